@@ -1,0 +1,6 @@
+//! tidemark.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod outbox;
+pub mod time;
+pub mod wire;

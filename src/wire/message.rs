@@ -1,0 +1,409 @@
+//! Messages as received (RFC 1035 section 4): the header, a [`Request`] read in place, and a [`Message`] read whole.
+//!
+//! Every count, length and pointer is checked against the bytes at hand, so hostile input costs at most its own length.
+
+use super::edns::Opt;
+use super::name::{Name, NameError, NameRef};
+use super::rdata::{self, RdataError};
+use super::rtype::{CLASS_IN, Rcode, Rtype};
+
+/// The length of the fixed header.
+pub const HEADER: usize = 12;
+
+/// Bits of the second header word (RFC 1035 4.1.1, RFC 4035 3.2 for AD and CD).
+pub mod flags {
+    #![allow(missing_docs)]
+    pub const QR: u16 = 0x8000;
+    pub const AA: u16 = 0x0400;
+    pub const TC: u16 = 0x0200;
+    pub const RD: u16 = 0x0100;
+    pub const RA: u16 = 0x0080;
+    pub const AD: u16 = 0x0020;
+    pub const CD: u16 = 0x0010;
+    pub const OPCODE: u16 = 0x7800;
+}
+
+/// What a message asks for as a whole (RFC 1035 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opcode(pub u8);
+
+#[allow(missing_docs)]
+impl Opcode {
+    pub const QUERY: Opcode = Opcode(0);
+    pub const NOTIFY: Opcode = Opcode(4);
+    pub const UPDATE: Opcode = Opcode(5);
+}
+
+/// The fixed header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Chosen by the asker.
+    pub id: u16,
+    /// QR, OPCODE, AA, TC, RD, RA, Z, AD, CD, RCODE.
+    pub flags: u16,
+    /// Entries in question, answer, authority, additional.
+    pub counts: [u16; 4],
+}
+
+impl Header {
+    /// Reads the header; `None` when there are fewer than 12 bytes.
+    pub fn read(bytes: &[u8]) -> Option<Header> {
+        let head: &[u8; HEADER] = bytes.first_chunk()?;
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        Some(Header { id: word(0), flags: word(2), counts: [word(4), word(6), word(8), word(10)] })
+    }
+
+    /// Whether the QR bit is set.
+    pub fn is_response(&self) -> bool {
+        self.flags & flags::QR != 0
+    }
+
+    /// Whether the answer was cut (TC).
+    pub fn is_truncated(&self) -> bool {
+        self.flags & flags::TC != 0
+    }
+
+    /// Whether the answer is authoritative (AA).
+    pub fn is_authoritative(&self) -> bool {
+        self.flags & flags::AA != 0
+    }
+
+    /// The OPCODE.
+    pub fn opcode(&self) -> Opcode {
+        Opcode(((self.flags & flags::OPCODE) >> 11) as u8)
+    }
+
+    /// The lower four bits of the response code.
+    pub fn rcode(&self) -> Rcode {
+        Rcode(self.flags & 0xf)
+    }
+}
+
+/// The message breaks the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Fewer than 12 bytes.
+    #[error("shorter than a header")]
+    NoHeader,
+    /// The bytes end before the counted records do.
+    #[error("message ends too early")]
+    Short,
+    /// Bytes behind the last counted record.
+    #[error("bytes behind the last record")]
+    Trailing,
+    /// A broken name.
+    #[error("broken name: {0}")]
+    Name(#[from] NameError),
+    /// A record whose data breaks its type's layout.
+    #[error("broken RDATA: {0}")]
+    Rdata(#[from] RdataError),
+    /// A second OPT record, one outside the additional section or not owned by the root, or one with a broken option
+    /// (RFC 6891 6.1.1).
+    #[error("broken OPT record")]
+    Opt,
+    /// Not exactly one question.
+    #[error("not exactly one question")]
+    Questions,
+}
+
+/// A question (RFC 1035 4.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// QNAME, in the case it was asked in.
+    pub name: Name,
+    /// QTYPE.
+    pub rtype: Rtype,
+    /// QCLASS.
+    pub class: u16,
+}
+
+/// A resource record of class IN with its RDATA in uncompressed wire form.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// NAME.
+    pub owner: Name,
+    /// TYPE.
+    pub rtype: Rtype,
+    /// TTL in seconds.
+    pub ttl: u32,
+    /// RDATA, uncompressed.
+    pub rdata: Box<[u8]>,
+}
+
+impl PartialEq for Record {
+    /// Same owner, type, TTL and data, names compared without case where RFC 4034 6.2 folds them.
+    fn eq(&self, other: &Record) -> bool {
+        self.ttl == other.ttl && self.same_data(other)
+    }
+}
+
+impl Eq for Record {}
+
+impl Record {
+    /// The same record but perhaps for its TTL (RFC 2136 1.1.1).
+    pub fn same_data(&self, other: &Record) -> bool {
+        self.rtype == other.rtype
+            && self.owner == other.owner
+            && rdata::same(self.rtype, &self.rdata, &other.rdata)
+    }
+}
+
+/// A request as it stands in the receive buffer: its one question and its OPT, everything else skipped over but checked
+/// to be whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// All bytes.
+    pub bytes: &'a [u8],
+    /// The header.
+    pub header: Header,
+    /// QNAME as it stands; a question's name has nothing before it that a pointer could lead to.
+    pub name: &'a NameRef,
+    /// QTYPE.
+    pub rtype: Rtype,
+    /// QCLASS.
+    pub class: u16,
+    /// Where the question section ends.
+    pub question_end: usize,
+    /// The OPT record, if there is one.
+    pub opt: Option<Opt<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a request with exactly one question.
+    pub fn read(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
+        let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
+        if header.counts[0] != 1 {
+            return Err(MessageError::Questions);
+        }
+        let name = NameRef::read(&bytes[HEADER..])?;
+        let at = HEADER + name.as_wire().len();
+        let &[t0, t1, c0, c1] = bytes.get(at..at + 4).ok_or(MessageError::Short)? else {
+            return Err(MessageError::Short);
+        };
+        let mut request = Request {
+            bytes,
+            header,
+            name,
+            rtype: Rtype(u16::from_be_bytes([t0, t1])),
+            class: u16::from_be_bytes([c0, c1]),
+            question_end: at + 4,
+            opt: None,
+        };
+        request.opt = request.skim()?;
+        Ok(request)
+    }
+
+    /// Walks all records behind the question and returns the OPT.
+    fn skim(&self) -> Result<Option<Opt<'a>>, MessageError> {
+        let mut at = self.question_end;
+        let mut opt = None;
+        for (section, &count) in self.header.counts[1..].iter().enumerate() {
+            for _ in 0..count {
+                let raw = Raw::read(self.bytes, &mut at)?;
+                if raw.rtype == Rtype::OPT {
+                    let parsed =
+                        Opt::new(raw.class, raw.ttl, raw.rdata(self.bytes)).ok_or(MessageError::Opt)?;
+                    if section != 2 || !raw.owner.is_root() || opt.replace(parsed).is_some() {
+                        return Err(MessageError::Opt);
+                    }
+                }
+            }
+        }
+        if at == self.bytes.len() { Ok(opt) } else { Err(MessageError::Trailing) }
+    }
+}
+
+/// An OPT record that outlives its message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedOpt {
+    payload: u16,
+    extended_rcode: u8,
+    dnssec_ok: bool,
+    options: Vec<u8>,
+}
+
+impl OwnedOpt {
+    /// The same, borrowed.
+    pub fn get(&self) -> Opt<'_> {
+        Opt {
+            payload: self.payload,
+            extended_rcode: self.extended_rcode,
+            version: 0,
+            dnssec_ok: self.dnssec_ok,
+            options: &self.options,
+        }
+    }
+}
+
+/// A message read whole, with every record's data checked and decompressed. Records of classes other than IN are left out.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The header.
+    pub header: Header,
+    /// The question; absent in the later messages of a transfer (RFC 5936 2.2).
+    pub question: Option<Question>,
+    /// The answer section.
+    pub answer: Vec<Record>,
+    /// The authority section.
+    pub authority: Vec<Record>,
+    /// The additional section without OPT.
+    pub additional: Vec<Record>,
+    /// The OPT record.
+    pub opt: Option<OwnedOpt>,
+}
+
+impl Message {
+    /// Reads a message with at most one question.
+    pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
+        let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
+        let mut at = HEADER;
+        let question = match header.counts[0] {
+            0 => None,
+            1 => {
+                let name = Name::read_compressed(bytes, &mut at)?;
+                let &[t0, t1, c0, c1] = bytes.get(at..at + 4).ok_or(MessageError::Short)? else {
+                    return Err(MessageError::Short);
+                };
+                at += 4;
+                Some(Question {
+                    name,
+                    rtype: Rtype(u16::from_be_bytes([t0, t1])),
+                    class: u16::from_be_bytes([c0, c1]),
+                })
+            }
+            _ => return Err(MessageError::Questions),
+        };
+        let mut message = Message {
+            header,
+            question,
+            answer: Vec::new(),
+            authority: Vec::new(),
+            additional: Vec::new(),
+            opt: None,
+        };
+        let mut rdata = Vec::new();
+        for section in 1..4 {
+            for _ in 0..header.counts[section] {
+                let raw = Raw::read(bytes, &mut at)?;
+                if raw.rtype == Rtype::OPT {
+                    let opt = Opt::new(raw.class, raw.ttl, raw.rdata(bytes)).ok_or(MessageError::Opt)?;
+                    let owned = OwnedOpt {
+                        payload: opt.payload,
+                        extended_rcode: opt.extended_rcode,
+                        dnssec_ok: opt.dnssec_ok,
+                        options: opt.options.to_vec(),
+                    };
+                    if section != 3 || message.opt.replace(owned).is_some() {
+                        return Err(MessageError::Opt);
+                    }
+                    continue;
+                }
+                if raw.class != CLASS_IN {
+                    continue;
+                }
+                rdata.clear();
+                rdata::read(bytes, raw.start, raw.length, raw.rtype, &mut rdata)?;
+                let record = Record {
+                    owner: raw.owner,
+                    rtype: raw.rtype,
+                    ttl: raw.ttl,
+                    rdata: rdata.as_slice().into(),
+                };
+                match section {
+                    1 => message.answer.push(record),
+                    2 => message.authority.push(record),
+                    _ => message.additional.push(record),
+                }
+            }
+        }
+        if at == bytes.len() { Ok(message) } else { Err(MessageError::Trailing) }
+    }
+
+    /// The response code with its EDNS extension (RFC 6891 6.1.3).
+    pub fn rcode(&self) -> Rcode {
+        let upper = self.opt.as_ref().map_or(0, |opt| u16::from(opt.extended_rcode) << 4);
+        Rcode(upper | self.header.rcode().0)
+    }
+
+    /// The value of the first EDNS option with this code.
+    pub fn option(&self, code: u16) -> Option<&[u8]> {
+        self.opt.as_ref().and_then(|opt| opt.get().option(code))
+    }
+}
+
+/// A record's fixed parts, and where its data stands.
+struct Raw {
+    owner: Name,
+    rtype: Rtype,
+    class: u16,
+    ttl: u32,
+    start: usize,
+    length: usize,
+}
+
+impl Raw {
+    fn read(bytes: &[u8], at: &mut usize) -> Result<Raw, MessageError> {
+        let owner = Name::read_compressed(bytes, at)?;
+        let &[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1] =
+            bytes.get(*at..*at + 10).ok_or(MessageError::Short)?
+        else {
+            return Err(MessageError::Short);
+        };
+        let start = *at + 10;
+        let length = usize::from(u16::from_be_bytes([d0, d1]));
+        if start + length > bytes.len() {
+            return Err(MessageError::Short);
+        }
+        *at = start + length;
+        let (rtype, class) = (Rtype(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]));
+        Ok(Raw { owner, rtype, class, ttl: u32::from_be_bytes([l0, l1, l2, l3]), start, length })
+    }
+
+    fn rdata<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.start..self.start + self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x00\x00\x01\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+
+    #[test]
+    fn a_query_with_edns() {
+        let request = Request::read(QUERY).unwrap();
+        assert_eq!((request.name.to_string().as_str(), request.rtype, request.class), ("www.", Rtype::A, 1));
+        assert_eq!(request.opt.map(|opt| (opt.payload, opt.dnssec_ok)), Some((1232, true)));
+    }
+
+    #[test]
+    fn counts_that_lie() {
+        let mut bytes = QUERY.to_vec();
+        bytes[7] = 1;
+        assert!(Request::read(&bytes).is_err());
+        bytes[7] = 0;
+        bytes.push(0);
+        assert_eq!(Request::read(&bytes).unwrap_err(), MessageError::Trailing);
+        assert_eq!(Request::read(&QUERY[..20]).unwrap_err(), MessageError::Short);
+        assert_eq!(Request::read(&QUERY[..11]).unwrap_err(), MessageError::NoHeader);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _ = Request::read(&bytes);
+            let _ = Message::read(&bytes);
+        }
+
+        #[test]
+        fn any_changed_byte_is_survived(at in 0..QUERY.len(), byte: u8) {
+            let mut bytes = QUERY.to_vec();
+            bytes[at] = byte;
+            let _ = Request::read(&bytes);
+            let _ = Message::read(&bytes);
+        }
+    }
+}

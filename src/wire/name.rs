@@ -1,0 +1,591 @@
+//! Domain names in uncompressed wire form (RFC 1035 3.1), case kept, compared without case (RFC 4343).
+//!
+//! [`Name`] owns, [`NameRef`] borrows, as `String` and `str` do. Both always hold a whole valid name: labels of 1 to 63
+//! bytes, the root label last, at most 255 bytes in all.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::str::FromStr;
+
+/// The longest name in wire form (RFC 1035 2.3.4).
+pub const MAX_NAME: usize = 255;
+/// The longest label (RFC 1035 2.3.4).
+pub const MAX_LABEL: usize = 63;
+
+/// An owned domain name.
+#[derive(Clone)]
+pub struct Name(Box<[u8]>);
+
+/// A borrowed domain name.
+#[repr(transparent)]
+pub struct NameRef([u8]);
+
+/// Why some text or bytes are not a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Two dots in a row, or a dot at the start.
+    #[error("empty label")]
+    EmptyLabel,
+    /// A label of more than 63 bytes.
+    #[error("label longer than 63 bytes")]
+    LongLabel,
+    /// More than 255 bytes in wire form.
+    #[error("name longer than 255 bytes")]
+    LongName,
+    /// `\` not followed by a character or by three digits up to 255.
+    #[error("bad escape: `\\` takes three digits up to 255 or one other character")]
+    BadEscape,
+    /// The text does not end in a dot and there is no origin to add.
+    #[error("name is not fully qualified (no final dot)")]
+    Relative,
+    /// The bytes end inside the name.
+    #[error("name runs past the end")]
+    Truncated,
+    /// A compression pointer where there may be none, or one that does not point backwards.
+    #[error("bad compression pointer")]
+    BadPointer,
+}
+
+impl NameRef {
+    /// The root name, `.`.
+    pub const ROOT: &'static NameRef = NameRef::wrap(&[0]);
+
+    const fn wrap(wire: &[u8]) -> &NameRef {
+        // SAFETY: NameRef is a transparent wrapper around [u8], so the two references have one layout.
+        unsafe { &*(wire as *const [u8] as *const NameRef) }
+    }
+
+    /// The uncompressed name at the start of `bytes`; what follows it is left alone.
+    pub fn read(bytes: &[u8]) -> Result<&NameRef, NameError> {
+        let mut at = 0;
+        loop {
+            let length = usize::from(*bytes.get(at).ok_or(NameError::Truncated)?);
+            if length > MAX_LABEL {
+                return Err(NameError::BadPointer);
+            }
+            at += 1 + length;
+            if at > MAX_NAME {
+                return Err(NameError::LongName);
+            }
+            if length == 0 {
+                return Ok(NameRef::wrap(&bytes[..at]));
+            }
+        }
+    }
+
+    /// The name at the start of bytes that this crate wrote itself and so need no check (a zone's own data).
+    ///
+    /// Ends at the slice's end if the bytes are not a name after all.
+    pub(crate) fn read_trusted(bytes: &[u8]) -> &NameRef {
+        let mut at = 0;
+        while let Some(&length) = bytes.get(at) {
+            at += 1 + usize::from(length);
+            if length == 0 {
+                break;
+            }
+        }
+        NameRef::wrap(&bytes[..at.min(bytes.len())])
+    }
+
+    /// The wire form, uncompressed, with the root label.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The name as an owned one.
+    pub fn to_name(&self) -> Name {
+        Name(self.0.into())
+    }
+
+    /// Labels from the leftmost to the one below the root, without length bytes.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let mut rest = &self.0;
+        std::iter::from_fn(move || {
+            let length = usize::from(*rest.first()?);
+            if length == 0 {
+                return None;
+            }
+            let label = rest.get(1..=length)?;
+            rest = &rest[1 + length..];
+            Some(label)
+        })
+    }
+
+    /// How many labels, the root not counted.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// Whether this is `.`.
+    pub fn is_root(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// Whether the leftmost label is `*` (RFC 4592 2.1.1).
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with(b"\x01*")
+    }
+
+    /// The name without its leftmost label; `None` for the root.
+    pub fn parent(&self) -> Option<&NameRef> {
+        let length = usize::from(self.0[0]);
+        (length != 0).then(|| NameRef::wrap(&self.0[1 + length..]))
+    }
+
+    /// Whether `self` is `zone` or below it.
+    pub fn is_in(&self, zone: &NameRef) -> bool {
+        let Some(skip) = self.0.len().checked_sub(zone.0.len()) else { return false };
+        let mut at = 0;
+        while at < skip {
+            at += 1 + usize::from(self.0[at]);
+        }
+        at == skip && self.0[skip..].eq_ignore_ascii_case(&zone.0)
+    }
+
+    /// `label` put in front of `self`.
+    pub fn child(&self, label: &[u8]) -> Result<Name, NameError> {
+        if label.is_empty() {
+            return Err(NameError::EmptyLabel);
+        }
+        if label.len() > MAX_LABEL {
+            return Err(NameError::LongLabel);
+        }
+        if self.0.len() + 1 + label.len() > MAX_NAME {
+            return Err(NameError::LongName);
+        }
+        let mut wire = Vec::with_capacity(self.0.len() + 1 + label.len());
+        wire.push(label.len() as u8);
+        wire.extend_from_slice(label);
+        wire.extend_from_slice(&self.0);
+        Ok(Name(wire.into()))
+    }
+
+    /// The name in lower case: its canonical form (RFC 4034 6.2).
+    pub fn to_lowercase(&self) -> Name {
+        Name(self.0.to_ascii_lowercase().into())
+    }
+
+    /// Compares in canonical order (RFC 4034 6.1): by label from the right, without case.
+    pub fn canonical_cmp(&self, other: &NameRef) -> Ordering {
+        let (mine, theirs) = (self.label_starts(), other.label_starts());
+        for (a, b) in mine.iter().rev().zip(theirs.iter().rev()) {
+            let by_label = self
+                .label_at(*a)
+                .map(|c| c.to_ascii_lowercase())
+                .cmp(other.label_at(*b).map(|c| c.to_ascii_lowercase()));
+            if by_label != Ordering::Equal {
+                return by_label;
+            }
+        }
+        mine.len().cmp(&theirs.len())
+    }
+
+    /// Where each label's length byte stands, leftmost first, the root label left out.
+    pub fn label_starts(&self) -> LabelStarts {
+        let mut starts = LabelStarts { at: [0; 128], len: 0 };
+        let mut at = 0;
+        while at + 1 < self.0.len() && starts.len < starts.at.len() {
+            starts.at[starts.len] = at as u8;
+            starts.len += 1;
+            at += 1 + usize::from(self.0[at]);
+        }
+        starts
+    }
+
+    /// The part of the name that begins at `start`, which must be one of its [`NameRef::label_starts`].
+    pub fn suffix(&self, start: u8) -> &NameRef {
+        NameRef::wrap(&self.0[usize::from(start)..])
+    }
+
+    fn label_at(&self, start: u8) -> impl Iterator<Item = &u8> {
+        let start = usize::from(start);
+        self.0[start + 1..][..usize::from(self.0[start])].iter()
+    }
+}
+
+/// Offsets of a name's labels; see [`NameRef::label_starts`].
+pub struct LabelStarts {
+    at: [u8; 128],
+    len: usize,
+}
+
+impl Deref for LabelStarts {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.at[..self.len]
+    }
+}
+
+impl Name {
+    /// The root name, `.`.
+    pub fn root() -> Name {
+        NameRef::ROOT.to_name()
+    }
+
+    /// Reads presentation form (RFC 1035 5.1): relative text gets `origin` appended, `@` is the origin itself.
+    pub fn parse(text: &[u8], origin: Option<&NameRef>) -> Result<Name, NameError> {
+        match text {
+            b"@" => return origin.map(NameRef::to_name).ok_or(NameError::Relative),
+            b"." => return Ok(Name::root()),
+            b"" => return Err(NameError::EmptyLabel),
+            _ => {}
+        }
+        let mut wire: Vec<u8> =
+            Vec::with_capacity(text.len() + 2 + origin.map_or(0, |origin| origin.0.len()));
+        let mut label_start = 0;
+        wire.push(0);
+        let mut at = 0;
+        let mut absolute = false;
+        while at < text.len() {
+            let byte = text[at];
+            at += 1;
+            let value = match byte {
+                b'.' => {
+                    if wire.len() - label_start == 1 {
+                        return Err(NameError::EmptyLabel);
+                    }
+                    label_start = wire.len();
+                    wire.push(0);
+                    absolute = at == text.len();
+                    continue;
+                }
+                b'\\' => {
+                    let (value, taken) = unescape(&text[at..]).ok_or(NameError::BadEscape)?;
+                    at += taken;
+                    value
+                }
+                plain => plain,
+            };
+            wire.push(value);
+            let length = wire.len() - label_start - 1;
+            if length > MAX_LABEL {
+                return Err(NameError::LongLabel);
+            }
+            wire[label_start] = length as u8;
+        }
+        if !absolute {
+            wire.extend_from_slice(&origin.ok_or(NameError::Relative)?.0);
+        }
+        if wire.len() > MAX_NAME { Err(NameError::LongName) } else { Ok(Name(wire.into())) }
+    }
+
+    /// Takes bytes that are one whole uncompressed name.
+    pub fn from_wire(wire: &[u8]) -> Result<Name, NameError> {
+        let name = NameRef::read(wire)?;
+        if name.0.len() == wire.len() { Ok(name.to_name()) } else { Err(NameError::LongName) }
+    }
+
+    /// Reads the name at `*at` of a message, following compression pointers (RFC 1035 4.1.4), and moves `*at` behind it.
+    ///
+    /// Each pointer must point before the place where the name (or the part reached by the last pointer) began, so a
+    /// loop is impossible.
+    pub fn read_compressed(message: &[u8], at: &mut usize) -> Result<Name, NameError> {
+        let mut wire = [0; MAX_NAME];
+        let length = decompress(message, at, &mut wire)?;
+        Ok(Name(wire[..length].into()))
+    }
+}
+
+/// Copies the possibly compressed name at `*at` into `wire`, moves `*at` behind it, and returns the length in `wire`.
+pub fn decompress(message: &[u8], at: &mut usize, wire: &mut [u8; MAX_NAME]) -> Result<usize, NameError> {
+    let mut written = 0;
+    let mut from = *at;
+    let mut fence = *at;
+    let mut end = None;
+    loop {
+        let length = usize::from(*message.get(from).ok_or(NameError::Truncated)?);
+        match length {
+            0 => {
+                *wire.get_mut(written).ok_or(NameError::LongName)? = 0;
+                *at = end.unwrap_or(from + 1);
+                return Ok(written + 1);
+            }
+            1..=MAX_LABEL => {
+                let label = message.get(from..=from + length).ok_or(NameError::Truncated)?;
+                wire.get_mut(written..written + label.len())
+                    .ok_or(NameError::LongName)?
+                    .copy_from_slice(label);
+                written += label.len();
+                from += label.len();
+            }
+            0xc0.. => {
+                let low = usize::from(*message.get(from + 1).ok_or(NameError::Truncated)?);
+                let target = ((length & 0x3f) << 8) | low;
+                if target >= fence {
+                    return Err(NameError::BadPointer);
+                }
+                end.get_or_insert(from + 2);
+                (fence, from) = (target, target);
+            }
+            _ => return Err(NameError::BadPointer),
+        }
+    }
+}
+
+/// The hash of the root name, from which [`hash_label`] goes down.
+pub const fn hash_root() -> u64 {
+    0x9e37_79b9_7f4a_7c15
+}
+
+/// The hash of a name, from its parent's hash and its leftmost label, without case: so one walk from the root yields the
+/// hashes of a name and of all its ancestors.
+pub fn hash_label(parent: u64, label: &[u8]) -> u64 {
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let mut hash = parent ^ (label.len() as u64).wrapping_mul(0xa076_1d64_78bd_642f);
+    let mut mix = |word: u64| {
+        // Setting bit 5 folds case; it also folds a few other pairs, which costs a comparison and nothing else.
+        let product = u128::from(hash ^ (word | LOWER)) * 0xe703_7ed1_a0b4_28db;
+        hash = (product as u64) ^ (product >> 64) as u64;
+    };
+    let (words, rest) = label.as_chunks::<8>();
+    for word in words {
+        mix(u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(u64::from_le_bytes(last));
+    hash
+}
+
+/// The hash of a whole name.
+pub fn hash_name(name: &NameRef) -> u64 {
+    let starts = name.label_starts();
+    starts.iter().rev().fold(hash_root(), |hash, &start| {
+        let label = &name.0[usize::from(start)..];
+        hash_label(hash, &label[1..=usize::from(label[0])])
+    })
+}
+
+/// The byte an escape stands for (the text after its `\`), and how many characters of text it takes.
+pub(crate) fn unescape(text: &[u8]) -> Option<(u8, usize)> {
+    match *text.first()? {
+        first @ b'0'..=b'9' => match text.get(1..3)? {
+            [second @ b'0'..=b'9', third @ b'0'..=b'9'] => {
+                let value =
+                    u32::from(first - b'0') * 100 + u32::from(second - b'0') * 10 + u32::from(third - b'0');
+                u8::try_from(value).ok().map(|value| (value, 3))
+            }
+            _ => None,
+        },
+        other => Some((other, 1)),
+    }
+}
+
+impl Deref for Name {
+    type Target = NameRef;
+
+    fn deref(&self) -> &NameRef {
+        NameRef::wrap(&self.0)
+    }
+}
+
+impl Borrow<NameRef> for Name {
+    fn borrow(&self) -> &NameRef {
+        self
+    }
+}
+
+impl AsRef<NameRef> for Name {
+    fn as_ref(&self) -> &NameRef {
+        self
+    }
+}
+
+impl PartialEq for NameRef {
+    fn eq(&self, other: &NameRef) -> bool {
+        // Length bytes are at most 63, below the letters, so folding case leaves them alone.
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for NameRef {}
+
+impl Hash for NameRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for byte in &self.0 {
+            state.write_u8(byte.to_ascii_lowercase());
+        }
+    }
+}
+
+impl PartialOrd for NameRef {
+    fn partial_cmp(&self, other: &NameRef) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for NameRef {
+    fn cmp(&self, other: &NameRef) -> Ordering {
+        self.canonical_cmp(other)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.canonical_cmp(other)
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    /// Reads presentation form; the final dot may be left out.
+    fn from_str(text: &str) -> Result<Name, NameError> {
+        Name::parse(text.as_bytes(), Some(NameRef::ROOT))
+    }
+}
+
+impl fmt::Display for NameRef {
+    /// Presentation form with the final dot; special and unprintable bytes are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for label in self.labels() {
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(f, "\\{}", byte as char)?
+                    }
+                    0x21..=0x7e => write!(f, "{}", byte as char)?,
+                    _ => write!(f, "\\{byte:03}")?,
+                }
+            }
+            f.write_str(".")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for NameRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+impl serde::Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|error| serde::de::Error::custom(format!("`{text}` is not a domain name: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_goes_round() {
+        for text in [".", "example.", "a\\.b.example.", "\\000\\255.x.", "*.w.example.", "\\@.x."] {
+            assert_eq!(name(text).to_string(), text);
+        }
+        assert_eq!(Name::parse(b"www", Some(&name("example."))).unwrap(), name("WWW.Example."));
+        assert_eq!(Name::parse(b"@", Some(&name("example."))).unwrap(), name("example."));
+        assert_eq!(Name::parse(b"www", None), Err(NameError::Relative));
+        assert_eq!(Name::parse(b"a..b.", None), Err(NameError::EmptyLabel));
+        assert_eq!(Name::parse(b"..", None), Err(NameError::EmptyLabel));
+        assert_eq!(Name::parse(b"\\25", None), Err(NameError::BadEscape));
+        assert_eq!(Name::parse(b"\\256.", None), Err(NameError::BadEscape));
+        assert_eq!(Name::parse(&[b'a'; 64], Some(NameRef::ROOT)), Err(NameError::LongLabel));
+    }
+
+    #[test]
+    fn longest_name() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}.", "b".repeat(61));
+        assert_eq!(name(&longest).as_wire().len(), MAX_NAME);
+        assert_eq!(
+            format!("{label}.{label}.{label}.{}.", "b".repeat(62)).parse::<Name>(),
+            Err(NameError::LongName)
+        );
+        assert_eq!(name(&longest).child(b"c"), Err(NameError::LongName));
+        assert_eq!("a.".repeat(127).parse::<Name>().unwrap().label_starts().len(), 127);
+    }
+
+    #[test]
+    fn below_and_above() {
+        assert!(name("a.Example.").is_in(&name("eXample.")));
+        assert!(name("example.").is_in(NameRef::ROOT));
+        assert!(!name("aexample.").is_in(&name("example.")));
+        assert!(!name("example.").is_in(&name("a.example.")));
+        assert_eq!(name("a.b.").parent(), Some(&*name("b.")));
+        assert_eq!(NameRef::ROOT.parent(), None);
+    }
+
+    #[test]
+    fn canonical_order_of_rfc_4034() {
+        let sorted = [
+            "example.",
+            "a.example.",
+            "yljkjljk.a.example.",
+            "Z.a.example.",
+            "zABC.a.EXAMPLE.",
+            "z.example.",
+            "\\001.z.example.",
+            "*.z.example.",
+            "\\200.z.example.",
+        ];
+        for pair in sorted.windows(2) {
+            assert_eq!(name(pair[0]).cmp(&name(pair[1])), Ordering::Less, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn compression_pointers_only_go_back() {
+        let message = [3, b'w', b'w', b'w', 0, 1, b'a', 0xc0, 0, 0xc0, 9, 0xc0, 12];
+        let mut at = 5;
+        assert_eq!(Name::read_compressed(&message, &mut at), Ok(name("a.www.")));
+        assert_eq!(at, 9);
+        assert_eq!(Name::read_compressed(&message, &mut 9), Err(NameError::BadPointer));
+        assert_eq!(Name::read_compressed(&message, &mut 11), Err(NameError::BadPointer));
+        assert_eq!(Name::read_compressed(&message, &mut 13), Err(NameError::Truncated));
+        assert_eq!(Name::read_compressed(&[0x40, 0], &mut 0), Err(NameError::BadPointer));
+    }
+}

@@ -1,0 +1,369 @@
+//! Messages as sent: header, question, records with name compression (RFC 1035 4.1.4), OPT.
+
+use super::edns::UDP_PAYLOAD;
+use super::message::{HEADER, Opcode, Record, flags};
+use super::name::{NameRef, hash_label, hash_root};
+use super::rdata::{self, Field, Part};
+use super::rtype::{CLASS_IN, Rcode, Rtype};
+
+/// Slots of the table of names that can be pointed to; a later name takes the place of an earlier one.
+const SLOTS: usize = 128;
+
+/// A section that records are put into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Answer.
+    Answer = 1,
+    /// Authority.
+    Authority = 2,
+    /// Additional.
+    Additional = 3,
+}
+
+/// The message would become longer than its limit; nothing of what was asked for has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Writes one message into a buffer, from the header to the OPT record.
+///
+/// Call order is the message's order; [`Writer::finish`] fills in the counts. A record that does not fit leaves the
+/// message as it was.
+pub struct Writer<'b> {
+    buf: &'b mut Vec<u8>,
+    /// Where the message begins in `buf` (2 behind a TCP length).
+    start: usize,
+    limit: usize,
+    counts: [u16; 4],
+    flags: u16,
+    keep_case: bool,
+    /// Offset of a name in the message, by the hash of that name; 0 is free.
+    names: [u16; SLOTS],
+}
+
+/// A place to return to; see [`Writer::rewind`].
+#[derive(Clone, Copy)]
+pub struct Mark {
+    length: usize,
+    counts: [u16; 4],
+}
+
+impl<'b> Writer<'b> {
+    /// Starts a message at the end of `buf` that may grow to `limit` bytes.
+    pub fn new(buf: &'b mut Vec<u8>, limit: usize, id: u16, flags: u16) -> Writer<'b> {
+        let start = buf.len();
+        buf.extend_from_slice(&id.to_be_bytes());
+        buf.extend_from_slice(&[0; HEADER - 2]);
+        Writer {
+            buf,
+            start,
+            limit: limit.clamp(HEADER, 65_535),
+            counts: [0; 4],
+            flags,
+            keep_case: false,
+            names: [0; SLOTS],
+        }
+    }
+
+    /// A query for one name: header, question, and OPT with these options, as bytes of its own.
+    pub fn query(id: u16, flags: u16, name: &NameRef, rtype: Rtype, options: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + options.len());
+        let mut writer = Writer::new(&mut bytes, 65_535, id, flags);
+        // A question and an OPT always fit into 65,535 bytes while the options are the caller's own few.
+        let _ = writer.question(name, rtype, CLASS_IN);
+        let _ = writer.opt(UDP_PAYLOAD, Rcode::NOERROR, false, options);
+        writer.finish();
+        bytes
+    }
+
+    /// From here on a name is only pointed to when its case is the same too, so that transfers keep the case of a zone.
+    pub fn keep_case(&mut self) {
+        self.keep_case = true;
+    }
+
+    /// Lowers (or raises) the limit, to leave room for an OPT record.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(65_535);
+    }
+
+    /// The limit in force.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.buf.len() - self.start
+    }
+
+    /// Whether nothing but the header was written.
+    pub fn is_empty(&self) -> bool {
+        self.len() <= HEADER
+    }
+
+    /// Records in a section so far.
+    pub fn count(&self, section: Section) -> u16 {
+        self.counts[section as usize]
+    }
+
+    /// Sets header bits (see [`flags`]).
+    pub fn set_flags(&mut self, bits: u16) {
+        self.flags |= bits;
+    }
+
+    /// Clears header bits.
+    pub fn clear_flags(&mut self, bits: u16) {
+        self.flags &= !bits;
+    }
+
+    /// Sets the lower four bits of the response code.
+    pub fn set_rcode(&mut self, rcode: Rcode) {
+        self.flags = (self.flags & !0xf) | (rcode.0 & 0xf);
+    }
+
+    /// Remembers this place.
+    pub fn mark(&self) -> Mark {
+        Mark { length: self.buf.len(), counts: self.counts }
+    }
+
+    /// Takes back everything written since the mark.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.buf.truncate(mark.length);
+        self.counts = mark.counts;
+    }
+
+    /// Writes the question.
+    pub fn question(&mut self, name: &NameRef, rtype: Rtype, class: u16) -> Result<(), Full> {
+        self.all_or_nothing(|writer| {
+            writer.name(name, true)?;
+            writer.bytes(&rtype.0.to_be_bytes())?;
+            writer.bytes(&class.to_be_bytes())?;
+            writer.counts[0] += 1;
+            Ok(())
+        })
+    }
+
+    /// Writes a record, whole or not at all.
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner: &NameRef,
+        rtype: Rtype,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Result<(), Full> {
+        self.record_of_class(section, owner, rtype, CLASS_IN, ttl, rdata)
+    }
+
+    /// Writes a record of any class, whole or not at all.
+    pub fn record_of_class(
+        &mut self,
+        section: Section,
+        owner: &NameRef,
+        rtype: Rtype,
+        class: u16,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Result<(), Full> {
+        self.all_or_nothing(|writer| {
+            writer.name(owner, true)?;
+            let mut fixed = [0; 10];
+            fixed[..2].copy_from_slice(&rtype.0.to_be_bytes());
+            fixed[2..4].copy_from_slice(&class.to_be_bytes());
+            fixed[4..8].copy_from_slice(&ttl.to_be_bytes());
+            writer.bytes(&fixed)?;
+            let start = writer.buf.len();
+            writer.rdata(rtype, rdata)?;
+            let length = u16::try_from(writer.buf.len() - start).map_err(|_| Full)?;
+            writer.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
+            let count = &mut writer.counts[section as usize];
+            *count = count.checked_add(1).ok_or(Full)?;
+            Ok(())
+        })
+    }
+
+    /// Writes an owned record.
+    pub fn push(&mut self, section: Section, record: &Record) -> Result<(), Full> {
+        self.record(section, &record.owner, record.rtype, record.ttl, &record.rdata)
+    }
+
+    /// Writes the OPT record; the upper bits of `rcode` go into it, the lower ones into the header.
+    pub fn opt(&mut self, payload: u16, rcode: Rcode, dnssec_ok: bool, options: &[u8]) -> Result<(), Full> {
+        self.set_rcode(rcode);
+        let ttl = (u32::from(rcode.0 >> 4) << 24) | if dnssec_ok { 0x8000 } else { 0 };
+        self.record_of_class(Section::Additional, NameRef::ROOT, Rtype::OPT, payload, ttl, options)
+    }
+
+    /// Fills in flags and counts.
+    pub fn finish(self) {
+        let head = &mut self.buf[self.start..self.start + HEADER];
+        head[2..4].copy_from_slice(&self.flags.to_be_bytes());
+        for (at, count) in self.counts.iter().enumerate() {
+            head[4 + 2 * at..6 + 2 * at].copy_from_slice(&count.to_be_bytes());
+        }
+    }
+
+    fn all_or_nothing(&mut self, write: impl FnOnce(&mut Self) -> Result<(), Full>) -> Result<(), Full> {
+        let mark = self.mark();
+        let written = write(self);
+        if written.is_err() {
+            self.rewind(mark);
+        }
+        written
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        if self.len() + bytes.len() > self.limit {
+            return Err(Full);
+        }
+        self.buf.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn rdata(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Full> {
+        if !rdata::has_compressible_names(rtype) {
+            return self.bytes(rdata);
+        }
+        let mut written = Ok(());
+        let mark = self.buf.len();
+        let walked = rdata::walk(rtype, rdata, |part| {
+            if written.is_ok() {
+                written = match part {
+                    Part::Name(name, Field::CompressibleName) => self.name(name, true),
+                    Part::Name(name, _) => self.name(name, false),
+                    Part::Bytes(bytes) => self.bytes(bytes),
+                };
+            }
+        });
+        if walked.is_err() {
+            // Data that does not follow its type's layout is carried as it is (RFC 3597).
+            self.buf.truncate(mark);
+            return self.bytes(rdata);
+        }
+        written
+    }
+
+    /// Writes a name, as a pointer from the first suffix on that stands in the message already.
+    fn name(&mut self, name: &NameRef, compress: bool) -> Result<(), Full> {
+        let starts = name.label_starts();
+        let mut hashes = [0; 128];
+        let mut hash = hash_root();
+        for at in (0..starts.len()).rev() {
+            let label = &name.as_wire()[usize::from(starts[at])..];
+            hash = hash_label(hash, &label[1..=usize::from(label[0])]);
+            hashes[at] = hash;
+        }
+        for (&start, &hash) in starts.iter().zip(&hashes) {
+            let slot = hash as usize % SLOTS;
+            let suffix = name.suffix(start);
+            let at = usize::from(self.names[slot]);
+            if compress && at != 0 && self.stands_at(at, suffix) {
+                return self.bytes(&(0xc000 | at as u16).to_be_bytes());
+            }
+            let here = self.len();
+            let label = &suffix.as_wire()[..=usize::from(suffix.as_wire()[0])];
+            self.bytes(label)?;
+            if here < 0x4000 {
+                self.names[slot] = here as u16;
+            }
+        }
+        self.bytes(&[0])
+    }
+
+    /// Whether `name` is what the message holds at `at`; pointers are followed, and each leads back.
+    fn stands_at(&self, mut at: usize, name: &NameRef) -> bool {
+        let message = &self.buf[self.start..];
+        let mut rest = name.as_wire();
+        loop {
+            let Some(&length) = message.get(at) else { return false };
+            if length >= 0xc0 {
+                let Some(&low) = message.get(at + 1) else { return false };
+                let target = (usize::from(length & 0x3f) << 8) | usize::from(low);
+                if target >= at {
+                    return false;
+                }
+                at = target;
+                continue;
+            }
+            let taken = 1 + usize::from(length);
+            let (Some(theirs), Some(mine)) = (message.get(at..at + taken), rest.get(..taken)) else {
+                return false;
+            };
+            let same = if self.keep_case { theirs == mine } else { theirs.eq_ignore_ascii_case(mine) };
+            if !same {
+                return false;
+            }
+            if length == 0 {
+                return true;
+            }
+            at += taken;
+            rest = &rest[taken..];
+        }
+    }
+}
+
+/// A response that carries nothing but a code: the request's id, opcode, RD and question (when it can be read) come back.
+pub fn error_response(request: &[u8], rcode: Rcode, reply: &mut Vec<u8>) {
+    let Some(header) = super::message::Header::read(request) else { return };
+    let echoed = header.flags & (flags::OPCODE | flags::RD | flags::CD);
+    let mut writer = Writer::new(reply, 512, header.id, flags::QR | echoed);
+    writer.set_rcode(rcode);
+    if let Ok(parsed) = super::message::Request::read(request)
+        && parsed.header.opcode() != Opcode::UPDATE
+    {
+        let _ = writer.question(parsed.name, parsed.rtype, parsed.class);
+    }
+    writer.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Message;
+    use super::super::name::Name;
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_compressed_and_read_back() {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, 512, 7, flags::QR);
+        writer.question(&name("www.example."), Rtype::MX, CLASS_IN).unwrap();
+        let mut mx = vec![0, 10];
+        mx.extend_from_slice(name("mail.example.").as_wire());
+        writer.record(Section::Answer, &name("WWW.example."), Rtype::MX, 60, &mx).unwrap();
+        let mut srv = vec![0; 6];
+        srv.extend_from_slice(name("mail.example.").as_wire());
+        writer.record(Section::Additional, &name("example."), Rtype::SRV, 60, &srv).unwrap();
+        writer.finish();
+        // question 12+13+4, MX 2+10+2+(5+2), SRV 2+10+6+14 with its target in full (RFC 3597 section 4).
+        assert_eq!(bytes.len(), 29 + 21 + 32);
+        let message = Message::read(&bytes).unwrap();
+        assert_eq!(&*message.answer[0].rdata, &mx[..]);
+        assert_eq!(&*message.additional[0].rdata, &srv[..]);
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_no_trace() {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, 50, 7, flags::QR);
+        writer.question(&name("www.example."), Rtype::A, CLASS_IN).unwrap();
+        assert_eq!(writer.record(Section::Answer, &name("other.test."), Rtype::A, 1, &[0; 4]), Err(Full));
+        assert_eq!((writer.len(), writer.count(Section::Answer)), (29, 0));
+        writer.record(Section::Answer, &name("www.example."), Rtype::A, 1, &[0; 4]).unwrap();
+        writer.finish();
+        assert_eq!(Message::read(&bytes).unwrap().answer.len(), 1);
+    }
+
+    #[test]
+    fn case_is_kept_when_asked() {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, 512, 7, 0);
+        writer.keep_case();
+        writer.record(Section::Answer, &name("a.example."), Rtype::A, 1, &[0; 4]).unwrap();
+        writer.record(Section::Answer, &name("b.EXAMPLE."), Rtype::A, 1, &[0; 4]).unwrap();
+        writer.finish();
+        assert_eq!(Message::read(&bytes).unwrap().answer[1].owner.to_string(), "b.EXAMPLE.");
+    }
+}
