@@ -4,3 +4,4 @@
 pub mod outbox;
 pub mod time;
 pub mod wire;
+pub mod zone;
