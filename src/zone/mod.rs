@@ -5,7 +5,11 @@
 
 pub mod delta;
 pub mod digest;
+pub mod history;
+pub mod journal;
 pub mod owner;
 pub mod serial;
 pub mod snapshot;
+pub mod stamp;
+pub mod store;
 pub mod table;
