@@ -1,0 +1,3 @@
+//! The data that is served.
+
+pub mod serial;
