@@ -2,5 +2,6 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod outbox;
+pub mod resolve;
 pub mod time;
 pub mod wire;
