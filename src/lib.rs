@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod outbox;
+pub mod resolve;
 pub mod time;
 pub mod wire;
 pub mod zone;
