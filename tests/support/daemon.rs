@@ -107,6 +107,16 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// How many zone transfers a BIND, Knot or NSD has sent as IXFR since its first start, by its log.
+    pub fn ixfrs_sent(&self) -> usize {
+        let sent = |line: &str| {
+            line.contains(": IXFR started")
+                || (line.contains("IXFR, outgoing,") && line.contains(" started,"))
+                || line.contains("info: ixfr for ")
+        };
+        self.log().lines().filter(|line| sent(line)).count()
+    }
+
     /// Waits until SOA is answered with authority and `serial`, asking over and over.
     pub fn await_serial(&self, zone: &str, serial: u32, limit: Duration) {
         await_until(&format!("serial {serial} of {zone} at {}", self.name()), limit, || {
