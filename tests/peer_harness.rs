@@ -12,7 +12,7 @@ use support::zones::{self, Zone};
 use support::{await_until::await_until, bind, dig, http, knot, metrics, nsd, ports};
 
 /// Long against every wait here (Knot's NOTIFY delay of one second is the longest), short enough to be watched.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 
 type Start = fn(SocketAddr, &[Zone]) -> Daemon;
 

@@ -14,7 +14,7 @@ use super::soa;
 use super::zones::{self, Source, Zone};
 
 /// How long a server may take from its start to its first answer; seconds only when the machine is busy.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A server in a folder of its own. It dies with this value.
 pub struct Daemon {
