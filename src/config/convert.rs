@@ -28,9 +28,14 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// The settings in `text`, the content of the file at `path`.
 pub(super) fn settings(path: &Path, text: &str) -> Result<Settings, Error> {
-    let document: Document = toml::from_str(text).map_err(|error| suggest::explain(path, text, &error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Reading { path, text, folder }.settings(document)
+    let (reading, document) = Reading::of(path, text)?;
+    reading.settings(document)
+}
+
+/// The control socket in `text`, whatever the sections other than `[server]` say.
+pub(super) fn control(path: &Path, text: &str) -> Result<PathBuf, Error> {
+    let (reading, document) = Reading::of(path, text)?;
+    Ok(reading.server(document.server)?.control)
 }
 
 /// The file being read, for messages and for paths relative to it.
@@ -40,14 +45,14 @@ struct Reading<'a> {
     folder: &'a Path,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn of(path: &'a Path, text: &'a str) -> Result<(Reading<'a>, Document), Error> {
+        let document = toml::from_str(text).map_err(|error| suggest::explain(path, text, &error))?;
+        Ok((Reading { path, text, folder: path.parent().unwrap_or(Path::new("")) }, document))
+    }
+
     fn settings(&self, document: Document) -> Result<Settings, Error> {
-        let Some(server) = document.server else {
-            return Err(self
-                .whole("there is no `[server]` section")
-                .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"));
-        };
-        let server = self.server(server)?;
+        let server = self.server(document.server)?;
         if let Some(key) = document.key.first() {
             return Err(self
                 .error(key.span(), "TSIG keys are not supported yet")
@@ -67,7 +72,12 @@ impl Reading<'_> {
         })
     }
 
-    fn server(&self, server: Spanned<document::Server>) -> Result<settings::Server, Error> {
+    fn server(&self, server: Option<Spanned<document::Server>>) -> Result<settings::Server, Error> {
+        let Some(server) = server else {
+            return Err(self
+                .whole("there is no `[server]` section")
+                .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"));
+        };
         let section = server.span();
         let server = server.into_inner();
         let help = "give at least one ADDR:PORT, for example `listen = [\"127.0.0.1:53\"]`";

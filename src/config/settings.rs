@@ -25,6 +25,9 @@ pub const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
 pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
 
+/// Every key that is supported, with its default or an example: the reference that `serve --help` shows.
+pub const REFERENCE: &str = include_str!("reference.toml");
+
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -139,6 +142,12 @@ impl Settings {
     /// Reads and checks the configuration file at `path`. Paths in it are relative to its folder.
     pub fn load(path: &Path) -> Result<Settings, Error> {
         convert::settings(path, &read(path)?)
+    }
+
+    /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
+    /// be asked how it is even when its zone files are gone.
+    pub fn control(path: &Path) -> Result<PathBuf, Error> {
+        convert::control(path, &read(path)?)
     }
 
     /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::error::Error;
-use crate::config::settings::{Cache, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir};
+use crate::config::settings::{
+    Cache, REFERENCE, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir,
+};
 use crate::zone::serial::Policy;
 
 /// The example of the interface, less what does not exist yet, and with the keys that ask for what is so anyway.
@@ -75,6 +77,7 @@ impl Site {
     fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("zones")).unwrap();
+        fs::create_dir(folder.path().join("zones.d")).unwrap();
         fs::write(folder.path().join("zones/example.zone"), "").unwrap();
         fs::write(folder.path().join("example.zone"), "").unwrap();
         Site(folder)
@@ -165,6 +168,24 @@ fn defaults_fill_what_is_absent() {
 }
 
 #[test]
+fn the_reference_is_right_about_defaults() {
+    let site = Site::new();
+    let reference = site.load(REFERENCE).unwrap();
+    let defaults = |line: &str| line.contains("# default") && !line.contains("# default:");
+    let (kept, dropped): (Vec<&str>, Vec<&str>) = REFERENCE.lines().partition(|line| !defaults(line));
+    assert_eq!(dropped.len(), 7);
+    assert_eq!(site.load(kept.join("\n")).unwrap(), reference);
+}
+
+#[test]
+fn the_control_socket_is_found_when_zone_files_are_gone() {
+    let site = Site::new();
+    let text = format!("{SERVER}[[zone]]\nname = \"example.\"\nfile = \"missing.zone\"\n");
+    assert!(site.load(&text).is_err());
+    assert_eq!(Settings::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
+}
+
+#[test]
 fn data_dir_moves_the_control_socket_and_absolute_paths_stay() {
     let site = Site::new();
     let server = site.load(format!("{SERVER}data-dir = \"/var/lib/tidemark\"\n")).unwrap().server;
@@ -219,7 +240,7 @@ fn numbers_have_bounds() {
     let site = Site::new();
     let cache = "[resolver]\nmode = \"forward\"\n[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n[resolver.cache]\n";
     for line in
-        ["max-entries = 0", "max-ttl = 3_155_760_001_000", "serve-stale = \"101w5000w\"", "max-ttl = 1.5"]
+        ["max-entries = 0", "max-ttl = 3_155_760_001_000", "serve-stale = \"101w5300w\"", "max-ttl = 1.5"]
     {
         let error = site.load(format!("{SERVER}{cache}{line}\n")).unwrap_err();
         assert_eq!(error.place().map(|place| place.0), Some(9), "{error}");
