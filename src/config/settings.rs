@@ -112,8 +112,12 @@ pub struct Resolver {
     pub allow: Vec<Prefix>,
     /// Recursive resolvers to ask, by the zone they are asked about.
     pub forward: Vec<Upstream>,
-    /// Authoritative servers to ask, by zone.
+    /// Authoritative servers to ask, by zone; no zone stands both here and in `forward`.
     pub stub: Vec<Upstream>,
+    /// Whether servers are asked over IPv4.
+    pub ipv4: bool,
+    /// Whether servers are asked over IPv6.
+    pub ipv6: bool,
     /// What is kept.
     pub cache: Cache,
 }
@@ -123,7 +127,7 @@ pub struct Resolver {
 pub struct Upstream {
     /// Questions for names in this zone go there; the longest match counts.
     pub zone: Name,
-    /// At least one.
+    /// At least one, and one at least of a family that may be used.
     pub servers: Vec<SocketAddr>,
 }
 
@@ -132,9 +136,9 @@ pub struct Upstream {
 pub struct Cache {
     /// How many RRsets are kept at most.
     pub max_entries: usize,
-    /// The longest that data counts as fresh.
+    /// The longest that data counts as fresh; whole seconds, at most 2^31 - 1 (RFC 2181 section 8).
     pub max_ttl: Duration,
-    /// How long data that has run out may be served when nobody answers (RFC 8767); `None` is never.
+    /// How long data that has run out may be served when nobody answers (RFC 8767), at most a week; `None` is never.
     pub serve_stale: Option<Duration>,
 }
 
