@@ -2,6 +2,7 @@
 
 // The lint exempts test functions only, and helpers of a test may fail it too.
 #![allow(clippy::unwrap_used)]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
