@@ -1,6 +1,7 @@
 //! tidemark.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod cli;
 pub mod config;
 pub mod outbox;
 pub mod resolve;

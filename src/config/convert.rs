@@ -21,6 +21,10 @@ use crate::wire::prefix::Prefix;
 const MAX_WORKERS: i64 = 1_024;
 /// Entries beyond this many would not fit into memory at a hundred bytes each on any machine of today.
 const MAX_CACHE_ENTRIES: i64 = 1 << 32;
+/// The largest TTL there is (RFC 2181 section 8).
+const MAX_MAX_TTL: Duration = Duration::from_secs((1 << 31) - 1);
+/// RFC 8767 section 5 suggests one to three days; after a week data is no longer old but wrong.
+const MAX_SERVE_STALE: Duration = Duration::from_secs(7 * 86_400);
 /// An NSID has to fit into an answer beside everything else (RFC 5001 sets no limit).
 const MAX_NSID: usize = 128;
 /// A Unix socket's address holds this many bytes, the final NUL counted (`sun_path` of sockaddr_un on Linux is 108).
@@ -28,9 +32,21 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// The settings in `text`, the content of the file at `path`.
 pub(super) fn settings(path: &Path, text: &str) -> Result<Settings, Error> {
-    let document: Document = toml::from_str(text).map_err(|error| suggest::explain(path, text, &error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Reading { path, text, folder }.settings(document)
+    let (reading, document) = Reading::of(path, text)?;
+    reading.settings(document)
+}
+
+/// The control socket in `text`, whatever the sections other than `[server]` say.
+pub(super) fn control(path: &Path, text: &str) -> Result<PathBuf, Error> {
+    let (reading, document) = Reading::of(path, text)?;
+    Ok(reading.server(document.server)?.control)
+}
+
+/// What is known of all upstreams while they are read one by one.
+struct Upstreams {
+    places: HashMap<Name, Range<usize>>,
+    ipv4: bool,
+    ipv6: bool,
 }
 
 /// The file being read, for messages and for paths relative to it.
@@ -40,14 +56,14 @@ struct Reading<'a> {
     folder: &'a Path,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn of(path: &'a Path, text: &'a str) -> Result<(Reading<'a>, Document), Error> {
+        let document = toml::from_str(text).map_err(|error| suggest::explain(path, text, &error))?;
+        Ok((Reading { path, text, folder: path.parent().unwrap_or(Path::new("")) }, document))
+    }
+
     fn settings(&self, document: Document) -> Result<Settings, Error> {
-        let Some(server) = document.server else {
-            return Err(self
-                .whole("there is no `[server]` section")
-                .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"));
-        };
-        let server = self.server(server)?;
+        let server = self.server(document.server)?;
         if let Some(key) = document.key.first() {
             return Err(self
                 .error(key.span(), "TSIG keys are not supported yet")
@@ -67,7 +83,12 @@ impl Reading<'_> {
         })
     }
 
-    fn server(&self, server: Spanned<document::Server>) -> Result<settings::Server, Error> {
+    fn server(&self, server: Option<Spanned<document::Server>>) -> Result<settings::Server, Error> {
+        let Some(server) = server else {
+            return Err(self
+                .whole("there is no `[server]` section")
+                .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"));
+        };
         let section = server.span();
         let server = server.into_inner();
         let help = "give at least one ADDR:PORT, for example `listen = [\"127.0.0.1:53\"]`";
@@ -224,9 +245,13 @@ impl Reading<'_> {
                 .error(section, "this `[resolver]` has nobody to ask")
                 .help("add `[[resolver.forward]]` with `zone = \".\"` and `servers = [\"ADDR\"]`"));
         }
-        let mut places = HashMap::new();
-        let forward = self.upstreams("`[[resolver.forward]]`", resolver.forward, &mut places)?;
-        let stub = self.upstreams("`[[resolver.stub]]`", resolver.stub, &mut places)?;
+        let mut upstreams = Upstreams {
+            places: HashMap::new(),
+            ipv4: resolver.ipv4.is_none_or(Spanned::into_inner),
+            ipv6: resolver.ipv6.is_none_or(Spanned::into_inner),
+        };
+        let forward = self.upstreams("`[[resolver.forward]]`", resolver.forward, &mut upstreams)?;
+        let stub = self.upstreams("`[[resolver.stub]]`", resolver.stub, &mut upstreams)?;
         Ok(settings::Resolver {
             allow: match resolver.allow {
                 Some(allow) => self.prefixes(Some(allow))?,
@@ -234,6 +259,8 @@ impl Reading<'_> {
             },
             forward,
             stub,
+            ipv4: upstreams.ipv4,
+            ipv6: upstreams.ipv6,
             cache: self.cache(resolver.cache)?,
         })
     }
@@ -241,23 +268,21 @@ impl Reading<'_> {
     /// Refuses what only a recursive resolver could do, unless it asks for what is so anyway.
     fn only_forwarding(&self, resolver: &document::Resolver) -> Result<(), Error> {
         let anchors = resolver.negative_trust_anchors.as_ref().filter(|names| !names.as_ref().is_empty());
-        let is = |written: &Option<Spanned<bool>>, refused: bool| {
-            written.as_ref().filter(|flag| *flag.as_ref() == refused).map(Spanned::span)
+        let on = |written: &Option<Spanned<bool>>| {
+            written.as_ref().filter(|flag| *flag.as_ref()).map(Spanned::span)
         };
         let found = [
             ("root-hints", resolver.root_hints.as_ref().map(Spanned::span)),
-            ("validate = true", is(&resolver.validate, true)),
+            ("validate = true", on(&resolver.validate)),
             ("trust-anchors", resolver.trust_anchors.as_ref().map(Spanned::span)),
             ("negative-trust-anchors", anchors.map(Spanned::span)),
-            ("qname-minimisation = true", is(&resolver.qname_minimisation, true)),
-            ("ipv4 = false", is(&resolver.ipv4, false)),
-            ("ipv6 = false", is(&resolver.ipv6, false)),
+            ("qname-minimisation = true", on(&resolver.qname_minimisation)),
         ];
         match found.into_iter().find_map(|(key, place)| Some((key, place?))) {
             None => Ok(()),
-            Some((key, place)) => Err(self.error(place, format!("`{key}` is not supported yet")).help(
-                "remove it; the servers in `forward` and `stub` are asked as they are, over either family",
-            )),
+            Some((key, place)) => Err(self
+                .error(place, format!("`{key}` is not supported yet"))
+                .help("remove it; the servers in `forward` and `stub` are asked as they are")),
         }
     }
 
@@ -265,7 +290,7 @@ impl Reading<'_> {
         &self,
         what: &str,
         written: Vec<Spanned<document::Upstream>>,
-        places: &mut HashMap<Name, Range<usize>>,
+        seen: &mut Upstreams,
     ) -> Result<Vec<settings::Upstream>, Error> {
         let mut upstreams = Vec::with_capacity(written.len());
         for upstream in written {
@@ -277,15 +302,21 @@ impl Reading<'_> {
                     .help("add the zone whose names are asked about there, for example `zone = \".\"`"));
             };
             let name = self.value(zone, value::name)?;
-            if let Some(first) = places.insert(name.clone(), zone.span()) {
+            if let Some(first) = seen.places.insert(name.clone(), zone.span()) {
                 return Err(self
                     .error(zone.span(), format!("`{name}` has two sets of servers"))
                     .and(first, "first here")
                     .help("put all servers of a zone into one list"));
             }
+            let list = upstream.servers.as_ref().map_or(section.clone(), Spanned::span);
             let help = "give at least one server, for example `servers = [\"192.0.2.53\"]`";
             let servers =
                 self.some(section, &format!("this {what}"), "servers", upstream.servers, value::peer, help)?;
+            if !servers.iter().any(|server| if server.is_ipv4() { seen.ipv4 } else { seen.ipv6 }) {
+                return Err(self
+                    .error(list, format!("no server for `{name}` may be asked: their family is switched off"))
+                    .help("add a server of the other family, or remove `ipv4 = false` or `ipv6 = false`"));
+            }
             upstreams.push(settings::Upstream { zone: name, servers });
         }
         Ok(upstreams)
@@ -300,12 +331,13 @@ impl Reading<'_> {
                 .unwrap_or(default.max_entries),
             max_ttl: match cache.max_ttl {
                 None => default.max_ttl,
-                Some(written) => self.duration("max-ttl", written)?,
+                Some(written) => self.duration("max-ttl", written, MAX_MAX_TTL)?,
             },
             serve_stale: match cache.serve_stale {
                 None => default.serve_stale,
                 Some(written) if off(&written) => None,
-                Some(written) => Some(self.duration("serve-stale", written)?),
+                Some(written) => Some(self.duration("serve-stale", written, MAX_SERVE_STALE)?)
+                    .filter(|span| !span.is_zero()),
             },
         })
     }
@@ -379,22 +411,26 @@ impl Reading<'_> {
         }
     }
 
-    /// Seconds, or a text with units.
-    fn duration(&self, key: &str, written: Spanned<toml::Value>) -> Result<Duration, Error> {
+    /// Seconds, or a text with units; at most `most`.
+    fn duration(&self, key: &str, written: Spanned<toml::Value>, most: Duration) -> Result<Duration, Error> {
         let place = written.span();
-        match written.into_inner() {
-            toml::Value::String(text) => self.value(&Spanned::new(place, text), value::duration),
-            toml::Value::Integer(seconds) => u64::try_from(seconds)
-                .ok()
-                .map(Duration::from_secs)
-                .filter(|span| *span <= value::MAX_DURATION)
-                .ok_or_else(|| {
-                    self.error(place, format!("`{key}` is out of range")).help("write seconds from 0")
-                }),
-            _ => Err(self
-                .error(place, format!("`{key}` is not a duration"))
-                .help("write seconds as a number, or a text such as \"1d\" or \"30s\"")),
-        }
+        let span = match written.into_inner() {
+            toml::Value::String(text) => {
+                Some(self.value(&Spanned::new(place.clone(), text), value::duration)?)
+            }
+            toml::Value::Integer(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
+            _ => {
+                return Err(self
+                    .error(place, format!("`{key}` is not a duration"))
+                    .help("write seconds as a number, or a text such as \"1d\" or \"30s\""));
+            }
+        };
+        span.filter(|span| *span <= most && span.subsec_nanos() == 0).ok_or_else(|| {
+            self.error(place, format!("`{key}` is out of range")).help(format!(
+                "write whole seconds from 0 to {}, as a number or with units, as in \"1d\"",
+                most.as_secs()
+            ))
+        })
     }
 
     /// Reads a string by `read`; an error points at the part of the string that is wrong.

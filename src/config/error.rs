@@ -108,9 +108,14 @@ impl std::error::Error for Error {}
 impl Parts {
     /// A mark inside the text and on character boundaries whatever `span` says, so that it can be drawn.
     fn mark(&self, span: Range<usize>, label: String) -> Mark {
-        let start = self.text.floor_char_boundary(span.start);
-        let end = self.text.ceil_char_boundary(span.end).max(start);
-        Mark { span: start..end, label }
+        let (mut start, mut end) = (span.start.min(self.text.len()), span.end.min(self.text.len()));
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        while !self.text.is_char_boundary(end) {
+            end += 1;
+        }
+        Mark { span: start..end.max(start), label }
     }
 }
 

@@ -25,6 +25,9 @@ pub const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
 pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
 
+/// Every key that is supported, with its default or an example: the reference that `serve --help` shows.
+pub const REFERENCE: &str = include_str!("reference.toml");
+
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -109,8 +112,12 @@ pub struct Resolver {
     pub allow: Vec<Prefix>,
     /// Recursive resolvers to ask, by the zone they are asked about.
     pub forward: Vec<Upstream>,
-    /// Authoritative servers to ask, by zone.
+    /// Authoritative servers to ask, by zone; no zone stands both here and in `forward`.
     pub stub: Vec<Upstream>,
+    /// Whether servers are asked over IPv4.
+    pub ipv4: bool,
+    /// Whether servers are asked over IPv6.
+    pub ipv6: bool,
     /// What is kept.
     pub cache: Cache,
 }
@@ -120,7 +127,7 @@ pub struct Resolver {
 pub struct Upstream {
     /// Questions for names in this zone go there; the longest match counts.
     pub zone: Name,
-    /// At least one.
+    /// At least one, and one at least of a family that may be used.
     pub servers: Vec<SocketAddr>,
 }
 
@@ -129,9 +136,9 @@ pub struct Upstream {
 pub struct Cache {
     /// How many RRsets are kept at most.
     pub max_entries: usize,
-    /// The longest that data counts as fresh.
+    /// The longest that data counts as fresh; whole seconds, at most 2^31 - 1 (RFC 2181 section 8).
     pub max_ttl: Duration,
-    /// How long data that has run out may be served when nobody answers (RFC 8767); `None` is never.
+    /// How long data that has run out may be served when nobody answers (RFC 8767), at most a week; `None` is never.
     pub serve_stale: Option<Duration>,
 }
 
@@ -139,6 +146,12 @@ impl Settings {
     /// Reads and checks the configuration file at `path`. Paths in it are relative to its folder.
     pub fn load(path: &Path) -> Result<Settings, Error> {
         convert::settings(path, &read(path)?)
+    }
+
+    /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
+    /// be asked how it is even when its zone files are gone.
+    pub fn control(path: &Path) -> Result<PathBuf, Error> {
+        convert::control(path, &read(path)?)
     }
 
     /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::error::Error;
-use crate::config::settings::{Cache, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir};
+use crate::config::settings::{
+    Cache, REFERENCE, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir,
+};
 use crate::zone::serial::Policy;
 
 /// The example of the interface, less what does not exist yet, and with the keys that ask for what is so anyway.
@@ -75,6 +77,7 @@ impl Site {
     fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("zones")).unwrap();
+        fs::create_dir(folder.path().join("zones.d")).unwrap();
         fs::write(folder.path().join("zones/example.zone"), "").unwrap();
         fs::write(folder.path().join("example.zone"), "").unwrap();
         Site(folder)
@@ -135,6 +138,8 @@ fn the_example_is_understood() {
             allow: vec![prefix("127.0.0.0/8"), prefix("::1/128")],
             forward: vec![Upstream { zone: ".".parse().unwrap(), servers: vec![addr("192.0.2.53:53")] }],
             stub: vec![Upstream { zone: "example.".parse().unwrap(), servers: vec![addr("127.0.0.1:5301")] }],
+            ipv4: true,
+            ipv6: true,
             cache: Cache {
                 max_entries: 1_000_000,
                 max_ttl: Duration::from_secs(86_400),
@@ -162,6 +167,32 @@ fn defaults_fill_what_is_absent() {
     assert_eq!(resolver.cache, Cache::default());
     let off = format!("{SERVER}{cache}[resolver.cache]\nserve-stale = \"off\"\n");
     assert_eq!(site.load(off).unwrap().resolver.unwrap().cache.serve_stale, None);
+}
+
+#[test]
+fn the_reference_is_right_about_defaults() {
+    let site = Site::new();
+    let reference = site.load(REFERENCE).unwrap();
+    let defaults = |line: &str| line.contains("# default") && !line.contains("# default:");
+    let (kept, dropped): (Vec<&str>, Vec<&str>) = REFERENCE.lines().partition(|line| !defaults(line));
+    assert_eq!(dropped.len(), 9);
+    assert_eq!(site.load(kept.join("\n")).unwrap(), reference);
+}
+
+#[test]
+fn the_deployed_example_is_understood() {
+    let site = Site::new();
+    let text = include_str!("../../deploy/tidemark.toml").replace("/etc/tidemark/zones/", "zones/");
+    let settings = site.load(text).unwrap();
+    assert_eq!((settings.zones.len(), settings.resolver.is_some()), (2, true));
+}
+
+#[test]
+fn the_control_socket_is_found_when_zone_files_are_gone() {
+    let site = Site::new();
+    let text = format!("{SERVER}[[zone]]\nname = \"example.\"\nfile = \"missing.zone\"\n");
+    assert!(site.load(&text).is_err());
+    assert_eq!(Settings::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
 }
 
 #[test]
@@ -202,8 +233,6 @@ fn what_does_not_exist_yet_is_refused_by_name() {
         "trust-anchors = \"root.key\"",
         "negative-trust-anchors = [\"broken.example.\"]",
         "qname-minimisation = true",
-        "ipv4 = false",
-        "ipv6 = false",
     ];
     for line in recursion {
         let error = site.load(format!("{SERVER}[resolver]\nmode = \"forward\"\n{line}\n")).unwrap_err();
@@ -215,12 +244,30 @@ fn what_does_not_exist_yet_is_refused_by_name() {
 }
 
 #[test]
+fn a_family_that_is_off_leaves_some_server_to_ask() {
+    let site = Site::new();
+    let text = |servers| {
+        let forward = format!("[[resolver.forward]]\nzone = \".\"\nservers = [{servers}]\n");
+        format!("{SERVER}[resolver]\nmode = \"forward\"\nipv6 = false\n{forward}")
+    };
+    let resolver = site.load(text("\"::1\", \"127.0.0.1\"")).unwrap().resolver.unwrap();
+    assert!(resolver.ipv4 && !resolver.ipv6);
+    let error = site.load(text("\"::1\"")).unwrap_err();
+    assert!(error.message().starts_with("no server for `.` may be asked"), "{error}");
+    assert_eq!(error.place(), Some((8, 11)));
+}
+
+#[test]
 fn numbers_have_bounds() {
     let site = Site::new();
     let cache = "[resolver]\nmode = \"forward\"\n[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n[resolver.cache]\n";
-    for line in
-        ["max-entries = 0", "max-ttl = 3_155_760_001_000", "serve-stale = \"101w5000w\"", "max-ttl = 1.5"]
-    {
+    for line in [
+        "max-entries = 0",
+        "max-ttl = 3_155_760_001_000",
+        "serve-stale = \"8d\"",
+        "max-ttl = 1.5",
+        "max-ttl = \"1s1ms\"",
+    ] {
         let error = site.load(format!("{SERVER}{cache}{line}\n")).unwrap_err();
         assert_eq!(error.place().map(|place| place.0), Some(9), "{error}");
     }
