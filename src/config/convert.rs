@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::config::document::{self, Document, Mode, Text, Texts};
 use crate::config::error::Error;
-use crate::config::settings::{self, Settings, Source};
+use crate::server::settings::{self, Settings, Source};
 use crate::config::suggest;
 use crate::config::value::{self, ValueError};
 use crate::wire::name::Name;

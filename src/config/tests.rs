@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::error::Error;
-use crate::config::settings::{
+use crate::server::settings::{
     Cache, REFERENCE, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir,
 };
 use crate::zone::serial::Policy;
@@ -89,7 +89,7 @@ impl Site {
 
     fn load(&self, text: impl AsRef<[u8]>) -> Result<Settings, Error> {
         fs::write(self.path("tidemark.toml"), text).unwrap();
-        Settings::load(&self.path("tidemark.toml"))
+        load::load(&self.path("tidemark.toml"))
     }
 }
 
@@ -192,7 +192,7 @@ fn the_control_socket_is_found_when_zone_files_are_gone() {
     let site = Site::new();
     let text = format!("{SERVER}[[zone]]\nname = \"example.\"\nfile = \"missing.zone\"\n");
     assert!(site.load(&text).is_err());
-    assert_eq!(Settings::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
+    assert_eq!(load::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn escapes_inside_a_string_do_not_shift_the_caret() {
 #[test]
 fn files_that_cannot_be_read_are_told() {
     let site = Site::new();
-    let error = Settings::load(&site.path("missing.toml")).unwrap_err();
+    let error = load::load(&site.path("missing.toml")).unwrap_err();
     assert!(error.message().contains("cannot read the configuration: No such file"), "{error}");
     assert!(error.render(false).contains("missing.toml"));
     let error = site.load(b"[server]\n# \xff\n").unwrap_err();

@@ -1,19 +1,13 @@
-//! What a node is told to do: the configuration, checked and typed. Every default stands here.
+//! What a node is told to do, typed and checked: `config` fills it from a file. Every default stands here.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::convert;
-use crate::config::error::Error;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial;
 
-/// The largest configuration file that is read: a hundred thousand zones take about ten megabytes.
-pub const MAX_FILE: u64 = 64 << 20;
 /// The default of `data-dir`, beside the configuration file.
 pub const DATA_DIR: &str = "state";
 /// The default of `control` is this file in the data folder.
@@ -25,8 +19,6 @@ pub const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
 pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
 
-/// Every key that is supported, with its default or an example: the reference that `serve --help` shows.
-pub const REFERENCE: &str = include_str!("reference.toml");
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,17 +135,6 @@ pub struct Cache {
 }
 
 impl Settings {
-    /// Reads and checks the configuration file at `path`. Paths in it are relative to its folder.
-    pub fn load(path: &Path) -> Result<Settings, Error> {
-        convert::settings(path, &read(path)?)
-    }
-
-    /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
-    /// be asked how it is even when its zone files are gone.
-    pub fn control(path: &Path) -> Result<PathBuf, Error> {
-        convert::control(path, &read(path)?)
-    }
-
     /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in
     /// the working directory.
     pub fn for_files(listen: SocketAddr, files: &[PathBuf]) -> Settings {
@@ -184,28 +165,9 @@ impl Default for Cache {
 }
 
 /// This machine: the default of `[resolver] allow`.
-pub(super) fn loopback() -> Vec<Prefix> {
+pub fn loopback() -> Vec<Prefix> {
     vec![
         Prefix { addr: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), length: 8 },
         Prefix { addr: IpAddr::V6(Ipv6Addr::LOCALHOST), length: 128 },
     ]
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
-        Error::new(path, "", format!("cannot read the configuration: {error}"))
-            .help("check the path given with `--config` and the permissions of the file")
-    })?;
-    if bytes.len() as u64 > MAX_FILE {
-        let megabytes = MAX_FILE >> 20;
-        return Err(Error::new(path, "", format!("the configuration is larger than {megabytes} MiB"))
-            .help("is this the right file? Many zones with the same settings fit into one `[[zone-dir]]`"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::new(path, &String::from_utf8_lossy(error.as_bytes()), "the configuration is not UTF-8")
-            .at(at..at + 1, "not UTF-8 from here")
-            .help("save the file as UTF-8")
-    })
 }
