@@ -138,7 +138,8 @@ impl Resolver {
             return vec![Event::Refused { waiter, bound: Bound::Type }];
         }
         let known = self.cache.get(now, &ask.name, ask.rtype, ask.dnssec_ok);
-        if let Some(entry) = known.clone().filter(|entry| entry.is_fresh(now)) {
+        let old = known.is_some();
+        if let Some(entry) = known.filter(|entry| entry.is_fresh(now)) {
             let (took, stale) = (Duration::ZERO, entry.is_stale());
             return vec![Event::Answered { ask, waiters: vec![waiter], entry, from: None, took, stale }];
         }
@@ -151,13 +152,13 @@ impl Resolver {
         let (id, until) = (self.next, now + BUDGET);
         self.next += 1;
         let Some(route) = self.upstreams.best_for(&ask.name, ask.rtype) else {
-            let flight = Flight::new(now, ask, waiter, None, known);
+            let flight = Flight::new(now, ask, waiter, None, old);
             return self.fail(now, flight, Reason::NoRoute);
         };
         let before = Mark::of(out);
         let (forward, step) = Forward::start(now, ask.clone(), route, until, &mut self.upstreams, out);
         self.by_ask.insert(ask.clone(), id);
-        self.flights.insert(id, Flight::new(now, ask, waiter, Some(forward), known));
+        self.flights.insert(id, Flight::new(now, ask, waiter, Some(forward), old));
         self.after(now, id, step, before, out)
     }
 
@@ -305,9 +306,8 @@ impl Resolver {
 
     /// Gives the waiters of a failed flight the old answer, if there is one, or else SERVFAIL.
     fn fail(&mut self, now: Mono, mut flight: Flight, reason: Reason) -> Vec<Event> {
-        if let Some(old) = &flight.old {
-            // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5).
-            let entry = self.cache.revive(now, &flight.ask, old);
+        // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5).
+        if let Some(entry) = self.cache.revive(now, &flight.ask) {
             return flight.answer_stale(now, entry).into_iter().collect();
         }
         let entry = self.cache.put_failure(now, &flight.ask);
@@ -352,14 +352,14 @@ struct Flight {
     answer: Vec<Record>,
     authority: Vec<Record>,
     restarts: u32,
-    /// An answer whose TTL has run out.
-    old: Option<Arc<Entry>>,
+    /// Whether the cache holds an answer whose TTL has run out. It stays there, so that a flush takes it away.
+    old: bool,
     /// As it stands among the deadlines.
     due: Mono,
 }
 
 impl Flight {
-    fn new(now: Mono, ask: Ask, waiter: u64, forward: Option<Forward>, old: Option<Arc<Entry>>) -> Flight {
+    fn new(now: Mono, ask: Ask, waiter: u64, forward: Option<Forward>, old: bool) -> Flight {
         Flight {
             ask,
             waiters: vec![waiter],
@@ -384,14 +384,15 @@ impl Flight {
 
     /// When the waiters get the old answer.
     fn stale_due(&self) -> Option<Mono> {
-        (self.old.is_some() && !self.waiters.is_empty()).then(|| self.started + STALE_AFTER)
+        (self.old && !self.waiters.is_empty()).then(|| self.started + STALE_AFTER)
     }
 
     /// Gives the waiters the old answer when its time has come.
     fn serve_stale(&mut self, now: Mono, cache: &Cache) -> Option<Event> {
         self.stale_due().filter(|&due| due <= now)?;
-        let entry = cache.revive(now, &self.ask, self.old.as_ref()?);
-        self.answer_stale(now, entry)
+        let entry = cache.revive(now, &self.ask);
+        self.old = entry.is_some();
+        self.answer_stale(now, entry?)
     }
 
     fn answer_stale(&mut self, now: Mono, entry: Arc<Entry>) -> Option<Event> {

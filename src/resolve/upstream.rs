@@ -294,6 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn only_losses_in_a_row_hold_a_server_down() {
+        let mut upstreams = two_servers();
+        upstreams.replied(1, Some(Duration::from_secs(4)));
+        for _ in 0..HOLD_AFTER {
+            upstreams.replied(0, Some(Duration::from_millis(10)));
+            upstreams.lost(Mono(0), 0, Duration::from_millis(400));
+        }
+        assert!(second(&mut upstreams, Mono(1)) < 100);
+    }
+
+    #[test]
     fn when_all_are_held_down_one_is_asked_all_the_same() {
         let mut upstreams = two_servers();
         upstreams.unreachable(Mono(0), 0);

@@ -190,6 +190,18 @@ fn a_stale_answer_needs_no_wait_when_the_servers_say_that_they_fail() {
 }
 
 #[test]
+fn what_was_flushed_is_not_served_stale() {
+    let mut world = World::new();
+    world.ask(0, "www.example. A", 1);
+    world.reply(10, Rcode::NOERROR, &["www.example. 60 A 192.0.2.80"]);
+    world.ask(100_000, "www.example. A", 2);
+    world.cache.flush_all();
+    let events = world.silence(110_000);
+    assert!(matches!(&events[..], [(104_500, Event::Failed { .. })]), "{events:?}");
+    world.assert_at_rest();
+}
+
+#[test]
 fn a_chain_is_followed_to_the_servers_that_are_responsible() {
     let mut world = World::new();
     world.ask(0, "www.example. A", 1);
