@@ -1,7 +1,9 @@
 //! tidemark.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod config;
 pub mod outbox;
 pub mod resolve;
 pub mod time;
 pub mod wire;
+pub mod zone;

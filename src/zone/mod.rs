@@ -1,0 +1,16 @@
+//! Zones: immutable snapshots, how they are read, searched, compared, published, and remembered.
+//!
+//! A [`snapshot::Snapshot`] is one version of a zone's content. Every change enters by [`store::ZoneStore::publish`]; readers
+//! take the current [`store::Version`] and never wait.
+
+pub mod delta;
+pub mod digest;
+pub mod history;
+pub mod journal;
+pub mod lookup;
+pub mod owner;
+pub mod serial;
+pub mod snapshot;
+pub mod stamp;
+pub mod store;
+pub mod table;

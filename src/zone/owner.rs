@@ -1,0 +1,266 @@
+//! One owner name with its RRsets as a single block of bytes: the unit that snapshots share and answers are copied from.
+//!
+//! ```text
+//! block: name in wire form | RRset ...
+//! RRset: type u16 | count u16 | ttl u32 | length u32 | (RDATA length u16 | RDATA) ...
+//! ```
+//!
+//! Numbers are little-endian; RRsets stand in the order of their types. A block without RRsets is an empty non-terminal (RFC 4592
+//! 2.2.2).
+
+use std::sync::Arc;
+
+use crate::wire::message::Record;
+use crate::wire::name::NameRef;
+use crate::wire::rdata;
+use crate::wire::rtype::Rtype;
+
+use super::digest::Digest;
+
+/// The bytes of one owner.
+pub(super) type Block = Arc<[u8]>;
+
+/// The length of an RRset's head.
+const HEAD: usize = 12;
+
+/// A view of an owner name and its RRsets.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'z> {
+    block: &'z [u8],
+}
+
+/// A view of one RRset.
+#[derive(Clone, Copy, Debug)]
+pub struct Rrset<'z> {
+    /// TYPE.
+    pub rtype: Rtype,
+    /// TTL in seconds, one for all records (RFC 2181 5.2).
+    pub ttl: u32,
+    /// How many records, at least one.
+    pub count: u16,
+    data: &'z [u8],
+}
+
+impl<'z> Owner<'z> {
+    pub(super) fn new(block: &'z [u8]) -> Owner<'z> {
+        Owner { block }
+    }
+
+    /// The name.
+    pub fn name(self) -> &'z NameRef {
+        NameRef::read_trusted(self.block)
+    }
+
+    /// All RRsets, ascending by type.
+    pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
+        let mut rest = &self.block[self.name().as_wire().len()..];
+        std::iter::from_fn(move || {
+            let head: &[u8; HEAD] = rest.first_chunk()?;
+            let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
+            let (data, behind) = rest[HEAD..].split_at_checked(length)?;
+            rest = behind;
+            Some(Rrset {
+                rtype: Rtype(u16::from_le_bytes([head[0], head[1]])),
+                count: u16::from_le_bytes([head[2], head[3]]),
+                ttl: u32::from_le_bytes([head[4], head[5], head[6], head[7]]),
+                data,
+            })
+        })
+    }
+
+    /// The RRset of one type.
+    pub fn rrset(self, rtype: Rtype) -> Option<Rrset<'z>> {
+        self.rrsets().find(|rrset| rrset.rtype == rtype)
+    }
+
+    /// The sum of the digests of all records here.
+    pub(super) fn digest(self) -> Digest {
+        let mut digest = Digest::default();
+        for rrset in self.rrsets() {
+            for data in rrset.rdatas() {
+                digest.add(Digest::of(self.name(), rrset.rtype, rrset.ttl, data));
+            }
+        }
+        digest
+    }
+
+    /// All records here as owned ones.
+    pub fn records(self) -> impl Iterator<Item = Record> {
+        self.rrsets().flat_map(move |rrset| rrset.records(self.name()))
+    }
+}
+
+impl<'z> Rrset<'z> {
+    /// An RRset without records.
+    pub(super) const fn empty() -> Rrset<'z> {
+        Rrset { rtype: Rtype(0), ttl: 0, count: 0, data: &[] }
+    }
+
+    /// The RDATA of each record.
+    pub fn rdatas(self) -> impl Iterator<Item = &'z [u8]> {
+        let mut rest = self.data;
+        std::iter::from_fn(move || {
+            let length = usize::from(u16::from_le_bytes(*rest.first_chunk()?));
+            let (data, behind) = rest[2..].split_at_checked(length)?;
+            rest = behind;
+            Some(data)
+        })
+    }
+
+    /// The RDATA of the first record, the only one of a SOA, CNAME or DNAME.
+    pub fn first(self) -> &'z [u8] {
+        self.rdatas().next().unwrap_or_default()
+    }
+
+    /// The records as owned ones.
+    pub fn records(self, owner: &NameRef) -> impl Iterator<Item = Record> {
+        self.rdatas().map(move |data| Record {
+            owner: owner.to_name(),
+            rtype: self.rtype,
+            ttl: self.ttl,
+            rdata: data.into(),
+        })
+    }
+}
+
+/// An owner being put together or changed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    sets: Vec<DraftSet>,
+}
+
+#[derive(Clone, Debug)]
+struct DraftSet {
+    rtype: Rtype,
+    ttl: u32,
+    data: Vec<Box<[u8]>>,
+}
+
+impl Draft {
+    pub(super) fn of(owner: Owner<'_>) -> Draft {
+        let sets = owner.rrsets().map(|set| DraftSet {
+            rtype: set.rtype,
+            ttl: set.ttl,
+            data: set.rdatas().map(Box::from).collect(),
+        });
+        Draft { sets: sets.collect() }
+    }
+
+    /// Adds a record, whose TTL becomes its RRset's; `false` when its data is there already.
+    pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> bool {
+        self.set(rtype, ttl).ttl = ttl;
+        self.add_lowest(rtype, ttl, data)
+    }
+
+    /// Adds a record; of its TTL and its RRset's the lower holds. `false` when its data is there already.
+    pub(super) fn add_lowest(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> bool {
+        let set = self.set(rtype, ttl);
+        set.ttl = set.ttl.min(ttl);
+        let new = !set.data.iter().any(|known| rdata::same(rtype, known, data));
+        if new {
+            set.data.push(data.into());
+        }
+        new
+    }
+
+    /// Removes a record, whatever its TTL; `false` when it is not there.
+    pub(super) fn remove(&mut self, rtype: Rtype, data: &[u8]) -> bool {
+        let Some(set) = self.sets.iter_mut().find(|set| set.rtype == rtype) else { return false };
+        let Some(at) = set.data.iter().position(|known| rdata::same(rtype, known, data)) else {
+            return false;
+        };
+        set.data.remove(at);
+        self.sets.retain(|set| !set.data.is_empty());
+        true
+    }
+
+    fn set(&mut self, rtype: Rtype, ttl: u32) -> &mut DraftSet {
+        let at = self.sets.partition_point(|set| set.rtype < rtype);
+        if self.sets.get(at).is_none_or(|set| set.rtype != rtype) {
+            self.sets.insert(at, DraftSet { rtype, ttl, data: Vec::with_capacity(1) });
+        }
+        &mut self.sets[at]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.sets.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
+    pub(super) fn types(&self) -> impl Iterator<Item = Rtype> {
+        self.sets.iter().map(|set| set.rtype)
+    }
+
+    pub(super) fn count(&self, rtype: Rtype) -> usize {
+        self.sets.iter().find(|set| set.rtype == rtype).map_or(0, |set| set.data.len())
+    }
+
+    pub(super) fn has(&self, rtype: Rtype) -> bool {
+        self.sets.iter().any(|set| set.rtype == rtype)
+    }
+
+    pub(super) fn block(&self, name: &NameRef) -> Block {
+        let mut bytes = Vec::with_capacity(name.as_wire().len() + 64);
+        bytes.extend_from_slice(name.as_wire());
+        for set in &self.sets {
+            write_set(&mut bytes, set.rtype, set.ttl, set.data.iter().map(|data| &**data));
+        }
+        bytes.into()
+    }
+}
+
+/// Appends one RRset in block form.
+pub(super) fn write_set<'a>(
+    bytes: &mut Vec<u8>,
+    rtype: Rtype,
+    ttl: u32,
+    rdatas: impl Iterator<Item = &'a [u8]>,
+) {
+    let head = bytes.len();
+    bytes.extend_from_slice(&rtype.0.to_le_bytes());
+    bytes.extend_from_slice(&[0; 2]);
+    bytes.extend_from_slice(&ttl.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    let mut count: u16 = 0;
+    for data in rdatas {
+        // RDATA is at most 65,535 bytes by its length field; a set of more than 65,535 records could not be sent anyway.
+        let Ok(length) = u16::try_from(data.len()) else { continue };
+        if count == u16::MAX {
+            break;
+        }
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(data);
+        count += 1;
+    }
+    let length = (bytes.len() - head - HEAD) as u32;
+    bytes[head + 2..head + 4].copy_from_slice(&count.to_le_bytes());
+    bytes[head + 8..head + HEAD].copy_from_slice(&length.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::name::Name;
+
+    #[test]
+    fn a_block_holds_what_was_added() {
+        let name: Name = "www.example.".parse().unwrap();
+        let mut draft = Draft::default();
+        assert!(draft.add(Rtype::TXT, 60, b"\x01b"));
+        assert!(draft.add(Rtype::A, 60, &[1; 4]));
+        assert!(draft.add(Rtype::A, 30, &[2; 4]));
+        assert!(!draft.add(Rtype::A, 30, &[2; 4]));
+        let block = draft.block(&name);
+        let owner = Owner::new(&block);
+        assert_eq!(owner.name(), &*name);
+        let a = owner.rrset(Rtype::A).unwrap();
+        assert_eq!((a.ttl, a.count, a.rdatas().count()), (30, 2, 2));
+        assert_eq!(owner.rrset(Rtype::TXT).unwrap().first(), b"\x01b");
+        let mut draft = Draft::of(owner);
+        assert!(draft.remove(Rtype::TXT, b"\x01b") && !draft.remove(Rtype::TXT, b"\x01b"));
+        assert!(!draft.has(Rtype::TXT) && !draft.is_empty());
+    }
+}

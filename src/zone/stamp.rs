@@ -1,0 +1,145 @@
+//! Publication stamps: who published a serial when, and with what content; and how they travel from node to node, in EDNS
+//! option 65002 ([`crate::wire::edns::STAMP`]).
+//!
+//! ```text
+//! request:  nothing, or the serial u32 that the asker has
+//! response: age u32 | stamp of the version served | stamps of the versions that followed the asker's, oldest first
+//! stamp:    serial u32 | publish time u64 (HLC, 0: unknown) | writer u64 (0: unknown) | digest, 32 bytes
+//! ```
+//!
+//! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current; 0 at the
+//! primary. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
+
+use std::time::Duration;
+
+use crate::time::Hlc;
+
+use super::digest::Digest;
+use super::serial::Serial;
+
+/// Stamps in one option at most: what a datagram of 1232 bytes holds beside a SOA.
+pub const MAX_IN_DATAGRAM: usize = 12;
+/// Stamps in one option at most over TCP.
+pub const MAX_IN_STREAM: usize = 512;
+
+/// When, by whom and with what content a serial was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Stamp {
+    /// The SOA serial.
+    pub serial: Serial,
+    /// When the primary published it; `None` when it came from a server that does not say.
+    #[serde(serialize_with = "as_utc")]
+    pub published: Option<Hlc>,
+    /// The digest of its content.
+    pub digest: Digest,
+    /// The node that published it; 0 when unknown.
+    pub writer: u64,
+}
+
+fn as_utc<S: serde::Serializer>(published: &Option<Hlc>, serializer: S) -> Result<S::Ok, S::Error> {
+    match published {
+        Some(hlc) => serializer.serialize_some(&hlc.utc().as_secs_f64()),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Stamp {
+    /// Bytes of a stamp.
+    pub const LENGTH: usize = 4 + 8 + 8 + 32;
+
+    /// Appends the stamp.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.serial.0.to_be_bytes());
+        out.extend_from_slice(&self.published.unwrap_or_default().0.to_be_bytes());
+        out.extend_from_slice(&self.writer.to_be_bytes());
+        out.extend_from_slice(&self.digest.to_bytes());
+    }
+
+    /// Takes a stamp from the start of `rest`.
+    pub fn read(rest: &mut &[u8]) -> Option<Stamp> {
+        let (bytes, behind) = rest.split_first_chunk::<{ Stamp::LENGTH }>()?;
+        *rest = behind;
+        let (serial, bytes) = bytes.split_first_chunk()?;
+        let (published, bytes) = bytes.split_first_chunk()?;
+        let (writer, bytes) = bytes.split_first_chunk()?;
+        Some(Stamp {
+            serial: Serial(u32::from_be_bytes(*serial)),
+            published: Some(Hlc(u64::from_be_bytes(*published))).filter(|hlc| hlc.0 != 0),
+            writer: u64::from_be_bytes(*writer),
+            digest: Digest::from_bytes(*bytes.first_chunk()?),
+        })
+    }
+}
+
+/// The response form of the option.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// How long ago the answering node's content was known to be current.
+    pub age: Duration,
+    /// The version it serves, then those that followed the asker's.
+    pub stamps: Vec<Stamp>,
+}
+
+impl Told {
+    /// The option's value.
+    pub fn write(&self) -> Vec<u8> {
+        let age = u32::try_from(self.age.as_millis()).unwrap_or(u32::MAX);
+        let mut value = Vec::with_capacity(4 + self.stamps.len() * Stamp::LENGTH);
+        value.extend_from_slice(&age.to_be_bytes());
+        self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
+        value
+    }
+
+    /// Reads a value; `None` when it is not one.
+    pub fn read(value: &[u8]) -> Option<Told> {
+        let (age, mut rest) = value.split_first_chunk()?;
+        let mut stamps = Vec::new();
+        while !rest.is_empty() {
+            stamps.push(Stamp::read(&mut rest)?);
+        }
+        Some(Told { age: Duration::from_millis(u64::from(u32::from_be_bytes(*age))), stamps })
+    }
+
+    /// The stamp of the version served by the node that told.
+    pub fn served(&self) -> Option<&Stamp> {
+        self.stamps.first()
+    }
+
+    /// The stamp of the version that followed the one the asker has.
+    pub fn successor(&self) -> Option<&Stamp> {
+        self.stamps.get(1)
+    }
+}
+
+/// The request form of the option.
+pub fn ask(have: Option<Serial>) -> Vec<u8> {
+    have.map(|serial| serial.0.to_be_bytes().to_vec()).unwrap_or_default()
+}
+
+/// Reads the request form: the serial that the asker has, if it says.
+pub fn asked(value: &[u8]) -> Option<Serial> {
+    value.first_chunk().map(|bytes| Serial(u32::from_be_bytes(*bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_is_read_back() {
+        let stamp = Stamp {
+            serial: Serial(7),
+            published: Some(Hlc(9)),
+            digest: Digest::from_bytes([3; 32]),
+            writer: 5,
+        };
+        let unknown = Stamp { published: None, serial: Serial(8), ..stamp };
+        let told = Told { age: Duration::from_millis(1_500), stamps: vec![stamp, unknown] };
+        let value = told.write();
+        assert_eq!(Told::read(&value), Some(told));
+        assert_eq!(Told::read(&value[..value.len() - 1]), None);
+        assert_eq!(Told::read(&[]), None);
+        assert_eq!(asked(&ask(Some(Serial(3)))), Some(Serial(3)));
+        assert_eq!(asked(&ask(None)), None);
+    }
+}

@@ -1,0 +1,258 @@
+//! A persistent hash table from folded owner name to block, cut into small leaves under two levels of arrays.
+//!
+//! ```text
+//! top[t] -> middle[m] -> leaf: entries sorted by hash   (t, m: the upper bits of the name's hash)
+//! ```
+//!
+//! A copy shares everything; a change copies the one leaf it touches and the two short arrays above it, for a zone of a
+//! million names some 500 pointers. A lookup reads two hot pointers, one leaf and one block. Besides its block an entry
+//! knows how many names stand right below it and whether it cuts the zone, so a search from the apex down reads few blocks.
+
+use std::sync::Arc;
+
+use crate::wire::name::{NameRef, hash_name};
+use crate::wire::rtype::Rtype;
+
+use super::owner::{Block, Owner};
+
+/// Entries per leaf when a table is laid out.
+const LEAF: usize = 16;
+/// Entries per leaf, on average, at which the table is laid out anew.
+const CROWDED: usize = 4 * LEAF;
+
+/// An owner in the table.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    hash: u32,
+    /// The upper 24 bits count the names one label below (stuck at the maximum once there); the lower bits are flags.
+    meta: u32,
+    pub(super) block: Block,
+}
+
+const FLAG_NS: u32 = 1;
+const FLAG_DNAME: u32 = 2;
+const FLAGS: u32 = 0xff;
+const CHILD: u32 = FLAGS + 1;
+
+impl Entry {
+    pub(super) fn owner(&self) -> Owner<'_> {
+        Owner::new(&self.block)
+    }
+
+    /// Whether there is an NS RRset.
+    pub(super) fn has_ns(&self) -> bool {
+        self.meta & FLAG_NS != 0
+    }
+
+    /// Whether there is a DNAME.
+    pub(super) fn has_dname(&self) -> bool {
+        self.meta & FLAG_DNAME != 0
+    }
+
+    /// Whether names exist below this one.
+    pub(super) fn has_children(&self) -> bool {
+        self.meta >= CHILD
+    }
+
+    pub(super) fn add_child(&mut self) {
+        self.meta = self.meta.saturating_add(CHILD);
+    }
+
+    pub(super) fn remove_child(&mut self) {
+        // A count that once reached its maximum is no longer exact and stays: a needless empty non-terminal at worst.
+        if self.has_children() && self.meta <= u32::MAX - CHILD {
+            self.meta -= CHILD;
+        }
+    }
+
+    pub(super) fn set_block(&mut self, block: Block) {
+        self.meta = (self.meta & !FLAGS) | flags_of(&block);
+        self.block = block;
+    }
+}
+
+fn flags_of(block: &Block) -> u32 {
+    Owner::new(block).rrsets().fold(0, |flags, set| match set.rtype {
+        Rtype::NS => flags | FLAG_NS,
+        Rtype::DNAME => flags | FLAG_DNAME,
+        _ => flags,
+    })
+}
+
+type Leaf = Arc<[Entry]>;
+type Middle = Arc<[Leaf]>;
+
+/// The table; `clone` is cheap and shares.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    top: Arc<[Middle]>,
+    top_bits: u32,
+    middle_bits: u32,
+    len: usize,
+}
+
+impl Table {
+    /// Lays out a table for these blocks, each with the hash of its name; names must differ.
+    pub(super) fn build(mut blocks: Vec<(u64, Block)>) -> Table {
+        blocks.sort_unstable_by_key(|&(hash, _)| hash);
+        let entries = blocks
+            .into_iter()
+            .map(|(hash, block)| (hash, Entry { hash: hash as u32, meta: flags_of(&block), block }));
+        Table::lay_out(entries.collect())
+    }
+
+    /// `entries` ascend by hash.
+    fn lay_out(entries: Vec<(u64, Entry)>) -> Table {
+        let len = entries.len();
+        let bits = (len / LEAF).next_power_of_two().trailing_zeros();
+        let middle_bits = bits / 2;
+        let top_bits = bits - middle_bits;
+        let mut entries = entries.into_iter().peekable();
+        let mut leaf = |index: u64| -> Leaf {
+            let mut inside: Vec<Entry> = Vec::new();
+            while let Some((_, entry)) = entries.next_if(|&(hash, _)| leaf_index(hash, bits) == index) {
+                inside.push(entry);
+            }
+            inside.sort_unstable_by_key(|entry| entry.hash);
+            inside.into()
+        };
+        let mut middle =
+            |t: u64| -> Middle { (0..1 << middle_bits).map(|m| leaf((t << middle_bits) | m)).collect() };
+        Table { top: (0..1 << top_bits).map(&mut middle).collect(), top_bits, middle_bits, len }
+    }
+
+    /// How many names, empty non-terminals included.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, hash: u64, name: &NameRef) -> Option<&Entry> {
+        let (top, middle) = self.place(hash);
+        let leaf = &self.top[top][middle];
+        leaf[position(leaf, hash)..]
+            .iter()
+            .take_while(|entry| entry.hash == hash as u32)
+            .find(|entry| entry.owner().name() == name)
+    }
+
+    /// The entry, unshared so that it can be changed.
+    pub(super) fn get_mut(&mut self, hash: u64, name: &NameRef) -> Option<&mut Entry> {
+        self.get(hash, name)?;
+        let leaf = Arc::make_mut(self.leaf_mut(hash));
+        let from = position(leaf, hash);
+        leaf[from..].iter_mut().find(|entry| entry.hash == hash as u32 && entry.owner().name() == name)
+    }
+
+    /// Adds a name that is not in the table.
+    pub(super) fn insert(&mut self, hash: u64, block: Block) {
+        let entry = Entry { hash: hash as u32, meta: flags_of(&block), block };
+        let leaf = self.leaf_mut(hash);
+        let at = position(leaf, hash);
+        *leaf = leaf[..at].iter().cloned().chain([entry]).chain(leaf[at..].iter().cloned()).collect();
+        self.len += 1;
+        if self.len > CROWDED << (self.top_bits + self.middle_bits) {
+            let mut all: Vec<(u64, Entry)> =
+                self.iter().map(|entry| (hash_name(entry.owner().name()), entry.clone())).collect();
+            all.sort_unstable_by_key(|&(hash, _)| hash);
+            *self = Table::lay_out(all);
+        }
+    }
+
+    /// Takes a name out; it must be in the table.
+    pub(super) fn remove(&mut self, hash: u64, name: &NameRef) {
+        let leaf = self.leaf_mut(hash);
+        let before = leaf.len();
+        *leaf = leaf
+            .iter()
+            .filter(|entry| entry.hash != hash as u32 || entry.owner().name() != name)
+            .cloned()
+            .collect();
+        self.len -= before - leaf.len();
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.top.iter().flat_map(|middle| middle.iter()).flat_map(|leaf| leaf.iter())
+    }
+
+    /// Calls `each` for every entry of `self` that `other` does not share with it. May report entries that are equal.
+    pub(super) fn unshared<'t>(&'t self, other: &Table, mut each: impl FnMut(&'t Entry)) {
+        if (self.top_bits, self.middle_bits) != (other.top_bits, other.middle_bits) {
+            return self.iter().for_each(each);
+        }
+        for (mine, theirs) in self.top.iter().zip(other.top.iter()) {
+            if Arc::ptr_eq(mine, theirs) {
+                continue;
+            }
+            for (mine, theirs) in mine.iter().zip(theirs.iter()) {
+                if !Arc::ptr_eq(mine, theirs) {
+                    mine.iter().for_each(&mut each);
+                }
+            }
+        }
+    }
+
+    fn place(&self, hash: u64) -> (usize, usize) {
+        let index = leaf_index(hash, self.top_bits + self.middle_bits);
+        ((index >> self.middle_bits) as usize, (index & ((1 << self.middle_bits) - 1)) as usize)
+    }
+
+    fn leaf_mut(&mut self, hash: u64) -> &mut Leaf {
+        let (top, middle) = self.place(hash);
+        &mut Arc::make_mut(&mut Arc::make_mut(&mut self.top)[top])[middle]
+    }
+}
+
+/// The upper `bits` of the hash.
+fn leaf_index(hash: u64, bits: u32) -> u64 {
+    hash.checked_shr(64 - bits).unwrap_or(0)
+}
+
+/// Where the entries with this hash begin, or would.
+fn position(leaf: &[Entry], hash: u64) -> usize {
+    leaf.partition_point(|entry| entry.hash < hash as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::owner::Draft;
+    use super::*;
+    use crate::wire::name::Name;
+
+    fn block(number: usize) -> (u64, Name, Block) {
+        let name: Name = format!("n{number}.example.").parse().unwrap();
+        let block = Draft::default().block(&name);
+        (hash_name(&name), name, block)
+    }
+
+    #[test]
+    fn grows_and_shrinks() {
+        let mut table = Table::build(Vec::new());
+        for number in 0..2_000 {
+            let (hash, _, block) = block(number);
+            table.insert(hash, block);
+        }
+        assert_eq!((table.len(), table.iter().count()), (2_000, 2_000));
+        for number in 0..2_000 {
+            let (hash, name, _) = block(number);
+            assert_eq!(table.get(hash, &name).unwrap().owner().name(), &*name);
+            if number % 2 == 0 {
+                table.remove(hash, &name);
+                assert!(table.get(hash, &name).is_none());
+            }
+        }
+        assert_eq!(table.len(), 1_000);
+    }
+
+    #[test]
+    fn a_change_leaves_the_copy_alone_and_shares_the_rest() {
+        let blocks = (0..10_000).map(block).map(|(hash, _, block)| (hash, block)).collect();
+        let old = Table::build(blocks);
+        let mut new = old.clone();
+        let (hash, name, _) = block(77);
+        new.get_mut(hash, &name).unwrap().add_child();
+        assert!(!old.get(hash, &name).unwrap().has_children());
+        let mut unshared = 0;
+        new.unshared(&old, |_| unshared += 1);
+        assert!((1..=CROWDED).contains(&unshared), "{unshared} entries copied");
+    }
+}
