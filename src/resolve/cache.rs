@@ -88,9 +88,9 @@ pub struct Cache {
 impl Cache {
     /// An empty cache.
     pub fn new(config: &Config) -> Cache {
-        let store = moka::sync::Cache::builder()
+        let store = moka::sync::Cache::<Box<[u8]>, Arc<Entry>>::builder()
             .max_capacity(config.max_entries)
-            .weigher(|key: &Box<[u8]>, entry: &Arc<Entry>| {
+            .weigher(|key, entry| {
                 let bytes = key.len() + entry.records.len();
                 u32::try_from(1 + bytes / BYTES_PER_WEIGHT).unwrap_or(u32::MAX)
             })
@@ -133,17 +133,15 @@ impl Cache {
         entry
     }
 
-    /// Lets an entry whose TTL has run out be served as stale for [`STALE_TTL`] seconds more (RFC 8767), and returns it.
-    pub fn revive(&self, now: Mono, ask: &Ask, entry: &Entry) -> Arc<Entry> {
+    /// Lets the entry for a question, though its TTL has run out, be served as stale for [`STALE_TTL`] seconds more
+    /// (RFC 8767), and returns it; `None` when there is none any more.
+    pub fn revive(&self, now: Mono, ask: &Ask) -> Option<Arc<Entry>> {
+        let old = self.get(now, &ask.name, ask.rtype, ask.dnssec_ok)?;
         let fresh_until = now + Duration::from_secs(STALE_TTL.into());
-        let stale = Arc::new(Entry {
-            fresh_until,
-            kept_until: entry.kept_until.max(fresh_until),
-            stale: true,
-            ..entry.clone()
-        });
+        let kept_until = old.kept_until.max(fresh_until);
+        let stale = Arc::new(Entry { fresh_until, kept_until, stale: true, ..Entry::clone(&old) });
         self.insert(ask, &stale);
-        stale
+        Some(stale)
     }
 
     /// Forgets everything.
@@ -174,8 +172,8 @@ impl Cache {
 
     fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
-        let key = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
-        self.store.insert((&*key).into(), Arc::clone(entry));
+        let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
+        self.store.insert(Box::from(key), Arc::clone(entry));
     }
 }
 
@@ -288,7 +286,7 @@ impl Entry {
     fn raw(&self) -> impl Iterator<Item = Raw<'_>> {
         let mut rest = &*self.records;
         std::iter::from_fn(move || {
-            let owner = NameRef::read(rest).ok()?;
+            let owner = NameRef::read_trusted(rest);
             let (head, data) = rest[owner.as_wire().len()..].split_first_chunk::<8>()?;
             let &[y0, y1, t0, t1, t2, t3, l0, l1] = head;
             let (rdata, next) = data.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;

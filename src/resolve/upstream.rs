@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 
 use crate::time::Mono;
 use crate::wire::name::{Name, NameRef};
+use crate::wire::rtype::Rtype;
 
 /// One question in this many goes to a server at random instead of the fastest, so that a server that was slow or dead is
 /// noticed when it has become better.
@@ -124,6 +125,15 @@ impl Upstreams {
             .find_map(|zone| self.by_zone.get(zone).copied())
     }
 
+    /// The route for a question: the best for its name, but that a DS record is looked for above the cut that it speaks of,
+    /// not at the servers of the zone below it (RFC 4035 3.1.4.1).
+    pub fn best_for(&self, name: &NameRef, rtype: Rtype) -> Option<usize> {
+        let best = self.best(name)?;
+        let route = &self.routes[best];
+        let parent = name.parent().filter(|_| rtype == Rtype::DS && !route.recursive && *route.zone == *name);
+        Some(parent.and_then(|parent| self.best(parent)).unwrap_or(best))
+    }
+
     /// A route by its index from [`Upstreams::best`].
     pub fn route(&self, index: usize) -> &Route {
         &self.routes[index]
@@ -144,8 +154,9 @@ impl Upstreams {
         self.random.random()
     }
 
-    /// Which of the candidates to ask, given as `(server, times asked already for this question)`: those not held down first, then those
-    /// asked least, then the fastest; a server never heard of counts as fast, so that it is tried. Returns the position.
+    /// Which of the candidates to ask, given as server and how often it was asked this question already, `None` for one that
+    /// is out: those not held down first, then those asked least, then the fastest; a server never heard of counts as
+    /// fast, so that it is tried. Returns the position.
     pub fn pick(&mut self, now: Mono, candidates: &[Option<(usize, u32)>]) -> Option<usize> {
         let first = candidates.iter().flatten().all(|&(_, asked)| asked == 0);
         if first && self.random.random_range(0..EXPLORE) == 0 {
@@ -247,6 +258,10 @@ mod tests {
         assert_eq!(best("www.test."), ("192.0.2.1".to_owned(), true));
         assert_eq!(best("EXAMPLE."), ("192.0.2.2".to_owned(), false));
         assert_eq!(best("x.a.example."), ("192.0.2.4".to_owned(), false));
+        let for_ds = |name: &str| upstreams.best_for(&name.parse::<Name>().unwrap(), Rtype::DS).unwrap();
+        assert!(upstreams.route(for_ds("example.")).recursive);
+        assert!(!upstreams.route(for_ds("b.example.")).recursive);
+        assert_eq!(for_ds("a.example."), for_ds("b.example."));
     }
 
     #[test]
@@ -276,6 +291,17 @@ mod tests {
         assert!(second(&mut upstreams, Mono(1_000_001)) > 900);
         upstreams.unreachable(Mono(2_000_000), 1);
         assert_eq!(second(&mut upstreams, Mono(2_000_001)), 0);
+    }
+
+    #[test]
+    fn only_losses_in_a_row_hold_a_server_down() {
+        let mut upstreams = two_servers();
+        upstreams.replied(1, Some(Duration::from_secs(4)));
+        for _ in 0..HOLD_AFTER {
+            upstreams.replied(0, Some(Duration::from_millis(10)));
+            upstreams.lost(Mono(0), 0, Duration::from_millis(400));
+        }
+        assert!(second(&mut upstreams, Mono(1)) < 100);
     }
 
     #[test]
