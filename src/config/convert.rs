@@ -11,9 +11,9 @@ use toml::Spanned;
 
 use crate::config::document::{self, Document, Mode, Text, Texts};
 use crate::config::error::Error;
-use crate::server::settings::{self, Settings, Source};
 use crate::config::suggest;
 use crate::config::value::{self, ValueError};
+use crate::server::settings::{self, Settings, Source};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 

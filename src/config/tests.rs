@@ -7,9 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::error::Error;
-use crate::server::settings::{
-    Cache, REFERENCE, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir,
-};
+use crate::config::load::{self, REFERENCE};
+use crate::server::settings::{Cache, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir};
 use crate::zone::serial::Policy;
 
 /// The example of the interface, less what does not exist yet, and with the keys that ask for what is so anyway.

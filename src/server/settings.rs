@@ -19,7 +19,6 @@ pub const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
 pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
 
-
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

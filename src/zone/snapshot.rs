@@ -60,7 +60,9 @@ impl Fault {
             Fault::SecondSoa(name) | Fault::StraySoa(name) => rtype == Rtype::SOA && owner == &**name,
             Fault::OutOfZone(name) => owner == &**name,
             Fault::CnameAndOther(name) => owner == &**name && !stands_beside_cname(rtype),
-            Fault::NotSingle(name, single) | Fault::MetaType(name, single) => rtype == *single && owner == &**name,
+            Fault::NotSingle(name, single) | Fault::MetaType(name, single) => {
+                rtype == *single && owner == &**name
+            }
         }
     }
 
