@@ -1,6 +1,8 @@
 //! tidemark.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod cli;
 pub mod outbox;
 pub mod time;
 pub mod wire;
+pub mod zone;

@@ -1,0 +1,3 @@
+//! The commands, and how they show what they have to say.
+
+pub mod diagnostics;
