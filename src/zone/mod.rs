@@ -7,6 +7,7 @@ pub mod delta;
 pub mod digest;
 pub mod history;
 pub mod journal;
+pub mod lookup;
 pub mod owner;
 pub mod serial;
 pub mod snapshot;

@@ -1,0 +1,309 @@
+//! What may be typed: the definitions from which parsing, `--help`, completions and manual pages all come.
+//!
+//! The arguments of a command stand here; a command becomes one of [`Command`] together with its file in `cli/`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::config::settings::REFERENCE;
+use crate::config::value;
+use crate::wire::name::Name;
+
+/// An eventually consistent DNS server: primaries serve zone files, secondaries pull changes by serial, caches answer
+/// with TTLs, and the lag between them is measured.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidemark",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  tidemark completions bash > /etc/bash_completion.d/tidemark
+  tidemark man | man -l -
+
+`tidemark COMMAND --help` has examples of each command."
+)]
+pub struct Cli {
+    /// When to colour what is printed
+    #[arg(long, alias = "color", global = true, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub colour: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands there are.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a script that completes arguments in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual pages, or write them into a folder
+    Man(ManArgs),
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Even into a file or pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl Colour {
+    /// Makes this the choice for all that is written through anstream from now on.
+    pub fn choose(self) {
+        match self {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// `tidemark serve`: run a node in the foreground.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES, after_long_help = serve_reference())]
+pub struct ServeArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "listen",
+          conflicts_with_all = ["listen", "zone_files"])]
+    pub config: Option<PathBuf>,
+    /// Without a configuration: where to serve the zone files, over UDP and TCP
+    #[arg(long, value_name = "ADDR:PORT", value_parser = value::address, requires = "zone_files")]
+    pub listen: Option<SocketAddr>,
+    /// Primary zones, each named by its $ORIGIN or else by its file name less `.zone`
+    #[arg(value_name = "ZONEFILE", value_hint = ValueHint::FilePath, requires = "listen")]
+    pub zone_files: Vec<PathBuf>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  tidemark serve --config /etc/tidemark/tidemark.toml
+  tidemark serve --listen 127.0.0.1:5300 zones/example.zone
+
+SIGHUP reloads configuration and zones; SIGTERM and SIGINT stop the node.";
+
+/// The examples and the configuration reference. It is indented because manual pages run lines together that are not.
+fn serve_reference() -> String {
+    let mut help = format!("{SERVE_EXAMPLES}\n\nConfiguration (TOML; paths are relative to its folder):\n\n");
+    for line in REFERENCE.lines() {
+        help.push_str(format!("  {line}").trim_end());
+        help.push('\n');
+    }
+    help
+}
+
+/// `tidemark demo`: a hierarchy on loopback.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark demo
+  dig @127.0.0.1 -p 5302 www.example.     (in another terminal)")]
+pub struct DemoArgs {}
+
+/// `tidemark check`: look for mistakes in configurations and zone files.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark check tidemark.toml zones/*.zone
+  tidemark check --origin example.org. --print db.example.org")]
+pub struct CheckArgs {
+    /// Configurations (*.toml) and zone files
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Exit with 1 for warnings too
+    #[arg(long)]
+    pub strict: bool,
+    /// The name that relative names are below, for zone files without $ORIGIN
+    #[arg(long, value_name = "NAME", value_parser = value::name)]
+    pub origin: Option<Name>,
+    /// Write the zone in canonical form to standard output
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// How a running node is found; without either, `state/tidemark.sock` in the working directory is tried.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ControlArgs {
+    /// The configuration of the node, for its control socket
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The control socket of the node [default: state/tidemark.sock]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath, conflicts_with = "config")]
+    pub control: Option<PathBuf>,
+}
+
+/// `tidemark status`: what a running node serves and how it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark status --config tidemark.toml
+  tidemark status --control /run/tidemark/tidemark.sock example.org. --json")]
+pub struct StatusArgs {
+    /// Only these zones
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zones: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark reload`: read the configuration and zone files again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark reload --config tidemark.toml
+  tidemark reload --config tidemark.toml example.org.")]
+pub struct ReloadArgs {
+    /// Only the files of these zones; without any, the configuration and all files
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zones: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark refresh`: let secondary zones ask their primaries now.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark refresh --config tidemark.toml
+  tidemark refresh --config tidemark.toml example.org.")]
+pub struct RefreshArgs {
+    /// Only these zones
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zones: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark flush`: let a cache forget.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark flush --config cache.toml
+  tidemark flush --config cache.toml www.example.org.")]
+pub struct FlushArgs {
+    /// Only what is at or below these names; without any, everything
+    #[arg(value_name = "NAME", value_parser = value::name)]
+    pub names: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark lag`: who serves which serial and how far behind.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark lag --config tidemark.toml
+  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --watch")]
+pub struct LagArgs {
+    /// Only this zone
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zone: Option<Name>,
+    /// Servers to ask, tidemark nodes or any other; without any, what the node observes
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., requires = "zone")]
+    pub at: Vec<SocketAddr>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Stay and show changes as they come
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark wait`: block until a change is visible.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark wait example.org. --serial 2026112101 --at 192.0.2.1 192.0.2.2
+  tidemark wait example.org. --record 'www.example.org. A 192.0.2.80' --at 192.0.2.53 --scope caches --timeout 5m
+
+Exit status: 0 converged, 2 timed out, 3 nobody answered.")]
+pub struct WaitArgs {
+    /// The zone that changed
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zone: Name,
+    /// Wait for this serial or a later one; without it and --record, for the newest that any server has
+    #[arg(long, value_name = "N", conflicts_with = "record")]
+    pub serial: Option<u32>,
+    /// Wait for this record, in zone file form without TTL and class
+    #[arg(long, value_name = "NAME TYPE RDATA")]
+    pub record: Option<String>,
+    /// Servers that must all show the change
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., required = true)]
+    pub at: Vec<SocketAddr>,
+    /// Where the change must be visible
+    #[arg(long, value_enum, default_value_t = Scope::Authoritative)]
+    pub scope: Scope,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "60s")]
+    pub timeout: Duration,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where `wait` wants a change to be visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// At the servers named, which hold the zone
+    Authoritative,
+    /// At the servers named, which are caches
+    Caches,
+    /// At any cache there may be: until the old data's TTL has run out after the last server changed
+    WorstCase,
+}
+
+/// `tidemark completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark completions bash > /etc/bash_completion.d/tidemark
+  tidemark completions zsh > ~/.zfunc/_tidemark
+  tidemark completions fish > ~/.config/fish/completions/tidemark.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// `tidemark man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark man | man -l -
+  tidemark man /usr/local/share/man/man1")]
+pub struct ManArgs {
+    /// The folder to write one file per command into; it is made when missing
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! What a node is told to do: the configuration, checked and typed. Every default stands here.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::convert;
+use crate::config::error::Error;
+use crate::wire::name::Name;
+use crate::wire::prefix::Prefix;
+use crate::zone::serial;
+
+/// The largest configuration file that is read: a hundred thousand zones take about ten megabytes.
+pub const MAX_FILE: u64 = 64 << 20;
+/// The default of `data-dir`, beside the configuration file.
+pub const DATA_DIR: &str = "state";
+/// The default of `control` is this file in the data folder.
+pub const CONTROL_FILE: &str = "tidemark.sock";
+/// The default of `[resolver.cache] max-entries`.
+pub const MAX_ENTRIES: usize = 1_000_000;
+/// The default of `[resolver.cache] max-ttl`.
+pub const MAX_TTL: Duration = Duration::from_secs(86_400);
+/// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
+pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
+
+/// Every key that is supported, with its default or an example: the reference that `serve --help` shows.
+pub const REFERENCE: &str = include_str!("reference.toml");
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the node listens and keeps its state.
+    pub server: Server,
+    /// The zones that are named in the configuration; no name occurs twice.
+    pub zones: Vec<Zone>,
+    /// Primary zones given only as files, each named by its `$ORIGIN` or else by its file name less `.zone`.
+    pub zone_files: Vec<PathBuf>,
+    /// Folders whose `*.zone` files are primary zones.
+    pub zone_dirs: Vec<ZoneDir>,
+    /// The cache; `None` when the node is none.
+    pub resolver: Option<Resolver>,
+    /// Whether each zone has metrics of its own even above a thousand zones.
+    pub metrics_per_zone: bool,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// UDP and TCP; at least one, none twice.
+    pub listen: Vec<SocketAddr>,
+    /// Metrics, health, API and dashboard; off when absent.
+    pub http: Option<SocketAddr>,
+    /// Journals, copies of secondaries, history.
+    pub data_dir: PathBuf,
+    /// The control socket.
+    pub control: PathBuf,
+    /// UDP workers; one per core when absent.
+    pub workers: Option<usize>,
+    /// What an EDNS NSID request is answered with (RFC 5001); nothing when absent.
+    pub nsid: Option<String>,
+    /// The user to become after binding, when started as root.
+    pub user: Option<String>,
+}
+
+/// `[[zone]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// The apex.
+    pub name: Name,
+    /// Where the data comes from, which makes it a primary or a secondary.
+    pub source: Source,
+    /// Who is told of a change (RFC 1996).
+    pub notify: Vec<SocketAddr>,
+    /// Who may transfer the zone; nobody when empty.
+    pub allow_transfer: Vec<Prefix>,
+    /// What to do when the content of a primary changed and the serial did not grow.
+    pub serial: serial::Policy,
+    /// Further servers whose serial is observed, besides those in `notify`.
+    pub watch: Vec<SocketAddr>,
+}
+
+/// Where a zone's data comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A primary: the zone file is the truth.
+    File(PathBuf),
+    /// A secondary: pulled from these servers, in this order of preference; at least one.
+    Primaries(Vec<SocketAddr>),
+}
+
+/// `[[zone-dir]]`: what holds for every primary zone in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// As for a zone.
+    pub notify: Vec<SocketAddr>,
+    /// As for a zone.
+    pub allow_transfer: Vec<Prefix>,
+    /// As for a zone.
+    pub serial: serial::Policy,
+    /// As for a zone.
+    pub watch: Vec<SocketAddr>,
+}
+
+/// `[resolver]`: a cache in front of other resolvers and servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// Who may ask; this machine alone by default, because an open resolver serves attacks on others.
+    pub allow: Vec<Prefix>,
+    /// Recursive resolvers to ask, by the zone they are asked about.
+    pub forward: Vec<Upstream>,
+    /// Authoritative servers to ask, by zone; no zone stands both here and in `forward`.
+    pub stub: Vec<Upstream>,
+    /// Whether servers are asked over IPv4.
+    pub ipv4: bool,
+    /// Whether servers are asked over IPv6.
+    pub ipv6: bool,
+    /// What is kept.
+    pub cache: Cache,
+}
+
+/// `[[resolver.forward]]` or `[[resolver.stub]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Questions for names in this zone go there; the longest match counts.
+    pub zone: Name,
+    /// At least one, and one at least of a family that may be used.
+    pub servers: Vec<SocketAddr>,
+}
+
+/// `[resolver.cache]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// How many RRsets are kept at most.
+    pub max_entries: usize,
+    /// The longest that data counts as fresh; whole seconds, at most 2^31 - 1 (RFC 2181 section 8).
+    pub max_ttl: Duration,
+    /// How long data that has run out may be served when nobody answers (RFC 8767), at most a week; `None` is never.
+    pub serve_stale: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads and checks the configuration file at `path`. Paths in it are relative to its folder.
+    pub fn load(path: &Path) -> Result<Settings, Error> {
+        convert::settings(path, &read(path)?)
+    }
+
+    /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
+    /// be asked how it is even when its zone files are gone.
+    pub fn control(path: &Path) -> Result<PathBuf, Error> {
+        convert::control(path, &read(path)?)
+    }
+
+    /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in
+    /// the working directory.
+    pub fn for_files(listen: SocketAddr, files: &[PathBuf]) -> Settings {
+        let data_dir = PathBuf::from(DATA_DIR);
+        Settings {
+            server: Server {
+                listen: vec![listen],
+                http: None,
+                control: data_dir.join(CONTROL_FILE),
+                data_dir,
+                workers: None,
+                nsid: None,
+                user: None,
+            },
+            zones: Vec::new(),
+            zone_files: files.to_vec(),
+            zone_dirs: Vec::new(),
+            resolver: None,
+            metrics_per_zone: false,
+        }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache { max_entries: MAX_ENTRIES, max_ttl: MAX_TTL, serve_stale: Some(SERVE_STALE) }
+    }
+}
+
+/// This machine: the default of `[resolver] allow`.
+pub(super) fn loopback() -> Vec<Prefix> {
+    vec![
+        Prefix { addr: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), length: 8 },
+        Prefix { addr: IpAddr::V6(Ipv6Addr::LOCALHOST), length: 128 },
+    ]
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
+        Error::new(path, "", format!("cannot read the configuration: {error}"))
+            .help("check the path given with `--config` and the permissions of the file")
+    })?;
+    if bytes.len() as u64 > MAX_FILE {
+        let megabytes = MAX_FILE >> 20;
+        return Err(Error::new(path, "", format!("the configuration is larger than {megabytes} MiB"))
+            .help("is this the right file? Many zones with the same settings fit into one `[[zone-dir]]`"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(path, &String::from_utf8_lossy(error.as_bytes()), "the configuration is not UTF-8")
+            .at(at..at + 1, "not UTF-8 from here")
+            .help("save the file as UTF-8")
+    })
+}
