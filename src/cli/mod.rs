@@ -4,6 +4,7 @@
 pub mod args;
 pub mod completions;
 pub mod control;
+pub mod diagnostics;
 pub mod exit;
 pub mod man;
 pub mod table;
