@@ -3,5 +3,6 @@
 
 pub mod outbox;
 pub mod time;
+pub mod transfer;
 pub mod wire;
 pub mod zone;
