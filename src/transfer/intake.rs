@@ -219,6 +219,11 @@ impl Intake {
         outcome
     }
 
+    /// What the server told of its versions, until an outcome took it along.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
+    }
+
     /// The EXPIRE option of the answer in seconds, if it had one (RFC 7314).
     pub fn expire(&self) -> Option<u32> {
         self.expire

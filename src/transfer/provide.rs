@@ -19,6 +19,7 @@ use crate::zone::serial::Serial;
 use crate::zone::stamp::{MAX_IN_DATAGRAM, MAX_IN_STREAM, Told};
 use crate::zone::store::{Version, Zone};
 
+use super::query::Kind;
 use super::stuck::Stuck;
 
 /// Bytes of a message before its OPT record. Names further into a message than 16,383 bytes cannot be pointed to (RFC 1035
@@ -29,23 +30,10 @@ const BATCH: usize = 64;
 /// The shortest UDP limit (RFC 1035 4.2.1), for requests without OPT.
 const PLAIN_UDP: usize = 512;
 
-/// What a transfer answers with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The SOA alone: the asker has this version or a later one.
-    Soa,
-    /// Differences.
-    Ixfr,
-    /// The whole content, asked for as such or in place of differences.
-    Axfr,
-    /// Nothing but a response code.
-    Error(Rcode),
-}
-
 /// The messages of one transfer, in order.
 pub struct Provide {
     head: Head,
-    kind: Kind,
+    kind: Result<Kind, Rcode>,
     version: Option<Arc<Version>>,
     deltas: Vec<Arc<Delta>>,
     message_bytes: usize,
@@ -119,7 +107,7 @@ pub fn provide(
 
 /// Answers an IXFR request over UDP (RFC 1995 section 2): with the SOA alone when the client is up to date, with the
 /// differences when they fit the datagram, else again with the SOA alone, upon which the client asks over TCP.
-pub fn ixfr_datagram(zone: &Zone, request: &Request<'_>, now: Now, reply: &mut Vec<u8>) -> Kind {
+pub fn ixfr_datagram(zone: &Zone, request: &Request<'_>, now: Now, reply: &mut Vec<u8>) -> Result<Kind, Rcode> {
     let limit = request.opt.map_or(PLAIN_UDP, |opt| usize::from(opt.payload.min(UDP_PAYLOAD)));
     let mut answer = match (zone.version(), serial_of(request)) {
         (None, _) => Provide::error(request, Rcode::SERVFAIL),
@@ -194,7 +182,7 @@ fn wants_stamps(request: &Request<'_>) -> bool {
 impl Provide {
     /// The whole content of a version (RFC 5936 2.2).
     pub fn axfr(version: Arc<Version>, request: &Request<'_>, told: Option<Told>) -> Provide {
-        Provide::new(Kind::Axfr, Some(version), Vec::new(), request, told)
+        Provide::new(Ok(Kind::Axfr), Some(version), Vec::new(), request, told)
     }
 
     /// The differences that lead to a version (RFC 1995 section 4). The last of `deltas` must end at it.
@@ -204,21 +192,21 @@ impl Provide {
         request: &Request<'_>,
         told: Option<Told>,
     ) -> Provide {
-        Provide::new(Kind::Ixfr, Some(version), deltas, request, told)
+        Provide::new(Ok(Kind::Ixfr), Some(version), deltas, request, told)
     }
 
     /// The SOA of a version, alone.
     pub fn soa(version: Arc<Version>, request: &Request<'_>, told: Option<Told>) -> Provide {
-        Provide::new(Kind::Soa, Some(version), Vec::new(), request, told)
+        Provide::new(Ok(Kind::Soa), Some(version), Vec::new(), request, told)
     }
 
     /// A response code alone.
     pub fn error(request: &Request<'_>, rcode: Rcode) -> Provide {
-        Provide::new(Kind::Error(rcode), None, Vec::new(), request, None)
+        Provide::new(Err(rcode), None, Vec::new(), request, None)
     }
 
     fn new(
-        kind: Kind,
+        kind: Result<Kind, Rcode>,
         version: Option<Arc<Version>>,
         deltas: Vec<Arc<Delta>>,
         request: &Request<'_>,
@@ -256,8 +244,8 @@ impl Provide {
         Provide { message_bytes: message_bytes.clamp(HEADER, usize::from(u16::MAX)), ..self }
     }
 
-    /// What kind of answer this is.
-    pub fn kind(&self) -> Kind {
+    /// What kind of answer this is; `Err` when it is a response code alone.
+    pub fn kind(&self) -> Result<Kind, Rcode> {
         self.kind
     }
 
@@ -268,17 +256,19 @@ impl Provide {
 
     /// Makes up to `most` messages ready.
     fn fill(&mut self, most: usize) {
-        if let Kind::Error(rcode) = self.kind {
-            if !self.begun {
-                self.begun = true;
-                self.ready.push_back(self.head.error(rcode));
+        let kind = match self.kind {
+            Ok(kind) => kind,
+            Err(rcode) => {
+                if !std::mem::replace(&mut self.begun, true) {
+                    self.ready.push_back(self.head.error(rcode));
+                }
+                return;
             }
-            return;
-        }
+        };
         let Some(version) = self.version.clone() else { return };
         let mut next = self.next;
         let mut made = Vec::new();
-        let mut items = items(self.kind, &version, &self.deltas, next).peekable();
+        let mut items = items(kind, &version, &self.deltas, next).peekable();
         while made.len() < most && items.peek().is_some() {
             let first = !self.begun;
             let mut bytes = Vec::with_capacity(self.message_bytes + 64);
@@ -380,7 +370,7 @@ fn items<'z>(
     let first = std::iter::once((At::default(), soa));
     let done = from.part.saturating_sub(1);
     match kind {
-        Kind::Soa | Kind::Error(_) => Box::new(first.skip_while(move |(at, _)| *at < from)),
+        Kind::Soa => Box::new(first.skip_while(move |(at, _)| *at < from)),
         Kind::Axfr => {
             let last = At { part: snapshot.names() + 1, record: 0 };
             let owners = snapshot.owners().enumerate().skip(done).flat_map(|(part, owner)| {
