@@ -130,6 +130,11 @@ impl Metrics {
                 self.transfer_bytes.with_label_values(&[direction, kind]);
             }
         }
+        // A rate over a series that begins with its first failure would not show that failure.
+        for result in ["refused", "timeout"] {
+            self.notifies.with_label_values(&["out", result]);
+        }
+        self.fallbacks.with_label_values(&["refused"]);
     }
 
     /// A new set of counters for a worker, summed with the others when scraped.
@@ -139,9 +144,9 @@ impl Metrics {
         tally
     }
 
-    /// A change took so long on this hop.
-    pub fn propagated(&self, hop: Hop, took: Duration) {
-        self.propagation.with_label_values(&[hop.label()]).observe(took.as_secs_f64());
+    /// A change took so many seconds on this hop; fewer than none when the two clocks disagree.
+    pub fn propagated(&self, hop: Hop, seconds: f64) {
+        self.propagation.with_label_values(&[hop.label()]).observe(seconds);
     }
 
     /// A NOTIFY was sent (or received) with this result.
@@ -156,6 +161,11 @@ impl Metrics {
         if result == "ok" {
             self.transfer_duration.with_label_values(&[direction, kind]).observe(took.as_secs_f64());
         }
+    }
+
+    /// A poll found a zone current.
+    pub fn polled(&self) {
+        self.transfers.with_label_values(&["in", "soa", "ok"]).inc();
     }
 
     /// An IXFR gave way to an AXFR.

@@ -5,3 +5,4 @@
 
 pub mod router;
 pub mod status;
+pub mod zone;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::registry::Metrics;
-use crate::node::router::{Event, Input, Node, ZoneConfig};
+use crate::node::router::{Event, Input, Node};
 use crate::node::status::Status;
+use crate::node::zone::{Role, ZoneConfig};
 use crate::outbox::{Arrival, Outbox, Token};
 use crate::time::Mono;
 use crate::wire::name::Name;
@@ -96,13 +97,6 @@ impl Control {
         }
     }
 
-    /// Handles what happened at the start before the loop runs: files that were read, zones that are there.
-    pub fn begin(&mut self, zones: Vec<ZoneConfig>, outbox: &mut Outbox) {
-        let now = clock::now();
-        let events = self.node.configure(now, zones, outbox);
-        self.record(events);
-    }
-
     fn obey(
         &mut self,
         command: Command,
@@ -120,7 +114,7 @@ impl Control {
             }
             Command::File(event) => self.file(event, outbox),
             Command::Status(answer) => drop(answer.send(self.node.status(clock::now()))),
-            Command::Reload(zones, answer) => self.reload(zones, answer, commands, outbox),
+            Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, outbox))),
             Command::Settled(zones, answer) => self.settled(zones, answer),
             Command::Stop => {}
@@ -157,8 +151,13 @@ impl Control {
                 log::diagnostics(&zone, error.diagnostics());
                 self.handle(Input::File { zone, content: Err(error.to_string()) }, outbox);
             }
+            FileEvent::Zones(zones) => {
+                let zones = zones.iter().map(config).collect();
+                let events = self.node.configure(clock::now(), zones, outbox, &mut self.disk);
+                self.record(events);
+            }
             FileEvent::Appeared(zone) => {
-                let events = self.node.add(clock::now(), config(&zone), outbox);
+                let events = self.node.add(clock::now(), config(&zone), outbox, &mut self.disk);
                 self.record(events);
             }
             FileEvent::Vanished(zone) => {
@@ -182,7 +181,6 @@ impl Control {
         zones: Vec<Name>,
         answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>,
         commands: &mpsc::Sender<Command>,
-        outbox: &mut Outbox,
     ) {
         let refuse = |answer: Option<oneshot::Sender<_>>, error: String| {
             tracing::error!("not reloaded: {error}");
@@ -213,9 +211,6 @@ impl Control {
         if let Some(key) = self.settings.needs_restart(&settings) {
             tracing::warn!("`{key}` has changed in the configuration; that takes a restart");
         }
-        let zones = settings.zones.iter().map(config).collect();
-        let events = self.node.configure(clock::now(), zones, outbox);
-        self.record(events);
         self.settings = settings;
         self.files.configure(&self.settings, move || {
             drop(commands.blocking_send(Command::Settled(Vec::new(), answer)));
@@ -259,7 +254,6 @@ impl Control {
 
 /// What the node is to do with a configured zone.
 pub fn config(zone: &Zone) -> ZoneConfig {
-    use crate::node::router::Role;
     ZoneConfig {
         name: zone.name.clone(),
         role: match &zone.source {

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub enum FileEvent {
     /// A zone file was read, well or badly.
     Read(Name, Result<Loaded, LoadError>),
+    /// These are all the zones there are now, from the configuration and from folders.
+    Zones(Vec<Zone>),
     /// A folder of zones now holds this zone too, to be configured like so.
     Appeared(Zone),
     /// A zone's file has gone from its folder.
@@ -38,7 +40,7 @@ pub enum FileEvent {
 enum Request {
     Changed(Vec<PathBuf>),
     Reload(Option<Name>, Box<dyn FnOnce() + Send>),
-    Configure(Box<Settings>),
+    Configure(Box<Settings>, Box<dyn FnOnce() + Send>),
 }
 
 /// The way to the watching thread.
@@ -65,9 +67,10 @@ impl Files {
         Ok(Files { requests })
     }
 
-    /// Watches what these settings name, and reads every file of it.
-    pub fn configure(&self, settings: &Settings) {
-        let _ = self.requests.send(Request::Configure(Box::new(settings.clone())));
+    /// Finds all zones that these settings name, watches their files, and reads every one; `done` is called behind the last
+    /// report.
+    pub fn configure(&self, settings: &Settings, done: impl FnOnce() + Send + 'static) {
+        let _ = self.requests.send(Request::Configure(Box::new(settings.clone()), Box::new(done)));
     }
 
     /// Reads one zone's file again, or all; `done` is called behind the last report.
@@ -121,26 +124,29 @@ impl<R: Fn(FileEvent)> Watch<R> {
                     zones.iter().for_each(|name| self.read(name));
                     done();
                 }
-                Ok(Request::Configure(settings)) => self.configure(*settings),
+                Ok(Request::Configure(settings, done)) => {
+                    self.configure(*settings);
+                    done();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     fn configure(&mut self, settings: Settings) {
+        let zones = find_zones(&settings);
         self.zones.clear();
         self.dirs = settings.zone_dirs;
-        for zone in settings.zones {
-            if let Source::File(path) = zone.source {
-                self.add(zone.name, path, None);
-            }
-        }
         for index in 0..self.dirs.len() {
             self.watch(&self.dirs[index].path.clone());
-            for path in zone_files(&self.dirs[index].path) {
-                self.appeared(&path, index);
+        }
+        for zone in &zones {
+            if let Source::File(path) = &zone.source {
+                let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.path));
+                self.add(zone.name.clone(), path.clone(), dir);
             }
         }
+        (self.report)(FileEvent::Zones(zones));
         let names: Vec<Name> = self.zones.keys().cloned().collect();
         names.iter().for_each(|name| self.read(name));
     }
@@ -213,16 +219,31 @@ impl<R: Fn(FileEvent)> Watch<R> {
         let loaded = load(&zone.path, name);
         if let Ok(loaded) = &loaded {
             zone.files.clone_from(&loaded.files);
-            for folder in loaded.files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect::<Vec<_>>() {
-                self.watch(&folder);
-            }
+            loaded.files.iter().filter_map(|file| file.parent()).for_each(|folder| self.watch(folder));
         }
         (self.report)(FileEvent::Read(name.clone(), loaded));
     }
 }
 
+/// All zones that the settings name: one by one, as files, and by the folder. What cannot be made out, or is there twice, is
+/// told and left out.
+pub fn find_zones(settings: &Settings) -> Vec<Zone> {
+    let mut zones = settings.zones.clone();
+    let mut known: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
+    let files = settings.zone_files.iter().map(|path| (path.clone(), ZoneDir::default()));
+    let in_dirs = settings.zone_dirs.iter().flat_map(|dir| zone_files(&dir.path).into_iter().map(|path| (path, dir.clone())));
+    for (path, dir) in files.chain(in_dirs) {
+        match name_of(&path) {
+            Ok(name) if known.insert(name.clone()) => zones.push(dir.zone(name, &path)),
+            Ok(name) => tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display()),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+    zones
+}
+
 /// The `*.zone` files in a folder, sorted; none when it cannot be read, which is told.
-pub fn zone_files(folder: &Path) -> Vec<PathBuf> {
+fn zone_files(folder: &Path) -> Vec<PathBuf> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! What a node is told to do, typed and checked: `config` fills it from a file. Every default stands here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::wire::name::Name;
@@ -82,7 +82,7 @@ pub enum Source {
 }
 
 /// `[[zone-dir]]`: what holds for every primary zone in a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneDir {
     /// The folder.
     pub path: PathBuf,
@@ -133,7 +133,32 @@ pub struct Cache {
     pub serve_stale: Option<Duration>,
 }
 
+impl ZoneDir {
+    /// The zone `name` in a file of this folder.
+    pub fn zone(&self, name: Name, path: &Path) -> Zone {
+        Zone {
+            name,
+            source: Source::File(path.to_owned()),
+            notify: self.notify.clone(),
+            allow_transfer: self.allow_transfer.clone(),
+            serial: self.serial,
+            watch: self.watch.clone(),
+        }
+    }
+}
+
 impl Settings {
+    /// A key whose value differs in `new` and takes effect only after a restart.
+    pub fn needs_restart(&self, new: &Settings) -> Option<&'static str> {
+        if self.server != new.server {
+            Some("[server]")
+        } else if self.resolver != new.resolver {
+            Some("[resolver]")
+        } else {
+            None
+        }
+    }
+
     /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in
     /// the working directory.
     pub fn for_files(listen: SocketAddr, files: &[PathBuf]) -> Settings {

@@ -15,13 +15,16 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::answer::cached::complete;
 use crate::answer::respond::{self, Outcome, Source, answer};
 use crate::metrics::tally::Path;
-use crate::node;
-use crate::transfer::provide;
+use crate::node::router::Input;
+use crate::time::Now;
+use crate::transfer::provide::provide;
 use crate::wire::message::Request;
+use crate::zone::store::Zone;
 
 use super::clock;
+use super::control::Command;
 use super::resolvers::{FollowUp, Route};
-use super::udp::Context;
+use super::udp::{Context, lock};
 
 /// Connections in all; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -141,7 +144,7 @@ async fn respond(request: &[u8], from: SocketAddr, context: &Context, replies: &
             return false;
         }
         Outcome::Notified { zone, from, serial } => {
-            if context.node.send(node::Input::Notified { zone, from, serial }).await.is_err() {
+            if context.node.send(Command::Input(Input::Notified { zone, from, serial })).await.is_err() {
                 return false;
             }
             Path::Zone
@@ -157,21 +160,40 @@ async fn respond(request: &[u8], from: SocketAddr, context: &Context, replies: &
         }
         Outcome::Transfer(zone) => {
             let Ok(request) = Request::read(request) else { return false };
-            let mut bytes = 0;
-            let mut transfer = provide::provide(&zone, &request, now, from.ip());
-            while let Some(message) = transfer.next_message() {
-                context.tally.response(&message, Path::Zone, clock::now().mono.since(now.mono));
-                bytes += message.len() as u64;
-                if replies.send(message).await.is_err() {
-                    return false;
-                }
-            }
-            let sent = node::Input::Provided { zone: zone.name().to_name(), kind: transfer.kind(), bytes, began: now.mono };
-            return context.node.send(sent).await.is_ok();
+            return transfer(&zone, &request, from, now, context, replies).await;
         }
     };
     context.tally.response(&reply, path, clock::now().mono.since(now.mono));
     replies.send(reply).await.is_ok()
+}
+
+/// Sends a zone, or what changed of it, message by message as the client takes them.
+async fn transfer(
+    zone: &Zone,
+    request: &Request<'_>,
+    from: SocketAddr,
+    now: Now,
+    context: &Context,
+    replies: &mpsc::Sender<Vec<u8>>,
+) -> bool {
+    let transfer = provide(zone, request, now, from.ip(), &mut lock(&context.stuck));
+    let kind = transfer.kind();
+    let mut bytes = 0;
+    let mut gone = false;
+    for message in transfer {
+        context.tally.response(&message, Path::Zone, clock::now().mono.since(now.mono));
+        bytes += message.len() as u64;
+        if replies.send(message).await.is_err() {
+            gone = true;
+            break;
+        }
+    }
+    let took = clock::now().mono.since(now.mono);
+    match kind {
+        Ok(kind) => context.metrics.transferred("out", kind.label(), if gone { "closed" } else { "ok" }, bytes, took),
+        Err(rcode) => context.metrics.transferred("out", "axfr", &rcode.to_string(), bytes, took),
+    }
+    !gone
 }
 
 async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {

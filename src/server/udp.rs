@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use arc_swap::ArcSwap;
@@ -11,10 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
 use crate::answer::respond::{self, Outcome, Served, Source, answer};
+use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
-use crate::node;
+use crate::node::router::Input;
+use crate::transfer::stuck::Stuck;
 
 use super::clock;
+use super::control::Command;
 use super::resolvers::{FollowUp, Resolvers, Route};
 
 /// The largest datagram there is.
@@ -30,9 +33,18 @@ pub struct Context {
     /// Where misses go; `None` when this node is no cache.
     pub resolvers: Option<Resolvers>,
     /// Where NOTIFYs go.
-    pub node: mpsc::Sender<node::Input>,
+    pub node: mpsc::Sender<Command>,
     /// The worker's counters.
     pub tally: Arc<Tally>,
+    /// All other counters.
+    pub metrics: Arc<Metrics>,
+    /// Clients whose incremental transfers lead nowhere.
+    pub stuck: Arc<Mutex<Stuck>>,
+}
+
+/// The guard of a lock that no panic can leave broken: what it guards is only ever replaced whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Binds one socket per worker to `addr`. Fails when anyone else has it.
@@ -88,7 +100,7 @@ fn respond(socket: &Arc<UdpSocket>, request: &[u8], from: SocketAddr, context: &
         Outcome::Reply(respond::Path::Hit) => Path::Hit,
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
-            if context.node.try_send(node::Input::Notified { zone, from, serial }).is_err() {
+            if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
                 context.tally.drop();
                 return false;
             }
