@@ -10,7 +10,6 @@ pub mod history;
 pub mod journal;
 pub mod lexer;
 pub mod lookup;
-pub mod lexer;
 pub mod owner;
 pub mod rdata;
 pub mod serial;

@@ -10,7 +10,7 @@ use super::{apl, duration, loc, strings, svcb};
 use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
-use crate::zone::lexer::{Fault, Kind, Lexer, Token, shown};
+use crate::zone::lexer::{Fault, Kind, Lexer, Token};
 
 /// The longest RDATA: its length has 16 bits.
 pub const MAX_RDATA: usize = 65_535;

@@ -114,10 +114,11 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
             write_hex(some(rest)?, out);
         }
         Field::Nid => {
+            // All four digits of each group: not every reader takes fewer.
             let groups = take::<8>(rest)?.as_chunks::<2>().0;
             for (at, group) in groups.iter().enumerate() {
-                let blank = if at > 0 { ":" } else { "" };
-                write!(out, "{blank}{:x}", u16::from_be_bytes(*group)).ok()?;
+                let colon = if at > 0 { ":" } else { "" };
+                write!(out, "{colon}{:04x}", u16::from_be_bytes(*group)).ok()?;
             }
         }
         Field::Eui(length) => {

@@ -86,7 +86,7 @@ const RECORDS: &[(&str, &str, &str)] = &[
         "1 . KEY667=\"hello\\210q\" no-default-alpn alpn=h2 ech=AQID ipv6hint=::1,::2 ipv4hint=192.0.2.1 dohpath=/q{?dns} ohttp key9",
         "1 . alpn=\"h2\" no-default-alpn ipv4hint=192.0.2.1 ech=AQID ipv6hint=::1,::2 dohpath=\"/q{?dns}\" ohttp key9 key667=\"hello\\210q\"",
     ),
-    ("NID", "10 0014:4fff:ff20:ee64", "10 14:4fff:ff20:ee64"),
+    ("NID", "10 0014:4fff:ff20:ee64", "10 0014:4fff:ff20:ee64"),
     ("L32", "10 10.1.2.0", "10 10.1.2.0"),
     ("LP", "10 l", "10 l.x."),
     ("EUI48", "00-00-5e-00-53-2A", "00-00-5e-00-53-2a"),
