@@ -25,7 +25,7 @@ use super::forward::{BUDGET, Forward, Step};
 use super::sift::Verdict;
 use super::upstream::Upstreams;
 
-pub use super::settings::{Config, ConfigError, Mode};
+pub use super::settings::Config;
 
 /// Questions in flight at most: each holds up to a few sockets, of which a process has some ten thousand.
 pub const MAX_FLIGHTS: usize = 4_096;
@@ -117,7 +117,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver with settings that pass [`Config::check`]; `seed` must be secret and its own.
+    /// A resolver that asks as `config` says; `seed` must be secret and its own.
     pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Resolver {
         let upstreams = Upstreams::new(&config.forward, &config.stub, |server| config.usable(server), seed);
         Resolver {

@@ -1,18 +1,17 @@
 //! Which servers are responsible for a name, and how each has behaved: smoothed round-trip times, dead ones held down.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
 
 use crate::time::Mono;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
+
+use super::settings::Zone;
 
 /// One question in this many goes to a server at random instead of the fastest, so that a server that was slow or dead is
 /// noticed when it has become better.
@@ -25,46 +24,6 @@ const HOLD_FIRST: Duration = Duration::from_secs(1);
 const HOLD_MOST: Duration = Duration::from_secs(30);
 /// A round-trip time never counts as more than this: no question lasts longer.
 const RTT_MOST: Duration = Duration::from_secs(5);
-
-/// A zone with the servers to ask for names in it: `[[resolver.forward]]` or `[[resolver.stub]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Zone {
-    /// The zone's name.
-    pub zone: Name,
-    /// Its servers.
-    pub servers: Vec<Server>,
-}
-
-/// A server's address, written `ADDRESS` or `ADDRESS:PORT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Server(pub SocketAddr);
-
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Server, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Server;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a server like \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Server, E> {
-                if text.split_whitespace().nth(1) == Some("tls") {
-                    return Err(E::custom(format!(
-                        "`{text}`: TLS towards servers is not there yet; give the address and port alone"
-                    )));
-                }
-                let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()));
-                address.map(Server).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
-    }
-}
 
 /// A zone's way to its servers.
 #[derive(Clone, Debug)]
@@ -104,7 +63,7 @@ impl Upstreams {
         let zones = stub.iter().map(|zone| (zone, false)).chain(forward.iter().map(|zone| (zone, true)));
         for (zone, recursive) in zones {
             let mut servers = Vec::new();
-            for &Server(address) in zone.servers.iter().filter(|server| usable(&server.0)) {
+            for &address in zone.servers.iter().filter(|server| usable(server)) {
                 let index = *known.entry(address).or_insert_with(|| {
                     upstreams.servers.push(Health::new(address));
                     upstreams.servers.len() - 1
@@ -230,7 +189,7 @@ mod tests {
     use super::*;
 
     fn zone(name: &str, servers: &[&str]) -> Zone {
-        let servers = servers.iter().map(|text| Server(text.parse().unwrap())).collect();
+        let servers = servers.iter().map(|text| text.parse().unwrap()).collect();
         Zone { zone: name.parse().unwrap(), servers }
     }
 

@@ -1,9 +1,10 @@
-//! What a node is told to do, typed and checked: `config` fills it from a file. Every default stands here.
+//! What a node is told to do, typed and checked: `config` fills it from a file. Every default
+//! stands here, but those of the resolvers and of their cache, which stand in [`resolve`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use crate::resolve;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial;
@@ -12,12 +13,6 @@ use crate::zone::serial;
 pub const DATA_DIR: &str = "state";
 /// The default of `control` is this file in the data folder.
 pub const CONTROL_FILE: &str = "tidemark.sock";
-/// The default of `[resolver.cache] max-entries`.
-pub const MAX_ENTRIES: usize = 1_000_000;
-/// The default of `[resolver.cache] max-ttl`.
-pub const MAX_TTL: Duration = Duration::from_secs(86_400);
-/// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
-pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,36 +96,10 @@ pub struct ZoneDir {
 pub struct Resolver {
     /// Who may ask; this machine alone by default, because an open resolver serves attacks on others.
     pub allow: Vec<Prefix>,
-    /// Recursive resolvers to ask, by the zone they are asked about.
-    pub forward: Vec<Upstream>,
-    /// Authoritative servers to ask, by zone; no zone stands both here and in `forward`.
-    pub stub: Vec<Upstream>,
-    /// Whether servers are asked over IPv4.
-    pub ipv4: bool,
-    /// Whether servers are asked over IPv6.
-    pub ipv6: bool,
+    /// Whom to ask.
+    pub routes: resolve::settings::Config,
     /// What is kept.
-    pub cache: Cache,
-}
-
-/// `[[resolver.forward]]` or `[[resolver.stub]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Questions for names in this zone go there; the longest match counts.
-    pub zone: Name,
-    /// At least one, and one at least of a family that may be used.
-    pub servers: Vec<SocketAddr>,
-}
-
-/// `[resolver.cache]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cache {
-    /// How many RRsets are kept at most.
-    pub max_entries: usize,
-    /// The longest that data counts as fresh; whole seconds, at most 2^31 - 1 (RFC 2181 section 8).
-    pub max_ttl: Duration,
-    /// How long data that has run out may be served when nobody answers (RFC 8767), at most a week; `None` is never.
-    pub serve_stale: Option<Duration>,
+    pub cache: resolve::cache::Config,
 }
 
 impl ZoneDir {
@@ -179,12 +148,6 @@ impl Settings {
             resolver: None,
             metrics_per_zone: false,
         }
-    }
-}
-
-impl Default for Cache {
-    fn default() -> Cache {
-        Cache { max_entries: MAX_ENTRIES, max_ttl: MAX_TTL, serve_stale: Some(SERVE_STALE) }
     }
 }
 

@@ -1,5 +1,5 @@
 use super::super::sample::{ask, at, reply};
-use super::super::upstream::{Server, Zone};
+use super::super::settings::Zone;
 use super::*;
 use crate::outbox::Exchange;
 use crate::wire::message::Request;
@@ -14,7 +14,7 @@ struct World {
 impl World {
     /// Asks `www.example. A` at time 0; `recursive` decides between forward and stub.
     fn new(servers: u8, recursive: bool) -> World {
-        let servers = (1..=servers).map(|last| Server(([192, 0, 2, last], 53).into())).collect();
+        let servers = (1..=servers).map(|last| ([192, 0, 2, last], 53).into()).collect();
         let zones = [Zone { zone: ".".parse().unwrap(), servers }];
         let (forward, stub): (&[Zone], &[Zone]) = if recursive { (&zones, &[]) } else { (&[], &zones) };
         let mut upstreams = Upstreams::new(forward, stub, |_| true, [7; 32]);

@@ -2,24 +2,18 @@ use proptest::prelude::*;
 
 use super::super::cache;
 use super::super::sample::{ask, now, record, reply};
+use super::super::settings::Zone;
 use super::*;
 use crate::outbox::{Exchange, Failure};
 use crate::wire::message::{Message, Request};
 use crate::wire::rtype::CLASS_IN;
 use crate::wire::writer::Section;
 
-const SETTINGS: &str = r#"
-    mode = "forward"
-    [[forward]]
-    zone = "."
-    servers = ["192.0.2.1", "192.0.2.2"]
-    [[stub]]
-    zone = "example."
-    servers = ["192.0.2.3"]
-    [[stub]]
-    zone = "lost."
-    servers = ["192.0.2.4"]
-"#;
+/// A zone with the servers 192.0.2.x of these last bytes.
+fn zone(name: &str, servers: &[u8]) -> Zone {
+    let servers = servers.iter().map(|&last| ([192, 0, 2, last], 53).into()).collect();
+    Zone { zone: name.parse().unwrap(), servers }
+}
 
 /// A resolver and the outbox it writes to.
 struct World {
@@ -30,8 +24,11 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let config: Config = toml::from_str(SETTINGS).unwrap();
-        assert_eq!(config.check(), Ok(()));
+        let config = Config {
+            forward: vec![zone(".", &[1, 2])],
+            stub: vec![zone("example.", &[3]), zone("lost.", &[4])],
+            ..Config::default()
+        };
         let cache = Arc::new(Cache::new(&cache::Config::default()));
         let resolver = Resolver::new(&config, Arc::clone(&cache), [3; 32]);
         World { resolver, cache, out: Outbox::default() }
@@ -137,10 +134,26 @@ fn failure_is_servfail_at_last_and_remembered_for_a_moment() {
 }
 
 #[test]
+fn a_family_that_is_off_is_never_asked() {
+    let [four, six]: [SocketAddr; 2] = ["192.0.2.1:53", "[2001:db8::1]:53"].map(|text| text.parse().unwrap());
+    for (ipv4, expected) in [(true, four), (false, six)] {
+        // The first of the two would be asked if both could be.
+        let servers = if ipv4 { vec![six, four] } else { vec![four, six] };
+        let root = Zone { zone: ".".parse().unwrap(), servers };
+        let config = Config { forward: vec![root], ipv4, ipv6: !ipv4, ..Config::default() };
+        let cache = Arc::new(Cache::new(&cache::Config::default()));
+        let (mut resolver, mut out) = (Resolver::new(&config, cache, [0; 32]), Outbox::default());
+        assert!(resolver.ask(now(0), ask("www.test. A"), 1, &mut out).is_empty());
+        assert!(resolver.handle_timeout(now(400), &mut out).is_empty());
+        let asked: Vec<SocketAddr> = out.exchanges.iter().map(|exchange| exchange.to).collect();
+        assert_eq!(asked, [expected, expected]);
+    }
+}
+
+#[test]
 fn a_name_without_servers_fails_at_once() {
-    let config = Config { mode: Mode::Forward, ..Config::default() };
-    let cache = Arc::new(Cache::new(&config.cache));
-    let mut resolver = Resolver::new(&config, cache, [0; 32]);
+    let cache = Arc::new(Cache::new(&cache::Config::default()));
+    let mut resolver = Resolver::new(&Config::default(), cache, [0; 32]);
     let events = resolver.ask(now(0), ask("www.test. A"), 1, &mut Outbox::default());
     assert!(matches!(&events[..], [Event::Failed { reason: Reason::NoRoute, .. }]), "{events:?}");
 }
