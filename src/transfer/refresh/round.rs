@@ -161,7 +161,8 @@ impl Refresh {
         let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
         self.settle_newer(primary, asked.mono, serial);
-        if self.newer.is_none_or(|newer| newer.learned_at >= asked.mono) {
+        // While another primary knows of more, this one's word says nothing of how fresh this is.
+        if self.newer.is_none() || self.newer_from == Some(primary.ip()) {
             let fresh = asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
             self.fresh_at = self.fresh_at.max(fresh);
         }
