@@ -206,8 +206,7 @@ impl Notifier {
             target.silence(out);
             let message = request(self.rng.random(), &self.zone, &change.soa);
             let tokens = vec![out.send(target.address, Transport::Udp, message)];
-            target.state =
-                State::Announcing(Announcing { change: change.clone(), began: now.mono, tokens });
+            target.state = State::Announcing(Announcing { change: change.clone(), began: now.mono, tokens });
         }
     }
 }
@@ -280,8 +279,7 @@ pub fn read_notify(bytes: &[u8]) -> Option<Notify> {
 
 /// Writes the response to a NOTIFY (RFC 1996 section 4.7): NOERROR where it is heard, else NOTAUTH or REFUSED.
 pub fn acknowledge(request: &Request<'_>, rcode: Rcode, reply: &mut Vec<u8>) {
-    let mut writer =
-        Writer::new(reply, usize::from(UDP_PAYLOAD), request.header.id, flags::QR | flags::AA);
+    let mut writer = Writer::new(reply, usize::from(UDP_PAYLOAD), request.header.id, flags::QR | flags::AA);
     writer.set_flags(u16::from(Opcode::NOTIFY.0) << 11);
     // A question and an empty OPT record are far below the limit.
     let _ = writer.question(request.name, request.rtype, request.class);

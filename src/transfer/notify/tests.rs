@@ -62,8 +62,14 @@ fn the_request_is_read_back_and_any_of_its_copies_may_be_answered() {
     assert_eq!(read_notify(&first.message), Some(Notify { zone: zone(), serial: Some(Serial(5)) }));
     let whole = Message::read(&first.message).unwrap();
     assert_eq!(whole.answer, [soa(5)]);
-    assert!(notifier.arrived(at(1_250), Token(99), &reply(&first.message, Rcode::NOERROR), &mut out).is_empty());
-    assert!(notifier.arrived(at(1_250), first.token, &Arrival::Message(first.message.clone()), &mut out).is_empty());
+    assert!(
+        notifier.arrived(at(1_250), Token(99), &reply(&first.message, Rcode::NOERROR), &mut out).is_empty()
+    );
+    assert!(
+        notifier
+            .arrived(at(1_250), first.token, &Arrival::Message(first.message.clone()), &mut out)
+            .is_empty()
+    );
     assert!(notifier.arrived(at(1_250), first.token, &Arrival::Message(vec![1; 40]), &mut out).is_empty());
     let events = notifier.arrived(at(1_250), first.token, &reply(&first.message, Rcode::NOERROR), &mut out);
     let (target, serial) = (first.to, Serial(5));
@@ -105,7 +111,9 @@ fn a_newer_version_takes_the_place_of_an_older_one() {
     let old = out.exchanges.remove(0);
     notifier.publish(at(3_000), soa(6), &mut out);
     out.exchanges.clear();
-    assert!(notifier.arrived(at(3_001), old.token, &reply(&old.message, Rcode::NOERROR), &mut out).is_empty());
+    assert!(
+        notifier.arrived(at(3_001), old.token, &reply(&old.message, Rcode::NOERROR), &mut out).is_empty()
+    );
     let (sent, events) = run_out(&mut notifier, &mut out);
     assert_eq!(sent, [3_200, 3_600, 4_400, 6_000, 9_200, 15_600]);
     assert_eq!(events, [Event::Unanswered { target: old.to, serial: Serial(6) }]);

@@ -29,8 +29,12 @@ impl Refresh {
             Some(primary) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
             Some(primary) => {
                 let deadline = step.now.mono;
-                self.state =
-                    State::AskingSoa(Asking { primary, tries: Vec::new(), transport: Transport::Udp, deadline });
+                self.state = State::AskingSoa(Asking {
+                    primary,
+                    tries: Vec::new(),
+                    transport: Transport::Udp,
+                    deadline,
+                });
                 self.ask_again(step);
             }
         }
@@ -163,7 +167,8 @@ impl Refresh {
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
         if self.newer.is_none() || self.newer_from == Some(primary.ip()) {
-            let fresh = asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
+            let fresh =
+                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
             self.fresh_at = self.fresh_at.max(fresh);
         }
         let fresh_at = self.fresh_at;
@@ -243,8 +248,7 @@ impl Refresh {
             return;
         }
         let before = self.newer;
-        let known =
-            self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
+        let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
         if serial.is_newer_than(known.serial) || before.is_none() {
             known.serial = serial;
             self.newer_from = Some(from);
