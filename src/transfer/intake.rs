@@ -361,3 +361,6 @@ impl Intake {
 pub(super) fn seconds(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,8 @@ impl Ixfr {
         if *last != self.announced || reached != Some(&self.announced) {
             return Err(Reason::SoaMismatch);
         }
-        self.whole.push(std::mem::replace(&mut self.current, Delta { removed: Vec::new(), added: Vec::new() }));
+        self.whole
+            .push(std::mem::replace(&mut self.current, Delta { removed: Vec::new(), added: Vec::new() }));
         Ok(std::mem::take(&mut self.whole))
     }
 }

@@ -11,6 +11,8 @@
 //! All of it is without I/O: machines are told the time and what arrived, and ask an [`crate::outbox::Outbox`] to send.
 
 pub mod axfr;
+#[cfg(test)]
+mod fixture;
 pub mod intake;
 pub mod ixfr;
 pub mod notify;

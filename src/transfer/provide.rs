@@ -70,13 +70,7 @@ struct Item<'z> {
 }
 
 /// Answers a transfer request over TCP. Whether `client` may have the zone was decided before.
-pub fn provide(
-    zone: &Zone,
-    request: &Request<'_>,
-    now: Now,
-    client: IpAddr,
-    stuck: &mut Stuck,
-) -> Provide {
+pub fn provide(zone: &Zone, request: &Request<'_>, now: Now, client: IpAddr, stuck: &mut Stuck) -> Provide {
     let Some(version) = zone.version() else { return Provide::error(request, Rcode::SERVFAIL) };
     if request.class != CLASS_IN {
         return Provide::error(request, Rcode::NOTAUTH);
@@ -107,7 +101,12 @@ pub fn provide(
 
 /// Answers an IXFR request over UDP (RFC 1995 section 2): with the SOA alone when the client is up to date, with the
 /// differences when they fit the datagram, else again with the SOA alone, upon which the client asks over TCP.
-pub fn ixfr_datagram(zone: &Zone, request: &Request<'_>, now: Now, reply: &mut Vec<u8>) -> Result<Kind, Rcode> {
+pub fn ixfr_datagram(
+    zone: &Zone,
+    request: &Request<'_>,
+    now: Now,
+    reply: &mut Vec<u8>,
+) -> Result<Kind, Rcode> {
     let limit = request.opt.map_or(PLAIN_UDP, |opt| usize::from(opt.payload.min(UDP_PAYLOAD)));
     let mut answer = match (zone.version(), serial_of(request)) {
         (None, _) => Provide::error(request, Rcode::SERVFAIL),
@@ -376,7 +375,8 @@ fn items<'z>(
             let owners = snapshot.owners().enumerate().skip(done).flat_map(|(part, owner)| {
                 let sets = owner.rrsets().filter(|set| set.rtype != Rtype::SOA);
                 let all = sets.flat_map(move |set| {
-                    let item = move |rdata| Item { owner: owner.name(), rtype: set.rtype, ttl: set.ttl, rdata };
+                    let item =
+                        move |rdata| Item { owner: owner.name(), rtype: set.rtype, ttl: set.ttl, rdata };
                     set.rdatas().map(item)
                 });
                 all.enumerate().map(move |(record, item)| (At { part: part + 1, record }, item))
@@ -397,3 +397,6 @@ fn items<'z>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,10 @@ mod tests {
         assert!(!stuck.is_stuck(at(3), &zone, client, Serial(5)));
         assert!(!stuck.is_stuck(at(3), &zone, IpAddr::from([127, 0, 0, 2]), Serial(5)));
         assert!(stuck.is_stuck(at(5), &zone, client, Serial(5)));
-        assert!(!stuck.is_stuck(at(7), &zone, client, Serial(5)), "the whole zone was given; counting begins anew");
+        assert!(
+            !stuck.is_stuck(at(7), &zone, client, Serial(5)),
+            "the whole zone was given; counting begins anew"
+        );
     }
 
     #[test]

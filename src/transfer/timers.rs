@@ -63,7 +63,9 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let zero = Timers::default();
         let huge = Timers { refresh: u32::MAX, retry: 3_600, expire: 100, ..zero };
-        assert!(refresh(zero, &mut rng) <= MIN_INTERVAL && retry(zero, &mut rng) >= MIN_INTERVAL.mul_f64(0.95));
+        assert!(
+            refresh(zero, &mut rng) <= MIN_INTERVAL && retry(zero, &mut rng) >= MIN_INTERVAL.mul_f64(0.95)
+        );
         assert!(refresh(huge, &mut rng) <= MAX_INTERVAL);
         assert!((3_420..=3_600).contains(&retry(huge, &mut rng).as_secs()));
         assert_eq!(expire(zero, None), MIN_EXPIRE);

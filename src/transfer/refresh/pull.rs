@@ -65,14 +65,7 @@ impl Refresh {
         self.end_round(step, pull.primary);
     }
 
-    fn fetched(
-        &mut self,
-        step: &mut Step<'_>,
-        kind: Kind,
-        change: Change,
-        have: Have,
-        told: Option<Told>,
-    ) {
+    fn fetched(&mut self, step: &mut Step<'_>, kind: Kind, change: Change, have: Have, told: Option<Told>) {
         let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
         let Some(pull) = self.end_pull(step) else { return };
         if asked_for_differences && kind == Kind::Axfr {

@@ -29,8 +29,12 @@ impl Refresh {
             Some(primary) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
             Some(primary) => {
                 let deadline = step.now.mono;
-                self.state =
-                    State::AskingSoa(Asking { primary, tries: Vec::new(), transport: Transport::Udp, deadline });
+                self.state = State::AskingSoa(Asking {
+                    primary,
+                    tries: Vec::new(),
+                    transport: Transport::Udp,
+                    deadline,
+                });
                 self.ask_again(step);
             }
         }
@@ -161,8 +165,10 @@ impl Refresh {
         let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
         self.settle_newer(primary, asked.mono, serial);
-        if self.newer.is_none_or(|newer| newer.learned_at >= asked.mono) {
-            let fresh = asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
+        // While another primary knows of more, this one's word says nothing of how fresh this is.
+        if self.newer.is_none() || self.newer_from == Some(primary.ip()) {
+            let fresh =
+                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
             self.fresh_at = self.fresh_at.max(fresh);
         }
         let fresh_at = self.fresh_at;
@@ -242,8 +248,7 @@ impl Refresh {
             return;
         }
         let before = self.newer;
-        let known =
-            self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
+        let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
         if serial.is_newer_than(known.serial) || before.is_none() {
             known.serial = serial;
             self.newer_from = Some(from);
