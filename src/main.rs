@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use tidemark::cli::args::{Cli, Command};
-use tidemark::cli::{completions, exit, man};
+use tidemark::cli::{completions, exit, lag, man, wait};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -14,6 +14,8 @@ fn main() -> ExitCode {
     };
     cli.colour.choose();
     exit::report(match cli.command {
+        Command::Lag(args) => lag::run(&args),
+        Command::Wait(args) => wait::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     })

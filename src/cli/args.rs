@@ -39,6 +39,10 @@ pub struct Cli {
 /// The commands there are.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show who serves which serial and how far behind
+    Lag(LagArgs),
+    /// Block until a change is visible everywhere asked for
+    Wait(WaitArgs),
     /// Print a script that completes arguments in a shell
     Completions(CompletionsArgs),
     /// Print the manual pages, or write them into a folder
@@ -70,7 +74,7 @@ impl Colour {
 
 /// `tidemark serve`: run a node in the foreground.
 #[derive(Debug, Args)]
-#[command(after_help = SERVE_EXAMPLES, after_long_help = serve_reference())]
+#[command(after_help = SERVE_EXAMPLES, after_long_help = format!("{SERVE_EXAMPLES}\n\n{SERVE_REFERENCE}\n\n{REFERENCE}"))]
 pub struct ServeArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "listen",
@@ -91,15 +95,8 @@ Examples:
 
 SIGHUP reloads configuration and zones; SIGTERM and SIGINT stop the node.";
 
-/// The examples and the configuration reference. It is indented because manual pages run lines together that are not.
-fn serve_reference() -> String {
-    let mut help = format!("{SERVE_EXAMPLES}\n\nConfiguration (TOML; paths are relative to its folder):\n\n");
-    for line in REFERENCE.lines() {
-        help.push_str(format!("  {line}").trim_end());
-        help.push('\n');
-    }
-    help
-}
+const SERVE_REFERENCE: &str = "\
+Configuration (TOML; paths are relative to its folder):";
 
 /// `tidemark demo`: a hierarchy on loopback.
 #[derive(Debug, Args)]
@@ -215,36 +212,51 @@ pub struct FlushArgs {
 
 /// `tidemark lag`: who serves which serial and how far behind.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tidemark lag --config tidemark.toml
-  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --watch")]
+#[command(after_help = LAG_EXAMPLES, after_long_help = format!("{LAG_EXAMPLES}\n\n{LAG_MEANING}"))]
 pub struct LagArgs {
     /// Only this zone
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zone: Option<Name>,
-    /// Servers to ask, tidemark nodes or any other; without any, what the node observes
+    /// Servers to ask, tidemark nodes or any other; without any, those that the node knows, and itself
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., requires = "zone")]
     pub at: Vec<SocketAddr>,
     /// The node.
     #[command(flatten)]
     pub node: ControlArgs,
-    /// Stay and show changes as they come
+    /// Stay and show changes as they come, until interrupted
     #[arg(long)]
     pub watch: bool,
-    /// Print JSON
+    /// How often to ask each server with --watch
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "1s", requires = "watch")]
+    pub interval: Duration,
+    /// Print JSON; with --watch one object per line for each change at a server
     #[arg(long)]
     pub json: bool,
 }
 
+const LAG_EXAMPLES: &str = "\
+Examples:
+  tidemark lag --config tidemark.toml
+  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --watch";
+
+const LAG_MEANING: &str = "\
+The newest serial among the servers counts as the newest there is. STALE is the age of the oldest change that a server
+lacks: exact (by the clock of the primary) when a tidemark node among the servers tells when it was published; else
+`>= 12.3s` since this command first saw a newer serial anywhere (--watch); else `-`. VERIFIED is how long ago the server
+knew its data to be current, by its own word: from tidemark nodes, or from EDNS EXPIRE (RFC 7314) in whole seconds.
+
+JSON, seconds as numbers, null where unknown:
+  {\"zones\":[{\"zone\":\"example.org.\",\"head\":42,\"servers\":[{\"server\":\"192.0.2.2:5302\",\"serial\":41,
+  \"versions_behind\":1,\"stale\":{\"estimate\":12.3,\"low\":0.2,\"high\":15.1},\"expire\":604788,\"verified_age\":12.9,
+  \"nsid\":\"ams1\",\"problem\":null}]}]}
+With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
+  {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
+
+Exit status: 0, or 3 when nobody answered.";
+
 /// `tidemark wait`: block until a change is visible.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tidemark wait example.org. --serial 2026112101 --at 192.0.2.1 192.0.2.2
-  tidemark wait example.org. --record 'www.example.org. A 192.0.2.80' --at 192.0.2.53 --scope caches --timeout 5m
-
-Exit status: 0 converged, 2 timed out, 3 nobody answered.")]
+#[command(after_help = WAIT_EXAMPLES, after_long_help = format!("{WAIT_EXAMPLES}\n\n{WAIT_MEANING}"))]
 pub struct WaitArgs {
     /// The zone that changed
     #[arg(value_name = "ZONE", value_parser = value::name)]
@@ -264,10 +276,33 @@ pub struct WaitArgs {
     /// Give up after this long
     #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "60s")]
     pub timeout: Duration,
-    /// Print JSON
+    /// How often to ask each server [default: 50 times a second, after ten seconds 12 times]
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub interval: Option<Duration>,
+    /// Print JSON, one object at the end
     #[arg(long)]
     pub json: bool,
 }
+
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  tidemark wait example.org. --serial 2026112101 --at 192.0.2.1 192.0.2.2
+  tidemark wait example.org. --record 'www.example.org. A 192.0.2.80' --at 192.0.2.53 --scope caches --timeout 5m
+
+Exit status: 0 converged, 2 timed out, 3 nobody answered.";
+
+const WAIT_MEANING: &str = "\
+A server counts as soon as it has shown the change once. With --scope caches the servers are asked as caches (RD set) for
+the record, or for the SOA record of the zone.
+
+--scope worst-case waits for the servers named, which hold the zone, and then on until no cache that keeps to TTLs can
+hold the old data: for the longest TTL seen at these servers, counted from the moment when the last of them changed. It is
+the TTL of the record's RRset, or where there was none the negative TTL of RFC 2308; with a serial, that of the SOA record.
+Other records of the zone may have longer ones; name one with --record. Give a --timeout beyond the TTL.
+
+JSON, seconds as numbers:
+  {\"zone\":\"example.org.\",\"goal\":\"serial 42\",\"converged\":false,\"seconds\":60.0,\"ttl\":null,\"servers\":[{\"server\":
+  \"192.0.2.2:53\",\"converged_after\":null,\"shows\":\"serial 41\",\"since\":\"2026-11-21T05:02:25.123Z\"}]}";
 
 /// Where `wait` wants a change to be visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
