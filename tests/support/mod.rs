@@ -22,6 +22,7 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod replay;
 pub mod soa;
 pub mod tidemark;
 pub mod zones;
