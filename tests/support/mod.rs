@@ -23,6 +23,7 @@ pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod replay;
+pub mod seed;
 pub mod soa;
 pub mod tidemark;
 pub mod zones;
