@@ -151,7 +151,7 @@ pub enum Event {
         /// How long the version served here took to get there, when this is the first time it is seen there.
         propagation: Option<Interval>,
     },
-    /// A watched server answers no more, or again.
+    /// A watched server answers, for the first time or again, or does so no more.
     Reachable {
         /// The zone.
         zone: Name,
@@ -355,7 +355,7 @@ impl Node {
             Some(Route::Watch) => {
                 let seen =
                     self.routed(out, &Route::Watch, |node, out| node.watch.arrival(now, token, arrival, out));
-                seen.into_iter().flat_map(|event| self.seen(now, event)).collect()
+                seen.into_iter().flat_map(|event| self.seen(event)).collect()
             }
         }
     }
@@ -373,7 +373,7 @@ impl Node {
             events.extend(self.settle_all(now, &zone, found, out, log));
         }
         let seen = self.routed(out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
-        events.extend(seen.into_iter().flat_map(|event| self.seen(now, event)).collect::<Vec<_>>());
+        events.extend(seen.into_iter().flat_map(|event| self.seen(event)).collect::<Vec<_>>());
         events
     }
 
@@ -514,7 +514,7 @@ impl Node {
     }
 
     /// Takes in what a watched server showed.
-    fn seen(&mut self, now: Now, event: observe::Event) -> Vec<Event> {
+    fn seen(&mut self, event: observe::Event) -> Vec<Event> {
         let (zone, server, up) = match &event {
             observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
             observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
@@ -523,7 +523,9 @@ impl Node {
         };
         let Some(member) = self.members.get_mut(&zone) else { return Vec::new() };
         let mut events = Vec::new();
-        if member.up.insert(server, up) != Some(up) {
+        // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
+        let before = member.up.insert(server, up).unwrap_or(false);
+        if before != up {
             events.push(Event::Reachable { zone: zone.clone(), server, up });
         }
         let observe::Event::Seen(seen) = event else { return events };
@@ -543,7 +545,6 @@ impl Node {
             events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
             self.watch.set_have(&zone, server, Some(serial));
         }
-        let _ = now;
         events
     }
 
