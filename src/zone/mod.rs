@@ -5,10 +5,13 @@
 
 pub mod delta;
 pub mod digest;
+pub mod file;
 pub mod history;
 pub mod journal;
+pub mod lexer;
 pub mod lookup;
 pub mod owner;
+pub mod rdata;
 pub mod serial;
 pub mod snapshot;
 pub mod stamp;

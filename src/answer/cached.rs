@@ -1,0 +1,71 @@
+//! Answers from the cache, and the completion of those that had to be fetched.
+
+use crate::resolve::cache::{Ask, Cache, Entry};
+use crate::time::Now;
+use crate::wire::message::{Request, flags};
+use crate::wire::rtype::Rcode;
+use crate::wire::writer::{Section, Writer};
+
+use super::edns::{Ede, Options};
+use super::respond::{Outcome, Path, Served, Source, write_reply};
+
+pub(super) fn find(
+    served: &Served,
+    cache: &Cache,
+    now: Now,
+    request: &Request<'_>,
+    from: Source,
+    reply: &mut Vec<u8>,
+) -> Outcome {
+    let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
+    match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
+    {
+        Some(entry) => {
+            write_reply(served, request, from, reply, |writer, options| write(now, &entry, writer, options));
+            Outcome::Reply(Path::Hit)
+        }
+        None if request.header.flags & flags::RD == 0 => {
+            // Without RD nothing is fetched for the client (RFC 1034 4.3.1).
+            write_reply(served, request, from, reply, |_, _| Rcode::REFUSED);
+            Outcome::Reply(Path::Hit)
+        }
+        None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok }),
+    }
+}
+
+/// Writes the reply to a request that was handed on as [`Outcome::FollowUp`]: the entry found, or SERVFAIL.
+pub fn complete(
+    served: &Served,
+    now: Now,
+    bytes: &[u8],
+    from: Source,
+    entry: Option<&Entry>,
+    reply: &mut Vec<u8>,
+) {
+    let Ok(request) = Request::read(bytes) else { return };
+    write_reply(served, &request, from, reply, |writer, options| match entry {
+        Some(entry) => write(now, entry, writer, options),
+        None => {
+            options.explain(Ede::NO_REACHABLE_AUTHORITY);
+            Rcode::SERVFAIL
+        }
+    });
+}
+
+fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options) -> Rcode {
+    if entry.is_stale() {
+        options.explain(if entry.rcode() == Rcode::NXDOMAIN {
+            Ede::STALE_NXDOMAIN
+        } else {
+            Ede::STALE_ANSWER
+        });
+    }
+    let mark = writer.mark();
+    if entry.write(now.mono, writer).is_err() {
+        // What is cut is sent empty, with nothing broken in half (RFC 2181 9): the client comes back by TCP.
+        writer.rewind(mark);
+        writer.set_flags(flags::TC);
+        debug_assert_eq!(writer.count(Section::Answer), 0);
+    }
+    entry.rcode()
+}

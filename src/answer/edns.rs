@@ -1,0 +1,114 @@
+//! The EDNS options of a reply: NSID (RFC 5001), ZONEVERSION (RFC 9660), EXPIRE (RFC 7314), extended errors (RFC 8914) and
+//! publication stamps. Each is sent only to those who asked for it; errors to everyone who speaks EDNS.
+
+use std::time::Duration;
+
+use crate::time::Now;
+use crate::transfer::provide;
+use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
+use crate::wire::message::Request;
+use crate::wire::rtype::Rtype;
+use crate::zone::stamp::{self, Stamp};
+use crate::zone::store::{Version, Zone};
+
+use super::respond::Served;
+
+/// An INFO-CODE of RFC 8914.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ede(pub u16);
+
+#[allow(missing_docs)]
+impl Ede {
+    pub const STALE_ANSWER: Ede = Ede(3);
+    pub const NOT_READY: Ede = Ede(14);
+    pub const PROHIBITED: Ede = Ede(18);
+    pub const STALE_NXDOMAIN: Ede = Ede(19);
+    pub const NOT_AUTHORITATIVE: Ede = Ede(20);
+    pub const NO_REACHABLE_AUTHORITY: Ede = Ede(22);
+}
+
+/// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
+const STAMPS: usize = 2;
+
+/// The options of one reply being put together.
+pub struct Options {
+    bytes: Vec<u8>,
+    wants: Wants,
+    rtype: Rtype,
+    has_opt: bool,
+}
+
+#[derive(Default)]
+struct Wants {
+    zone_version: bool,
+    expire: bool,
+    stamp: Option<Vec<u8>>,
+}
+
+impl Options {
+    /// Notes what the request asks for, and answers NSID.
+    pub(super) fn new(served: &Served, request: &Request<'_>) -> Options {
+        let mut options = Options {
+            bytes: Vec::new(),
+            wants: Wants::default(),
+            rtype: request.rtype,
+            has_opt: request.opt.is_some(),
+        };
+        for (code, value) in request.opt.iter().flat_map(|opt| opt.options()) {
+            match code {
+                NSID if options.bytes.is_empty() => {
+                    served.nsid.iter().for_each(|nsid| push_option(&mut options.bytes, NSID, nsid));
+                }
+                ZONEVERSION => options.wants.zone_version = true,
+                EXPIRE => options.wants.expire = true,
+                STAMP => options.wants.stamp = Some(value.to_vec()),
+                _ => {}
+            }
+        }
+        options
+    }
+
+    /// An upper bound on the bytes of the whole OPT record.
+    pub(super) fn most(&self) -> usize {
+        if !self.has_opt {
+            return 0;
+        }
+        let stamp = if self.wants.stamp.is_some() { 4 + 4 + STAMPS * Stamp::LENGTH } else { 0 };
+        let version = if self.wants.zone_version { 4 + 6 } else { 0 };
+        let expire = if self.wants.expire { 4 + 4 } else { 0 };
+        11 + self.bytes.len() + stamp + version + expire + 6
+    }
+
+    /// Tells of the version that an authoritative answer comes from.
+    pub(super) fn versioned(&mut self, now: Now, zone: &Zone, version: &Version) {
+        let serial = version.snapshot.serial();
+        if self.wants.zone_version {
+            // RFC 9660 2: LABELCOUNT, TYPE 0 (SOA-SERIAL), VERSION.
+            let mut value = [zone.name().label_count() as u8, 0, 0, 0, 0, 0];
+            value[2..].copy_from_slice(&serial.0.to_be_bytes());
+            push_option(&mut self.bytes, ZONEVERSION, &value);
+        }
+        if self.wants.expire && self.rtype == Rtype::SOA {
+            // RFC 7314 3: a primary tells the SOA's EXPIRE, a secondary what is left of it.
+            let expire = match zone.expires_at() {
+                Some(at) if zone.access().secondary => at.since(now.mono),
+                _ => Duration::from_secs(u64::from(version.snapshot.timers().expire)),
+            };
+            let seconds = u32::try_from(expire.as_secs()).unwrap_or(u32::MAX);
+            push_option(&mut self.bytes, EXPIRE, &seconds.to_be_bytes());
+        }
+        if let Some(value) = self.wants.stamp.take() {
+            let have = stamp::asked(&value);
+            push_option(&mut self.bytes, STAMP, &provide::told(zone, version, now, have, STAMPS).write());
+        }
+    }
+
+    /// Says why, to those who speak EDNS.
+    pub(super) fn explain(&mut self, ede: Ede) {
+        push_option(&mut self.bytes, EDE, &ede.0.to_be_bytes());
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -1,0 +1,259 @@
+//! The way of a request: which checks it passes, in which order, and who answers it.
+//!
+//! ```text
+//! bytes -> header -> opcode -> question, EDNS -> class -> QTYPE -> zone here?  -> authoritative
+//!   |        |         |            |              |        |         |
+//! silence  silence  NOTIFY      FORMERR,        CH names  transfer   cache?  -> cached, or a follow-up
+//! (short) (response) NOTIMP     BADVERS                               |
+//!                                                                  REFUSED
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::resolve::cache::{Ask, Cache};
+use crate::time::Now;
+use crate::transfer::notify;
+use crate::transfer::provide;
+use crate::wire::edns::UDP_PAYLOAD;
+use crate::wire::message::{HEADER, Header, Opcode, Request, flags};
+use crate::wire::name::Name;
+use crate::wire::prefix::Prefix;
+use crate::wire::rtype::{CLASS_CH, CLASS_IN, Rcode, Rtype};
+use crate::wire::writer::{Full, Writer, error_response};
+use crate::zone::serial::Serial;
+use crate::zone::store::{Zone, ZoneStore};
+
+use super::edns::{Ede, Options};
+use super::{authoritative, cached, server_names};
+
+/// What the data plane answers from.
+#[derive(Clone)]
+pub struct Served {
+    /// The zones.
+    pub store: Arc<ZoneStore>,
+    /// The cache, when this node is one.
+    pub recursion: Option<Recursion>,
+    /// What NSID (RFC 5001) says.
+    pub nsid: Option<Box<[u8]>>,
+}
+
+/// Answers from elsewhere.
+#[derive(Clone)]
+pub struct Recursion {
+    /// What is known.
+    pub cache: Arc<Cache>,
+    /// Who may ask.
+    pub allow: Vec<Prefix>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The client.
+    pub addr: SocketAddr,
+    /// Whether it came over TCP.
+    pub stream: bool,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The reply is written.
+    Reply(Path),
+    /// There is nothing to say.
+    Drop,
+    /// The zone is to be transferred over the connection the request came by; nothing is written.
+    Transfer(Arc<Zone>),
+    /// A NOTIFY was acknowledged: the reply is written, and the zone may have changed at this primary.
+    Notified {
+        /// The zone.
+        zone: Name,
+        /// Who says so.
+        from: IpAddr,
+        /// The serial it tells, if it does.
+        serial: Option<Serial>,
+    },
+    /// The resolver has to find the answer; [`cached::complete`] writes it then. Nothing is written.
+    FollowUp(Ask),
+}
+
+/// Where a reply came from, for the measure of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// A zone served here, or no data at all.
+    Zone,
+    /// The cache.
+    Hit,
+}
+
+/// Answers a request; appends to `reply`. See [`Outcome`].
+pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let Some(header) = Header::read(bytes) else { return Outcome::Drop };
+    // A response is never answered, or two servers could keep each other busy for ever.
+    if header.is_response() {
+        return Outcome::Drop;
+    }
+    match header.opcode() {
+        Opcode::QUERY => query(served, now, bytes, from, reply),
+        Opcode::NOTIFY => notified(served, bytes, from, reply),
+        _ => fail(bytes, Rcode::NOTIMP, reply),
+    }
+}
+
+fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let Ok(request) = Request::read(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
+    if request.opt.is_some_and(|opt| opt.version != 0) {
+        return finish(served, &request, from, reply, |_, _| Rcode::BADVERS);
+    }
+    match (request.class, request.rtype) {
+        (CLASS_CH, Rtype::TXT) => finish(served, &request, from, reply, |writer, _| {
+            server_names::write(served, request.name, writer)
+        }),
+        (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
+        (CLASS_IN, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
+            finish(served, &request, from, reply, |_, _| Rcode::NOTIMP)
+        }
+        (CLASS_IN, _) => find(served, now, &request, from, reply),
+        _ => finish(served, &request, from, reply, |_, _| Rcode::REFUSED),
+    }
+}
+
+fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let zone = served.store.find(request.name).map(|zone| {
+        // DS at a zone's own apex belongs to its parent, which may be served here too (RFC 4035 3.1.4.1).
+        let above =
+            request.name.parent().filter(|_| request.rtype == Rtype::DS && request.name == zone.name());
+        above.and_then(|name| served.store.find(name)).unwrap_or(zone)
+    });
+    if let Some(zone) = zone {
+        return finish(served, request, from, reply, |writer, options| match zone.version() {
+            Some(version) => {
+                options.versioned(now, &zone, &version);
+                authoritative::write(served, now, &version, request, writer)
+            }
+            None => {
+                options.explain(Ede::NOT_READY);
+                Rcode::SERVFAIL
+            }
+        });
+    }
+    match &served.recursion {
+        Some(recursion) if recursion.allow.iter().any(|prefix| prefix.contains(from.addr.ip())) => {
+            cached::find(served, &recursion.cache, now, request, from, reply)
+        }
+        Some(_) => finish(served, request, from, reply, |_, options| {
+            options.explain(Ede::PROHIBITED);
+            Rcode::REFUSED
+        }),
+        None => finish(served, request, from, reply, |_, options| {
+            options.explain(Ede::NOT_AUTHORITATIVE);
+            Rcode::REFUSED
+        }),
+    }
+}
+
+fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let refuse = |reply: &mut Vec<u8>, rcode, ede: Option<Ede>| {
+        finish(served, request, from, reply, |_, options| {
+            ede.into_iter().for_each(|ede| options.explain(ede));
+            rcode
+        })
+    };
+    let Some(zone) = served.store.get(request.name) else {
+        return refuse(reply, Rcode::NOTAUTH, None);
+    };
+    if !zone.access().transfer.iter().any(|prefix| prefix.contains(from.addr.ip())) {
+        return refuse(reply, Rcode::REFUSED, Some(Ede::PROHIBITED));
+    }
+    if zone.version().is_none() {
+        return refuse(reply, Rcode::SERVFAIL, Some(Ede::NOT_READY));
+    }
+    match (from.stream, request.rtype) {
+        (true, _) => Outcome::Transfer(zone),
+        (false, Rtype::IXFR) => {
+            // What was given shows in the reply; over UDP it costs too little to be counted.
+            let _ = provide::ixfr_datagram(&zone, request, now, reply);
+            Outcome::Reply(Path::Zone)
+        }
+        // AXFR is for TCP only (RFC 5936 4.2).
+        (false, _) => refuse(reply, Rcode::NOTIMP, None),
+    }
+}
+
+fn notified(served: &Served, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let (Ok(request), Some(notify)) = (Request::read(bytes), notify::read_notify(bytes)) else {
+        return fail(bytes, Rcode::FORMERR, reply);
+    };
+    let from = from.addr.ip().to_canonical();
+    let rcode = match served.store.get(&notify.zone) {
+        Some(zone) if !zone.access().secondary => Rcode::NOTAUTH,
+        Some(zone) if !zone.access().notify.contains(&from) => Rcode::REFUSED,
+        Some(_) => Rcode::NOERROR,
+        None => Rcode::NOTAUTH,
+    };
+    notify::acknowledge(&request, rcode, reply);
+    if rcode == Rcode::NOERROR {
+        Outcome::Notified { zone: notify.zone, from, serial: notify.serial }
+    } else {
+        Outcome::Reply(Path::Zone)
+    }
+}
+
+/// Writes the reply around what `body` writes into it: header, question, sections, OPT.
+pub(super) fn finish(
+    served: &Served,
+    request: &Request<'_>,
+    from: Source,
+    reply: &mut Vec<u8>,
+    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
+) -> Outcome {
+    write_reply(served, request, from, reply, body);
+    Outcome::Reply(Path::Zone)
+}
+
+pub(super) fn write_reply(
+    served: &Served,
+    request: &Request<'_>,
+    from: Source,
+    reply: &mut Vec<u8>,
+    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
+) {
+    let limit = limit(request, from);
+    let echoed = request.header.flags & (flags::RD | flags::CD);
+    let available = if served.recursion.is_some() { flags::RA } else { 0 };
+    let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
+    // A question is at most 259 bytes, and every limit is 512 or more.
+    let _ = writer.question(request.name, request.rtype, request.class);
+    let mut options = Options::new(served, request);
+    writer.set_limit(limit - options.most());
+    let rcode = body(&mut writer, &mut options);
+    writer.set_limit(limit);
+    writer.set_rcode(rcode);
+    if request.opt.is_some() {
+        let written =
+            writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
+        if written == Err(Full) {
+            // Room was left for all options; should that ever be wrong, the answer goes without them.
+            let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
+        }
+    }
+    writer.finish();
+}
+
+/// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.
+fn limit(request: &Request<'_>, from: Source) -> usize {
+    match request.opt {
+        _ if from.stream => 65_535,
+        Some(opt) => usize::from(opt.payload.min(UDP_PAYLOAD)),
+        None => 512,
+    }
+}
+
+fn fail(bytes: &[u8], rcode: Rcode, reply: &mut Vec<u8>) -> Outcome {
+    if bytes.len() < HEADER {
+        return Outcome::Drop;
+    }
+    error_response(bytes, rcode, reply);
+    Outcome::Reply(Path::Zone)
+}

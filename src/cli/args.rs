@@ -1,0 +1,344 @@
+//! What may be typed: the definitions from which parsing, `--help`, completions and manual pages all come.
+//!
+//! The arguments of a command stand here; a command becomes one of [`Command`] together with its file in `cli/`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::config::load::REFERENCE;
+use crate::config::value;
+use crate::wire::name::Name;
+
+/// An eventually consistent DNS server: primaries serve zone files, secondaries pull changes by serial, caches answer
+/// with TTLs, and the lag between them is measured.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidemark",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  tidemark completions bash > /etc/bash_completion.d/tidemark
+  tidemark man | man -l -
+
+`tidemark COMMAND --help` has examples of each command."
+)]
+pub struct Cli {
+    /// When to colour what is printed
+    #[arg(long, alias = "color", global = true, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub colour: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands there are.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show who serves which serial and how far behind
+    Lag(LagArgs),
+    /// Block until a change is visible everywhere asked for
+    Wait(WaitArgs),
+    /// Print a script that completes arguments in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual pages, or write them into a folder
+    Man(ManArgs),
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Even into a file or pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl Colour {
+    /// Makes this the choice for all that is written through anstream from now on.
+    pub fn choose(self) {
+        match self {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// `tidemark serve`: run a node in the foreground.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES, after_long_help = format!("{SERVE_EXAMPLES}\n\n{SERVE_REFERENCE}\n\n{REFERENCE}"))]
+pub struct ServeArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "listen",
+          conflicts_with_all = ["listen", "zone_files"])]
+    pub config: Option<PathBuf>,
+    /// Without a configuration: where to serve the zone files, over UDP and TCP
+    #[arg(long, value_name = "ADDR:PORT", value_parser = value::address, requires = "zone_files")]
+    pub listen: Option<SocketAddr>,
+    /// Primary zones, each named by its $ORIGIN or else by its file name less `.zone`
+    #[arg(value_name = "ZONEFILE", value_hint = ValueHint::FilePath, requires = "listen")]
+    pub zone_files: Vec<PathBuf>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  tidemark serve --config /etc/tidemark/tidemark.toml
+  tidemark serve --listen 127.0.0.1:5300 zones/example.zone
+
+SIGHUP reloads configuration and zones; SIGTERM and SIGINT stop the node.";
+
+const SERVE_REFERENCE: &str = "\
+Configuration (TOML; paths are relative to its folder):";
+
+/// `tidemark demo`: a hierarchy on loopback.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark demo
+  dig @127.0.0.1 -p 5302 www.example.     (in another terminal)")]
+pub struct DemoArgs {}
+
+/// `tidemark check`: look for mistakes in configurations and zone files.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark check tidemark.toml zones/*.zone
+  tidemark check --origin example.org. --print db.example.org")]
+pub struct CheckArgs {
+    /// Configurations (*.toml) and zone files
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Exit with 1 for warnings too
+    #[arg(long)]
+    pub strict: bool,
+    /// The name that relative names are below, for zone files without $ORIGIN
+    #[arg(long, value_name = "NAME", value_parser = value::name)]
+    pub origin: Option<Name>,
+    /// Write the zone in canonical form to standard output
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// How a running node is found; without either, `state/tidemark.sock` in the working directory is tried.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ControlArgs {
+    /// The configuration of the node, for its control socket
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The control socket of the node [default: state/tidemark.sock]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath, conflicts_with = "config")]
+    pub control: Option<PathBuf>,
+}
+
+/// `tidemark status`: what a running node serves and how it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark status --config tidemark.toml
+  tidemark status --control /run/tidemark/tidemark.sock example.org. --json")]
+pub struct StatusArgs {
+    /// Only these zones
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zones: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark reload`: read the configuration and zone files again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark reload --config tidemark.toml
+  tidemark reload --config tidemark.toml example.org.")]
+pub struct ReloadArgs {
+    /// Only the files of these zones; without any, the configuration and all files
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zones: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark refresh`: let secondary zones ask their primaries now.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark refresh --config tidemark.toml
+  tidemark refresh --config tidemark.toml example.org.")]
+pub struct RefreshArgs {
+    /// Only these zones
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zones: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark flush`: let a cache forget.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark flush --config cache.toml
+  tidemark flush --config cache.toml www.example.org.")]
+pub struct FlushArgs {
+    /// Only what is at or below these names; without any, everything
+    #[arg(value_name = "NAME", value_parser = value::name)]
+    pub names: Vec<Name>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemark lag`: who serves which serial and how far behind.
+#[derive(Debug, Args)]
+#[command(after_help = LAG_EXAMPLES, after_long_help = format!("{LAG_EXAMPLES}\n\n{LAG_MEANING}"))]
+pub struct LagArgs {
+    /// Only this zone
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zone: Option<Name>,
+    /// Servers to ask, tidemark nodes or any other; without any, those that the node knows, and itself
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., requires = "zone")]
+    pub at: Vec<SocketAddr>,
+    /// The node.
+    #[command(flatten)]
+    pub node: ControlArgs,
+    /// Stay and show changes as they come, until interrupted
+    #[arg(long)]
+    pub watch: bool,
+    /// How often to ask each server with --watch
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "1s", requires = "watch")]
+    pub interval: Duration,
+    /// Print JSON; with --watch one object per line for each change at a server
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LAG_EXAMPLES: &str = "\
+Examples:
+  tidemark lag --config tidemark.toml
+  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --watch";
+
+const LAG_MEANING: &str = "\
+The newest serial among the servers counts as the newest there is. STALE is the age of the oldest change that a server
+lacks: exact (by the clock of the primary) when a tidemark node among the servers tells when it was published; else
+`>= 12.3s` since this command first saw a newer serial anywhere (--watch); else `-`. VERIFIED is how long ago the server
+knew its data to be current, by its own word: from tidemark nodes, or from EDNS EXPIRE (RFC 7314) in whole seconds.
+
+JSON, seconds as numbers, null where unknown:
+  {\"zones\":[{\"zone\":\"example.org.\",\"head\":42,\"servers\":[{\"server\":\"192.0.2.2:5302\",\"serial\":41,
+  \"versions_behind\":1,\"stale\":{\"estimate\":12.3,\"low\":0.2,\"high\":15.1},\"expire\":604788,\"verified_age\":12.9,
+  \"nsid\":\"ams1\",\"problem\":null}]}]}
+With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
+  {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
+
+Exit status: 0, or 3 when nobody answered.";
+
+/// `tidemark wait`: block until a change is visible.
+#[derive(Debug, Args)]
+#[command(after_help = WAIT_EXAMPLES, after_long_help = format!("{WAIT_EXAMPLES}\n\n{WAIT_MEANING}"))]
+pub struct WaitArgs {
+    /// The zone that changed
+    #[arg(value_name = "ZONE", value_parser = value::name)]
+    pub zone: Name,
+    /// Wait for this serial or a later one; without it and --record, for the newest that any server has
+    #[arg(long, value_name = "N", conflicts_with = "record")]
+    pub serial: Option<u32>,
+    /// Wait for this record, in zone file form without TTL and class
+    #[arg(long, value_name = "NAME TYPE RDATA")]
+    pub record: Option<String>,
+    /// Servers that must all show the change
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., required = true)]
+    pub at: Vec<SocketAddr>,
+    /// Where the change must be visible
+    #[arg(long, value_enum, default_value_t = Scope::Authoritative)]
+    pub scope: Scope,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "60s")]
+    pub timeout: Duration,
+    /// How often to ask each server [default: 50 times a second, after ten seconds 12 times]
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub interval: Option<Duration>,
+    /// Print JSON, one object at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  tidemark wait example.org. --serial 2026112101 --at 192.0.2.1 192.0.2.2
+  tidemark wait example.org. --record 'www.example.org. A 192.0.2.80' --at 192.0.2.53 --scope caches --timeout 5m
+
+Exit status: 0 converged, 2 timed out, 3 nobody answered.";
+
+const WAIT_MEANING: &str = "\
+A server counts as soon as it has shown the change once. With --scope caches the servers are asked as caches (RD set) for
+the record, or for the SOA record of the zone.
+
+--scope worst-case waits for the servers named, which hold the zone, and then on until no cache that keeps to TTLs can
+hold the old data: for the longest TTL seen at these servers, counted from the moment when the last of them changed. It is
+the TTL of the record's RRset, or where there was none the negative TTL of RFC 2308; with a serial, that of the SOA record.
+Other records of the zone may have longer ones; name one with --record. Give a --timeout beyond the TTL.
+
+JSON, seconds as numbers:
+  {\"zone\":\"example.org.\",\"goal\":\"serial 42\",\"converged\":false,\"seconds\":60.0,\"ttl\":null,\"servers\":[{\"server\":
+  \"192.0.2.2:53\",\"converged_after\":null,\"shows\":\"serial 41\",\"since\":\"2026-11-21T05:02:25.123Z\"}]}";
+
+/// Where `wait` wants a change to be visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// At the servers named, which hold the zone
+    Authoritative,
+    /// At the servers named, which are caches
+    Caches,
+    /// At any cache there may be: until the old data's TTL has run out after the last server changed
+    WorstCase,
+}
+
+/// `tidemark completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark completions bash > /etc/bash_completion.d/tidemark
+  tidemark completions zsh > ~/.zfunc/_tidemark
+  tidemark completions fish > ~/.config/fish/completions/tidemark.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// `tidemark man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidemark man | man -l -
+  tidemark man /usr/local/share/man/man1")]
+pub struct ManArgs {
+    /// The folder to write one file per command into; it is made when missing
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! How a running node is reached: HTTP/1.1 over the Unix socket that its `control` setting names.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use crate::cli::args::ControlArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::config::load;
+use crate::server::settings::{CONTROL_FILE, DATA_DIR};
+
+/// The largest answer that is taken: the status of a hundred thousand zones fits.
+pub const MAX_ANSWER: usize = 256 << 20;
+/// How long an answer may take: reloading a zone of millions of records takes seconds, so a node that says nothing for
+/// this long is stuck.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a node did not do what it was asked. Only [`ControlError::Refused`] says that it did nothing; after the others
+/// the node may have acted or not, except that [`ControlError::Unreachable`] never got as far as asking.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens on the socket.
+    #[error(
+        "no node answers on {}: {error}; is it running? name its socket with `--control SOCKET` or its configuration \
+         with `--config FILE`",
+        socket.display()
+    )]
+    Unreachable {
+        /// The socket that was tried.
+        socket: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The node took the request and did not answer in time.
+    #[error("the node on {} took the request and gave no answer within {} s; see its log", .0.display(), PATIENCE.as_secs())]
+    Silent(PathBuf),
+    /// The node said no; in its own words.
+    #[error("the node refused: {message} (HTTP {status})")]
+    Refused {
+        /// The status of the answer.
+        status: StatusCode,
+        /// The `error` of the answer, or the answer itself.
+        message: String,
+    },
+    /// What came back is not an answer of a node.
+    #[error("what listens on {} does not answer like a tidemark node: {detail}; check the path", socket.display())]
+    Garbled {
+        /// The socket that was tried.
+        socket: PathBuf,
+        /// What was wrong.
+        detail: String,
+    },
+}
+
+/// Asks the node for `uri`, such as `/api/v1/status`.
+pub async fn get(socket: &Path, uri: &str) -> Result<Value, ControlError> {
+    within_patience(socket, Method::GET, uri, Bytes::new()).await
+}
+
+/// Tells the node to do what `uri` stands for, with `body` as JSON.
+pub async fn post(socket: &Path, uri: &str, body: &Value) -> Result<Value, ControlError> {
+    within_patience(socket, Method::POST, uri, body.to_string().into()).await
+}
+
+impl ControlArgs {
+    /// The control socket that the arguments name; by default the one of a node started in the working directory.
+    pub fn socket(&self) -> Result<PathBuf, Failure> {
+        match (&self.control, &self.config) {
+            (Some(socket), _) => Ok(socket.clone()),
+            (None, Some(config)) => Ok(load::control(config)?),
+            (None, None) => Ok(Path::new(DATA_DIR).join(CONTROL_FILE)),
+        }
+    }
+}
+
+impl ControlError {
+    /// The exit status it leads to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ControlError::Unreachable { .. } | ControlError::Silent(_) => Exit::Unreachable,
+            ControlError::Refused { .. } | ControlError::Garbled { .. } => Exit::Failed,
+        }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Failure {
+        Failure::Told(error.exit(), error.to_string())
+    }
+}
+
+async fn within_patience(
+    socket: &Path,
+    method: Method,
+    uri: &str,
+    body: Bytes,
+) -> Result<Value, ControlError> {
+    let asking = exchange(socket, method, uri, body);
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| Err(ControlError::Silent(socket.to_path_buf())))
+}
+
+async fn exchange(socket: &Path, method: Method, uri: &str, body: Bytes) -> Result<Value, ControlError> {
+    let garbled = |detail: String| ControlError::Garbled { socket: socket.to_path_buf(), detail };
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| ControlError::Unreachable { socket: socket.to_path_buf(), error })?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| garbled(error.to_string()))?;
+    let request = Request::builder()
+        .method(method)
+        .uri(uri)
+        .header(header::HOST, "tidemark")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| garbled(error.to_string()))?;
+    let answering = async {
+        let response = sender.send_request(request).await.map_err(|error| garbled(error.to_string()))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| garbled(error.to_string()))?
+            .to_bytes();
+        Ok((status, body))
+    };
+    // The connection does the reading and writing. When it ends first, what it read last is still on its way.
+    let mut answering = std::pin::pin!(answering);
+    let (status, body) = tokio::select! {
+        answer = &mut answering => answer?,
+        _ = connection => answering.await?,
+    };
+    let parsed: Result<Value, _> = serde_json::from_slice(&body);
+    if status.is_success() {
+        return parsed.map_err(|error| garbled(format!("the answer is not JSON: {error}")));
+    }
+    let message = match parsed.ok().as_ref().and_then(|value| value.get("error")?.as_str()) {
+        Some(message) => message.to_owned(),
+        None => String::from_utf8_lossy(&body).trim().to_owned(),
+    };
+    Err(ControlError::Refused { status, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::net::SocketAddr;
+
+    use axum::Router;
+    use axum::routing::{get as on_get, post as on_post};
+    use tempfile::TempDir;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    fn socket() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("tidemark.sock");
+        (folder, socket)
+    }
+
+    fn serve(socket: &Path, router: Router) {
+        let listener = UnixListener::bind(socket).unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+
+    /// A peer that reads the head of a request, says `answer` whatever was asked, and closes.
+    fn say(socket: &Path, answer: &'static [u8]) {
+        let listener = UnixListener::bind(socket).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Closing with the request unread would reset the connection instead of ending it.
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer).await.unwrap();
+        });
+    }
+
+    #[tokio::test]
+    async fn asks_and_tells() {
+        let (_folder, socket) = socket();
+        let large = "x".repeat(3 << 20);
+        let answer = serde_json::json!({ "zones": [large] });
+        let sent = answer.clone();
+        let router = Router::new()
+            .route("/api/v1/status", on_get(move || async move { axum::Json(sent) }))
+            .route("/api/v1/echo", on_post(|body: axum::Json<Value>| async move { body }));
+        serve(&socket, router);
+        assert_eq!(get(&socket, "/api/v1/status").await.unwrap(), answer);
+        let body = serde_json::json!({ "zone": "example." });
+        assert_eq!(post(&socket, "/api/v1/echo", &body).await.unwrap(), body);
+    }
+
+    #[tokio::test]
+    async fn refusals_are_told_in_the_words_of_the_node() {
+        let (_folder, socket) = socket();
+        let no = || async { (StatusCode::CONFLICT, r#"{"error":"no such zone"}"#) };
+        serve(&socket, Router::new().route("/api/v1/reload", on_post(no)));
+        let error = post(&socket, "/api/v1/reload", &Value::Null).await.unwrap_err();
+        assert_eq!(error.to_string(), "the node refused: no such zone (HTTP 409 Conflict)");
+        assert_eq!(error.exit(), Exit::Failed);
+        let error = get(&socket, "/elsewhere").await.unwrap_err();
+        assert!(matches!(error, ControlError::Refused { status: StatusCode::NOT_FOUND, .. }));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_with_the_connection_is_whole() {
+        let (_folder, socket) = socket();
+        say(&socket, b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"zones\":[]}");
+        assert_eq!(get(&socket, "/").await.unwrap(), serde_json::json!({ "zones": [] }));
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_no_answer() {
+        let answers: [&[u8]; 4] = [
+            b"",
+            b"220 mail.example ESMTP\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n{",
+        ];
+        for answer in answers {
+            let (_folder, socket) = socket();
+            say(&socket, answer);
+            let error = get(&socket, "/").await.unwrap_err();
+            assert!(matches!(error, ControlError::Garbled { .. }), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_away_is_status_three_and_the_flags_are_named() {
+        let (_folder, socket) = socket();
+        let absent = get(&socket, "/").await.unwrap_err();
+        drop(UnixListener::bind(&socket).unwrap());
+        let refused = get(&socket, "/").await.unwrap_err();
+        for error in [absent, refused] {
+            assert_eq!(error.exit(), Exit::Unreachable);
+            let told = error.to_string();
+            for part in [socket.to_str().unwrap(), "--control", "--config"] {
+                assert!(told.contains(part), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_socket_is_found_by_flag_by_configuration_or_by_default() {
+        let (folder, socket) = socket();
+        let config = folder.path().join("tidemark.toml");
+        let listen: SocketAddr = "127.0.0.1:5300".parse().unwrap();
+        std::fs::write(&config, format!("[server]\nlisten = [\"{listen}\"]\ndata-dir = \".\"\n")).unwrap();
+        let found = |config, control| ControlArgs { config, control }.socket();
+        assert_eq!(found(None, Some(socket.clone())).unwrap(), socket);
+        assert_eq!(found(Some(config), None).unwrap(), folder.path().join(".").join("tidemark.sock"));
+        assert_eq!(found(None, None).unwrap(), PathBuf::from("state/tidemark.sock"));
+        let failure = found(Some(folder.path().join("missing.toml")), None).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Failed);
+    }
+}

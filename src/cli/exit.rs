@@ -1,0 +1,119 @@
+//! What a command comes to: its exit status, and what is said when it failed.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Style};
+
+use crate::config;
+
+/// The exit statuses of all commands; scripts rely on these numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, clean, or converged.
+    Done = 0,
+    /// Refused, failed, or wrongly called.
+    Failed = 1,
+    /// `wait` ran out of time, or `plan` found changes.
+    Pending = 2,
+    /// The node, or every server asked, could not be reached.
+    Unreachable = 3,
+    /// `sim` found an invariant broken.
+    Broken = 4,
+}
+
+/// Why a command ended early. The message names the place and the next step.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration cannot be used; exit status 1.
+    Config(config::error::Error),
+    /// Anything else.
+    Told(Exit, String),
+}
+
+impl Failure {
+    /// A failure with exit status 1.
+    pub fn new(message: impl Into<String>) -> Failure {
+        Failure::Told(Exit::Failed, message.into())
+    }
+
+    /// The exit status it leads to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Config(_) => Exit::Failed,
+            Failure::Told(exit, _) => *exit,
+        }
+    }
+
+    /// The message as it is shown, with ANSI escapes.
+    fn render(&self) -> String {
+        const RED: Style = AnsiColor::BrightRed.on_default().bold();
+        match self {
+            Failure::Config(error) => error.render(true),
+            Failure::Told(_, message) => format!("{RED}error{RED:#}: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Config(error) => fmt::Display::fmt(error, f),
+            Failure::Told(_, message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<config::error::Error> for Failure {
+    fn from(error: config::error::Error) -> Failure {
+        Failure::Config(error)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Says on standard error what failed, if anything did, and gives the exit status.
+pub fn report(result: Result<Exit, Failure>) -> ExitCode {
+    let exit = result.unwrap_or_else(|failure| {
+        anstream::eprintln!("{}", failure.render());
+        failure.exit()
+    });
+    exit.into()
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments. The latter is status 1 and not 2 as clap has
+/// it, because 2 says of `wait` that time ran out.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done for a reader who has gone away.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Failed.into() } else { Exit::Done.into() }
+}
+
+/// What became of writing to standard output: a reader that has gone away (`| head`) has seen enough.
+pub fn written(result: io::Result<()>) -> Result<Exit, Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        assert_eq!(written(Err(io::ErrorKind::BrokenPipe.into())).unwrap(), Exit::Done);
+        assert_eq!(written(Err(io::ErrorKind::StorageFull.into())).unwrap_err().exit(), Exit::Failed);
+    }
+}

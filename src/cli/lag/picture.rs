@@ -1,0 +1,299 @@
+//! What is known of the servers asked, and how it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
+use crate::lag::{Interval, Ledger, Sighting};
+use crate::probe::observe::{Event, Observation, Reason};
+use crate::time::Now;
+use crate::wire::name::{Name, NameRef};
+use crate::zone::serial::Serial;
+
+/// Pairs of head and laggard that are remembered as asked about, per zone; beyond that they are asked about again.
+const MAX_ASKED: usize = 1_024;
+
+/// Zones, and what their servers showed.
+#[derive(Debug, Default)]
+pub struct Picture {
+    zones: BTreeMap<Name, Zone>,
+}
+
+#[derive(Debug, Default)]
+struct Zone {
+    ledger: Ledger,
+    servers: BTreeMap<SocketAddr, Server>,
+    /// Head and older serial: a server at the head was asked what follows the older one.
+    asked: BTreeSet<(u32, u32)>,
+}
+
+#[derive(Debug, Default)]
+struct Server {
+    heard: bool,
+    answered: bool,
+    last: Option<Observation>,
+    problem: Option<String>,
+    /// What the last line about it said.
+    told: Option<Told>,
+}
+
+type Told = (Option<Serial>, Option<String>, bool);
+
+/// One server of one zone, ready to be shown.
+struct Row<'a> {
+    server: SocketAddr,
+    seen: Option<&'a Observation>,
+    serial: Option<Serial>,
+    behind: Option<usize>,
+    stale: Option<Interval>,
+    problem: Option<&'a str>,
+}
+
+impl Picture {
+    /// A server that will be heard of.
+    pub fn expect(&mut self, zone: &NameRef, server: SocketAddr) {
+        self.zones.entry(zone.to_name()).or_default().servers.entry(server).or_default();
+    }
+
+    /// Whether a server has not been heard of in any way.
+    pub fn is_waiting(&self) -> bool {
+        self.zones.values().any(|zone| zone.servers.values().any(|server| !server.heard))
+    }
+
+    /// Whether any server has ever answered (or there was none to ask).
+    pub fn is_anybody_there(&self) -> bool {
+        let mut servers = self.zones.values().flat_map(|zone| zone.servers.values()).peekable();
+        servers.peek().is_none() || servers.any(|server| server.answered)
+    }
+
+    /// Takes in what a server showed.
+    pub fn take(&mut self, event: &Event) {
+        let (zone, addr) = match event {
+            Event::Seen(seen) => (&seen.zone, seen.server),
+            Event::Failed { zone, server, .. } | Event::Silent { zone, server, .. } => (zone, *server),
+        };
+        let Some(zone) = self.zones.get_mut(zone) else { return };
+        let Some(server) = zone.servers.get_mut(&addr) else { return };
+        server.heard = true;
+        match event {
+            Event::Seen(seen) => {
+                (server.answered, server.problem) = (true, None);
+                server.last = Some(seen.clone());
+                let Some(serial) = seen.serial else { return };
+                zone.ledger.observe(&Sighting {
+                    server: addr,
+                    serial,
+                    sent: seen.sent,
+                    received: seen.received,
+                    sent_utc: seen.sent_utc,
+                    asked: seen.asked,
+                    told: seen.told.clone(),
+                });
+                if let Some(asked) = seen.asked {
+                    if zone.asked.len() >= MAX_ASKED {
+                        zone.asked.clear();
+                    }
+                    zone.asked.insert((serial.0, asked.0));
+                }
+            }
+            Event::Failed { reason, .. } => {
+                server.answered |= !matches!(reason, Reason::Network(_));
+                (server.last, server.problem) = (None, Some(reason.to_string()));
+            }
+            Event::Silent { .. } => (server.last, server.problem) = (None, Some("no answer".into())),
+        }
+    }
+
+    /// For each zone that needs it: a server at the head that tells stamps, and the serial of a laggard whose successor
+    /// is not known yet.
+    pub fn questions(&self) -> Vec<(Name, SocketAddr, Serial)> {
+        let question = |zone: &Zone| {
+            let head = zone.ledger.head()?;
+            let tells = |seen: &Observation| seen.serial == Some(head) && seen.told.is_some();
+            let (&teller, _) =
+                zone.servers.iter().find(|(_, server)| server.last.as_ref().is_some_and(tells))?;
+            let lagging = zone
+                .servers
+                .values()
+                .filter_map(|server| server.last.as_ref()?.serial)
+                .find(|&serial| serial != head && !zone.asked.contains(&(head.0, serial.0)))?;
+            Some((teller, lagging))
+        };
+        self.zones
+            .iter()
+            .filter_map(|(name, zone)| {
+                question(zone).map(|(teller, lagging)| (name.clone(), teller, lagging))
+            })
+            .collect()
+    }
+
+    /// A table. `bounds`: whether to show lower bounds where nothing better is known.
+    pub fn table(&self, now: Now, bounds: bool) -> Table {
+        let mut table = Table::new([
+            Column::left("ZONE"),
+            Column::left("SERVER"),
+            Column::right("SERIAL"),
+            Column::right("BEHIND"),
+            Column::right("STALE"),
+            Column::right("EXPIRE"),
+            Column::right("VERIFIED"),
+            Column::left("NSID"),
+        ]);
+        for (name, zone) in &self.zones {
+            for row in zone.rows(now) {
+                let seen = row.seen;
+                let unknown = || Cell::styled("-", DIM);
+                let span = |span: Option<Duration>| span.map_or_else(unknown, |span| human(span).into());
+                let serial = match row.problem {
+                    Some(problem) => Cell::styled(problem, BAD),
+                    None => row.serial.map_or_else(unknown, |serial| serial.to_string().into()),
+                };
+                table.row([
+                    name.to_string().into(),
+                    row.server.to_string().into(),
+                    serial,
+                    row.behind.map_or_else(unknown, |behind| behind.to_string().into()),
+                    stale(row.stale, bounds),
+                    span(seen.and_then(|seen| seen.expire).map(|left| Duration::from_secs(left.into()))),
+                    span(seen.and_then(Observation::verified_age)),
+                    seen.and_then(nsid).unwrap_or_default().into(),
+                ]);
+            }
+        }
+        table
+    }
+
+    /// Everything as JSON; the shape is documented with the command's arguments.
+    pub fn json(&self, now: Now) -> Value {
+        let zone = |(name, zone): (&Name, &Zone)| {
+            let servers: Vec<Value> = zone.rows(now).map(|row| row.json()).collect();
+            json!({ "zone": name.to_string(), "head": zone.ledger.head(), "servers": servers })
+        };
+        json!({ "zones": self.zones.iter().map(zone).collect::<Vec<_>>() })
+    }
+
+    /// A line for each server whose serial, health, or being behind has changed since its last line.
+    pub fn changes(&mut self, now: Now, as_json: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, zone) in &mut self.zones {
+            let mut told = Vec::new();
+            for row in zone.rows(now) {
+                let before = zone.servers.get(&row.server).and_then(|server| server.told.as_ref());
+                let state: Told =
+                    (row.serial, row.problem.map(str::to_owned), row.serial == zone.ledger.head());
+                if row.seen.is_none() && row.problem.is_none() || before == Some(&state) {
+                    continue;
+                }
+                lines.push(if as_json {
+                    let mut line = row.json();
+                    line["time"] = now.utc.to_string().into();
+                    line["zone"] = name.to_string().into();
+                    line["head"] = json!(zone.ledger.head());
+                    line.to_string()
+                } else {
+                    row.line(now, name, before.and_then(|(serial, _, _)| *serial))
+                });
+                told.push((row.server, state));
+            }
+            for (server, state) in told {
+                if let Some(server) = zone.servers.get_mut(&server) {
+                    server.told = Some(state);
+                }
+            }
+        }
+        lines
+    }
+}
+
+impl Zone {
+    fn rows(&self, now: Now) -> impl Iterator<Item = Row<'_>> {
+        self.servers.iter().map(move |(&addr, server)| {
+            let seen = server.last.as_ref();
+            let serial = seen.and_then(|seen| seen.serial);
+            Row {
+                server: addr,
+                seen,
+                serial,
+                behind: serial.and_then(|serial| self.ledger.versions_after(serial)),
+                stale: serial.map(|serial| self.ledger.staleness_of(serial, now)),
+                problem: server.problem.as_deref(),
+            }
+        })
+    }
+}
+
+impl Row<'_> {
+    fn json(&self) -> Value {
+        let seconds = |span: Duration| span.as_secs_f64();
+        json!({
+            "server": self.server,
+            "serial": self.serial,
+            "versions_behind": self.behind,
+            "stale": self.stale.map(|stale| json!({
+                "estimate": stale.estimate.map(seconds),
+                "low": seconds(stale.low),
+                "high": stale.high.map(seconds),
+            })),
+            "expire": self.seen.and_then(|seen| seen.expire),
+            "verified_age": self.seen.and_then(Observation::verified_age).map(seconds),
+            "nsid": self.seen.and_then(nsid),
+            "problem": self.problem,
+        })
+    }
+
+    fn line(&self, now: Now, zone: &Name, before: Option<Serial>) -> String {
+        let state = match (self.problem, self.serial) {
+            (Some(problem), _) => problem.to_owned(),
+            (None, Some(serial)) => match before.filter(|&before| before != serial) {
+                Some(before) => format!("serial {before} -> {serial}, stale {}", figure(self.stale, true)),
+                None => format!("serial {serial}, stale {}", figure(self.stale, true)),
+            },
+            (None, None) => "no serial".to_owned(),
+        };
+        format!("{} {zone} {} {state}", now.utc, self.server)
+    }
+}
+
+fn stale(stale: Option<Interval>, bounds: bool) -> Cell {
+    let text = figure(stale, bounds);
+    let style = match text.as_str() {
+        "-" => DIM,
+        "0s" => GOOD,
+        _ => WARN,
+    };
+    Cell::styled(text, style)
+}
+
+fn figure(stale: Option<Interval>, bounds: bool) -> String {
+    match stale {
+        Some(Interval { estimate: Some(estimate), .. }) => human(estimate),
+        Some(Interval { low, .. }) if bounds => format!(">= {}", human(low)),
+        _ => "-".into(),
+    }
+}
+
+/// A span as people read it: `0s`, `0.25s`, `12.3s`, `5m12s`, `3h05m`, `6d23h`.
+fn human(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        _ if span.as_millis() == 0 => "0s".into(),
+        0 => format!("{:.2}s", span.as_secs_f64()).replace("0.00s", "0.01s"),
+        1..60 => format!("{:.1}s", (span.as_secs_f64() * 10.0).floor() / 10.0),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// The identifier as text where it is some, else in hexadecimal.
+fn nsid(seen: &Observation) -> Option<String> {
+    let bytes = seen.nsid.as_deref()?;
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control));
+    Some(text.map_or_else(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use crate::time::{Hlc, Mono, Utc};
+use crate::wire::rtype::Rcode;
+use crate::zone::digest::Digest;
+use crate::zone::stamp::{self, Stamp};
+
+use super::*;
+
+fn at(second: u64) -> Now {
+    Now { mono: Mono(second * 1_000_000), utc: Utc((1_700_000_000 + second) * 1_000_000) }
+}
+
+fn zone() -> Name {
+    "example.".parse().unwrap()
+}
+
+fn server(number: u8) -> SocketAddr {
+    ([192, 0, 2, number], 53).into()
+}
+
+fn seen(number: u8, serial: u32, second: u64) -> Observation {
+    Observation {
+        server: server(number),
+        zone: zone(),
+        sent: at(second).mono,
+        received: at(second).mono,
+        sent_utc: at(second).utc,
+        asked: None,
+        serial: Some(Serial(serial)),
+        told: None,
+        expire: None,
+        soa_expire: Some(604_800),
+        negative_ttl: None,
+        nsid: None,
+        authoritative: true,
+        rcode: Rcode::NOERROR,
+        records: Vec::new(),
+    }
+}
+
+/// What a primary tells that published serial n at second n.
+fn told(serials: &[u32]) -> Option<stamp::Told> {
+    let digest = Digest::from_bytes([0; 32]);
+    let stamp = |&serial: &u32| Stamp {
+        serial: Serial(serial),
+        published: Some(Hlc::at(at(serial.into()).utc)),
+        digest,
+        writer: 1,
+    };
+    Some(stamp::Told { age: Duration::ZERO, stamps: serials.iter().map(stamp).collect() })
+}
+
+fn picture(servers: u8) -> Picture {
+    let mut picture = Picture::default();
+    (1..=servers).for_each(|number| picture.expect(&zone(), server(number)));
+    picture
+}
+
+fn plain(picture: &Picture, now: Now, bounds: bool) -> String {
+    console::strip_ansi_codes(&picture.table(now, bounds).render(None)).into_owned()
+}
+
+#[test]
+fn a_server_at_the_head_is_asked_what_a_laggard_lacks() {
+    let mut picture = picture(3);
+    picture.take(&Event::Seen(Observation {
+        told: told(&[42]),
+        nsid: Some(b"ams1".into()),
+        ..seen(1, 42, 50)
+    }));
+    assert!(picture.is_waiting());
+    picture.take(&Event::Seen(Observation { expire: Some(604_788), ..seen(2, 40, 50) }));
+    picture.take(&Event::Silent { server: server(3), zone: zone(), since: at(48).mono });
+    assert!(!picture.is_waiting() && picture.is_anybody_there());
+    assert_eq!(picture.questions(), [(zone(), server(1), Serial(40))]);
+    let told = told(&[42, 41, 42]);
+    picture.take(&Event::Seen(Observation { asked: Some(Serial(40)), told, ..seen(1, 42, 51) }));
+    assert_eq!(picture.questions(), []);
+    assert_eq!(
+        plain(&picture, at(120), false),
+        "\
+ZONE      SERVER           SERIAL  BEHIND  STALE  EXPIRE  VERIFIED  NSID
+example.  192.0.2.1:53         42       0     0s       -        0s
+example.  192.0.2.2:53         40       2  1m19s   6d23h     12.0s
+example.  192.0.2.3:53  no answer       -      -       -         -
+"
+    );
+}
+
+#[test]
+fn without_stamps_there_is_a_lower_bound() {
+    let mut picture = picture(2);
+    picture.take(&Event::Seen(seen(1, 42, 50)));
+    picture.take(&Event::Seen(seen(2, 41, 50)));
+    assert_eq!(picture.questions(), []);
+    let laggard = |bounds| plain(&picture, at(62), bounds).lines().nth(2).unwrap().to_owned();
+    assert!(laggard(true).contains(">= 12.0s"), "{}", laggard(true));
+    assert!(!laggard(false).contains("12.0s"), "{}", laggard(false));
+    let json = picture.json(at(62));
+    let stale = &json["zones"][0]["servers"][1]["stale"];
+    assert_eq!(stale, &json!({ "estimate": null, "low": 12.0, "high": null }));
+    assert_eq!(json["zones"][0]["head"], 42);
+}
+
+#[test]
+fn a_line_is_printed_when_something_changed() {
+    let mut picture = picture(2);
+    picture.take(&Event::Seen(seen(1, 41, 50)));
+    assert_eq!(
+        picture.changes(at(50), false),
+        ["2023-11-14T22:14:10.000Z example. 192.0.2.1:53 serial 41, stale 0s"]
+    );
+    picture.take(&Event::Seen(seen(1, 41, 51)));
+    assert_eq!(picture.changes(at(51), false), [""; 0]);
+    picture.take(&Event::Seen(seen(2, 42, 52)));
+    let lines = picture.changes(at(53), false);
+    assert!(lines[0].ends_with("192.0.2.1:53 serial 41, stale >= 1.0s"), "{lines:?}");
+    assert!(lines[1].ends_with("192.0.2.2:53 serial 42, stale 0s"), "{lines:?}");
+    picture.take(&Event::Seen(seen(1, 42, 54)));
+    let lines = picture.changes(at(54), false);
+    assert!(lines.len() == 1 && lines[0].ends_with("serial 41 -> 42, stale 0s"), "{lines:?}");
+    picture.take(&Event::Silent { server: server(1), zone: zone(), since: at(55).mono });
+    let line: Value = serde_json::from_str(&picture.changes(at(57), true)[0]).unwrap();
+    assert_eq!(
+        (&line["problem"], &line["serial"], &line["head"]),
+        (&json!("no answer"), &Value::Null, &json!(42))
+    );
+}
+
+#[test]
+fn spans_are_short() {
+    let spans = [0, 3, 250, 12_345, 312_000, 11_100_000, 604_788_000];
+    let shown = spans.map(|milli| human(Duration::from_millis(milli)));
+    assert_eq!(shown, ["0s", "0.01s", "0.25s", "12.3s", "5m12s", "3h05m", "6d23h"]);
+}

@@ -1,0 +1,13 @@
+//! The command line: what may be typed ([`args`]), what a command comes to ([`exit`]), how data is shown ([`table`]), how
+//! a running node is reached ([`control`]), and a file per command.
+
+pub mod args;
+pub mod completions;
+pub mod control;
+pub mod diagnostics;
+pub mod drive;
+pub mod exit;
+pub mod lag;
+pub mod man;
+pub mod table;
+pub mod wait;

@@ -1,0 +1,152 @@
+//! `tidemark wait`: until a change is visible everywhere asked for.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::args::{Scope, WaitArgs};
+use crate::cli::drive::{self, Observer};
+use crate::cli::exit::{self, Exit, Failure};
+use crate::probe::observe::Ask;
+use crate::probe::watch::Pace;
+use crate::time::Mono;
+use crate::wire::rtype::Rtype;
+
+pub mod progress;
+
+use progress::{Goal, Progress, State, Wanted};
+
+/// Between two questions to a server: the end is noticed within this and a round trip.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// The same once [`BACK_OFF_AFTER`] has passed. With a round trip on top it still keeps the promise of a tenth of a second.
+const INTERVAL_LATER: Duration = Duration::from_millis(80);
+/// Most changes are everywhere long before; who waits longer does not ask 50 times a second.
+const BACK_OFF_AFTER: Duration = Duration::from_secs(10);
+/// Two seconds in steps of [`INTERVAL_LATER`]: a server that comes back is noticed as soon as one that changes.
+const PATIENCE: &[Duration] = &[INTERVAL_LATER; 25];
+/// How often the display is drawn when nothing happens.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Waits, and says what happened.
+pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
+    let goal = match (&args.record, args.serial) {
+        (Some(text), _) => Some(Goal::Record(Wanted::parse(text, &args.zone)?)),
+        (None, serial) => serial.map(Goal::serial),
+    };
+    drive::block_on(wait(args, goal))
+}
+
+async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
+    let mut pace = Pace {
+        interval: args.interval.unwrap_or(INTERVAL).max(INTERVAL),
+        patience: PATIENCE,
+        ..Pace::default()
+    };
+    let mut observer = Observer::new(pace);
+    let (name, rtype) = match &goal {
+        Some(Goal::Record(wanted)) => (&wanted.name, wanted.rtype),
+        _ => (&args.zone, Rtype::SOA),
+    };
+    let recursive = args.scope == Scope::Caches;
+    let mut progress = Progress::new(goal.clone(), &args.at, args.scope == Scope::WorstCase);
+    for &server in &args.at {
+        let ask = Ask::soa(server, args.zone.clone());
+        observer.insert(Ask { name: name.clone(), rtype, recursive, ..ask })?;
+    }
+    let display = Display::new(args, progress.len());
+    let began = observer.now().mono;
+    let deadline = began + args.timeout;
+    let mut back_off = args.interval.is_none().then(|| began + BACK_OFF_AFTER);
+    loop {
+        let now = observer.now();
+        if back_off.is_some_and(|at| at <= now.mono) {
+            back_off = None;
+            pace.interval = INTERVAL_LATER;
+            observer.set_pace(pace);
+        }
+        display.draw(&progress, now.mono);
+        let state = progress.state(now.mono);
+        if state == State::Converged || deadline <= now.mono {
+            return display.finish(args, &progress, began, now.mono);
+        }
+        let settled = match state {
+            State::Settling(until) => Some(until),
+            _ => None,
+        };
+        let until = [Some(deadline), Some(now.mono + TICK), back_off, settled].into_iter().flatten().min();
+        for event in observer.next(until).await {
+            let now = observer.now();
+            for server in progress.take(&event, now) {
+                observer.remove(&args.zone, server);
+                display.converged(&progress, server, now.mono.since(began))?;
+            }
+        }
+    }
+}
+
+/// What is said while waiting, and at the end: a bar on a terminal, else a line for each server that has converged.
+struct Display {
+    bar: Option<ProgressBar>,
+    lines: bool,
+}
+
+impl Display {
+    fn new(args: &WaitArgs, servers: usize) -> Display {
+        let bar = io::stderr().is_terminal().then(|| {
+            let target = ProgressDrawTarget::stderr();
+            let bar = ProgressBar::with_draw_target(Some(servers as u64), target);
+            let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Display { lines: bar.is_none() && !args.json, bar }
+    }
+
+    fn draw(&self, progress: &Progress, now: Mono) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.converged() as u64);
+            bar.set_message(progress.sentence(now));
+            bar.tick();
+        }
+    }
+
+    fn converged(
+        &self,
+        progress: &Progress,
+        server: std::net::SocketAddr,
+        after: Duration,
+    ) -> Result<(), Failure> {
+        if self.lines {
+            let shows = progress.shows(server);
+            say(&format!("{server} shows {shows} after {:.3} s\n", after.as_secs_f64()))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, args: &WaitArgs, progress: &Progress, began: Mono, now: Mono) -> Result<Exit, Failure> {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let exit = progress.exit(now);
+        if args.json {
+            say(&format!("{}\n", progress.json(&args.zone, began, now)))?;
+        } else {
+            say(&progress.report(now.since(began), now))?;
+        }
+        if exit == Exit::Unreachable {
+            return Err(Failure::Told(
+                exit,
+                format!(
+                    "no server answered within {:.0} s; look at the addresses and ports given with --at",
+                    args.timeout.as_secs_f64()
+                ),
+            ));
+        }
+        Ok(exit)
+    }
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    exit::written(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
+}

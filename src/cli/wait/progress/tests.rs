@@ -1,0 +1,160 @@
+use crate::wire::message::Record;
+
+use super::*;
+
+fn at(second: u64) -> Now {
+    Now { mono: Mono(second * 1_000_000), utc: Utc((1_700_000_000 + second) * 1_000_000) }
+}
+
+fn zone() -> Name {
+    "example.".parse().unwrap()
+}
+
+fn server(number: u8) -> SocketAddr {
+    ([192, 0, 2, number], 53).into()
+}
+
+fn seen(number: u8, serial: Option<u32>, second: u64) -> Observation {
+    Observation {
+        server: server(number),
+        zone: zone(),
+        sent: at(second).mono,
+        received: at(second).mono,
+        sent_utc: at(second).utc,
+        asked: None,
+        serial: serial.map(Serial),
+        told: None,
+        expire: None,
+        soa_expire: None,
+        negative_ttl: Some(300),
+        nsid: None,
+        authoritative: true,
+        rcode: Rcode::NOERROR,
+        records: Vec::new(),
+    }
+}
+
+fn shown(number: u8, serial: u32, second: u64) -> Event {
+    Event::Seen(seen(number, Some(serial), second))
+}
+
+fn silent(number: u8) -> Event {
+    Event::Silent { server: server(number), zone: zone(), since: at(0).mono }
+}
+
+fn take(progress: &mut Progress, event: Event, second: u64) -> Vec<SocketAddr> {
+    progress.take(&event, at(second))
+}
+
+#[test]
+fn all_must_have_shown_the_serial_or_a_newer_one() {
+    let servers = [server(1), server(2), server(1)];
+    let mut progress = Progress::new(Some(Goal::serial(0)), &servers, false);
+    assert_eq!(progress.len(), 2);
+    assert_eq!(take(&mut progress, shown(1, u32::MAX, 1), 1), []);
+    assert_eq!(take(&mut progress, shown(1, 0, 2), 2), [server(1)]);
+    assert_eq!((progress.state(at(2).mono), progress.exit(at(2).mono)), (State::Waiting, Exit::Pending));
+    assert_eq!(take(&mut progress, shown(2, 5, 3), 3), [server(2)]);
+    assert_eq!((progress.state(at(3).mono), progress.exit(at(3).mono)), (State::Converged, Exit::Done));
+    assert_eq!(
+        progress.report(Duration::from_millis(1_500), at(3).mono),
+        "2 servers showed serial 0 within 1.500 s\n"
+    );
+}
+
+#[test]
+fn without_a_goal_the_newest_of_the_first_answers_is_it() {
+    let mut progress = Progress::new(None, &[server(1), server(2), server(3)], false);
+    assert_eq!(take(&mut progress, shown(1, 41, 1), 1), []);
+    assert_eq!(take(&mut progress, shown(2, 42, 1), 1), []);
+    assert_eq!(progress.state(at(1).mono), State::Waiting);
+    assert_eq!(take(&mut progress, silent(3), 2), [server(2)]);
+    assert_eq!(take(&mut progress, shown(3, 43, 3), 3), [server(3)]);
+    assert_eq!(take(&mut progress, shown(1, 42, 4), 4), [server(1)]);
+    assert_eq!(progress.exit(at(4).mono), Exit::Done);
+}
+
+#[test]
+fn who_is_missing_is_told_with_what_it_shows_since_when() {
+    let mut progress = Progress::new(Some(Goal::serial(42)), &[server(1), server(2), server(3)], false);
+    take(&mut progress, shown(1, 42, 1), 1);
+    take(&mut progress, shown(2, 41, 1), 1);
+    take(&mut progress, shown(2, 41, 9), 9);
+    take(&mut progress, silent(3), 2);
+    let report = progress.report(Duration::from_secs(10), at(10).mono);
+    assert_eq!(
+        report,
+        "timed out after 10.000 s: 2 of 3 servers did not show serial 42\n  \
+         192.0.2.2:53: serial 41 since 2023-11-14T22:13:21.000Z\n  \
+         192.0.2.3:53: no answer since 2023-11-14T22:13:22.000Z\n"
+    );
+    let json = progress.json(&zone(), at(0).mono, at(10).mono);
+    assert_eq!((&json["converged"], &json["goal"]), (&false.into(), &"serial 42".into()));
+    assert_eq!(
+        (&json["servers"][0]["converged_after"], &json["servers"][1]["shows"]),
+        (&1.0.into(), &"serial 41".into())
+    );
+}
+
+#[test]
+fn nobody_answered_is_told_apart_from_a_wrong_answer() {
+    let failed = |reason| Event::Failed {
+        server: server(1),
+        zone: zone(),
+        sent: at(1).mono,
+        received: at(1).mono,
+        reason,
+    };
+    let mut progress = Progress::new(None, &[server(1)], false);
+    take(&mut progress, silent(1), 1);
+    take(&mut progress, failed(Reason::Network(crate::outbox::Failure::Refused)), 2);
+    assert_eq!(progress.exit(at(2).mono), Exit::Unreachable);
+    take(&mut progress, failed(Reason::Rcode(Rcode::REFUSED)), 3);
+    assert_eq!(progress.exit(at(3).mono), Exit::Pending);
+}
+
+#[test]
+fn a_record_is_visible_when_the_set_holds_it() {
+    let wanted = Wanted::parse("www MX 10 Mail.example.", &zone()).unwrap();
+    let record = |data: &str| Record {
+        owner: wanted.name.clone(),
+        rtype: Rtype::MX,
+        ttl: 60,
+        rdata: read::parse(Rtype::MX, data, None).unwrap().into(),
+    };
+    let mut progress = Progress::new(Some(Goal::Record(wanted.clone())), &[server(1)], true);
+    take(&mut progress, Event::Seen(seen(1, None, 1)), 1);
+    assert_eq!(progress.shows(server(1)), "no MX record");
+    let old = Observation { records: vec![record("20 mail.example.")], ..seen(1, None, 2) };
+    take(&mut progress, Event::Seen(old), 2);
+    assert_eq!(progress.shows(server(1)), "MX 20 mail.example.");
+    let records = vec![record("20 mail.example."), record("10 mail.example.")];
+    let new = Observation { records, ..seen(1, None, 3) };
+    assert_eq!(take(&mut progress, Event::Seen(new), 3), [server(1)]);
+    // The negative answer was seen with 300 seconds, the longest of all.
+    assert_eq!(progress.state(at(302).mono), State::Settling(at(303).mono));
+    assert_eq!(progress.exit(at(302).mono), Exit::Pending);
+    assert_eq!(progress.state(at(303).mono), State::Converged);
+}
+
+#[test]
+fn records_are_read_as_in_zone_files() {
+    let parse = |text| Wanted::parse(text, &zone());
+    let expected = parse("www.example. A 192.0.2.80").unwrap();
+    assert_eq!(expected.rdata, [192, 0, 2, 80]);
+    for text in ["www.example A 192.0.2.80", "www  a\t192.0.2.80", "WWW A \\# 4 c0000250"] {
+        assert_eq!(parse(text).unwrap(), expected);
+    }
+    assert_eq!(parse("@ TXT \"a b\" c").unwrap().name, zone());
+    for (text, part) in [
+        ("www.other. A 192.0.2.80", "not in example."),
+        ("www BOGUS 1", "not a record type"),
+        ("www AXFR 1", "not a type of records"),
+        ("www A 192.0.2", "A 192.0.2`"),
+        ("www A", "NAME TYPE RDATA"),
+        ("", "NAME TYPE RDATA"),
+    ] {
+        let told = parse(text).unwrap_err().to_string();
+        assert!(told.contains(part), "{told}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Why a configuration was refused: the place, what is wrong there, and what to do.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+/// A configuration that cannot be used. Nothing has been changed when one is returned.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    path: PathBuf,
+    /// The whole file, or nothing when it could not be read.
+    text: String,
+    message: String,
+    place: Option<Mark>,
+    other: Option<Mark>,
+    help: Option<String>,
+}
+
+/// A part of the file with a note beside it.
+#[derive(Clone, Debug)]
+struct Mark {
+    span: Range<usize>,
+    label: String,
+}
+
+impl Error {
+    /// A message about the file at `path` as a whole.
+    pub(super) fn new(path: &Path, text: &str, message: impl Into<String>) -> Error {
+        Error(Box::new(Parts {
+            path: path.to_path_buf(),
+            text: text.to_owned(),
+            message: message.into(),
+            place: None,
+            other: None,
+            help: None,
+        }))
+    }
+
+    /// Points at bytes of the text, with a note that may be empty.
+    pub(super) fn at(mut self, span: Range<usize>, label: impl Into<String>) -> Error {
+        self.0.place = Some(self.0.mark(span, label.into()));
+        self
+    }
+
+    /// Points at a second place that has to do with it.
+    pub(super) fn and(mut self, span: Range<usize>, label: impl Into<String>) -> Error {
+        self.0.other = Some(self.0.mark(span, label.into()));
+        self
+    }
+
+    /// Says what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Error {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// What is wrong, in one line without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Line and column, both counted from 1 and the column in characters; `None` when it is about the whole file.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        let start = self.0.place.as_ref()?.span.start;
+        let before = self.0.text.get(..start)?;
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+    }
+
+    /// The whole message as it is shown to people, with source line and caret, several lines without a final newline.
+    /// `colour` adds ANSI escapes.
+    pub fn render(&self, colour: bool) -> String {
+        let parts = &*self.0;
+        let path = parts.path.display().to_string();
+        let mut group = Group::with_title(Level::ERROR.primary_title(parts.message.as_str()));
+        match &parts.place {
+            Some(place) => {
+                let mut marks = vec![AnnotationKind::Primary.span(place.span.clone()).label(label(place))];
+                if let Some(other) = &parts.other {
+                    marks.push(AnnotationKind::Context.span(other.span.clone()).label(label(other)));
+                }
+                group = group
+                    .element(Snippet::source(parts.text.as_str()).path(path.as_str()).annotations(marks));
+            }
+            None => group = group.element(Origin::path(path.as_str())),
+        }
+        if let Some(help) = &parts.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Parts {
+    /// A mark inside the text and on character boundaries whatever `span` says, so that it can be drawn.
+    fn mark(&self, span: Range<usize>, label: String) -> Mark {
+        let (mut start, mut end) = (span.start.min(self.text.len()), span.end.min(self.text.len()));
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        while !self.text.is_char_boundary(end) {
+            end += 1;
+        }
+        Mark { span: start..end.max(start), label }
+    }
+}
+
+fn label(mark: &Mark) -> Option<&str> {
+    (!mark.label.is_empty()).then_some(&mark.label)
+}

@@ -1,0 +1,15 @@
+//! The configuration: one TOML file to typed settings, or one error that names the place and the next step.
+//!
+//! [`load`] reads the file into `server::settings`, `document` the file as written, `convert` the way from one
+//! to the other, [`value`] the small languages inside strings (peers, prefixes, durations), [`error`] the message, `suggest` what
+//! serde says in plainer words.
+
+pub mod error;
+pub mod load;
+pub mod value;
+
+mod convert;
+mod document;
+mod suggest;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What the TOML reader and serde say about a file, in plainer words and with the key or value that was probably meant.
+
+use std::path::Path;
+
+use crate::config::error::Error;
+
+/// The error with its place, a plain message and, for unknown words, a suggestion.
+pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let message = error.message();
+    let unknown = |prefix| message.strip_prefix(prefix).and_then(|rest| rest.split_once("`, expected "));
+    let (plain, label, help) = match (unknown("unknown field `"), unknown("unknown variant `")) {
+        (Some((word, known)), _) => did_you_mean("key", word, known),
+        (None, Some((word, known))) => did_you_mean("value", word, known),
+        (None, None) => {
+            let plain = message
+                .replace(
+                    "invalid type: map, expected a sequence",
+                    "single section where a list of sections belongs",
+                )
+                .replace(", expected a sequence", ", expected a list such as `[\"...\"]`")
+                .replace("invalid type: sequence", "invalid type: list")
+                .replace("invalid type: map", "invalid type: section");
+            let header = error.span().and_then(|span| text.get(span)).filter(|place| place.starts_with('['));
+            let help = match header {
+                Some(header) if message.ends_with("expected a sequence") => {
+                    format!("there can be several of these sections: write `[{header}]`")
+                }
+                _ if message.starts_with("duplicate key") => "keep one of the two".to_owned(),
+                _ => "see `tidemark serve --help` for an example of a configuration".to_owned(),
+            };
+            (plain, String::new(), help)
+        }
+    };
+    let refused = Error::new(path, text, plain).help(help);
+    match error.span() {
+        Some(span) => refused.at(span, label),
+        None => refused,
+    }
+}
+
+/// Message, label and help for a word that is none of the `known` (as serde lists them, in backticks).
+fn did_you_mean(kind: &str, word: &str, known: &str) -> (String, String, String) {
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let label = match closest(word, &known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => String::new(),
+    };
+    (format!("unknown {kind} `{word}`"), label, format!("what may stand here: {}", known.join(", ")))
+}
+
+/// The known word that `word` is probably a slip of: at most a third of it differs.
+fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let folded = word.to_lowercase().replace('_', "-");
+    let (distance, meant) = known.iter().map(|known| (distance(&folded, known), *known)).min()?;
+    (distance <= meant.len().max(3) / 3).then_some(meant)
+}
+
+/// How many characters must be put in, taken out, changed or swapped with their neighbour to turn `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before_last = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let mut best = (last[j] + usize::from(a[i] != b[j])).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                let swapped: &Vec<usize> = &before_last;
+                best = best.min(swapped[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_near() {
+        assert_eq!(distance("listne", "listen"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("notify", "notify"), 0);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        let known = ["listen", "http", "data-dir"];
+        assert_eq!(closest("lisen", &known), Some("listen"));
+        assert_eq!(closest("data_dir", &known), Some("data-dir"));
+        assert_eq!(closest("port", &known), None);
+    }
+}

@@ -1,0 +1,345 @@
+//! Whole files: what they come to, and how bad ones are told.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::config::error::Error;
+use crate::config::load::{self, REFERENCE};
+use crate::resolve;
+use crate::server::settings::{Resolver, Server, Settings, Source, Zone, ZoneDir};
+use crate::zone::serial::Policy;
+
+/// The example of the interface, less what does not exist yet, and with the keys that ask for what is so anyway.
+const EXAMPLE: &str = r#"
+metrics-per-zone = true
+
+[server]
+listen    = ["127.0.0.1:5300", "[::1]:5300"]   # UDP and TCP
+http      = "127.0.0.1:9153"
+data-dir  = "state"
+control   = "state/tidemark.sock"
+workers   = 2
+nsid      = "ams1"
+user      = "tidemark"
+
+[[zone]]
+name = "example."
+file = "zones/example.zone"
+notify = ["192.0.2.2", "192.0.2.3:5302"]
+allow-transfer = ["127.0.0.0/8"]
+allow-update = []
+serial = "increment"
+watch = ["192.0.2.4"]
+
+[[zone-dir]]
+path = "zones"
+serial = "date"
+allow-transfer = ["::1"]
+
+[[zone]]
+name = "example.org."
+primaries = ["192.0.2.1", "192.0.2.9"]
+notify = ["192.0.2.7"]
+
+[resolver]
+mode  = "forward"
+allow = ["127.0.0.0/8", "::1"]
+validate = false
+negative-trust-anchors = []
+qname-minimisation = false
+ipv4 = true
+ipv6 = true
+[[resolver.forward]]
+zone = "."
+servers = ["192.0.2.53"]
+[[resolver.stub]]
+zone = "example."
+servers = ["127.0.0.1:5301"]
+[resolver.cache]
+max-entries = 1_000_000
+max-ttl = 86400
+serve-stale = "1d"
+"#;
+
+/// The one section that every file needs.
+const SERVER: &str = "[server]\nlisten = [\"127.0.0.1:53\"]\n";
+
+/// How bad files are told: pairs of a file and the whole message, `DIR` standing for the file's folder.
+const REFUSED: &str = include_str!("tests/refused.txt");
+
+/// A folder with zone files in it, and the configuration to be read there.
+struct Site(TempDir);
+
+impl Site {
+    fn new() -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("zones")).unwrap();
+        fs::create_dir(folder.path().join("zones.d")).unwrap();
+        fs::write(folder.path().join("zones/example.zone"), "").unwrap();
+        fs::write(folder.path().join("example.zone"), "").unwrap();
+        Site(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn load(&self, text: impl AsRef<[u8]>) -> Result<Settings, Error> {
+        fs::write(self.path("tidemark.toml"), text).unwrap();
+        load::load(&self.path("tidemark.toml"))
+    }
+}
+
+#[test]
+fn the_example_is_understood() {
+    let site = Site::new();
+    let addr = |text: &str| text.parse().unwrap();
+    let prefix = |text: &str| text.parse().unwrap();
+    let upstream = |zone: &str, server: &str| resolve::settings::Zone {
+        zone: zone.parse().unwrap(),
+        servers: vec![addr(server)],
+    };
+    let expected = Settings {
+        server: Server {
+            listen: vec![addr("127.0.0.1:5300"), addr("[::1]:5300")],
+            http: Some(addr("127.0.0.1:9153")),
+            data_dir: site.path("state"),
+            control: site.path("state/tidemark.sock"),
+            workers: Some(2),
+            nsid: Some("ams1".into()),
+            user: Some("tidemark".into()),
+        },
+        zones: vec![
+            Zone {
+                name: "example.".parse().unwrap(),
+                source: Source::File(site.path("zones/example.zone")),
+                notify: vec![addr("192.0.2.2:53"), addr("192.0.2.3:5302")],
+                allow_transfer: vec![prefix("127.0.0.0/8")],
+                serial: Policy::Increment,
+                watch: vec![addr("192.0.2.4:53")],
+            },
+            Zone {
+                name: "example.org.".parse().unwrap(),
+                source: Source::Primaries(vec![addr("192.0.2.1:53"), addr("192.0.2.9:53")]),
+                notify: vec![addr("192.0.2.7:53")],
+                allow_transfer: vec![],
+                serial: Policy::Increment,
+                watch: vec![],
+            },
+        ],
+        zone_files: vec![],
+        zone_dirs: vec![ZoneDir {
+            path: site.path("zones"),
+            notify: vec![],
+            allow_transfer: vec![prefix("::1/128")],
+            serial: Policy::Date,
+            watch: vec![],
+        }],
+        resolver: Some(Resolver {
+            allow: vec![prefix("127.0.0.0/8"), prefix("::1/128")],
+            routes: resolve::settings::Config {
+                forward: vec![upstream(".", "192.0.2.53:53")],
+                stub: vec![upstream("example.", "127.0.0.1:5301")],
+                ipv4: true,
+                ipv6: true,
+            },
+            cache: resolve::cache::Config {
+                max_entries: 1_000_000,
+                max_ttl: 86_400,
+                serve_stale: Some(Duration::from_secs(86_400)),
+            },
+        }),
+        metrics_per_zone: true,
+    };
+    assert_eq!(site.load(EXAMPLE).unwrap(), expected);
+}
+
+#[test]
+fn defaults_fill_what_is_absent() {
+    let site = Site::new();
+    let settings = site.load(SERVER).unwrap();
+    assert_eq!(settings.server.data_dir, site.path("state"));
+    assert_eq!(settings.server.control, site.path("state/tidemark.sock"));
+    assert_eq!((settings.server.http, settings.server.workers), (None, None));
+    assert!(!settings.metrics_per_zone && settings.resolver.is_none());
+
+    let cache = "[resolver]\nmode = \"forward\"\n[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n";
+    let resolver = site.load(format!("{SERVER}{cache}")).unwrap().resolver.unwrap();
+    assert!(resolver.allow.iter().any(|prefix| prefix.contains("127.1.2.3".parse().unwrap())));
+    assert!(!resolver.allow.iter().any(|prefix| prefix.contains("192.0.2.1".parse().unwrap())));
+    assert_eq!(resolver.cache, resolve::cache::Config::default());
+}
+
+#[test]
+fn the_cache_is_told_its_limits() {
+    let site = Site::new();
+    let cache = |line: &str| {
+        let forward = "[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n";
+        let text = format!("{SERVER}[resolver]\nmode = \"forward\"\n{forward}[resolver.cache]\n{line}\n");
+        site.load(text).unwrap().resolver.unwrap().cache
+    };
+    for (written, seconds) in [
+        ("\"off\"", None),
+        ("0", None),
+        ("90", Some(90)),
+        ("\"1h30m\"", Some(5_400)),
+        ("\"1w\"", Some(604_800)),
+    ] {
+        let serve_stale = cache(&format!("serve-stale = {written}")).serve_stale;
+        assert_eq!(serve_stale, seconds.map(Duration::from_secs), "{written}");
+    }
+    for (written, seconds) in [("0", 0), ("600", 600), ("\"1h\"", 3_600), ("2_147_483_647", 2_147_483_647)] {
+        assert_eq!(cache(&format!("max-ttl = {written}")).max_ttl, seconds);
+    }
+    assert_eq!(cache("max-entries = 4_294_967_296").max_entries, 1 << 32);
+}
+
+#[test]
+fn the_reference_is_right_about_defaults() {
+    let site = Site::new();
+    let reference = site.load(REFERENCE).unwrap();
+    let defaults = |line: &str| line.contains("# default") && !line.contains("# default:");
+    let (kept, dropped): (Vec<&str>, Vec<&str>) = REFERENCE.lines().partition(|line| !defaults(line));
+    assert_eq!(dropped.len(), 9);
+    assert_eq!(site.load(kept.join("\n")).unwrap(), reference);
+}
+
+#[test]
+fn the_deployed_example_is_understood() {
+    let site = Site::new();
+    let text = include_str!("../../deploy/tidemark.toml").replace("/etc/tidemark/zones/", "zones/");
+    let settings = site.load(text).unwrap();
+    assert_eq!((settings.zones.len(), settings.resolver.is_some()), (2, true));
+}
+
+#[test]
+fn the_control_socket_is_found_when_zone_files_are_gone() {
+    let site = Site::new();
+    let text = format!("{SERVER}[[zone]]\nname = \"example.\"\nfile = \"missing.zone\"\n");
+    assert!(site.load(&text).is_err());
+    assert_eq!(load::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
+}
+
+#[test]
+fn data_dir_moves_the_control_socket_and_absolute_paths_stay() {
+    let site = Site::new();
+    let server = site.load(format!("{SERVER}data-dir = \"/var/lib/tidemark\"\n")).unwrap().server;
+    assert_eq!(server.control, PathBuf::from("/var/lib/tidemark/tidemark.sock"));
+}
+
+#[test]
+fn files_alone_make_a_node_too() {
+    let files = [PathBuf::from("zones/example.zone")];
+    let settings = Settings::for_files("127.0.0.1:5300".parse().unwrap(), &files);
+    assert_eq!(settings.zone_files, files);
+    assert_eq!(settings.server.control, PathBuf::from("state/tidemark.sock"));
+    assert!(settings.zones.is_empty());
+}
+
+#[test]
+fn bad_files_are_told_with_place_and_next_step() {
+    let site = Site::new();
+    let folder = format!("{}/", site.0.path().display());
+    let cases: Vec<&str> = REFUSED.split("==== file\n").skip(1).collect();
+    assert!(cases.len() > 30);
+    for case in cases {
+        let (text, told) = case.split_once("==== told\n").unwrap();
+        let error = site.load(text).expect_err(text);
+        assert_eq!(error.render(false).replace(&folder, "DIR/"), told.trim_end(), "for the file:\n{text}");
+    }
+}
+
+#[test]
+fn what_does_not_exist_yet_is_refused_by_name() {
+    let site = Site::new();
+    let recursion = [
+        "root-hints = \"root.hints\"",
+        "validate = true",
+        "trust-anchors = \"root.key\"",
+        "negative-trust-anchors = [\"broken.example.\"]",
+        "qname-minimisation = true",
+    ];
+    for line in recursion {
+        let error = site.load(format!("{SERVER}[resolver]\nmode = \"forward\"\n{line}\n")).unwrap_err();
+        let key = line.split(' ').next().unwrap();
+        assert!(error.message().starts_with(&format!("`{key}")), "{error}");
+        assert!(error.message().ends_with("is not supported yet"), "{error}");
+        assert_eq!(error.place(), Some((5, key.len() + 4)), "{error}");
+    }
+}
+
+#[test]
+fn a_family_that_is_off_leaves_some_server_to_ask() {
+    let site = Site::new();
+    let text = |servers| {
+        let forward = format!("[[resolver.forward]]\nzone = \".\"\nservers = [{servers}]\n");
+        format!("{SERVER}[resolver]\nmode = \"forward\"\nipv6 = false\n{forward}")
+    };
+    let resolver = site.load(text("\"::1\", \"127.0.0.1\"")).unwrap().resolver.unwrap();
+    assert!(resolver.routes.ipv4 && !resolver.routes.ipv6);
+    let error = site.load(text("\"::1\"")).unwrap_err();
+    assert!(error.message().starts_with("no server for `.` may be asked"), "{error}");
+    assert_eq!(error.place(), Some((8, 11)));
+}
+
+#[test]
+fn numbers_have_bounds() {
+    let site = Site::new();
+    let cache = "[resolver]\nmode = \"forward\"\n[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n[resolver.cache]\n";
+    for line in [
+        "max-entries = 0",
+        "max-entries = 4_294_967_297",
+        "max-ttl = 2_147_483_648",
+        "max-ttl = 3_155_760_001_000",
+        "serve-stale = \"8d\"",
+        "serve-stale = -1",
+        "serve-stale = true",
+        "serve-stale = \"\"",
+        "serve-stale = \"99999999999999999999d\"",
+        "max-ttl = 1.5",
+        "max-ttl = \"1s1ms\"",
+    ] {
+        let error = site.load(format!("{SERVER}{cache}{line}\n")).unwrap_err();
+        assert_eq!(error.place().map(|place| place.0), Some(9), "{error}");
+    }
+    for workers in ["0", "-1", "1025"] {
+        let error = site.load(format!("{SERVER}workers = {workers}\n")).unwrap_err();
+        assert_eq!((error.message(), error.place()), ("`workers` is out of range", Some((3, 11))));
+    }
+}
+
+#[test]
+fn places_are_counted_in_characters() {
+    let site = Site::new();
+    let error = site.load("[server]\nlisten = [ \"ümlaut\", ]\n").unwrap_err();
+    assert_eq!(error.place(), Some((2, 13)));
+    let error = site.load("[server]\nnsid = \"é\"; port = 53\n").unwrap_err();
+    assert_eq!(error.place(), Some((2, 11)));
+}
+
+#[test]
+fn escapes_inside_a_string_do_not_shift_the_caret() {
+    let error = Site::new().load("[server]\nlisten = [\"\\u0031:1:1\"]\n").unwrap_err();
+    assert_eq!(error.place(), Some((2, 11)));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told() {
+    let site = Site::new();
+    let error = load::load(&site.path("missing.toml")).unwrap_err();
+    assert!(error.message().contains("cannot read the configuration: No such file"), "{error}");
+    assert!(error.render(false).contains("missing.toml"));
+    let error = site.load(b"[server]\n# \xff\n").unwrap_err();
+    assert_eq!((error.message(), error.place()), ("the configuration is not UTF-8", Some((2, 3))));
+}
+
+#[test]
+fn long_socket_paths_and_colour() {
+    let error = Site::new().load(format!("{SERVER}control = \"{}\"\n", "x".repeat(108))).unwrap_err();
+    assert!(error.message().ends_with("is longer than 107 bytes"));
+    assert!(error.render(true).contains("\u{1b}["));
+    assert!(!error.render(false).contains("\u{1b}["));
+}

@@ -1,0 +1,258 @@
+//! The small languages inside configuration strings and command-line arguments: addresses, peers, prefixes, durations
+//! and names.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::wire::name::{Name, NameError, NameRef};
+use crate::wire::prefix::{Prefix, PrefixError};
+
+/// The port of DNS (RFC 1035 4.2).
+pub const DNS_PORT: u16 = 53;
+
+/// Why a value was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    /// The offending part of the value, in bytes.
+    pub at: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl ValueError {
+    fn new(at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> ValueError {
+        ValueError { at, message: message.into(), help: help.into() }
+    }
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.message, self.help)
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+/// Reads `ADDR:PORT`.
+pub fn address(text: &str) -> Result<SocketAddr, ValueError> {
+    text.parse().map_err(|_| {
+        let help = match text.parse::<IpAddr>() {
+            Ok(addr) => format!("add the port: `{}`", SocketAddr::new(addr, DNS_PORT)),
+            Err(_) => "write ADDR:PORT, for example `127.0.0.1:53` or `[::1]:53`".into(),
+        };
+        ValueError::new(0..text.len(), format!("`{text}` is not an address and port"), help)
+    })
+}
+
+/// Reads a server to talk to: `ADDR` or `ADDR:PORT`, port 53 by default. What may follow in later versions (`key NAME`,
+/// `tls NAME`) is refused by its name.
+pub fn peer(text: &str) -> Result<SocketAddr, ValueError> {
+    let mut words = words(text);
+    let Some((at, word)) = words.next() else {
+        return Err(ValueError::new(0..text.len(), "empty address", "write ADDR or ADDR:PORT"));
+    };
+    let bracketed = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let addr = match bracketed {
+        Some(inner) => inner.parse().ok().filter(IpAddr::is_ipv6),
+        None => word.parse().ok(),
+    };
+    let socket = match addr {
+        Some(addr) => SocketAddr::new(addr, DNS_PORT),
+        None => word.parse().map_err(|_| {
+            ValueError::new(
+                at,
+                format!("`{word}` is not an address"),
+                "write ADDR or ADDR:PORT, for example `192.0.2.1`, `192.0.2.1:5300` or `[2001:db8::1]:5300`",
+            )
+        })?,
+    };
+    match words.next() {
+        None => Ok(socket),
+        Some((at, "key")) => Err(ValueError::new(
+            at.start..text.len(),
+            "TSIG keys are not supported yet",
+            "remove `key NAME`; without it, messages to and from this server are not signed",
+        )),
+        Some((at, "tls")) => Err(ValueError::new(
+            at.start..text.len(),
+            "DNS over TLS is not supported yet",
+            "remove `tls NAME` and name a server that answers plain DNS",
+        )),
+        Some((at, word)) => Err(ValueError::new(
+            at,
+            format!("unexpected `{word}` after the address"),
+            "one string holds one server: write ADDR or ADDR:PORT",
+        )),
+    }
+}
+
+/// Reads who may do something: `ADDR` or `ADDR/LENGTH`. `key NAME` is refused by its name.
+pub fn prefix(text: &str) -> Result<Prefix, ValueError> {
+    if let Some((at, "key")) = words(text).next() {
+        return Err(ValueError::new(
+            at.start..text.len(),
+            "TSIG keys are not supported yet",
+            "allow the address of the other side instead, for example `192.0.2.1`",
+        ));
+    }
+    text.parse().map_err(|error| {
+        let slash = text.find('/').unwrap_or(text.len());
+        let (at, help) = match error {
+            PrefixError::BadAddress => {
+                (0..slash, "write ADDR or ADDR/LENGTH, for example `127.0.0.0/8`".into())
+            }
+            PrefixError::BadLength(bits) => {
+                (slash + 1..text.len(), format!("for one address, write `/{bits}`"))
+            }
+            PrefixError::HostBits(prefix) => {
+                let message = format!("`{text}` has bits set beyond the prefix length");
+                return ValueError::new(0..text.len(), message, format!("write `{prefix}`"));
+            }
+        };
+        let message = match error {
+            PrefixError::BadAddress => format!("`{}` is not an IP address", &text[..slash]),
+            other => other.to_string(),
+        };
+        ValueError::new(at, message, help)
+    })
+}
+
+/// Reads a span of time: numbers with a unit each, such as `30s`, `1h30m` or `1d`.
+pub fn duration(text: &str) -> Result<Duration, ValueError> {
+    let wrong = |at: Range<usize>, message: String| {
+        ValueError::new(
+            at,
+            message,
+            "write a number and a unit (ms, s, m, h, d, w), for example `30s` or `1h30m`",
+        )
+    };
+    let mut total = Duration::ZERO;
+    let mut at = 0;
+    if text.is_empty() {
+        return Err(wrong(0..0, "empty duration".into()));
+    }
+    while at < text.len() {
+        let digits = run(&text[at..], |c| c.is_ascii_digit());
+        let unit_at = at + digits.len();
+        let unit = run(&text[unit_at..], |c| !c.is_ascii_digit());
+        let end = unit_at + unit.len();
+        if digits.is_empty() {
+            return Err(wrong(at..end, format!("`{unit}` is not a duration")));
+        }
+        let millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            "" => return Err(wrong(at..end, format!("`{digits}` has no unit"))),
+            _ => return Err(wrong(unit_at..end, format!("`{unit}` is not a unit of time"))),
+        };
+        total = digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(millis))
+            .and_then(|millis| total.checked_add(Duration::from_millis(millis)))
+            .filter(|total| *total <= MAX_DURATION)
+            .ok_or_else(|| wrong(at..end, format!("`{text}` is more than a hundred years")))?;
+        at = end;
+    }
+    Ok(total)
+}
+
+/// The longest span that is taken: beyond it a deadline says nothing, and sums of moments could overflow.
+pub const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// Reads a domain name; a missing final dot is added.
+pub fn name(text: &str) -> Result<Name, ValueError> {
+    // Only the root's text `.` may be without a label; `@` has a meaning in zone files that it does not have here.
+    let read = match Name::parse(text.as_bytes(), None) {
+        Err(NameError::Relative) if text != "@" => Name::parse(text.as_bytes(), Some(NameRef::ROOT)),
+        other => other,
+    };
+    read.map_err(|error| {
+        let why = if text == "@" {
+            "`@` stands for an origin, and there is none here".into()
+        } else {
+            error.to_string()
+        };
+        let message = format!("`{text}` is not a domain name: {why}");
+        ValueError::new(0..text.len(), message, "write the whole name, for example `example.org.`")
+    })
+}
+
+/// The words of `text` and where they stand.
+fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    text.split_ascii_whitespace().map(|word| {
+        // Words are slices of `text`, so the distance of their starts is where they stand.
+        let start = word.as_ptr().addr() - text.as_ptr().addr();
+        (start..start + word.len(), word)
+    })
+}
+
+/// The longest start of `text` whose characters all satisfy `keep`.
+fn run(text: &str, keep: impl Fn(char) -> bool) -> &str {
+    &text[..text.find(|c| !keep(c)).unwrap_or(text.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_have_a_default_port() {
+        let read = |text| peer(text).map(|peer| peer.to_string());
+        assert_eq!(read("192.0.2.1").as_deref(), Ok("192.0.2.1:53"));
+        assert_eq!(read("192.0.2.1:5300").as_deref(), Ok("192.0.2.1:5300"));
+        assert_eq!(read("2001:db8::1").as_deref(), Ok("[2001:db8::1]:53"));
+        assert_eq!(read("[2001:db8::1]").as_deref(), Ok("[2001:db8::1]:53"));
+        assert_eq!(read("[2001:db8::1]:5300").as_deref(), Ok("[2001:db8::1]:5300"));
+        for bad in ["", "ns1.example.", "192.0.2.1:", "[192.0.2.1]", "[::1", "192.0.2.1:70000"] {
+            assert!(peer(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_peer_is_pointed_at() {
+        assert_eq!(peer("192.0.2.1 key k.").unwrap_err().at, 10..16);
+        assert_eq!(peer("192.0.2.1  tls dns.example").unwrap_err().at, 11..26);
+        assert_eq!(peer("192.0.2.1 192.0.2.2").unwrap_err().at, 10..19);
+    }
+
+    #[test]
+    fn durations_are_sums() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(duration("1s500ms"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for (bad, at) in [("", 0..0), ("60", 0..2), ("soon", 0..4), ("5 m", 1..3), ("1h99999999999w", 2..14)]
+        {
+            assert_eq!(duration(bad).unwrap_err().at, at, "{bad}");
+        }
+        assert!(duration("99999999999999999999s").is_err());
+        assert!(duration("-1s").is_err());
+        assert!(duration("1µ").is_err());
+    }
+
+    #[test]
+    fn names_are_absolute() {
+        assert_eq!(name("example").unwrap(), "example.".parse().unwrap());
+        assert!(name(".").unwrap().is_root());
+        for bad in ["", "@", "a..b", "\\300"] {
+            assert!(name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn prefixes_point_at_the_bad_half() {
+        assert_eq!(prefix("10.0.0.0/40").unwrap_err().at, 9..11);
+        assert_eq!(prefix("ten/8").unwrap_err().at, 0..3);
+        assert_eq!(prefix("10.0.0.1/8").unwrap_err().help, "write `10.0.0.0/8`");
+        assert_eq!(prefix("key k.").unwrap_err().at, 0..6);
+    }
+}

@@ -1,0 +1,357 @@
+//! Lag, from version history and from what was observed: how stale a server is, and how long a version took to get there.
+//!
+//! Staleness of a server at t is 0 when it serves the newest published version, else t less the publication time of the
+//! *successor* of what it serves: the age of its oldest missing change, never a difference of serials. The propagation of
+//! a version to a server runs from its publication to the moment the server first served it or a newer one.
+//!
+//! Every result is an [`Interval`] that contains the true value, built only from facts on this machine's monotonic clock:
+//!
+//! - What was seen at a server had been published by the time the answer was here.
+//! - What a server knew to be current at a moment had no successor before that moment. The primary ([`Ledger::source`])
+//!   knows it at any moment from [`Sighting::sent`] on, another node [`Told::age`] earlier, an ordinary server never says.
+//!
+//! Stamps are readings of another machine's clock. They give the best estimate and never widen or shift an interval.
+//! Serials are compared by RFC 1982; versions are taken to be published in that order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::time::{Hlc, Mono, Now, Utc};
+use crate::zone::serial::Serial;
+use crate::zone::stamp::{Stamp, Told};
+
+/// Versions kept per zone; the oldest go first. A server further behind is bounded by the oldest that is kept.
+const MAX_VERSIONS: usize = 1_024;
+/// Servers kept per zone: beyond what one zone is served by.
+const MAX_SERVERS: usize = 1_024;
+/// Changes kept per server, for [`Ledger::propagation`].
+const MAX_STEPS: usize = 64;
+
+/// A span that is known to lie between two bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Interval {
+    /// It is not shorter.
+    pub low: Duration,
+    /// It is not longer; `None` when nothing bounds it.
+    pub high: Option<Duration>,
+    /// The best single figure, within the bounds; `None` when there is nothing better than them.
+    pub estimate: Option<Duration>,
+}
+
+impl Interval {
+    fn new(low: Duration, high: Option<Duration>, estimate: Option<Duration>) -> Interval {
+        // Bounds can only cross when a server contradicts another; what was seen weighs more than what was said.
+        let high = high.map(|high| high.max(low));
+        let estimate = estimate.map(|estimate| high.map_or(estimate, |high| estimate.min(high)).max(low));
+        Interval { low, high, estimate }
+    }
+
+    /// The best single figure: the estimate, else the lower bound.
+    pub fn best(&self) -> Duration {
+        self.estimate.unwrap_or(self.low)
+    }
+
+    /// Whether a span lies within the bounds.
+    pub fn contains(&self, span: Duration) -> bool {
+        self.low <= span && self.high.is_none_or(|high| span <= high)
+    }
+}
+
+/// The staleness of a server that follows a primary, as it can know it itself.
+///
+/// `fresh_at`: content is known to have been current then (the start of the last poll that found it so, less the primary's
+/// own age). `learned_at`: when it first learned of a newer version than it serves, if there is one; `successor`: when
+/// the version that follows the one it serves was published, if it was told.
+pub fn own_staleness(
+    now: Now,
+    fresh_at: Option<Mono>,
+    learned_at: Option<Mono>,
+    successor: Option<Hlc>,
+) -> Interval {
+    let high = fresh_at.map(|fresh_at| now.mono.since(fresh_at));
+    match learned_at {
+        None => Interval::new(Duration::ZERO, high, Some(Duration::ZERO)),
+        Some(learned_at) => Interval::new(now.mono.since(learned_at), high, by_stamp(now.utc, successor)),
+    }
+}
+
+/// What was seen at a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The server.
+    pub server: SocketAddr,
+    /// The serial it showed.
+    pub serial: Serial,
+    /// When it was asked.
+    pub sent: Mono,
+    /// When its answer was here.
+    pub received: Mono,
+    /// When it was asked, in civil time.
+    pub sent_utc: Utc,
+    /// The serial whose successors it was asked for.
+    pub asked: Option<Serial>,
+    /// What it told of versions.
+    pub told: Option<Told>,
+}
+
+/// What is known of one zone's versions and of the servers that were seen to serve them.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// By serial, oldest first.
+    versions: VecDeque<Known>,
+    servers: BTreeMap<SocketAddr, Server>,
+}
+
+/// One version.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    serial: Serial,
+    /// It had been published by then.
+    by: Mono,
+    /// It was still the newest version then.
+    head_at: Option<Mono>,
+    /// When its primary says that it published it.
+    stamp: Option<Hlc>,
+    /// The version before it.
+    follows: Option<Serial>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Server {
+    source: bool,
+    last: Option<Step>,
+    /// Each change of the serial that it showed, oldest first.
+    steps: VecDeque<Step>,
+    /// The last serial whose step is no longer kept.
+    forgotten: Option<Serial>,
+}
+
+/// A server was first seen at a serial.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    serial: Serial,
+    /// The last question before it whose answer still showed another serial.
+    not_before: Option<Mono>,
+    by: Mono,
+    by_utc: Utc,
+    /// When the last question left that it was shown in answer to.
+    sent: Mono,
+}
+
+impl Ledger {
+    /// This server is where the zone is published: what it shows is the newest version.
+    pub fn source(&mut self, server: SocketAddr) {
+        if let Some(server) = self.server(server) {
+            server.source = true;
+        }
+    }
+
+    /// A version was published here and now.
+    pub fn published(&mut self, now: Now, stamp: &Stamp, previous: Option<Serial>) {
+        self.told(now.mono, previous, std::slice::from_ref(stamp));
+        for serial in previous.into_iter().chain([stamp.serial]) {
+            self.learn(serial, now.mono, |known| known.head_at = Some(now.mono));
+        }
+    }
+
+    /// A stretch of version history: stamps that follow each other, and the first of them `after`.
+    pub fn told(&mut self, now: Mono, after: Option<Serial>, stamps: &[Stamp]) {
+        let mut previous = after;
+        for stamp in stamps {
+            self.learn(stamp.serial, now, |known| {
+                known.stamp = stamp.published.or(known.stamp);
+                known.follows = previous.or(known.follows);
+            });
+            previous = Some(stamp.serial);
+        }
+    }
+
+    /// Takes in what was seen at a server.
+    pub fn observe(&mut self, sighting: &Sighting) {
+        let Sighting { serial, sent, received, .. } = *sighting;
+        let told =
+            sighting.told.as_ref().filter(|told| told.served().is_some_and(|stamp| stamp.serial == serial));
+        if let Some((served, later)) = told.and_then(|told| told.stamps.split_first()) {
+            self.told(received, None, std::slice::from_ref(served));
+            if sighting.asked.is_some_and(|asked| serial.is_newer_than(asked)) {
+                self.told(received, sighting.asked, later);
+            }
+        }
+        let is_source = self.servers.get(&sighting.server).is_some_and(|server| server.source);
+        let age = match told {
+            _ if is_source => Some(Duration::ZERO),
+            // The field is full: it has not been verified within memory.
+            Some(told) if told.age.as_millis() >= u128::from(u32::MAX) => None,
+            // It is told in whole milliseconds, rounded down.
+            Some(told) => Some(told.age + Duration::from_millis(1)),
+            None => None,
+        };
+        self.learn(serial, received, |known| known.head_at = known.head_at.max(age.map(|age| sent - age)));
+        if let Some(server) = self.server(sighting.server) {
+            server.show(sighting);
+        }
+    }
+
+    /// Forgets a server.
+    pub fn forget(&mut self, server: SocketAddr) {
+        self.servers.remove(&server);
+    }
+
+    /// The newest version known.
+    pub fn head(&self) -> Option<Serial> {
+        self.versions.back().map(|known| known.serial)
+    }
+
+    /// The serial that a server last showed.
+    pub fn serial(&self, server: SocketAddr) -> Option<Serial> {
+        self.servers.get(&server)?.last.map(|step| step.serial)
+    }
+
+    /// When a server was first seen to show what it shows.
+    pub fn shows_since(&self, server: SocketAddr) -> Option<Utc> {
+        self.servers.get(&server)?.steps.back().map(|step| step.by_utc)
+    }
+
+    /// How stale at `now` is what a server last showed; `None` when it has shown nothing yet.
+    pub fn staleness(&self, server: SocketAddr, now: Now) -> Option<Interval> {
+        Some(self.staleness_of(self.serial(server)?, now))
+    }
+
+    /// How stale at `now` is a server that serves this serial.
+    pub fn staleness_of(&self, serial: Serial, now: Now) -> Interval {
+        let high = self.unpublished_until(serial).map(|until| now.mono.since(until));
+        let Some(by) = self.newer(serial).map(|known| known.by).min() else {
+            return Interval::new(Duration::ZERO, high, Some(Duration::ZERO));
+        };
+        let stamp = self.successor(serial).and_then(|known| known.stamp);
+        Interval::new(now.mono.since(by), high, by_stamp(now.utc, stamp))
+    }
+
+    /// How many versions were published after this one; `None` when not all of them are known.
+    pub fn versions_after(&self, serial: Serial) -> Option<usize> {
+        let mut at = self.head()?;
+        let mut count = 0;
+        while at != serial {
+            at = self.find(at)?.follows?;
+            count += 1;
+            if count > self.versions.len() {
+                return None;
+            }
+        }
+        Some(count)
+    }
+
+    /// How long a version took from its publication until this server served it or a newer one; `None` when the server
+    /// was not seen to, or nothing is known of the version.
+    pub fn propagation(&self, server: SocketAddr, serial: Serial) -> Option<Interval> {
+        let server = self.servers.get(&server)?;
+        if server.forgotten.is_some_and(|forgotten| !serial.is_newer_than(forgotten)) {
+            return None;
+        }
+        let step = server.steps.iter().find(|step| covers(step.serial, serial))?;
+        let known = self.find(serial)?;
+        let low = step.not_before.map_or(Duration::ZERO, |not_before| not_before.since(known.by));
+        let high = self.unpublished_until_before(serial).map(|until| step.by.since(until));
+        Some(Interval::new(low, high, by_stamp(step.by_utc, known.stamp)))
+    }
+
+    /// The servers that were not seen to serve this version or a newer one, with what they showed last.
+    pub fn laggards(&self, serial: Serial) -> impl Iterator<Item = (SocketAddr, Option<Serial>)> {
+        self.servers
+            .iter()
+            .map(|(&server, seen)| (server, seen.last.map(|step| step.serial)))
+            .filter(move |(_, shown)| !shown.is_some_and(|shown| covers(shown, serial)))
+    }
+
+    fn server(&mut self, server: SocketAddr) -> Option<&mut Server> {
+        if self.servers.len() >= MAX_SERVERS && !self.servers.contains_key(&server) {
+            return None;
+        }
+        Some(self.servers.entry(server).or_default())
+    }
+
+    /// Takes in a version that has been published by now, and what else is known of it. One older than all that fit is not kept.
+    fn learn(&mut self, serial: Serial, by: Mono, note: impl FnOnce(&mut Known)) {
+        let older = self.versions.iter().rposition(|known| !known.serial.is_newer_than(serial));
+        let mut at = older.unwrap_or(0);
+        if older.is_none_or(|older| self.versions[older].serial != serial) {
+            at = older.map_or(0, |older| older + 1);
+            if self.versions.len() >= MAX_VERSIONS {
+                let Some(room) = at.checked_sub(1) else { return };
+                at = room;
+                self.versions.pop_front();
+            }
+            self.versions.insert(at, Known { serial, by, head_at: None, stamp: None, follows: None });
+        }
+        let known = &mut self.versions[at];
+        known.by = known.by.min(by);
+        note(known);
+    }
+
+    fn find(&self, serial: Serial) -> Option<&Known> {
+        self.versions.iter().rev().find(|known| known.serial == serial)
+    }
+
+    fn newer(&self, serial: Serial) -> impl Iterator<Item = &Known> {
+        self.versions.iter().filter(move |known| known.serial.is_newer_than(serial))
+    }
+
+    fn successor(&self, serial: Serial) -> Option<&Known> {
+        self.versions.iter().find(|known| known.follows == Some(serial))
+    }
+
+    /// A moment at which nothing newer than this serial had been published.
+    fn unpublished_until(&self, serial: Serial) -> Option<Mono> {
+        self.versions
+            .iter()
+            .filter(|known| covers(serial, known.serial))
+            .filter_map(|known| known.head_at)
+            .max()
+    }
+
+    /// A moment at which this serial had not been published.
+    fn unpublished_until_before(&self, serial: Serial) -> Option<Mono> {
+        self.versions
+            .iter()
+            .filter(|known| serial.is_newer_than(known.serial))
+            .filter_map(|known| known.head_at)
+            .max()
+    }
+}
+
+impl Server {
+    fn show(&mut self, sighting: &Sighting) {
+        let &Sighting { serial, sent, received, sent_utc, .. } = sighting;
+        match &mut self.last {
+            // Answers may come in another order than questions went out.
+            Some(last) if sent < last.sent => return,
+            Some(last) if last.serial == serial => {
+                last.sent = sent;
+                return;
+            }
+            _ => {}
+        }
+        let not_before = self.last.map(|last| last.sent);
+        // Half the round trip after the question: the best guess of when the server answered.
+        let by_utc = sent_utc + received.since(sent) / 2;
+        let step = Step { serial, not_before, by: received, by_utc, sent };
+        self.last = Some(step);
+        self.steps.push_back(step);
+        if self.steps.len() > MAX_STEPS {
+            self.forgotten = self.steps.pop_front().map(|step| step.serial);
+        }
+    }
+}
+
+/// Whether a server that serves `shown` has got `wanted`.
+fn covers(shown: Serial, wanted: Serial) -> bool {
+    shown == wanted || shown.is_newer_than(wanted)
+}
+
+fn by_stamp(at: Utc, published: Option<Hlc>) -> Option<Duration> {
+    published.map(|published| at.since(published.utc()))
+}
+
+#[cfg(test)]
+mod tests;

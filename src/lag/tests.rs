@@ -1,0 +1,283 @@
+use proptest::prelude::*;
+
+use crate::zone::digest::Digest;
+
+use super::*;
+
+fn at(second: u64) -> Now {
+    Now { mono: Mono(second * 1_000_000), utc: Utc((1_700_000_000 + second) * 1_000_000) }
+}
+
+fn server(number: u8) -> SocketAddr {
+    ([127, 0, 0, number], 53).into()
+}
+
+fn stamp(serial: u32, now: Now) -> Stamp {
+    let digest = Digest::from_bytes([0; 32]);
+    Stamp { serial: Serial(serial), published: Some(Hlc::at(now.utc)), digest, writer: 1 }
+}
+
+/// An answer that took two seconds, one each way.
+fn sighting(number: u8, serial: u32, second: u64) -> Sighting {
+    Sighting {
+        server: server(number),
+        serial: Serial(serial),
+        sent: at(second - 1).mono,
+        received: at(second + 1).mono,
+        sent_utc: at(second - 1).utc,
+        asked: None,
+        told: None,
+    }
+}
+
+fn seconds(low: u64, high: Option<u64>, estimate: Option<u64>) -> Interval {
+    let [high, estimate] = [high, estimate].map(|bound| bound.map(Duration::from_secs));
+    Interval { low: Duration::from_secs(low), high, estimate }
+}
+
+#[test]
+fn a_secondary_about_itself() {
+    let successor = Some(Hlc::at(at(95).utc));
+    assert_eq!(own_staleness(at(100), Some(at(90).mono), None, None), seconds(0, Some(10), Some(0)));
+    assert_eq!(
+        own_staleness(at(100), Some(at(90).mono), Some(at(97).mono), successor),
+        seconds(3, Some(10), Some(5))
+    );
+    // A primary whose clock is wrong by a minute shifts the estimate to a bound and no further.
+    let skewed = Some(Hlc::at(at(35).utc));
+    assert_eq!(
+        own_staleness(at(100), Some(at(90).mono), Some(at(97).mono), skewed),
+        seconds(3, Some(10), Some(10))
+    );
+    assert_eq!(own_staleness(at(100), None, Some(at(97).mono), None), seconds(3, None, None));
+}
+
+#[test]
+fn servers_that_say_nothing_give_a_lower_bound() {
+    let mut ledger = Ledger::default();
+    ledger.observe(&sighting(1, 7, 10));
+    ledger.observe(&sighting(2, 8, 20));
+    assert_eq!(ledger.head(), Some(Serial(8)));
+    assert_eq!(ledger.staleness(server(1), at(30)), Some(seconds(9, None, None)));
+    assert_eq!(ledger.staleness(server(2), at(30)), Some(seconds(0, None, Some(0))));
+    assert_eq!(ledger.staleness(server(3), at(30)), None);
+    assert_eq!(ledger.laggards(Serial(8)).collect::<Vec<_>>(), [(server(1), Some(Serial(7)))]);
+    assert_eq!(ledger.versions_after(Serial(7)), None);
+}
+
+#[test]
+fn a_watched_source_bounds_both_ways() {
+    let mut ledger = Ledger::default();
+    ledger.source(server(1));
+    ledger.observe(&sighting(1, 7, 10));
+    ledger.observe(&sighting(2, 7, 11));
+    ledger.observe(&sighting(1, 8, 20));
+    assert_eq!(ledger.staleness(server(2), at(30)), Some(seconds(9, Some(21), None)));
+    ledger.observe(&sighting(2, 7, 25));
+    ledger.observe(&sighting(2, 9, 40));
+    assert_eq!(ledger.propagation(server(2), Serial(8)), Some(seconds(3, Some(32), None)));
+    assert_eq!(ledger.propagation(server(1), Serial(9)), None);
+}
+
+#[test]
+fn stamps_give_the_figure_and_the_count() {
+    let mut ledger = Ledger::default();
+    ledger.observe(&sighting(2, 7, 10));
+    let head = Sighting {
+        asked: Some(Serial(7)),
+        told: Some(Told {
+            age: Duration::ZERO,
+            stamps: vec![stamp(9, at(17)), stamp(8, at(12)), stamp(9, at(17))],
+        }),
+        ..sighting(1, 9, 20)
+    };
+    ledger.observe(&head);
+    let stale = ledger.staleness(server(2), at(30)).unwrap();
+    assert_eq!((stale.estimate, stale.high), (Some(Duration::from_secs(18)), None));
+    assert_eq!(ledger.versions_after(Serial(7)), Some(2));
+    assert_eq!(ledger.staleness_of(Serial(8), at(30)).estimate, Some(Duration::from_secs(13)));
+}
+
+#[test]
+fn what_is_published_here_is_known_exactly() {
+    let mut ledger = Ledger::default();
+    ledger.published(at(10), &stamp(u32::MAX, at(10)), None);
+    ledger.published(at(20), &stamp(0, at(20)), Some(Serial(u32::MAX)));
+    assert_eq!(ledger.staleness_of(Serial(u32::MAX), at(50)), seconds(30, Some(30), Some(30)));
+    ledger.observe(&sighting(2, u32::MAX, 21));
+    ledger.observe(&sighting(2, 0, 23));
+    assert_eq!(ledger.propagation(server(2), Serial(0)).unwrap().high, Some(Duration::from_secs(4)));
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut ledger = Ledger::default();
+    for serial in 0..3_000 {
+        ledger.observe(&sighting(1, serial, 2 + u64::from(serial)));
+    }
+    for number in 0..2_000_u16 {
+        let server = SocketAddr::from(([10, 0, 0, 1], number));
+        ledger.observe(&Sighting { server, ..sighting(1, 0, 4_000) });
+    }
+    assert_eq!((ledger.versions.len(), ledger.servers.len()), (MAX_VERSIONS, MAX_SERVERS));
+    assert_eq!((ledger.head(), ledger.servers[&server(1)].steps.len()), (Some(Serial(2_999)), MAX_STEPS));
+    assert_eq!(ledger.propagation(server(1), Serial(5)), None);
+    assert!(ledger.propagation(server(1), Serial(2_990)).is_some());
+}
+
+/// One question over the network: the pause before it, and the way there and back, in microseconds.
+type Trip = (u64, u64, u64);
+
+/// A secondary that polls the primary; a poll may only learn (no transfer follows).
+struct Follower {
+    /// Per step: since when, version served, known current as of, first learned of a newer one at.
+    steps: Vec<(u64, usize, u64, Option<u64>)>,
+}
+
+impl Follower {
+    fn run(published: &[u64], polls: &[(Trip, bool)]) -> Follower {
+        let mut steps = vec![(0, 0, 0, None)];
+        let mut clock = 0;
+        for &((pause, there, back), transfers) in polls {
+            let asked = clock + pause;
+            let seen = published.partition_point(|&time| time <= asked + there) - 1;
+            clock = asked + there + back;
+            let &(_, served, fresh, learned) = steps.last().unwrap();
+            steps.push(match (seen == served, transfers) {
+                (true, _) | (false, true) => (clock, seen, asked, None),
+                (false, false) => (clock, served, fresh, learned.or(Some(clock))),
+            });
+        }
+        Follower { steps }
+    }
+
+    fn at(&self, time: u64) -> (u64, usize, u64, Option<u64>) {
+        self.steps[self.steps.partition_point(|step| step.0 <= time) - 1]
+    }
+
+    fn applied(&self, version: usize) -> Option<u64> {
+        self.steps.iter().find(|step| step.1 >= version).map(|step| step.0)
+    }
+}
+
+fn staleness(published: &[u64], version: usize, now: u64) -> Duration {
+    let successor = published.get(version + 1).filter(|&&time| time <= now);
+    Duration::from_micros(successor.map_or(0, |time| now - time))
+}
+
+fn trip() -> impl Strategy<Value = Trip> {
+    (0_u64..4_000_000, 0_u64..900_000, 0_u64..900_000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn every_interval_contains_the_truth(
+        first_serial: u32,
+        pauses in prop::collection::vec((1_u64..5_000_000, 1_u32..100_000), 0..8),
+        polls in prop::collection::vec(prop::collection::vec((trip(), any::<bool>()), 0..12), 3),
+        questions in prop::collection::vec((trip(), 0_usize..4, any::<bool>()), 1..40),
+        // Which servers tell stamps: the primary, and the secondaries.
+        tells: [bool; 4],
+        source: bool,
+        skew in -10_000_000_i64..10_000_000,
+    ) {
+        let mut published = vec![0];
+        let mut serials = vec![Serial(first_serial)];
+        for (pause, jump) in pauses {
+            published.push(published.last().unwrap() + pause);
+            serials.push(Serial(serials.last().unwrap().0.wrapping_add(jump)));
+        }
+        let base = 1_700_000_000_000_000_u64;
+        let stamps: Vec<Stamp> = (published.iter().zip(&serials))
+            .map(|(&time, &serial)| Stamp {
+                published: Some(Hlc::at(Utc((base + time).wrapping_add_signed(skew)))),
+                ..stamp(serial.0, at(0))
+            })
+            .collect();
+        let followers: Vec<Follower> = polls.iter().map(|polls| Follower::run(&published, polls)).collect();
+        // The clock of the observer starts at an hour, so that ages reach back before the first question.
+        let start = 3_600_000_000;
+        let mono = |time: u64| Mono(start + time);
+        let mut ledger = Ledger::default();
+        if source {
+            ledger.source(server(0));
+        }
+        let mut clock = 0;
+        for ((pause, there, back), which, asks) in questions {
+            let sent = clock + pause;
+            let there_at = sent + there;
+            let received = there_at + back;
+            clock = sent;
+            let (version, age) = match which.checked_sub(1) {
+                None => (published.partition_point(|&time| time <= there_at) - 1, 0),
+                Some(follower) => {
+                    let (_, version, fresh, _) = followers[follower].at(there_at);
+                    (version, there_at - fresh)
+                }
+            };
+            let asked = ledger.serial(server(which as u8)).filter(|_| asks);
+            let later = asked.and_then(|asked| serials[..version].iter().position(|&serial| serial == asked));
+            let later = later.map_or(&[][..], |asked| &stamps[asked + 1..=version]);
+            let told = Told {
+                age: Duration::from_millis(age / 1_000),
+                stamps: [&stamps[version..=version], later].concat(),
+            };
+            ledger.observe(&Sighting {
+                server: server(which as u8),
+                serial: serials[version],
+                sent: mono(sent),
+                received: mono(received),
+                sent_utc: Utc(base + sent),
+                asked,
+                told: tells[which].then_some(told),
+            });
+            // The next question may leave before this answer is here; nothing is claimed about the time before it.
+            let now = Now { mono: mono(received), utc: Utc(base + received) };
+            clock = clock.max(received.saturating_sub(500_000));
+            for number in 0..4 {
+                let Some(shown) = ledger.serial(server(number)) else { continue };
+                let version = serials.iter().position(|&serial| serial == shown).unwrap();
+                let interval = ledger.staleness(server(number), now).unwrap();
+                let truth = staleness(&published, version, received);
+                prop_assert!(interval.contains(truth), "{truth:?} of {shown} is not within {interval:?}");
+                prop_assert!(interval.estimate.is_none_or(|estimate| interval.contains(estimate)));
+                for (version, &serial) in serials.iter().enumerate() {
+                    let Some(interval) = ledger.propagation(server(number), serial) else { continue };
+                    let applied = match usize::from(number).checked_sub(1) {
+                        None => published[version],
+                        Some(follower) => followers[follower].applied(version).unwrap(),
+                    };
+                    let truth = Duration::from_micros(applied - published[version]);
+                    prop_assert!(interval.contains(truth), "{truth:?} to {number} is not within {interval:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_secondary_does_not_deceive_itself(
+        pauses in prop::collection::vec(1_u64..5_000_000, 0..8),
+        polls in prop::collection::vec((trip(), any::<bool>()), 0..12),
+        looks in prop::collection::vec(0_u64..40_000_000, 1..20),
+        skew in -10_000_000_i64..10_000_000,
+    ) {
+        let mut published = vec![0];
+        for pause in pauses {
+            published.push(published.last().unwrap() + pause);
+        }
+        let follower = Follower::run(&published, &polls);
+        for look in looks {
+            let (_, version, fresh, learned) = follower.at(look);
+            let successor = published
+                .get(version + 1)
+                .filter(|_| learned.is_some())
+                .map(|&time| Hlc::at(Utc((1_700_000_000_000_000 + time).wrapping_add_signed(skew))));
+            let now = Now { mono: Mono(look), utc: Utc(1_700_000_000_000_000 + look) };
+            let interval = own_staleness(now, Some(Mono(fresh)), learned.map(Mono), successor);
+            let truth = staleness(&published, version, look);
+            prop_assert!(interval.contains(truth), "{truth:?} is not within {interval:?}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! A schedule of probes: many servers, many zones, each asked at its own pace.
+//!
+//! ```text
+//!            published: the server's serial is not the new one
+//!   Steady ------------------------------------------------------> Quick: 10 ms, 20 ms, 40 ms ... 1 s
+//!  every 10 s <---------------------------------------------------
+//!            it shows that serial or a newer one, or ten minutes have passed
+//! ```
+//!
+//! A server is asked about a zone once at a time. How many questions are on their way in all is bounded; what is due
+//! beyond that waits a little.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::outbox::{Arrival, Outbox, Token};
+use crate::time::{Mono, Now};
+use crate::wire::name::{Name, NameRef};
+use crate::zone::serial::Serial;
+
+use super::observe::{Ask, Event, PATIENCE, Probe};
+
+/// Pairs of server and zone at most: with ten seconds between questions these are 1,600 questions a second.
+pub const MAX_TARGETS: usize = 16_384;
+/// Probes on their way at once; each has at most one socket per sending.
+const MAX_PROBES: usize = 256;
+/// How long a probe that is due waits when there are that many.
+const CROWDED: Duration = Duration::from_millis(20);
+/// For how long a server is asked quickly after a publication. One that has not followed by then is broken or far behind,
+/// and the steady pace finds out when it recovers.
+const QUICK_FOR: Duration = Duration::from_secs(600);
+
+/// How often to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two questions to a server about a zone, less a jitter of up to a tenth.
+    pub interval: Duration,
+    /// From a publication to the first question; each pause after it is twice as long.
+    pub quick: Duration,
+    /// The longest pause until the new serial is seen.
+    pub quick_most: Duration,
+    /// How long an answer is waited for after each sending.
+    pub patience: &'static [Duration],
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            interval: Duration::from_secs(10),
+            quick: Duration::from_millis(10),
+            quick_most: Duration::from_secs(1),
+            patience: PATIENCE,
+        }
+    }
+}
+
+/// Probes of many servers.
+#[derive(Debug)]
+pub struct Watch {
+    pace: Pace,
+    rng: StdRng,
+    next_key: u64,
+    targets: HashMap<u64, Target>,
+    keys: HashMap<(Name, SocketAddr), u64>,
+    flights: HashMap<Token, u64>,
+    /// One deadline per target: that of its probe, or of its next one.
+    due: BTreeSet<(Mono, u64)>,
+    probes: usize,
+}
+
+#[derive(Debug)]
+struct Target {
+    ask: Ask,
+    due: Mono,
+    probe: Option<Probe>,
+    began: Mono,
+    shown: Option<Serial>,
+    quick: Option<Quick>,
+}
+
+/// A publication that a server has not shown yet.
+#[derive(Clone, Copy, Debug)]
+struct Quick {
+    serial: Serial,
+    pause: Duration,
+    until: Mono,
+}
+
+impl Watch {
+    /// Watches nothing yet. `seed`: of message ids and jitter.
+    pub fn new(pace: Pace, seed: u64) -> Watch {
+        Watch {
+            pace,
+            rng: StdRng::seed_from_u64(seed),
+            next_key: 0,
+            targets: HashMap::new(),
+            keys: HashMap::new(),
+            flights: HashMap::new(),
+            due: BTreeSet::new(),
+            probes: 0,
+        }
+    }
+
+    /// Begins to ask a server about a zone, at once; an older question for the same pair is replaced. `false` when there
+    /// are [`MAX_TARGETS`] already.
+    pub fn insert(&mut self, now: Now, ask: Ask, out: &mut Outbox) -> bool {
+        self.remove(&ask.zone, ask.server, out);
+        if self.targets.len() >= MAX_TARGETS {
+            return false;
+        }
+        let key = self.next_key;
+        self.next_key += 1;
+        self.keys.insert((ask.zone.clone(), ask.server), key);
+        self.due.insert((now.mono, key));
+        let target = Target { ask, due: now.mono, probe: None, began: now.mono, shown: None, quick: None };
+        self.targets.insert(key, target);
+        true
+    }
+
+    /// Ends asking a server about a zone.
+    pub fn remove(&mut self, zone: &NameRef, server: SocketAddr, out: &mut Outbox) {
+        let Some(key) = self.keys.remove(&(zone.to_name(), server)) else { return };
+        self.land(key, out);
+        if let Some(target) = self.targets.remove(&key) {
+            self.due.remove(&(target.due, key));
+        }
+    }
+
+    /// The pairs that are watched, in no order.
+    pub fn asks(&self) -> impl Iterator<Item = &Ask> {
+        self.targets.values().map(|target| &target.ask)
+    }
+
+    /// Sets another pace, from the next question to each server on.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Changes whose successors' stamps a server is asked for.
+    pub fn set_have(&mut self, zone: &NameRef, server: SocketAddr, have: Option<Serial>) {
+        let key = self.keys.get(&(zone.to_name(), server));
+        if let Some(target) = key.and_then(|key| self.targets.get_mut(key)) {
+            target.ask.have = have;
+        }
+    }
+
+    /// A version of a zone was published: its servers are asked quickly until they show it.
+    pub fn published(&mut self, now: Now, zone: &NameRef, serial: Serial) {
+        let mut keys: Vec<u64> = self
+            .targets
+            .iter()
+            .filter(|(_, target)| *target.ask.zone == *zone && !has(target.shown, serial))
+            .map(|(&key, _)| key)
+            .collect();
+        // Hash maps have no order, and the jitter is drawn in this one.
+        keys.sort_unstable();
+        for key in keys {
+            let pause = self.jittered(self.pace.quick);
+            let Some(target) = self.targets.get_mut(&key) else { continue };
+            target.quick = Some(Quick { serial, pause: self.pace.quick, until: now.mono + QUICK_FOR });
+            if target.probe.is_none() {
+                let due = target.due.min(now.mono + pause);
+                self.schedule(key, due);
+            }
+        }
+    }
+
+    /// Takes in what came back; tokens of others are ignored.
+    pub fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Option<Event> {
+        let key = *self.flights.get(&token)?;
+        let probe = self.targets.get_mut(&key)?.probe.as_mut()?;
+        let event = probe.arrival(now, token, arrival, &mut self.rng, out);
+        self.after(now, key, event, out)
+    }
+
+    /// Asks whom it is time to ask.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(&(due, key)) = self.due.first() {
+            if due > now.mono {
+                break;
+            }
+            let Some(target) = self.targets.get_mut(&key) else { break };
+            match &mut target.probe {
+                Some(probe) => {
+                    let event = probe.handle_timeout(now, &mut self.rng, out);
+                    events.extend(self.after(now, key, event, out));
+                }
+                None if self.probes >= MAX_PROBES => self.schedule(key, now.mono + CROWDED),
+                None => {
+                    target.began = now.mono;
+                    let ask = target.ask.clone();
+                    target.probe = Some(Probe::start(now, ask, self.pace.patience, &mut self.rng, out));
+                    self.probes += 1;
+                    self.after(now, key, None, out);
+                }
+            }
+        }
+        events
+    }
+
+    /// When [`Watch::handle_timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        self.due.first().map(|&(due, _)| due)
+    }
+
+    /// Books what a step of a probe changed: its open exchanges, and when it or the next one is due.
+    fn after(&mut self, now: Now, key: u64, event: Option<Event>, out: &mut Outbox) -> Option<Event> {
+        let target = self.targets.get_mut(&key)?;
+        if event.is_none() {
+            let probe = target.probe.as_ref()?;
+            let due = probe.next_timeout();
+            // FORMERR replaces the open exchanges; a token that stays behind leads nowhere and goes with the probe.
+            self.flights.extend(probe.tokens().map(|token| (token, key)));
+            self.schedule(key, due);
+            return None;
+        }
+        if let Some(Event::Seen(observation)) = &event
+            && let Some(serial) = observation.serial
+        {
+            target.shown = Some(serial);
+        }
+        let began = target.began;
+        let due = match &mut target.quick {
+            Some(quick) if has(target.shown, quick.serial) || quick.until <= now.mono => {
+                target.quick = None;
+                None
+            }
+            Some(quick) => {
+                let pause = quick.pause;
+                quick.pause = (pause * 2).min(self.pace.quick_most);
+                Some(pause)
+            }
+            None => None,
+        };
+        let pause = due.unwrap_or(self.pace.interval).min(self.pace.interval);
+        let due = (began + self.jittered(pause)).max(now.mono + Duration::from_millis(1));
+        self.land(key, out);
+        self.schedule(key, due);
+        event
+    }
+
+    /// Ends a target's probe and its exchanges.
+    fn land(&mut self, key: u64, out: &mut Outbox) {
+        let Some(mut probe) = self.targets.get_mut(&key).and_then(|target| target.probe.take()) else {
+            return;
+        };
+        probe.stop(out);
+        self.probes -= 1;
+        self.flights.retain(|_, flight| *flight != key);
+    }
+
+    fn schedule(&mut self, key: u64, due: Mono) {
+        let Some(target) = self.targets.get_mut(&key) else { return };
+        self.due.remove(&(target.due, key));
+        target.due = due;
+        self.due.insert((due, key));
+    }
+
+    /// Up to a tenth less, so that many targets do not stay in step.
+    fn jittered(&mut self, pause: Duration) -> Duration {
+        pause.mul_f64(self.rng.random_range(0.9..=1.0))
+    }
+}
+
+fn has(shown: Option<Serial>, serial: Serial) -> bool {
+    shown.is_some_and(|shown| shown == serial || shown.is_newer_than(serial))
+}
+
+#[cfg(test)]
+mod tests;

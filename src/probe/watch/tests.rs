@@ -1,0 +1,118 @@
+use crate::outbox::Exchange;
+use crate::time::Utc;
+use crate::wire::message::{Request, flags};
+use crate::wire::rtype::Rtype;
+use crate::wire::writer::{Section, Writer};
+
+use super::*;
+
+fn at(milli: u64) -> Now {
+    Now { mono: Mono(milli * 1_000), utc: Utc(milli * 1_000) }
+}
+
+fn zone() -> Name {
+    "example.".parse().unwrap()
+}
+
+fn server(number: u16) -> SocketAddr {
+    ([127, 0, 0, 1], number).into()
+}
+
+fn answer(exchange: &Exchange, serial: u32) -> Arrival {
+    let request = Request::read(&exchange.message).unwrap();
+    let mut rdata = vec![0, 0];
+    [serial, 1, 1, 1, 1].iter().for_each(|number: &u32| rdata.extend_from_slice(&number.to_be_bytes()));
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, 512, request.header.id, flags::QR | flags::AA);
+    writer.question(request.name, request.rtype, request.class).unwrap();
+    writer.record(Section::Answer, request.name, Rtype::SOA, 1, &rdata).unwrap();
+    writer.finish();
+    Arrival::Message(bytes)
+}
+
+/// Runs until a moment, answering every question at once with the serial that `serves` says for that time; returns when
+/// questions were asked, in milliseconds.
+fn run(watch: &mut Watch, out: &mut Outbox, from: u64, until: u64, serves: impl Fn(u64) -> u32) -> Vec<u64> {
+    let mut asked = Vec::new();
+    let mut milli = from;
+    loop {
+        watch.handle_timeout(at(milli), out);
+        for exchange in std::mem::take(&mut out.exchanges) {
+            asked.push(milli);
+            let arrival = answer(&exchange, serves(milli));
+            assert!(watch.arrival(at(milli), exchange.token, arrival, out).is_some());
+        }
+        milli = watch.next_timeout().unwrap().0.div_ceil(1_000);
+        if milli > until {
+            return asked;
+        }
+    }
+}
+
+#[test]
+fn quick_after_a_publication_and_steady_else() {
+    let mut out = Outbox::default();
+    let mut watch = Watch::new(Pace::default(), 1);
+    assert!(watch.insert(at(0), Ask::soa(server(1), zone()), &mut out));
+    let asked = run(&mut watch, &mut out, 0, 35_000, |_| u32::MAX);
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert!(asked.windows(2).all(|pair| (9_000..=10_000).contains(&(pair[1] - pair[0]))), "{asked:?}");
+
+    watch.published(at(36_000), &zone(), Serial(0));
+    let asked = run(&mut watch, &mut out, 36_000, 60_000, |milli| if milli < 37_500 { u32::MAX } else { 1 });
+    assert!((36_009..=36_011).contains(&asked[0]), "{asked:?}");
+    let seen = asked.iter().position(|&milli| milli >= 37_500).unwrap();
+    assert!((7..=10).contains(&seen), "{asked:?}");
+    assert!(asked[seen + 1] - asked[seen] >= 9_000, "{asked:?}");
+}
+
+#[test]
+fn a_server_that_never_follows_is_not_asked_quickly_for_ever() {
+    let mut out = Outbox::default();
+    let mut watch = Watch::new(Pace::default(), 2);
+    watch.insert(at(0), Ask::soa(server(1), zone()), &mut out);
+    run(&mut watch, &mut out, 0, 1, |_| 1);
+    watch.published(at(5), &zone(), Serial(2));
+    let asked = run(&mut watch, &mut out, 5, 700_000, |_| 1);
+    let longest = asked.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    let quick = asked.iter().filter(|&&milli| milli < 600_000).count();
+    assert!((9_000..=10_000).contains(&longest), "{longest}");
+    assert!((600..700).contains(&quick), "{quick}");
+}
+
+#[test]
+fn probes_on_their_way_are_bounded() {
+    let mut out = Outbox::default();
+    let mut watch = Watch::new(Pace::default(), 3);
+    for number in 0..400 {
+        watch.insert(at(0), Ask::soa(server(number), zone()), &mut out);
+    }
+    watch.handle_timeout(at(0), &mut out);
+    assert_eq!(out.exchanges.len(), MAX_PROBES);
+    // All are silent, so their places become free after 2.1 seconds, and the others get theirs.
+    let mut silent = 0;
+    while silent < 400 {
+        let now = Now { mono: watch.next_timeout().unwrap(), utc: Utc(0) };
+        assert!(now.mono < at(6_000).mono);
+        silent += watch.handle_timeout(now, &mut out).len();
+    }
+    for number in 0..400 {
+        watch.remove(&zone(), server(number), &mut out);
+    }
+    assert_eq!((watch.next_timeout(), watch.probes, watch.flights.len()), (None, 0, 0));
+}
+
+#[test]
+fn the_same_seed_asks_at_the_same_moments() {
+    let trace = |seed| {
+        let mut out = Outbox::default();
+        let mut watch = Watch::new(Pace::default(), seed);
+        for number in 0..5 {
+            watch.insert(at(0), Ask::soa(server(number), zone()), &mut out);
+        }
+        watch.published(at(0), &zone(), Serial(9));
+        run(&mut watch, &mut out, 0, 60_000, |milli| if milli < 3_000 { 1 } else { 9 })
+    };
+    assert_eq!(trace(7), trace(7));
+    assert_ne!(trace(7), trace(8));
+}

@@ -1,0 +1,334 @@
+//! The cache: answers by question, each kept until its lowest TTL has run out (RFC 1034 3.6, RFC 2181 5.2, RFC 2308) and,
+//! where that is allowed, a while longer for the time when nobody can be asked (RFC 8767).
+//!
+//! moka gives the shared, bounded store with its admission policy. Deadlines live in the entries and are compared with
+//! the caller's `now`; moka's own clock decides nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::time::Mono;
+use crate::wire::message::Record;
+use crate::wire::name::{MAX_NAME, Name, NameRef};
+use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::writer::{Full, Section, Writer};
+
+/// Negative answers are believed for three hours at most (RFC 2308 section 5 advises one to three).
+pub const MAX_NEGATIVE_TTL: u32 = 10_800;
+/// For how long a failure is remembered: RFC 9520 section 3.2 wants at least one second; more than a few would keep a name
+/// unreachable after its servers have come back.
+pub const FAILURE_SECONDS: u32 = 2;
+/// The TTL of stale records (RFC 8767 section 4), and for how long the servers are then left alone (section 5).
+pub const STALE_TTL: u32 = 30;
+/// The default number of entries: about a gigabyte at most, as each of them stands for a KiB of records.
+const MAX_ENTRIES: u64 = 1_000_000;
+/// The default of the longest TTL, a day: few zones ask for more, and a forgotten record lives no longer.
+const MAX_TTL: u32 = 86_400;
+/// The default time for stale answers, within what RFC 8767 section 5 suggests (one to three days).
+const SERVE_STALE: Duration = Duration::from_secs(86_400);
+/// Record bytes that an entry may hold before it counts as more than one entry.
+const BYTES_PER_WEIGHT: usize = 1_024;
+/// A key's parts behind the name: type and DO.
+const KEY_TAIL: usize = 3;
+
+/// What is kept and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many entries are kept at most. An entry with much data counts as one for each KiB begun, so this bounds the
+    /// bytes as well.
+    pub max_entries: u64,
+    /// The longest that data counts as fresh, in seconds; at most 2^31 - 1 (RFC 2181 section 8).
+    pub max_ttl: u32,
+    /// For how long after its TTL an answer may still be given when no server can be reached (RFC 8767); `None` is
+    /// never.
+    pub serve_stale: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { max_entries: MAX_ENTRIES, max_ttl: MAX_TTL, serve_stale: Some(SERVE_STALE) }
+    }
+}
+
+/// A question of class IN, as far as the cache tells questions apart.
+///
+/// DO is a part of it: what servers send differs by it, and so no entry needs to be filtered when it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// QNAME.
+    pub name: Name,
+    /// QTYPE.
+    pub rtype: Rtype,
+    /// Whether DNSSEC records are wanted too (RFC 3225).
+    pub dnssec_ok: bool,
+}
+
+/// An answer to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The response code.
+    pub rcode: Rcode,
+    /// The answer section: the chain of CNAMEs and DNAMEs in order, then the data.
+    pub answer: Vec<Record>,
+    /// The authority section: SOA of a negative answer, proofs.
+    pub authority: Vec<Record>,
+    /// For NXDOMAIN and NODATA, for how many seconds that may be believed; 0 when it came without an SOA record.
+    pub negative: Option<u32>,
+}
+
+/// The shared store of answers.
+pub struct Cache {
+    store: moka::sync::Cache<Box<[u8]>, Arc<Entry>>,
+    max_ttl: u32,
+    serve_stale: Duration,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub fn new(config: &Config) -> Cache {
+        let store = moka::sync::Cache::<Box<[u8]>, Arc<Entry>>::builder()
+            .max_capacity(config.max_entries)
+            .weigher(|key, entry| {
+                let bytes = key.len() + entry.records.len();
+                u32::try_from(1 + bytes / BYTES_PER_WEIGHT).unwrap_or(u32::MAX)
+            })
+            .build();
+        Cache { store, max_ttl: config.max_ttl, serve_stale: config.serve_stale.unwrap_or_default() }
+    }
+
+    /// The entry for a question, if there is one that may still be of use.
+    ///
+    /// Only an entry that [`Entry::is_fresh`] may be served. Another one is kept for the resolver, which serves it (made
+    /// fresh again for a short while, see [`Entry::is_stale`]) when no server can be reached.
+    pub fn get(&self, now: Mono, name: &NameRef, rtype: Rtype, dnssec_ok: bool) -> Option<Arc<Entry>> {
+        let mut buffer = [0; MAX_NAME + KEY_TAIL];
+        let key = key(&mut buffer, name, rtype, dnssec_ok);
+        self.store.get(key).filter(|entry| now < entry.kept_until)
+    }
+
+    /// Makes an entry of an answer heard at `now` and keeps it, unless its lifetime is zero.
+    pub fn put(&self, now: Mono, ask: &Ask, answer: &Answer) -> Arc<Entry> {
+        let (mut entry, lifetime) = Entry::new(now, self.max_ttl, answer);
+        entry.kept_until = entry.fresh_until + self.serve_stale;
+        let entry = Arc::new(entry);
+        if lifetime > 0 {
+            self.insert(ask, &entry);
+        }
+        entry
+    }
+
+    /// Remembers for [`FAILURE_SECONDS`] that a question could not be resolved (RFC 9520).
+    pub fn put_failure(&self, now: Mono, ask: &Ask) -> Arc<Entry> {
+        let failure = Answer {
+            rcode: Rcode::SERVFAIL,
+            answer: Vec::new(),
+            authority: Vec::new(),
+            negative: Some(FAILURE_SECONDS),
+        };
+        let (entry, _) = Entry::new(now, FAILURE_SECONDS, &failure);
+        let entry = Arc::new(entry);
+        self.insert(ask, &entry);
+        entry
+    }
+
+    /// Lets the entry for a question, though its TTL has run out, be served as stale for [`STALE_TTL`] seconds more
+    /// (RFC 8767), and returns it; `None` when there is none any more.
+    pub fn revive(&self, now: Mono, ask: &Ask) -> Option<Arc<Entry>> {
+        let old = self.get(now, &ask.name, ask.rtype, ask.dnssec_ok)?;
+        let fresh_until = now + Duration::from_secs(STALE_TTL.into());
+        let kept_until = old.kept_until.max(fresh_until);
+        let stale = Arc::new(Entry { fresh_until, kept_until, stale: true, ..Entry::clone(&old) });
+        self.insert(ask, &stale);
+        Some(stale)
+    }
+
+    /// Forgets everything.
+    pub fn flush_all(&self) {
+        self.store.invalidate_all();
+    }
+
+    /// Forgets every entry that was asked for, or holds a record, at or below `name`; returns how many.
+    ///
+    /// Looks at each entry, which takes a fraction of a second for a million of them.
+    pub fn flush_below(&self, name: &NameRef) -> usize {
+        let mut flushed = 0;
+        for (key, entry) in &self.store {
+            let asked = NameRef::read(&key).is_ok_and(|asked| asked.is_in(name));
+            if asked || entry.raw().any(|raw| raw.owner.is_in(name)) {
+                self.store.invalidate(&**key);
+                flushed += 1;
+            }
+        }
+        flushed
+    }
+
+    /// How many entries there are, those whose time has run out but that have not been replaced yet among them.
+    pub fn entry_count(&self) -> u64 {
+        self.store.run_pending_tasks();
+        self.store.entry_count()
+    }
+
+    fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
+        let mut buffer = [0; MAX_NAME + KEY_TAIL];
+        let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
+        self.store.insert(Box::from(key), Arc::clone(entry));
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("entries", &self.store.entry_count()).finish_non_exhaustive()
+    }
+}
+
+/// One answer, ready to be written into replies.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    rcode: Rcode,
+    stored: Mono,
+    fresh_until: Mono,
+    kept_until: Mono,
+    stale: bool,
+    /// How many of the records are in the answer section; the others are in the authority section.
+    answers: u16,
+    /// Records back to back: owner, TYPE, TTL, RDLENGTH, RDATA, all uncompressed.
+    records: Box<[u8]>,
+}
+
+impl Entry {
+    /// The response code.
+    pub fn rcode(&self) -> Rcode {
+        self.rcode
+    }
+
+    /// Whether the entry may be served at `now`.
+    pub fn is_fresh(&self, now: Mono) -> bool {
+        now < self.fresh_until
+    }
+
+    /// Whether the TTL had run out and the entry is served all the same, because no server could be reached; an answer
+    /// made from it carries the extended error "Stale Answer" (RFC 8914 4.4).
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// When the answer was heard.
+    pub fn stored(&self) -> Mono {
+        self.stored
+    }
+
+    /// Until when the entry is fresh.
+    pub fn fresh_until(&self) -> Mono {
+        self.fresh_until
+    }
+
+    /// Writes the records with what is left of their TTLs.
+    ///
+    /// On [`Full`] some whole records have been written; the caller returns to its mark and sets TC.
+    pub fn write(&self, now: Mono, writer: &mut Writer<'_>) -> Result<(), Full> {
+        self.records(now).try_for_each(|(section, owner, rtype, ttl, rdata)| {
+            writer.record(section, owner, rtype, ttl, rdata)
+        })
+    }
+
+    /// The records with their section, owner, type, remaining TTL in seconds and uncompressed RDATA.
+    pub fn records(&self, now: Mono) -> impl Iterator<Item = (Section, &NameRef, Rtype, u32, &[u8])> {
+        // Part of a second counts as a whole one: so a chain of caches never keeps data beyond its TTL.
+        let age = now.since(self.stored).as_micros().div_ceil(1_000_000);
+        let age = u32::try_from(age).unwrap_or(u32::MAX);
+        self.raw().enumerate().map(move |(at, raw)| {
+            let section = if at < usize::from(self.answers) { Section::Answer } else { Section::Authority };
+            let ttl = if self.stale { STALE_TTL } else { raw.ttl.saturating_sub(age) };
+            (section, raw.owner, raw.rtype, ttl, raw.rdata)
+        })
+    }
+
+    /// The entry, and its lifetime in seconds.
+    fn new(now: Mono, max_ttl: u32, answer: &Answer) -> (Entry, u32) {
+        let negative = answer.negative.map(|ttl| ttl.min(MAX_NEGATIVE_TTL));
+        let mut lifetime = negative.unwrap_or(u32::MAX).min(max_ttl);
+        let mut records = Vec::new();
+        for (section, cap) in
+            [(&answer.answer, max_ttl), (&answer.authority, negative.unwrap_or(max_ttl).min(max_ttl))]
+        {
+            let ttls = lowest_ttls(section);
+            for record in section {
+                let lowest = ttls.get(&(&*record.owner, record.rtype)).copied().unwrap_or(0);
+                let ttl = lowest.min(cap);
+                lifetime = lifetime.min(ttl);
+                // RDATA came out of a message, or is one name: its length fits 16 bits.
+                let length = u16::try_from(record.rdata.len()).unwrap_or(u16::MAX);
+                records.extend_from_slice(record.owner.as_wire());
+                records.extend_from_slice(&record.rtype.0.to_be_bytes());
+                records.extend_from_slice(&ttl.to_be_bytes());
+                records.extend_from_slice(&length.to_be_bytes());
+                records.extend_from_slice(&record.rdata[..usize::from(length)]);
+            }
+        }
+        if records.is_empty() && negative.is_none() {
+            lifetime = 0;
+        }
+        let fresh_until = now + Duration::from_secs(lifetime.into());
+        let entry = Entry {
+            rcode: answer.rcode,
+            stored: now,
+            fresh_until,
+            kept_until: fresh_until,
+            stale: false,
+            answers: u16::try_from(answer.answer.len()).unwrap_or(u16::MAX),
+            records: records.into(),
+        };
+        (entry, lifetime)
+    }
+
+    fn raw(&self) -> impl Iterator<Item = Raw<'_>> {
+        let mut rest = &*self.records;
+        std::iter::from_fn(move || {
+            let owner = NameRef::read_trusted(rest);
+            let (head, data) = rest[owner.as_wire().len()..].split_first_chunk::<8>()?;
+            let &[y0, y1, t0, t1, t2, t3, l0, l1] = head;
+            let (rdata, next) = data.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+            rest = next;
+            let (rtype, ttl) = (Rtype(u16::from_be_bytes([y0, y1])), u32::from_be_bytes([t0, t1, t2, t3]));
+            Some(Raw { owner, rtype, ttl, rdata })
+        })
+    }
+}
+
+struct Raw<'a> {
+    owner: &'a NameRef,
+    rtype: Rtype,
+    ttl: u32,
+    rdata: &'a [u8],
+}
+
+/// The lowest TTL of each RRset, which then is the TTL of all its records (RFC 2181 5.2).
+fn lowest_ttls(section: &[Record]) -> BTreeMap<(&NameRef, Rtype), u32> {
+    let mut ttls = BTreeMap::new();
+    for record in section {
+        ttls.entry((&*record.owner, record.rtype))
+            .and_modify(|ttl: &mut u32| *ttl = record.ttl.min(*ttl))
+            .or_insert(record.ttl);
+    }
+    ttls
+}
+
+/// The key: name in lower case, type, DO.
+fn key<'b>(
+    buffer: &'b mut [u8; MAX_NAME + KEY_TAIL],
+    name: &NameRef,
+    rtype: Rtype,
+    dnssec_ok: bool,
+) -> &'b [u8] {
+    let length = name.as_wire().len();
+    buffer[..length].copy_from_slice(name.as_wire());
+    buffer[..length].make_ascii_lowercase();
+    buffer[length..length + 2].copy_from_slice(&rtype.0.to_be_bytes());
+    buffer[length + 2] = u8::from(dnssec_ok);
+    &buffer[..length + KEY_TAIL]
+}
+
+#[cfg(test)]
+mod tests;

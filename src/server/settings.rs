@@ -1,0 +1,160 @@
+//! What a node is told to do, typed and checked: `config` fills it from a file. Every default
+//! stands here, but those of the resolvers and of their cache, which stand in [`resolve`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::resolve;
+use crate::wire::name::Name;
+use crate::wire::prefix::Prefix;
+use crate::zone::serial;
+
+/// The default of `data-dir`, beside the configuration file.
+pub const DATA_DIR: &str = "state";
+/// The default of `control` is this file in the data folder.
+pub const CONTROL_FILE: &str = "tidemark.sock";
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the node listens and keeps its state.
+    pub server: Server,
+    /// The zones that are named in the configuration; no name occurs twice.
+    pub zones: Vec<Zone>,
+    /// Primary zones given only as files, each named by its `$ORIGIN` or else by its file name less `.zone`.
+    pub zone_files: Vec<PathBuf>,
+    /// Folders whose `*.zone` files are primary zones.
+    pub zone_dirs: Vec<ZoneDir>,
+    /// The cache; `None` when the node is none.
+    pub resolver: Option<Resolver>,
+    /// Whether each zone has metrics of its own even above a thousand zones.
+    pub metrics_per_zone: bool,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// UDP and TCP; at least one, none twice.
+    pub listen: Vec<SocketAddr>,
+    /// Metrics, health, API and dashboard; off when absent.
+    pub http: Option<SocketAddr>,
+    /// Journals, copies of secondaries, history.
+    pub data_dir: PathBuf,
+    /// The control socket.
+    pub control: PathBuf,
+    /// UDP workers; one per core when absent.
+    pub workers: Option<usize>,
+    /// What an EDNS NSID request is answered with (RFC 5001); nothing when absent.
+    pub nsid: Option<String>,
+    /// The user to become after binding, when started as root.
+    pub user: Option<String>,
+}
+
+/// `[[zone]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// The apex.
+    pub name: Name,
+    /// Where the data comes from, which makes it a primary or a secondary.
+    pub source: Source,
+    /// Who is told of a change (RFC 1996).
+    pub notify: Vec<SocketAddr>,
+    /// Who may transfer the zone; nobody when empty.
+    pub allow_transfer: Vec<Prefix>,
+    /// What to do when the content of a primary changed and the serial did not grow.
+    pub serial: serial::Policy,
+    /// Further servers whose serial is observed, besides those in `notify`.
+    pub watch: Vec<SocketAddr>,
+}
+
+/// Where a zone's data comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A primary: the zone file is the truth.
+    File(PathBuf),
+    /// A secondary: pulled from these servers, in this order of preference; at least one.
+    Primaries(Vec<SocketAddr>),
+}
+
+/// `[[zone-dir]]`: what holds for every primary zone in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// As for a zone.
+    pub notify: Vec<SocketAddr>,
+    /// As for a zone.
+    pub allow_transfer: Vec<Prefix>,
+    /// As for a zone.
+    pub serial: serial::Policy,
+    /// As for a zone.
+    pub watch: Vec<SocketAddr>,
+}
+
+/// `[resolver]`: a cache in front of other resolvers and servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// Who may ask; this machine alone by default, because an open resolver serves attacks on others.
+    pub allow: Vec<Prefix>,
+    /// Whom to ask.
+    pub routes: resolve::settings::Config,
+    /// What is kept.
+    pub cache: resolve::cache::Config,
+}
+
+impl ZoneDir {
+    /// The zone `name` in a file of this folder.
+    pub fn zone(&self, name: Name, path: &Path) -> Zone {
+        Zone {
+            name,
+            source: Source::File(path.to_owned()),
+            notify: self.notify.clone(),
+            allow_transfer: self.allow_transfer.clone(),
+            serial: self.serial,
+            watch: self.watch.clone(),
+        }
+    }
+}
+
+impl Settings {
+    /// A key whose value differs in `new` and takes effect only after a restart.
+    pub fn needs_restart(&self, new: &Settings) -> Option<&'static str> {
+        if self.server != new.server {
+            Some("[server]")
+        } else if self.resolver != new.resolver {
+            Some("[resolver]")
+        } else {
+            None
+        }
+    }
+
+    /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in
+    /// the working directory.
+    pub fn for_files(listen: SocketAddr, files: &[PathBuf]) -> Settings {
+        let data_dir = PathBuf::from(DATA_DIR);
+        Settings {
+            server: Server {
+                listen: vec![listen],
+                http: None,
+                control: data_dir.join(CONTROL_FILE),
+                data_dir,
+                workers: None,
+                nsid: None,
+                user: None,
+            },
+            zones: Vec::new(),
+            zone_files: files.to_vec(),
+            zone_dirs: Vec::new(),
+            resolver: None,
+            metrics_per_zone: false,
+        }
+    }
+}
+
+/// This machine: the default of `[resolver] allow`.
+pub fn loopback() -> Vec<Prefix> {
+    vec![
+        Prefix { addr: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), length: 8 },
+        Prefix { addr: IpAddr::V6(Ipv6Addr::LOCALHOST), length: 128 },
+    ]
+}

@@ -1,0 +1,127 @@
+//! Seconds in zone files: TTLs with BIND's units, and the absolute times of RRSIG (RFC 4034 3.2).
+
+use std::fmt::Write;
+
+/// Seconds from a number or from numbers with the units w, d, h, m, s (`1h30m`); `None` if it is not that or does not
+/// fit 32 bits.
+pub fn read_seconds(text: &[u8]) -> Option<u32> {
+    let mut total = 0_u32;
+    let mut number = None;
+    for &byte in text {
+        let factor = match byte.to_ascii_lowercase() {
+            digit @ b'0'..=b'9' => {
+                let so_far: u32 = number.unwrap_or(0);
+                number = Some(so_far.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?);
+                continue;
+            }
+            b'w' => 604_800,
+            b'd' => 86_400,
+            b'h' => 3_600,
+            b'm' => 60,
+            b's' => 1,
+            _ => return None,
+        };
+        total = total.checked_add(number.take()?.checked_mul(factor)?)?;
+    }
+    match number {
+        // A bare number counts seconds, but only when it stands alone: `1h30` is more likely a slip.
+        Some(seconds) => text.iter().all(u8::is_ascii_digit).then_some(seconds),
+        None => (!text.is_empty()).then_some(total),
+    }
+}
+
+/// Seconds since 1970 from `YYYYMMDDHHmmSS` or from a number of up to ten digits.
+pub fn read_time(text: &[u8]) -> Option<u32> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    if text.len() != 14 {
+        return if text.len() <= 10 { u32::try_from(number).ok() } else { None };
+    }
+    let part = |below: u64, size: u64| (number / below % size) as i64;
+    let (year, month, day) = (part(10_000_000_000, 10_000), part(100_000_000, 100), part(1_000_000, 100));
+    let (hour, minute, second) = (part(10_000, 100), part(100, 100), part(1, 100));
+    let days = days_from_date(year, month, day);
+    if date_from_days(days) != (year, month, day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    u32::try_from(days * 86_400 + hour * 3_600 + minute * 60 + second).ok()
+}
+
+/// Appends a time as `YYYYMMDDHHmmSS`, taken to be in 1970 to 2106.
+pub fn write_time(time: u32, out: &mut String) {
+    let (year, month, day) = date_from_days(i64::from(time / 86_400));
+    let (hour, minute, second) = (time / 3_600 % 24, time / 60 % 60, time % 60);
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}");
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar, counted in years that start in March so that leap days come last.
+fn days_from_date(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month = (month + 9) % 12;
+    year * 365 + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (month * 153 + 2) / 5
+        + day
+        - 1
+        - 719_468
+}
+
+fn date_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds() {
+        let cases: [(&str, Option<u32>); 10] = [
+            ("0", Some(0)),
+            ("1h30m", Some(5_400)),
+            ("1W2D3H4M5S", Some(788_645)),
+            ("4294967295", Some(u32::MAX)),
+            ("4294967296", None),
+            ("10000w", None),
+            ("1h30", None),
+            ("h", None),
+            ("", None),
+            ("1.5h", None),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(read_seconds(text.as_bytes()), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, time) in [
+            ("19700101000000", 0),
+            ("20000229235959", 951_868_799),
+            ("20180212000000", 1_518_393_600),
+            ("21060207062815", u32::MAX),
+        ] {
+            assert_eq!(read_time(text.as_bytes()), Some(time));
+            let mut written = String::new();
+            write_time(time, &mut written);
+            assert_eq!(written, text);
+        }
+        assert_eq!(read_time(b"1518393600"), Some(1_518_393_600));
+        for text in
+            ["20180230000000", "20181301000000", "20180101240000", "21060207062816", "201802120000", ""]
+        {
+            assert_eq!(read_time(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Numbers that zone files may call by name: DNSSEC algorithms, certificate types, protocols and services, types.
+
+use crate::wire::rtype::Rtype;
+
+/// A DNSSEC algorithm (IANA's mnemonics, and the older ones of BIND) or its number.
+pub fn algorithm(text: &[u8]) -> Option<u8> {
+    number(text).or_else(|| named(ALGORITHMS, text))
+}
+
+/// A certificate type (RFC 4398 2.1) or its number.
+pub fn cert_type(text: &[u8]) -> Option<u16> {
+    number(text).or_else(|| named(CERT_TYPES, text))
+}
+
+/// The name of a certificate type.
+pub fn cert_type_name(cert_type: u16) -> Option<&'static str> {
+    CERT_TYPES.iter().find(|(value, _)| *value == cert_type).map(|(_, name)| *name)
+}
+
+/// The name of an algorithm.
+pub fn algorithm_name(algorithm: u8) -> Option<&'static str> {
+    ALGORITHMS.iter().find(|(value, _)| *value == algorithm).map(|(_, name)| *name)
+}
+
+/// An IP protocol of WKS or its number.
+pub fn protocol(text: &[u8]) -> Option<u8> {
+    number(text).or_else(|| named(PROTOCOLS, text))
+}
+
+/// A service of WKS or its port number.
+pub fn service(text: &[u8]) -> Option<u16> {
+    number(text).or_else(|| named(SERVICES, text))
+}
+
+/// A record type by its mnemonic or as `TYPE123`, in any case.
+pub fn rtype(text: &[u8]) -> Option<Rtype> {
+    // Nearly all records of large zones are of these, and the general way compares with every type's name.
+    match text {
+        b"NS" => Some(Rtype::NS),
+        b"A" => Some(Rtype::A),
+        b"AAAA" => Some(Rtype::AAAA),
+        b"DS" => Some(Rtype::DS),
+        b"RRSIG" => Some(Rtype::RRSIG),
+        b"NSEC" => Some(Rtype::NSEC),
+        b"NSEC3" => Some(Rtype::NSEC3),
+        b"MX" => Some(Rtype::MX),
+        b"TXT" => Some(Rtype::TXT),
+        b"CNAME" => Some(Rtype::CNAME),
+        _ => std::str::from_utf8(text).ok()?.parse().ok(),
+    }
+}
+
+/// A decimal number, digits only.
+pub fn number<T: TryFrom<u32>>(text: &[u8]) -> Option<T> {
+    if text.is_empty() || text.len() > 10 {
+        return None;
+    }
+    let mut value = 0_u32;
+    for &byte in text {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
+    }
+    T::try_from(value).ok()
+}
+
+fn named<T: Copy>(names: &[(T, &str)], text: &[u8]) -> Option<T> {
+    names.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(text)).map(|(value, _)| *value)
+}
+
+/// The first name of a number is the one that is written.
+const ALGORITHMS: &[(u8, &str)] = &[
+    (1, "RSAMD5"),
+    (2, "DH"),
+    (3, "DSA"),
+    (4, "ECC"),
+    (5, "RSASHA1"),
+    (6, "DSA-NSEC3-SHA1"),
+    (6, "NSEC3DSA"),
+    (7, "RSASHA1-NSEC3-SHA1"),
+    (7, "NSEC3RSASHA1"),
+    (8, "RSASHA256"),
+    (10, "RSASHA512"),
+    (12, "ECC-GOST"),
+    (12, "ECCGOST"),
+    (13, "ECDSAP256SHA256"),
+    (14, "ECDSAP384SHA384"),
+    (15, "ED25519"),
+    (16, "ED448"),
+    (252, "INDIRECT"),
+    (253, "PRIVATEDNS"),
+    (254, "PRIVATEOID"),
+];
+
+const CERT_TYPES: &[(u16, &str)] = &[
+    (1, "PKIX"),
+    (2, "SPKI"),
+    (3, "PGP"),
+    (4, "IPKIX"),
+    (5, "ISPKI"),
+    (6, "IPGP"),
+    (7, "ACPKIX"),
+    (8, "IACPKIX"),
+    (253, "URI"),
+    (254, "OID"),
+];
+
+const PROTOCOLS: &[(u8, &str)] = &[(1, "ICMP"), (6, "TCP"), (17, "UDP")];
+
+/// The services of RFC 1010's time that WKS records name; anything newer can be written as its port.
+const SERVICES: &[(u16, &str)] = &[
+    (7, "echo"),
+    (9, "discard"),
+    (13, "daytime"),
+    (20, "ftp-data"),
+    (21, "ftp"),
+    (22, "ssh"),
+    (23, "telnet"),
+    (25, "smtp"),
+    (37, "time"),
+    (43, "whois"),
+    (53, "domain"),
+    (69, "tftp"),
+    (70, "gopher"),
+    (79, "finger"),
+    (80, "http"),
+    (101, "hostnames"),
+    (109, "pop2"),
+    (110, "pop3"),
+    (111, "sunrpc"),
+    (113, "auth"),
+    (119, "nntp"),
+    (123, "ntp"),
+    (143, "imap"),
+    (161, "snmp"),
+    (443, "https"),
+];
