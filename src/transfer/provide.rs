@@ -52,18 +52,17 @@ pub struct Extra {
 }
 
 impl Extra {
-    /// What the request asks for, of a version taken after `age` was read.
+    /// What the request asks for.
     fn asked_for(
         request: &Request<'_>,
         zone: &Zone,
         version: &Version,
         now: Now,
-        age: Duration,
         (have, most): (Option<Serial>, usize),
     ) -> Extra {
         let asked = |code| request.opt.is_some_and(|opt| opt.option(code).is_some());
         Extra {
-            told: asked(edns::STAMP).then(|| told(zone, version, age, have, most)),
+            told: asked(edns::STAMP).then(|| told(zone, version, now, have, most)),
             expire: expire_left(zone, version, now).filter(|_| asked(edns::EXPIRE)),
         }
     }
@@ -98,7 +97,6 @@ struct Item<'z> {
 
 /// Answers a transfer request over TCP. Whether `client` may have the zone was decided before.
 pub fn provide(zone: &Zone, request: &Request<'_>, now: Now, client: IpAddr, stuck: &mut Stuck) -> Provide {
-    let age = age(zone, now);
     let Some(version) = zone.version() else { return Provide::error(request, Rcode::SERVFAIL) };
     if request.class != CLASS_IN {
         return Provide::error(request, Rcode::NOTAUTH);
@@ -111,7 +109,7 @@ pub fn provide(zone: &Zone, request: &Request<'_>, now: Now, client: IpAddr, stu
         },
         _ => return Provide::error(request, Rcode::FORMERR),
     };
-    let extra = Extra::asked_for(request, zone, &version, now, age, (have, MAX_IN_STREAM));
+    let extra = Extra::asked_for(request, zone, &version, now, (have, MAX_IN_STREAM));
     let Some(have) = have else { return Provide::axfr(version, request, extra) };
     let serial = version.stamp.serial;
     // RFC 1995 section 2: the same or a newer version at the client is answered with the SOA alone.
@@ -136,13 +134,12 @@ pub fn ixfr_datagram(
     reply: &mut Vec<u8>,
 ) -> Result<Kind, Rcode> {
     let limit = request.opt.map_or(PLAIN_UDP, |opt| usize::from(opt.payload.min(UDP_PAYLOAD)));
-    let age = age(zone, now);
     let mut answer = match (zone.version(), serial_of(request)) {
         (None, _) => Provide::error(request, Rcode::SERVFAIL),
         (Some(_), None) => Provide::error(request, Rcode::FORMERR),
         (Some(version), Some(have)) => {
             let most = (Some(have), MAX_IN_DATAGRAM);
-            let extra = Extra::asked_for(request, zone, &version, now, age, most);
+            let extra = Extra::asked_for(request, zone, &version, now, most);
             let deltas = match have == version.stamp.serial || have.is_newer_than(version.stamp.serial) {
                 true => None,
                 false => zone.history().deltas(have, version.stamp.serial),
@@ -176,9 +173,9 @@ pub fn serial_of(request: &Request<'_>) -> Option<Serial> {
     (*soa.owner == *request.name).then(|| crate::zone::snapshot::Timers::read(&soa.rdata).serial)
 }
 
-/// What this node tells of a version in option 65002: its stamp, how fresh it is known to be, and the stamps that followed the
-/// serial the asker has, `most` in all. `age` must have been read before the version was taken.
-pub fn told(zone: &Zone, version: &Version, age: Duration, have: Option<Serial>, most: usize) -> Told {
+/// What this node tells of a version in option 65002: its stamp, how fresh it is known to be, and the stamps that followed
+/// the serial the asker has, `most` in all.
+pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most: usize) -> Told {
     let serial = version.stamp.serial;
     let mut stamps = vec![version.stamp];
     if let Some(have) = have.filter(|have| serial.is_newer_than(*have)) {
@@ -191,21 +188,23 @@ pub fn told(zone: &Zone, version: &Version, age: Duration, have: Option<Serial>,
             }
         }
     }
-    Told { age, stamps }
+    Told { age: age(zone, version, now), stamps }
 }
 
-/// How long ago the content is known to have been current: 0 at a primary. To be read before the version is taken that it is told of:
-/// the other way round, a version published in between would lend its freshness to the one before.
-pub fn age(zone: &Zone, now: Now) -> Duration {
+/// How long ago a version is known to have been current: 0 at a primary.
+fn age(zone: &Zone, version: &Version, now: Now) -> Duration {
     if !zone.access().secondary {
         return Duration::ZERO;
     }
-    match (zone.fresh_at(), zone.verified_at()) {
+    let age = match (zone.fresh_at(), zone.verified_at()) {
         (Some(fresh), _) => now.mono.since(fresh),
         // Stored content that was not asked about in this life: the former life's clock is all there is.
         (None, Some(verified)) => now.utc.since(verified),
         (None, None) => Duration::MAX,
-    }
+    };
+    // Looked at after the freshness: a version published meanwhile must not lend its freshness to the one before.
+    let current = zone.version().is_some_and(|current| current.stamp == version.stamp);
+    if current { age } else { Duration::MAX }
 }
 
 /// The seconds until this node would stop serving a version: what EXPIRE says of it (RFC 7314 section 3). `None` for a secondary

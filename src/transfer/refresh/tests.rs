@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
-use super::super::provide::{age, provide, told};
+use super::super::provide::{provide, told};
 use super::super::stuck::Stuck;
 use super::*;
 use crate::wire::edns;
@@ -165,7 +165,7 @@ impl World {
                 Event::Confirmed { verified_at, fresh_at, expires_at } => {
                     self.check_freshness(fresh_at);
                     self.confirmed = Some((verified_at, fresh_at, expires_at));
-                    self.secondary.zone().confirm(verified_at, fresh_at.unwrap_or_default(), expires_at);
+                    self.secondary.zone().confirm(verified_at, fresh_at, expires_at);
                 }
                 Event::Expired => assert!(self.secondary.store.expire(&apex())),
                 _ => {}
@@ -251,7 +251,7 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     let Some(version) = node.zone().version() else { return code(request.bytes, Rcode::SERVFAIL) };
     let mut options = Vec::new();
     if let Some(value) = request.opt.and_then(|opt| opt.option(edns::STAMP)) {
-        let told = told(&node.zone(), &version, age(&node.zone(), now), asked(value), MAX_IN_DATAGRAM);
+        let told = told(&node.zone(), &version, now, asked(value), MAX_IN_DATAGRAM);
         edns::push_option(&mut options, edns::STAMP, &told.write());
     }
     if let Mode::Expiring(left) = mode {
