@@ -135,10 +135,12 @@ pub struct Refresh {
     last_good: usize,
     /// Primaries that do not speak EDNS.
     plain: Vec<SocketAddr>,
+    /// The EXPIRE option of the primary that is being dealt with, from its SOA answer.
+    soa_expire: Option<u32>,
     announced: Option<Announced>,
     newer: Option<Newer>,
-    /// Who told of `newer`.
-    newer_from: Option<IpAddr>,
+    /// Who told of `newer` last, and when.
+    newer_from: Option<(IpAddr, Mono)>,
     fresh_at: Option<Mono>,
     expires_at: Option<Mono>,
     expired: bool,
@@ -226,6 +228,7 @@ impl Refresh {
             failed_rounds: 0,
             last_good: 0,
             plain: Vec::new(),
+            soa_expire: None,
             announced: None,
             newer: None,
             newer_from: None,
