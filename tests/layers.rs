@@ -188,18 +188,21 @@ fn no_circle() {
             edges[index].extend(target.filter(|target| **target != index));
         }
     }
-    // Take away files that import nothing (any more) until none is left; what stays is in or above a circle.
-    let mut left: BTreeSet<usize> = (0..sources.len()).collect();
-    loop {
-        let free: Vec<usize> =
-            left.iter().copied().filter(|index| edges[*index].is_disjoint(&left)).collect();
-        if free.is_empty() {
-            break;
+    let reaches_itself = |start: usize| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![start]);
+        while let Some(at) = open.pop() {
+            open.extend(edges[at].iter().filter(|next| seen.insert(**next)));
         }
-        free.iter().for_each(|index| drop(left.remove(index)));
-    }
-    let circle: Vec<_> = left.iter().map(|index| sources[*index].path.display().to_string()).collect();
-    assert!(circle.is_empty(), "these files import each other in a circle (or such files): {circle:#?}");
+        seen.contains(&start)
+    };
+    let circle: Vec<String> = (0..sources.len())
+        .filter(|&index| reaches_itself(index))
+        .map(|index| {
+            let targets: Vec<String> = edges[index].iter().map(|target| sources[*target].module.join("::")).collect();
+            format!("{} -> {}", sources[index].module.join("::"), targets.join(", "))
+        })
+        .collect();
+    assert!(circle.is_empty(), "these files import each other in a circle: {circle:#?}");
 }
 
 #[test]
