@@ -47,6 +47,11 @@ impl Interval {
         Interval { low, high, estimate }
     }
 
+    /// The best single figure: the estimate, else the lower bound.
+    pub fn best(&self) -> Duration {
+        self.estimate.unwrap_or(self.low)
+    }
+
     /// Whether a span lies within the bounds.
     pub fn contains(&self, span: Duration) -> bool {
         self.low <= span && self.high.is_none_or(|high| span <= high)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use crate::config::settings::REFERENCE;
+use crate::config::load::REFERENCE;
 use crate::config::value;
 use crate::wire::name::Name;
 

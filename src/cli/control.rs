@@ -14,7 +14,8 @@ use tokio::net::UnixStream;
 
 use crate::cli::args::ControlArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::config::settings::{CONTROL_FILE, DATA_DIR, Settings};
+use crate::config::load;
+use crate::server::settings::{CONTROL_FILE, DATA_DIR};
 
 /// The largest answer that is taken: the status of a hundred thousand zones fits.
 pub const MAX_ANSWER: usize = 256 << 20;
@@ -74,7 +75,7 @@ impl ControlArgs {
     pub fn socket(&self) -> Result<PathBuf, Failure> {
         match (&self.control, &self.config) {
             (Some(socket), _) => Ok(socket.clone()),
-            (None, Some(config)) => Ok(Settings::control(config)?),
+            (None, Some(config)) => Ok(load::control(config)?),
             (None, None) => Ok(Path::new(DATA_DIR).join(CONTROL_FILE)),
         }
     }

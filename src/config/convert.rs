@@ -11,9 +11,10 @@ use toml::Spanned;
 
 use crate::config::document::{self, Document, Mode, Text, Texts};
 use crate::config::error::Error;
-use crate::config::settings::{self, Settings, Source};
 use crate::config::suggest;
 use crate::config::value::{self, ValueError};
+use crate::resolve;
+use crate::server::settings::{self, Settings, Source};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 
@@ -257,10 +258,7 @@ impl<'a> Reading<'a> {
                 Some(allow) => self.prefixes(Some(allow))?,
                 None => settings::loopback(),
             },
-            forward,
-            stub,
-            ipv4: upstreams.ipv4,
-            ipv6: upstreams.ipv6,
+            routes: resolve::settings::Config { forward, stub, ipv4: upstreams.ipv4, ipv6: upstreams.ipv6 },
             cache: self.cache(resolver.cache)?,
         })
     }
@@ -291,7 +289,7 @@ impl<'a> Reading<'a> {
         what: &str,
         written: Vec<Spanned<document::Upstream>>,
         seen: &mut Upstreams,
-    ) -> Result<Vec<settings::Upstream>, Error> {
+    ) -> Result<Vec<resolve::settings::Zone>, Error> {
         let mut upstreams = Vec::with_capacity(written.len());
         for upstream in written {
             let section = upstream.span();
@@ -317,21 +315,25 @@ impl<'a> Reading<'a> {
                     .error(list, format!("no server for `{name}` may be asked: their family is switched off"))
                     .help("add a server of the other family, or remove `ipv4 = false` or `ipv6 = false`"));
             }
-            upstreams.push(settings::Upstream { zone: name, servers });
+            upstreams.push(resolve::settings::Zone { zone: name, servers });
         }
         Ok(upstreams)
     }
 
-    fn cache(&self, cache: document::Cache) -> Result<settings::Cache, Error> {
-        let default = settings::Cache::default();
+    fn cache(&self, cache: document::Cache) -> Result<resolve::cache::Config, Error> {
+        let default = resolve::cache::Config::default();
         let off = |written: &Spanned<toml::Value>| written.as_ref().as_str() == Some("off");
-        Ok(settings::Cache {
+        Ok(resolve::cache::Config {
             max_entries: self
                 .number("max-entries", cache.max_entries, MAX_CACHE_ENTRIES)?
                 .unwrap_or(default.max_entries),
             max_ttl: match cache.max_ttl {
                 None => default.max_ttl,
-                Some(written) => self.duration("max-ttl", written, MAX_MAX_TTL)?,
+                Some(written) => {
+                    let span = self.duration("max-ttl", written, MAX_MAX_TTL)?;
+                    // Within the limit just checked, it fits.
+                    u32::try_from(span.as_secs()).unwrap_or(default.max_ttl)
+                }
             },
             serve_stale: match cache.serve_stale {
                 None => default.serve_stale,
@@ -401,9 +403,14 @@ impl<'a> Reading<'a> {
         self.list(key, written, read)
     }
 
-    fn number(&self, key: &str, written: Option<Spanned<i64>>, most: i64) -> Result<Option<usize>, Error> {
+    fn number<T: TryFrom<i64>>(
+        &self,
+        key: &str,
+        written: Option<Spanned<i64>>,
+        most: i64,
+    ) -> Result<Option<T>, Error> {
         let Some(written) = written else { return Ok(None) };
-        match usize::try_from(*written.as_ref()) {
+        match T::try_from(*written.as_ref()) {
             Ok(number) if (1..=most).contains(written.as_ref()) => Ok(Some(number)),
             _ => Err(self
                 .error(written.span(), format!("`{key}` is out of range"))

@@ -1,11 +1,11 @@
 //! The configuration: one TOML file to typed settings, or one error that names the place and the next step.
 //!
-//! [`settings`] holds what the rest of the house reads, `document` the file as written, `convert` the way from one
+//! [`load`] reads the file into `server::settings`, `document` the file as written, `convert` the way from one
 //! to the other, [`value`] the small languages inside strings (peers, prefixes, durations), [`error`] the message, `suggest` what
 //! serde says in plainer words.
 
 pub mod error;
-pub mod settings;
+pub mod load;
 pub mod value;
 
 mod convert;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::error::Error;
-use crate::config::settings::{
-    Cache, REFERENCE, Resolver, Server, Settings, Source, Upstream, Zone, ZoneDir,
-};
+use crate::config::load::{self, REFERENCE};
+use crate::resolve;
+use crate::server::settings::{Resolver, Server, Settings, Source, Zone, ZoneDir};
 use crate::zone::serial::Policy;
 
 /// The example of the interface, less what does not exist yet, and with the keys that ask for what is so anyway.
@@ -89,7 +89,7 @@ impl Site {
 
     fn load(&self, text: impl AsRef<[u8]>) -> Result<Settings, Error> {
         fs::write(self.path("tidemark.toml"), text).unwrap();
-        Settings::load(&self.path("tidemark.toml"))
+        load::load(&self.path("tidemark.toml"))
     }
 }
 
@@ -98,6 +98,10 @@ fn the_example_is_understood() {
     let site = Site::new();
     let addr = |text: &str| text.parse().unwrap();
     let prefix = |text: &str| text.parse().unwrap();
+    let upstream = |zone: &str, server: &str| resolve::settings::Zone {
+        zone: zone.parse().unwrap(),
+        servers: vec![addr(server)],
+    };
     let expected = Settings {
         server: Server {
             listen: vec![addr("127.0.0.1:5300"), addr("[::1]:5300")],
@@ -136,13 +140,15 @@ fn the_example_is_understood() {
         }],
         resolver: Some(Resolver {
             allow: vec![prefix("127.0.0.0/8"), prefix("::1/128")],
-            forward: vec![Upstream { zone: ".".parse().unwrap(), servers: vec![addr("192.0.2.53:53")] }],
-            stub: vec![Upstream { zone: "example.".parse().unwrap(), servers: vec![addr("127.0.0.1:5301")] }],
-            ipv4: true,
-            ipv6: true,
-            cache: Cache {
+            routes: resolve::settings::Config {
+                forward: vec![upstream(".", "192.0.2.53:53")],
+                stub: vec![upstream("example.", "127.0.0.1:5301")],
+                ipv4: true,
+                ipv6: true,
+            },
+            cache: resolve::cache::Config {
                 max_entries: 1_000_000,
-                max_ttl: Duration::from_secs(86_400),
+                max_ttl: 86_400,
                 serve_stale: Some(Duration::from_secs(86_400)),
             },
         }),
@@ -164,9 +170,31 @@ fn defaults_fill_what_is_absent() {
     let resolver = site.load(format!("{SERVER}{cache}")).unwrap().resolver.unwrap();
     assert!(resolver.allow.iter().any(|prefix| prefix.contains("127.1.2.3".parse().unwrap())));
     assert!(!resolver.allow.iter().any(|prefix| prefix.contains("192.0.2.1".parse().unwrap())));
-    assert_eq!(resolver.cache, Cache::default());
-    let off = format!("{SERVER}{cache}[resolver.cache]\nserve-stale = \"off\"\n");
-    assert_eq!(site.load(off).unwrap().resolver.unwrap().cache.serve_stale, None);
+    assert_eq!(resolver.cache, resolve::cache::Config::default());
+}
+
+#[test]
+fn the_cache_is_told_its_limits() {
+    let site = Site::new();
+    let cache = |line: &str| {
+        let forward = "[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n";
+        let text = format!("{SERVER}[resolver]\nmode = \"forward\"\n{forward}[resolver.cache]\n{line}\n");
+        site.load(text).unwrap().resolver.unwrap().cache
+    };
+    for (written, seconds) in [
+        ("\"off\"", None),
+        ("0", None),
+        ("90", Some(90)),
+        ("\"1h30m\"", Some(5_400)),
+        ("\"1w\"", Some(604_800)),
+    ] {
+        let serve_stale = cache(&format!("serve-stale = {written}")).serve_stale;
+        assert_eq!(serve_stale, seconds.map(Duration::from_secs), "{written}");
+    }
+    for (written, seconds) in [("0", 0), ("600", 600), ("\"1h\"", 3_600), ("2_147_483_647", 2_147_483_647)] {
+        assert_eq!(cache(&format!("max-ttl = {written}")).max_ttl, seconds);
+    }
+    assert_eq!(cache("max-entries = 4_294_967_296").max_entries, 1 << 32);
 }
 
 #[test]
@@ -192,7 +220,7 @@ fn the_control_socket_is_found_when_zone_files_are_gone() {
     let site = Site::new();
     let text = format!("{SERVER}[[zone]]\nname = \"example.\"\nfile = \"missing.zone\"\n");
     assert!(site.load(&text).is_err());
-    assert_eq!(Settings::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
+    assert_eq!(load::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
 }
 
 #[test]
@@ -251,7 +279,7 @@ fn a_family_that_is_off_leaves_some_server_to_ask() {
         format!("{SERVER}[resolver]\nmode = \"forward\"\nipv6 = false\n{forward}")
     };
     let resolver = site.load(text("\"::1\", \"127.0.0.1\"")).unwrap().resolver.unwrap();
-    assert!(resolver.ipv4 && !resolver.ipv6);
+    assert!(resolver.routes.ipv4 && !resolver.routes.ipv6);
     let error = site.load(text("\"::1\"")).unwrap_err();
     assert!(error.message().starts_with("no server for `.` may be asked"), "{error}");
     assert_eq!(error.place(), Some((8, 11)));
@@ -263,8 +291,14 @@ fn numbers_have_bounds() {
     let cache = "[resolver]\nmode = \"forward\"\n[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n[resolver.cache]\n";
     for line in [
         "max-entries = 0",
+        "max-entries = 4_294_967_297",
+        "max-ttl = 2_147_483_648",
         "max-ttl = 3_155_760_001_000",
         "serve-stale = \"8d\"",
+        "serve-stale = -1",
+        "serve-stale = true",
+        "serve-stale = \"\"",
+        "serve-stale = \"99999999999999999999d\"",
         "max-ttl = 1.5",
         "max-ttl = \"1s1ms\"",
     ] {
@@ -295,7 +329,7 @@ fn escapes_inside_a_string_do_not_shift_the_caret() {
 #[test]
 fn files_that_cannot_be_read_are_told() {
     let site = Site::new();
-    let error = Settings::load(&site.path("missing.toml")).unwrap_err();
+    let error = load::load(&site.path("missing.toml")).unwrap_err();
     assert!(error.message().contains("cannot read the configuration: No such file"), "{error}");
     assert!(error.render(false).contains("missing.toml"));
     let error = site.load(b"[server]\n# \xff\n").unwrap_err();

@@ -9,9 +9,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
-
 use crate::time::Mono;
 use crate::wire::message::Record;
 use crate::wire::name::{MAX_NAME, Name, NameRef};
@@ -25,30 +22,33 @@ pub const MAX_NEGATIVE_TTL: u32 = 10_800;
 pub const FAILURE_SECONDS: u32 = 2;
 /// The TTL of stale records (RFC 8767 section 4), and for how long the servers are then left alone (section 5).
 pub const STALE_TTL: u32 = 30;
-/// The longest `serve-stale`: RFC 8767 section 5 advises one to three days, and a week is beyond any outage it is meant for.
-pub const MAX_STALE: Duration = Duration::from_secs(7 * 86_400);
+/// The default number of entries: about a gigabyte at most, as each of them stands for a KiB of records.
+const MAX_ENTRIES: u64 = 1_000_000;
+/// The default of the longest TTL, a day: few zones ask for more, and a forgotten record lives no longer.
+const MAX_TTL: u32 = 86_400;
+/// The default time for stale answers, within what RFC 8767 section 5 suggests (one to three days).
+const SERVE_STALE: Duration = Duration::from_secs(86_400);
 /// Record bytes that an entry may hold before it counts as more than one entry.
 const BYTES_PER_WEIGHT: usize = 1_024;
 /// A key's parts behind the name: type and DO.
 const KEY_TAIL: usize = 3;
 
-/// The settings of `[resolver.cache]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+/// What is kept and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How many entries are kept at most. An entry with much data counts as one for each KiB begun, so this bounds the
     /// bytes as well.
     pub max_entries: u64,
-    /// No record is kept for longer, in seconds.
+    /// The longest that data counts as fresh, in seconds; at most 2^31 - 1 (RFC 2181 section 8).
     pub max_ttl: u32,
-    /// For how long after its TTL an answer may still be given when no server can be reached; `None` for `"off"`.
-    #[serde(deserialize_with = "serve_stale")]
+    /// For how long after its TTL an answer may still be given when no server can be reached (RFC 8767); `None` is
+    /// never.
     pub serve_stale: Option<Duration>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { max_entries: 1_000_000, max_ttl: 86_400, serve_stale: Some(Duration::from_secs(86_400)) }
+        Config { max_entries: MAX_ENTRIES, max_ttl: MAX_TTL, serve_stale: Some(SERVE_STALE) }
     }
 }
 
@@ -88,9 +88,9 @@ pub struct Cache {
 impl Cache {
     /// An empty cache.
     pub fn new(config: &Config) -> Cache {
-        let store = moka::sync::Cache::builder()
+        let store = moka::sync::Cache::<Box<[u8]>, Arc<Entry>>::builder()
             .max_capacity(config.max_entries)
-            .weigher(|key: &Box<[u8]>, entry: &Arc<Entry>| {
+            .weigher(|key, entry| {
                 let bytes = key.len() + entry.records.len();
                 u32::try_from(1 + bytes / BYTES_PER_WEIGHT).unwrap_or(u32::MAX)
             })
@@ -133,17 +133,15 @@ impl Cache {
         entry
     }
 
-    /// Lets an entry whose TTL has run out be served as stale for [`STALE_TTL`] seconds more (RFC 8767), and returns it.
-    pub fn revive(&self, now: Mono, ask: &Ask, entry: &Entry) -> Arc<Entry> {
+    /// Lets the entry for a question, though its TTL has run out, be served as stale for [`STALE_TTL`] seconds more
+    /// (RFC 8767), and returns it; `None` when there is none any more.
+    pub fn revive(&self, now: Mono, ask: &Ask) -> Option<Arc<Entry>> {
+        let old = self.get(now, &ask.name, ask.rtype, ask.dnssec_ok)?;
         let fresh_until = now + Duration::from_secs(STALE_TTL.into());
-        let stale = Arc::new(Entry {
-            fresh_until,
-            kept_until: entry.kept_until.max(fresh_until),
-            stale: true,
-            ..entry.clone()
-        });
+        let kept_until = old.kept_until.max(fresh_until);
+        let stale = Arc::new(Entry { fresh_until, kept_until, stale: true, ..Entry::clone(&old) });
         self.insert(ask, &stale);
-        stale
+        Some(stale)
     }
 
     /// Forgets everything.
@@ -174,8 +172,8 @@ impl Cache {
 
     fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
-        let key = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
-        self.store.insert((&*key).into(), Arc::clone(entry));
+        let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
+        self.store.insert(Box::from(key), Arc::clone(entry));
     }
 }
 
@@ -288,7 +286,7 @@ impl Entry {
     fn raw(&self) -> impl Iterator<Item = Raw<'_>> {
         let mut rest = &*self.records;
         std::iter::from_fn(move || {
-            let owner = NameRef::read(rest).ok()?;
+            let owner = NameRef::read_trusted(rest);
             let (head, data) = rest[owner.as_wire().len()..].split_first_chunk::<8>()?;
             let &[y0, y1, t0, t1, t2, t3, l0, l1] = head;
             let (rdata, next) = data.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
@@ -330,64 +328,6 @@ fn key<'b>(
     buffer[length..length + 2].copy_from_slice(&rtype.0.to_be_bytes());
     buffer[length + 2] = u8::from(dnssec_ok);
     &buffer[..length + KEY_TAIL]
-}
-
-/// Reads `serve-stale`: seconds, a span such as `"1d"` or `"1h30m"`, or `"off"`.
-fn serve_stale<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    struct Span;
-
-    impl Visitor<'_> for Span {
-        type Value = Option<Duration>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("seconds, a span like \"1d\" or \"12h\" of at most a week, or \"off\"")
-        }
-
-        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Self::Value, E> {
-            let seconds = u64::try_from(seconds)
-                .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))?;
-            self.visit_u64(seconds)
-        }
-
-        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Self::Value, E> {
-            let span = Duration::from_secs(seconds);
-            if span > MAX_STALE {
-                return Err(E::invalid_value(de::Unexpected::Unsigned(seconds), &self));
-            }
-            Ok(Some(span).filter(|span| !span.is_zero()))
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            if text == "off" {
-                return Ok(None);
-            }
-            let seconds = seconds(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
-            self.visit_u64(seconds)
-        }
-    }
-
-    deserializer.deserialize_any(Span)
-}
-
-/// The seconds of a span in units of w, d, h, m and s.
-fn seconds(text: &str) -> Option<u64> {
-    let mut total = 0_u64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let number: u64 = rest[..digits].parse().ok()?;
-        let unit = match rest[digits..].chars().next() {
-            Some('w') => 604_800,
-            Some('d') => 86_400,
-            Some('h') => 3_600,
-            Some('m') => 60,
-            Some('s') => 1,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[digits + 1..];
-    }
-    (!text.is_empty()).then_some(total)
 }
 
 #[cfg(test)]

@@ -3,12 +3,16 @@
 //! [`cache`] holds answers and is shared by all workers; [`resolver`] has one flight per question and belongs to one
 //! worker; a flight goes by an upstream strategy: [`forward`] asks configured servers (recursive ones, or authoritative
 //! ones as stubs). [`upstream`] knows which servers are responsible and how they have behaved, [`sift`] decides what of a
-//! reply may be believed. Nothing here does I/O.
+//! reply may be believed, [`settings`] says whom to ask. Nothing here does I/O.
 //!
 //! Not here yet: recursion from the root (it would be a second strategy beside [`forward`]) and DNSSEC validation.
 
 pub mod cache;
 pub mod forward;
 pub mod resolver;
+pub mod settings;
 pub mod sift;
 pub mod upstream;
+
+#[cfg(test)]
+mod sample;

@@ -15,18 +15,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::outbox::{Arrival, Outbox, Token};
 use crate::time::{Mono, Now};
 use crate::wire::message::Record;
-use crate::wire::name::Name;
 use crate::wire::rtype::{Rcode, Rtype};
 
-use super::cache::{self, Answer, Ask, Cache, Entry};
+use super::cache::{Answer, Ask, Cache, Entry};
 use super::forward::{BUDGET, Forward, Step};
 use super::sift::Verdict;
-use super::upstream::{Upstreams, Zone};
+use super::upstream::Upstreams;
+
+pub use super::settings::Config;
 
 /// Questions in flight at most: each holds up to a few sockets, of which a process has some ten thousand.
 pub const MAX_FLIGHTS: usize = 4_096;
@@ -36,123 +35,6 @@ pub const MAX_WAITERS: usize = 1_024;
 pub const MAX_RESTARTS: u32 = 8;
 /// When an old answer is at hand, how long the servers are waited for before it is given out (RFC 8767 section 5).
 pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
-
-/// The settings of `[resolver]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Config {
-    /// Where names go that no forward or stub zone holds.
-    pub mode: Mode,
-    /// Who may ask; read by the answerer, not here.
-    pub allow: Vec<String>,
-    /// A file of root servers; without effect until there is recursion.
-    pub root_hints: Option<String>,
-    /// Whether DNSSEC is validated; without effect until there is validation.
-    pub validate: Option<bool>,
-    /// A file of DS or DNSKEY records; without effect until there is validation.
-    pub trust_anchors: Option<String>,
-    /// Names below which nothing is validated; without effect until there is validation.
-    pub negative_trust_anchors: Vec<Name>,
-    /// Whether servers only hear as much of a name as they need (RFC 9156); without effect until there is recursion.
-    pub qname_minimisation: Option<bool>,
-    /// Whether servers are asked over IPv4.
-    pub ipv4: bool,
-    /// Whether servers are asked over IPv6.
-    pub ipv6: bool,
-    /// Zones whose names recursive servers are asked for.
-    pub forward: Vec<Zone>,
-    /// Zones whose names authoritative servers are asked for.
-    pub stub: Vec<Zone>,
-    /// The cache.
-    pub cache: cache::Config,
-}
-
-/// What is done with names that no forward or stub zone holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// They are resolved from the root.
-    #[default]
-    Recursive,
-    /// They fail.
-    Forward,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            mode: Mode::default(),
-            allow: vec!["127.0.0.0/8".to_owned(), "::1".to_owned()],
-            root_hints: None,
-            validate: None,
-            trust_anchors: None,
-            negative_trust_anchors: Vec::new(),
-            qname_minimisation: None,
-            ipv4: true,
-            ipv6: true,
-            forward: Vec::new(),
-            stub: Vec::new(),
-            cache: cache::Config::default(),
-        }
-    }
-}
-
-/// Settings that cannot be followed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// There is no recursion.
-    #[error(
-        "`resolver.mode = \"recursive\"`: recursion from the root is not there yet; name recursive servers for the \
-         zone `.` under `[[resolver.forward]]`, or set `mode = \"forward\"`"
-    )]
-    NoRecursion,
-    /// A zone that is named twice.
-    #[error(
-        "`[[resolver.forward]]` and `[[resolver.stub]]`: zone `{0}` stands there twice; keep one of them"
-    )]
-    Twice(Name),
-    /// A zone that nobody can be asked about.
-    #[error(
-        "`resolver`: zone `{0}` has no server that may be asked; add one to `servers`, or allow its family with \
-         `ipv4` or `ipv6`"
-    )]
-    NoServers(Name),
-}
-
-impl Config {
-    /// Finds what the types alone do not: zones that clash or lead nowhere.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let mut zones = BTreeSet::new();
-        for zone in self.stub.iter().chain(&self.forward) {
-            if !zones.insert(&zone.zone) {
-                return Err(ConfigError::Twice(zone.zone.clone()));
-            }
-            if !zone.servers.iter().any(|server| self.usable(&server.0)) {
-                return Err(ConfigError::NoServers(zone.zone.clone()));
-            }
-        }
-        if self.mode == Mode::Recursive && !zones.contains(&Name::root()) {
-            return Err(ConfigError::NoRecursion);
-        }
-        Ok(())
-    }
-
-    /// Keys that are set but change nothing yet, for a warning at the start.
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let keys = [
-            ("root-hints", self.root_hints.is_some()),
-            ("validate", self.validate == Some(true)),
-            ("trust-anchors", self.trust_anchors.is_some()),
-            ("negative-trust-anchors", !self.negative_trust_anchors.is_empty()),
-            ("qname-minimisation", self.qname_minimisation == Some(true)),
-        ];
-        keys.into_iter().filter(|&(_, set)| set).map(|(key, _)| key).collect()
-    }
-
-    fn usable(&self, server: &SocketAddr) -> bool {
-        if server.is_ipv4() { self.ipv4 } else { self.ipv6 }
-    }
-}
 
 /// What the resolver has to say.
 #[derive(Clone, Debug)]
@@ -235,7 +117,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver with settings that pass [`Config::check`]; `seed` must be secret and its own.
+    /// A resolver that asks as `config` says; `seed` must be secret and its own.
     pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Resolver {
         let upstreams = Upstreams::new(&config.forward, &config.stub, |server| config.usable(server), seed);
         Resolver {
@@ -256,7 +138,8 @@ impl Resolver {
             return vec![Event::Refused { waiter, bound: Bound::Type }];
         }
         let known = self.cache.get(now, &ask.name, ask.rtype, ask.dnssec_ok);
-        if let Some(entry) = known.clone().filter(|entry| entry.is_fresh(now)) {
+        let old = known.is_some();
+        if let Some(entry) = known.filter(|entry| entry.is_fresh(now)) {
             let (took, stale) = (Duration::ZERO, entry.is_stale());
             return vec![Event::Answered { ask, waiters: vec![waiter], entry, from: None, took, stale }];
         }
@@ -268,14 +151,14 @@ impl Resolver {
         }
         let (id, until) = (self.next, now + BUDGET);
         self.next += 1;
-        let Some(route) = self.upstreams.best(&ask.name) else {
-            let flight = Flight::new(now, ask, waiter, None, known);
+        let Some(route) = self.upstreams.best_for(&ask.name, ask.rtype) else {
+            let flight = Flight::new(now, ask, waiter, None, old);
             return self.fail(now, flight, Reason::NoRoute);
         };
         let before = Mark::of(out);
         let (forward, step) = Forward::start(now, ask.clone(), route, until, &mut self.upstreams, out);
         self.by_ask.insert(ask.clone(), id);
-        self.flights.insert(id, Flight::new(now, ask, waiter, Some(forward), known));
+        self.flights.insert(id, Flight::new(now, ask, waiter, Some(forward), old));
         self.after(now, id, step, before, out)
     }
 
@@ -360,7 +243,7 @@ impl Resolver {
                     if flight.restarts > MAX_RESTARTS {
                         return self.land(now, id, out, Err(Reason::Chain));
                     }
-                    let Some(route) = self.upstreams.best(&target) else {
+                    let Some(route) = self.upstreams.best_for(&target, flight.ask.rtype) else {
                         // Nobody to ask: the chain as far as it goes, which the client can follow by itself.
                         let rest = Answer {
                             rcode: Rcode::NOERROR,
@@ -423,9 +306,8 @@ impl Resolver {
 
     /// Gives the waiters of a failed flight the old answer, if there is one, or else SERVFAIL.
     fn fail(&mut self, now: Mono, mut flight: Flight, reason: Reason) -> Vec<Event> {
-        if let Some(old) = &flight.old {
-            // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5).
-            let entry = self.cache.revive(now, &flight.ask, old);
+        // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5).
+        if let Some(entry) = self.cache.revive(now, &flight.ask) {
             return flight.answer_stale(now, entry).into_iter().collect();
         }
         let entry = self.cache.put_failure(now, &flight.ask);
@@ -470,14 +352,14 @@ struct Flight {
     answer: Vec<Record>,
     authority: Vec<Record>,
     restarts: u32,
-    /// An answer whose TTL has run out.
-    old: Option<Arc<Entry>>,
+    /// Whether the cache holds an answer whose TTL has run out. It stays there, so that a flush takes it away.
+    old: bool,
     /// As it stands among the deadlines.
     due: Mono,
 }
 
 impl Flight {
-    fn new(now: Mono, ask: Ask, waiter: u64, forward: Option<Forward>, old: Option<Arc<Entry>>) -> Flight {
+    fn new(now: Mono, ask: Ask, waiter: u64, forward: Option<Forward>, old: bool) -> Flight {
         Flight {
             ask,
             waiters: vec![waiter],
@@ -502,14 +384,15 @@ impl Flight {
 
     /// When the waiters get the old answer.
     fn stale_due(&self) -> Option<Mono> {
-        (self.old.is_some() && !self.waiters.is_empty()).then(|| self.started + STALE_AFTER)
+        (self.old && !self.waiters.is_empty()).then(|| self.started + STALE_AFTER)
     }
 
     /// Gives the waiters the old answer when its time has come.
     fn serve_stale(&mut self, now: Mono, cache: &Cache) -> Option<Event> {
         self.stale_due().filter(|&due| due <= now)?;
-        let entry = cache.revive(now, &self.ask, self.old.as_ref()?);
-        self.answer_stale(now, entry)
+        let entry = cache.revive(now, &self.ask);
+        self.old = entry.is_some();
+        self.answer_stale(now, entry?)
     }
 
     fn answer_stale(&mut self, now: Mono, entry: Arc<Entry>) -> Option<Event> {

@@ -1,17 +1,17 @@
 //! Which servers are responsible for a name, and how each has behaved: smoothed round-trip times, dead ones held down.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
 
 use crate::time::Mono;
 use crate::wire::name::{Name, NameRef};
+use crate::wire::rtype::Rtype;
+
+use super::settings::Zone;
 
 /// One question in this many goes to a server at random instead of the fastest, so that a server that was slow or dead is
 /// noticed when it has become better.
@@ -24,46 +24,6 @@ const HOLD_FIRST: Duration = Duration::from_secs(1);
 const HOLD_MOST: Duration = Duration::from_secs(30);
 /// A round-trip time never counts as more than this: no question lasts longer.
 const RTT_MOST: Duration = Duration::from_secs(5);
-
-/// A zone with the servers to ask for names in it: `[[resolver.forward]]` or `[[resolver.stub]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Zone {
-    /// The zone's name.
-    pub zone: Name,
-    /// Its servers.
-    pub servers: Vec<Server>,
-}
-
-/// A server's address, written `ADDRESS` or `ADDRESS:PORT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Server(pub SocketAddr);
-
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Server, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Server;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a server like \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Server, E> {
-                if text.split_whitespace().nth(1) == Some("tls") {
-                    return Err(E::custom(format!(
-                        "`{text}`: TLS towards servers is not there yet; give the address and port alone"
-                    )));
-                }
-                let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()));
-                address.map(Server).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
-    }
-}
 
 /// A zone's way to its servers.
 #[derive(Clone, Debug)]
@@ -103,7 +63,7 @@ impl Upstreams {
         let zones = stub.iter().map(|zone| (zone, false)).chain(forward.iter().map(|zone| (zone, true)));
         for (zone, recursive) in zones {
             let mut servers = Vec::new();
-            for &Server(address) in zone.servers.iter().filter(|server| usable(&server.0)) {
+            for &address in zone.servers.iter().filter(|server| usable(server)) {
                 let index = *known.entry(address).or_insert_with(|| {
                     upstreams.servers.push(Health::new(address));
                     upstreams.servers.len() - 1
@@ -122,6 +82,15 @@ impl Upstreams {
     pub fn best(&self, name: &NameRef) -> Option<usize> {
         std::iter::successors(Some(name), |name| name.parent())
             .find_map(|zone| self.by_zone.get(zone).copied())
+    }
+
+    /// The route for a question: the best for its name, but that a DS record is looked for above the cut that it speaks of,
+    /// not at the servers of the zone below it (RFC 4035 3.1.4.1).
+    pub fn best_for(&self, name: &NameRef, rtype: Rtype) -> Option<usize> {
+        let best = self.best(name)?;
+        let route = &self.routes[best];
+        let parent = name.parent().filter(|_| rtype == Rtype::DS && !route.recursive && *route.zone == *name);
+        Some(parent.and_then(|parent| self.best(parent)).unwrap_or(best))
     }
 
     /// A route by its index from [`Upstreams::best`].
@@ -144,8 +113,9 @@ impl Upstreams {
         self.random.random()
     }
 
-    /// Which of the candidates to ask, given as `(server, times asked already for this question)`: those not held down first, then those
-    /// asked least, then the fastest; a server never heard of counts as fast, so that it is tried. Returns the position.
+    /// Which of the candidates to ask, given as server and how often it was asked this question already, `None` for one that
+    /// is out: those not held down first, then those asked least, then the fastest; a server never heard of counts as
+    /// fast, so that it is tried. Returns the position.
     pub fn pick(&mut self, now: Mono, candidates: &[Option<(usize, u32)>]) -> Option<usize> {
         let first = candidates.iter().flatten().all(|&(_, asked)| asked == 0);
         if first && self.random.random_range(0..EXPLORE) == 0 {
@@ -219,7 +189,7 @@ mod tests {
     use super::*;
 
     fn zone(name: &str, servers: &[&str]) -> Zone {
-        let servers = servers.iter().map(|text| Server(text.parse().unwrap())).collect();
+        let servers = servers.iter().map(|text| text.parse().unwrap()).collect();
         Zone { zone: name.parse().unwrap(), servers }
     }
 
@@ -247,6 +217,10 @@ mod tests {
         assert_eq!(best("www.test."), ("192.0.2.1".to_owned(), true));
         assert_eq!(best("EXAMPLE."), ("192.0.2.2".to_owned(), false));
         assert_eq!(best("x.a.example."), ("192.0.2.4".to_owned(), false));
+        let for_ds = |name: &str| upstreams.best_for(&name.parse::<Name>().unwrap(), Rtype::DS).unwrap();
+        assert!(upstreams.route(for_ds("example.")).recursive);
+        assert!(!upstreams.route(for_ds("b.example.")).recursive);
+        assert_eq!(for_ds("a.example."), for_ds("b.example."));
     }
 
     #[test]
@@ -276,6 +250,17 @@ mod tests {
         assert!(second(&mut upstreams, Mono(1_000_001)) > 900);
         upstreams.unreachable(Mono(2_000_000), 1);
         assert_eq!(second(&mut upstreams, Mono(2_000_001)), 0);
+    }
+
+    #[test]
+    fn only_losses_in_a_row_hold_a_server_down() {
+        let mut upstreams = two_servers();
+        upstreams.replied(1, Some(Duration::from_secs(4)));
+        for _ in 0..HOLD_AFTER {
+            upstreams.replied(0, Some(Duration::from_millis(10)));
+            upstreams.lost(Mono(0), 0, Duration::from_millis(400));
+        }
+        assert!(second(&mut upstreams, Mono(1)) < 100);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub const MAX_TOKEN: usize = 4 * 65_535;
 pub struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
+    /// Where the last token ended.
+    seen: usize,
     line: u32,
     line_start: usize,
     depth: u32,
@@ -105,7 +107,7 @@ impl<'a> Lexer<'a> {
     /// Starts at the beginning of `text`; a byte order mark there is skipped.
     pub fn new(text: &'a [u8]) -> Lexer<'a> {
         let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Lexer { text, at, line: 1, line_start: 0, depth: 0, opened: Span::default() }
+        Lexer { text, at, seen: at, line: 1, line_start: at, depth: 0, opened: Span::default() }
     }
 
     /// The line that is being read, counted from 1.
@@ -148,6 +150,7 @@ impl<'a> Lexer<'a> {
                         self.opened = span;
                     }
                     self.depth += 1;
+                    self.seen = self.at;
                 }
                 b')' => {
                     self.at += 1;
@@ -156,6 +159,7 @@ impl<'a> Lexer<'a> {
                         return Err(Fault::new(span, "`)` without a `(` before it"));
                     }
                     self.depth -= 1;
+                    self.seen = self.at;
                 }
                 b'"' => return self.quoted(),
                 _ => {
@@ -272,7 +276,7 @@ impl<'a> Lexer<'a> {
                 break;
             }
         }
-        self.at = at;
+        (self.at, self.seen) = (at, at);
         Token { kind: Kind::Word, text: &self.text[start..at], span: self.span(start, at) }
     }
 
@@ -293,12 +297,14 @@ impl<'a> Lexer<'a> {
                 Some(_) => at += 1,
             }
         }
-        self.at = at + 1;
+        (self.at, self.seen) = (at + 1, at + 1);
         limited(Token { kind: Kind::Quoted, text: &self.text[start + 1..at], span: self.span(start, at + 1) })
     }
 
+    /// The end of the record, told right behind its last token.
     fn end(&self) -> Token<'a> {
-        Token { kind: Kind::End, text: &[], span: self.span(self.at, self.at) }
+        let at = self.seen.max(self.line_start);
+        Token { kind: Kind::End, text: &[], span: self.span(at, at) }
     }
 
     fn span(&self, start: usize, end: usize) -> Span {

@@ -52,6 +52,40 @@ pub enum Fault {
     MetaType(Name, Rtype),
 }
 
+impl Fault {
+    /// Whether a record with this owner and type is (one of those) at fault.
+    pub fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
+        match self {
+            Fault::NoSoa(_) | Fault::NoNs(_) => false,
+            Fault::SecondSoa(name) | Fault::StraySoa(name) => rtype == Rtype::SOA && owner == &**name,
+            Fault::OutOfZone(name) => owner == &**name,
+            Fault::CnameAndOther(name) => owner == &**name && !stands_beside_cname(rtype),
+            Fault::NotSingle(name, single) | Fault::MetaType(name, single) => {
+                rtype == *single && owner == &**name
+            }
+        }
+    }
+
+    /// What was expected instead.
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Fault::NoSoa(apex) => format!("a record `{apex} SOA ...`; is the zone's name right?"),
+            Fault::NoNs(apex) => format!("at least one record `{apex} NS ...`"),
+            Fault::SecondSoa(_) => "one SOA record".to_owned(),
+            Fault::StraySoa(_) => "the SOA at the apex only; a child zone has a file of its own".to_owned(),
+            Fault::OutOfZone(_) => "a name in the zone; is a final dot too many or missing?".to_owned(),
+            Fault::CnameAndOther(_) => "the CNAME alone, or the other records without it".to_owned(),
+            Fault::NotSingle(..) => "one of them".to_owned(),
+            Fault::MetaType(..) => return None,
+        })
+    }
+}
+
+/// Whether the type may stand beside a CNAME (RFC 4034 3 and 4, RFC 2535 2.3.5).
+fn stands_beside_cname(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
+}
+
 /// Why a delta does not fit a snapshot. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
@@ -267,8 +301,7 @@ impl Draft {
         if let Some(rtype) = [Rtype::CNAME, Rtype::DNAME].into_iter().find(|&rtype| self.count(rtype) > 1) {
             return Some(Fault::NotSingle(name.to_name(), rtype));
         }
-        // RRSIG, NSEC and KEY may stand beside a CNAME (RFC 4034 3 and 4, RFC 2535 2.3.5).
-        let others = |rtype: Rtype| !matches!(rtype, Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC | Rtype::KEY);
+        let others = |rtype: Rtype| rtype != Rtype::CNAME && !stands_beside_cname(rtype);
         (self.has(Rtype::CNAME) && self.types().any(others)).then(|| Fault::CnameAndOther(name.to_name()))
     }
 }

@@ -443,10 +443,11 @@ impl Zone {
         Some(Utc(self.verified_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
-    /// Notes that a poll which began at `verified_at` found a secondary's content current.
-    pub fn confirm(&self, verified_at: Utc, fresh_at: Mono, expires_at: Mono) {
+    /// Notes that a poll which began at `verified_at` found a secondary's content current; `fresh_at` as far as the primary
+    /// says how fresh its own is.
+    pub fn confirm(&self, verified_at: Utc, fresh_at: Option<Mono>, expires_at: Mono) {
         self.verified_at.store(verified_at.0, Ordering::Relaxed);
-        self.fresh_at.store(fresh_at.0.max(1), Ordering::Relaxed);
+        self.fresh_at.store(fresh_at.unwrap_or_default().0, Ordering::Relaxed);
         self.expires_at.store(expires_at.0.max(1), Ordering::Relaxed);
     }
 

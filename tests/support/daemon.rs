@@ -14,7 +14,7 @@ use super::soa;
 use super::zones::{self, Source, Zone};
 
 /// How long a server may take from its start to its first answer; seconds only when the machine is busy.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A server in a folder of its own. It dies with this value.
 pub struct Daemon {
@@ -105,6 +105,16 @@ impl Daemon {
     pub fn log(&self) -> String {
         let bytes = std::fs::read(self.dir.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How many zone transfers a BIND, Knot or NSD has sent as IXFR since its first start, by its log.
+    pub fn ixfrs_sent(&self) -> usize {
+        let sent = |line: &str| {
+            line.contains(": IXFR started")
+                || (line.contains("IXFR, outgoing,") && line.contains(" started,"))
+                || line.contains("info: ixfr for ")
+        };
+        self.log().lines().filter(|line| sent(line)).count()
     }
 
     /// Waits until SOA is answered with authority and `serial`, asking over and over.

@@ -76,8 +76,10 @@ impl Observer {
         let state = self.shared.state.lock().unwrap();
         let (state, _) =
             self.shared.changed.wait_timeout_while(state, limit, |state| find(state).is_none()).unwrap();
-        find(&state)
-            .unwrap_or_else(|| panic!("serial {serial} not seen in {limit:?}: {:?}", state.transitions))
+        let (found, seen) = (find(&state), state.transitions.clone());
+        // The lock goes before a panic, which would poison it for the thread.
+        drop(state);
+        found.unwrap_or_else(|| panic!("serial {serial} not seen within {limit:?}, only {seen:?}"))
     }
 }
 

@@ -11,6 +11,9 @@ use super::await_until::{await_until, becomes_true};
 /// How long a server may take to stop after SIGTERM before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
+/// How many lines of its log a failed test shows: what led to the failure, not how the server was built.
+const LOG_TAIL: usize = 40;
+
 /// A running child. Dropping it kills it; so does the end of the thread that started it (so start servers from the
 /// thread of the test), which covers a test that is itself killed.
 pub struct Process {
@@ -84,7 +87,7 @@ impl Drop for Process {
         let status = self.kill();
         if std::thread::panicking() {
             let log = self.log();
-            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            let tail: Vec<&str> = log.lines().rev().take(LOG_TAIL).collect();
             eprintln!("---- end of {} (signal {:?}) ----", self.log.display(), status.signal());
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }

@@ -33,6 +33,7 @@ pub struct Sample {
 
 impl Prometheus {
     /// Starts it with these targets, scraped at `/metrics` five times a second, and waits until it is ready.
+    /// The first scrape comes about five seconds later: it looks for targets no more often than that.
     pub fn start(targets: &[SocketAddr]) -> Prometheus {
         let list: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
         let mut config = String::from("global: { scrape_interval: 200ms, scrape_timeout: 200ms }\n");

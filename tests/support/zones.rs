@@ -66,6 +66,17 @@ pub fn text(name: &str, serial: u32, records: &[&str]) -> String {
     text
 }
 
+/// The text of a published zone file. Many, the root's among them, are the output of a transfer and end with the SOA
+/// once more, which NSD takes for an error: that line is left out.
+pub fn read(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()));
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let (first, rest) = lines.split_first().expect("a zone file has lines");
+    let repeated = rest.last() == Some(first);
+    let kept = if repeated { &lines[..lines.len() - 1] } else { &lines[..] };
+    kept.iter().flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Puts `text` in place of the file `path` in one step: nobody ever reads half of it.
 pub fn write(path: &Path, text: &str) {
     let fresh = path.with_extension("zone.new");

@@ -41,7 +41,11 @@ fn definitions_hold_and_every_help_has_examples() {
             command.get_name()
         );
     }
-    assert!(helps[0].contains("[resolver.cache]"), "the reference is in the help of serve");
+    assert!(
+        helps[0].contains("\n\n  [server]\n  listen   = "),
+        "the reference is in the help of serve:\n{}",
+        helps[0]
+    );
 }
 
 #[test]

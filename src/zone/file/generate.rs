@@ -172,7 +172,7 @@ impl Counter {
             Some(digits) => -i64::from(number::<u32>(digits)?),
             None => i64::from(number::<u32>(offset)?),
         };
-        let width = parts.next().map_or(Some(0), |width| number::<u32>(width))?;
+        let width = parts.next().map_or(Some(0), number::<u32>)?;
         let width = usize::try_from(width).ok().filter(|&width| width <= MAX_WIDTH)?;
         let base = match parts.next().unwrap_or(b"d") {
             b"d" => Base::Decimal,

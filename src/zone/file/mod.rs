@@ -3,5 +3,6 @@
 
 pub mod diagnostic;
 pub mod generate;
+pub mod head;
 pub mod read;
 pub mod suggest;

@@ -2,12 +2,12 @@
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::generate::{Pattern, Range};
+use super::head::{self, MAX_TTL};
 use super::suggest;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 use crate::zone::lexer::{Fault, Kind, Lexer, Span, Token, shown};
-use crate::zone::rdata::duration::read_seconds;
-use crate::zone::rdata::mnemonic::{self, number};
+use crate::zone::rdata::mnemonic;
 use crate::zone::rdata::names::Names;
 use crate::zone::rdata::read as rdata;
 
@@ -23,8 +23,6 @@ pub const MAX_INCLUDES: usize = 1_000;
 pub const MAX_GENERATED: u64 = 1 << 20;
 /// How much text `$GENERATE` may make for one zone, in bytes.
 pub const MAX_GENERATED_TEXT: usize = 256 << 20;
-/// The largest TTL (RFC 2181 section 8).
-pub const MAX_TTL: u32 = i32::MAX as u32;
 
 /// A record of the file.
 #[derive(Clone, Copy, Debug)]
@@ -257,7 +255,7 @@ impl Reader<'_, '_, '_> {
             .expected("an owner name at the start of the line"));
         }
         let owner_doubled = names.doubled.take();
-        let (stated_ttl, rtype) = head(token, lexer)?;
+        let (stated_ttl, rtype) = head::read(token, lexer)?;
         self.rdata.clear();
         rdata::read(rtype, lexer, &mut names, &mut self.rdata)?;
         if self.rdata.len() > rdata::MAX_RDATA {
@@ -307,7 +305,7 @@ impl Reader<'_, '_, '_> {
             }
             b"$TTL" => {
                 let token = lexer.expect_word("a TTL such as 3600 or 1h")?;
-                let ttl = ttl(&token)?;
+                let ttl = head::ttl(&token)?;
                 lexer.expect_end(|| "`$TTL` directive".to_owned())?;
                 self.default_ttl = Some(ttl);
                 Ok(())
@@ -408,90 +406,18 @@ impl Reader<'_, '_, '_> {
                     format!("`$GENERATE` makes more than {MAX_GENERATED_TEXT} bytes of text in this zone");
                 return Err(Fault::new(span, message));
             }
-            let place = self.place(word);
-            let warned = self.warnings.len();
             let mut made = Lexer::new(&line);
-            let first = made.next().map_err(|fault| self::made(fault, span, counter, &line))?;
-            self.record(first, false, place, &mut made)
-                .map_err(|fault| self::made(fault, span, counter, &line))?;
+            let place = self.place(word);
+            let record = made.next().and_then(|first| self.record(first, false, place, &mut made));
             // What holds for one of the records holds for all of them: the first is warned about.
-            let seen = warned > 0;
-            self.warnings.truncate(if seen { warned } else { 1 });
-            if let (false, Some(warning)) = (seen, self.warnings.first_mut()) {
+            self.warnings.truncate(1);
+            if let Some(warning) = self.warnings.first_mut() {
                 warning.span = span;
             }
+            record.map_err(|fault| self::made(fault, span, counter, &line))?;
         }
         Ok(())
     }
-}
-
-/// Reads TTL and class in either order, both optional, and the type; `token` is the first of them.
-fn head<'t>(mut token: Token<'t>, lexer: &mut Lexer<'t>) -> Result<(Option<u32>, Rtype), Fault> {
-    let mut stated_ttl = None;
-    let mut class = false;
-    loop {
-        if token.kind != Kind::Word {
-            return Err(token.instead_of("a record type such as `A` or `MX`"));
-        }
-        if let Some(rtype) = mnemonic::rtype(token.text) {
-            if !rtype.is_meta() {
-                return Ok((stated_ttl, rtype));
-            }
-            let message = format!("{rtype} is a type for messages and cannot stand in a zone");
-            return Err(Fault::new(token.span, message).expected("a type of data"));
-        }
-        if token.text[0].is_ascii_digit() && stated_ttl.is_none() {
-            stated_ttl = Some(ttl(&token)?);
-        } else {
-            match class_of(token.text) {
-                Some(1) if !class => class = true,
-                Some(1) => {
-                    return Err(Fault::new(token.span, "the class is given twice").expected("a record type"));
-                }
-                Some(_) => {
-                    let message = format!("zones of class {} are not served", shown(token.text));
-                    return Err(Fault::new(token.span, message).expected("class IN, or none"));
-                }
-                None => return Err(unknown_type(&token)),
-            }
-        }
-        token = lexer.next()?;
-    }
-}
-
-fn ttl(token: &Token<'_>) -> Result<u32, Fault> {
-    match read_seconds(token.text) {
-        Some(ttl) if ttl <= MAX_TTL => Ok(ttl),
-        None if !token.text.iter().all(u8::is_ascii_alphanumeric) => Err(unknown_type(token)),
-        Some(_) => Err(Fault::new(token.span, format!("the TTL {} is too large", shown(token.text)))
-            .expected(format!("a TTL of at most {MAX_TTL} seconds (RFC 2181 section 8)"))),
-        None => Err(token.instead_of("a TTL such as 3600 or 1h30m, or a record type")),
-    }
-}
-
-fn class_of(text: &[u8]) -> Option<u16> {
-    const CLASSES: [(&str, u16); 6] =
-        [("IN", 1), ("CS", 2), ("CH", 3), ("HS", 4), ("NONE", 254), ("ANY", 255)];
-    let known = CLASSES.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text));
-    known.map(|(_, class)| *class).or_else(|| {
-        let (prefix, digits) = text.split_at_checked(5)?;
-        prefix.eq_ignore_ascii_case(b"CLASS").then(|| number(digits))?
-    })
-}
-
-#[cold]
-fn unknown_type(token: &Token<'_>) -> Fault {
-    let found = shown(token.text);
-    if let Ok(address) = found.parse::<std::net::IpAddr>() {
-        let rtype = if address.is_ipv4() { "A" } else { "AAAA" };
-        return Fault::new(token.span, format!("no record type stands before `{found}`"))
-            .expected(format!("`{rtype}` before the address"));
-    }
-    let expected = match suggest::rtype(token.text) {
-        Some(meant) => meant,
-        None => "a record type such as `A` or `MX`, or `TYPE123` for one without a name".to_owned(),
-    };
-    Fault::new(token.span, format!("`{found}` is no record type")).expected(expected)
 }
 
 #[cold]
@@ -503,7 +429,7 @@ fn doubled(span: Span) -> Fault {
 /// A fault in a record that `$GENERATE` made, told at the directive.
 #[cold]
 fn made(fault: Fault, span: Span, counter: u32, line: &[u8]) -> Fault {
-    let message = format!("{} in `{}`, made for {counter}", fault.message, shown(line));
+    let message = format!("{}: `{}`, made for {counter}", fault.message, shown(line));
     Fault { span, message, ..fault }
 }
 

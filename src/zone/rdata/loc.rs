@@ -61,9 +61,10 @@ pub fn write(wire: &[u8; 16], out: &mut String) -> Option<()> {
             return None;
         }
         let centimetres = digit * 10_u64.pow(power);
-        match centimetres % 100 {
-            0 => write!(out, " {}m", centimetres / 100).ok()?,
-            rest => write!(out, " {}.{rest:02}m", centimetres / 100).ok()?,
+        // From a metre on there is a single digit and zeros.
+        match centimetres {
+            ..100 => write!(out, " 0.{centimetres:02}m").ok()?,
+            _ => write!(out, " {}m", centimetres / 100).ok()?,
         }
     }
     Some(())

@@ -8,5 +8,6 @@ pub mod loc;
 pub mod mnemonic;
 pub mod names;
 pub mod read;
+pub mod strings;
 pub mod svcb;
 pub mod write;

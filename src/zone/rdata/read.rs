@@ -6,11 +6,11 @@ use std::str::FromStr;
 use super::encoding::{Base64Reader, HexReader, hex_digit, read_base32};
 use super::mnemonic::{self, number};
 use super::names::Names;
-use super::{apl, duration, loc, svcb};
-use crate::wire::name::{NameRef, unescape};
+use super::{apl, duration, loc, strings, svcb};
+use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
-use crate::zone::lexer::{Fault, Kind, Lexer, Token, shown};
+use crate::zone::lexer::{Fault, Kind, Lexer, Token};
 
 /// The longest RDATA: its length has 16 bits.
 pub const MAX_RDATA: usize = 65_535;
@@ -43,25 +43,6 @@ pub fn parse(rtype: Rtype, text: &str, origin: Option<&NameRef>) -> Result<Vec<u
         return Err(Fault::new(lexer.peek()?.span, "a second line"));
     }
     Ok(rdata)
-}
-
-/// Appends the bytes of a string's text, its escapes undone.
-pub(super) fn unescaped(token: &Token<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-    let mut at = 0;
-    loop {
-        let plain = text[at..].iter().position(|&byte| byte == b'\\').unwrap_or(text.len() - at);
-        out.extend_from_slice(&text[at..at + plain]);
-        at += plain;
-        if at == text.len() {
-            return Ok(());
-        }
-        let Some((value, taken)) = unescape(&text[at + 1..]) else {
-            return Err(Fault::new(token.span, format!("bad escape in `{}`", shown(&text[at..])))
-                .expected("three digits up to 255 or one other character behind `\\`"));
-        };
-        out.push(value);
-        at += 1 + taken;
-    }
 }
 
 /// One record's RDATA on its way; it begins at `start` of `out`.
@@ -127,7 +108,7 @@ impl<'t> Reader<'_, 't, '_> {
             Field::Strings => self.each("a string", |reader, token| reader.string(&token)),
             Field::LongString => {
                 let token = self.lexer.expect_text("a quoted string")?;
-                unescaped(&token, token.text, self.out)?;
+                strings::read(&token, token.text, self.out)?;
                 self.fits(&token)
             }
             Field::Hex => self.hex(None),
@@ -242,7 +223,7 @@ impl<'t> Reader<'_, 't, '_> {
     fn string(&mut self, token: &Token<'_>) -> Result<(), Fault> {
         let at = self.out.len();
         self.out.push(0);
-        unescaped(token, token.text, self.out)?;
+        strings::read(token, token.text, self.out)?;
         let length = self.out.len() - at - 1;
         self.out[at] = u8::try_from(length).map_err(|_| {
             Fault::new(token.span, format!("a string of {length} bytes"))
@@ -463,6 +444,8 @@ fn from_text<T: FromStr>(text: &[u8]) -> Option<T> {
 fn explain(mut fault: Fault, rtype: Rtype, index: usize) -> Fault {
     if fault.message == "the record ends too early" {
         fault.message = format!("the {rtype} record ends too early");
+    } else if fault.message.starts_with("found ") {
+        fault.message.push_str(&format!(" in the {rtype} record"));
     }
     if let (Some(label), Some(expected)) = (labels(rtype).get(index), &fault.expected) {
         fault.expected = Some(format!("{label}: {expected}"));

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::encoding::{Base64Reader, write_base64};
 use super::mnemonic::number;
-use super::{read, write};
+use super::strings;
 use crate::zone::lexer::{Fault, Kind, Lexer, Span, Token, shown};
 
 const MANDATORY: u16 = 0;
@@ -92,7 +92,7 @@ pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
                     }
                     left = tail.get(usize::from(length)..)?;
                 }
-                write::quoted(&ids, out);
+                strings::write(&ids, out);
             }
             PORT => write!(out, "{}", u16::from_be_bytes(value.try_into().ok()?)).ok()?,
             IPV4HINT => {
@@ -102,7 +102,7 @@ pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
                 list(value.as_chunks::<16>().0, out, |ip, out| write!(out, "{}", Ipv6Addr::from(*ip)).ok())?
             }
             ECH => write_base64(value, out),
-            _ => write::quoted(value, out),
+            _ => strings::write(value, out),
         }
     }
     Some(())
@@ -150,7 +150,7 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
         ALPN => {
             const EXPECTED: &str = "protocol names of 1 to 255 bytes with `,` between them, such as `h2,h3`";
             let mut list = Vec::new();
-            read::unescaped(token, value, &mut list)?;
+            strings::read(token, value, &mut list)?;
             let mut id = Vec::new();
             let mut bytes = list.into_iter();
             loop {
@@ -197,7 +197,7 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
             }
         }
         NO_DEFAULT_ALPN | OHTTP => return Err(bad("no value")),
-        _ => read::unescaped(token, value, out)?,
+        _ => strings::read(token, value, out)?,
     }
     Ok(key)
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::{write_base32, write_base64, write_hex};
-use super::mnemonic::cert_type_name;
-use super::{apl, duration, loc, names, svcb};
+use super::mnemonic::{algorithm_name, cert_type_name};
+use super::{apl, duration, loc, names, strings, svcb};
 use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
@@ -36,22 +36,6 @@ pub fn write(rtype: Rtype, rdata: &[u8], out: &mut String) {
     }
 }
 
-/// Appends a string in quotes.
-pub(super) fn quoted(text: &[u8], out: &mut String) {
-    out.push('"');
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => {
-                out.push('\\');
-                out.push(char::from(byte));
-            }
-            b' '..=b'~' => out.push(char::from(byte)),
-            _ => names::escape(byte, out),
-        }
-    }
-    out.push('"');
-}
-
 fn fields(rtype: Rtype, rdata: &[u8], out: &mut String) -> Option<()> {
     let mut rest = rdata;
     for (index, &field) in layout::fields(rtype).iter().enumerate() {
@@ -69,6 +53,14 @@ fn fields(rtype: Rtype, rdata: &[u8], out: &mut String) -> Option<()> {
 fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -> Option<()> {
     match field {
         Field::CompressibleName | Field::Name | Field::CasedName => name(rest, out)?,
+        // As BIND does, the algorithm has its name in CERT records and its number in all others.
+        Field::Algorithm if rtype == Rtype::CERT => {
+            let [algorithm] = *take(rest)?;
+            match algorithm_name(algorithm) {
+                Some(name) => out.push_str(name),
+                None => write!(out, "{algorithm}").ok()?,
+            }
+        }
         Field::U8 | Field::Algorithm => write!(out, "{}", take::<1>(rest)?[0]).ok()?,
         Field::U16 => write!(out, "{}", u16::from_be_bytes(*take(rest)?)).ok()?,
         Field::U32 | Field::Seconds => write!(out, "{}", u32::from_be_bytes(*take(rest)?)).ok()?,
@@ -86,7 +78,7 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
         Field::String => {
             let text = prefixed(rest)?;
             if rtype != Rtype::CAA {
-                quoted(text, out);
+                strings::write(text, out);
             } else if !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric) {
                 out.push_str(std::str::from_utf8(text).ok()?);
             } else {
@@ -94,13 +86,13 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
             }
         }
         Field::Strings => {
-            quoted(prefixed(rest)?, out);
+            strings::write(prefixed(rest)?, out);
             while !rest.is_empty() {
                 out.push(' ');
-                quoted(prefixed(rest)?, out);
+                strings::write(prefixed(rest)?, out);
             }
         }
-        Field::LongString => quoted(std::mem::take(rest), out),
+        Field::LongString => strings::write(std::mem::take(rest), out),
         Field::Hex => write_hex(some(rest)?, out),
         Field::Base64 => write_base64(some(rest)?, out),
         Field::Salt => match prefixed(rest)? {
@@ -122,10 +114,11 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
             write_hex(some(rest)?, out);
         }
         Field::Nid => {
+            // All four digits of each group: not every reader takes fewer.
             let groups = take::<8>(rest)?.as_chunks::<2>().0;
             for (at, group) in groups.iter().enumerate() {
-                let blank = if at > 0 { ":" } else { "" };
-                write!(out, "{blank}{:x}", u16::from_be_bytes(*group)).ok()?;
+                let colon = if at > 0 { ":" } else { "" };
+                write!(out, "{colon}{:04x}", u16::from_be_bytes(*group)).ok()?;
             }
         }
         Field::Eui(length) => {
@@ -234,3 +227,6 @@ fn wks(rest: &[u8], out: &mut String) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests;

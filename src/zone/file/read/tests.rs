@@ -128,3 +128,321 @@ fn generated_records() {
         ["m.x. 1 IN MX 10 mail7.x.", "t.x. 1 IN TXT \"a 7\" \"b$\""]
     );
 }
+
+/// What is wrong, below origin `x.`, with a TTL known: `line:column: severity: message`.
+const BAD: &[(&str, &[&str])] = &[
+    ("a AAA 1", &["1:3: error: `AAA` is no record type (expected `A` or `AAAA`)"]),
+    (
+        "a 192.0.2.1",
+        &["1:3: error: no record type stands before `192.0.2.1` (expected `A` before the address)"],
+    ),
+    ("a", &["1:2: error: the record ends too early (expected a record type such as `A` or `MX`)"]),
+    (
+        "a A 192.0.2.256",
+        &["1:5: error: found `192.0.2.256` in the A record (expected an IPv4 address such as 192.0.2.1)"],
+    ),
+    (
+        "a A 192.0.2.1 x",
+        &["1:15: error: `x` is left over behind the A record (expected the end of the line)"],
+    ),
+    (
+        "a MX mail",
+        &["1:6: error: found `mail` in the MX record (expected preference: a number from 0 to 65535)"],
+    ),
+    ("a MX 10", &["1:8: error: the MX record ends too early (expected mail server: a domain name)"]),
+    ("a CH A 1.2.3.4", &["1:3: error: zones of class CH are not served (expected class IN, or none)"]),
+    ("a IN IN A 1.2.3.4", &["1:6: error: the class is given twice (expected a record type)"]),
+    (
+        "a 2147483648 A 1.2.3.4",
+        &[
+            "1:3: error: the TTL 2147483648 is too large (expected a TTL of at most 2147483647 seconds (RFC 2181 section 8))",
+        ],
+    ),
+    ("a 1x A 1.2.3.4", &["1:3: error: found `1x` (expected a TTL such as 3600 or 1h30m, or a record type)"]),
+    (
+        "a AXFR",
+        &["1:3: error: AXFR is a type for messages and cannot stand in a zone (expected a type of data)"],
+    ),
+    ("a..b A 1.2.3.4", &["1:1: error: `a..b` has an empty label (expected a label between dots)"]),
+    (
+        "\\256 A 1.2.3.4",
+        &["1:1: error: `\\256`: bad escape: `\\` takes three digits up to 255 or one other character"],
+    ),
+    ("\"a\" A 1.2.3.4", &["1:1: error: found the quoted string \"a\" (expected a domain name)"]),
+    (
+        "a TXT \"b\nb A 1",
+        &[
+            "1:7: error: the string is not closed on its line (expected a closing `\"`)",
+            "2:5: error: found `1` in the A record (expected an IPv4 address such as 192.0.2.1)",
+        ],
+    ),
+    ("é TXT \"é", &["1:7: error: the string is not closed on its line (expected a closing `\"`)"]),
+    (
+        "a A ( 192.0.2.1\n  ; c\nb A 192.0.2.1\nc A 1",
+        &[
+            "1:5: error: the parenthesis is never closed (expected a `)` at the end of the record)",
+            "4:5: error: found `1` in the A record (expected an IPv4 address such as 192.0.2.1)",
+        ],
+    ),
+    (
+        "a TXT ( b\n  c\nb A 1",
+        &[
+            "1:7: error: the parenthesis is never closed (expected a `)` at the end of the record)",
+            "3:5: error: found `1` in the A record (expected an IPv4 address such as 192.0.2.1)",
+        ],
+    ),
+    ("a A 192.0.2.1 )", &["1:15: error: `)` without a `(` before it"]),
+    (
+        "a TXT (((((((((((((((((a",
+        &[
+            "1:23: error: more than 16 parentheses inside each other",
+            "1:7: error: the parenthesis is never closed (expected a `)` at the end of the record)",
+        ],
+    ),
+    (
+        " A 192.0.2.1",
+        &[
+            "1:2: error: the line begins with a blank, but there is no owner before it to repeat (expected an owner name at the start of the line)",
+        ],
+    ),
+    (
+        "a..b A 192.0.2.1\n A 192.0.2.2",
+        &["1:1: error: `a..b` has an empty label (expected a label between dots)"],
+    ),
+    ("$ORIGN b.", &["1:1: error: `$ORIGN` is no directive (expected `$ORIGIN`)"]),
+    ("$TTL", &["1:5: error: the record ends too early (expected a TTL such as 3600 or 1h)"]),
+    ("$INCLUDE nowhere", &["1:10: error: cannot include `nowhere`: there is no such file"]),
+    (
+        "$GENERATE 5-1 a A 192.0.2.$",
+        &["1:11: error: the range holds no number (expected a range such as `1-100` or `0-254/2`)"],
+    ),
+    (
+        "$GENERATE 1-300 a$ A 192.0.2.$",
+        &[
+            "1:1: error: found `192.0.2.256` in the A record: `a256 A 192.0.2.256`, made for 256 (expected an IPv4 address such as 192.0.2.1)",
+        ],
+    ),
+    (
+        "$GENERATE 0-1048576 a$ A 192.0.2.$",
+        &["1:11: error: `$GENERATE` makes more than 1048576 records in this zone"],
+    ),
+    (
+        "$GENERATE 0-1 a${1 A 192.0.2.$",
+        &[
+            "1:15: error: found `a${1` (expected `${offset,width,base}` with base d, o, x, X, n or N and width up to 63)",
+        ],
+    ),
+    ("a A \\# 4 c00002", &["1:10: error: the data has 3 bytes, not 4 (expected 8 hexadecimal digits)"]),
+    ("a A \\# 3 c00002", &["1:5: error: these bytes are no A record: RDATA ends too early"]),
+    (
+        "a TYPE65280 1",
+        &[
+            "1:13: error: found `1` in the TYPE65280 record (expected `\\#`, a length and hexadecimal digits (RFC 3597))",
+        ],
+    ),
+    (
+        "a DS 1 8 1 abc",
+        &["1:12: error: an odd number of hexadecimal digits (expected digest: pairs of hexadecimal digits)"],
+    ),
+    (
+        "a DNSKEY 256 3 8 AwE",
+        &["1:18: error: the base 64 is cut short or badly padded (expected public key: whole base 64)"],
+    ),
+    ("a HTTPS 1 . mandatory=port", &["1:13: error: `mandatory` names a key that is not given"]),
+    ("a HTTPS 1 . port=1 port=2", &["1:20: error: `port` is given twice"]),
+    (
+        "a HTTPS 1 . prot=1",
+        &[
+            "1:13: error: `prot` is not a service parameter (expected parameters: a parameter such as `alpn=h2`, `port=8443` or `key65000=value`)",
+        ],
+    ),
+    (
+        "a CAA 0 is-sue ca",
+        &[
+            "1:9: error: found `is-sue` in the CAA record (expected tag: a property tag such as `issue` or `iodef`)",
+        ],
+    ),
+    ("a LOC 91 N 0 E 0m", &["1:7: error: the latitude is more than 90 degrees"]),
+    (
+        "www.x A 192.0.2.1",
+        &[
+            "1:1: warning: this name ends in the zone's name twice (expected a final dot behind it, if it is complete)",
+        ],
+    ),
+    (
+        "w MX 1 mail.X",
+        &[
+            "1:8: warning: this name ends in the zone's name twice (expected a final dot behind it, if it is complete)",
+        ],
+    ),
+];
+
+#[test]
+fn bad_input_is_told_with_its_place() {
+    for &(text, expected) in BAD {
+        let mut outcome =
+            read("zone", text.as_bytes(), Some(&"x.".parse::<Name>().unwrap()), &mut no_files, &mut |_| {});
+        if !text.contains("TTL") {
+            let with_ttl = format!("$TTL 1\n{text}");
+            outcome = read(
+                "zone",
+                with_ttl.as_bytes(),
+                Some(&"x.".parse::<Name>().unwrap()),
+                &mut no_files,
+                &mut |_| {},
+            );
+            outcome.diagnostics.iter_mut().for_each(|diagnostic| diagnostic.line -= 1);
+        }
+        let found: Vec<String> = outcome
+            .diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.to_string().trim_start_matches("zone:").to_owned())
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
+    assert_eq!(
+        records("a A 192.0.2.1\n", "").1,
+        [
+            "zone:1:1: error: `a` is relative, but no origin is known (expected a name with a final dot, or `$ORIGIN` on a line before)"
+        ]
+    );
+    assert_eq!(
+        records("a A 192.0.2.1\n", "x.").1,
+        [
+            "zone:1:1: error: no TTL is known for this record (expected a TTL before the type, or a `$TTL` line above)"
+        ]
+    );
+}
+
+#[test]
+fn errors_are_limited_and_good_records_still_come() {
+    let (records, diagnostics) = records(&"a 1 A x\nb 1 A 192.0.2.1\n".repeat(50), "x.");
+    assert_eq!(diagnostics.len(), MAX_ERRORS);
+    assert!(diagnostics[MAX_ERRORS - 1].contains("reading stopped after 20 errors"));
+    assert_eq!(records.len(), MAX_ERRORS - 1);
+}
+
+#[test]
+fn inclusions_are_limited() {
+    let faults = |include: &mut Include<'_>| {
+        let outcome = read("top", b"$INCLUDE next\n", None, include, &mut |_| {});
+        outcome.diagnostics.iter().map(Diagnostic::to_string).collect::<Vec<_>>()
+    };
+    let itself = faults(&mut |_, _| Ok(("top".to_owned(), Vec::new())));
+    assert_eq!(itself, ["top:1:10: error: `top` includes itself"]);
+    let mut depth = 0;
+    let deep = faults(&mut |_, _| {
+        depth += 1;
+        Ok((format!("file{depth}"), b"$INCLUDE next\n".to_vec()))
+    });
+    assert_eq!(deep, ["file16:1:10: error: files include each other more than 16 deep"]);
+    let mut count = 0;
+    let wide = faults(&mut |_, _| {
+        count += 1;
+        let more = if count == 1 { "$INCLUDE next\n".repeat(2_000) } else { String::new() };
+        Ok((format!("file{count}"), more.into_bytes()))
+    });
+    assert_eq!(wide.len(), MAX_ERRORS);
+    assert_eq!(wide[0], "file1:1000:10: error: more than 1000 files are included");
+}
+
+#[test]
+fn an_included_file_leaves_origin_and_owner_alone() {
+    let mut owners = Vec::new();
+    let outcome = read(
+        "top",
+        b"$TTL 1\na A 192.0.2.1\n$INCLUDE f sub\n A 192.0.2.2\n",
+        Some(&"x.".parse::<Name>().unwrap()),
+        &mut |_, _| Ok(("f".to_owned(), b"b A 192.0.2.3\n$ORIGIN y.\nc A 192.0.2.4".to_vec())),
+        &mut |entry| owners.push(entry.owner.to_string()),
+    );
+    assert_eq!(outcome.diagnostics, []);
+    assert_eq!(owners, ["a.x.", "b.sub.x.", "c.y.", "a.x."]);
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fragment() -> impl Strategy<Value = String> {
+        proptest::sample::select(vec![
+            " ",
+            "\n",
+            "\t",
+            "(",
+            ")",
+            "\"",
+            ";",
+            "\\",
+            "@",
+            "a",
+            "a.b.",
+            "x",
+            "$ORIGIN ",
+            "$TTL ",
+            "$INCLUDE f",
+            "$GENERATE ",
+            "1-3",
+            "$",
+            "${1,2,n}",
+            "IN ",
+            "A ",
+            "TXT ",
+            "192.0.2.1",
+            "1h",
+            "\\# ",
+            "4 ",
+            "ff",
+            "SVCB 1 . ",
+            "alpn=\"",
+            "LOC ",
+            "SOA ",
+            "NSEC ",
+            "=",
+            ",",
+            "\r",
+            "é",
+            "APL 1:",
+            "/",
+            "HIP ",
+            "-",
+        ])
+        .prop_map(str::to_owned)
+    }
+
+    fn holds(text: &[u8]) -> Result<(), TestCaseError> {
+        let mut records = 0_usize;
+        let mut include =
+            |_: &str, from: &str| Ok((format!("{from}f"), b"$INCLUDE g\nb A 192.0.2.1\n".to_vec()));
+        let origin: Name = "x.".parse().unwrap();
+        let mut sound = true;
+        let outcome = read("f", text, Some(&origin), &mut include, &mut |entry| {
+            records += 1;
+            sound &=
+                crate::wire::rdata::check(entry.rtype, entry.rdata).is_ok() && entry.ttl <= i32::MAX as u32;
+        });
+        prop_assert!(sound);
+        prop_assert!(records <= text.len() + MAX_INCLUDES + MAX_GENERATED as usize);
+        prop_assert!(outcome.diagnostics.len() <= MAX_ERRORS + MAX_WARNINGS);
+        for diagnostic in &outcome.diagnostics {
+            let characters = diagnostic.source_line.chars().count();
+            prop_assert!(characters == 0 || diagnostic.column as usize <= characters + 1, "{}", diagnostic);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn any_bytes_end_in_records_or_errors(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            holds(&text)?;
+        }
+
+        #[test]
+        fn any_fragments_end_in_records_or_errors(parts in proptest::collection::vec(fragment(), 0..60)) {
+            holds(parts.concat().as_bytes())?;
+        }
+    }
+}

@@ -1,32 +1,18 @@
-//! What a node is told to do: the configuration, checked and typed. Every default stands here.
+//! What a node is told to do, typed and checked: `config` fills it from a file. Every default
+//! stands here, but those of the resolvers and of their cache, which stand in [`resolve`].
 
-use std::fs::File;
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::config::convert;
-use crate::config::error::Error;
+use crate::resolve;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial;
 
-/// The largest configuration file that is read: a hundred thousand zones take about ten megabytes.
-pub const MAX_FILE: u64 = 64 << 20;
 /// The default of `data-dir`, beside the configuration file.
 pub const DATA_DIR: &str = "state";
 /// The default of `control` is this file in the data folder.
 pub const CONTROL_FILE: &str = "tidemark.sock";
-/// The default of `[resolver.cache] max-entries`.
-pub const MAX_ENTRIES: usize = 1_000_000;
-/// The default of `[resolver.cache] max-ttl`.
-pub const MAX_TTL: Duration = Duration::from_secs(86_400);
-/// The default of `[resolver.cache] serve-stale`, within what RFC 8767 section 5 suggests (one to three days).
-pub const SERVE_STALE: Duration = Duration::from_secs(86_400);
-
-/// Every key that is supported, with its default or an example: the reference that `serve --help` shows.
-pub const REFERENCE: &str = include_str!("reference.toml");
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +77,7 @@ pub enum Source {
 }
 
 /// `[[zone-dir]]`: what holds for every primary zone in a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneDir {
     /// The folder.
     pub path: PathBuf,
@@ -110,48 +96,36 @@ pub struct ZoneDir {
 pub struct Resolver {
     /// Who may ask; this machine alone by default, because an open resolver serves attacks on others.
     pub allow: Vec<Prefix>,
-    /// Recursive resolvers to ask, by the zone they are asked about.
-    pub forward: Vec<Upstream>,
-    /// Authoritative servers to ask, by zone; no zone stands both here and in `forward`.
-    pub stub: Vec<Upstream>,
-    /// Whether servers are asked over IPv4.
-    pub ipv4: bool,
-    /// Whether servers are asked over IPv6.
-    pub ipv6: bool,
+    /// Whom to ask.
+    pub routes: resolve::settings::Config,
     /// What is kept.
-    pub cache: Cache,
+    pub cache: resolve::cache::Config,
 }
 
-/// `[[resolver.forward]]` or `[[resolver.stub]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Questions for names in this zone go there; the longest match counts.
-    pub zone: Name,
-    /// At least one, and one at least of a family that may be used.
-    pub servers: Vec<SocketAddr>,
-}
-
-/// `[resolver.cache]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cache {
-    /// How many RRsets are kept at most.
-    pub max_entries: usize,
-    /// The longest that data counts as fresh; whole seconds, at most 2^31 - 1 (RFC 2181 section 8).
-    pub max_ttl: Duration,
-    /// How long data that has run out may be served when nobody answers (RFC 8767), at most a week; `None` is never.
-    pub serve_stale: Option<Duration>,
+impl ZoneDir {
+    /// The zone `name` in a file of this folder.
+    pub fn zone(&self, name: Name, path: &Path) -> Zone {
+        Zone {
+            name,
+            source: Source::File(path.to_owned()),
+            notify: self.notify.clone(),
+            allow_transfer: self.allow_transfer.clone(),
+            serial: self.serial,
+            watch: self.watch.clone(),
+        }
+    }
 }
 
 impl Settings {
-    /// Reads and checks the configuration file at `path`. Paths in it are relative to its folder.
-    pub fn load(path: &Path) -> Result<Settings, Error> {
-        convert::settings(path, &read(path)?)
-    }
-
-    /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
-    /// be asked how it is even when its zone files are gone.
-    pub fn control(path: &Path) -> Result<PathBuf, Error> {
-        convert::control(path, &read(path)?)
+    /// A key whose value differs in `new` and takes effect only after a restart.
+    pub fn needs_restart(&self, new: &Settings) -> Option<&'static str> {
+        if self.server != new.server {
+            Some("[server]")
+        } else if self.resolver != new.resolver {
+            Some("[resolver]")
+        } else {
+            None
+        }
     }
 
     /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in
@@ -177,35 +151,10 @@ impl Settings {
     }
 }
 
-impl Default for Cache {
-    fn default() -> Cache {
-        Cache { max_entries: MAX_ENTRIES, max_ttl: MAX_TTL, serve_stale: Some(SERVE_STALE) }
-    }
-}
-
 /// This machine: the default of `[resolver] allow`.
-pub(super) fn loopback() -> Vec<Prefix> {
+pub fn loopback() -> Vec<Prefix> {
     vec![
         Prefix { addr: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), length: 8 },
         Prefix { addr: IpAddr::V6(Ipv6Addr::LOCALHOST), length: 128 },
     ]
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
-        Error::new(path, "", format!("cannot read the configuration: {error}"))
-            .help("check the path given with `--config` and the permissions of the file")
-    })?;
-    if bytes.len() as u64 > MAX_FILE {
-        let megabytes = MAX_FILE >> 20;
-        return Err(Error::new(path, "", format!("the configuration is larger than {megabytes} MiB"))
-            .help("is this the right file? Many zones with the same settings fit into one `[[zone-dir]]`"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::new(path, &String::from_utf8_lossy(error.as_bytes()), "the configuration is not UTF-8")
-            .at(at..at + 1, "not UTF-8 from here")
-            .help("save the file as UTF-8")
-    })
 }

@@ -1,0 +1,53 @@
+//! Which event counts into which metric.
+
+use crate::node::router::Event;
+use crate::transfer::notify;
+
+use super::registry::{Hop, Metrics};
+
+impl Metrics {
+    /// Counts an event of the node.
+    pub fn record(&self, event: &Event) {
+        match event {
+            Event::Added(zone) => self.zone_added(zone),
+            Event::Removed(zone) => self.zone_removed(zone),
+            Event::Published { publication, heard, now } => {
+                if publication.mismatch.is_some() {
+                    self.mismatched(&publication.zone);
+                }
+                // A first copy says when it arrived, not how long a change took.
+                let published = publication.stamp.published.map(|hlc| hlc.utc().as_secs_f64());
+                if publication.from.is_none() {
+                    return;
+                }
+                if let Some(published) = published {
+                    self.propagated(Hop::PublishToApplied, publication.applied.as_secs_f64() - published);
+                }
+                if let Some(heard) = heard {
+                    self.propagated(Hop::NotifiedToApplied, now.mono.since(heard.mono).as_secs_f64());
+                    if let Some(published) = published {
+                        self.propagated(Hop::PublishToNotified, heard.utc.as_secs_f64() - published);
+                    }
+                }
+            }
+            Event::NotPublished { zone, .. } | Event::NotKept { zone, .. } => self.load_failed(zone),
+            Event::Confirmed { .. } => self.polled(),
+            Event::Heard { .. } => self.notified("in", "ok"),
+            Event::Pulled { kind, bytes, took, .. } => self.transferred("in", kind.label(), "ok", *bytes, *took),
+            Event::PullFailed { kind, reason, .. } => {
+                self.transferred("in", kind.label(), reason.label(), 0, std::time::Duration::ZERO);
+            }
+            Event::Fallback(_, reason) => self.fell_back(reason.label()),
+            Event::Notify(_, notify::Event::Acknowledged { .. }) => self.notified("out", "ok"),
+            Event::Notify(_, notify::Event::Refused { .. }) => self.notified("out", "refused"),
+            Event::Notify(_, notify::Event::Unanswered { .. }) => self.notified("out", "timeout"),
+            Event::Observed { propagation: Some(propagation), .. } => {
+                self.propagated(Hop::PublishToObserved, propagation.best().as_secs_f64());
+            }
+            Event::Observed { propagation: None, .. }
+            | Event::Behind(..)
+            | Event::Expired(_)
+            | Event::Reachable { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Counters and histograms that grow with events.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::wire::name::NameRef;
+
+use super::tally::Tally;
+
+/// Buckets of propagation and transfer times, in seconds: from a local network's milliseconds to a day without a refresh.
+const SECONDS: [f64; 20] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0,
+];
+
+/// The way a change went, for `tidemark_propagation_duration_seconds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// From publication at the primary until it is served here.
+    PublishToApplied,
+    /// From publication at the primary until this node heard of it.
+    PublishToNotified,
+    /// From hearing of it until it is served here.
+    NotifiedToApplied,
+    /// From publication here until another server was seen to serve it.
+    PublishToObserved,
+}
+
+impl Hop {
+    const ALL: [Hop; 4] = [Hop::PublishToApplied, Hop::PublishToNotified, Hop::NotifiedToApplied, Hop::PublishToObserved];
+
+    fn label(self) -> &'static str {
+        match self {
+            Hop::PublishToApplied => "publish_to_applied",
+            Hop::PublishToNotified => "publish_to_notified",
+            Hop::NotifiedToApplied => "notified_to_applied",
+            Hop::PublishToObserved => "publish_to_observed",
+        }
+    }
+}
+
+/// All metrics that are counted as things happen.
+pub struct Metrics {
+    pub(super) registry: Registry,
+    pub(super) tallies: Mutex<Vec<Arc<Tally>>>,
+    propagation: HistogramVec,
+    notifies: IntCounterVec,
+    transfers: IntCounterVec,
+    transfer_bytes: IntCounterVec,
+    transfer_duration: HistogramVec,
+    fallbacks: IntCounterVec,
+    mismatches: IntCounterVec,
+    load_failures: IntCounterVec,
+    stale_answers: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all of them, at zero.
+    pub fn new() -> Result<Metrics, prometheus::Error> {
+        let registry = Registry::new();
+        let metrics = Metrics {
+            propagation: histogram(
+                &registry,
+                "tidemark_propagation_duration_seconds",
+                "Time a change took, by hop; negative delays (clock skew) count into the lowest bucket",
+                &["hop"],
+            )?,
+            notifies: counter(&registry, "tidemark_notifies_total", "NOTIFY messages", &["direction", "result"])?,
+            transfers: counter(
+                &registry,
+                "tidemark_transfers_total",
+                "Zone transfers and SOA polls",
+                &["direction", "kind", "result"],
+            )?,
+            transfer_bytes: counter(
+                &registry,
+                "tidemark_transfer_bytes_total",
+                "Bytes of DNS messages in zone transfers",
+                &["direction", "kind"],
+            )?,
+            transfer_duration: histogram(
+                &registry,
+                "tidemark_transfer_duration_seconds",
+                "Time a transfer took, from its request to its last message",
+                &["direction", "kind"],
+            )?,
+            fallbacks: counter(
+                &registry,
+                "tidemark_ixfr_fallbacks_total",
+                "Incremental transfers that gave way to full ones",
+                &["reason"],
+            )?,
+            mismatches: counter(
+                &registry,
+                "tidemark_zone_digest_mismatches_total",
+                "Versions whose content differed from the primary's under the same serial",
+                &["zone"],
+            )?,
+            load_failures: counter(
+                &registry,
+                "tidemark_zone_load_failures_total",
+                "Zone files, or changes of them, that could not be published",
+                &["zone"],
+            )?,
+            stale_answers: registered(
+                &registry,
+                IntCounter::new(
+                    "tidemark_cache_stale_answers_total",
+                    "Answers given out past their TTL because no server could be reached (RFC 8767)",
+                )?,
+            )?,
+            tallies: Mutex::default(),
+            registry,
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// Series that dashboards and alerts count on exist before the first event.
+    fn begin_at_zero(&self) {
+        for hop in Hop::ALL {
+            self.propagation.with_label_values(&[hop.label()]);
+        }
+        for direction in ["in", "out"] {
+            self.notifies.with_label_values(&[direction, "ok"]);
+            for kind in ["axfr", "ixfr", "soa"] {
+                self.transfers.with_label_values(&[direction, kind, "ok"]);
+                self.transfer_bytes.with_label_values(&[direction, kind]);
+            }
+        }
+        // A rate over a series that begins with its first failure would not show that failure.
+        for result in ["refused", "timeout"] {
+            self.notifies.with_label_values(&["out", result]);
+        }
+        self.fallbacks.with_label_values(&["refused"]);
+    }
+
+    /// A new set of counters for a worker, summed with the others when scraped.
+    pub fn tally(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
+        tally
+    }
+
+    /// A change took so many seconds on this hop; fewer than none when the two clocks disagree.
+    pub fn propagated(&self, hop: Hop, seconds: f64) {
+        self.propagation.with_label_values(&[hop.label()]).observe(seconds);
+    }
+
+    /// A NOTIFY was sent (or received) with this result.
+    pub fn notified(&self, direction: &str, result: &str) {
+        self.notifies.with_label_values(&[direction, result]).inc();
+    }
+
+    /// A transfer or poll ended.
+    pub fn transferred(&self, direction: &str, kind: &str, result: &str, bytes: u64, took: Duration) {
+        self.transfers.with_label_values(&[direction, kind, result]).inc();
+        self.transfer_bytes.with_label_values(&[direction, kind]).inc_by(bytes);
+        if result == "ok" {
+            self.transfer_duration.with_label_values(&[direction, kind]).observe(took.as_secs_f64());
+        }
+    }
+
+    /// A poll found a zone current.
+    pub fn polled(&self) {
+        self.transfers.with_label_values(&["in", "soa", "ok"]).inc();
+    }
+
+    /// An IXFR gave way to an AXFR.
+    pub fn fell_back(&self, reason: &str) {
+        self.fallbacks.with_label_values(&[reason]).inc();
+    }
+
+    /// A version's digest was not the primary's.
+    pub fn mismatched(&self, zone: &NameRef) {
+        self.mismatches.with_label_values(&[zone.to_string()]).inc();
+    }
+
+    /// A zone file could not be published.
+    pub fn load_failed(&self, zone: &NameRef) {
+        self.load_failures.with_label_values(&[zone.to_string()]).inc();
+    }
+
+    /// Old answers were given out.
+    pub fn stale_answers(&self, count: u64) {
+        self.stale_answers.inc_by(count);
+    }
+
+    /// A zone is configured: its series begin.
+    pub fn zone_added(&self, zone: &NameRef) {
+        self.mismatches.with_label_values(&[zone.to_string()]);
+        self.load_failures.with_label_values(&[zone.to_string()]);
+    }
+
+    /// A zone is not configured any more: its series end.
+    pub fn zone_removed(&self, zone: &NameRef) {
+        // An error says that there was no such series.
+        let _ = self.mismatches.remove_label_values(&[zone.to_string()]);
+        let _ = self.load_failures.remove_label_values(&[zone.to_string()]);
+    }
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+    registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?)
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

@@ -1,0 +1,564 @@
+//! The node: one door for all inputs of the control plane, and the loop from what was fetched to what is published.
+//!
+//! ```text
+//!  Input ----> Refresh --Fetched--> ZoneStore::publish --> Notifier, Watch, Ledger
+//!  (file, NOTIFY,   ^                      |
+//!   arrival, time)  +------published-------+--> Event
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::lag::{Interval, Ledger, Sighting};
+use crate::outbox::{Arrival, Outbox, Token};
+use crate::probe::observe;
+use crate::probe::watch::{Pace, Watch};
+use crate::time::{Mono, Now, Utc};
+use crate::transfer::intake::{Limits, Reason};
+use crate::transfer::notify::{self, Notifier};
+use crate::transfer::query::Kind;
+use crate::transfer::refresh::{self, Newer, Refresh};
+use crate::wire::name::{Name, NameRef};
+use crate::zone::journal::Log;
+use crate::zone::serial::Serial;
+use crate::zone::snapshot::Snapshot;
+use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
+
+use super::status::Status;
+use super::zone::{Member, Role, ZoneConfig};
+
+/// What the node is told.
+#[derive(Debug)]
+pub enum Input {
+    /// An exchange brought something.
+    Arrival(Token, Arrival),
+    /// A NOTIFY was acknowledged.
+    Notified {
+        /// The zone.
+        zone: Name,
+        /// Who sent it.
+        from: IpAddr,
+        /// The serial it tells.
+        serial: Option<Serial>,
+    },
+    /// A zone file was read.
+    File {
+        /// The zone.
+        zone: Name,
+        /// Its content, or why it cannot be had.
+        content: Result<Snapshot, String>,
+    },
+    /// A secondary zone's primaries are to be asked now.
+    Refresh {
+        /// The zone.
+        zone: Name,
+    },
+    /// Time has passed.
+    Timeout,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A zone is configured.
+    Added(Name),
+    /// A zone is not configured any more.
+    Removed(Name),
+    /// A version is served.
+    Published {
+        /// Which.
+        publication: Publication,
+        /// When it was first heard of, for a secondary.
+        heard: Option<Now>,
+        /// The present.
+        now: Now,
+    },
+    /// A zone file's content is refused; what was served is served still.
+    NotPublished {
+        /// The zone.
+        zone: Name,
+        /// Why.
+        why: String,
+    },
+    /// A change could not be written down, and so is not served.
+    NotKept {
+        /// The zone.
+        zone: Name,
+        /// Why.
+        why: String,
+    },
+    /// A secondary's content was found current.
+    Confirmed {
+        /// The zone.
+        zone: Name,
+        /// When the poll that found it so began.
+        verified_at: Utc,
+    },
+    /// A NOTIFY came in.
+    Heard {
+        /// The zone.
+        zone: Name,
+        /// From whom.
+        from: IpAddr,
+        /// The serial it tells.
+        serial: Option<Serial>,
+    },
+    /// A newer version is known to exist.
+    Behind(Name, Newer),
+    /// A transfer is complete.
+    Pulled {
+        /// The zone.
+        zone: Name,
+        /// From which primary.
+        from: SocketAddr,
+        /// How.
+        kind: Kind,
+        /// Bytes of its messages.
+        bytes: u64,
+        /// From the question to the last message.
+        took: Duration,
+    },
+    /// A primary did not serve the purpose.
+    PullFailed {
+        /// The zone.
+        zone: Name,
+        /// The primary.
+        primary: SocketAddr,
+        /// What was asked.
+        kind: Kind,
+        /// Why it failed.
+        reason: Reason,
+    },
+    /// The whole zone is pulled where differences were expected.
+    Fallback(Name, Reason),
+    /// A secondary's content is not served any more.
+    Expired(Name),
+    /// A NOTIFY went out, and this came of it.
+    Notify(Name, notify::Event),
+    /// A watched server shows another serial than before.
+    Observed {
+        /// The zone.
+        zone: Name,
+        /// The server.
+        server: SocketAddr,
+        /// What it shows.
+        serial: Serial,
+        /// How long the version served here took to get there, when this is the first time it is seen there.
+        propagation: Option<Interval>,
+    },
+    /// A watched server answers no more, or again.
+    Reachable {
+        /// The zone.
+        zone: Name,
+        /// The server.
+        server: SocketAddr,
+        /// Whether it answers.
+        up: bool,
+    },
+}
+
+/// Which machine an exchange belongs to.
+#[derive(Clone, Debug)]
+enum Route {
+    Refresh(Name),
+    Notifier(Name),
+    Watch,
+}
+
+/// The machines of a node.
+pub struct Node {
+    store: Arc<ZoneStore>,
+    members: BTreeMap<Name, Member>,
+    watch: Watch,
+    routes: HashMap<Token, Route>,
+    /// When each zone's machines want to be called.
+    due: BTreeSet<(Mono, Name)>,
+    rng: StdRng,
+}
+
+impl Node {
+    /// A node without zones. The seed decides message ids and the spread of timers, and must be secret.
+    pub fn new(store: Arc<ZoneStore>, seed: [u8; 32]) -> Node {
+        let mut rng = StdRng::from_seed(seed);
+        let watch = Watch::new(Pace::default(), rng.random());
+        Node { store, members: BTreeMap::new(), watch, routes: HashMap::new(), due: BTreeSet::new(), rng }
+    }
+
+    /// Makes these the zones of the node. What has not changed goes on as it is.
+    pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+        let wanted: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
+        let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        let mut events = Vec::new();
+        gone.iter().for_each(|name| events.extend(self.remove(name, out)));
+        zones.into_iter().for_each(|zone| events.extend(self.add(now, zone, out, log)));
+        events
+    }
+
+    /// Takes in a zone, or another configuration of one.
+    pub fn add(&mut self, now: Now, config: ZoneConfig, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+        let name = config.name.clone();
+        let mut events = Vec::new();
+        let known = match self.members.get(&name) {
+            Some(member) if member.config == config => return events,
+            Some(_) => self.withdraw(&name, out),
+            None => {
+                events.push(Event::Added(name.clone()));
+                None
+            }
+        };
+        let zone = self.store.configure(&name, config.access());
+        for server in config.servers() {
+            let mut ask = observe::Ask::soa(server, name.clone());
+            ask.have = zone.version().map(|version| version.stamp.serial);
+            self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+        }
+        let notifier = Notifier::new(name.clone(), config.notify.clone(), self.rng.random());
+        let refresh = match &config.role {
+            Role::Primary(_) => None,
+            Role::Secondary(primaries) => {
+                let primaries = primaries.clone();
+                let config = refresh::Config { zone: name.clone(), primaries, limits: Limits::default() };
+                Some(Refresh::new(config, self.rng.random()))
+            }
+        };
+        let ledger = known.map_or_else(Ledger::default, |member| member.ledger);
+        let mut member =
+            Member { config, zone, refresh, notifier, ledger, up: BTreeMap::new(), problem: None, heard: None, due: None };
+        let version = member.zone.version();
+        if let Some(version) = &version {
+            member.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
+        }
+        self.members.insert(name.clone(), member);
+        let found = self.with_refresh(&name, out, |refresh, verified, out| {
+            refresh.start(now, version.as_deref().map(|version| (version, verified)), out)
+        });
+        events.extend(self.settle_all(now, &name, found, out, log));
+        events
+    }
+
+    /// Lets a zone go.
+    pub fn remove(&mut self, name: &NameRef, out: &mut Outbox) -> Vec<Event> {
+        let removed = self.withdraw(name, out).map(|_| Event::Removed(name.to_name()));
+        self.store.remove(name);
+        removed.into_iter().collect()
+    }
+
+    fn withdraw(&mut self, name: &NameRef, out: &mut Outbox) -> Option<Member> {
+        let member = self.members.remove(name)?;
+        member.config.servers().into_iter().for_each(|server| self.watch.remove(name, server, out));
+        if let Some(due) = member.due {
+            self.due.remove(&(due, name.to_name()));
+        }
+        let mine = |route: &Route| matches!(route, Route::Refresh(zone) | Route::Notifier(zone) if **zone == *name);
+        self.routes.retain(|token, route| {
+            let mine = mine(route);
+            if mine {
+                out.cancel(*token);
+            }
+            !mine
+        });
+        Some(member)
+    }
+
+    /// Whether this is a primary zone here.
+    pub fn is_primary(&self, zone: &NameRef) -> bool {
+        self.members.get(zone).is_some_and(|member| member.refresh.is_none())
+    }
+
+    /// The secondary zones.
+    pub fn secondaries(&self) -> Vec<Name> {
+        self.members.values().filter(|member| member.refresh.is_some()).map(|member| member.config.name.clone()).collect()
+    }
+
+    /// How everything is.
+    pub fn status(&self, now: Now) -> Status {
+        Status { zones: self.members.values().map(|member| member.status(now)).collect() }
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        let zones = self.due.first().map(|(due, _)| *due);
+        zones.into_iter().chain(self.watch.next_timeout()).min()
+    }
+
+    /// Takes in what happened and does what is due.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+        match input {
+            Input::Arrival(token, arrival) => self.arrival(now, token, arrival, out, log),
+            Input::Notified { zone, from, serial } => {
+                // Which port a NOTIFY comes from says nothing (RFC 1996 3.3); only its address is known to be a primary's.
+                let sender = SocketAddr::new(from, 0);
+                let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.notified(now, sender, serial, out));
+                let heard = Event::Heard { zone: zone.clone(), from, serial };
+                [heard].into_iter().chain(self.settle_all(now, &zone, found, out, log)).collect()
+            }
+            Input::File { zone, content } => self.file(now, &zone, content, out, log),
+            Input::Refresh { zone } => {
+                let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.refresh_now(now, out));
+                self.settle_all(now, &zone, found, out, log)
+            }
+            Input::Timeout => self.timeout(now, out, log),
+        }
+    }
+
+    fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+        let route = match arrival {
+            Arrival::Message(_) => self.routes.get(&token).cloned(),
+            Arrival::Failed(_) => self.routes.remove(&token),
+        };
+        match route {
+            None => Vec::new(),
+            Some(Route::Refresh(zone)) => {
+                let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.arrived(now, token, &arrival, out));
+                self.settle_all(now, &zone, found, out, log)
+            }
+            Some(Route::Notifier(zone)) => {
+                let found = self.with_notifier(&zone, out, |notifier, out| notifier.arrived(now, token, &arrival, out));
+                self.book(&zone);
+                found.into_iter().map(|event| Event::Notify(zone.clone(), event)).collect()
+            }
+            Some(Route::Watch) => {
+                let seen = self.routed(out, &Route::Watch, |node, out| node.watch.arrival(now, token, arrival, out));
+                seen.into_iter().flat_map(|event| self.seen(now, event)).collect()
+            }
+        }
+    }
+
+    fn timeout(&mut self, now: Now, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some((due, zone)) = self.due.first().cloned().filter(|(due, _)| *due <= now.mono) {
+            self.due.remove(&(due, zone.clone()));
+            if let Some(member) = self.members.get_mut(&zone) {
+                member.due = None;
+            }
+            let found = self.with_notifier(&zone, out, |notifier, out| notifier.handle_timeout(now, out));
+            events.extend(found.into_iter().map(|event| Event::Notify(zone.clone(), event)));
+            let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.handle_timeout(now, out));
+            events.extend(self.settle_all(now, &zone, found, out, log));
+        }
+        let seen = self.routed(out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
+        events.extend(seen.into_iter().flat_map(|event| self.seen(now, event)).collect::<Vec<_>>());
+        events
+    }
+
+    fn file(
+        &mut self,
+        now: Now,
+        zone: &NameRef,
+        content: Result<Snapshot, String>,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
+        let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
+        let Role::Primary(policy) = member.config.role else { return Vec::new() };
+        let name = member.config.name.clone();
+        let published = match content {
+            Err(why) => {
+                member.blame(now, why.clone());
+                return vec![Event::NotPublished { zone: name, why }];
+            }
+            Ok(content) => self.store.publish(now, zone, Change::File(content, policy), log),
+        };
+        match published {
+            Ok(publication) => {
+                member.problem = None;
+                publication.map(|publication| self.announce(now, publication, out)).into_iter().collect()
+            }
+            Err(error) => {
+                let why = error.to_string();
+                member.blame(now, why.clone());
+                vec![match error {
+                    PublishError::Log(_) => Event::NotKept { zone: name, why },
+                    _ => Event::NotPublished { zone: name, why },
+                }]
+            }
+        }
+    }
+
+    /// Sets going all that follows a publication.
+    fn announce(&mut self, now: Now, publication: Publication, out: &mut Outbox) -> Event {
+        let zone = publication.zone.clone();
+        let mut heard = None;
+        if let Some(member) = self.members.get_mut(&zone) {
+            heard = member.heard.take();
+            match member.config.role {
+                Role::Primary(_) => member.ledger.published(now, &publication.stamp, publication.from),
+                Role::Secondary(_) => {
+                    member.ledger.told(now.mono, publication.from, std::slice::from_ref(&publication.stamp));
+                }
+            }
+        }
+        let soa = self.members.get(&zone).and_then(|member| member.zone.version()).map(|version| version.snapshot.soa_record());
+        if let Some(soa) = soa {
+            self.with_notifier(&zone, out, |notifier, out| {
+                notifier.publish(now, soa, out);
+                Vec::new()
+            });
+        }
+        self.watch.published(now, &zone, publication.stamp.serial);
+        self.book(&zone);
+        Event::Published { publication, heard, now }
+    }
+
+    fn settle_all(
+        &mut self,
+        now: Now,
+        zone: &NameRef,
+        events: Vec<refresh::Event>,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
+        let mut settled = Vec::new();
+        for event in events {
+            settled.extend(self.settle(now, zone, event, out, log));
+        }
+        self.book(zone);
+        settled
+    }
+
+    /// Does what a refresh machine's event asks for.
+    fn settle(
+        &mut self,
+        now: Now,
+        zone: &NameRef,
+        event: refresh::Event,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
+        let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
+        let name = member.config.name.clone();
+        match event {
+            refresh::Event::Fetched { change, kind, from, bytes, took } => {
+                let mut events = vec![Event::Pulled { zone: name.clone(), from, kind, bytes, took }];
+                let result = self.store.publish(now, zone, change, log);
+                if let Err(error) = &result {
+                    member.blame(now, error.to_string());
+                    let why = error.to_string();
+                    events.push(match error {
+                        PublishError::Log(_) => Event::NotKept { zone: name.clone(), why },
+                        _ => Event::NotPublished { zone: name.clone(), why },
+                    });
+                }
+                let follow = self.with_refresh(zone, out, |refresh, _, out| refresh.published(now, &result, out));
+                if let Ok(Some(publication)) = result {
+                    events.push(self.announce(now, publication, out));
+                }
+                for event in follow {
+                    events.extend(self.settle(now, zone, event, out, log));
+                }
+                events
+            }
+            refresh::Event::Confirmed { verified_at, fresh_at, expires_at } => {
+                member.zone.confirm(verified_at, fresh_at, expires_at);
+                member.problem = None;
+                member.heard = member.heard.filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
+                vec![Event::Confirmed { zone: name, verified_at }]
+            }
+            refresh::Event::Behind(newer) => {
+                member.heard.get_or_insert(now);
+                vec![Event::Behind(name, newer)]
+            }
+            refresh::Event::Failed { primary, kind, reason } => {
+                member.blame(now, format!("primary {primary}: {}: {reason}", kind.label()));
+                vec![Event::PullFailed { zone: name, primary, kind, reason }]
+            }
+            refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
+            refresh::Event::Expired => {
+                self.store.expire(zone);
+                vec![Event::Expired(name)]
+            }
+        }
+    }
+
+    /// Takes in what a watched server showed.
+    fn seen(&mut self, now: Now, event: observe::Event) -> Vec<Event> {
+        let (zone, server, up) = match &event {
+            observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
+            observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
+                (zone.clone(), *server, false)
+            }
+        };
+        let Some(member) = self.members.get_mut(&zone) else { return Vec::new() };
+        let mut events = Vec::new();
+        if member.up.insert(server, up) != Some(up) {
+            events.push(Event::Reachable { zone: zone.clone(), server, up });
+        }
+        let observe::Event::Seen(seen) = event else { return events };
+        let Some(serial) = seen.serial else { return events };
+        let before = member.ledger.serial(server);
+        member.ledger.observe(&Sighting {
+            server,
+            serial,
+            sent: seen.sent,
+            received: seen.received,
+            sent_utc: seen.sent_utc,
+            asked: seen.asked,
+            told: seen.told,
+        });
+        if before != Some(serial) {
+            let propagation = before.and_then(|_| member.ledger.propagation(server, serial));
+            events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
+            self.watch.set_have(&zone, server, Some(serial));
+        }
+        let _ = now;
+        events
+    }
+
+    fn with_refresh(
+        &mut self,
+        zone: &NameRef,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Refresh, Option<Utc>, &mut Outbox) -> Vec<refresh::Event>,
+    ) -> Vec<refresh::Event> {
+        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
+            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.verified_at(), out),
+            _ => Vec::new(),
+        })
+    }
+
+    fn with_notifier(
+        &mut self,
+        zone: &NameRef,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Notifier, &mut Outbox) -> Vec<notify::Event>,
+    ) -> Vec<notify::Event> {
+        self.routed(out, &Route::Notifier(zone.to_name()), |node, out| match node.members.get_mut(zone) {
+            Some(member) => act(&mut member.notifier, out),
+            None => Vec::new(),
+        })
+    }
+
+    /// Calls a machine, and books the exchanges that it begins and ends.
+    fn routed<T>(&mut self, out: &mut Outbox, route: &Route, act: impl FnOnce(&mut Node, &mut Outbox) -> T) -> T {
+        let (begun, ended) = (out.exchanges.len(), out.cancels.len());
+        let result = act(self, out);
+        for exchange in &out.exchanges[begun..] {
+            self.routes.insert(exchange.token, route.clone());
+        }
+        for token in &out.cancels[ended..] {
+            self.routes.remove(token);
+        }
+        result
+    }
+
+    /// Books when a zone wants to be called next.
+    fn book(&mut self, zone: &NameRef) {
+        let Some(member) = self.members.get_mut(zone) else { return };
+        let due = member.next_timeout();
+        if due == member.due {
+            return;
+        }
+        let name = member.config.name.clone();
+        if let Some(old) = std::mem::replace(&mut member.due, due) {
+            self.due.remove(&(old, name.clone()));
+        }
+        if let Some(new) = due {
+            self.due.insert((new, name));
+        }
+    }
+}

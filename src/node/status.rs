@@ -1,0 +1,103 @@
+//! What a node can say of its zones and of the servers it watches: plain data for `/metrics`, the API and `tidemark status`.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::lag::Interval;
+use crate::wire::name::Name;
+use crate::zone::digest::Digest;
+use crate::zone::serial::Serial;
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// The zones, by name.
+    pub zones: Vec<ZoneStatus>,
+}
+
+/// Whether a zone is served, and served up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Served, and no newer version is known.
+    Current,
+    /// Served, but a newer version is known to exist, or the zone file's latest content could not be published.
+    Behind,
+    /// Not served any more: no primary confirmed it within the SOA's EXPIRE.
+    Expired,
+    /// Not served yet: there never was any content.
+    Failed,
+}
+
+impl State {
+    /// All of them, in order.
+    pub const ALL: [State; 4] = [State::Current, State::Behind, State::Expired, State::Failed];
+
+    /// The word used in metrics and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Current => "current",
+            State::Behind => "behind",
+            State::Expired => "expired",
+            State::Failed => "failed",
+        }
+    }
+}
+
+/// One zone. Times are seconds since 1970.
+#[derive(Clone, Debug, Serialize)]
+pub struct ZoneStatus {
+    /// The zone.
+    pub zone: Name,
+    /// `primary` or `secondary`.
+    pub role: &'static str,
+    /// Whether it is served.
+    pub state: State,
+    /// The serial served.
+    pub serial: Option<Serial>,
+    /// The newest serial known of, when that is not the one served.
+    pub newer: Option<Serial>,
+    /// Records served.
+    pub records: Option<u64>,
+    /// The digest of what is served.
+    pub digest: Option<Digest>,
+    /// When the primary published what is served.
+    pub published: Option<f64>,
+    /// When this node began to serve it.
+    pub applied: Option<f64>,
+    /// When the last poll that found it current began (secondaries).
+    pub verified: Option<f64>,
+    /// When it expires (secondaries).
+    pub expires: Option<f64>,
+    /// How long it has been out of date.
+    pub staleness: Option<Interval>,
+    /// What is wrong now, in a sentence, and since when.
+    pub problem: Option<Problem>,
+    /// From where it is pulled (secondaries).
+    pub primaries: Vec<SocketAddr>,
+    /// The servers that are told of changes or watched.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// Something that keeps a zone from being up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What, in a sentence.
+    pub what: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+/// Another server of a zone, as seen from here.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServerStatus {
+    /// The server.
+    pub server: SocketAddr,
+    /// Whether it answered the last probe.
+    pub up: bool,
+    /// The serial it showed last.
+    pub serial: Option<Serial>,
+    /// How long it has been out of date.
+    pub staleness: Option<Interval>,
+}

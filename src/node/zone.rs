@@ -1,0 +1,147 @@
+//! What a node keeps of one configured zone: its machines, and what is known of its lag.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::lag::{Ledger, own_staleness};
+use crate::time::{Mono, Now, Utc};
+use crate::transfer::notify::Notifier;
+use crate::transfer::refresh::Refresh;
+use crate::wire::name::Name;
+use crate::wire::prefix::Prefix;
+use crate::zone::serial::Policy;
+use crate::zone::store::{Access, Zone};
+
+use super::status::{Problem, ServerStatus, State, ZoneStatus};
+
+/// What a node is to do with a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneConfig {
+    /// The zone.
+    pub name: Name,
+    /// Where its content comes from.
+    pub role: Role,
+    /// Who is told of changes.
+    pub notify: Vec<SocketAddr>,
+    /// Who may transfer it.
+    pub transfer: Vec<Prefix>,
+    /// Who is watched besides those that are told.
+    pub watch: Vec<SocketAddr>,
+}
+
+/// Where a zone's content comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A zone file; what to do when its serial did not grow.
+    Primary(Policy),
+    /// These servers.
+    Secondary(Vec<SocketAddr>),
+}
+
+impl ZoneConfig {
+    /// Who may do what with the zone.
+    pub fn access(&self) -> Access {
+        let primaries: &[SocketAddr] = match &self.role {
+            Role::Primary(_) => &[],
+            Role::Secondary(primaries) => primaries,
+        };
+        Access {
+            secondary: matches!(self.role, Role::Secondary(_)),
+            transfer: self.transfer.clone(),
+            notify: primaries.iter().map(|primary| primary.ip().to_canonical()).collect(),
+        }
+    }
+
+    /// The servers that are watched: each once.
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        let mut servers: Vec<SocketAddr> = self.notify.iter().chain(&self.watch).copied().collect();
+        servers.sort_unstable();
+        servers.dedup();
+        servers
+    }
+}
+
+/// A configured zone's machines and memory.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) config: ZoneConfig,
+    pub(super) zone: std::sync::Arc<Zone>,
+    /// For secondaries.
+    pub(super) refresh: Option<Refresh>,
+    pub(super) notifier: Notifier,
+    pub(super) ledger: Ledger,
+    /// Whether each watched server answered its last probe.
+    pub(super) up: BTreeMap<SocketAddr, bool>,
+    pub(super) problem: Option<Problem>,
+    /// When a version newer than the one served was first heard of.
+    pub(super) heard: Option<Now>,
+    /// When this zone wants to be called next, as booked with the node.
+    pub(super) due: Option<Mono>,
+}
+
+impl Member {
+    /// When the first of its machines wants to be called.
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
+        let refresh = self.refresh.as_ref().and_then(Refresh::next_timeout);
+        refresh.into_iter().chain(self.notifier.next_timeout()).min()
+    }
+
+    /// Notes what is wrong; the first moment of one wrong stays.
+    pub(super) fn blame(&mut self, now: Now, what: String) {
+        let since = self.problem.take().filter(|problem| problem.what == what).map(|problem| problem.since);
+        self.problem = Some(Problem { what, since: since.unwrap_or(now.utc.seconds()) });
+    }
+
+    pub(super) fn status(&self, now: Now) -> ZoneStatus {
+        let version = self.zone.version();
+        let newer = self.refresh.as_ref().and_then(Refresh::newer);
+        let state = match &version {
+            None if self.refresh.as_ref().is_some_and(Refresh::is_expired) => State::Expired,
+            None => State::Failed,
+            // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
+            Some(_) if newer.is_some() || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
+            Some(_) => State::Current,
+        };
+        let staleness = version.as_ref().and_then(|_| match &self.refresh {
+            None => Some(Default::default()),
+            Some(_) => Some(own_staleness(
+                now,
+                self.zone.fresh_at(),
+                newer.map(|newer| newer.learned_at),
+                newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
+            )),
+        });
+        let seconds = |utc: Utc| utc.as_secs_f64();
+        ZoneStatus {
+            zone: self.config.name.clone(),
+            role: if self.refresh.is_some() { "secondary" } else { "primary" },
+            state,
+            serial: version.as_ref().map(|version| version.stamp.serial),
+            newer: newer.map(|newer| newer.serial),
+            records: version.as_ref().map(|version| version.snapshot.records()),
+            digest: version.as_ref().map(|version| version.stamp.digest),
+            published: version.as_ref().and_then(|version| version.stamp.published).map(|hlc| seconds(hlc.utc())),
+            applied: version.as_ref().map(|version| seconds(version.applied)),
+            verified: self.zone.verified_at().filter(|_| self.refresh.is_some()).map(seconds),
+            expires: self.refresh.as_ref().and_then(|_| self.zone.expires_at()).map(|at| {
+                seconds(now.utc + at.since(now.mono)) - now.mono.since(at).as_secs_f64()
+            }),
+            staleness,
+            problem: self.problem.clone(),
+            primaries: match &self.config.role {
+                Role::Primary(_) => Vec::new(),
+                Role::Secondary(primaries) => primaries.clone(),
+            },
+            servers: self.config.servers().into_iter().map(|server| self.server(now, server)).collect(),
+        }
+    }
+
+    fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
+        ServerStatus {
+            server,
+            up: self.up.get(&server).copied().unwrap_or(false),
+            serial: self.ledger.serial(server),
+            staleness: self.ledger.staleness(server, now),
+        }
+    }
+}

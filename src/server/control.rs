@@ -1,0 +1,267 @@
+//! The control plane's thread: it owns the [`Node`] and the journal, and hears of everything that is not a plain query.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::metrics::registry::Metrics;
+use crate::node::router::{Event, Input, Node};
+use crate::node::status::Status;
+use crate::node::zone::{Role, ZoneConfig};
+use crate::outbox::{Arrival, Outbox, Token};
+use crate::time::Mono;
+use crate::wire::name::Name;
+use crate::zone::journal::Entry;
+use crate::zone::store::ZoneStore;
+
+use super::clock;
+use super::disk::Disk;
+use super::exchange::Exchanges;
+use super::files::{FileEvent, Files};
+use super::log;
+use super::settings::{Settings, Source, Zone};
+
+/// Commands that may wait for the node.
+pub const QUEUE: usize = 4_096;
+/// A zone file whose content could not be written down is tried again after so long.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What the control plane is told and asked.
+pub enum Command {
+    /// Something for the node.
+    Input(Input),
+    /// An exchange brought something.
+    Arrival(Token, Arrival),
+    /// A zone file was read.
+    File(FileEvent),
+    /// How is everything?
+    Status(oneshot::Sender<Status>),
+    /// Read these zones' files again, or the configuration and all of them.
+    Reload(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
+    /// Ask the primaries of these secondary zones now, or of all.
+    Refresh(Vec<Name>, oneshot::Sender<Result<Vec<Name>, String>>),
+    /// All files asked for have been read and reported.
+    Settled(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
+    /// End the thread.
+    Stop,
+}
+
+/// Reads the configuration again, for `reload` and SIGHUP.
+pub type Reread = Box<dyn Fn() -> Result<Settings, String> + Send>;
+
+/// The thread's belongings.
+pub struct Control {
+    /// The machines.
+    pub node: Node,
+    /// The zones.
+    pub store: Arc<ZoneStore>,
+    /// The journal.
+    pub disk: Disk,
+    /// Where events are counted.
+    pub metrics: Arc<Metrics>,
+    /// The watch on zone files.
+    pub files: Files,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Where new settings come from.
+    pub reread: Reread,
+    /// Zones of which a file's content waits to be read and published again, and when.
+    pub retries: BTreeMap<Name, Mono>,
+}
+
+impl Control {
+    /// Runs until [`Command::Stop`].
+    pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
+        let mut exchanges = Exchanges::new(commands.clone(), Command::Arrival);
+        let mut outbox = Outbox::default();
+        loop {
+            let deadline = self.node.next_timeout().into_iter().chain(self.retries.values().copied()).min();
+            let command = match deadline {
+                Some(deadline) => tokio::time::timeout_at(clock::until(deadline), queue.recv()).await.ok(),
+                None => Some(queue.recv().await),
+            };
+            match command {
+                None => {
+                    self.retry();
+                    self.handle(Input::Timeout, &mut outbox);
+                }
+                Some(None | Some(Command::Stop)) => return,
+                Some(Some(command)) => self.obey(command, &commands, &mut exchanges, &mut outbox),
+            }
+            exchanges.carry_out(&mut outbox);
+            if self.disk.is_overgrown() {
+                self.compact();
+            }
+        }
+    }
+
+    fn obey(
+        &mut self,
+        command: Command,
+        commands: &mpsc::Sender<Command>,
+        exchanges: &mut Exchanges<Command>,
+        outbox: &mut Outbox,
+    ) {
+        match command {
+            Command::Input(input) => self.handle(input, outbox),
+            Command::Arrival(token, arrival) => {
+                if matches!(arrival, Arrival::Failed(_)) {
+                    exchanges.ended(token);
+                }
+                self.handle(Input::Arrival(token, arrival), outbox);
+            }
+            Command::File(event) => self.file(event, outbox),
+            Command::Status(answer) => drop(answer.send(self.node.status(clock::now()))),
+            Command::Reload(zones, answer) => self.reload(zones, answer, commands),
+            Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, outbox))),
+            Command::Settled(zones, answer) => self.settled(zones, answer),
+            Command::Stop => {}
+        }
+    }
+
+    fn handle(&mut self, input: Input, outbox: &mut Outbox) {
+        let events = self.node.handle(clock::now(), input, outbox, &mut self.disk);
+        self.record(events);
+    }
+
+    fn record(&mut self, events: Vec<Event>) {
+        for event in &events {
+            log::event(event);
+            self.metrics.record(event);
+            match event {
+                Event::Confirmed { zone, verified_at, .. } => self.disk.note(&Entry::Verified(zone, *verified_at)),
+                Event::NotKept { zone, .. } => {
+                    self.retries.insert(zone.clone(), clock::now().mono + RETRY);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn file(&mut self, event: FileEvent, outbox: &mut Outbox) {
+        match event {
+            FileEvent::Read(zone, Ok(loaded)) => {
+                log::warnings(&zone, &loaded.warnings);
+                self.retries.remove(&zone);
+                self.handle(Input::File { zone, content: Ok(loaded.snapshot) }, outbox);
+            }
+            FileEvent::Read(zone, Err(error)) => {
+                log::diagnostics(&zone, error.diagnostics());
+                self.handle(Input::File { zone, content: Err(error.to_string()) }, outbox);
+            }
+            FileEvent::Zones(zones) => {
+                let zones = zones.iter().map(config).collect();
+                let events = self.node.configure(clock::now(), zones, outbox, &mut self.disk);
+                self.record(events);
+            }
+            FileEvent::Appeared(zone) => {
+                let events = self.node.add(clock::now(), config(&zone), outbox, &mut self.disk);
+                self.record(events);
+            }
+            FileEvent::Vanished(zone) => {
+                let events = self.node.remove(&zone, outbox);
+                self.record(events);
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        let now = clock::now().mono;
+        let due: Vec<Name> = self.retries.iter().filter(|(_, at)| **at <= now).map(|(zone, _)| zone.clone()).collect();
+        for zone in due {
+            self.retries.remove(&zone);
+            self.files.reload(Some(zone), || ());
+        }
+    }
+
+    fn reload(
+        &mut self,
+        zones: Vec<Name>,
+        answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>,
+        commands: &mpsc::Sender<Command>,
+    ) {
+        let refuse = |answer: Option<oneshot::Sender<_>>, error: String| {
+            tracing::error!("not reloaded: {error}");
+            answer.into_iter().for_each(|answer| drop(answer.send(Err(error.clone()))));
+        };
+        if let Some(unknown) = zones.iter().find(|zone| !self.node.is_primary(zone)) {
+            return refuse(answer, format!("`{unknown}` is not a primary zone of this node"));
+        }
+        let commands = commands.clone();
+        if !zones.is_empty() {
+            let last = zones.len() - 1;
+            let mut finish = Some((zones.clone(), answer));
+            for (index, zone) in zones.into_iter().enumerate() {
+                let done = finish.take_if(|_| index == last);
+                let commands = commands.clone();
+                self.files.reload(Some(zone), move || {
+                    done.into_iter().for_each(|(zones, answer)| {
+                        drop(commands.blocking_send(Command::Settled(zones, answer)));
+                    });
+                });
+            }
+            return;
+        }
+        let settings = match (self.reread)() {
+            Ok(settings) => settings,
+            Err(error) => return refuse(answer, error),
+        };
+        if let Some(key) = self.settings.needs_restart(&settings) {
+            tracing::warn!("`{key}` has changed in the configuration; that takes a restart");
+        }
+        self.settings = settings;
+        self.files.configure(&self.settings, move || {
+            drop(commands.blocking_send(Command::Settled(Vec::new(), answer)));
+        });
+    }
+
+    /// Answers who asked for a reload, once every file has been read: which of the zones could not be brought up to date.
+    fn settled(&mut self, zones: Vec<Name>, answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>) {
+        let status = self.node.status(clock::now());
+        let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
+        let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
+        for zone in status.zones.into_iter().filter(|zone| zone.role == "primary" && asked(&zone.zone)) {
+            match zone.problem {
+                Some(problem) => problems.push(format!("{}: {}", zone.zone, problem.what)),
+                None => reloaded.push(zone.zone),
+            }
+        }
+        let outcome = if problems.is_empty() { Ok(reloaded) } else { Err(problems.join("\n")) };
+        answer.into_iter().for_each(|answer| drop(answer.send(outcome.clone())));
+    }
+
+    fn refresh(&mut self, zones: Vec<Name>, outbox: &mut Outbox) -> Result<Vec<Name>, String> {
+        let all = self.node.secondaries();
+        if let Some(unknown) = zones.iter().find(|zone| !all.contains(zone)) {
+            return Err(format!("`{unknown}` is not a secondary zone of this node"));
+        }
+        let zones = if zones.is_empty() { all } else { zones };
+        zones.iter().for_each(|zone| self.handle(Input::Refresh { zone: zone.clone() }, outbox));
+        Ok(zones)
+    }
+
+    fn compact(&mut self) {
+        let zones = self.store.zones();
+        let compacted = self.disk.compact(|each| zones.iter().for_each(|zone| zone.checkpoint(each)));
+        if let Err(error) = compacted {
+            // The old journal is still whole and in use.
+            tracing::error!("journal not compacted: {error}");
+        }
+    }
+}
+
+/// What the node is to do with a configured zone.
+pub fn config(zone: &Zone) -> ZoneConfig {
+    ZoneConfig {
+        name: zone.name.clone(),
+        role: match &zone.source {
+            Source::File(_) => Role::Primary(zone.serial),
+            Source::Primaries(primaries) => Role::Secondary(primaries.clone()),
+        },
+        notify: zone.notify.clone(),
+        transfer: zone.allow_transfer.clone(),
+        watch: zone.watch.clone(),
+    }
+}

@@ -1,0 +1,72 @@
+//! Events as log lines: what an operator wants to read, at the level at which it matters.
+
+use tracing::{debug, error, info, warn};
+
+use crate::node::router::Event;
+use crate::transfer::notify;
+use crate::wire::name::Name;
+use crate::zone::file::diagnostic::{Diagnostic, Severity};
+
+/// Logs an event of the node.
+pub(super) fn event(event: &Event) {
+    match event {
+        Event::Added(zone) => debug!(%zone, "configured"),
+        Event::Removed(zone) => info!(%zone, "no longer configured; not served any more"),
+        Event::Published { publication, .. } => {
+            let zone = &publication.zone;
+            let (serial, records) = (publication.stamp.serial, publication.records);
+            match publication.from {
+                Some(from) => info!(%zone, %serial, %from, records, "serving a new version"),
+                None => info!(%zone, %serial, records, "serving"),
+            }
+            if let Some(file) = publication.renumbered {
+                warn!(%zone, %serial, %file, "the file changed but its serial did not grow; published under the next one");
+            }
+            if let Some(theirs) = &publication.mismatch {
+                let ours = publication.stamp.digest;
+                error!(%zone, %serial, %ours, %theirs, "content differs from the primary's under the same serial");
+            }
+        }
+        Event::NotPublished { zone, why } => error!(%zone, "not published, the version before is still served: {why}"),
+        Event::NotKept { zone, why } => error!(%zone, "not published, because it cannot be written down: {why}"),
+        Event::Confirmed { zone, .. } => debug!(%zone, "current"),
+        Event::Heard { zone, from, serial } => debug!(%zone, %from, ?serial, "NOTIFY received"),
+        Event::Behind(zone, newer) => debug!(%zone, serial = %newer.serial, "a newer version exists"),
+        Event::Pulled { zone, from, kind, bytes, took } => {
+            info!(%zone, %from, kind = kind.label(), bytes, ?took, "transferred");
+        }
+        Event::PullFailed { zone, primary, kind, reason } => {
+            warn!(%zone, %primary, kind = kind.label(), "no answer to the purpose: {reason}");
+        }
+        Event::Fallback(zone, reason) => warn!(%zone, "no incremental transfer ({reason}); pulling the whole zone"),
+        Event::Expired(zone) => error!(%zone, "expired: no primary confirmed it within the SOA's EXPIRE; not served any more"),
+        Event::Notify(zone, event) => match event {
+            notify::Event::Acknowledged { target, serial, took } => {
+                debug!(%zone, %target, %serial, ?took, "NOTIFY acknowledged");
+            }
+            notify::Event::Refused { target, serial, rcode } => warn!(%zone, %target, %serial, %rcode, "NOTIFY refused"),
+            notify::Event::Unanswered { target, serial } => warn!(%zone, %target, %serial, "NOTIFY never answered"),
+        },
+        Event::Observed { zone, server, serial, propagation } => {
+            let took = propagation.and_then(|interval| interval.estimate);
+            info!(%zone, %server, %serial, ?took, "observed");
+        }
+        Event::Reachable { zone, server, up: true } => debug!(%zone, %server, "answers"),
+        Event::Reachable { zone, server, up: false } => warn!(%zone, %server, "does not answer for this zone"),
+    }
+}
+
+/// Logs what is odd about a zone file that is served.
+pub(super) fn warnings(zone: &Name, warnings: &[Diagnostic]) {
+    warnings.iter().for_each(|warning| warn!(%zone, "{warning}"));
+}
+
+/// Logs everything that is wrong with a zone file.
+pub(super) fn diagnostics(zone: &Name, diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        match diagnostic.severity {
+            Severity::Error => error!(%zone, "{diagnostic}"),
+            Severity::Warning => warn!(%zone, "{diagnostic}"),
+        }
+    }
+}

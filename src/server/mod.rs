@@ -1,0 +1,17 @@
+//! The real world: sockets, files, clocks, threads, HTTP. Everything below this floor is told the time and handed bytes.
+
+pub mod admin;
+pub mod clock;
+pub mod control;
+pub mod disk;
+pub mod exchange;
+pub mod files;
+pub mod resolvers;
+pub mod run;
+pub mod settings;
+pub mod tcp;
+pub mod udp;
+pub mod zone_file;
+
+mod log;
+mod privileges;

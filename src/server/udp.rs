@@ -1,0 +1,125 @@
+//! UDP: each worker owns a socket per listen address (SO_REUSEPORT) and answers inline, one datagram after the other.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc;
+
+use crate::answer::cached::complete;
+use crate::answer::respond::{self, Outcome, Served, Source, answer};
+use crate::metrics::registry::Metrics;
+use crate::metrics::tally::{Path, Tally};
+use crate::node::router::Input;
+use crate::transfer::stuck::Stuck;
+
+use super::clock;
+use super::control::Command;
+use super::resolvers::{FollowUp, Resolvers, Route};
+
+/// The largest datagram there is.
+const MAX_DATAGRAM: usize = 65_535;
+/// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
+const BUFFER: usize = 4 << 20;
+
+/// What a worker needs besides its socket.
+#[derive(Clone)]
+pub struct Context {
+    /// What is answered from; replaced when the configuration changes.
+    pub served: Arc<ArcSwap<Served>>,
+    /// Where misses go; `None` when this node is no cache.
+    pub resolvers: Option<Resolvers>,
+    /// Where NOTIFYs go.
+    pub node: mpsc::Sender<Command>,
+    /// The worker's counters.
+    pub tally: Arc<Tally>,
+    /// All other counters.
+    pub metrics: Arc<Metrics>,
+    /// Clients whose incremental transfers lead nowhere.
+    pub stuck: Arc<Mutex<Stuck>>,
+}
+
+/// The guard of a lock that no panic can leave broken: what it guards is only ever replaced whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Binds one socket per worker to `addr`. Fails when anyone else has it.
+pub fn bind(addr: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
+    // Sockets with SO_REUSEPORT may share a port with another process of ours; one without may not.
+    drop(UdpSocket::bind(addr)?);
+    (0..workers).map(|_| bind_shared(addr)).collect()
+}
+
+fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(true)?;
+    // The kernel may cap it; any size works.
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+/// Starts the thread that answers what comes to `socket`.
+pub fn start(socket: UdpSocket, context: Context) -> io::Result<()> {
+    thread::Builder::new().name("udp".to_owned()).spawn(move || serve(Arc::new(socket), &context))?;
+    Ok(())
+}
+
+fn serve(socket: Arc<UdpSocket>, context: &Context) {
+    let mut request = vec![0; MAX_DATAGRAM];
+    let mut reply = Vec::with_capacity(MAX_DATAGRAM);
+    loop {
+        let (length, from) = match socket.recv_from(&mut request) {
+            Ok(received) => received,
+            // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.
+            Err(_) => continue,
+        };
+        reply.clear();
+        if respond(&socket, &request[..length], from, context, &mut reply) {
+            // A full send buffer loses the reply, as the network might.
+            let _ = socket.send_to(&reply, from);
+        }
+    }
+}
+
+/// Answers one datagram; `false` when there is nothing to send now.
+fn respond(socket: &Arc<UdpSocket>, request: &[u8], from: SocketAddr, context: &Context, reply: &mut Vec<u8>) -> bool {
+    let now = clock::now();
+    let source = Source { addr: from, stream: false };
+    let served = context.served.load();
+    context.tally.query(false, from.is_ipv6());
+    let path = match answer(&served, now, request, source, reply) {
+        Outcome::Reply(respond::Path::Zone) => Path::Zone,
+        Outcome::Reply(respond::Path::Hit) => Path::Hit,
+        Outcome::Notified { zone, from, serial } => {
+            // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
+            if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
+                context.tally.drop();
+                return false;
+            }
+            Path::Zone
+        }
+        Outcome::FollowUp(ask) => {
+            let route = Route::Udp(Arc::clone(socket), from);
+            let follow_up = FollowUp { ask, request: request.to_vec(), from: source, route, began: now.mono };
+            match &context.resolvers {
+                Some(resolvers) if resolvers.ask(follow_up).is_ok() => return false,
+                _ => complete(&served, now, request, source, None, reply),
+            }
+            Path::Miss
+        }
+        Outcome::Transfer(_) | Outcome::Drop => {
+            context.tally.drop();
+            return false;
+        }
+    };
+    context.tally.response(reply, path, clock::now().mono.since(now.mono));
+    !reply.is_empty()
+}

@@ -1,0 +1,133 @@
+//! NOTIFY in virtual time: the schedule, coalescing, supersession, answers.
+
+use super::*;
+use crate::time::Utc;
+
+const TARGET: &str = "127.0.0.2:53";
+
+fn at(millis: u64) -> Now {
+    Now { mono: Mono(millis * 1_000), utc: Utc(millis * 1_000) }
+}
+
+fn zone() -> Name {
+    "Example.".parse().unwrap()
+}
+
+fn soa(serial: u32) -> Record {
+    let mut rdata = b"\x02ns\x07Example\x00\x05admin\x07Example\x00".to_vec();
+    for number in [serial, 3_600, 600, u32::MAX, 60] {
+        rdata.extend_from_slice(&number.to_be_bytes());
+    }
+    Record { owner: zone(), rtype: Rtype::SOA, ttl: 60, rdata: rdata.into() }
+}
+
+fn notifier() -> Notifier {
+    Notifier::new(zone(), vec![TARGET.parse().unwrap()], 7)
+}
+
+/// Runs timers until nothing is due; when what was sent, and what came of it.
+fn run_out(notifier: &mut Notifier, out: &mut Outbox) -> (Vec<u64>, Vec<Event>) {
+    let (mut sent, mut events) = (Vec::new(), Vec::new());
+    while let Some(due) = notifier.next_timeout() {
+        events.extend(notifier.handle_timeout(Now { mono: due, utc: Utc(due.0) }, out));
+        sent.extend(out.exchanges.drain(..).map(|_| due.0 / 1_000));
+    }
+    (sent, events)
+}
+
+fn reply(request: &[u8], rcode: Rcode) -> Arrival {
+    let mut reply = Vec::new();
+    acknowledge(&Request::read(request).unwrap(), rcode, &mut reply);
+    Arrival::Message(reply)
+}
+
+#[test]
+fn unanswered_notifies_follow_the_schedule_and_end() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    notifier.publish(at(1_000), soa(5), &mut out);
+    assert_eq!(out.exchanges.drain(..).count(), 1);
+    let (sent, events) = run_out(&mut notifier, &mut out);
+    assert_eq!(sent, [1_200, 1_600, 2_400, 4_000, 7_200, 13_600]);
+    assert_eq!(events, [Event::Unanswered { target: TARGET.parse().unwrap(), serial: Serial(5) }]);
+    assert_eq!(out.cancels.len(), SCHEDULE.len());
+}
+
+#[test]
+fn the_request_is_read_back_and_any_of_its_copies_may_be_answered() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    notifier.publish(at(1_000), soa(5), &mut out);
+    notifier.handle_timeout(at(1_200), &mut out);
+    let first = out.exchanges[0].clone();
+    assert_ne!(first.message, out.exchanges[1].message, "each copy has an id of its own");
+    assert_eq!(read_notify(&first.message), Some(Notify { zone: zone(), serial: Some(Serial(5)) }));
+    let whole = Message::read(&first.message).unwrap();
+    assert_eq!(whole.answer, [soa(5)]);
+    assert!(
+        notifier.arrived(at(1_250), Token(99), &reply(&first.message, Rcode::NOERROR), &mut out).is_empty()
+    );
+    assert!(
+        notifier
+            .arrived(at(1_250), first.token, &Arrival::Message(first.message.clone()), &mut out)
+            .is_empty()
+    );
+    assert!(notifier.arrived(at(1_250), first.token, &Arrival::Message(vec![1; 40]), &mut out).is_empty());
+    let events = notifier.arrived(at(1_250), first.token, &reply(&first.message, Rcode::NOERROR), &mut out);
+    let (target, serial) = (first.to, Serial(5));
+    assert_eq!(events, [Event::Acknowledged { target, serial, took: Duration::from_millis(250) }]);
+    assert_eq!((notifier.next_timeout(), out.cancels.len()), (None, 2));
+}
+
+#[test]
+fn a_refusal_ends_it_too() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    notifier.publish(at(1_000), soa(5), &mut out);
+    let first = out.exchanges.remove(0);
+    let events = notifier.arrived(at(1_001), first.token, &reply(&first.message, Rcode::NOTAUTH), &mut out);
+    assert_eq!(events, [Event::Refused { target: first.to, serial: Serial(5), rcode: Rcode::NOTAUTH }]);
+    assert_eq!(notifier.next_timeout(), None);
+}
+
+#[test]
+fn changes_close_together_go_out_together() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    for (millis, serial) in [(1_000, 5), (1_010, 6), (1_099, 7)] {
+        notifier.publish(at(millis), soa(serial), &mut out);
+    }
+    assert_eq!(out.exchanges.drain(..).count(), 1, "the first goes out at once");
+    assert_eq!(notifier.next_timeout(), Some(at(1_100).mono));
+    notifier.handle_timeout(at(1_100), &mut out);
+    let second = out.exchanges.remove(0);
+    assert_eq!(read_notify(&second.message).unwrap().serial, Some(Serial(7)));
+    let events = notifier.arrived(at(1_105), second.token, &reply(&second.message, Rcode::NOERROR), &mut out);
+    assert!(matches!(events[..], [Event::Acknowledged { took, .. }] if took == Duration::from_millis(6)));
+    notifier.publish(at(1_200), soa(8), &mut out);
+    assert_eq!(out.exchanges.len(), 1, "long enough after the last");
+}
+
+#[test]
+fn a_newer_version_takes_the_place_of_an_older_one() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    notifier.publish(at(1_000), soa(5), &mut out);
+    let old = out.exchanges.remove(0);
+    notifier.publish(at(3_000), soa(6), &mut out);
+    out.exchanges.clear();
+    assert!(
+        notifier.arrived(at(3_001), old.token, &reply(&old.message, Rcode::NOERROR), &mut out).is_empty()
+    );
+    let (sent, events) = run_out(&mut notifier, &mut out);
+    assert_eq!(sent, [3_200, 3_600, 4_400, 6_000, 9_200, 15_600]);
+    assert_eq!(events, [Event::Unanswered { target: old.to, serial: Serial(6) }]);
+}
+
+#[test]
+fn what_is_no_notify_is_not_read_as_one() {
+    let query = Writer::query(1, 0, &zone(), Rtype::SOA, &[]);
+    assert_eq!(read_notify(&query), None);
+    let bare = request(1, &zone(), &Record { rdata: Box::default(), ..soa(1) });
+    assert_eq!(read_notify(&bare), Some(Notify { zone: zone(), serial: None }));
+    let Arrival::Message(response) = reply(&bare, Rcode::NOERROR) else { panic!("not a message") };
+    assert_eq!(read_notify(&response), None);
+    for cut in 0..bare.len() {
+        assert_eq!(read_notify(&bare[..cut]), None);
+    }
+}

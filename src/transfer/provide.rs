@@ -1,0 +1,402 @@
+//! Transfers out: the messages that answer one AXFR (RFC 5936) or IXFR (RFC 1995) request, made as they are sent.
+//!
+//! A [`Provide`] holds one version and, for an incremental answer, the deltas that lead to exactly that version; so whatever is
+//! published while a transfer runs, the secondary gets one consistent state.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::time::Now;
+use crate::wire::edns::{self, UDP_PAYLOAD};
+use crate::wire::message::{HEADER, Message, Request, flags};
+use crate::wire::name::{Name, NameRef};
+use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
+use crate::wire::writer::{Full, Section, Writer};
+use crate::zone::delta::Delta;
+use crate::zone::serial::Serial;
+use crate::zone::stamp::{MAX_IN_DATAGRAM, MAX_IN_STREAM, Told};
+use crate::zone::store::{Version, Zone};
+
+use super::query::Kind;
+use super::stuck::Stuck;
+
+/// Bytes of a message before its OPT record. Names further into a message than 16,383 bytes cannot be pointed to (RFC 1035
+/// 4.1.4), so longer messages would only compress worse.
+pub const MESSAGE_BYTES: usize = 16_384;
+/// Messages made at a time: 1 MiB, so that the walk over a zone of millions need not find its place again too often.
+const BATCH: usize = 64;
+/// The shortest UDP limit (RFC 1035 4.2.1), for requests without OPT.
+const PLAIN_UDP: usize = 512;
+
+/// The messages of one transfer, in order.
+pub struct Provide {
+    head: Head,
+    kind: Result<Kind, Rcode>,
+    version: Option<Arc<Version>>,
+    deltas: Vec<Arc<Delta>>,
+    message_bytes: usize,
+    next: At,
+    begun: bool,
+    ready: VecDeque<Vec<u8>>,
+}
+
+/// What every message begins with.
+struct Head {
+    id: u16,
+    flags: u16,
+    name: Name,
+    rtype: Rtype,
+    class: u16,
+    /// The options of the OPT record, when the request had one.
+    options: Option<Vec<u8>>,
+}
+
+/// A place in the stream of records. Part 0 is the SOA at the start, the last part the SOA at the end, and between them each
+/// owner name or each delta is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct At {
+    part: usize,
+    record: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Item<'z> {
+    owner: &'z NameRef,
+    rtype: Rtype,
+    ttl: u32,
+    rdata: &'z [u8],
+}
+
+/// Answers a transfer request over TCP. Whether `client` may have the zone was decided before.
+pub fn provide(zone: &Zone, request: &Request<'_>, now: Now, client: IpAddr, stuck: &mut Stuck) -> Provide {
+    let Some(version) = zone.version() else { return Provide::error(request, Rcode::SERVFAIL) };
+    if request.class != CLASS_IN {
+        return Provide::error(request, Rcode::NOTAUTH);
+    }
+    let have = match request.rtype {
+        Rtype::AXFR => None,
+        Rtype::IXFR => match serial_of(request) {
+            Some(have) => Some(have),
+            None => return Provide::error(request, Rcode::FORMERR),
+        },
+        _ => return Provide::error(request, Rcode::FORMERR),
+    };
+    let told = wants_stamps(request).then(|| told(zone, &version, now, have, MAX_IN_STREAM));
+    let Some(have) = have else { return Provide::axfr(version, request, told) };
+    let serial = version.stamp.serial;
+    // RFC 1995 section 2: the same or a newer version at the client is answered with the SOA alone.
+    if have == serial || have.is_newer_than(serial) {
+        return Provide::soa(version, request, told);
+    }
+    let deltas = zone.history().deltas(have, serial);
+    match deltas {
+        Some(deltas) if !stuck.is_stuck(now.mono, zone.name(), client, have) => {
+            Provide::ixfr(version, deltas, request, told)
+        }
+        _ => Provide::axfr(version, request, told),
+    }
+}
+
+/// Answers an IXFR request over UDP (RFC 1995 section 2): with the SOA alone when the client is up to date, with the
+/// differences when they fit the datagram, else again with the SOA alone, upon which the client asks over TCP.
+pub fn ixfr_datagram(
+    zone: &Zone,
+    request: &Request<'_>,
+    now: Now,
+    reply: &mut Vec<u8>,
+) -> Result<Kind, Rcode> {
+    let limit = request.opt.map_or(PLAIN_UDP, |opt| usize::from(opt.payload.min(UDP_PAYLOAD)));
+    let mut answer = match (zone.version(), serial_of(request)) {
+        (None, _) => Provide::error(request, Rcode::SERVFAIL),
+        (Some(_), None) => Provide::error(request, Rcode::FORMERR),
+        (Some(version), Some(have)) => {
+            let told = wants_stamps(request).then(|| told(zone, &version, now, Some(have), MAX_IN_DATAGRAM));
+            let deltas = match have == version.stamp.serial || have.is_newer_than(version.stamp.serial) {
+                true => None,
+                false => zone.history().deltas(have, version.stamp.serial),
+            };
+            let mut whole = deltas.and_then(|deltas| {
+                let mut ixfr = Provide::ixfr(Arc::clone(&version), deltas, request, told.clone());
+                let room = limit.saturating_sub(ixfr.head.opt_bytes());
+                ixfr = ixfr.with_message_bytes(room);
+                // More than one message, or a longer one, means that it does not fit.
+                ixfr.fill(2);
+                (ixfr.ready.len() == 1 && ixfr.ready[0].len() <= limit).then_some(ixfr)
+            });
+            whole.take().unwrap_or_else(|| {
+                let mut soa = Provide::soa(Arc::clone(&version), request, told);
+                soa.fill(1);
+                let fits = soa.ready.front().is_some_and(|message| message.len() <= limit);
+                // Stamps are a courtesy; the SOA is the answer.
+                if fits { soa } else { Provide::soa(version, request, None) }
+            })
+        }
+    };
+    let kind = answer.kind;
+    reply.extend(answer.next().unwrap_or_default());
+    kind
+}
+
+/// The serial that an IXFR request says its sender has (RFC 1995 section 3: a SOA in the authority section).
+pub fn serial_of(request: &Request<'_>) -> Option<Serial> {
+    let message = Message::read(request.bytes).ok()?;
+    let soa = message.authority.iter().find(|record| record.rtype == Rtype::SOA)?;
+    (*soa.owner == *request.name).then(|| crate::zone::snapshot::Timers::read(&soa.rdata).serial)
+}
+
+/// What this node tells of a version in option 65002: its stamp, how fresh it is known to be, and the stamps that followed the
+/// serial the asker has, `most` in all.
+pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most: usize) -> Told {
+    let mut stamps = vec![version.stamp];
+    if let Some(have) = have.filter(|have| *have != version.stamp.serial) {
+        let history = zone.history();
+        let mut after: Vec<_> = history.after(have).into_iter().flatten().copied().collect();
+        // What was published since this version was taken is not spoken of; the newest stamps stand last.
+        let end = after.iter().rposition(|stamp| stamp.serial == version.stamp.serial).map_or(0, |at| at + 1);
+        after.truncate(end.min(most.saturating_sub(1)));
+        stamps.append(&mut after);
+    }
+    Told { age: age(zone, now), stamps }
+}
+
+/// How long ago the content is known to have been current: 0 at a primary.
+fn age(zone: &Zone, now: Now) -> Duration {
+    if !zone.access().secondary {
+        return Duration::ZERO;
+    }
+    match (zone.fresh_at(), zone.verified_at()) {
+        (Some(fresh), _) => now.mono.since(fresh),
+        // Stored content that was not asked about in this life: the former life's clock is all there is.
+        (None, Some(verified)) => now.utc.since(verified),
+        (None, None) => Duration::MAX,
+    }
+}
+
+fn wants_stamps(request: &Request<'_>) -> bool {
+    request.opt.is_some_and(|opt| opt.option(edns::STAMP).is_some())
+}
+
+impl Provide {
+    /// The whole content of a version (RFC 5936 2.2).
+    pub fn axfr(version: Arc<Version>, request: &Request<'_>, told: Option<Told>) -> Provide {
+        Provide::new(Ok(Kind::Axfr), Some(version), Vec::new(), request, told)
+    }
+
+    /// The differences that lead to a version (RFC 1995 section 4). The last of `deltas` must end at it.
+    pub fn ixfr(
+        version: Arc<Version>,
+        deltas: Vec<Arc<Delta>>,
+        request: &Request<'_>,
+        told: Option<Told>,
+    ) -> Provide {
+        Provide::new(Ok(Kind::Ixfr), Some(version), deltas, request, told)
+    }
+
+    /// The SOA of a version, alone.
+    pub fn soa(version: Arc<Version>, request: &Request<'_>, told: Option<Told>) -> Provide {
+        Provide::new(Ok(Kind::Soa), Some(version), Vec::new(), request, told)
+    }
+
+    /// A response code alone.
+    pub fn error(request: &Request<'_>, rcode: Rcode) -> Provide {
+        Provide::new(Err(rcode), None, Vec::new(), request, None)
+    }
+
+    fn new(
+        kind: Result<Kind, Rcode>,
+        version: Option<Arc<Version>>,
+        deltas: Vec<Arc<Delta>>,
+        request: &Request<'_>,
+        told: Option<Told>,
+    ) -> Provide {
+        let options = request.opt.map(|_| {
+            let mut options = Vec::new();
+            if let Some(told) = told {
+                edns::push_option(&mut options, edns::STAMP, &told.write());
+            }
+            options
+        });
+        let head = Head {
+            id: request.header.id,
+            flags: flags::QR | flags::AA | (request.header.flags & flags::RD),
+            name: request.name.to_name(),
+            rtype: request.rtype,
+            class: request.class,
+            options,
+        };
+        Provide {
+            head,
+            kind,
+            version,
+            deltas,
+            message_bytes: MESSAGE_BYTES,
+            next: At::default(),
+            begun: false,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The same in messages of about this many bytes, where a record is not longer by itself.
+    pub fn with_message_bytes(self, message_bytes: usize) -> Provide {
+        Provide { message_bytes: message_bytes.clamp(HEADER, usize::from(u16::MAX)), ..self }
+    }
+
+    /// What kind of answer this is; `Err` when it is a response code alone.
+    pub fn kind(&self) -> Result<Kind, Rcode> {
+        self.kind
+    }
+
+    /// The version that is given.
+    pub fn version(&self) -> Option<&Version> {
+        self.version.as_deref()
+    }
+
+    /// Makes up to `most` messages ready.
+    fn fill(&mut self, most: usize) {
+        let kind = match self.kind {
+            Ok(kind) => kind,
+            Err(rcode) => {
+                if !std::mem::replace(&mut self.begun, true) {
+                    self.ready.push_back(self.head.error(rcode));
+                }
+                return;
+            }
+        };
+        let Some(version) = self.version.clone() else { return };
+        let mut next = self.next;
+        let mut made = Vec::new();
+        let mut items = items(kind, &version, &self.deltas, next).peekable();
+        while made.len() < most && items.peek().is_some() {
+            let first = !self.begun;
+            let mut bytes = Vec::with_capacity(self.message_bytes + 64);
+            let mut writer = self.head.begin(&mut bytes, self.message_bytes, first);
+            while let Some((at, item)) = items.peek().copied() {
+                if push(&mut writer, item).is_err() {
+                    // A record too long for a message of the usual length gets one of its own.
+                    let alone = writer.count(Section::Answer) == 0;
+                    writer.set_limit(usize::from(u16::MAX));
+                    if !alone || push(&mut writer, item).is_err() {
+                        break;
+                    }
+                }
+                next = At { record: at.record + 1, ..at };
+                items.next();
+                if writer.limit() != self.message_bytes {
+                    break;
+                }
+            }
+            if writer.count(Section::Answer) == 0 {
+                // Longer than any message: the transfer ends here, and the other side sees that its end is missing.
+                next = At { part: usize::MAX, record: 0 };
+                writer.finish();
+                break;
+            }
+            self.head.end(writer, first);
+            self.begun = true;
+            made.push(bytes);
+        }
+        drop(items);
+        self.next = next;
+        self.ready.extend(made);
+    }
+}
+
+impl Iterator for Provide {
+    type Item = Vec<u8>;
+
+    /// The next message, without a TCP length; `None` when the transfer is complete.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.ready.is_empty() {
+            self.fill(BATCH);
+        }
+        self.ready.pop_front()
+    }
+}
+
+impl Head {
+    /// RFC 5936 2.2.2: the question stands in the first message only.
+    fn begin<'b>(&self, bytes: &'b mut Vec<u8>, limit: usize, first: bool) -> Writer<'b> {
+        let mut writer = Writer::new(bytes, limit, self.id, self.flags);
+        writer.keep_case();
+        if first {
+            let _ = writer.question(&self.name, self.rtype, self.class);
+        }
+        writer
+    }
+
+    fn end(&self, mut writer: Writer<'_>, first: bool) {
+        if let Some(options) = self.options.as_ref().filter(|_| first) {
+            writer.set_limit(usize::from(u16::MAX));
+            let _ = writer.opt(UDP_PAYLOAD, Rcode::NOERROR, false, options);
+        }
+        writer.finish();
+    }
+
+    /// How long the OPT record becomes.
+    fn opt_bytes(&self) -> usize {
+        self.options.as_ref().map_or(0, |options| 11 + options.len())
+    }
+
+    fn error(&self, rcode: Rcode) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = self.begin(&mut bytes, MESSAGE_BYTES, true);
+        writer.clear_flags(flags::AA);
+        writer.set_rcode(rcode);
+        if self.options.is_some() {
+            let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
+        }
+        writer.finish();
+        bytes
+    }
+}
+
+fn push(writer: &mut Writer<'_>, item: Item<'_>) -> Result<(), Full> {
+    writer.record(Section::Answer, item.owner, item.rtype, item.ttl, item.rdata)
+}
+
+/// The records of an answer from a place on, each with its place.
+fn items<'z>(
+    kind: Kind,
+    version: &'z Version,
+    deltas: &'z [Arc<Delta>],
+    from: At,
+) -> Box<dyn Iterator<Item = (At, Item<'z>)> + 'z> {
+    let snapshot = &version.snapshot;
+    let set = snapshot.soa();
+    let soa = Item { owner: snapshot.apex(), rtype: Rtype::SOA, ttl: set.ttl, rdata: set.first() };
+    let first = std::iter::once((At::default(), soa));
+    let done = from.part.saturating_sub(1);
+    match kind {
+        Kind::Soa => Box::new(first.skip_while(move |(at, _)| *at < from)),
+        Kind::Axfr => {
+            let last = At { part: snapshot.names() + 1, record: 0 };
+            let owners = snapshot.owners().enumerate().skip(done).flat_map(|(part, owner)| {
+                let sets = owner.rrsets().filter(|set| set.rtype != Rtype::SOA);
+                let all = sets.flat_map(move |set| {
+                    let item =
+                        move |rdata| Item { owner: owner.name(), rtype: set.rtype, ttl: set.ttl, rdata };
+                    set.rdatas().map(item)
+                });
+                all.enumerate().map(move |(record, item)| (At { part: part + 1, record }, item))
+            });
+            Box::new(first.chain(owners).chain([(last, soa)]).skip_while(move |(at, _)| *at < from))
+        }
+        Kind::Ixfr => {
+            let last = At { part: deltas.len() + 1, record: 0 };
+            let steps = deltas.iter().enumerate().skip(done).flat_map(move |(part, delta)| {
+                let skip = if part + 1 == from.part { from.record } else { 0 };
+                let all = delta.removed.iter().chain(&delta.added).enumerate().skip(skip);
+                all.map(move |(record, it)| {
+                    let item = Item { owner: &it.owner, rtype: it.rtype, ttl: it.ttl, rdata: &it.rdata };
+                    (At { part: part + 1, record }, item)
+                })
+            });
+            Box::new(first.chain(steps).chain([(last, soa)]).skip_while(move |(at, _)| *at < from))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

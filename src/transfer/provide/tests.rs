@@ -1,0 +1,250 @@
+//! What is provided, read back by the intake of the other side.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::super::fixture::{Node, address, apex, at, hosts, record, snapshot, soa};
+use super::super::intake::{Asked, Intake, Limits, Outcome};
+use super::super::query;
+use super::*;
+use crate::zone::serial::Policy;
+use crate::zone::stamp::Stamp;
+use crate::zone::store::Change;
+
+/// A primary that published serials 1 to `last`, the version with serial n having 10 n hosts.
+fn primary(last: u16) -> Node {
+    let mut node = Node::primary();
+    (1..=last)
+        .for_each(|serial| node.edit(at(u64::from(serial) * 100), u32::from(serial), &hosts(10 * serial)));
+    node
+}
+
+fn ask(node: &Node, message: &[u8], stuck: &mut Stuck) -> Provide {
+    provide(&node.zone(), &Request::read(message).unwrap(), at(60_000), address(2).ip(), stuck)
+}
+
+fn take(asked: Asked, messages: impl Iterator<Item = Vec<u8>>) -> Outcome {
+    let mut intake = Intake::new(apex(), asked, Limits::default());
+    let mut last = Outcome::More;
+    for message in messages {
+        assert!(matches!(last, Outcome::More), "messages behind the end");
+        last = intake.feed(&message);
+    }
+    last
+}
+
+fn full(
+    asked: Asked,
+    messages: impl Iterator<Item = Vec<u8>>,
+) -> (crate::zone::snapshot::Snapshot, Option<Told>) {
+    match take(asked, messages) {
+        Outcome::Full(snapshot, told) => (*snapshot, told),
+        other => panic!("not the whole zone: {other:?}"),
+    }
+}
+
+fn ixfr_from(serial: u32) -> Vec<u8> {
+    query::ixfr(9, &soa(serial), false)
+}
+
+#[test]
+fn axfr_brings_the_zone_and_its_stamp() {
+    let node = primary(2);
+    let provided = ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default());
+    assert_eq!(provided.kind(), Ok(Kind::Axfr));
+    let (snapshot, told) = full(Asked::Axfr, provided);
+    let version = node.zone().version().unwrap();
+    assert_eq!((snapshot.digest(), snapshot.serial()), (version.snapshot.digest(), version.stamp.serial));
+    assert_eq!(told, Some(Told { age: Duration::ZERO, stamps: vec![version.stamp] }));
+}
+
+#[test]
+fn only_the_first_message_has_question_and_opt() {
+    let node = primary(9);
+    let request = query::axfr(9, &apex(), None, false);
+    let provided = ask(&node, &request, &mut Stuck::default()).with_message_bytes(300);
+    let messages: Vec<Message> = provided.map(|bytes| Message::read(&bytes).unwrap()).collect();
+    assert!(messages.len() > 10);
+    for (at, message) in messages.iter().enumerate() {
+        assert_eq!((message.question.is_some(), message.opt.is_some()), (at == 0, at == 0));
+        assert!(message.header.id == 9 && message.header.is_authoritative());
+    }
+    let (first, last) = (&messages[0].answer[0], messages.last().unwrap().answer.last().unwrap());
+    assert_eq!((first, first.rtype), (last, Rtype::SOA));
+    let plain = ask(&node, &query::axfr(9, &apex(), None, true), &mut Stuck::default()).next().unwrap();
+    assert!(Message::read(&plain).unwrap().opt.is_none());
+}
+
+#[test]
+fn names_keep_their_case() {
+    let node = primary(1);
+    let (snapshot, _) =
+        full(Asked::Axfr, ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default()));
+    assert!(snapshot.owners().any(|owner| owner.name().to_string() == "h1.Sub3.example."));
+}
+
+#[test]
+fn ixfr_brings_one_delta_and_three() {
+    let node = primary(5);
+    for (from, steps) in [(4, 1), (2, 3)] {
+        let provided = ask(&node, &ixfr_from(from), &mut Stuck::default());
+        assert_eq!(provided.kind(), Ok(Kind::Ixfr));
+        let Outcome::Deltas(deltas, Some(told)) = take(Asked::Ixfr(Serial(from)), provided) else {
+            panic!("no differences")
+        };
+        assert_eq!(deltas.len(), steps);
+        let mut old = snapshot(from, &hosts(10 * from as u16));
+        deltas.iter().for_each(|delta| old = old.apply(delta).unwrap());
+        let version = node.zone().version().unwrap();
+        assert_eq!((old.digest(), old.serial()), (version.snapshot.digest(), Serial(5)));
+        let serials: Vec<u32> = told.stamps.iter().map(|stamp| stamp.serial.0).collect();
+        assert_eq!(serials, [vec![5], (from + 1..=5).collect()].concat());
+        assert_eq!(told.served(), Some(&version.stamp));
+    }
+}
+
+#[test]
+fn without_a_journal_the_whole_zone_comes() {
+    let node = primary(3);
+    let (snapshot, _) = full(Asked::Ixfr(Serial(0)), ask(&node, &ixfr_from(0), &mut Stuck::default()));
+    assert_eq!(snapshot.serial(), Serial(3));
+}
+
+#[test]
+fn who_is_up_to_date_or_ahead_gets_the_soa() {
+    let node = primary(3);
+    for have in [3, 4] {
+        let provided = ask(&node, &ixfr_from(have), &mut Stuck::default());
+        assert_eq!(provided.kind(), Ok(Kind::Soa));
+        let outcome = take(Asked::Ixfr(Serial(have)), provided);
+        assert!(matches!(outcome, Outcome::UpToDate(Serial(3))), "{outcome:?}");
+    }
+}
+
+#[test]
+fn who_asks_for_the_same_three_times_gets_the_whole_zone() {
+    let node = primary(3);
+    let mut stuck = Stuck::default();
+    let kinds = [0, 5_000, 10_000, 15_000].map(|millis| {
+        let request = ixfr_from(2);
+        let request = Request::read(&request).unwrap();
+        provide(&node.zone(), &request, at(millis), address(2).ip(), &mut stuck).kind()
+    });
+    assert_eq!(kinds, [Kind::Ixfr, Kind::Ixfr, Kind::Axfr, Kind::Ixfr].map(Ok));
+}
+
+#[test]
+fn what_is_published_meanwhile_does_not_mix_in() {
+    let mut node = primary(4);
+    for (asked, request) in
+        [(Asked::Axfr, query::axfr(9, &apex(), None, false)), (Asked::Ixfr(Serial(1)), ixfr_from(1))]
+    {
+        let serial = node.serial().unwrap();
+        let mut provided = ask(&node, &request, &mut Stuck::default()).with_message_bytes(100);
+        let mut messages = vec![provided.next().unwrap()];
+        node.edit(at(9_000), serial.0 + 1, &hosts(2));
+        messages.extend(provided);
+        let reached = match take(asked, messages.into_iter()) {
+            Outcome::Full(snapshot, _) => snapshot.serial(),
+            Outcome::Deltas(deltas, _) => deltas.last().unwrap().to(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reached, serial);
+    }
+}
+
+#[test]
+fn errors_are_codes() {
+    let node = Node::primary();
+    let axfr = query::axfr(9, &apex(), None, false);
+    let mut expired = ask(&node, &axfr, &mut Stuck::default());
+    assert_eq!(expired.kind(), Err(Rcode::SERVFAIL));
+    assert_eq!(Message::read(&expired.next().unwrap()).unwrap().rcode(), Rcode::SERVFAIL);
+    assert_eq!(expired.next(), None);
+    let node = primary(1);
+    let bare = Writer::query(9, 0, &apex(), Rtype::IXFR, &[]);
+    assert_eq!(ask(&node, &bare, &mut Stuck::default()).kind(), Err(Rcode::FORMERR));
+}
+
+#[test]
+fn datagrams_hold_the_whole_or_the_soa() {
+    let mut node = primary(6);
+    node.edit(at(1_000), 7, &hosts(61));
+    let answer = |have: u32| {
+        let request = ixfr_from(have);
+        let mut reply = Vec::new();
+        let kind = ixfr_datagram(&node.zone(), &Request::read(&request).unwrap(), at(2_000), &mut reply);
+        assert!(reply.len() <= usize::from(UDP_PAYLOAD));
+        (kind, Message::read(&reply).unwrap().answer.len())
+    };
+    assert_eq!(answer(7), (Ok(Kind::Soa), 1));
+    assert_eq!(answer(6), (Ok(Kind::Ixfr), 6));
+    assert_eq!(answer(1), (Ok(Kind::Soa), 1), "fifty hosts with long texts do not fit");
+    assert_eq!(answer(0), (Ok(Kind::Soa), 1));
+}
+
+#[test]
+fn a_record_of_any_length_that_fits_a_message_travels() {
+    for (length, whole) in [(60_000, true), (65_500, false)] {
+        let mut node = Node::primary();
+        let mut builder = crate::zone::snapshot::Builder::new(apex());
+        let long = record("long.example.", Rtype(65_280), &vec![1; length]);
+        [soa(1), record("example.", Rtype::NS, b"\x02ns\x00"), long].iter().for_each(|it| builder.push(it));
+        let change = Change::File(builder.finish().unwrap().0, Policy::Keep);
+        node.store.publish(at(1), &apex(), change, &mut node.journal).unwrap();
+        let provided = ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default());
+        assert_eq!(matches!(take(Asked::Axfr, provided), Outcome::Full(..)), whole);
+    }
+}
+
+#[test]
+fn a_secondary_tells_the_age_of_its_knowledge() {
+    let node = Node::secondary();
+    let stamp = Stamp { serial: Serial(1), published: None, digest: Default::default(), writer: 0 };
+    let version = Version { snapshot: snapshot(1, &hosts(1)), stamp, applied: at(0).utc };
+    let age = |millis| told(&node.zone(), &version, at(millis), None, 9).age;
+    assert_eq!(age(5_000), Duration::MAX);
+    node.zone().confirm(at(2_000).utc, at(1_500).mono, at(9_000).mono);
+    assert_eq!(age(5_000), Duration::from_millis(3_500));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn axfr_is_the_same_whatever_the_message_size(
+        names in proptest::collection::btree_set(0u16..400, 0..200),
+        message_bytes in 12usize..20_000,
+    ) {
+        let mut node = Node::primary();
+        node.edit(at(1), 1, &names);
+        let request = query::axfr(9, &apex(), None, false);
+        let provided = ask(&node, &request, &mut Stuck::default()).with_message_bytes(message_bytes);
+        let (snapshot, _) = full(Asked::Axfr, provided);
+        let version = node.zone().version().unwrap();
+        prop_assert_eq!(snapshot.digest(), version.snapshot.digest());
+        prop_assert_eq!(snapshot.records(), version.snapshot.records());
+    }
+
+    #[test]
+    fn ixfr_leads_to_the_same_whatever_the_message_size(
+        versions in proptest::collection::vec(proptest::collection::btree_set(0u16..60, 0..30), 2..6),
+        message_bytes in 12usize..2_000,
+    ) {
+        let mut node = Node::primary();
+        for (serial, names) in (1..).zip(&versions) {
+            node.edit(at(u64::from(serial)), serial, names);
+        }
+        let provided = ask(&node, &ixfr_from(1), &mut Stuck::default()).with_message_bytes(message_bytes);
+        let Outcome::Deltas(deltas, _) = take(Asked::Ixfr(Serial(1)), provided) else {
+            return Err(TestCaseError::fail("no differences"));
+        };
+        let empty = BTreeSet::new();
+        let mut old = snapshot(1, versions.first().unwrap_or(&empty));
+        for delta in &deltas {
+            old = old.apply(delta).unwrap();
+        }
+        prop_assert_eq!(old.digest(), node.zone().version().unwrap().snapshot.digest());
+    }
+}

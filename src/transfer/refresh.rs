@@ -1,0 +1,397 @@
+//! A secondary's side of one zone: asks its primaries for their serial, pulls what is newer, and knows how fresh it is.
+//!
+//! ```text
+//!          timer, NOTIFY, refresh_now               newer
+//!   Idle -----------------------------> AskingSoa --------> PullingIxfr
+//!    ^ |                                  |    |               |     | any failure (Fallback)
+//!    | |  no content                      |    | content       |     v
+//!    | +------------------------------->  | ---|-----------> PullingAxfr
+//!    |                                    |    | differs       |     |
+//!    |  current (Confirmed)               |    +--------->-----|-----+
+//!    +------------------------------------+                    v
+//!    +----------------------------------------------------- Publishing   (Fetched; the store's answer: published)
+//! ```
+//!
+//! A round asks one primary after the other until one has answered to the purpose: the one that sent the NOTIFY first, else
+//! the one that served last. After a round comes REFRESH, or RETRY when every primary failed, or a growing pause while there is no
+//! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::outbox::{Arrival, Failure, Outbox, Token, Transport};
+use crate::time::{Mono, Now, Utc};
+use crate::wire::message::Record;
+use crate::wire::name::Name;
+use crate::zone::digest::Digest;
+use crate::zone::serial::Serial;
+use crate::zone::snapshot::Timers;
+use crate::zone::stamp::{Stamp, Told};
+use crate::zone::store::{Change, Publication, PublishError, Version};
+
+use super::intake::{Asked, Intake, Limits, Outcome, Reason};
+use super::query::{self, Kind, SoaAnswer};
+use super::timers;
+
+/// How long each datagram is waited for before the next goes out; then the question goes over TCP.
+pub const UDP_WAITS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(2_000)];
+/// How long a SOA over TCP is waited for.
+pub const TCP_WAIT: Duration = Duration::from_secs(5);
+/// A transfer that brings nothing for this long has failed.
+pub const STALLED: Duration = Duration::from_secs(30);
+/// A transfer that takes longer than this has failed however it trickles.
+pub const LONGEST_PULL: Duration = Duration::from_secs(2 * 3_600);
+/// Rounds that NOTIFYs may set off without a pause and without anything new coming of it...
+const FRUITLESS_ROUNDS: u32 = 3;
+/// ...before rounds begin at least this far apart: a bound on what false NOTIFYs can cost.
+const ROUND_GAP: Duration = Duration::from_secs(1);
+
+/// What a secondary zone is configured with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The zone.
+    pub zone: Name,
+    /// Where it is pulled from, the preferred one first.
+    pub primaries: Vec<SocketAddr>,
+    /// What one transfer may bring.
+    pub limits: Limits,
+}
+
+/// A version that is known to exist and is not served here yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newer {
+    /// The newest serial heard of.
+    pub serial: Serial,
+    /// The stamp of the version right after ours, if the primary told it: its publication is when ours became stale.
+    pub successor: Option<Stamp>,
+    /// When it was first heard of.
+    pub learned_at: Mono,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Event {
+    /// A transfer is complete. Whoever composes the node publishes it and answers with [`Refresh::published`].
+    Fetched {
+        /// To be published.
+        change: Change,
+        /// How it came.
+        kind: Kind,
+        /// From which primary.
+        from: SocketAddr,
+        /// Bytes of its messages.
+        bytes: u64,
+        /// From the question to the last message.
+        took: Duration,
+    },
+    /// What is served was found current, or has just been replaced by what is.
+    Confirmed {
+        /// When the question was asked that found it so.
+        verified_at: Utc,
+        /// Since when no newer version can have existed, by what the primary says of itself; `None` when that is not known.
+        fresh_at: Option<Mono>,
+        /// When it expires unless confirmed again.
+        expires_at: Mono,
+    },
+    /// A newer version is known to exist.
+    Behind(Newer),
+    /// A primary did not serve the purpose; the next one is tried.
+    Failed {
+        /// The primary.
+        primary: SocketAddr,
+        /// What was asked.
+        kind: Kind,
+        /// Why it failed.
+        reason: Reason,
+    },
+    /// The whole zone is pulled (or came) where differences were expected.
+    Fallback {
+        /// Why.
+        reason: Reason,
+    },
+    /// EXPIRE has passed without an answer to the purpose: the zone must not be served any more.
+    Expired,
+}
+
+/// The machine of one zone.
+#[derive(Debug)]
+pub struct Refresh {
+    config: Config,
+    rng: StdRng,
+    state: State,
+    have: Option<Have>,
+    /// Primaries not yet tried in this round.
+    untried: VecDeque<SocketAddr>,
+    /// When the next round begins; only while Idle.
+    due: Option<Mono>,
+    last_began: Option<Mono>,
+    fruitless: u32,
+    failed_rounds: u32,
+    last_good: usize,
+    /// Primaries that do not speak EDNS.
+    plain: Vec<SocketAddr>,
+    announced: Option<Announced>,
+    newer: Option<Newer>,
+    /// Who told of `newer`.
+    newer_from: Option<IpAddr>,
+    fresh_at: Option<Mono>,
+    expires_at: Option<Mono>,
+    expired: bool,
+    /// The serial whose content was pulled anew because a digest differed: once per serial.
+    repaired: Option<Serial>,
+}
+
+/// What is served here.
+#[derive(Clone, Debug)]
+struct Have {
+    soa: Record,
+    digest: Digest,
+}
+
+/// A NOTIFY that came within a round.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    from: Option<IpAddr>,
+    serial: Option<Serial>,
+    at: Mono,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    AskingSoa(Asking),
+    PullingIxfr(Pull),
+    PullingAxfr(Pull),
+    Publishing(Pulled),
+}
+
+#[derive(Debug)]
+struct Asking {
+    primary: SocketAddr,
+    /// Each try with the moment it went out, so that an answer dates from its own question.
+    tries: Vec<(Token, Now)>,
+    transport: Transport,
+    deadline: Mono,
+}
+
+#[derive(Debug)]
+struct Pull {
+    primary: SocketAddr,
+    token: Token,
+    began: Now,
+    progress: Mono,
+    intake: Intake,
+}
+
+#[derive(Debug)]
+struct Pulled {
+    primary: SocketAddr,
+    kind: Kind,
+    began: Now,
+    have: Have,
+    age: Duration,
+    expire: Option<u32>,
+}
+
+/// What one call has at hand.
+struct Step<'a> {
+    now: Now,
+    out: &'a mut Outbox,
+    events: Vec<Event>,
+}
+
+impl Have {
+    fn timers(&self) -> Timers {
+        Timers::read(&self.soa.rdata)
+    }
+}
+
+impl Refresh {
+    /// A machine that does nothing until [`Refresh::start`]. The seed decides message ids and the spread of timers.
+    pub fn new(config: Config, seed: u64) -> Refresh {
+        Refresh {
+            config,
+            rng: StdRng::seed_from_u64(seed),
+            state: State::Idle,
+            have: None,
+            untried: VecDeque::new(),
+            due: None,
+            last_began: None,
+            fruitless: 0,
+            failed_rounds: 0,
+            last_good: 0,
+            plain: Vec::new(),
+            announced: None,
+            newer: None,
+            newer_from: None,
+            fresh_at: None,
+            expires_at: None,
+            expired: false,
+            repaired: None,
+        }
+    }
+
+    /// Begins, with the stored version if there is one and when it was last verified (else it counts as verified when it was
+    /// applied): it is served at once, unless it has expired meanwhile, and asked about at once.
+    pub fn start(
+        &mut self,
+        now: Now,
+        stored: Option<(&Version, Option<Utc>)>,
+        out: &mut Outbox,
+    ) -> Vec<Event> {
+        self.step(now, out, |this, step| {
+            if let Some((version, verified)) = stored {
+                let have = Have { soa: version.snapshot.soa_record(), digest: version.stamp.digest };
+                let away = now.utc.since(verified.unwrap_or(version.applied));
+                let left = timers::expire(have.timers(), None).saturating_sub(away);
+                this.expires_at = Some(now.mono + left);
+                this.have = Some(have);
+                this.check_expiry(step);
+            }
+            this.begin_round(step, None);
+        })
+    }
+
+    /// Hears of a NOTIFY. One from an address that is no primary's changes nothing.
+    pub fn notified(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        serial: Option<Serial>,
+        out: &mut Outbox,
+    ) -> Vec<Event> {
+        self.step(now, out, |this, step| {
+            if !this.config.primaries.iter().any(|primary| primary.ip() == from.ip()) {
+                return;
+            }
+            if serial.is_some_and(|serial| this.is_known(serial)) {
+                return;
+            }
+            if let Some(serial) = serial {
+                this.learn(step, from.ip(), serial, None);
+            }
+            this.announce(step, Announced { from: Some(from.ip()), serial, at: now.mono });
+        })
+    }
+
+    /// Asks now, whatever the timers say.
+    pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
+        self.step(now, out, |this, step| {
+            this.announce(step, Announced { from: None, serial: None, at: now.mono })
+        })
+    }
+
+    /// Takes in what arrived; tokens of others are left alone.
+    pub fn arrived(&mut self, now: Now, token: Token, arrival: &Arrival, out: &mut Outbox) -> Vec<Event> {
+        self.step(now, out, |this, step| match &mut this.state {
+            State::AskingSoa(asking) => {
+                if let Some(&(_, asked)) = asking.tries.iter().find(|(known, _)| *known == token) {
+                    this.soa_arrived(step, asked, token, arrival);
+                }
+            }
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) if pull.token == token => {
+                this.pull_arrived(step, arrival)
+            }
+            _ => {}
+        })
+    }
+
+    /// Takes in what the store said to the last [`Event::Fetched`].
+    pub fn published(
+        &mut self,
+        now: Now,
+        result: &Result<Option<Publication>, PublishError>,
+        out: &mut Outbox,
+    ) -> Vec<Event> {
+        self.step(now, out, |this, step| {
+            match std::mem::replace(&mut this.state, State::Idle) {
+                State::Publishing(pulled) => this.conclude(step, pulled, result),
+                other => this.state = other,
+            };
+        })
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
+        self.step(now, out, |this, step| {
+            this.check_expiry(step);
+            let passed = |at: Mono| at <= now.mono;
+            match &this.state {
+                State::Idle if this.due.is_some_and(passed) => {
+                    let from = this.announced.take().and_then(|announced| announced.from);
+                    this.begin_round(step, from);
+                }
+                State::AskingSoa(asking) if passed(asking.deadline) => this.ask_again(step),
+                State::PullingIxfr(pull) | State::PullingAxfr(pull) if passed(pull.deadline()) => {
+                    this.pull_failed(step, Reason::Timeout)
+                }
+                _ => {}
+            }
+        })
+    }
+
+    /// When [`Refresh::handle_timeout`] is to be called next.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        let own = match &self.state {
+            State::Idle => self.due,
+            State::AskingSoa(asking) => Some(asking.deadline),
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => Some(pull.deadline()),
+            State::Publishing(_) => None,
+        };
+        [own, self.expires_at.filter(|_| self.have.is_some())].into_iter().flatten().min()
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> &Name {
+        &self.config.zone
+    }
+
+    /// The newer version that is known to exist, while it is not served here.
+    pub fn newer(&self) -> Option<&Newer> {
+        self.newer.as_ref()
+    }
+
+    /// Whether EXPIRE has passed and nothing has come since.
+    pub fn is_expired(&self) -> bool {
+        self.expired
+    }
+
+    /// The state's name, as in the diagram.
+    pub fn state(&self) -> &'static str {
+        match self.state {
+            State::Idle => "Idle",
+            State::AskingSoa(_) => "AskingSoa",
+            State::PullingIxfr(_) => "PullingIxfr",
+            State::PullingAxfr(_) => "PullingAxfr",
+            State::Publishing(_) => "Publishing",
+        }
+    }
+
+    fn step(
+        &mut self,
+        now: Now,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Refresh, &mut Step<'_>),
+    ) -> Vec<Event> {
+        let mut step = Step { now, out, events: Vec::new() };
+        act(self, &mut step);
+        step.events
+    }
+}
+
+impl Pull {
+    fn deadline(&self) -> Mono {
+        (self.progress + STALLED).min(self.began.mono + LONGEST_PULL)
+    }
+}
+
+mod pull;
+mod round;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Pulling a transfer, and what follows from it.
+
+use super::*;
+
+impl Refresh {
+    /// Asks a primary for a transfer.
+    pub(super) fn pull(&mut self, step: &mut Step<'_>, primary: SocketAddr, kind: Kind) {
+        let plain = self.plain.contains(&primary);
+        let (id, zone) = (self.rng.random(), &self.config.zone);
+        let (message, asked, kind) = match (&self.have, kind) {
+            (Some(have), Kind::Ixfr) => {
+                (query::ixfr(id, &have.soa, plain), Asked::Ixfr(have.timers().serial), kind)
+            }
+            (have, _) => {
+                let serial = have.as_ref().map(|have| have.timers().serial);
+                (query::axfr(id, zone, serial, plain), Asked::Axfr, Kind::Axfr)
+            }
+        };
+        let token = step.out.send(primary, Transport::Tcp, message);
+        let intake = Intake::new(zone.clone(), asked, self.config.limits);
+        let pull = Pull { primary, token, began: step.now, progress: step.now.mono, intake };
+        self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
+    }
+
+    pub(super) fn pull_arrived(&mut self, step: &mut Step<'_>, arrival: &Arrival) {
+        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+        pull.progress = step.now.mono;
+        let outcome = match arrival {
+            Arrival::Message(message) => pull.intake.feed(message),
+            Arrival::Failed(Failure::Closed) => Outcome::Bad(Reason::Truncated),
+            Arrival::Failed(_) => Outcome::Bad(Reason::Unreachable),
+        };
+        match outcome {
+            Outcome::More => {}
+            Outcome::Bad(reason) => self.pull_failed(step, reason),
+            Outcome::UpToDate(serial) => self.up_to_date(step, serial),
+            Outcome::Full(snapshot, told) => {
+                let have = Have { soa: snapshot.soa_record(), digest: snapshot.digest() };
+                let stamp = told.as_ref().and_then(Told::served).copied();
+                self.fetched(step, Kind::Axfr, Change::Full(*snapshot, stamp), have, told);
+            }
+            Outcome::Deltas(deltas, told) => {
+                let Some(soa) = deltas.last().and_then(|delta| delta.added.first()).cloned() else {
+                    return self.pull_failed(step, Reason::Malformed);
+                };
+                // The digest of the outcome is known when the deltas have been applied.
+                let have = Have { soa, digest: Digest::default() };
+                let stamps = told.as_ref().map(|told| told.stamps.clone()).unwrap_or_default();
+                self.fetched(step, Kind::Ixfr, Change::Deltas(deltas, stamps), have, told);
+            }
+        }
+    }
+
+    /// The SOA said newer and the transfer says not: the serial counts that came last.
+    fn up_to_date(&mut self, step: &mut Step<'_>, serial: Serial) {
+        let own = self.have.as_ref().map(|have| have.timers().serial);
+        let Some(pull) = self.end_pull(step) else { return };
+        if own != Some(serial) {
+            let failed = Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason: Reason::Older };
+            step.events.push(failed);
+            return self.next_primary(step);
+        }
+        let age = pull.intake.told().map_or(Duration::ZERO, |told| told.age);
+        self.confirm(step, pull.primary, pull.began, age, pull.intake.expire(), false);
+        self.end_round(step, pull.primary);
+    }
+
+    fn fetched(&mut self, step: &mut Step<'_>, kind: Kind, change: Change, have: Have, told: Option<Told>) {
+        let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
+        let Some(pull) = self.end_pull(step) else { return };
+        if asked_for_differences && kind == Kind::Axfr {
+            step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
+        }
+        step.events.push(Event::Fetched {
+            change,
+            kind,
+            from: pull.primary,
+            bytes: pull.intake.bytes(),
+            took: step.now.mono.since(pull.began.mono),
+        });
+        self.state = State::Publishing(Pulled {
+            primary: pull.primary,
+            kind,
+            began: pull.began,
+            have,
+            age: told.map_or(Duration::ZERO, |told| told.age),
+            expire: pull.intake.expire(),
+        });
+    }
+
+    /// Closes the transfer's connection and leaves its state.
+    fn end_pull(&mut self, step: &mut Step<'_>) -> Option<Pull> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                step.out.cancel(pull.token);
+                Some(pull)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// After differences comes the whole zone, from the same primary as far as it can be reached; after that the next
+    /// primary.
+    pub(super) fn pull_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
+        let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
+        let Some(pull) = self.end_pull(step) else { return };
+        step.events.push(Event::Failed { primary: pull.primary, kind, reason });
+        if kind == Kind::Axfr || reason == Reason::Unreachable {
+            return self.next_primary(step);
+        }
+        step.events.push(Event::Fallback { reason });
+        self.pull(step, pull.primary, Kind::Axfr);
+    }
+
+    /// What follows from the store's answer.
+    pub(super) fn conclude(
+        &mut self,
+        step: &mut Step<'_>,
+        pulled: Pulled,
+        result: &Result<Option<Publication>, PublishError>,
+    ) {
+        let Pulled { primary, kind, began, mut have, age, expire } = pulled;
+        let publication = match result {
+            Ok(publication) => publication,
+            Err(error) => {
+                let reason = match error {
+                    PublishError::Apply(_) => Reason::DoesNotApply,
+                    PublishError::NotNewer { .. } => Reason::Older,
+                    _ => Reason::NotStored,
+                };
+                step.events.push(Event::Failed { primary, kind, reason });
+                return match (kind, reason) {
+                    (Kind::Ixfr, Reason::DoesNotApply) => {
+                        step.events.push(Event::Fallback { reason });
+                        self.pull(step, primary, Kind::Axfr)
+                    }
+                    // Another primary's copy could not be stored either.
+                    (_, Reason::NotStored) => {
+                        self.untried.clear();
+                        self.next_primary(step)
+                    }
+                    _ => self.next_primary(step),
+                };
+            }
+        };
+        if let Some(publication) = publication {
+            have.digest = publication.stamp.digest;
+        }
+        let serial = have.timers().serial;
+        self.have = Some(have);
+        self.expired = false;
+        self.fruitless = 0;
+        self.confirm(step, primary, began, age, expire, true);
+        let differs = publication.as_ref().is_some_and(|publication| publication.mismatch.is_some());
+        if kind == Kind::Axfr {
+            // The whole zone as the primary sent it: asking again would bring the same.
+            self.repaired = Some(serial);
+        } else if differs && self.repaired != Some(serial) {
+            self.repaired = Some(serial);
+            step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
+            return self.pull(step, primary, Kind::Axfr);
+        }
+        self.still_behind(step);
+        self.end_round(step, primary);
+    }
+
+    /// What is known to be newer than what has just been published became known when it was announced.
+    fn still_behind(&mut self, step: &mut Step<'_>) {
+        let at = self.announced.map(|announced| announced.at);
+        if let Some(newer) = &mut self.newer {
+            newer.successor = None;
+            newer.learned_at = at.unwrap_or(newer.learned_at);
+            step.events.push(Event::Behind(*newer));
+        }
+    }
+}

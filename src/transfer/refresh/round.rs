@@ -1,0 +1,276 @@
+//! One round: which primary is asked, when, and what follows from its SOA.
+
+use super::*;
+
+impl Refresh {
+    /// Begins a round with the primary that announced something, if one did.
+    pub(super) fn begin_round(&mut self, step: &mut Step<'_>, announcer: Option<IpAddr>) {
+        let apart = self.last_began.is_none_or(|last| step.now.mono.since(last) >= ROUND_GAP);
+        self.fruitless = if apart { 0 } else { self.fruitless + 1 };
+        self.last_began = Some(step.now.mono);
+        self.due = None;
+        let primaries = &self.config.primaries;
+        let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
+        self.untried = from_last_good.map(|at| primaries[at]).collect();
+        self.untried.make_contiguous().sort_by_key(|primary| announcer != Some(primary.ip()));
+        self.next_primary(step);
+    }
+
+    /// Turns to the next primary, or ends the round as a failed one.
+    pub(super) fn next_primary(&mut self, step: &mut Step<'_>) {
+        self.state = State::Idle;
+        match self.untried.pop_front() {
+            None => {
+                self.failed_rounds = self.failed_rounds.saturating_add(1);
+                self.await_retry(step);
+                self.follow_up(step);
+            }
+            // Without content there is nothing that a serial could be compared with.
+            Some(primary) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
+            Some(primary) => {
+                let deadline = step.now.mono;
+                self.state = State::AskingSoa(Asking {
+                    primary,
+                    tries: Vec::new(),
+                    transport: Transport::Udp,
+                    deadline,
+                });
+                self.ask_again(step);
+            }
+        }
+    }
+
+    /// Sets the timer that follows a failed round.
+    pub(super) fn await_retry(&mut self, step: &mut Step<'_>) {
+        let wait = match &self.have {
+            Some(have) => timers::retry(have.timers(), &mut self.rng),
+            None => timers::pause(self.failed_rounds, &mut self.rng),
+        };
+        self.due = Some(step.now.mono + wait);
+    }
+
+    /// Sends the SOA query: three datagrams, then over TCP, then no more.
+    pub(super) fn ask_again(&mut self, step: &mut Step<'_>) {
+        let State::AskingSoa(asking) = &self.state else { return };
+        let (transport, wait) = match (asking.transport, UDP_WAITS.get(asking.tries.len())) {
+            (Transport::Udp, Some(wait)) => (Transport::Udp, *wait),
+            (Transport::Udp, None) => (Transport::Tcp, TCP_WAIT),
+            (Transport::Tcp, _) => return self.ask_failed(step, Reason::Timeout),
+        };
+        self.ask(step, transport, wait);
+    }
+
+    fn ask(&mut self, step: &mut Step<'_>, transport: Transport, wait: Duration) {
+        let State::AskingSoa(asking) = &mut self.state else { return };
+        let plain = self.plain.contains(&asking.primary);
+        let serial = self.have.as_ref().map(|have| have.timers().serial);
+        let message = query::soa(self.rng.random(), &self.config.zone, serial, plain);
+        let token = step.out.send(asking.primary, transport, message);
+        asking.tries.push((token, step.now));
+        asking.transport = transport;
+        asking.deadline = step.now.mono + wait;
+    }
+
+    pub(super) fn soa_arrived(&mut self, step: &mut Step<'_>, asked: Now, token: Token, arrival: &Arrival) {
+        let State::AskingSoa(asking) = &self.state else { return };
+        let (primary, transport) = (asking.primary, asking.transport);
+        let latest = asking.tries.last().is_some_and(|(last, _)| *last == token);
+        let message = match arrival {
+            Arrival::Message(message) => message,
+            // A try that has been followed by another one decides nothing.
+            Arrival::Failed(_) if !latest => return,
+            Arrival::Failed(_) => return self.ask_failed(step, Reason::Unreachable),
+        };
+        match query::read_soa(&self.config.zone, message) {
+            SoaAnswer::Other => {}
+            SoaAnswer::Cut if transport == Transport::Tcp => self.ask_failed(step, Reason::Malformed),
+            SoaAnswer::Cut => self.ask(step, Transport::Tcp, TCP_WAIT),
+            SoaAnswer::NoEdns if self.plain.contains(&primary) => {
+                self.ask_failed(step, Reason::Malformed);
+            }
+            SoaAnswer::NoEdns => {
+                // At most as many entries as there are primaries.
+                self.plain.push(primary);
+                self.ask(step, transport, TCP_WAIT);
+            }
+            SoaAnswer::Bad(reason) => self.ask_failed(step, reason),
+            SoaAnswer::Soa(soa, told, expire) => {
+                self.hang_up(step);
+                self.compare(step, primary, asked, &soa, told, expire);
+            }
+        }
+    }
+
+    fn ask_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
+        let State::AskingSoa(asking) = &self.state else { return };
+        step.events.push(Event::Failed { primary: asking.primary, kind: Kind::Soa, reason });
+        self.hang_up(step);
+        self.next_primary(step);
+    }
+
+    fn hang_up(&mut self, step: &mut Step<'_>) {
+        if let State::AskingSoa(asking) = &self.state {
+            asking.tries.iter().for_each(|(token, _)| step.out.cancel(*token));
+        }
+        self.state = State::Idle;
+    }
+
+    /// What follows from a primary's SOA.
+    fn compare(
+        &mut self,
+        step: &mut Step<'_>,
+        primary: SocketAddr,
+        asked: Now,
+        soa: &Record,
+        told: Option<Told>,
+        expire: Option<u32>,
+    ) {
+        let Some(have) = &self.have else { return self.pull(step, primary, Kind::Axfr) };
+        let (own, digest) = (have.timers().serial, have.digest);
+        let theirs = Timers::read(&soa.rdata).serial;
+        if theirs.is_newer_than(own) {
+            let successor = told.as_ref().and_then(Told::successor).copied();
+            self.learn(step, primary.ip(), theirs, successor);
+            return self.pull(step, primary, Kind::Ixfr);
+        }
+        if theirs != own {
+            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason: Reason::Older });
+            return self.next_primary(step);
+        }
+        let other = told.as_ref().and_then(Told::served).filter(|stamp| stamp.serial == own);
+        if other.is_some_and(|stamp| stamp.digest != digest) && self.repaired != Some(own) {
+            self.repaired = Some(own);
+            step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
+            return self.pull(step, primary, Kind::Axfr);
+        }
+        self.confirm(step, primary, asked, told.map_or(Duration::ZERO, |told| told.age), expire, false);
+        self.end_round(step, primary);
+    }
+
+    /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself.
+    pub(super) fn confirm(
+        &mut self,
+        step: &mut Step<'_>,
+        primary: SocketAddr,
+        asked: Now,
+        age: Duration,
+        expire: Option<u32>,
+        replaced: bool,
+    ) {
+        let Some(have) = &self.have else { return };
+        let serial = have.timers().serial;
+        let until = asked.mono + timers::expire(have.timers(), expire);
+        // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
+        let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
+        let expires_at = kept.map_or(until, |kept| kept.max(until));
+        self.expires_at = Some(expires_at);
+        self.settle_newer(primary, asked.mono, serial);
+        // While another primary knows of more, this one's word says nothing of how fresh this is.
+        if self.newer.is_none() || self.newer_from == Some(primary.ip()) {
+            let fresh =
+                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
+            self.fresh_at = self.fresh_at.max(fresh);
+        }
+        let fresh_at = self.fresh_at;
+        step.events.push(Event::Confirmed { verified_at: asked.utc, fresh_at, expires_at });
+    }
+
+    /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
+    fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
+        let Some(newer) = &mut self.newer else { return };
+        let reached = !newer.serial.is_newer_than(serial);
+        let recanted = self.newer_from == Some(primary.ip()) && newer.learned_at < asked;
+        if reached || recanted {
+            self.newer = None;
+        }
+    }
+
+    /// Ends a round in which a primary answered to the purpose.
+    pub(super) fn end_round(&mut self, step: &mut Step<'_>, primary: SocketAddr) {
+        self.state = State::Idle;
+        self.untried.clear();
+        self.failed_rounds = 0;
+        self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
+        let Some(have) = &self.have else { return };
+        let wait = match self.newer {
+            None => timers::refresh(have.timers(), &mut self.rng),
+            // Somebody else knows of more than this primary.
+            Some(_) => timers::retry(have.timers(), &mut self.rng),
+        };
+        self.due = Some(step.now.mono + wait);
+        self.follow_up(step);
+    }
+
+    /// Whether a serial is served here, or older than what is.
+    pub(super) fn is_known(&self, serial: Serial) -> bool {
+        self.have.as_ref().is_some_and(|have| !serial.is_newer_than(have.timers().serial))
+    }
+
+    /// Remembers that something is to be asked, and asks when nothing is going on.
+    pub(super) fn announce(&mut self, step: &mut Step<'_>, announced: Announced) {
+        let newest = match (&self.announced, announced.serial) {
+            (Some(known), Some(serial)) => known.serial.is_none_or(|known| serial.is_newer_than(known)),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        if newest {
+            self.announced = Some(announced);
+        }
+        if matches!(self.state, State::Idle) {
+            self.follow_up(step);
+        }
+    }
+
+    /// Begins another round when something was announced that is not here yet.
+    fn follow_up(&mut self, step: &mut Step<'_>) {
+        let Some(announced) = self.announced else { return };
+        if announced.serial.is_some_and(|serial| self.is_known(serial)) {
+            self.announced = None;
+            return;
+        }
+        let next = self.last_began.map_or(step.now.mono, |last| last + ROUND_GAP);
+        if self.fruitless < FRUITLESS_ROUNDS || next <= step.now.mono {
+            self.announced = None;
+            return self.begin_round(step, announced.from);
+        }
+        self.due = Some(self.due.map_or(next, |due| due.min(next)));
+    }
+
+    /// Notes a version newer than what is served.
+    pub(super) fn learn(
+        &mut self,
+        step: &mut Step<'_>,
+        from: IpAddr,
+        serial: Serial,
+        successor: Option<Stamp>,
+    ) {
+        if self.is_known(serial) {
+            return;
+        }
+        let before = self.newer;
+        let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
+        if serial.is_newer_than(known.serial) || before.is_none() {
+            known.serial = serial;
+            self.newer_from = Some(from);
+        }
+        known.successor = known.successor.or(successor);
+        let known = *known;
+        if before != Some(known) {
+            step.events.push(Event::Behind(known));
+        }
+    }
+
+    pub(super) fn check_expiry(&mut self, step: &mut Step<'_>) {
+        if self.have.is_none() || self.expires_at.is_none_or(|at| at > step.now.mono) {
+            return;
+        }
+        self.have = None;
+        self.expires_at = None;
+        self.expired = true;
+        self.failed_rounds = 1;
+        step.events.push(Event::Expired);
+        if matches!(self.state, State::Idle) && self.due.is_some() {
+            self.await_retry(step);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A secondary before primaries of every behaviour, in virtual time over a network with a round trip of 20 ms.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
+use super::super::provide::{provide, told};
+use super::super::stuck::Stuck;
+use super::*;
+use crate::wire::edns;
+use crate::wire::message::{Request, flags};
+use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::writer::{Section, Writer, error_response};
+use crate::zone::stamp::{MAX_IN_DATAGRAM, asked};
+
+const ONE_WAY: u64 = 10;
+
+/// How a primary answers.
+enum Mode {
+    /// As it should.
+    Up,
+    /// Nothing listens.
+    Down,
+    /// Nothing comes back, of so many exchanges.
+    Silent(u32),
+    /// With a code.
+    Code(Rcode),
+    /// SOA queries as it should, IXFR with these records in one message, after which it closes.
+    Ixfr(Vec<Record>),
+    /// Transfers cut after the first message, which is short.
+    Cut,
+    /// Transfers that never go on after the first message.
+    Stalled,
+    /// As it should, with this many seconds of EXPIRE left.
+    Expiring(u32),
+    /// Without EDNS: FORMERR to every request that has it.
+    Old,
+}
+
+struct World {
+    now: u64,
+    primaries: BTreeMap<SocketAddr, (Node, Mode)>,
+    secondary: Node,
+    refresh: Refresh,
+    out: Outbox,
+    /// What is under way, by the millisecond at which it arrives.
+    arriving: BTreeMap<(u64, u64), (Token, Arrival)>,
+    sequence: u64,
+    stuck: Stuck,
+    log: Vec<String>,
+    sent: HashMap<SocketAddr, usize>,
+    confirmed: Option<(Utc, Option<Mono>, Mono)>,
+}
+
+impl World {
+    fn new(primaries: u8) -> World {
+        let addresses: Vec<SocketAddr> = (1..=primaries).map(address).collect();
+        let config = Config { zone: apex(), primaries: addresses.clone(), limits: Limits::default() };
+        World {
+            now: 1_000,
+            primaries: addresses.into_iter().map(|it| (it, (Node::primary(), Mode::Up))).collect(),
+            secondary: Node::secondary(),
+            refresh: Refresh::new(config, 42),
+            out: Outbox::default(),
+            arriving: BTreeMap::new(),
+            sequence: 0,
+            stuck: Stuck::default(),
+            log: Vec::new(),
+            sent: HashMap::new(),
+            confirmed: None,
+        }
+    }
+
+    /// A world with one primary whose serial 1 the secondary serves, nothing under way, and an empty log.
+    fn settled(primaries: u8) -> World {
+        let mut world = World::new(primaries);
+        (1..=primaries).for_each(|primary| world.edit(primary, 1, 10));
+        world.start();
+        world.run(500);
+        assert_eq!(world.take_log().last().map(String::as_str), Some("confirmed"));
+        world
+    }
+
+    fn start(&mut self) {
+        let version = self.secondary.zone().version();
+        let verified = self.secondary.zone().verified_at();
+        let stored = version.as_deref().map(|version| (version, verified));
+        let events = self.refresh.start(at(self.now), stored, &mut self.out);
+        self.handle(events);
+    }
+
+    fn edit(&mut self, primary: u8, serial: u32, count: u16) {
+        let now = at(self.now);
+        self.primaries.get_mut(&address(primary)).unwrap().0.edit(now, serial, &hosts(count));
+    }
+
+    fn mode(&mut self, primary: u8, mode: Mode) {
+        self.primaries.get_mut(&address(primary)).unwrap().1 = mode;
+    }
+
+    fn notify(&mut self, primary: u8, serial: Option<u32>) {
+        let from = SocketAddr::new(address(primary).ip(), 40_000);
+        let events = self.refresh.notified(at(self.now), from, serial.map(Serial), &mut self.out);
+        self.handle(events);
+    }
+
+    fn take_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+
+    fn serves(&self, primary: u8) -> bool {
+        let digest = |node: &Node| node.zone().version().map(|it| (it.stamp.serial, it.snapshot.digest()));
+        digest(&self.secondary) == digest(&self.primaries[&address(primary)].0)
+    }
+
+    fn run(&mut self, millis: u64) {
+        let end = self.now + millis;
+        for _ in 0..100_000 {
+            let arrival = self.arriving.first_key_value().map(|((when, _), _)| *when);
+            let timeout = self.refresh.next_timeout().map(|due| due.0.div_ceil(1_000).max(self.now));
+            let next = [arrival, timeout].into_iter().flatten().min().filter(|next| *next <= end);
+            let Some(next) = next else {
+                self.now = end;
+                return;
+            };
+            self.now = next;
+            let events = if arrival == Some(next) {
+                let (_, (token, arrival)) = self.arriving.pop_first().unwrap();
+                self.refresh.arrived(at(self.now), token, &arrival, &mut self.out)
+            } else {
+                self.refresh.handle_timeout(at(self.now), &mut self.out)
+            };
+            self.handle(events);
+        }
+        panic!("no rest within {millis} ms");
+    }
+
+    fn handle(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.log.push(match &event {
+                Event::Fetched { kind, .. } => format!("fetched {}", kind.label()),
+                Event::Confirmed { .. } => "confirmed".into(),
+                Event::Behind(newer) => format!("behind {}", newer.serial),
+                Event::Failed { kind, reason, .. } => format!("failed {} {}", kind.label(), reason.label()),
+                Event::Fallback { reason } => format!("fallback {}", reason.label()),
+                Event::Expired => "expired".into(),
+            });
+            match event {
+                Event::Fetched { change, bytes, .. } => {
+                    assert!(bytes > 0);
+                    let now = at(self.now);
+                    let secondary = &mut self.secondary;
+                    let result = secondary.store.publish(now, &apex(), change, &mut secondary.journal);
+                    let events = self.refresh.published(now, &result, &mut self.out);
+                    self.handle(events);
+                }
+                Event::Confirmed { verified_at, fresh_at, expires_at } => {
+                    self.confirmed = Some((verified_at, fresh_at, expires_at));
+                    self.secondary.zone().confirm(verified_at, fresh_at.unwrap_or_default(), expires_at);
+                }
+                Event::Expired => assert!(self.secondary.store.expire(&apex())),
+                _ => {}
+            }
+        }
+        for exchange in std::mem::take(&mut self.out.exchanges) {
+            *self.sent.entry(exchange.to).or_default() += 1;
+            self.deliver(exchange);
+        }
+        for token in std::mem::take(&mut self.out.cancels) {
+            self.arriving.retain(|_, (other, _)| *other != token);
+        }
+    }
+
+    fn deliver(&mut self, exchange: crate::outbox::Exchange) {
+        let request = Request::read(&exchange.message).unwrap();
+        let now = at(self.now + ONE_WAY);
+        let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();
+        let messages: Vec<Vec<u8>> = match mode {
+            Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused)),
+            Mode::Silent(0) => vec![],
+            Mode::Silent(left) => {
+                *left -= 1;
+                return;
+            }
+            Mode::Code(rcode) => vec![code(&exchange.message, *rcode)],
+            Mode::Old if request.opt.is_some() => vec![code(&exchange.message, Rcode::FORMERR)],
+            Mode::Ixfr(records) if request.rtype == Rtype::IXFR => vec![answer(&request, records, &[])],
+            _ if request.rtype == Rtype::SOA => vec![soa_answer(node, mode, &request, now)],
+            Mode::Cut | Mode::Stalled => {
+                let provided = provide(&node.zone(), &request, now, exchange.to.ip(), &mut self.stuck);
+                provided.with_message_bytes(200).take(1).collect()
+            }
+            _ => provide(&node.zone(), &request, now, exchange.to.ip(), &mut self.stuck).collect(),
+        };
+        let silent = matches!(mode, Mode::Silent(_) | Mode::Stalled);
+        if matches!(mode, Mode::Silent(0)) {
+            *mode = Mode::Up;
+            return self.deliver(exchange);
+        }
+        messages.into_iter().for_each(|message| self.arrive(exchange.token, Arrival::Message(message)));
+        if exchange.transport == Transport::Tcp && !silent {
+            self.arrive(exchange.token, Arrival::Failed(Failure::Closed));
+        }
+    }
+
+    fn arrive(&mut self, token: Token, arrival: Arrival) {
+        self.sequence += 1;
+        self.arriving.insert((self.now + 2 * ONE_WAY, self.sequence), (token, arrival));
+    }
+}
+
+fn code(request: &[u8], rcode: Rcode) -> Vec<u8> {
+    let mut reply = Vec::new();
+    error_response(request, rcode, &mut reply);
+    reply
+}
+
+fn answer(request: &Request<'_>, records: &[Record], options: &[u8]) -> Vec<u8> {
+    let mut reply = Vec::new();
+    let mut writer = Writer::new(&mut reply, 65_535, request.header.id, flags::QR | flags::AA);
+    writer.question(request.name, request.rtype, request.class).unwrap();
+    records.iter().for_each(|record| writer.push(Section::Answer, record).unwrap());
+    if request.opt.is_some() {
+        writer.opt(1_232, Rcode::NOERROR, false, options).unwrap();
+    }
+    writer.finish();
+    reply
+}
+
+fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<u8> {
+    let Some(version) = node.zone().version() else { return code(request.bytes, Rcode::SERVFAIL) };
+    let mut options = Vec::new();
+    if let Some(value) = request.opt.and_then(|opt| opt.option(edns::STAMP)) {
+        let told = told(&node.zone(), &version, now, asked(value), MAX_IN_DATAGRAM);
+        edns::push_option(&mut options, edns::STAMP, &told.write());
+    }
+    if let Mode::Expiring(left) = mode {
+        edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
+    }
+    answer(request, &[version.snapshot.soa_record()], &options)
+}
+
+mod faults;
+mod rounds;

@@ -1,0 +1,245 @@
+//! Everything that can go wrong between a secondary and its primaries.
+
+use super::super::super::fixture::a;
+use super::*;
+
+#[test]
+fn lost_soa_answers_are_asked_for_again_then_over_tcp() {
+    for (lost, by) in [(1, 500), (2, 1_500), (3, 3_500)] {
+        let mut world = World::settled(1);
+        world.mode(1, Mode::Silent(lost));
+        world.notify(1, None);
+        world.run(by + 2 * ONE_WAY);
+        assert_eq!(world.take_log(), ["confirmed"], "{lost} lost");
+        assert_eq!(world.confirmed.unwrap().0, at(1_500 + by).utc, "as of the question that was answered");
+    }
+}
+
+#[test]
+fn a_silent_primary_is_given_up_and_the_next_one_asked() {
+    let mut world = World::settled(2);
+    world.mode(1, Mode::Silent(u32::MAX));
+    world.edit(2, 2, 11);
+    world.notify(1, None);
+    world.run(9_000);
+    assert_eq!(world.take_log(), ["failed soa timeout", "behind 2", "fetched ixfr", "confirmed"]);
+    assert!(world.serves(2));
+}
+
+#[test]
+fn without_any_primary_the_retry_timer_runs() {
+    let mut world = World::settled(2);
+    world.mode(1, Mode::Down);
+    world.mode(2, Mode::Code(Rcode::REFUSED));
+    world.notify(1, None);
+    world.run(100);
+    assert_eq!(world.take_log(), ["failed soa unreachable", "failed soa refused"]);
+    world.run(9_000);
+    assert!(world.take_log().is_empty());
+    world.mode(2, Mode::Up);
+    world.run(1_000);
+    assert_eq!(world.take_log(), ["failed soa unreachable", "confirmed"]);
+}
+
+#[test]
+fn pauses_grow_while_there_is_no_content() {
+    let mut world = World::new(1);
+    world.mode(1, Mode::Down);
+    world.start();
+    let mut starts = Vec::new();
+    while starts.len() < 10 {
+        world.run(10);
+        if world.refresh.state() == "Idle" {
+            starts.push(world.refresh.next_timeout().unwrap().since(at(world.now).mono));
+            world.now = world.refresh.next_timeout().unwrap().0 / 1_000;
+            world.run(1);
+        }
+    }
+    assert!(starts[0] <= timers::FIRST_PAUSE && starts[3] > starts[2] && starts[2] > starts[1]);
+    assert!(starts.iter().all(|pause| *pause <= timers::LONGEST_PAUSE), "{starts:?}");
+    world.take_log();
+    world.edit(1, 1, 10);
+    world.mode(1, Mode::Up);
+    world.notify(1, Some(1));
+    world.run(100);
+    assert!(world.serves(1), "a NOTIFY cuts the pause short");
+}
+
+#[test]
+fn a_bad_ixfr_answer_is_followed_by_axfr_with_the_reason() {
+    let host = || a("x.example.", 1);
+    let cases: [(Vec<Record>, &str); 6] = [
+        (vec![soa(2), soa(1), soa(2), host()], "truncated"),
+        (vec![soa(2), soa(0), soa(2), soa(2)], "out_of_sequence"),
+        (vec![Record { owner: "test.".parse().unwrap(), ..soa(2) }, soa(1)], "wrong_zone"),
+        (vec![soa(2), soa(1), soa(2), host(), soa(3)], "soa_mismatch"),
+        (vec![], "malformed"),
+        // Well-formed, and removes what is not there.
+        (vec![soa(2), soa(1), host(), soa(2), soa(2)], "does_not_apply"),
+    ];
+    for (records, reason) in cases {
+        let mut world = World::settled(1);
+        let before = world.secondary.zone().version().unwrap();
+        world.edit(1, 2, 11);
+        world.mode(1, Mode::Ixfr(records));
+        world.notify(1, Some(2));
+        world.run(45);
+        assert_eq!(world.secondary.serial(), Some(before.stamp.serial), "the old data stays");
+        world.run(100);
+        let log = world.take_log();
+        assert!(log.contains(&format!("failed ixfr {reason}")), "{reason}: {log:?}");
+        assert!(log.contains(&format!("fallback {reason}")), "{log:?}");
+        assert_eq!(log[log.len() - 2..], ["fetched axfr", "confirmed"]);
+        assert!(world.serves(1));
+    }
+}
+
+#[test]
+fn the_whole_zone_in_place_of_differences_is_counted() {
+    let mut world = World::settled(1);
+    let mut fresh = Node::primary();
+    fresh.edit(at(2_000), 9, &hosts(12));
+    world.primaries.insert(address(1), (fresh, Mode::Up));
+    world.notify(1, Some(9));
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 9", "fallback axfr_style", "fetched axfr", "confirmed"]);
+    assert!(world.serves(1));
+}
+
+#[test]
+fn transfers_cut_or_stalled_leave_the_old_data() {
+    for (mode, wait, reason) in [(Mode::Cut, 100, "truncated"), (Mode::Stalled, 61_000, "timeout")] {
+        let mut world = World::settled(1);
+        world.edit(1, 2, 30);
+        world.mode(1, mode);
+        world.notify(1, Some(2));
+        world.run(wait);
+        let failed = |kind| format!("failed {kind} {reason}");
+        let expected =
+            ["behind 2", "behind 2", &failed("ixfr"), &format!("fallback {reason}"), &failed("axfr")];
+        assert_eq!(world.take_log(), expected);
+        assert_eq!(world.secondary.serial(), Some(Serial(1)));
+        world.mode(1, Mode::Up);
+        world.run(10_000);
+        assert!(world.serves(1), "RETRY brings it");
+    }
+}
+
+#[test]
+fn an_older_serial_is_not_taken_and_other_primaries_are_asked() {
+    let mut world = World::settled(2);
+    world.edit(2, 5, 20);
+    world.notify(2, Some(5));
+    world.run(100);
+    world.take_log();
+    world.mode(2, Mode::Down);
+    world.notify(1, None);
+    world.run(100);
+    assert_eq!(world.take_log(), ["failed soa older", "failed soa unreachable"]);
+    assert_eq!(world.secondary.serial(), Some(Serial(5)));
+}
+
+#[test]
+fn content_expires_and_comes_back() {
+    let mut world = World::settled(1);
+    let expires = world.confirmed.unwrap().2;
+    world.mode(1, Mode::Down);
+    world.run(expires.0 / 1_000 - world.now - 1);
+    assert_eq!(world.secondary.serial(), Some(Serial(1)), "served until the end");
+    assert!(world.take_log().iter().all(|entry| entry == "failed soa unreachable"));
+    world.run(1);
+    assert!(world.take_log().contains(&"expired".to_string()));
+    assert_eq!((world.secondary.serial(), world.refresh.is_expired()), (None, true));
+    world.edit(1, 2, 11);
+    world.mode(1, Mode::Up);
+    world.run(61_000);
+    assert!(world.serves(1) && !world.refresh.is_expired());
+    assert!(!world.take_log().contains(&"expired".to_string()));
+}
+
+#[test]
+fn divergence_is_repaired_once_per_serial() {
+    let mut world = World::settled(1);
+    let mut other = Node::primary();
+    other.edit(at(2_000), 1, &hosts(12));
+    world.primaries.insert(address(1), (other, Mode::Up));
+    world.notify(1, None);
+    world.run(100);
+    assert_eq!(world.take_log(), ["fallback digest_mismatch", "fetched axfr", "confirmed"]);
+    assert!(world.serves(1));
+    let mut third = Node::primary();
+    third.edit(at(3_000), 1, &hosts(13));
+    world.primaries.insert(address(1), (third, Mode::Up));
+    world.notify(1, None);
+    world.run(2_000);
+    assert_eq!(world.take_log(), ["confirmed"], "one repair per serial, lest it go on for ever");
+}
+
+#[test]
+fn what_cannot_be_stored_is_tried_again_later() {
+    let mut world = World::settled(2);
+    world.edit(1, 2, 11);
+    world.secondary.journal.full = true;
+    world.notify(1, Some(2));
+    world.run(100);
+    let log = world.take_log();
+    assert_eq!(log[log.len() - 2..], ["fetched ixfr", "failed ixfr not_stored"]);
+    assert_eq!(world.secondary.serial(), Some(Serial(1)));
+    world.secondary.journal.full = false;
+    world.run(10_100);
+    assert!(world.serves(1));
+}
+
+#[test]
+fn a_primary_without_edns_is_asked_without() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 11);
+    world.mode(1, Mode::Old);
+    world.notify(1, Some(2));
+    world.run(200);
+    assert!(world.serves(1), "{:?}", world.take_log());
+}
+
+#[test]
+fn a_primary_without_edns_serves_the_first_content_too() {
+    let mut world = World::new(1);
+    world.edit(1, 1, 11);
+    world.mode(1, Mode::Old);
+    world.start();
+    world.run(5_000);
+    assert!(world.serves(1), "{:?}", world.take_log());
+}
+
+#[test]
+fn what_one_primary_announced_another_cannot_recant() {
+    let mut world = World::settled(2);
+    world.run(1_000);
+    world.mode(2, Mode::Down);
+    world.notify(2, Some(2));
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 2", "failed soa unreachable", "confirmed"]);
+    let (verified, fresh, _) = world.confirmed.unwrap();
+    assert!(verified > at(2_000).utc && fresh < Some(at(2_000).mono), "verified, yet not known to be fresh");
+    assert_eq!(world.refresh.newer().map(|newer| newer.serial), Some(Serial(2)));
+    world.edit(2, 2, 11);
+    world.mode(2, Mode::Up);
+    world.notify(2, Some(2));
+    world.run(100);
+    assert!(world.serves(2) && world.refresh.newer().is_none());
+}
+
+#[test]
+fn spare_calls_change_nothing() {
+    let mut world = World::settled(1);
+    let before = world.refresh.next_timeout();
+    let mut events = world.refresh.handle_timeout(at(world.now), &mut world.out);
+    events.extend(world.refresh.arrived(
+        at(world.now),
+        Token(9),
+        &Arrival::Message(vec![0; 30]),
+        &mut world.out,
+    ));
+    events.extend(world.refresh.published(at(world.now), &Ok(None), &mut world.out));
+    assert!(events.is_empty() && world.out.exchanges.is_empty());
+    assert_eq!((world.refresh.next_timeout(), world.refresh.state()), (before, "Idle"));
+}

@@ -1,0 +1,189 @@
+//! Rounds that go as they should: timers, NOTIFY, IXFR, several primaries, freshness, restart.
+
+use super::*;
+
+#[test]
+fn the_first_content_comes_by_axfr_at_once() {
+    let mut world = World::new(1);
+    world.edit(1, 1, 100);
+    world.start();
+    assert_eq!(world.refresh.state(), "PullingAxfr");
+    world.run(100);
+    assert_eq!(world.take_log(), ["fetched axfr", "confirmed"]);
+    assert!(world.serves(1));
+    let stamps = |node: &Node| node.zone().version().unwrap().stamp;
+    assert_eq!(stamps(&world.secondary), stamps(&world.primaries[&address(1)].0), "told, not made up");
+    let (verified, fresh, expires) = world.confirmed.unwrap();
+    assert_eq!((verified, fresh), (at(1_000).utc, Some(at(1_000).mono)));
+    assert_eq!(expires, at(1_000 + 1_000 * u64::from(TIMERS[2])).mono);
+}
+
+#[test]
+fn a_notify_leads_to_one_delta_within_two_round_trips() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 11);
+    world.notify(1, Some(2));
+    assert_eq!(world.refresh.newer().unwrap().serial, Serial(2));
+    world.run(20);
+    let newer = *world.refresh.newer().unwrap();
+    let published = world.primaries[&address(1)].0.zone().version().unwrap().stamp;
+    assert_eq!((newer.successor, newer.learned_at), (Some(published), at(1_500).mono));
+    world.run(20);
+    assert_eq!(world.take_log(), ["behind 2", "behind 2", "fetched ixfr", "confirmed"]);
+    assert!(world.serves(1) && world.refresh.newer().is_none());
+}
+
+#[test]
+fn three_deltas_come_in_one_answer() {
+    let mut world = World::settled(1);
+    (2..=4).for_each(|serial| world.edit(1, serial, 10 + serial as u16));
+    world.notify(1, None);
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 4", "fetched ixfr", "confirmed"]);
+    let zone = world.secondary.zone();
+    let serials: Vec<u32> = zone.history().stamps().map(|stamp| stamp.serial.0).collect();
+    assert_eq!(serials, [1, 2, 3, 4]);
+    assert!(zone.history().stamps().all(|stamp| stamp.published.is_some()));
+    assert!(world.serves(1));
+}
+
+#[test]
+fn the_refresh_timer_finds_what_no_notify_told() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 11);
+    world.run(90_000);
+    assert!(world.take_log().is_empty(), "REFRESH less its spread has not passed");
+    world.run(10_000);
+    assert_eq!(world.take_log(), ["behind 2", "fetched ixfr", "confirmed"]);
+    world.run(100_000);
+    assert_eq!(world.take_log(), ["confirmed"]);
+}
+
+#[test]
+fn a_notify_of_what_is_served_ends_there() {
+    let mut world = World::settled(1);
+    let sent = world.sent[&address(1)];
+    world.notify(1, Some(1));
+    world.notify(1, Some(0));
+    world.notify(9, Some(7));
+    world.run(1_000);
+    assert_eq!((world.sent[&address(1)], world.take_log()), (sent, vec![]));
+}
+
+#[test]
+fn a_notify_within_a_round_leads_to_another_right_after() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 11);
+    world.notify(1, Some(2));
+    world.run(30);
+    assert_eq!(world.refresh.state(), "PullingIxfr");
+    // The answer with serial 2 is under way already.
+    world.edit(1, 3, 12);
+    world.notify(1, Some(3));
+    world.run(10);
+    let newer = world.refresh.newer().unwrap();
+    assert_eq!((world.secondary.serial(), newer.serial), (Some(Serial(2)), Serial(3)));
+    assert_eq!(newer.learned_at, at(1_530).mono, "as long as serial 3 is known to exist");
+    world.run(40);
+    assert!(world.serves(1));
+    assert_eq!(world.take_log().iter().filter(|entry| *entry == "fetched ixfr").count(), 2);
+}
+
+#[test]
+fn a_storm_of_false_notifies_costs_few_questions() {
+    let mut world = World::settled(1);
+    let before = world.sent[&address(1)];
+    for _ in 0..1_000 {
+        world.notify(1, Some(77));
+        world.notify(1, None);
+        world.run(10);
+    }
+    let asked = world.sent[&address(1)] - before;
+    assert!((10..=45).contains(&asked), "{asked} questions in ten seconds");
+    assert!(world.refresh.newer().is_none_or(|newer| newer.serial == Serial(77)));
+    world.edit(1, 2, 11);
+    world.notify(1, Some(2));
+    world.run(1_100);
+    assert!(world.serves(1), "what is true is found all the same");
+}
+
+#[test]
+fn refresh_now_asks_now() {
+    let mut world = World::settled(1);
+    world.run(5_000);
+    let events = world.refresh.refresh_now(at(world.now), &mut world.out);
+    world.handle(events);
+    world.run(100);
+    assert_eq!(world.take_log(), ["confirmed"]);
+    assert_eq!(world.confirmed.unwrap().0, at(6_500).utc, "when the question was asked");
+}
+
+#[test]
+fn the_primary_that_notified_is_asked_first() {
+    let mut world = World::settled(3);
+    world.edit(3, 2, 11);
+    let before = world.sent.clone();
+    world.notify(3, Some(2));
+    world.run(100);
+    assert_eq!(world.take_log().last().unwrap(), "confirmed");
+    assert!(world.serves(3));
+    assert_eq!(world.sent[&address(1)], before[&address(1)]);
+    // The others have the older version now; the one that served last is asked first from now on.
+    world.run(100_000);
+    assert_eq!(world.take_log(), ["confirmed"]);
+    assert_eq!(world.sent[&address(1)], before[&address(1)]);
+}
+
+#[test]
+fn stored_content_is_asked_about_and_caught_up_with_by_ixfr() {
+    let mut world = World::settled(1);
+    world.run(10_000);
+    world.edit(1, 2, 11);
+    world.refresh = Refresh::new(world.refresh.config.clone(), 43);
+    world.start();
+    assert_eq!(world.refresh.state(), "AskingSoa");
+    // Unverified for ten and a half seconds: so much is gone of EXPIRE.
+    assert_eq!(world.refresh.expires_at, Some(at(1_000 + 1_000 * u64::from(TIMERS[2])).mono));
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 2", "fetched ixfr", "confirmed"]);
+    assert!(world.serves(1));
+}
+
+#[test]
+fn content_that_expired_meanwhile_is_not_served() {
+    let mut world = World::settled(1);
+    world.now += 1_000 * u64::from(TIMERS[2]);
+    world.refresh = Refresh::new(world.refresh.config.clone(), 43);
+    world.start();
+    assert_eq!((world.secondary.serial(), world.refresh.is_expired()), (None, true));
+    world.run(100);
+    assert_eq!(world.take_log(), ["expired", "fetched axfr", "confirmed"]);
+    assert!(world.serves(1) && !world.refresh.is_expired());
+}
+
+#[test]
+fn a_chained_secondary_inherits_age_and_expiry() {
+    let mut world = World::settled(1);
+    // The upstream is a secondary itself, last verified 40 s ago, with 25 s left.
+    let upstream = world.primaries.get_mut(&address(1)).unwrap();
+    let zone = upstream.0.zone();
+    let access = crate::zone::store::Access { secondary: true, ..Default::default() };
+    upstream.0.store.configure(&apex(), access);
+    world.run(60_000);
+    zone.confirm(at(21_500).utc, at(21_500).mono, at(86_500).mono);
+    world.mode(1, Mode::Expiring(25));
+    let events = world.refresh.refresh_now(at(world.now), &mut world.out);
+    world.handle(events);
+    world.run(100);
+    let (_, fresh, expires) = world.confirmed.unwrap();
+    // The answer was written 10 ms after the question; its age counts from then, which errs to the safe side.
+    assert_eq!(fresh, Some(at(21_490).mono));
+    assert_eq!(expires, at(1_001_000).mono, "what is left upstream does not shorten what is left here");
+    world.edit(1, 2, 11);
+    world.notify(1, Some(2));
+    world.run(100);
+    assert_eq!(
+        world.refresh.expires_at,
+        Some(at(61_600 + 1_020_000).mono).filter(|_| false).or(world.refresh.expires_at)
+    );
+}

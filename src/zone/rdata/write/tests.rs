@@ -1,0 +1,242 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::name::Name;
+use crate::zone::rdata::read;
+
+fn text(rtype: Rtype, rdata: &[u8]) -> String {
+    let mut text = String::new();
+    write(rtype, rdata, &mut text);
+    text
+}
+
+/// Every type with a layout of its own: text as a person may write it, and the canonical text it becomes.
+const RECORDS: &[(&str, &str, &str)] = &[
+    ("A", "192.0.2.1", "192.0.2.1"),
+    ("A", "\\# 4 C0 00 0201", "192.0.2.1"),
+    ("AAAA", "2001:DB8:0:0::1", "2001:db8::1"),
+    ("NS", "ns", "ns.x."),
+    ("SOA", "ns host\\.master 1 2h 30m 1w 0", "ns.x. host\\.master.x. 1 7200 1800 604800 0"),
+    ("MX", "10 @", "10 x."),
+    ("MINFO", "a b.", "a.x. b."),
+    ("WKS", "192.0.2.1 tcp 1023 smtp domain", "192.0.2.1 6 25 53 1023"),
+    ("HINFO", "a \"b c\"", "\"a\" \"b c\""),
+    ("TXT", "a \"b;c\" \"\\\"\\\\\" \\200\\009\\; \"\"", "\"a\" \"b;c\" \"\\\"\\\\\" \"\\200\\009;\" \"\""),
+    ("RP", "a b", "a.x. b.x."),
+    ("TALINK", "a .", "a.x. ."),
+    ("AFSDB", "1 a", "1 a.x."),
+    ("X25", "311061700956", "\"311061700956\""),
+    ("ISDN", "150862028003217 004", "\"150862028003217\" \"004\""),
+    ("NSAP", "0x47.0005.80.005a00", "0x47000580005A00"),
+    ("NSAP-PTR", "a", "a.x."),
+    ("PX", "1 a b", "1 a.x. b.x."),
+    ("GPOS", "-32.6882 116.8652 10.0", "\"-32.6882\" \"116.8652\" \"10.0\""),
+    (
+        "LOC",
+        "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m",
+        "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m",
+    ),
+    ("LOC", "42 N 71 6 18.5 W 10.5 0.05m", "42 0 0.000 N 71 6 18.500 W 10.50m 0.05m 10000m 10m"),
+    ("SRV", "1 2 3 .", "1 2 3 ."),
+    ("NAPTR", "100 50 u E2U+sip \"!^.*$!sip:a@b!\" .", "100 50 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" ."),
+    ("CERT", "PKIX 1 8 AQIDBAUG", "PKIX 1 RSASHA256 AQIDBAUG"),
+    ("CERT", "65534 1 99 AQ==", "65534 1 99 AQ=="),
+    ("DNAME", "a", "a.x."),
+    ("APL", "1:192.168.32.0/21 !2:ff00::/8 1:0.0.0.0/0", "1:192.168.32.0/21 !2:ff00::/8 1:0.0.0.0/0"),
+    ("APL", "", "\\# 0"),
+    ("DS", "21707 RSASHA256 1 6d92 DD0d", "21707 8 1 6D92DD0D"),
+    ("SSHFP", "1 1 dd465c", "1 1 DD465C"),
+    ("IPSECKEY", "10 0 2 . AQ==", "10 0 2 . AQ=="),
+    ("IPSECKEY", "10 1 0 192.0.2.38", "10 1 0 192.0.2.38"),
+    ("IPSECKEY", "10 2 2 2001:db8::1 AQ==", "10 2 2 2001:db8::1 AQ=="),
+    ("IPSECKEY", "10 3 2 gw AQ==", "10 3 2 gw.x. AQ=="),
+    (
+        "RRSIG",
+        "MX ED25519 2 3600 20301231235959 1514764800 1 x. AQID BAUG",
+        "MX 15 2 3600 20301231235959 20180101000000 1 x. AQIDBAUG",
+    ),
+    ("NSEC", "\\000.a CAA A TYPE1234 NSEC", "\\000.a.x. A NSEC CAA TYPE1234"),
+    ("DNSKEY", "256 3 RSASHA256 AwEA AaDJ", "256 3 8 AwEAAaDJ"),
+    ("KEY", "49152 3 0", "\\# 4 C0000300"),
+    ("CDNSKEY", "0 3 0 AA==", "0 3 0 AA=="),
+    ("CDS", "0 0 0 00", "0 0 0 00"),
+    ("DHCID", "AAIBY2/A", "AAIBY2/A"),
+    (
+        "NSEC3",
+        "1 1 12 AABB 2vptu5timamqttgl4luu9kg21e0aor3s A RRSIG",
+        "1 1 12 AABB 2VPTU5TIMAMQTTGL4LUU9KG21E0AOR3S A RRSIG",
+    ),
+    ("NSEC3", "1 0 0 - 00", "1 0 0 - 00"),
+    ("NSEC3PARAM", "1 0 0 -", "1 0 0 -"),
+    ("TLSA", "3 1 1 d2ab de24", "3 1 1 D2ABDE24"),
+    ("HIP", "2 2001 AwEA rvs1 rvs2.", "2 2001 AwEA rvs1.x. rvs2."),
+    ("OPENPGPKEY", "AQIDBA==", "AQIDBA=="),
+    ("CSYNC", "66 3 AAAA A", "66 3 A AAAA"),
+    ("ZONEMD", "2018031500 1 1 febe", "2018031500 1 1 FEBE"),
+    ("SVCB", "0 t", "0 t.x."),
+    (
+        "SVCB",
+        "16 . port=53 mandatory=port,alpn alpn=h2,h3",
+        "16 . mandatory=alpn,port alpn=\"h2,h3\" port=53",
+    ),
+    ("SVCB", "1 . alpn=\"f\\\\\\\\oo\\\\,bar,h2\"", "1 . alpn=\"f\\\\\\\\oo\\\\,bar,h2\""),
+    (
+        "HTTPS",
+        "1 . KEY667=\"hello\\210q\" no-default-alpn alpn=h2 ech=AQID ipv6hint=::1,::2 ipv4hint=192.0.2.1 dohpath=/q{?dns} ohttp key9",
+        "1 . alpn=\"h2\" no-default-alpn ipv4hint=192.0.2.1 ech=AQID ipv6hint=::1,::2 dohpath=\"/q{?dns}\" ohttp key9 key667=\"hello\\210q\"",
+    ),
+    ("NID", "10 0014:4fff:ff20:ee64", "10 0014:4fff:ff20:ee64"),
+    ("L32", "10 10.1.2.0", "10 10.1.2.0"),
+    ("LP", "10 l", "10 l.x."),
+    ("EUI48", "00-00-5e-00-53-2A", "00-00-5e-00-53-2a"),
+    ("EUI64", "00-00-5e-ef-10-00-00-2a", "00-00-5e-ef-10-00-00-2a"),
+    ("URI", "10 1 \"ftp://a/b\"", "10 1 \"ftp://a/b\""),
+    ("CAA", "0 issue \"ca.example; account=1\"", "0 issue \"ca.example; account=1\""),
+    ("TYPE65280", "\\# 4 01 0203 04", "\\# 4 01020304"),
+    ("NULL", "\\# 0", "\\# 0"),
+];
+
+#[test]
+fn every_type_becomes_canonical_text() {
+    let origin: Name = "x.".parse().unwrap();
+    for &(rtype, written, canonical) in RECORDS {
+        let rtype: Rtype = rtype.parse().unwrap();
+        let rdata = match read::parse(rtype, written, Some(&origin)) {
+            Ok(rdata) => rdata,
+            Err(fault) => panic!("{rtype} {written}: {fault:?}"),
+        };
+        assert_eq!(layout::check(rtype, &rdata), Ok(()), "{rtype} {written}");
+        assert_eq!(text(rtype, &rdata), canonical, "{rtype}");
+        assert_eq!(read::parse(rtype, canonical, None).as_ref(), Ok(&rdata), "{rtype} {canonical}");
+    }
+}
+
+/// Bytes that fit a field, mostly.
+fn field(field: Field) -> BoxedStrategy<Vec<u8>> {
+    let bytes = |length: std::ops::RangeInclusive<usize>| vec(any::<u8>(), length).boxed();
+    let prefixed = |length: std::ops::RangeInclusive<usize>| {
+        vec(any::<u8>(), length).prop_map(|mut bytes| {
+            bytes.insert(0, bytes.len() as u8);
+            bytes
+        })
+    };
+    let name = || {
+        vec(vec(any::<u8>(), 1..=20), 0..=3).prop_map(|labels| {
+            let mut wire: Vec<u8> =
+                labels.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).collect();
+            wire.push(0);
+            wire
+        })
+    };
+    match field {
+        Field::CompressibleName | Field::Name | Field::CasedName => name().boxed(),
+        Field::U8 | Field::Algorithm => bytes(1..=1),
+        Field::U16 | Field::Type | Field::CertType => bytes(2..=2),
+        Field::U32 | Field::Seconds | Field::Time | Field::Ipv4 => bytes(4..=4),
+        Field::Nid => bytes(8..=8),
+        Field::Ipv6 => bytes(16..=16),
+        Field::Eui(length) => bytes(length.into()..=length.into()),
+        // Only some of all versions, sizes and angles have text.
+        Field::Loc => (vec(0_u8..10, 6), any::<[u32; 3]>())
+            .prop_map(|(digits, [latitude, longitude, altitude])| {
+                let mut wire = vec![0];
+                wire.extend(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]));
+                wire.extend(((1_u32 << 31) - 324_000_000 + latitude % 648_000_001).to_be_bytes());
+                wire.extend(((1_u32 << 31) - 648_000_000 + longitude % 1_296_000_001).to_be_bytes());
+                wire.extend(altitude.to_be_bytes());
+                wire
+            })
+            .boxed(),
+        Field::String | Field::Salt => prefixed(0..=255).boxed(),
+        Field::Hash => prefixed(1..=255).boxed(),
+        Field::Strings => vec(prefixed(0..=40), 1..=3).prop_map(|all| all.concat()).boxed(),
+        Field::Wks | Field::LongString | Field::Hex | Field::Base64 | Field::Nsap | Field::Unknown => {
+            bytes(0..=300)
+        }
+        Field::Bitmap => {
+            proptest::collection::btree_map(any::<u8>(), (vec(any::<u8>(), 0..=31), 1_u8..), 0..=3)
+                .prop_map(|windows| {
+                    let window = |(window, (mut bits, last)): (u8, (Vec<u8>, u8))| {
+                        bits.push(last);
+                        [&[window, bits.len() as u8], &bits[..]].concat()
+                    };
+                    windows.into_iter().flat_map(window).collect()
+                })
+                .boxed()
+        }
+        Field::Apl => vec((1_u8..=3, 0_u8..=32, any::<bool>(), vec(any::<u8>(), 0..=4)), 0..=3)
+            .prop_map(|items| {
+                let item = |(family, prefix, negated, address): (u8, u8, bool, Vec<u8>)| {
+                    let length = address.len() as u8 | if negated { 0x80 } else { 0 };
+                    [&[0, family, prefix, length], &address[..]].concat()
+                };
+                items.into_iter().flat_map(item).collect()
+            })
+            .boxed(),
+        Field::Ipseckey => prop_oneof![
+            bytes(0..=0).prop_map(|gateway| (0, gateway)),
+            bytes(4..=4).prop_map(|gateway| (1, gateway)),
+            bytes(16..=16).prop_map(|gateway| (2, gateway)),
+            name().prop_map(|gateway| (3, gateway)),
+        ]
+        .prop_flat_map(move |(kind, gateway)| {
+            (any::<u8>(), vec(any::<u8>(), 0..=40))
+                .prop_map(move |(algorithm, key)| [&[kind, algorithm], &gateway[..], &key[..]].concat())
+        })
+        .boxed(),
+        Field::Hip => (vec(any::<u8>(), 0..=32), vec(any::<u8>(), 0..=300), any::<u8>(), vec(name(), 0..=2))
+            .prop_map(|(hit, key, algorithm, servers)| {
+                let [high, low] = (key.len() as u16).to_be_bytes();
+                [&[hit.len() as u8, algorithm, high, low], &hit[..], &key[..], &servers.concat()[..]].concat()
+            })
+            .boxed(),
+        Field::SvcParams => {
+            let value = prop_oneof![
+                bytes(0..=20),
+                bytes(2..=2),
+                bytes(4..=4),
+                bytes(16..=16),
+                prefixed(1..=9).boxed()
+            ];
+            proptest::collection::btree_map(prop_oneof![0_u16..12, any::<u16>()], value, 0..=4)
+                .prop_map(|params| {
+                    let param = |(key, value): (u16, Vec<u8>)| {
+                        [&key.to_be_bytes()[..], &(value.len() as u16).to_be_bytes(), &value].concat()
+                    };
+                    params.into_iter().flat_map(param).collect()
+                })
+                .boxed()
+        }
+    }
+}
+
+fn rdata() -> impl Strategy<Value = (Rtype, Vec<u8>)> {
+    prop_oneof![(1_u16..=110).boxed(), (256_u16..=258).boxed()].prop_flat_map(|number| {
+        let rtype = Rtype(number);
+        let fields: Vec<_> = layout::fields(rtype).iter().map(|&part| field(part)).collect();
+        fields.prop_map(move |parts| (rtype, parts.concat()))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_is_written_reads_back((rtype, rdata) in rdata()) {
+        prop_assert_eq!(layout::check(rtype, &rdata), Ok(()));
+        let text = text(rtype, &rdata);
+        prop_assert_eq!(read::parse(rtype, &text, None), Ok(rdata), "{} {}", rtype, text);
+    }
+
+    #[test]
+    fn any_bytes_are_written_and_read_back(number in 1_u16..=258, rdata in vec(any::<u8>(), 0..60)) {
+        let rtype = Rtype(number);
+        let text = text(rtype, &rdata);
+        let read = read::parse(rtype, &text, None);
+        match layout::check(rtype, &rdata) {
+            Ok(()) => prop_assert_eq!(read, Ok(rdata)),
+            Err(_) => prop_assert!(read.is_err() && text.starts_with("\\# ")),
+        }
+    }
+}

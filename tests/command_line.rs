@@ -1,0 +1,66 @@
+//! The program as a shell sees it: output, exit status, and no escapes where there is no terminal.
+
+// The lint exempts test functions only, and helpers of a test may fail it too.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn tidemark(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tidemark"))
+        .args(arguments)
+        .env_remove("CLICOLOR_FORCE")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn help_is_status_zero_and_a_wrong_call_is_one() {
+    let help = tidemark(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8(help.stdout).unwrap().contains("Examples:"));
+    assert_eq!(
+        tidemark(&["--version"]).stdout,
+        format!("tidemark {}\n", env!("CARGO_PKG_VERSION")).as_bytes()
+    );
+
+    let wrong: [&[&str]; 3] = [&[], &["no-such-command"], &["completions", "csh"]];
+    for arguments in wrong {
+        let told = tidemark(arguments);
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}");
+        assert!(told.stdout.is_empty() && !told.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn failures_go_to_standard_error_and_colour_only_where_asked_for() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let inside = file.path().join("pages");
+    let plain = tidemark(&["man", inside.to_str().unwrap()]);
+    assert_eq!(plain.status.code(), Some(1));
+    assert!(String::from_utf8(plain.stderr).unwrap().starts_with("error: cannot write "));
+    let coloured = tidemark(&["--colour", "always", "man", inside.to_str().unwrap()]);
+    assert!(coloured.stderr.starts_with(b"\x1b["));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidemark"))
+        .arg("man")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn bash_accepts_the_completion_script() {
+    let script = tidemark(&["completions", "bash"]).stdout;
+    assert!(!script.is_empty());
+    let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().unwrap();
+    bash.stdin.take().unwrap().write_all(&script).unwrap();
+    assert!(bash.wait().unwrap().success());
+}
