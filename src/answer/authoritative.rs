@@ -17,7 +17,13 @@ const MAX_CHAIN: usize = 16;
 const MAX_ADDITIONAL: usize = 16;
 
 /// Writes the answer of one zone version; returns the response code.
-pub(super) fn write(served: &Served, _now: Now, version: &Version, request: &Request<'_>, writer: &mut Writer<'_>) -> Rcode {
+pub(super) fn write(
+    served: &Served,
+    _now: Now,
+    version: &Version,
+    request: &Request<'_>,
+    writer: &mut Writer<'_>,
+) -> Rcode {
     writer.set_flags(flags::AA);
     let start = writer.mark();
     match solve(served, version, request, writer) {
@@ -30,7 +36,12 @@ pub(super) fn write(served: &Served, _now: Now, version: &Version, request: &Req
     }
 }
 
-fn solve(served: &Served, version: &Version, request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Rcode, Full> {
+fn solve(
+    served: &Served,
+    version: &Version,
+    request: &Request<'_>,
+    writer: &mut Writer<'_>,
+) -> Result<Rcode, Full> {
     let mut name = request.name.to_name();
     let mut other;
     let mut version = version;
@@ -58,7 +69,13 @@ enum Step {
 }
 
 /// Answers for one name of the chain.
-fn step(version: &Version, name: &NameRef, rtype: Rtype, hop: usize, writer: &mut Writer<'_>) -> Result<Step, Full> {
+fn step(
+    version: &Version,
+    name: &NameRef,
+    rtype: Rtype,
+    hop: usize,
+    writer: &mut Writer<'_>,
+) -> Result<Step, Full> {
     let zone = &version.snapshot;
     match zone.lookup(name, rtype) {
         Found::Exact(owner) | Found::Wildcard(owner) => data(version, name, owner, rtype, writer),
@@ -72,7 +89,8 @@ fn step(version: &Version, name: &NameRef, rtype: Rtype, hop: usize, writer: &mu
         Found::Dname(owner) => {
             let Some(dname) = owner.rrset(Rtype::DNAME) else { return Ok(Step::Done(Rcode::SERVFAIL)) };
             write_set(writer, Section::Answer, owner.name(), dname)?;
-            let target = NameRef::read(dname.first()).ok().and_then(|target| substitute(name, owner.name(), target));
+            let target =
+                NameRef::read(dname.first()).ok().and_then(|target| substitute(name, owner.name(), target));
             let Some(target) = target else { return Ok(Step::Done(Rcode::YXDOMAIN)) };
             // RFC 6672 3.1: the synthesised CNAME has the DNAME's TTL.
             writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire())?;
@@ -85,7 +103,13 @@ fn step(version: &Version, name: &NameRef, rtype: Rtype, hop: usize, writer: &mu
     }
 }
 
-fn data(version: &Version, name: &NameRef, owner: Owner<'_>, rtype: Rtype, writer: &mut Writer<'_>) -> Result<Step, Full> {
+fn data(
+    version: &Version,
+    name: &NameRef,
+    owner: Owner<'_>,
+    rtype: Rtype,
+    writer: &mut Writer<'_>,
+) -> Result<Step, Full> {
     if rtype == Rtype::ANY {
         // RFC 8482 4.1: one RRset stands for all.
         return match owner.rrsets().next() {
@@ -124,7 +148,9 @@ fn referral(version: &Version, cut: Owner<'_>, writer: &mut Writer<'_>) -> Resul
     let targets = || ns.rdatas().filter_map(|data| NameRef::read(data).ok());
     // Glue for servers below the cut has to be there, or the answer is truncated (RFC 9471 3.1); other addresses may.
     targets().filter(|host| host.is_in(cut.name())).try_for_each(|host| addresses(version, host, writer))?;
-    let _ = targets().filter(|host| !host.is_in(cut.name())).try_for_each(|host| addresses(version, host, writer));
+    let _ = targets()
+        .filter(|host| !host.is_in(cut.name()))
+        .try_for_each(|host| addresses(version, host, writer));
     Ok(())
 }
 

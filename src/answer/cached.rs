@@ -18,7 +18,8 @@ pub(super) fn find(
     reply: &mut Vec<u8>,
 ) -> Outcome {
     let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
-    match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono)) {
+    match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
+    {
         Some(entry) => {
             write_reply(served, request, from, reply, |writer, options| write(now, &entry, writer, options));
             Outcome::Reply(Path::Hit)
@@ -33,7 +34,14 @@ pub(super) fn find(
 }
 
 /// Writes the reply to a request that was handed on as [`Outcome::FollowUp`]: the entry found, or SERVFAIL.
-pub fn complete(served: &Served, now: Now, bytes: &[u8], from: Source, entry: Option<&Entry>, reply: &mut Vec<u8>) {
+pub fn complete(
+    served: &Served,
+    now: Now,
+    bytes: &[u8],
+    from: Source,
+    entry: Option<&Entry>,
+    reply: &mut Vec<u8>,
+) {
     let Ok(request) = Request::read(bytes) else { return };
     write_reply(served, &request, from, reply, |writer, options| match entry {
         Some(entry) => write(now, entry, writer, options),
@@ -46,7 +54,11 @@ pub fn complete(served: &Served, now: Now, bytes: &[u8], from: Source, entry: Op
 
 fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options) -> Rcode {
     if entry.is_stale() {
-        options.explain(if entry.rcode() == Rcode::NXDOMAIN { Ede::STALE_NXDOMAIN } else { Ede::STALE_ANSWER });
+        options.explain(if entry.rcode() == Rcode::NXDOMAIN {
+            Ede::STALE_NXDOMAIN
+        } else {
+            Ede::STALE_ANSWER
+        });
     }
     let mark = writer.mark();
     if entry.write(now.mono, writer).is_err() {

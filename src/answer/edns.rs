@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use crate::time::Now;
+use crate::transfer::provide;
 use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
-use crate::zone::stamp::{self, MAX_IN_DATAGRAM, Stamp, Told};
+use crate::zone::stamp::{self, Stamp};
 use crate::zone::store::{Version, Zone};
 
 use super::respond::Served;
@@ -27,7 +28,7 @@ impl Ede {
 }
 
 /// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
-const STAMPS: usize = if MAX_IN_DATAGRAM < 2 { MAX_IN_DATAGRAM } else { 2 };
+const STAMPS: usize = 2;
 
 /// The options of one reply being put together.
 pub struct Options {
@@ -47,8 +48,12 @@ struct Wants {
 impl Options {
     /// Notes what the request asks for, and answers NSID.
     pub(super) fn new(served: &Served, request: &Request<'_>) -> Options {
-        let mut options =
-            Options { bytes: Vec::new(), wants: Wants::default(), rtype: request.rtype, has_opt: request.opt.is_some() };
+        let mut options = Options {
+            bytes: Vec::new(),
+            wants: Wants::default(),
+            rtype: request.rtype,
+            has_opt: request.opt.is_some(),
+        };
         for (code, value) in request.opt.iter().flat_map(|opt| opt.options()) {
             match code {
                 NSID if options.bytes.is_empty() => {
@@ -94,7 +99,7 @@ impl Options {
         }
         if let Some(value) = self.wants.stamp.take() {
             let have = stamp::asked(&value);
-            push_option(&mut self.bytes, STAMP, &told(now, zone, version, have, STAMPS).write());
+            push_option(&mut self.bytes, STAMP, &provide::told(zone, version, now, have, STAMPS).write());
         }
     }
 
@@ -106,19 +111,4 @@ impl Options {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
-}
-
-/// What a node tells of the version it serves and of those after `have`, `most` stamps in all.
-pub fn told(now: Now, zone: &Zone, version: &Version, have: Option<crate::zone::serial::Serial>, most: usize) -> Told {
-    let age = match zone.fresh_at() {
-        Some(at) if zone.access().secondary => now.mono.since(at),
-        _ => Duration::ZERO,
-    };
-    let mut stamps = vec![version.stamp];
-    if let Some(have) = have
-        && let Some(after) = zone.history().after(have)
-    {
-        stamps.extend(after.take(most.saturating_sub(1)));
-    }
-    Told { age, stamps }
 }

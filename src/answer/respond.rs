@@ -107,9 +107,9 @@ fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<
         return finish(served, &request, from, reply, |_, _| Rcode::BADVERS);
     }
     match (request.class, request.rtype) {
-        (CLASS_CH, Rtype::TXT) => {
-            finish(served, &request, from, reply, |writer, _| server_names::write(served, request.name, writer))
-        }
+        (CLASS_CH, Rtype::TXT) => finish(served, &request, from, reply, |writer, _| {
+            server_names::write(served, request.name, writer)
+        }),
         (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
         (CLASS_IN, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
             finish(served, &request, from, reply, |_, _| Rcode::NOTIMP)
@@ -122,7 +122,8 @@ fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<
 fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
     let zone = served.store.find(request.name).map(|zone| {
         // DS at a zone's own apex belongs to its parent, which may be served here too (RFC 4035 3.1.4.1).
-        let above = request.name.parent().filter(|_| request.rtype == Rtype::DS && request.name == zone.name());
+        let above =
+            request.name.parent().filter(|_| request.rtype == Rtype::DS && request.name == zone.name());
         above.and_then(|name| served.store.find(name)).unwrap_or(zone)
     });
     if let Some(zone) = zone {
@@ -171,7 +172,8 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
     match (from.stream, request.rtype) {
         (true, _) => Outcome::Transfer(zone),
         (false, Rtype::IXFR) => {
-            provide::ixfr_datagram(&zone, request, now, limit(request, from), reply);
+            // What was given shows in the reply; over UDP it costs too little to be counted.
+            let _ = provide::ixfr_datagram(&zone, request, now, reply);
             Outcome::Reply(Path::Zone)
         }
         // AXFR is for TCP only (RFC 5936 4.2).
@@ -180,18 +182,22 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
 }
 
 fn notified(served: &Served, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let Some(notify) = notify::read_notify(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
-    let Some(zone) = served.store.get(&notify.zone) else { return fail(bytes, Rcode::NOTAUTH, reply) };
+    let (Ok(request), Some(notify)) = (Request::read(bytes), notify::read_notify(bytes)) else {
+        return fail(bytes, Rcode::FORMERR, reply);
+    };
     let from = from.addr.ip().to_canonical();
-    let access = zone.access();
-    if !access.secondary {
-        return fail(bytes, Rcode::NOTAUTH, reply);
+    let rcode = match served.store.get(&notify.zone) {
+        Some(zone) if !zone.access().secondary => Rcode::NOTAUTH,
+        Some(zone) if !zone.access().notify.contains(&from) => Rcode::REFUSED,
+        Some(_) => Rcode::NOERROR,
+        None => Rcode::NOTAUTH,
+    };
+    notify::acknowledge(&request, rcode, reply);
+    if rcode == Rcode::NOERROR {
+        Outcome::Notified { zone: notify.zone, from, serial: notify.serial }
+    } else {
+        Outcome::Reply(Path::Zone)
     }
-    if !access.notify.contains(&from) {
-        return fail(bytes, Rcode::REFUSED, reply);
-    }
-    notify::acknowledge(bytes, reply);
-    Outcome::Notified { zone: notify.zone, from, serial: notify.serial }
 }
 
 /// Writes the reply around what `body` writes into it: header, question, sections, OPT.
@@ -225,7 +231,8 @@ pub(super) fn write_reply(
     writer.set_limit(limit);
     writer.set_rcode(rcode);
     if request.opt.is_some() {
-        let written = writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
+        let written =
+            writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
         if written == Err(Full) {
             // Room was left for all options; should that ever be wrong, the answer goes without them.
             let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);

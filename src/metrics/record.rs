@@ -33,7 +33,9 @@ impl Metrics {
             Event::NotPublished { zone, .. } | Event::NotKept { zone, .. } => self.load_failed(zone),
             Event::Confirmed { .. } => self.polled(),
             Event::Heard { .. } => self.notified("in", "ok"),
-            Event::Pulled { kind, bytes, took, .. } => self.transferred("in", kind.label(), "ok", *bytes, *took),
+            Event::Pulled { kind, bytes, took, .. } => {
+                self.transferred("in", kind.label(), "ok", *bytes, *took)
+            }
             Event::PullFailed { kind, reason, .. } => {
                 self.transferred("in", kind.label(), reason.label(), 0, std::time::Duration::ZERO);
             }

@@ -12,7 +12,8 @@ use super::tally::Tally;
 
 /// Buckets of propagation and transfer times, in seconds: from a local network's milliseconds to a day without a refresh.
 const SECONDS: [f64; 20] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    3600.0, 14400.0, 86400.0,
 ];
 
 /// The way a change went, for `tidemark_propagation_duration_seconds`.
@@ -29,7 +30,8 @@ pub enum Hop {
 }
 
 impl Hop {
-    const ALL: [Hop; 4] = [Hop::PublishToApplied, Hop::PublishToNotified, Hop::NotifiedToApplied, Hop::PublishToObserved];
+    const ALL: [Hop; 4] =
+        [Hop::PublishToApplied, Hop::PublishToNotified, Hop::NotifiedToApplied, Hop::PublishToObserved];
 
     fn label(self) -> &'static str {
         match self {
@@ -67,7 +69,12 @@ impl Metrics {
                 "Time a change took, by hop; negative delays (clock skew) count into the lowest bucket",
                 &["hop"],
             )?,
-            notifies: counter(&registry, "tidemark_notifies_total", "NOTIFY messages", &["direction", "result"])?,
+            notifies: counter(
+                &registry,
+                "tidemark_notifies_total",
+                "NOTIFY messages",
+                &["direction", "result"],
+            )?,
             transfers: counter(
                 &registry,
                 "tidemark_transfers_total",
@@ -202,15 +209,28 @@ impl Metrics {
     }
 }
 
-fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
     registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
-fn histogram(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<HistogramVec, prometheus::Error> {
     registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?)
 }
 
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }

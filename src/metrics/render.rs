@@ -56,16 +56,27 @@ impl Metrics {
         }
         let responses = (0..RCODES).filter_map(|rcode| {
             let count = sum(&|tally| &tally.responses[rcode]);
-            let common = [Rcode::NOERROR, Rcode::SERVFAIL, Rcode::NXDOMAIN, Rcode::REFUSED].contains(&Rcode(rcode as u16));
+            let common = [Rcode::NOERROR, Rcode::SERVFAIL, Rcode::NXDOMAIN, Rcode::REFUSED]
+                .contains(&Rcode(rcode as u16));
             (count > 0 || common).then(|| counter(&[("rcode", &Rcode(rcode as u16).to_string())], count))
         });
         let paths = [(Path::Zone, "zone"), (Path::Hit, "hit"), (Path::Miss, "miss")];
         let durations = paths.map(|(path, label)| histogram(label, path, &sum));
         let mut families = vec![
-            family("tidemark_build_info", "The version that runs", MetricType::GAUGE, vec![gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)]),
+            family(
+                "tidemark_build_info",
+                "The version that runs",
+                MetricType::GAUGE,
+                vec![gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+            ),
             family("tidemark_queries_total", "Requests received", MetricType::COUNTER, queries),
             family("tidemark_responses_total", "Replies sent", MetricType::COUNTER, responses.collect()),
-            family("tidemark_dropped_total", "Requests left without a reply", MetricType::COUNTER, vec![counter(&[], sum(&|tally| &tally.dropped))]),
+            family(
+                "tidemark_dropped_total",
+                "Requests left without a reply",
+                MetricType::COUNTER,
+                vec![counter(&[], sum(&|tally| &tally.dropped))],
+            ),
             family(
                 "tidemark_query_duration_seconds",
                 "Time from receiving a request to sending its reply, by where the answer came from",
@@ -75,12 +86,28 @@ impl Metrics {
         ];
         if let Some(entries) = gauges.cache_entries {
             let of = |path: Path| -> u64 {
-                (0..=BUCKETS.len()).map(|bucket| sum(&|tally| &tally.durations[path as usize].buckets[bucket])).sum()
+                (0..=BUCKETS.len())
+                    .map(|bucket| sum(&|tally| &tally.durations[path as usize].buckets[bucket]))
+                    .sum()
             };
-            let plain = |name, help, value| family(name, help, MetricType::COUNTER, vec![counter(&[], value)]);
-            families.push(plain("tidemark_cache_hits_total", "Questions answered from the cache", of(Path::Hit)));
-            families.push(plain("tidemark_cache_misses_total", "Questions that had to be asked elsewhere", of(Path::Miss)));
-            families.push(family("tidemark_cache_entries", "Answers in the cache", MetricType::GAUGE, vec![gauge(&[], entries as f64)]));
+            let plain =
+                |name, help, value| family(name, help, MetricType::COUNTER, vec![counter(&[], value)]);
+            families.push(plain(
+                "tidemark_cache_hits_total",
+                "Questions answered from the cache",
+                of(Path::Hit),
+            ));
+            families.push(plain(
+                "tidemark_cache_misses_total",
+                "Questions that had to be asked elsewhere",
+                of(Path::Miss),
+            ));
+            families.push(family(
+                "tidemark_cache_entries",
+                "Answers in the cache",
+                MetricType::GAUGE,
+                vec![gauge(&[], entries as f64)],
+            ));
         }
         families
     }
@@ -98,7 +125,8 @@ fn zones(gauges: &Gauges) -> Vec<MetricFamily> {
         shown.truncate(WORST);
     }
     let mut each = |name: &str, help: &str, value: &dyn Fn(&ZoneStatus) -> Option<f64>| {
-        let metrics = shown.iter().filter_map(|zone| Some(gauge(&[("zone", &zone.zone.to_string())], value(zone)?)));
+        let metrics =
+            shown.iter().filter_map(|zone| Some(gauge(&[("zone", &zone.zone.to_string())], value(zone)?)));
         families.push(family(name, help, MetricType::GAUGE, metrics.collect()));
     };
     each("tidemark_zone_serial", "SOA serial served", &|zone| zone.serial.map(|serial| f64::from(serial.0)));
@@ -114,33 +142,38 @@ fn zones(gauges: &Gauges) -> Vec<MetricFamily> {
         "Start of the last poll that found it current",
         &|zone| zone.verified,
     );
-    each("tidemark_zone_expire_timestamp_seconds", "When a secondary stops serving it unless it is confirmed", &|zone| {
-        zone.expires
-    });
+    each(
+        "tidemark_zone_expire_timestamp_seconds",
+        "When a secondary stops serving it unless it is confirmed",
+        &|zone| zone.expires,
+    );
     each(
         "tidemark_zone_staleness_seconds",
         "0 when current, else age of the oldest version not yet served",
         &|zone| zone.serial.map(|_| staleness(zone)),
     );
-    let mut observed = |name: &str, help: &str, value: &dyn Fn(&crate::node::status::ServerStatus) -> Option<f64>| {
-        let metrics = shown.iter().flat_map(|zone| {
-            zone.servers.iter().filter_map(|server| {
-                let labels = [("zone", zone.zone.to_string()), ("server", server.server.to_string())];
-                let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
-                Some(gauge(&labels, value(server)?))
-            })
-        });
-        families.push(family(name, help, MetricType::GAUGE, metrics.collect()));
-    };
+    let mut observed =
+        |name: &str, help: &str, value: &dyn Fn(&crate::node::status::ServerStatus) -> Option<f64>| {
+            let metrics = shown.iter().flat_map(|zone| {
+                zone.servers.iter().filter_map(|server| {
+                    let labels = [("zone", zone.zone.to_string()), ("server", server.server.to_string())];
+                    let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
+                    Some(gauge(&labels, value(server)?))
+                })
+            });
+            families.push(family(name, help, MetricType::GAUGE, metrics.collect()));
+        };
     observed("tidemark_observed_serial", "SOA serial that a watched server shows", &|server| {
         server.serial.map(|serial| f64::from(serial.0))
     });
     observed("tidemark_observed_up", "Whether a watched server answered the last probe", &|server| {
         Some(f64::from(u8::from(server.up)))
     });
-    observed("tidemark_observed_staleness_seconds", "How long a watched server has been out of date", &|server| {
-        server.staleness.map(|staleness| staleness.best().as_secs_f64())
-    });
+    observed(
+        "tidemark_observed_staleness_seconds",
+        "How long a watched server has been out of date",
+        &|server| server.staleness.map(|staleness| staleness.best().as_secs_f64()),
+    );
     families
 }
 

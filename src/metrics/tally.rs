@@ -47,7 +47,7 @@ impl Tally {
     }
 
     /// Counts a request that gets no reply.
-    pub fn drop(&self) {
+    pub fn unanswered(&self) {
         bump(&self.dropped);
     }
 

@@ -190,7 +190,13 @@ impl Node {
     }
 
     /// Makes these the zones of the node. What has not changed goes on as it is.
-    pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+    pub fn configure(
+        &mut self,
+        now: Now,
+        zones: Vec<ZoneConfig>,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
         let wanted: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
         let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
         let mut events = Vec::new();
@@ -227,8 +233,17 @@ impl Node {
             }
         };
         let ledger = known.map_or_else(Ledger::default, |member| member.ledger);
-        let mut member =
-            Member { config, zone, refresh, notifier, ledger, up: BTreeMap::new(), problem: None, heard: None, due: None };
+        let mut member = Member {
+            config,
+            zone,
+            refresh,
+            notifier,
+            ledger,
+            up: BTreeMap::new(),
+            problem: None,
+            heard: None,
+            due: None,
+        };
         let version = member.zone.version();
         if let Some(version) = &version {
             member.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
@@ -254,7 +269,8 @@ impl Node {
         if let Some(due) = member.due {
             self.due.remove(&(due, name.to_name()));
         }
-        let mine = |route: &Route| matches!(route, Route::Refresh(zone) | Route::Notifier(zone) if **zone == *name);
+        let mine =
+            |route: &Route| matches!(route, Route::Refresh(zone) | Route::Notifier(zone) if **zone == *name);
         self.routes.retain(|token, route| {
             let mine = mine(route);
             if mine {
@@ -272,7 +288,11 @@ impl Node {
 
     /// The secondary zones.
     pub fn secondaries(&self) -> Vec<Name> {
-        self.members.values().filter(|member| member.refresh.is_some()).map(|member| member.config.name.clone()).collect()
+        self.members
+            .values()
+            .filter(|member| member.refresh.is_some())
+            .map(|member| member.config.name.clone())
+            .collect()
     }
 
     /// How everything is.
@@ -293,7 +313,8 @@ impl Node {
             Input::Notified { zone, from, serial } => {
                 // Which port a NOTIFY comes from says nothing (RFC 1996 3.3); only its address is known to be a primary's.
                 let sender = SocketAddr::new(from, 0);
-                let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.notified(now, sender, serial, out));
+                let found = self
+                    .with_refresh(&zone, out, |refresh, _, out| refresh.notified(now, sender, serial, out));
                 let heard = Event::Heard { zone: zone.clone(), from, serial };
                 [heard].into_iter().chain(self.settle_all(now, &zone, found, out, log)).collect()
             }
@@ -306,7 +327,14 @@ impl Node {
         }
     }
 
-    fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+    fn arrival(
+        &mut self,
+        now: Now,
+        token: Token,
+        arrival: Arrival,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
         let route = match arrival {
             Arrival::Message(_) => self.routes.get(&token).cloned(),
             Arrival::Failed(_) => self.routes.remove(&token),
@@ -314,16 +342,19 @@ impl Node {
         match route {
             None => Vec::new(),
             Some(Route::Refresh(zone)) => {
-                let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.arrived(now, token, &arrival, out));
+                let found = self
+                    .with_refresh(&zone, out, |refresh, _, out| refresh.arrived(now, token, &arrival, out));
                 self.settle_all(now, &zone, found, out, log)
             }
             Some(Route::Notifier(zone)) => {
-                let found = self.with_notifier(&zone, out, |notifier, out| notifier.arrived(now, token, &arrival, out));
+                let found = self
+                    .with_notifier(&zone, out, |notifier, out| notifier.arrived(now, token, &arrival, out));
                 self.book(&zone);
                 found.into_iter().map(|event| Event::Notify(zone.clone(), event)).collect()
             }
             Some(Route::Watch) => {
-                let seen = self.routed(out, &Route::Watch, |node, out| node.watch.arrival(now, token, arrival, out));
+                let seen =
+                    self.routed(out, &Route::Watch, |node, out| node.watch.arrival(now, token, arrival, out));
                 seen.into_iter().flat_map(|event| self.seen(now, event)).collect()
             }
         }
@@ -393,7 +424,11 @@ impl Node {
                 }
             }
         }
-        let soa = self.members.get(&zone).and_then(|member| member.zone.version()).map(|version| version.snapshot.soa_record());
+        let soa = self
+            .members
+            .get(&zone)
+            .and_then(|member| member.zone.version())
+            .map(|version| version.snapshot.soa_record());
         if let Some(soa) = soa {
             self.with_notifier(&zone, out, |notifier, out| {
                 notifier.publish(now, soa, out);
@@ -444,7 +479,8 @@ impl Node {
                         _ => Event::NotPublished { zone: name.clone(), why },
                     });
                 }
-                let follow = self.with_refresh(zone, out, |refresh, _, out| refresh.published(now, &result, out));
+                let follow =
+                    self.with_refresh(zone, out, |refresh, _, out| refresh.published(now, &result, out));
                 if let Ok(Some(publication)) = result {
                     events.push(self.announce(now, publication, out));
                 }
@@ -456,7 +492,9 @@ impl Node {
             refresh::Event::Confirmed { verified_at, fresh_at, expires_at } => {
                 member.zone.confirm(verified_at, fresh_at, expires_at);
                 member.problem = None;
-                member.heard = member.heard.filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
+                member.heard = member
+                    .heard
+                    .filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
                 vec![Event::Confirmed { zone: name, verified_at }]
             }
             refresh::Event::Behind(newer) => {
@@ -534,7 +572,12 @@ impl Node {
     }
 
     /// Calls a machine, and books the exchanges that it begins and ends.
-    fn routed<T>(&mut self, out: &mut Outbox, route: &Route, act: impl FnOnce(&mut Node, &mut Outbox) -> T) -> T {
+    fn routed<T>(
+        &mut self,
+        out: &mut Outbox,
+        route: &Route,
+        act: impl FnOnce(&mut Node, &mut Outbox) -> T,
+    ) -> T {
         let (begun, ended) = (out.exchanges.len(), out.cancels.len());
         let result = act(self, out);
         for exchange in &out.exchanges[begun..] {

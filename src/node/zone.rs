@@ -120,12 +120,17 @@ impl Member {
             newer: newer.map(|newer| newer.serial),
             records: version.as_ref().map(|version| version.snapshot.records()),
             digest: version.as_ref().map(|version| version.stamp.digest),
-            published: version.as_ref().and_then(|version| version.stamp.published).map(|hlc| seconds(hlc.utc())),
+            published: version
+                .as_ref()
+                .and_then(|version| version.stamp.published)
+                .map(|hlc| seconds(hlc.utc())),
             applied: version.as_ref().map(|version| seconds(version.applied)),
             verified: self.zone.verified_at().filter(|_| self.refresh.is_some()).map(seconds),
-            expires: self.refresh.as_ref().and_then(|_| self.zone.expires_at()).map(|at| {
-                seconds(now.utc + at.since(now.mono)) - now.mono.since(at).as_secs_f64()
-            }),
+            expires: self
+                .refresh
+                .as_ref()
+                .and_then(|_| self.zone.expires_at())
+                .map(|at| seconds(now.utc + at.since(now.mono)) - now.mono.since(at).as_secs_f64()),
             staleness,
             problem: self.problem.clone(),
             primaries: match &self.config.role {

@@ -167,14 +167,18 @@ async fn history(
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let bad = |what: String| Refusal(StatusCode::BAD_REQUEST, what);
     let name: Name = zone.parse().map_err(|error| bad(format!("`{zone}` is not a zone name: {error}")))?;
-    let zone =
-        admin.store.get(&name).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("zone `{name}` is not configured here")))?;
+    let zone = admin
+        .store
+        .get(&name)
+        .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("zone `{name}` is not configured here")))?;
     let history = zone.history();
     let stamps = match query.get("from") {
         Some(from) => {
             let serial = from.parse().map_err(|_| bad(format!("`from={from}` is not a serial number")))?;
             let after = history.after(crate::zone::serial::Serial(serial));
-            let after = after.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("serial {from} is not in the history")))?;
+            let after = after.ok_or_else(|| {
+                Refusal(StatusCode::NOT_FOUND, format!("serial {from} is not in the history"))
+            })?;
             after.take(MAX_HISTORY).copied().collect::<Vec<_>>()
         }
         None => {
@@ -186,21 +190,30 @@ async fn history(
     Ok(Json(json!({ "zone": name, "versions": stamps })))
 }
 
-async fn reload(State(admin): State<Admin>, Query(query): Query<Vec<(String, String)>>) -> Result<Json<serde_json::Value>, Refusal> {
+async fn reload(
+    State(admin): State<Admin>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<serde_json::Value>, Refusal> {
     let zones = names(&query, "zone")?;
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
     let outcome = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     Ok(Json(json!({ "zones": outcome })))
 }
 
-async fn refresh(State(admin): State<Admin>, Query(query): Query<Vec<(String, String)>>) -> Result<Json<serde_json::Value>, Refusal> {
+async fn refresh(
+    State(admin): State<Admin>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<serde_json::Value>, Refusal> {
     let zones = names(&query, "zone")?;
     let asked = admin.ask(|answer| Command::Refresh(zones, answer)).await?;
     let asked = asked.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     Ok(Json(json!({ "zones": asked })))
 }
 
-async fn flush(State(admin): State<Admin>, Query(query): Query<Vec<(String, String)>>) -> Result<Json<serde_json::Value>, Refusal> {
+async fn flush(
+    State(admin): State<Admin>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<serde_json::Value>, Refusal> {
     let Some(cache) = &admin.cache else {
         return Err(Refusal(StatusCode::CONFLICT, "this node has no cache".to_owned()));
     };
@@ -216,7 +229,9 @@ async fn flush(State(admin): State<Admin>, Query(query): Query<Vec<(String, Stri
 fn names(query: &[(String, String)], key: &str) -> Result<Vec<Name>, Refusal> {
     let values = query.iter().filter(|(name, _)| name == key);
     let parsed = values.map(|(_, value)| {
-        value.parse().map_err(|error| Refusal(StatusCode::BAD_REQUEST, format!("`{value}` is not a name: {error}")))
+        value
+            .parse()
+            .map_err(|error| Refusal(StatusCode::BAD_REQUEST, format!("`{value}` is not a name: {error}")))
     });
     parsed.collect()
 }

@@ -131,7 +131,9 @@ impl Control {
             log::event(event);
             self.metrics.record(event);
             match event {
-                Event::Confirmed { zone, verified_at, .. } => self.disk.note(&Entry::Verified(zone, *verified_at)),
+                Event::Confirmed { zone, verified_at, .. } => {
+                    self.disk.note(&Entry::Verified(zone, *verified_at))
+                }
                 Event::NotKept { zone, .. } => {
                     self.retries.insert(zone.clone(), clock::now().mono + RETRY);
                 }
@@ -169,7 +171,8 @@ impl Control {
 
     fn retry(&mut self) {
         let now = clock::now().mono;
-        let due: Vec<Name> = self.retries.iter().filter(|(_, at)| **at <= now).map(|(zone, _)| zone.clone()).collect();
+        let due: Vec<Name> =
+            self.retries.iter().filter(|(_, at)| **at <= now).map(|(zone, _)| zone.clone()).collect();
         for zone in due {
             self.retries.remove(&zone);
             self.files.reload(Some(zone), || ());

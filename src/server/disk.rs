@@ -50,7 +50,9 @@ pub enum DiskError {
     #[error("{0} is in use by another tidemark process; stop it, or give this one a `data-dir` of its own")]
     InUse(PathBuf),
     /// The node id is not one.
-    #[error("{0} does not hold a node id (16 hexadecimal digits); restore it, or remove it to become a new node")]
+    #[error(
+        "{0} does not hold a node id (16 hexadecimal digits); restore it, or remove it to become a new node"
+    )]
     NodeId(PathBuf),
 }
 

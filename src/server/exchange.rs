@@ -76,13 +76,19 @@ async fn run<T>(exchange: Exchange, arrivals: &mpsc::Sender<T>, wrap: fn(Token, 
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
                 Failure::Unreachable
             }
-            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => Failure::Closed,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                Failure::Closed
+            }
             _ => Failure::Local,
         },
     }
 }
 
-async fn udp<T>(exchange: &Exchange, arrivals: &mpsc::Sender<T>, wrap: fn(Token, Arrival) -> T) -> io::Result<()> {
+async fn udp<T>(
+    exchange: &Exchange,
+    arrivals: &mpsc::Sender<T>,
+    wrap: fn(Token, Arrival) -> T,
+) -> io::Result<()> {
     let any = match exchange.to {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
@@ -103,7 +109,11 @@ async fn udp<T>(exchange: &Exchange, arrivals: &mpsc::Sender<T>, wrap: fn(Token,
     }
 }
 
-async fn tcp<T>(exchange: &Exchange, arrivals: &mpsc::Sender<T>, wrap: fn(Token, Arrival) -> T) -> io::Result<()> {
+async fn tcp<T>(
+    exchange: &Exchange,
+    arrivals: &mpsc::Sender<T>,
+    wrap: fn(Token, Arrival) -> T,
+) -> io::Result<()> {
     let socket = if exchange.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     let mut stream = timely(socket.connect(exchange.to)).await?;
     stream.set_nodelay(true)?;

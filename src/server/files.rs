@@ -62,8 +62,12 @@ impl Files {
             Ok(_) => {}
             Err(error) => tracing::warn!("watching zone files: {error}"),
         })?;
-        let watch = Watch { watcher, folders: BTreeSet::new(), zones: BTreeMap::new(), dirs: Vec::new(), report };
-        thread::Builder::new().name("files".to_owned()).spawn(move || watch.run(&queue)).map_err(notify::Error::io)?;
+        let watch =
+            Watch { watcher, folders: BTreeSet::new(), zones: BTreeMap::new(), dirs: Vec::new(), report };
+        thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || watch.run(&queue))
+            .map_err(notify::Error::io)?;
         Ok(Files { requests })
     }
 
@@ -120,7 +124,12 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 }
                 Err(RecvTimeoutError::Timeout) => self.changed(&std::mem::take(&mut changed)),
                 Ok(Request::Reload(zone, done)) => {
-                    let zones: Vec<Name> = self.zones.keys().filter(|name| zone.as_ref().is_none_or(|z| z == *name)).cloned().collect();
+                    let zones: Vec<Name> = self
+                        .zones
+                        .keys()
+                        .filter(|name| zone.as_ref().is_none_or(|z| z == *name))
+                        .cloned()
+                        .collect();
                     zones.iter().for_each(|name| self.read(name));
                     done();
                 }
@@ -174,8 +183,12 @@ impl<R: Fn(FileEvent)> Watch<R> {
 
     fn changed(&mut self, paths: &BTreeSet<PathBuf>) {
         let is_among = |file: &PathBuf| paths.iter().any(|path| same_file(path, file));
-        let touched: Vec<Name> =
-            self.zones.iter().filter(|(_, zone)| zone.files.iter().any(is_among)).map(|(name, _)| name.clone()).collect();
+        let touched: Vec<Name> = self
+            .zones
+            .iter()
+            .filter(|(_, zone)| zone.files.iter().any(is_among))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in touched {
             let gone = self.zones.get(&name).is_some_and(|zone| zone.dir.is_some() && !zone.path.exists());
             if gone {
@@ -188,8 +201,12 @@ impl<R: Fn(FileEvent)> Watch<R> {
         for index in 0..self.dirs.len() {
             for path in zone_files(&self.dirs[index].path) {
                 let known = self.zones.values().any(|zone| same_file(&zone.path, &path));
-                if !known && paths.iter().any(|changed| same_file(changed, &path)) && self.appeared(&path, index) {
-                    let name = self.zones.iter().find(|(_, zone)| zone.path == path).map(|(name, _)| name.clone());
+                if !known
+                    && paths.iter().any(|changed| same_file(changed, &path))
+                    && self.appeared(&path, index)
+                {
+                    let name =
+                        self.zones.iter().find(|(_, zone)| zone.path == path).map(|(name, _)| name.clone());
                     name.iter().for_each(|name| self.read(name));
                 }
             }
@@ -231,11 +248,16 @@ pub fn find_zones(settings: &Settings) -> Vec<Zone> {
     let mut zones = settings.zones.clone();
     let mut known: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
     let files = settings.zone_files.iter().map(|path| (path.clone(), ZoneDir::default()));
-    let in_dirs = settings.zone_dirs.iter().flat_map(|dir| zone_files(&dir.path).into_iter().map(|path| (path, dir.clone())));
+    let in_dirs = settings
+        .zone_dirs
+        .iter()
+        .flat_map(|dir| zone_files(&dir.path).into_iter().map(|path| (path, dir.clone())));
     for (path, dir) in files.chain(in_dirs) {
         match name_of(&path) {
             Ok(name) if known.insert(name.clone()) => zones.push(dir.zone(name, &path)),
-            Ok(name) => tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display()),
+            Ok(name) => {
+                tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display())
+            }
             Err(error) => tracing::error!("{error}"),
         }
     }
@@ -252,7 +274,8 @@ fn zone_files(folder: &Path) -> Vec<PathBuf> {
         }
     };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = paths.filter(|path| path.extension() == Some(OsStr::new("zone")) && path.is_file()).collect();
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension() == Some(OsStr::new("zone")) && path.is_file()).collect();
     files.sort();
     files
 }
@@ -262,5 +285,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
     a == b
         || (a.file_name() == b.file_name()
             && a.parent().and_then(|folder| folder.canonicalize().ok())
-                == b.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).and_then(|folder| folder.canonicalize().ok()))
+                == b.parent()
+                    .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+                    .and_then(|folder| folder.canonicalize().ok()))
 }

@@ -27,8 +27,12 @@ pub(super) fn event(event: &Event) {
                 error!(%zone, %serial, %ours, %theirs, "content differs from the primary's under the same serial");
             }
         }
-        Event::NotPublished { zone, why } => error!(%zone, "not published, the version before is still served: {why}"),
-        Event::NotKept { zone, why } => error!(%zone, "not published, because it cannot be written down: {why}"),
+        Event::NotPublished { zone, why } => {
+            error!(%zone, "not published, the version before is still served: {why}")
+        }
+        Event::NotKept { zone, why } => {
+            error!(%zone, "not published, because it cannot be written down: {why}")
+        }
         Event::Confirmed { zone, .. } => debug!(%zone, "current"),
         Event::Heard { zone, from, serial } => debug!(%zone, %from, ?serial, "NOTIFY received"),
         Event::Behind(zone, newer) => debug!(%zone, serial = %newer.serial, "a newer version exists"),
@@ -38,21 +42,31 @@ pub(super) fn event(event: &Event) {
         Event::PullFailed { zone, primary, kind, reason } => {
             warn!(%zone, %primary, kind = kind.label(), "no answer to the purpose: {reason}");
         }
-        Event::Fallback(zone, reason) => warn!(%zone, "no incremental transfer ({reason}); pulling the whole zone"),
-        Event::Expired(zone) => error!(%zone, "expired: no primary confirmed it within the SOA's EXPIRE; not served any more"),
+        Event::Fallback(zone, reason) => {
+            warn!(%zone, "no incremental transfer ({reason}); pulling the whole zone")
+        }
+        Event::Expired(zone) => {
+            error!(%zone, "expired: no primary confirmed it within the SOA's EXPIRE; not served any more")
+        }
         Event::Notify(zone, event) => match event {
             notify::Event::Acknowledged { target, serial, took } => {
                 debug!(%zone, %target, %serial, ?took, "NOTIFY acknowledged");
             }
-            notify::Event::Refused { target, serial, rcode } => warn!(%zone, %target, %serial, %rcode, "NOTIFY refused"),
-            notify::Event::Unanswered { target, serial } => warn!(%zone, %target, %serial, "NOTIFY never answered"),
+            notify::Event::Refused { target, serial, rcode } => {
+                warn!(%zone, %target, %serial, %rcode, "NOTIFY refused")
+            }
+            notify::Event::Unanswered { target, serial } => {
+                warn!(%zone, %target, %serial, "NOTIFY never answered")
+            }
         },
         Event::Observed { zone, server, serial, propagation } => {
             let took = propagation.and_then(|interval| interval.estimate);
             info!(%zone, %server, %serial, ?took, "observed");
         }
         Event::Reachable { zone, server, up: true } => debug!(%zone, %server, "answers"),
-        Event::Reachable { zone, server, up: false } => warn!(%zone, %server, "does not answer for this zone"),
+        Event::Reachable { zone, server, up: false } => {
+            warn!(%zone, %server, "does not answer for this zone")
+        }
     }
 }
 

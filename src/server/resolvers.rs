@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
 use crate::answer::respond::{Served, Source};
+use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
 use crate::outbox::{Arrival, Outbox, Token};
 use crate::resolve::cache::{Ask, Cache};
@@ -63,7 +64,7 @@ impl Resolvers {
         config: &Config,
         cache: &Arc<Cache>,
         served: &Arc<ArcSwap<Served>>,
-        mut tally: impl FnMut() -> Arc<Tally>,
+        metrics: &Arc<Metrics>,
     ) -> Resolvers {
         let start = |_| {
             let (queue, inputs) = mpsc::channel(QUEUE);
@@ -73,7 +74,8 @@ impl Resolvers {
                 waiting: HashMap::new(),
                 next: 0,
                 served: Arc::clone(served),
-                tally: tally(),
+                tally: metrics.tally(),
+                metrics: Arc::clone(metrics),
             };
             tokio::spawn(worker.run(inputs));
             queue
@@ -99,6 +101,7 @@ struct Worker {
     next: u64,
     served: Arc<ArcSwap<Served>>,
     tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
 }
 
 impl Worker {
@@ -136,8 +139,13 @@ impl Worker {
     }
 
     async fn reply(&mut self, event: Event) {
+        if let Event::Answered { waiters, stale: true, .. } = &event {
+            self.metrics.stale_answers(waiters.len() as u64);
+        }
         let (waiters, entry) = match event {
-            Event::Answered { waiters, entry, .. } | Event::Failed { waiters, entry, .. } => (waiters, Some(entry)),
+            Event::Answered { waiters, entry, .. } | Event::Failed { waiters, entry, .. } => {
+                (waiters, Some(entry))
+            }
             Event::Refused { waiter, .. } => (vec![waiter], None),
         };
         let served = self.served.load_full();

@@ -39,14 +39,19 @@ const QUEUE: usize = 64;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
 
-/// Binds the listening socket.
-pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// Binds a socket; [`listen`] lets clients in.
+pub fn bind(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+/// Lets clients connect.
+pub fn listen(socket: Socket) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
@@ -66,7 +71,11 @@ impl Default for Connections {
 }
 
 /// Accepts connections until the runtime ends.
-pub async fn serve(listener: std::net::TcpListener, context: Context, connections: Connections) -> io::Result<()> {
+pub async fn serve(
+    listener: std::net::TcpListener,
+    context: Context,
+    connections: Connections,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let Ok(permit) = Arc::clone(&connections.all).acquire_owned().await else { return Ok(()) };
@@ -121,7 +130,9 @@ async fn read(
     loop {
         let Ok(length) = tokio::time::timeout(IDLE, reader.read_u16()).await else { return Ok(()) };
         request.resize(usize::from(length?), 0);
-        let Ok(read) = tokio::time::timeout(IDLE, reader.read_exact(&mut request)).await else { return Ok(()) };
+        let Ok(read) = tokio::time::timeout(IDLE, reader.read_exact(&mut request)).await else {
+            return Ok(());
+        };
         read?;
         if !respond(&request, from, context, replies).await {
             return Ok(());
@@ -130,7 +141,12 @@ async fn read(
 }
 
 /// Answers one request; `false` when the connection is to be closed.
-async fn respond(request: &[u8], from: SocketAddr, context: &Context, replies: &mpsc::Sender<Vec<u8>>) -> bool {
+async fn respond(
+    request: &[u8],
+    from: SocketAddr,
+    context: &Context,
+    replies: &mpsc::Sender<Vec<u8>>,
+) -> bool {
     let now = clock::now();
     let source = Source { addr: from, stream: true };
     context.tally.query(true, from.is_ipv6());
@@ -140,7 +156,7 @@ async fn respond(request: &[u8], from: SocketAddr, context: &Context, replies: &
         Outcome::Reply(respond::Path::Zone) => Path::Zone,
         Outcome::Reply(respond::Path::Hit) => Path::Hit,
         Outcome::Drop => {
-            context.tally.drop();
+            context.tally.unanswered();
             return false;
         }
         Outcome::Notified { zone, from, serial } => {
@@ -190,7 +206,9 @@ async fn transfer(
     }
     let took = clock::now().mono.since(now.mono);
     match kind {
-        Ok(kind) => context.metrics.transferred("out", kind.label(), if gone { "closed" } else { "ok" }, bytes, took),
+        Ok(kind) => {
+            context.metrics.transferred("out", kind.label(), if gone { "closed" } else { "ok" }, bytes, took)
+        }
         Err(rcode) => context.metrics.transferred("out", "axfr", &rcode.to_string(), bytes, took),
     }
     !gone

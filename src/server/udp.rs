@@ -90,7 +90,13 @@ fn serve(socket: Arc<UdpSocket>, context: &Context) {
 }
 
 /// Answers one datagram; `false` when there is nothing to send now.
-fn respond(socket: &Arc<UdpSocket>, request: &[u8], from: SocketAddr, context: &Context, reply: &mut Vec<u8>) -> bool {
+fn respond(
+    socket: &Arc<UdpSocket>,
+    request: &[u8],
+    from: SocketAddr,
+    context: &Context,
+    reply: &mut Vec<u8>,
+) -> bool {
     let now = clock::now();
     let source = Source { addr: from, stream: false };
     let served = context.served.load();
@@ -101,7 +107,7 @@ fn respond(socket: &Arc<UdpSocket>, request: &[u8], from: SocketAddr, context: &
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
             if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
-                context.tally.drop();
+                context.tally.unanswered();
                 return false;
             }
             Path::Zone
@@ -116,7 +122,7 @@ fn respond(socket: &Arc<UdpSocket>, request: &[u8], from: SocketAddr, context: &
             Path::Miss
         }
         Outcome::Transfer(_) | Outcome::Drop => {
-            context.tally.drop();
+            context.tally.unanswered();
             return false;
         }
     };

@@ -72,7 +72,9 @@ pub fn name_of(path: &Path) -> Result<Name, LoadError> {
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
     let text = bytes(path)?;
     let mut builder = Builder::new(apex.to_name());
-    let outcome = scan(path, &text, Some(apex), &mut |entry| builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
+    let outcome = scan(path, &text, Some(apex), &mut |entry| {
+        builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata)
+    });
     let files = outcome.files.iter().map(PathBuf::from).collect();
     if !outcome.is_ok() {
         return Err(LoadError::Faulty(outcome.diagnostics));
@@ -120,7 +122,8 @@ fn locate(path: &Path, text: &[u8], apex: &NameRef, severity: Severity, faults: 
         }
     });
     let locate = |(fault, place): (&Fault, &Option<_>)| {
-        let mut found = outcome.diagnostic(severity, place.unwrap_or_default(), fault.to_string(), fault.remedy());
+        let mut found =
+            outcome.diagnostic(severity, place.unwrap_or_default(), fault.to_string(), fault.remedy());
         match place {
             Some(_) if found.file == path.display().to_string() => found.show_line(text),
             Some(_) => fs::read(&found.file).iter().for_each(|text| found.show_line(text)),

@@ -1,0 +1,256 @@
+//! A node from start to stop: bind, take back what the journal holds, read the zone files, serve, end on a signal.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+use socket2::Socket;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::answer::respond::{Recursion, Served};
+use crate::metrics::registry::Metrics;
+use crate::node::router::Node;
+use crate::resolve::cache::Cache;
+use crate::zone::store::ZoneStore;
+
+use super::admin::{self, Admin};
+use super::control::{self, Command, Control, Reread};
+use super::disk::{Disk, DiskError};
+use super::files::{Files, find_zones};
+use super::resolvers::Resolvers;
+use super::settings::Settings;
+use super::udp::Context;
+use super::{privileges, tcp, udp};
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("cannot listen on {addr} ({what}): {error}{}", advice(.error))]
+    Bind {
+        /// For what.
+        what: &'static str,
+        /// Where.
+        addr: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The user to become is not one, or may not be become.
+    #[error("cannot become user `{user}`: {error}; check `user` in the configuration")]
+    User {
+        /// Who.
+        user: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A zone file given on the command line cannot be served.
+    #[error("{0}")]
+    Zones(String),
+    /// The system would not give a thread, a timer, or the like.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// Zone files cannot be watched.
+    #[error("cannot watch zone files: {0}")]
+    Watch(#[from] notify::Error),
+    /// The metrics do not fit together.
+    #[error("cannot set up metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop the server that uses it, or choose another address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 take root or CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        _ => "",
+    }
+}
+
+/// Runs a node until SIGTERM or SIGINT; SIGHUP reloads what `reread` returns.
+pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
+    privileges::raise_open_files();
+    let workers =
+        settings.server.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let bound = Bound::bind(&settings, workers)?;
+    if let Some(user) = &settings.server.user {
+        let owned = [settings.server.data_dir.as_path(), settings.server.control.as_path()];
+        std::fs::create_dir_all(&settings.server.data_dir)?;
+        privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
+    }
+    let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
+    for zone in find_zones(&settings) {
+        store.configure(&zone.name, control::config(&zone).access());
+    }
+    let disk = Disk::open(&settings.server.data_dir, |zone, happened| {
+        store.replay(&zone, happened);
+    })?;
+    let runtime = Runtime::new()?;
+    let served = runtime.block_on(serve(settings, bound, store, disk, workers, reread));
+    // Threads that wait for datagrams end with the process.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(
+    settings: Settings,
+    bound: Bound,
+    store: Arc<ZoneStore>,
+    disk: Disk,
+    workers: usize,
+    reread: Reread,
+) -> Result<(), StartError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let cache = settings.resolver.as_ref().map(|resolver| Arc::new(Cache::new(&resolver.cache)));
+    let served = Arc::new(ArcSwap::from_pointee(Served {
+        store: Arc::clone(&store),
+        recursion: settings
+            .resolver
+            .as_ref()
+            .zip(cache.as_ref())
+            .map(|(resolver, cache)| Recursion { cache: Arc::clone(cache), allow: resolver.allow.clone() }),
+        nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+    }));
+    let resolvers = settings
+        .resolver
+        .as_ref()
+        .zip(cache.as_ref())
+        .map(|(resolver, cache)| Resolvers::start(workers, &resolver.routes, cache, &served, &metrics));
+    let (commands, queue) = mpsc::channel(control::QUEUE);
+    let reports = commands.clone();
+    // When nobody listens to reports any more the node is stopping.
+    let files = Files::start(move |event| drop(reports.blocking_send(Command::File(event))))?;
+    let by_file = !settings.zone_files.is_empty();
+    let listen = settings.server.listen.clone();
+    let admin = Admin {
+        commands: commands.clone(),
+        store: Arc::clone(&store),
+        metrics: Arc::clone(&metrics),
+        cache,
+        listen: listen.clone(),
+        per_zone: settings.metrics_per_zone,
+    };
+    let context = Context {
+        served,
+        resolvers,
+        node: commands.clone(),
+        tally: metrics.tally(),
+        metrics: Arc::clone(&metrics),
+        stuck: Arc::new(Mutex::default()),
+    };
+    let control = Control {
+        node: Node::new(Arc::clone(&store), rand::random()),
+        store,
+        disk,
+        metrics: Arc::clone(&metrics),
+        files: files.clone(),
+        settings: settings.clone(),
+        reread,
+        retries: Default::default(),
+    };
+    let thread = start_control(control, commands.clone(), queue)?;
+    tokio::spawn(admin::serve_control(bound.control, admin.clone()));
+    if let Some(http) = bound.http {
+        tokio::spawn(admin::serve_http(http, admin));
+    }
+    let (settled, all_read) = oneshot::channel();
+    let behind = commands.clone();
+    files.configure(&settings, move || {
+        drop(behind.blocking_send(Command::Settled(Vec::new(), Some(settled))))
+    });
+    match all_read.await {
+        Ok(Err(problems)) if by_file => return Err(StartError::Zones(problems)),
+        // Every problem has been logged; what can be served is served.
+        _ => {}
+    }
+    let connections = tcp::Connections::default();
+    for socket in bound.tcp {
+        tokio::spawn(tcp::serve(tcp::listen(socket)?, context.clone(), connections.clone()));
+    }
+    for socket in bound.udp {
+        udp::start(socket, Context { tally: metrics.tally(), ..context.clone() })?;
+    }
+    for addr in &listen {
+        tracing::info!("listening on {addr}");
+    }
+    stopped(&commands).await?;
+    // A node that is gone already needs no telling.
+    let _ = commands.send(Command::Stop).await;
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+    if !matches!(joined, Ok(Ok(()))) {
+        tracing::error!("the control thread did not end well");
+    }
+    Ok(())
+}
+
+fn start_control(
+    control: Control,
+    commands: mpsc::Sender<Command>,
+    queue: mpsc::Receiver<Command>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Handle::current();
+    // A thread of its own, because it waits for the disk.
+    thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || runtime.block_on(control.run(commands, queue)))
+}
+
+/// Waits for the signal to stop, and has everything reloaded at each SIGHUP.
+async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => drop(commands.send(Command::Reload(Vec::new(), None)).await),
+        }
+    }
+}
+
+/// Sockets, bound before anything else is done: a busy port is found before a long load, and root is needed no longer.
+struct Bound {
+    udp: Vec<UdpSocket>,
+    tcp: Vec<Socket>,
+    http: Option<std::net::TcpListener>,
+    control: std::os::unix::net::UnixListener,
+}
+
+impl Bound {
+    fn bind(settings: &Settings, workers: usize) -> Result<Bound, StartError> {
+        let server = &settings.server;
+        let at =
+            |what, addr: SocketAddr| move |error| StartError::Bind { what, addr: addr.to_string(), error };
+        let mut bound = Bound {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            http: None,
+            control: admin::bind_control(&server.control).map_err(|error| StartError::Bind {
+                what: "control socket",
+                addr: PathBuf::from(&server.control).display().to_string(),
+                error,
+            })?,
+        };
+        for &addr in &server.listen {
+            bound.tcp.push(tcp::bind(addr).map_err(at("TCP", addr))?);
+            bound.udp.extend(udp::bind(addr, workers).map_err(at("UDP", addr))?);
+        }
+        if let Some(addr) = server.http {
+            let bind = || {
+                let listener = std::net::TcpListener::bind(addr)?;
+                listener.set_nonblocking(true)?;
+                Ok(listener)
+            };
+            bound.http = Some(bind().map_err(at("HTTP", addr))?);
+        }
+        Ok(bound)
+    }
+}
