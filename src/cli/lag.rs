@@ -49,17 +49,28 @@ struct NodeZones {
 
 #[derive(Debug, Deserialize)]
 struct NodeZone {
-    name: Name,
-    /// Other servers of the zone that the node knows: whom it notifies and from whom it pulls.
-    #[serde(default)]
-    servers: Vec<SocketAddr>,
+    zone: Name,
+    /// From where the node pulls it.
+    primaries: Vec<SocketAddr>,
+    /// Whom the node tells of changes, and whom it watches.
+    servers: Vec<NodeServer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NodeServer {
+    server: SocketAddr,
 }
 
 impl NodeZones {
     fn zones(self, only: Option<&Name>) -> Zones {
         let listen: Vec<SocketAddr> = self.listen.into_iter().map(reachable).take(1).collect();
-        let wanted = self.zones.into_iter().filter(|zone| only.is_none_or(|only| zone.name == *only));
-        wanted.map(|zone| (zone.name, listen.iter().copied().chain(zone.servers).collect())).collect()
+        let wanted = self.zones.into_iter().filter(|zone| only.is_none_or(|only| zone.zone == *only));
+        wanted
+            .map(|NodeZone { zone, primaries, servers }| {
+                let servers = servers.into_iter().map(|known| known.server);
+                (zone, listen.iter().copied().chain(primaries).chain(servers).collect())
+            })
+            .collect()
     }
 }
 
@@ -191,12 +202,13 @@ mod tests {
     fn a_node_tells_its_zones() {
         let node: NodeZones = serde_json::from_str(
             r#"{"listen":["0.0.0.0:5301","[::]:5301"],"more":1,
-                "zones":[{"name":"example.","servers":["192.0.2.2:53"]},{"name":"other."}]}"#,
+                "zones":[{"zone":"example.","primaries":[],"servers":[{"server":"192.0.2.2:53","up":true}]},
+                         {"zone":"other.","role":"secondary","primaries":["192.0.2.1:53"],"servers":[]}]}"#,
         )
         .unwrap();
         let all = node.zones(None);
         let own: SocketAddr = "127.0.0.1:5301".parse().unwrap();
         assert_eq!(all[&"example.".parse::<Name>().unwrap()], [own, "192.0.2.2:53".parse().unwrap()].into());
-        assert_eq!(all[&"other.".parse::<Name>().unwrap()], [own].into());
+        assert_eq!(all[&"other.".parse::<Name>().unwrap()], [own, "192.0.2.1:53".parse().unwrap()].into());
     }
 }
