@@ -228,6 +228,11 @@ impl Ledger {
         Interval::new(now.mono.since(by), high, by_stamp(now.utc, stamp))
     }
 
+    /// The version that was published next after this one, if that is known.
+    pub fn successor_of(&self, serial: Serial) -> Option<Serial> {
+        self.successor(serial).map(|known| known.serial)
+    }
+
     /// How many versions were published after this one; `None` when not all of them are known.
     pub fn versions_after(&self, serial: Serial) -> Option<usize> {
         let mut at = self.head()?;

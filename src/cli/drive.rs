@@ -86,11 +86,6 @@ impl Observer {
         self.watch.set_pace(pace);
     }
 
-    /// The servers and their questions, for changes to the latter.
-    pub fn watch(&mut self) -> &mut Watch {
-        &mut self.watch
-    }
-
     /// What was shown next; nothing when `until` has come, or when there is nobody to ask and no `until`.
     pub async fn next(&mut self, until: Option<Mono>) -> Vec<Event> {
         loop {

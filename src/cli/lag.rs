@@ -25,8 +25,8 @@ use picture::Picture;
 const NEVER: Duration = Duration::from_secs(86_400);
 /// How often at most the table is drawn: ages in it have tenths of seconds.
 const REDRAW: Duration = Duration::from_millis(500);
-/// Questions that one run asks on behalf of laggards, one for each serial that they show.
-const MAX_LAGGING_SERIALS: usize = 64;
+/// Questions that one look asks per zone on behalf of laggards, one for each version that one of them lacks.
+const MAX_QUESTIONS: usize = 256;
 
 /// Shows the lag.
 pub fn run(args: &LagArgs) -> Result<Exit, Failure> {
@@ -128,7 +128,7 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
             picture.take(&event);
         }
     }
-    for _ in 0..MAX_LAGGING_SERIALS {
+    for _ in 0..MAX_QUESTIONS {
         let questions = picture.questions();
         let mut open = questions.len();
         for (zone, server, have) in questions {
@@ -158,6 +158,7 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
     let pace = Pace { interval: args.interval.max(Duration::from_millis(20)), ..Pace::default() };
     let (mut observer, mut picture) = begin(zones, pace)?;
     let screen = (!args.json && io::stdout().is_terminal()).then(Term::stdout);
+    let mut asked = Vec::new();
     let mut drawn = 0;
     let mut redraw = observer.now().mono;
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -170,9 +171,12 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         for event in &events {
             picture.take(event);
         }
-        for (zone, server, have) in picture.questions() {
-            observer.watch().set_have(&zone, server, Some(have));
+        let questions = picture.questions();
+        for question in questions.iter().filter(|question| !asked.contains(*question)) {
+            let (zone, server, have) = question.clone();
+            observer.insert(Ask { have: Some(have), ..Ask::soa(server, zone) })?;
         }
+        asked = questions;
         let now = observer.now();
         if let Some(screen) = &screen {
             if redraw <= now.mono {

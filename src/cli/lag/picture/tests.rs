@@ -72,8 +72,14 @@ fn a_server_at_the_head_is_asked_what_a_laggard_lacks() {
     picture.take(&Event::Silent { server: server(3), zone: zone(), since: at(48).mono });
     assert!(!picture.is_waiting() && picture.is_anybody_there());
     assert_eq!(picture.questions(), [(zone(), server(1), Serial(40))]);
-    let told = told(&[42, 41, 42]);
-    picture.take(&Event::Seen(Observation { asked: Some(Serial(40)), told, ..seen(1, 42, 51) }));
+    // Two stamps at a time, as servers tell them over UDP.
+    let step =
+        |asked, next| Observation { asked: Some(Serial(asked)), told: told(&[42, next]), ..seen(1, 42, 51) };
+    picture.take(&Event::Seen(step(40, 41)));
+    assert_eq!(picture.questions(), [(zone(), server(1), Serial(41))]);
+    assert_eq!(picture.changes(at(120), false).len(), 2);
+    picture.take(&Event::Seen(step(41, 42)));
+    assert_eq!(picture.changes(at(120), false).len(), 1);
     assert_eq!(picture.questions(), []);
     assert_eq!(
         plain(&picture, at(120), false),
