@@ -203,6 +203,11 @@ impl Ledger {
         self.versions.back().map(|known| known.serial)
     }
 
+    /// When a version was first known to be published; it was so earlier.
+    pub fn published_by(&self, serial: Serial) -> Option<Mono> {
+        self.find(serial).map(|known| known.by)
+    }
+
     /// The serial that a server last showed.
     pub fn serial(&self, server: SocketAddr) -> Option<Serial> {
         self.servers.get(&server)?.last.map(|step| step.serial)

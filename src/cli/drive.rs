@@ -16,6 +16,7 @@ use crate::probe::observe::{Ask, Event};
 use crate::probe::watch::{MAX_TARGETS, Pace, Watch};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
+use crate::zone::serial::Serial;
 
 /// Larger than any datagram that a query with our payload size calls for; what is longer was not meant for us.
 const MAX_DATAGRAM: usize = 4_096;
@@ -84,6 +85,12 @@ impl Observer {
     /// Sets another pace.
     pub fn set_pace(&mut self, pace: Pace) {
         self.watch.set_pace(pace);
+    }
+
+    /// A version was seen somewhere: the other servers of the zone are asked quickly until they show it.
+    pub fn published(&mut self, zone: &Name, serial: Serial) {
+        let now = self.now();
+        self.watch.published(now, zone, serial);
     }
 
     /// What was shown next; nothing when `until` has come, or when there is nobody to ask and no `until`.

@@ -177,6 +177,9 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
             observer.insert(Ask { have: Some(have), ..Ask::soa(server, zone) })?;
         }
         asked = questions;
+        for (zone, head) in picture.new_heads() {
+            observer.published(&zone, head);
+        }
         let now = observer.now();
         if let Some(screen) = &screen {
             if redraw <= now.mono {

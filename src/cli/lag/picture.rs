@@ -28,6 +28,8 @@ struct Zone {
     servers: BTreeMap<SocketAddr, Server>,
     /// Head and older serial: a server at the head was asked what follows the older one.
     asked: BTreeSet<(u32, u32)>,
+    /// The head that [`Picture::new_heads`] gave last.
+    announced: Option<Serial>,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +120,19 @@ impl Picture {
             .collect()
     }
 
+    /// The zones of which a newer version has been seen since this was last called, with its serial.
+    pub fn new_heads(&mut self) -> Vec<(Name, Serial)> {
+        let mut heads = Vec::new();
+        for (name, zone) in &mut self.zones {
+            let head = zone.ledger.head();
+            if head != zone.announced {
+                zone.announced = head;
+                heads.extend(head.map(|head| (name.clone(), head)));
+            }
+        }
+        heads
+    }
+
     /// A table. `bounds`: whether to show lower bounds where nothing better is known.
     pub fn table(&self, now: Now, bounds: bool) -> Table {
         let mut table = Table::new([
@@ -170,12 +185,15 @@ impl Picture {
             let mut told = Vec::new();
             // The figure for those behind is a round trip away.
             let open = zone.question().is_some();
+            let head_seen = zone.ledger.head().and_then(|head| zone.ledger.published_by(head));
             for row in zone.rows(now) {
                 let before = zone.servers.get(&row.server).and_then(|server| server.told.as_ref());
                 let state: Told =
                     (row.serial, row.problem.map(str::to_owned), row.serial == zone.ledger.head());
                 let unheard = row.seen.is_none() && row.problem.is_none();
-                if unheard || before == Some(&state) || (open && row.serial.is_some() && !state.2) {
+                // A server that was not asked since may have followed by now.
+                let unsure = open || row.seen.is_some_and(|seen| Some(seen.sent) < head_seen);
+                if unheard || before == Some(&state) || (unsure && row.serial.is_some() && !state.2) {
                     continue;
                 }
                 lines.push(if as_json {
