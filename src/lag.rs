@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::time::{Hlc, Mono, Now, Utc};
 use crate::zone::serial::Serial;
 use crate::zone::stamp::{Stamp, Told};
@@ -29,14 +31,27 @@ const MAX_SERVERS: usize = 1_024;
 const MAX_STEPS: usize = 64;
 
 /// A span that is known to lie between two bounds.
+///
+/// As JSON its parts are in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Interval {
     /// It is not shorter.
+    #[serde(serialize_with = "seconds")]
     pub low: Duration,
     /// It is not longer; `None` when nothing bounds it.
+    #[serde(serialize_with = "seconds_or_none")]
     pub high: Option<Duration>,
     /// The best single figure, within the bounds; `None` when there is nothing better than them.
+    #[serde(serialize_with = "seconds_or_none")]
     pub estimate: Option<Duration>,
+}
+
+fn seconds<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
+}
+
+fn seconds_or_none<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    span.map(|span| span.as_secs_f64()).serialize(serializer)
 }
 
 impl Interval {

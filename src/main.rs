@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use tidemark::cli::args::{Cli, Command};
-use tidemark::cli::{completions, exit, lag, man, wait};
+use tidemark::cli::{check, completions, demo, exit, lag, man, order, serve, status, wait};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -14,6 +14,13 @@ fn main() -> ExitCode {
     };
     cli.colour.choose();
     exit::report(match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Reload(args) => order::reload(&args),
+        Command::Refresh(args) => order::refresh(&args),
+        Command::Flush(args) => order::flush(&args),
         Command::Lag(args) => lag::run(&args),
         Command::Wait(args) => wait::run(&args),
         Command::Completions(args) => completions::run(&args),

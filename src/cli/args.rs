@@ -22,8 +22,9 @@ use crate::wire::name::Name;
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  tidemark completions bash > /etc/bash_completion.d/tidemark
-  tidemark man | man -l -
+  tidemark demo
+  tidemark serve --listen 127.0.0.1:5300 zones/example.zone
+  tidemark wait example. --at 192.0.2.1 192.0.2.2
 
 `tidemark COMMAND --help` has examples of each command."
 )]
@@ -39,9 +40,23 @@ pub struct Cli {
 /// The commands there are.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show who serves which serial and how far behind
+    /// Run a node in the foreground
+    Serve(ServeArgs),
+    /// Run a hierarchy on loopback: a primary, two secondaries and a cache
+    Demo(DemoArgs),
+    /// Look for mistakes in configurations and zone files
+    Check(CheckArgs),
+    /// Show what a running node serves and how it is
+    Status(StatusArgs),
+    /// Let a running node read its configuration and zone files again
+    Reload(ReloadArgs),
+    /// Let secondary zones of a running node ask their primaries now
+    Refresh(RefreshArgs),
+    /// Let the cache of a running node forget
+    Flush(FlushArgs),
+    /// Show who serves which serial, and how far behind
     Lag(LagArgs),
-    /// Block until a change is visible everywhere asked for
+    /// Block until a change is visible
     Wait(WaitArgs),
     /// Print a script that completes arguments in a shell
     Completions(CompletionsArgs),

@@ -2,12 +2,17 @@
 //! a running node is reached ([`control`]), and a file per command.
 
 pub mod args;
+pub mod check;
 pub mod completions;
 pub mod control;
+pub mod demo;
 pub mod diagnostics;
 pub mod drive;
 pub mod exit;
 pub mod lag;
 pub mod man;
+pub mod order;
+pub mod serve;
+pub mod status;
 pub mod table;
 pub mod wait;

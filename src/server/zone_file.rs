@@ -1,11 +1,14 @@
 //! Zone files on disk to snapshots: reading, `$INCLUDE`, and faults of the whole zone brought back to their lines.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::wire::name::{Name, NameRef};
+use crate::wire::rtype::Rtype;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::file::read::{Entry, Outcome, read};
+use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Fault, Snapshot};
 
 /// A zone file that was read.
@@ -93,6 +96,38 @@ pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
     }
 }
 
+/// What hurts about a zone that can be served ([`crate::zone::lint`]), with the lines where it stands.
+pub fn lint(path: &Path, zone: &Snapshot) -> Vec<Diagnostic> {
+    let text = bytes(path).unwrap_or_default();
+    locate(path, &text, zone.apex(), Severity::Warning, &lint::lint(zone))
+}
+
+/// Something about records that [`locate`] finds the lines of.
+trait Finding: fmt::Display {
+    fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool;
+    fn remedy(&self) -> Option<String>;
+}
+
+impl Finding for Fault {
+    fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
+        Fault::concerns(self, owner, rtype)
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Fault::remedy(self)
+    }
+}
+
+impl Finding for Lint {
+    fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
+        Lint::concerns(self, owner, rtype)
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(Lint::remedy(self))
+    }
+}
+
 fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
 }
@@ -108,7 +143,13 @@ fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, each: &mut dyn FnMut
 }
 
 /// Reads the file again to find where the records stand that a fault speaks of. Rare, and so not paid for while loading.
-fn locate(path: &Path, text: &[u8], apex: &NameRef, severity: Severity, faults: &[Fault]) -> Vec<Diagnostic> {
+fn locate<F: Finding>(
+    path: &Path,
+    text: &[u8],
+    apex: &NameRef,
+    severity: Severity,
+    faults: &[F],
+) -> Vec<Diagnostic> {
     if faults.is_empty() {
         return Vec::new();
     }
@@ -121,7 +162,7 @@ fn locate(path: &Path, text: &[u8], apex: &NameRef, severity: Severity, faults: 
             }
         }
     });
-    let locate = |(fault, place): (&Fault, &Option<_>)| {
+    let locate = |(fault, place): (&F, &Option<_>)| {
         let mut found =
             outcome.diagnostic(severity, place.unwrap_or_default(), fault.to_string(), fault.remedy());
         match place {

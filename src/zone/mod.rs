@@ -9,6 +9,7 @@ pub mod file;
 pub mod history;
 pub mod journal;
 pub mod lexer;
+pub mod lint;
 pub mod lookup;
 pub mod owner;
 pub mod rdata;

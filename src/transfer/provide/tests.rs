@@ -205,7 +205,7 @@ fn a_secondary_tells_the_age_of_its_knowledge() {
     let version = Version { snapshot: snapshot(1, &hosts(1)), stamp, applied: at(0).utc };
     let age = |millis| told(&node.zone(), &version, at(millis), None, 9).age;
     assert_eq!(age(5_000), Duration::MAX);
-    node.zone().confirm(at(2_000).utc, at(1_500).mono, at(9_000).mono);
+    node.zone().confirm(at(2_000).utc, Some(at(1_500).mono), at(9_000).mono);
     assert_eq!(age(5_000), Duration::from_millis(3_500));
 }
 

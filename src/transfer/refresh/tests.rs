@@ -155,7 +155,7 @@ impl World {
                 }
                 Event::Confirmed { verified_at, fresh_at, expires_at } => {
                     self.confirmed = Some((verified_at, fresh_at, expires_at));
-                    self.secondary.zone().confirm(verified_at, fresh_at.unwrap_or_default(), expires_at);
+                    self.secondary.zone().confirm(verified_at, fresh_at, expires_at);
                 }
                 Event::Expired => assert!(self.secondary.store.expire(&apex())),
                 _ => {}

@@ -170,7 +170,7 @@ fn a_chained_secondary_inherits_age_and_expiry() {
     let access = crate::zone::store::Access { secondary: true, ..Default::default() };
     upstream.0.store.configure(&apex(), access);
     world.run(60_000);
-    zone.confirm(at(21_500).utc, at(21_500).mono, at(86_500).mono);
+    zone.confirm(at(21_500).utc, Some(at(21_500).mono), at(86_500).mono);
     world.mode(1, Mode::Expiring(25));
     let events = world.refresh.refresh_now(at(world.now), &mut world.out);
     world.handle(events);

@@ -1,0 +1,124 @@
+//! `tidemark check`: mistakes in configurations and zone files, told like a compiler's.
+
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::cli::args::CheckArgs;
+use crate::cli::diagnostics;
+use crate::cli::exit::{Exit, Failure, written};
+use crate::config::load;
+use crate::server::files::find_zones;
+use crate::server::settings::{Settings, Source};
+use crate::server::zone_file;
+use crate::server::zone_file::{LoadError, Loaded, name_of};
+use crate::wire::name::Name;
+use crate::zone::file::diagnostic::{Diagnostic, Severity};
+use crate::zone::rdata::write;
+use crate::zone::snapshot::Snapshot;
+
+/// Checks every file, and the zone files that configurations name.
+pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    let mut tally = Tally::default();
+    for path in &args.files {
+        if path.extension() == Some(OsStr::new("toml")) {
+            config(path, &mut tally);
+        } else if let Some(zone) = zone(path, args.origin.as_ref(), &mut tally)
+            && args.print
+        {
+            written(print(&zone))?;
+        }
+    }
+    let failed = tally.errors > 0 || (args.strict && tally.warnings > 0);
+    if tally.errors + tally.warnings > 0 {
+        anstream::eprintln!("{} errors, {} warnings", tally.errors, tally.warnings);
+    }
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+#[derive(Default)]
+struct Tally {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Tally {
+    fn tell(&mut self, found: &[Diagnostic]) {
+        let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        self.errors += errors;
+        self.warnings += found.len() - errors;
+        if !found.is_empty() {
+            anstream::eprint!("{}", diagnostics::render(found, true));
+        }
+    }
+
+    fn error(&mut self, message: &str) {
+        self.errors += 1;
+        anstream::eprintln!("error: {message}");
+    }
+}
+
+fn config(path: &Path, tally: &mut Tally) {
+    let settings: Settings = match load::load(path) {
+        Ok(settings) => settings,
+        Err(error) => {
+            tally.errors += 1;
+            anstream::eprintln!("{}", error.render(true));
+            return;
+        }
+    };
+    for found in find_zones(&settings) {
+        if let Source::File(path) = &found.source {
+            zone(path, Some(&found.name), tally);
+        }
+    }
+}
+
+/// Checks a zone file; returns its content when it can be served.
+fn zone(path: &Path, origin: Option<&Name>, tally: &mut Tally) -> Option<Snapshot> {
+    let apex = match origin.cloned().map_or_else(|| name_of(path), Ok) {
+        Ok(apex) => apex,
+        Err(error) => {
+            tally.error(&error.to_string());
+            return None;
+        }
+    };
+    match zone_file::load(path, &apex) {
+        Ok(Loaded { snapshot, mut warnings, .. }) => {
+            warnings.extend(zone_file::lint(path, &snapshot));
+            tally.tell(&warnings);
+            Some(snapshot)
+        }
+        Err(LoadError::Faulty(found)) => {
+            tally.tell(&found);
+            None
+        }
+        Err(error) => {
+            tally.error(&error.to_string());
+            None
+        }
+    }
+}
+
+/// Writes a zone in canonical order (RFC 4034 6.1), the SOA first, one record a line.
+fn print(zone: &Snapshot) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut owners: Vec<_> = zone.owners().collect();
+    owners.sort_by(|a, b| a.name().cmp(b.name()));
+    let mut line = String::new();
+    let soa = zone.soa_record();
+    write::record(&soa.owner, soa.ttl, soa.rtype, &soa.rdata, &mut line);
+    writeln!(out, "{}", line.trim_end())?;
+    for owner in owners {
+        for set in owner.rrsets().filter(|set| set.rtype != soa.rtype) {
+            let mut rdatas: Vec<&[u8]> = set.rdatas().collect();
+            rdatas.sort_unstable();
+            for rdata in rdatas {
+                line.clear();
+                write::record(owner.name(), set.ttl, set.rtype, rdata, &mut line);
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
+    }
+    out.flush()
+}

@@ -1,0 +1,258 @@
+//! `tidemark demo`: a real hierarchy on loopback, one process per node, serving zone files that are there to be edited.
+//!
+//! ```text
+//! zones/*.zone -> primary :5301 -> secondary :5302 -> chained secondary :5303 <- cache :5300
+//! ```
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::args::DemoArgs;
+use crate::cli::drive::{self, Observer};
+use crate::cli::exit::{Exit, Failure};
+use crate::probe::observe::{Ask, Event};
+use crate::probe::watch::Pace;
+use crate::server::files::find_zones;
+use crate::server::settings::{Settings, ZoneDir};
+use crate::wire::name::Name;
+
+/// The zones of a checkout, for where there is none.
+const ZONES: [(&str, &str); 4] = [
+    ("example.zone", include_str!("../../zones/example.zone")),
+    ("example.net.zone", include_str!("../../zones/example.net.zone")),
+    ("example.org.zone", include_str!("../../zones/example.org.zone")),
+    ("2.0.192.in-addr.arpa.zone", include_str!("../../zones/2.0.192.in-addr.arpa.zone")),
+];
+
+const PRIMARY: &str = "127.0.0.1:5301";
+const SECONDARY: &str = "127.0.0.1:5302";
+const CHAINED: &str = "127.0.0.1:5303";
+const CACHE: &str = "127.0.0.1:5300";
+/// How long the nodes may take to serve every zone: they share a small machine with whatever built them.
+const START: Duration = Duration::from_secs(30);
+
+/// Runs the hierarchy until a signal.
+pub fn run(_: &DemoArgs) -> Result<Exit, Failure> {
+    drive::block_on(async {
+        let state = tempfile_dir()?;
+        let outcome = demo(&state).await;
+        // What is left of a demo is of no use to anyone.
+        let _ = fs::remove_dir_all(&state);
+        outcome
+    })
+}
+
+async fn demo(state: &Path) -> Result<Exit, Failure> {
+    let zones_dir = zones_dir()?;
+    let mut settings = Settings::for_files(address(PRIMARY)?, &[]);
+    settings.zone_dirs.push(ZoneDir { path: zones_dir.clone(), ..ZoneDir::default() });
+    let zones: Vec<Name> = find_zones(&settings).into_iter().map(|zone| zone.name).collect();
+    if zones.is_empty() {
+        return Err(Failure::new(format!("there are no *.zone files in {}", zones_dir.display())));
+    }
+    let mut nodes = Vec::new();
+    for (name, config) in configurations(&zones_dir, &zones) {
+        nodes.push(Node::start(name, &config, state)?);
+    }
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(error.to_string()))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(error.to_string()))?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = show(&zones_dir, &zones, &mut nodes) => Some(ended),
+    };
+    for node in &mut nodes {
+        node.stop().await;
+    }
+    match ended {
+        None => Ok(Exit::Done),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// Says what there is to try once everything is served; returns when a node has ended by itself.
+async fn show(zones_dir: &Path, zones: &[Name], nodes: &mut [Node]) -> Failure {
+    let waited = tokio::select! {
+        ready = tokio::time::timeout(START, ready(zones)) => ready,
+        failure = ended(nodes) => return failure,
+    };
+    match waited {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => return failure,
+        Err(_) => {
+            return Failure::new(format!(
+                "not every node serves every zone after {} s; see above",
+                START.as_secs()
+            ));
+        }
+    }
+    anstream::println!("{}", guide(zones_dir));
+    ended(nodes).await
+}
+
+/// Waits until the three authoritative nodes serve all zones.
+async fn ready(zones: &[Name]) -> Result<(), Failure> {
+    let mut observer = Observer::new(Pace { interval: Duration::from_millis(200), ..Pace::default() });
+    let mut missing = Vec::new();
+    for server in [PRIMARY, SECONDARY, CHAINED] {
+        let server = address(server)?;
+        for zone in zones {
+            observer.insert(Ask::soa(server, zone.clone()))?;
+            missing.push((server, zone.clone()));
+        }
+    }
+    while !missing.is_empty() {
+        for event in observer.next(None).await {
+            if let Event::Seen(seen) = event {
+                missing.retain(|(server, zone)| (*server, zone) != (seen.server, &seen.zone));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ended(nodes: &mut [Node]) -> Failure {
+    let all = nodes.iter_mut().map(|node| {
+        Box::pin(async move {
+            let status =
+                node.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+            format!("the {} has ended ({status}); what it said stands above", node.name)
+        })
+    });
+    let mut all: Vec<_> = all.collect();
+    let first = std::future::poll_fn(|context| {
+        let done = all.iter_mut().find_map(|one| match one.as_mut().poll(context) {
+            std::task::Poll::Ready(said) => Some(said),
+            std::task::Poll::Pending => None,
+        });
+        done.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
+    });
+    Failure::new(first.await)
+}
+
+/// The folder with the zones: that of the checkout, else a copy that says where it is.
+fn zones_dir() -> Result<PathBuf, Failure> {
+    let here = Path::new("zones");
+    if here.join("example.zone").is_file() {
+        return Ok(here.canonicalize().unwrap_or_else(|_| here.to_owned()));
+    }
+    let copy = std::env::temp_dir().join(format!("tidemark-demo-zones-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(&copy)?;
+        ZONES.iter().try_for_each(|(name, text)| fs::write(copy.join(name), text))
+    };
+    write().map_err(|error| {
+        Failure::new(format!("cannot write the demo's zones to {}: {error}", copy.display()))
+    })?;
+    Ok(copy)
+}
+
+fn tempfile_dir() -> Result<PathBuf, Failure> {
+    let path = std::env::temp_dir().join(format!("tidemark-demo-{}", std::process::id()));
+    fs::create_dir_all(&path)
+        .map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))?;
+    Ok(path)
+}
+
+fn configurations(zones_dir: &Path, zones: &[Name]) -> [(&'static str, String); 4] {
+    let server = |listen: &str, http: u16, name: &str| {
+        format!(
+            "[server]\nlisten = [\"{listen}\"]\nhttp = \"127.0.0.1:{http}\"\ndata-dir = \"{name}\"\nnsid = \"{name}\"\n"
+        )
+    };
+    let secondary = |from: &str, notify: &[&str]| -> String {
+        let zone = |zone: &Name| {
+            format!(
+                "\n[[zone]]\nname = {:?}\nprimaries = [\"{from}\"]\nnotify = {notify:?}\nallow-transfer = [\"127.0.0.0/8\"]\n",
+                zone.to_string()
+            )
+        };
+        zones.iter().map(zone).collect()
+    };
+    let stubs: String = zones
+        .iter()
+        .map(|zone| {
+            format!("\n[[resolver.stub]]\nzone = {:?}\nservers = [\"{CHAINED}\"]\n", zone.to_string())
+        })
+        .collect();
+    let dir = format!(
+        "\n[[zone-dir]]\npath = {:?}\nnotify = [\"{SECONDARY}\"]\nwatch = [\"{CHAINED}\"]\nallow-transfer = [\"127.0.0.0/8\"]\n",
+        zones_dir.display().to_string()
+    );
+    [
+        ("primary", server(PRIMARY, 9301, "primary") + &dir),
+        ("secondary", server(SECONDARY, 9302, "secondary") + &secondary(PRIMARY, &[CHAINED])),
+        ("chained", server(CHAINED, 9303, "chained") + &secondary(SECONDARY, &[])),
+        ("cache", server(CACHE, 9300, "cache") + "\n[resolver]\nmode = \"forward\"\n" + &stubs),
+    ]
+}
+
+fn guide(zones_dir: &Path) -> String {
+    let file = zones_dir.join("example.zone");
+    format!(
+        "
+A hierarchy is running; Ctrl-C stops all of it.
+
+  primary    dig @127.0.0.1 -p 5301 www.example.     http://127.0.0.1:9301/
+  secondary  dig @127.0.0.1 -p 5302 www.example.     http://127.0.0.1:9302/
+  chained    dig @127.0.0.1 -p 5303 www.example.     http://127.0.0.1:9303/
+  cache      dig @127.0.0.1 -p 5300 www.example.     http://127.0.0.1:9300/
+
+Try, in another terminal:
+
+  edit {file}     (change the address of www; the serial may stay as it is)
+  tidemark lag example. --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303 --watch
+  tidemark wait example. --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303
+  curl -s http://127.0.0.1:9303/metrics | grep tidemark_zone
+",
+        file = file.display()
+    )
+}
+
+fn address(text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| Failure::new(format!("{text} is not an address")))
+}
+
+/// One process of the demo.
+struct Node {
+    name: &'static str,
+    child: Child,
+}
+
+impl Node {
+    fn start(name: &'static str, config: &str, state: &Path) -> Result<Node, Failure> {
+        let path = state.join(format!("{name}.toml"));
+        let start = || -> std::io::Result<Child> {
+            fs::write(&path, config)?;
+            Command::new(std::env::current_exe()?)
+                .args(["serve", "--config"])
+                .arg(&path)
+                .env("TIDEMARK_LOG", std::env::var("TIDEMARK_LOG").unwrap_or_else(|_| "warn".to_owned()))
+                .stdin(Stdio::null())
+                // Signals of the terminal go to the demo, which stops its nodes in order.
+                .process_group(0)
+                .kill_on_drop(true)
+                .spawn()
+        };
+        start()
+            .map(|child| Node { name, child })
+            .map_err(|error| Failure::new(format!("cannot start the {name}: {error}")))
+    }
+
+    async fn stop(&mut self) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // SAFETY: the process is our own child and not yet waited for, so the number is still its.
+            unsafe { libc::kill(pid, libc::SIGTERM) };
+        }
+        if tokio::time::timeout(START, self.child.wait()).await.is_err() {
+            // It had its chance to end well.
+            let _ = self.child.kill().await;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `tidemark reload`, `refresh` and `flush`: orders to a running node over its control socket.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::cli::args::{ControlArgs, FlushArgs, RefreshArgs, ReloadArgs};
+use crate::cli::control;
+use crate::cli::drive;
+use crate::cli::exit::{Exit, Failure, written};
+use crate::wire::name::Name;
+
+/// Has the configuration and zone files read again.
+pub fn reload(args: &ReloadArgs) -> Result<Exit, Failure> {
+    order(&args.node, "reload", "zone", &args.zones, args.json, |answer| zones("reloaded", answer))
+}
+
+/// Has primaries asked.
+pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
+    order(&args.node, "refresh", "zone", &args.zones, args.json, |answer| zones("asking for", answer))
+}
+
+/// Has the cache forget.
+pub fn flush(args: &FlushArgs) -> Result<Exit, Failure> {
+    order(&args.node, "flush", "name", &args.names, args.json, |answer| match &answer["flushed"] {
+        Value::Number(count) => format!("forgot {count} answers"),
+        _ => "forgot everything".to_owned(),
+    })
+}
+
+fn order(
+    node: &ControlArgs,
+    what: &str,
+    key: &str,
+    names: &[Name],
+    as_json: bool,
+    plain: impl Fn(&Value) -> String,
+) -> Result<Exit, Failure> {
+    let socket = node.socket()?;
+    let mut uri = format!("/api/v1/{what}");
+    for (index, name) in names.iter().enumerate() {
+        let separator = if index == 0 { '?' } else { '&' };
+        uri.push(separator);
+        uri.push_str(key);
+        uri.push('=');
+        encode(&name.to_string(), &mut uri);
+    }
+    let answer = drive::block_on(async { Ok(control::post(&socket, &uri, &json!({})).await?) })?;
+    let text = if as_json { answer.to_string() } else { plain(&answer) };
+    written(std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()))
+}
+
+fn zones(verb: &str, answer: &Value) -> String {
+    let names: Vec<&str> =
+        answer["zones"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if names.is_empty() { format!("{verb} no zones") } else { format!("{verb} {}", names.join(" ")) }
+}
+
+/// Percent-encodes what may not stand in a query (RFC 3986 3.4).
+fn encode(text: &str, uri: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'*' => {
+                uri.push(byte as char)
+            }
+            // Writing to a string cannot fail.
+            _ => drop(write!(uri, "%{byte:02X}")),
+        }
+    }
+}

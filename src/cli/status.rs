@@ -1,0 +1,128 @@
+//! `tidemark status`: what a running node serves, and how it is.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::cli::args::StatusArgs;
+use crate::cli::control;
+use crate::cli::drive;
+use crate::cli::exit::{Exit, Failure, written};
+use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
+use crate::time::Utc;
+use crate::wire::name::Name;
+
+/// Asks the node and prints what it says.
+pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
+    let socket = args.node.socket()?;
+    let mut status = drive::block_on(async { Ok(control::get(&socket, "/api/v1/status").await?) })?;
+    if !args.zones.is_empty() {
+        select(&mut status, &args.zones)?;
+    }
+    if args.json {
+        return written(writeln!(io::stdout(), "{status:#}"));
+    }
+    written(print(&status))
+}
+
+/// Leaves only the zones asked for.
+fn select(status: &mut Value, wanted: &[Name]) -> Result<(), Failure> {
+    let named = |zone: &Value| zone["zone"].as_str().and_then(|name| name.parse::<Name>().ok());
+    let Some(zones) = status["zones"].as_array_mut() else { return Ok(()) };
+    if let Some(missing) =
+        wanted.iter().find(|name| !zones.iter().any(|zone| named(zone).as_ref() == Some(*name)))
+    {
+        return Err(Failure::new(format!(
+            "the node has no zone {missing}; `tidemark status` without a zone lists all"
+        )));
+    }
+    zones.retain(|zone| named(zone).is_some_and(|name| wanted.contains(&name)));
+    Ok(())
+}
+
+fn print(status: &Value) -> io::Result<()> {
+    let listen: Vec<&str> =
+        status["listen"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let version = status["version"].as_str().unwrap_or("?");
+    anstream::println!("tidemark {version} on {}", listen.join(", "));
+    if let Some(entries) = status["cache"]["entries"].as_u64() {
+        anstream::println!("cache: {entries} answers");
+    }
+    let zones = status["zones"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if zones.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        Column::left("ZONE"),
+        Column::left("ROLE"),
+        Column::left("STATE"),
+        Column::right("SERIAL"),
+        Column::right("RECORDS"),
+        Column::left("PUBLISHED"),
+        Column::right("STALENESS"),
+    ]);
+    for zone in zones {
+        table.row(row(zone));
+        for server in zone["servers"].as_array().into_iter().flatten() {
+            table.row(server_row(server));
+        }
+    }
+    table.print()?;
+    for zone in zones {
+        if let (Some(name), Some(what)) = (zone["zone"].as_str(), zone["problem"]["what"].as_str()) {
+            let since = Utc(zone["problem"]["since"].as_u64().unwrap_or_default() * 1_000_000);
+            anstream::println!("{WARN}{name}{WARN:#} since {since}: {what}");
+        }
+    }
+    Ok(())
+}
+
+fn row(zone: &Value) -> [Cell; 7] {
+    let state = zone["state"].as_str().unwrap_or("?");
+    let style = match state {
+        "current" => GOOD,
+        "behind" => WARN,
+        _ => BAD,
+    };
+    let published = zone["published"].as_f64().map(|seconds| Utc((seconds * 1e6) as u64).to_string());
+    [
+        text(&zone["zone"]),
+        text(&zone["role"]),
+        Cell::styled(state, style),
+        text(&zone["serial"]),
+        text(&zone["records"]),
+        Cell::styled(published.as_deref().unwrap_or("-"), DIM),
+        Cell::from(staleness(&zone["staleness"])),
+    ]
+}
+
+fn server_row(server: &Value) -> [Cell; 7] {
+    let up = server["up"].as_bool().unwrap_or(false);
+    [
+        Cell::from(format!("  {}", server["server"].as_str().unwrap_or("?"))),
+        Cell::styled("watched", DIM),
+        if up { Cell::styled("answers", GOOD) } else { Cell::styled("silent", BAD) },
+        text(&server["serial"]),
+        Cell::from(String::new()),
+        Cell::from(String::new()),
+        Cell::from(staleness(&server["staleness"])),
+    ]
+}
+
+fn text(value: &Value) -> Cell {
+    Cell::from(match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    })
+}
+
+/// The best figure, or the lower bound as one.
+fn staleness(interval: &Value) -> String {
+    match (interval["estimate"].as_f64(), interval["low"].as_f64()) {
+        (Some(estimate), _) if estimate < 0.000_5 => "0".to_owned(),
+        (Some(estimate), _) => format!("{estimate:.3} s"),
+        (None, Some(low)) => format!(">= {low:.3} s"),
+        (None, None) => "-".to_owned(),
+    }
+}
