@@ -16,6 +16,7 @@ use crate::probe::observe::{Ask, Event};
 use crate::probe::watch::{MAX_TARGETS, Pace, Watch};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
+use crate::zone::serial::Serial;
 
 /// Larger than any datagram that a query with our payload size calls for; what is longer was not meant for us.
 const MAX_DATAGRAM: usize = 4_096;
@@ -86,9 +87,10 @@ impl Observer {
         self.watch.set_pace(pace);
     }
 
-    /// The servers and their questions, for changes to the latter.
-    pub fn watch(&mut self) -> &mut Watch {
-        &mut self.watch
+    /// A version was seen somewhere: the other servers of the zone are asked quickly until they show it.
+    pub fn published(&mut self, zone: &Name, serial: Serial) {
+        let now = self.now();
+        self.watch.published(now, zone, serial);
     }
 
     /// What was shown next; nothing when `until` has come, or when there is nobody to ask and no `until`.

@@ -137,7 +137,7 @@ impl Display {
             return Err(Failure::Told(
                 exit,
                 format!(
-                    "no server answered within {:.0} s; look at the addresses and ports given with --at",
+                    "no server answered within {} s; look at the addresses and ports given with --at",
                     args.timeout.as_secs_f64()
                 ),
             ));

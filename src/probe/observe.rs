@@ -96,7 +96,7 @@ pub struct Observation {
 
 impl Observation {
     /// How long ago the server knew its content to be current, by its own word: from the stamp, in milliseconds, or else
-    /// from EXPIRE, in whole seconds (it is SOA.EXPIRE less the time since the last good refresh, RFC 7314 section 2).
+    /// from EXPIRE, in whole seconds (it is SOA.EXPIRE less the time since the last good refresh, RFC 7314).
     pub fn verified_age(&self) -> Option<Duration> {
         if let Some(told) = &self.told {
             return Some(told.age).filter(|age| age.as_millis() < u128::from(u32::MAX));
@@ -277,7 +277,7 @@ fn query(ask: &Ask, id: u16, edns: bool) -> Vec<u8> {
         let mut options = Vec::new();
         push_option(&mut options, edns::ZONEVERSION, &[]);
         push_option(&mut options, edns::NSID, &[]);
-        // EXPIRE goes with a query for the SOA record only (RFC 7314 section 3).
+        // EXPIRE goes with a query for the SOA record only (RFC 7314).
         if ask.rtype == Rtype::SOA {
             push_option(&mut options, edns::EXPIRE, &[]);
         }
