@@ -1,6 +1,8 @@
 //! The house test: reads `src/` and fails on an upward import, a circle, a clock or a socket on the wrong floor, code in
 //! `mod.rs`, a name that says nothing, or a file that has outgrown its one idea.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may end")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ const FLOORS: [&[&str]; 8] = [
 /// The lowest floor of the real world: below it there is no I/O, no clock, no chance that is not seeded.
 const REAL: usize = 6;
 /// What only the real world may name.
-const REAL_NAMES: [&str; 14] = [
+const REAL_NAMES: [&str; 13] = [
     "tokio",
     "UdpSocket",
     "TcpStream",
@@ -33,7 +35,6 @@ const REAL_NAMES: [&str; 14] = [
     "SystemTime",
     "rand::random",
     "rand::rng(",
-    "std::io",
 ];
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 7] = ["util", "utils", "common", "types", "manager", "helpers", "misc"];
@@ -198,7 +199,8 @@ fn no_circle() {
     let circle: Vec<String> = (0..sources.len())
         .filter(|&index| reaches_itself(index))
         .map(|index| {
-            let targets: Vec<String> = edges[index].iter().map(|target| sources[*target].module.join("::")).collect();
+            let targets: Vec<String> =
+                edges[index].iter().map(|target| sources[*target].module.join("::")).collect();
             format!("{} -> {}", sources[index].module.join("::"), targets.join(", "))
         })
         .collect();

@@ -12,7 +12,8 @@ use tokio::task::AbortHandle;
 
 use crate::cli::exit::Failure;
 use crate::outbox::{self, Arrival, Exchange, Outbox, Token};
-use crate::probe::observe::{Ask, Event};
+use crate::probe::observation::Ask;
+use crate::probe::observe::Event;
 use crate::probe::watch::{MAX_TARGETS, Pace, Watch};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
@@ -180,7 +181,7 @@ fn failure(error: &io::Error) -> outbox::Failure {
 mod tests {
     use super::*;
 
-    use crate::probe::observe::Reason;
+    use crate::probe::observation::Reason;
 
     fn ask(server: SocketAddr) -> Ask {
         Ask::soa(server, Name::root())

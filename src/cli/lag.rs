@@ -13,7 +13,8 @@ use crate::cli::control;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
 use crate::cli::table;
-use crate::probe::observe::{Ask, PATIENCE};
+use crate::probe::observation::Ask;
+use crate::probe::observe::PATIENCE;
 use crate::probe::watch::Pace;
 use crate::wire::name::Name;
 

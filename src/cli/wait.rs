@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::cli::args::{Scope, WaitArgs};
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
-use crate::probe::observe::Ask;
+use crate::probe::observation::Ask;
 use crate::probe::watch::Pace;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;

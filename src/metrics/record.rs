@@ -1,6 +1,6 @@
 //! Which event counts into which metric.
 
-use crate::node::router::Event;
+use crate::node::event::Event;
 use crate::transfer::notify;
 
 use super::registry::{Hop, Metrics};

@@ -7,160 +7,29 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::lag::{Interval, Ledger, Sighting};
+use crate::lag::{Ledger, Sighting};
 use crate::outbox::{Arrival, Outbox, Token};
+use crate::probe::observation::Ask;
 use crate::probe::observe;
 use crate::probe::watch::{Pace, Watch};
 use crate::time::{Mono, Now, Utc};
-use crate::transfer::intake::{Limits, Reason};
+use crate::transfer::intake::Limits;
 use crate::transfer::notify::{self, Notifier};
-use crate::transfer::query::Kind;
-use crate::transfer::refresh::{self, Newer, Refresh};
+use crate::transfer::refresh::{self, Refresh};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::journal::Log;
-use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
+use super::event::{Event, Input};
 use super::status::Status;
 use super::zone::{Member, Role, ZoneConfig};
-
-/// What the node is told.
-#[derive(Debug)]
-pub enum Input {
-    /// An exchange brought something.
-    Arrival(Token, Arrival),
-    /// A NOTIFY was acknowledged.
-    Notified {
-        /// The zone.
-        zone: Name,
-        /// Who sent it.
-        from: IpAddr,
-        /// The serial it tells.
-        serial: Option<Serial>,
-    },
-    /// A zone file was read.
-    File {
-        /// The zone.
-        zone: Name,
-        /// Its content, or why it cannot be had.
-        content: Result<Snapshot, String>,
-    },
-    /// A secondary zone's primaries are to be asked now.
-    Refresh {
-        /// The zone.
-        zone: Name,
-    },
-    /// Time has passed.
-    Timeout,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A zone is configured.
-    Added(Name),
-    /// A zone is not configured any more.
-    Removed(Name),
-    /// A version is served.
-    Published {
-        /// Which.
-        publication: Publication,
-        /// When it was first heard of, for a secondary.
-        heard: Option<Now>,
-        /// The present.
-        now: Now,
-    },
-    /// A zone file's content is refused; what was served is served still.
-    NotPublished {
-        /// The zone.
-        zone: Name,
-        /// Why.
-        why: String,
-    },
-    /// A change could not be written down, and so is not served.
-    NotKept {
-        /// The zone.
-        zone: Name,
-        /// Why.
-        why: String,
-    },
-    /// A secondary's content was found current.
-    Confirmed {
-        /// The zone.
-        zone: Name,
-        /// When the poll that found it so began.
-        verified_at: Utc,
-    },
-    /// A NOTIFY came in.
-    Heard {
-        /// The zone.
-        zone: Name,
-        /// From whom.
-        from: IpAddr,
-        /// The serial it tells.
-        serial: Option<Serial>,
-    },
-    /// A newer version is known to exist.
-    Behind(Name, Newer),
-    /// A transfer is complete.
-    Pulled {
-        /// The zone.
-        zone: Name,
-        /// From which primary.
-        from: SocketAddr,
-        /// How.
-        kind: Kind,
-        /// Bytes of its messages.
-        bytes: u64,
-        /// From the question to the last message.
-        took: Duration,
-    },
-    /// A primary did not serve the purpose.
-    PullFailed {
-        /// The zone.
-        zone: Name,
-        /// The primary.
-        primary: SocketAddr,
-        /// What was asked.
-        kind: Kind,
-        /// Why it failed.
-        reason: Reason,
-    },
-    /// The whole zone is pulled where differences were expected.
-    Fallback(Name, Reason),
-    /// A secondary's content is not served any more.
-    Expired(Name),
-    /// A NOTIFY went out, and this came of it.
-    Notify(Name, notify::Event),
-    /// A watched server shows another serial than before.
-    Observed {
-        /// The zone.
-        zone: Name,
-        /// The server.
-        server: SocketAddr,
-        /// What it shows.
-        serial: Serial,
-        /// How long the version served here took to get there, when this is the first time it is seen there.
-        propagation: Option<Interval>,
-    },
-    /// A watched server answers, for the first time or again, or does so no more.
-    Reachable {
-        /// The zone.
-        zone: Name,
-        /// The server.
-        server: SocketAddr,
-        /// Whether it answers.
-        up: bool,
-    },
-}
 
 /// Which machine an exchange belongs to.
 #[derive(Clone, Debug)]
@@ -219,7 +88,7 @@ impl Node {
         };
         let zone = self.store.configure(&name, config.access());
         for server in config.servers() {
-            let mut ask = observe::Ask::soa(server, name.clone());
+            let mut ask = Ask::soa(server, name.clone());
             ask.have = zone.version().map(|version| version.stamp.serial);
             self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }

@@ -11,7 +11,7 @@ use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::zone::serial::Serial;
 use crate::zone::stamp::Told;
 
-use super::observe::{Ask, Observation, Reason};
+use super::observation::{Ask, Observation, Reason};
 
 /// The version type SOA-SERIAL of ZONEVERSION (RFC 9660).
 const SOA_SERIAL: u8 = 0;

@@ -2,7 +2,7 @@
 
 use tracing::{debug, error, info, warn};
 
-use crate::node::router::Event;
+use crate::node::event::Event;
 use crate::transfer::notify;
 use crate::wire::name::Name;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};

@@ -170,7 +170,7 @@ pub fn ixfr_datagram(
 pub fn serial_of(request: &Request<'_>) -> Option<Serial> {
     let message = Message::read(request.bytes).ok()?;
     let soa = message.authority.iter().find(|record| record.rtype == Rtype::SOA)?;
-    (*soa.owner == *request.name).then(|| crate::zone::snapshot::Timers::read(&soa.rdata).serial)
+    (*soa.owner == *request.name).then(|| crate::zone::soa::Timers::read(&soa.rdata).serial)
 }
 
 /// What this node tells of a version in option 65002: its stamp, how fresh it is known to be, and the stamps that followed

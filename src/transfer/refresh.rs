@@ -29,12 +29,13 @@ use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Timers;
+use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
 use crate::zone::store::{Change, Publication, PublishError, Version};
 
-use super::intake::{Asked, Intake, Limits, Outcome, Reason};
+use super::intake::{Asked, Intake, Limits, Outcome};
 use super::query::{self, Kind, SoaAnswer};
+use super::reason::Reason;
 use super::timers;
 
 /// How long each datagram is waited for before the next goes out; then the question goes over TCP.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
 use crate::lag::{Interval, Ledger, Sighting};
-use crate::probe::observe::{Event, Observation, Reason};
+use crate::probe::observation::{Observation, Reason};
+use crate::probe::observe::Event;
 use crate::time::Now;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::serial::Serial;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::fixture::{a, apex, record, soa};
 use super::*;
 use crate::wire::message::flags;
+use crate::wire::rtype::Rcode;
 use crate::wire::writer::Section;
 use crate::wire::writer::Writer;
 
