@@ -11,3 +11,6 @@ pub mod reply;
 pub mod respond;
 pub mod served;
 pub mod server_names;
+
+#[cfg(test)]
+mod tests;

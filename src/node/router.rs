@@ -118,6 +118,14 @@ impl Node {
             member.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
         self.members.insert(name.clone(), member);
+        if let Some(version) = &version {
+            // A node that stopped between a publication and its NOTIFY still owes it.
+            let soa = version.snapshot.soa_record();
+            self.with_notifier(&name, out, |notifier, out| {
+                notifier.publish(now, soa, out);
+                Vec::new()
+            });
+        }
         let found = self.with_refresh(&name, out, |refresh, verified, out| {
             refresh.start(now, version.as_deref().map(|version| (version, verified)), out)
         });

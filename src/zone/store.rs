@@ -492,3 +492,6 @@ impl Zone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
