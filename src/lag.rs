@@ -218,6 +218,11 @@ impl Ledger {
         self.versions.back().map(|known| known.serial)
     }
 
+    /// When a version was first known to be published; it was so earlier.
+    pub fn published_by(&self, serial: Serial) -> Option<Mono> {
+        self.find(serial).map(|known| known.by)
+    }
+
     /// The serial that a server last showed.
     pub fn serial(&self, server: SocketAddr) -> Option<Serial> {
         self.servers.get(&server)?.last.map(|step| step.serial)
@@ -241,6 +246,11 @@ impl Ledger {
         };
         let stamp = self.successor(serial).and_then(|known| known.stamp);
         Interval::new(now.mono.since(by), high, by_stamp(now.utc, stamp))
+    }
+
+    /// The version that was published next after this one, if that is known.
+    pub fn successor_of(&self, serial: Serial) -> Option<Serial> {
+        self.successor(serial).map(|known| known.serial)
     }
 
     /// How many versions were published after this one; `None` when not all of them are known.

@@ -7,7 +7,8 @@ use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Section, Writer};
 
 use super::edns::{Ede, Options};
-use super::respond::{Outcome, Path, Served, Source, write_reply};
+use super::reply::write_reply;
+use super::served::{Outcome, Path, Served, Source};
 
 pub(super) fn find(
     served: &Served,
