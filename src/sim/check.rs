@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::answer::respond::{Served, Source, answer};
+use crate::answer::respond::answer;
+use crate::answer::served::{Served, Source};
 use crate::lag::Interval;
 use crate::node::status::Status;
 use crate::time::{Mono, Now};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::answer::respond::{Recursion, Served, Source};
-use crate::node::router::{Event, Node};
+use crate::answer::served::{Recursion, Served, Source};
+use crate::node::event::Event;
+use crate::node::router::Node;
 use crate::node::zone::{self, ZoneConfig};
 use crate::outbox::{Outbox, Token};
 use crate::resolve::cache::{self, Cache};
@@ -23,8 +24,9 @@ use crate::zone::store::{Version, ZoneStore};
 use super::content;
 use super::disk::Disk;
 
-/// What a host's monotonic clock shows when it boots, in microseconds; as in the daemon, zero never occurs.
-const BOOT: u64 = 1_000_000;
+/// What a host's monotonic clock shows when it boots, in microseconds: far from zero, as in the daemon, so that what is dated back
+/// from then still has a reading.
+const BOOT: u64 = 10_000_000_000_000;
 /// Civil time at the start of the world, in microseconds.
 const EPOCH: u64 = 1_763_700_000_000_000;
 

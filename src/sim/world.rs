@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::node::router::{Event, Input};
+use crate::node::event::{Event, Input};
 use crate::outbox::Arrival;
 use crate::time::Mono;
 use crate::zone::journal::Entry;

@@ -5,7 +5,8 @@ use super::*;
 use std::collections::BTreeSet;
 
 use crate::answer::cached::complete;
-use crate::answer::respond::{Outcome, Source, answer};
+use crate::answer::respond::answer;
+use crate::answer::served::{Outcome, Source};
 use crate::outbox::{Exchange, Failure, Transport};
 use crate::resolve::resolver;
 use crate::sim::check::number_in;
