@@ -202,7 +202,9 @@ impl Ledger {
             Some(told) => Some(told.age + Duration::from_millis(1)),
             None => None,
         };
-        self.learn(serial, received, |known| known.head_at = known.head_at.max(age.map(|age| sent - age)));
+        // A moment before this machine's clock began has no name here, and so bounds nothing.
+        let head_at = age.filter(|age| sent.since(Mono(0)) >= *age).map(|age| sent - age);
+        self.learn(serial, received, |known| known.head_at = known.head_at.max(head_at));
         if let Some(server) = self.server(sighting.server) {
             server.show(sighting);
         }

@@ -40,6 +40,7 @@ pub mod outbox;
 pub mod probe;
 pub mod resolve;
 pub mod server;
+pub mod sim;
 pub mod time;
 pub mod transfer;
 pub mod wire;

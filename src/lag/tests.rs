@@ -111,6 +111,17 @@ fn an_age_of_whole_milliseconds_may_be_almost_one_more() {
 }
 
 #[test]
+fn an_age_from_before_the_clock_began_bounds_nothing() {
+    let mut ledger = Ledger::default();
+    let told = |age| Some(Told { age: Duration::from_secs(age), stamps: vec![stamp(7, at(0))] });
+    ledger.observe(&Sighting { told: told(100), ..sighting(1, 7, 10) });
+    assert_eq!(ledger.staleness(server(1), at(30)), Some(seconds(0, None, Some(0))));
+    ledger.observe(&Sighting { told: told(3), ..sighting(1, 7, 20) });
+    let high = ledger.staleness(server(1), at(30)).unwrap().high;
+    assert_eq!(high, Some(Duration::from_millis(14_001)));
+}
+
+#[test]
 fn what_is_published_here_is_known_exactly() {
     let mut ledger = Ledger::default();
     ledger.published(at(10), &stamp(u32::MAX, at(10)), None);

@@ -196,12 +196,9 @@ fn age(zone: &Zone, version: &Version, now: Now) -> Duration {
     if !zone.access().secondary {
         return Duration::ZERO;
     }
-    let age = match (zone.fresh_at(), zone.verified_at()) {
-        (Some(fresh), _) => now.mono.since(fresh),
-        // Stored content that was not asked about in this life: the former life's clock is all there is.
-        (None, Some(verified)) => now.utc.since(verified),
-        (None, None) => Duration::MAX,
-    };
+    // When the last poll began says nothing here: its primary's own copy may have been old by then, and a poll of a former life
+    // was dated by a clock that may have been set since.
+    let age = zone.fresh_at().map_or(Duration::MAX, |fresh| now.mono.since(fresh));
     // Looked at after the freshness: a version published meanwhile must not lend its freshness to the one before.
     let current = zone.version().is_some_and(|current| current.stamp == version.stamp);
     if current { age } else { Duration::MAX }

@@ -208,6 +208,8 @@ fn a_secondary_tells_the_age_of_its_knowledge() {
     let (old, new) = (publish(1), publish(2));
     let age = |version: &Version, millis| told(&node.zone(), version, at(millis), None, 9).age;
     assert_eq!(age(&new, 5_000), Duration::MAX);
+    node.zone().confirm(at(2_000).utc, None, at(9_000).mono);
+    assert_eq!(age(&new, 5_000), Duration::MAX, "asking somebody who does not know makes nothing known");
     node.zone().confirm(at(2_000).utc, Some(at(1_500).mono), at(9_000).mono);
     assert_eq!(age(&new, 5_000), Duration::from_millis(3_500));
     assert_eq!(
