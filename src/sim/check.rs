@@ -119,7 +119,8 @@ impl Oracle {
         };
         let serial = version.stamp.serial;
         let before = self.hosts[host].last;
-        let same = before == Some(serial) && self.hosts[host].timeline.last().is_some_and(|it| it.1.is_some());
+        let same =
+            before == Some(serial) && self.hosts[host].timeline.last().is_some_and(|it| it.1.is_some());
         if same {
             let known = self.find(serial);
             return match known {
@@ -139,7 +140,10 @@ impl Oracle {
         };
         match self.find(serial) {
             Some(known) if known.digest != digest => {
-                return fail(format!("serial {serial} has content {number}, but was published with {}", known.number));
+                return fail(format!(
+                    "serial {serial} has content {number}, but was published with {}",
+                    known.number
+                ));
             }
             Some(_) => {}
             None if primary => self.published.push(Published { serial, digest, number, at }),
@@ -164,7 +168,9 @@ impl Oracle {
             let Ok(message) = Message::read(&reply) else {
                 return fail(format!("no answer for canary {index}"));
             };
-            if message.rcode() == Rcode::SERVFAIL && served.store.find(&apex()).is_none_or(|it| it.version().is_none()) {
+            if message.rcode() == Rcode::SERVFAIL
+                && served.store.find(&apex()).is_none_or(|it| it.version().is_none())
+            {
                 return Ok(());
             }
             let serial = message.option(ZONEVERSION).and_then(|value| value.last_chunk::<4>());
@@ -224,7 +230,9 @@ impl Oracle {
         };
         let truth = self.published.get(index + 1).map_or(Duration::ZERO, |next| at.since(next.at));
         if !claimed.contains(truth) {
-            return fail(format!("{whose} staleness at serial {serial} is {truth:?}, reported as {claimed:?}"));
+            return fail(format!(
+                "{whose} staleness at serial {serial} is {truth:?}, reported as {claimed:?}"
+            ));
         }
         Ok(())
     }
@@ -242,7 +250,11 @@ impl Oracle {
             seen.reached.iter().find(|(_, shown)| *shown == serial || shown.is_newer_than(serial))
         });
         let (Some(&(reached, _)), Some(known)) = (reached, self.find(serial)) else {
-            return Err(Violation { at, host, what: format!("{server} was seen at serial {serial} and never was") });
+            return Err(Violation {
+                at,
+                host,
+                what: format!("{server} was seen at serial {serial} and never was"),
+            });
         };
         let truth = reached.since(known.at);
         if !claimed.contains(truth) {

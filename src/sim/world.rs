@@ -246,14 +246,20 @@ impl World {
         let span = 60 + 2 * u64::from(self.plan.content.ttl);
         self.run(self.now + Duration::from_secs(span))?;
         let messages = self.summary.messages - before;
-        let pairs: usize = self.plan.hosts.iter().map(|host| {
-            let pulls = if let Role::Secondary(from) = &host.role { from.len() } else { 0 };
-            host.notify.len() + host.watch.len() + pulls
-        }).sum();
+        let pairs: usize = self
+            .plan
+            .hosts
+            .iter()
+            .map(|host| {
+                let pulls = if let Role::Secondary(from) = &host.role { from.len() } else { 0 };
+                host.notify.len() + host.watch.len() + pulls
+            })
+            .sum();
         // A question and an answer for each pair, every two seconds at the shortest.
         let most = (pairs as u64 + 1) * (span + 10);
         if messages > most {
-            let what = format!("{messages} messages in {span} quiet seconds between {pairs} pairs of servers");
+            let what =
+                format!("{messages} messages in {span} quiet seconds between {pairs} pairs of servers");
             return Err(Violation { at: self.now, host: 0, what });
         }
         for host in &self.hosts {
@@ -279,11 +285,8 @@ impl World {
     /// Lets the next thing happen; `false` when it comes after `until`.
     fn step(&mut self, until: Mono) -> Result<bool, Violation> {
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
-        let timer = self
-            .hosts
-            .iter()
-            .filter_map(|host| Some((host.next_timeout()?.max(self.now), host.index)))
-            .min();
+        let timer =
+            self.hosts.iter().filter_map(|host| Some((host.next_timeout()?.max(self.now), host.index))).min();
         let at = match (queued, timer) {
             (Some(queued), Some((timer, _))) => queued.min(timer),
             (queued, timer) => match queued.or(timer.map(|(at, _)| at)) {
