@@ -202,7 +202,9 @@ impl Ledger {
             Some(told) => Some(told.age + Duration::from_millis(1)),
             None => None,
         };
-        self.learn(serial, received, |known| known.head_at = known.head_at.max(age.map(|age| sent - age)));
+        // A moment before this machine's clock began has no name here, and so bounds nothing.
+        let head_at = age.filter(|age| sent.since(Mono(0)) >= *age).map(|age| sent - age);
+        self.learn(serial, received, |known| known.head_at = known.head_at.max(head_at));
         if let Some(server) = self.server(sighting.server) {
             server.show(sighting);
         }
@@ -216,6 +218,11 @@ impl Ledger {
     /// The newest version known.
     pub fn head(&self) -> Option<Serial> {
         self.versions.back().map(|known| known.serial)
+    }
+
+    /// When a version was first known to be published; it was so earlier.
+    pub fn published_by(&self, serial: Serial) -> Option<Mono> {
+        self.find(serial).map(|known| known.by)
     }
 
     /// The serial that a server last showed.
@@ -241,6 +248,11 @@ impl Ledger {
         };
         let stamp = self.successor(serial).and_then(|known| known.stamp);
         Interval::new(now.mono.since(by), high, by_stamp(now.utc, stamp))
+    }
+
+    /// The version that was published next after this one, if that is known.
+    pub fn successor_of(&self, serial: Serial) -> Option<Serial> {
+        self.successor(serial).map(|known| known.serial)
     }
 
     /// How many versions were published after this one; `None` when not all of them are known.

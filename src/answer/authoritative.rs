@@ -9,7 +9,7 @@ use crate::zone::lookup::{Found, substitute};
 use crate::zone::owner::{Owner, Rrset};
 use crate::zone::store::Version;
 
-use super::respond::Served;
+use super::served::Served;
 
 /// CNAMEs and DNAMEs followed for one question.
 const MAX_CHAIN: usize = 16;

@@ -7,7 +7,8 @@ use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Section, Writer};
 
 use super::edns::{Ede, Options};
-use super::respond::{Outcome, Path, Served, Source, write_reply};
+use super::reply::write_reply;
+use super::served::{Outcome, Path, Served, Source};
 
 pub(super) fn find(
     served: &Served,
@@ -75,7 +76,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::answer::respond::{Recursion, answer};
+    use crate::answer::respond::answer;
+    use crate::answer::served::Recursion;
     use crate::resolve::cache::Config;
     use crate::wire::message::Header;
     use crate::wire::name::Name;

@@ -11,7 +11,7 @@ use crate::wire::rtype::Rtype;
 use crate::zone::stamp::{self, Stamp};
 use crate::zone::store::{Version, Zone};
 
-use super::respond::Served;
+use super::served::Served;
 
 /// An INFO-CODE of RFC 8914.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

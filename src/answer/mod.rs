@@ -2,10 +2,15 @@
 //!
 //! [`respond::answer`] is called inline by whoever received the bytes. It replies by itself whenever it can (zone data, cache
 //! hits, errors); what needs time (a transfer, a cache miss, a NOTIFY to act on) it hands back as an
-//! [`respond::Outcome`].
+//! [`served::Outcome`].
 
 pub mod authoritative;
 pub mod cached;
 pub mod edns;
+pub mod reply;
 pub mod respond;
+pub mod served;
 pub mod server_names;
+
+#[cfg(test)]
+mod tests;

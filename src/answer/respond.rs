@@ -8,84 +8,17 @@
 //!                                                                  REFUSED
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
-use crate::resolve::cache::{Ask, Cache};
 use crate::time::Now;
 use crate::transfer::notify;
 use crate::transfer::provide;
-use crate::wire::edns::UDP_PAYLOAD;
-use crate::wire::message::{HEADER, Header, Opcode, Request, flags};
-use crate::wire::name::Name;
-use crate::wire::prefix::Prefix;
+use crate::wire::message::{HEADER, Header, Opcode, Request};
 use crate::wire::rtype::{CLASS_CH, CLASS_IN, Rcode, Rtype};
-use crate::wire::writer::{Full, Writer, error_response};
-use crate::zone::serial::Serial;
-use crate::zone::store::{Zone, ZoneStore};
+use crate::wire::writer::error_response;
 
-use super::edns::{Ede, Options};
+use super::edns::Ede;
+use super::reply::finish;
+use super::served::{Outcome, Path, Served, Source};
 use super::{authoritative, cached, server_names};
-
-/// What the data plane answers from.
-#[derive(Clone)]
-pub struct Served {
-    /// The zones.
-    pub store: Arc<ZoneStore>,
-    /// The cache, when this node is one.
-    pub recursion: Option<Recursion>,
-    /// What NSID (RFC 5001) says.
-    pub nsid: Option<Box<[u8]>>,
-}
-
-/// Answers from elsewhere.
-#[derive(Clone)]
-pub struct Recursion {
-    /// What is known.
-    pub cache: Arc<Cache>,
-    /// Who may ask.
-    pub allow: Vec<Prefix>,
-}
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Source {
-    /// The client.
-    pub addr: SocketAddr,
-    /// Whether it came over TCP.
-    pub stream: bool,
-}
-
-/// What became of a request.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The reply is written.
-    Reply(Path),
-    /// There is nothing to say.
-    Drop,
-    /// The zone is to be transferred over the connection the request came by; nothing is written.
-    Transfer(Arc<Zone>),
-    /// A NOTIFY was acknowledged: the reply is written, and the zone may have changed at this primary.
-    Notified {
-        /// The zone.
-        zone: Name,
-        /// Who says so.
-        from: IpAddr,
-        /// The serial it tells, if it does.
-        serial: Option<Serial>,
-    },
-    /// The resolver has to find the answer; [`cached::complete`] writes it then. Nothing is written.
-    FollowUp(Ask),
-}
-
-/// Where a reply came from, for the measure of its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
-    /// A zone served here, or no data at all.
-    Zone,
-    /// The cache.
-    Hit,
-}
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
 pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
@@ -197,56 +130,6 @@ fn notified(served: &Served, bytes: &[u8], from: Source, reply: &mut Vec<u8>) ->
         Outcome::Notified { zone: notify.zone, from, serial: notify.serial }
     } else {
         Outcome::Reply(Path::Zone)
-    }
-}
-
-/// Writes the reply around what `body` writes into it: header, question, sections, OPT.
-pub(super) fn finish(
-    served: &Served,
-    request: &Request<'_>,
-    from: Source,
-    reply: &mut Vec<u8>,
-    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
-) -> Outcome {
-    write_reply(served, request, from, reply, body);
-    Outcome::Reply(Path::Zone)
-}
-
-pub(super) fn write_reply(
-    served: &Served,
-    request: &Request<'_>,
-    from: Source,
-    reply: &mut Vec<u8>,
-    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
-) {
-    let limit = limit(request, from);
-    let echoed = request.header.flags & (flags::RD | flags::CD);
-    let available = if served.recursion.is_some() { flags::RA } else { 0 };
-    let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
-    // A question is at most 259 bytes, and every limit is 512 or more.
-    let _ = writer.question(request.name, request.rtype, request.class);
-    let mut options = Options::new(served, request);
-    writer.set_limit(limit - options.most());
-    let rcode = body(&mut writer, &mut options);
-    writer.set_limit(limit);
-    writer.set_rcode(rcode);
-    if request.opt.is_some() {
-        let written =
-            writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
-        if written == Err(Full) {
-            // Room was left for all options; should that ever be wrong, the answer goes without them.
-            let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
-        }
-    }
-    writer.finish();
-}
-
-/// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.
-fn limit(request: &Request<'_>, from: Source) -> usize {
-    match request.opt {
-        _ if from.stream => 65_535,
-        Some(opt) => usize::from(opt.payload.min(UDP_PAYLOAD)),
-        None => 512,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 
-use super::respond::Served;
+use super::served::Served;
 
 const VERSION_BIND: &[u8] = b"\x07version\x04bind\x00";
 const VERSION_SERVER: &[u8] = b"\x07version\x06server\x00";

@@ -89,7 +89,7 @@ impl Colour {
 
 /// `tidemark serve`: run a node in the foreground.
 #[derive(Debug, Args)]
-#[command(after_help = SERVE_EXAMPLES, after_long_help = format!("{SERVE_EXAMPLES}\n\n{SERVE_REFERENCE}\n\n{REFERENCE}"))]
+#[command(after_help = SERVE_EXAMPLES, after_long_help = serve_reference())]
 pub struct ServeArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "listen",
@@ -110,8 +110,15 @@ Examples:
 
 SIGHUP reloads configuration and zones; SIGTERM and SIGINT stop the node.";
 
-const SERVE_REFERENCE: &str = "\
-Configuration (TOML; paths are relative to its folder):";
+/// The examples and the configuration reference. It is indented because manual pages run lines together that are not.
+fn serve_reference() -> String {
+    let mut help = format!("{SERVE_EXAMPLES}\n\nConfiguration (TOML; paths are relative to its folder):\n\n");
+    for line in REFERENCE.lines() {
+        help.push_str(format!("  {line}").trim_end());
+        help.push('\n');
+    }
+    help
+}
 
 /// `tidemark demo`: a hierarchy on loopback.
 #[derive(Debug, Args)]

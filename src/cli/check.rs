@@ -31,9 +31,13 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     }
     let failed = tally.errors > 0 || (args.strict && tally.warnings > 0);
     if tally.errors + tally.warnings > 0 {
-        anstream::eprintln!("{} errors, {} warnings", tally.errors, tally.warnings);
+        anstream::eprintln!("{}, {}", counted(tally.errors, "error"), counted(tally.warnings, "warning"));
     }
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 #[derive(Default)]

@@ -16,7 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::args::DemoArgs;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{Exit, Failure};
-use crate::probe::observe::{Ask, Event};
+use crate::probe::observation::Ask;
+use crate::probe::observe::Event;
 use crate::probe::watch::Pace;
 use crate::server::files::find_zones;
 use crate::server::settings::{Settings, ZoneDir};
@@ -57,18 +58,16 @@ async fn demo(state: &Path) -> Result<Exit, Failure> {
         return Err(Failure::new(format!("there are no *.zone files in {}", zones_dir.display())));
     }
     let mut nodes = Vec::new();
-    for (name, config) in configurations(&zones_dir, &zones) {
-        nodes.push(Node::start(name, &config, state)?);
-    }
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(error.to_string()))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(error.to_string()))?;
     // Its terminal was closed.
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::new(error.to_string()))?;
+    let configurations = configurations(&zones_dir, &zones);
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         _ = hangup.recv() => None,
-        ended = show(&zones_dir, &zones, &mut nodes) => Some(ended),
+        ended = hierarchy(&zones_dir, &zones, &configurations, state, &mut nodes) => Some(ended),
     };
     for node in &mut nodes {
         node.stop().await;
@@ -79,41 +78,52 @@ async fn demo(state: &Path) -> Result<Exit, Failure> {
     }
 }
 
-/// Says what there is to try once everything is served; returns when a node has ended by itself.
-async fn show(zones_dir: &Path, zones: &[Name], nodes: &mut [Node]) -> Failure {
-    let waited = tokio::select! {
-        ready = tokio::time::timeout(START, ready(zones)) => ready,
-        failure = ended(nodes) => return failure,
-    };
-    match waited {
-        Ok(Ok(())) => {}
-        Ok(Err(failure)) => return failure,
-        Err(_) => {
-            return Failure::new(format!(
-                "not every node serves every zone after {} s; see above",
-                START.as_secs()
-            ));
+/// Starts one node after the other, each when those it pulls from serve, and says what there is to try; returns when something
+/// goes wrong.
+async fn hierarchy(
+    zones_dir: &Path,
+    zones: &[Name],
+    configurations: &[Configuration],
+    state: &Path,
+    nodes: &mut Vec<Node>,
+) -> Failure {
+    for configuration in configurations {
+        match Node::start(configuration, state) {
+            Ok(node) => nodes.push(node),
+            Err(failure) => return failure,
+        }
+        let Some(server) = configuration.authoritative else { continue };
+        let ready = tokio::select! {
+            ready = tokio::time::timeout(START, ready(server, zones)) => ready,
+            failure = ended(nodes) => return failure,
+        };
+        match ready {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => return failure,
+            Err(_) => {
+                let (name, seconds) = (configuration.name, START.as_secs());
+                return Failure::new(format!(
+                    "the {name} does not serve every zone after {seconds} s; see above"
+                ));
+            }
         }
     }
     anstream::println!("{}", guide(zones_dir));
     ended(nodes).await
 }
 
-/// Waits until the three authoritative nodes serve all zones.
-async fn ready(zones: &[Name]) -> Result<(), Failure> {
-    let mut observer = Observer::new(Pace { interval: Duration::from_millis(200), ..Pace::default() });
-    let mut missing = Vec::new();
-    for server in [PRIMARY, SECONDARY, CHAINED] {
-        let server = address(server)?;
-        for zone in zones {
-            observer.insert(Ask::soa(server, zone.clone()))?;
-            missing.push((server, zone.clone()));
-        }
+/// Waits until a server serves all zones.
+async fn ready(server: &str, zones: &[Name]) -> Result<(), Failure> {
+    let server = address(server)?;
+    let mut observer = Observer::new(Pace { interval: Duration::from_millis(50), ..Pace::default() });
+    let mut missing: Vec<Name> = zones.to_vec();
+    for zone in zones {
+        observer.insert(Ask::soa(server, zone.clone()))?;
     }
     while !missing.is_empty() {
         for event in observer.next(None).await {
             if let Event::Seen(seen) = event {
-                missing.retain(|(server, zone)| (*server, zone) != (seen.server, &seen.zone));
+                missing.retain(|zone| *zone != seen.zone);
             }
         }
     }
@@ -163,7 +173,17 @@ fn tempfile_dir() -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-fn configurations(zones_dir: &Path, zones: &[Name]) -> [(&'static str, String); 4] {
+/// What one node of the demo is told.
+struct Configuration {
+    name: &'static str,
+    toml: String,
+    /// Where it serves all zones; `None` for the cache.
+    authoritative: Option<&'static str>,
+}
+
+/// All nodes, in the order in which they start.
+fn configurations(zones_dir: &Path, zones: &[Name]) -> [Configuration; 4] {
+    let node = |name, authoritative, toml| Configuration { name, toml, authoritative };
     let server = |listen: &str, http: u16, name: &str| {
         format!(
             "[server]\nlisten = [\"{listen}\"]\nhttp = \"127.0.0.1:{http}\"\ndata-dir = \"{name}\"\nnsid = \"{name}\"\n"
@@ -189,10 +209,14 @@ fn configurations(zones_dir: &Path, zones: &[Name]) -> [(&'static str, String); 
         zones_dir.display().to_string()
     );
     [
-        ("primary", server(PRIMARY, 9301, "primary") + &dir),
-        ("secondary", server(SECONDARY, 9302, "secondary") + &secondary(PRIMARY, &[CHAINED])),
-        ("chained", server(CHAINED, 9303, "chained") + &secondary(SECONDARY, &[])),
-        ("cache", server(CACHE, 9300, "cache") + "\n[resolver]\nmode = \"forward\"\n" + &stubs),
+        node("primary", Some(PRIMARY), server(PRIMARY, 9301, "primary") + &dir),
+        node(
+            "secondary",
+            Some(SECONDARY),
+            server(SECONDARY, 9302, "secondary") + &secondary(PRIMARY, &[CHAINED]),
+        ),
+        node("chained", Some(CHAINED), server(CHAINED, 9303, "chained") + &secondary(SECONDARY, &[])),
+        node("cache", None, server(CACHE, 9300, "cache") + "\n[resolver]\nmode = \"forward\"\n" + &stubs),
     ]
 }
 
@@ -242,10 +266,11 @@ struct Node {
 }
 
 impl Node {
-    fn start(name: &'static str, config: &str, state: &Path) -> Result<Node, Failure> {
+    fn start(configuration: &Configuration, state: &Path) -> Result<Node, Failure> {
+        let Configuration { name, toml, .. } = configuration;
         let path = state.join(format!("{name}.toml"));
         let start = || -> std::io::Result<Child> {
-            fs::write(&path, config)?;
+            fs::write(&path, toml)?;
             let mut command = Command::new(std::env::current_exe()?);
             #[cfg(target_os = "linux")]
             end_with_parent(&mut command);

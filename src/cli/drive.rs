@@ -12,10 +12,12 @@ use tokio::task::AbortHandle;
 
 use crate::cli::exit::Failure;
 use crate::outbox::{self, Arrival, Exchange, Outbox, Token};
-use crate::probe::observe::{Ask, Event};
+use crate::probe::observation::Ask;
+use crate::probe::observe::Event;
 use crate::probe::watch::{MAX_TARGETS, Pace, Watch};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
+use crate::zone::serial::Serial;
 
 /// Larger than any datagram that a query with our payload size calls for; what is longer was not meant for us.
 const MAX_DATAGRAM: usize = 4_096;
@@ -86,9 +88,10 @@ impl Observer {
         self.watch.set_pace(pace);
     }
 
-    /// The servers and their questions, for changes to the latter.
-    pub fn watch(&mut self) -> &mut Watch {
-        &mut self.watch
+    /// A version was seen somewhere: the other servers of the zone are asked quickly until they show it.
+    pub fn published(&mut self, zone: &Name, serial: Serial) {
+        let now = self.now();
+        self.watch.published(now, zone, serial);
     }
 
     /// What was shown next; nothing when `until` has come, or when there is nobody to ask and no `until`.
@@ -178,7 +181,7 @@ fn failure(error: &io::Error) -> outbox::Failure {
 mod tests {
     use super::*;
 
-    use crate::probe::observe::Reason;
+    use crate::probe::observation::Reason;
 
     fn ask(server: SocketAddr) -> Ask {
         Ask::soa(server, Name::root())

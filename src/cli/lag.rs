@@ -13,7 +13,8 @@ use crate::cli::control;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
 use crate::cli::table;
-use crate::probe::observe::{Ask, PATIENCE};
+use crate::probe::observation::Ask;
+use crate::probe::observe::PATIENCE;
 use crate::probe::watch::Pace;
 use crate::wire::name::Name;
 
@@ -25,8 +26,8 @@ use picture::Picture;
 const NEVER: Duration = Duration::from_secs(86_400);
 /// How often at most the table is drawn: ages in it have tenths of seconds.
 const REDRAW: Duration = Duration::from_millis(500);
-/// Questions that one run asks on behalf of laggards, one for each serial that they show.
-const MAX_LAGGING_SERIALS: usize = 64;
+/// Questions that one look asks per zone on behalf of laggards, one for each version that one of them lacks.
+const MAX_QUESTIONS: usize = 256;
 
 /// Shows the lag.
 pub fn run(args: &LagArgs) -> Result<Exit, Failure> {
@@ -49,17 +50,28 @@ struct NodeZones {
 
 #[derive(Debug, Deserialize)]
 struct NodeZone {
-    name: Name,
-    /// Other servers of the zone that the node knows: whom it notifies and from whom it pulls.
-    #[serde(default)]
-    servers: Vec<SocketAddr>,
+    zone: Name,
+    /// From where the node pulls it.
+    primaries: Vec<SocketAddr>,
+    /// Whom the node tells of changes, and whom it watches.
+    servers: Vec<NodeServer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NodeServer {
+    server: SocketAddr,
 }
 
 impl NodeZones {
     fn zones(self, only: Option<&Name>) -> Zones {
         let listen: Vec<SocketAddr> = self.listen.into_iter().map(reachable).take(1).collect();
-        let wanted = self.zones.into_iter().filter(|zone| only.is_none_or(|only| zone.name == *only));
-        wanted.map(|zone| (zone.name, listen.iter().copied().chain(zone.servers).collect())).collect()
+        let wanted = self.zones.into_iter().filter(|zone| only.is_none_or(|only| zone.zone == *only));
+        wanted
+            .map(|NodeZone { zone, primaries, servers }| {
+                let servers = servers.into_iter().map(|known| known.server);
+                (zone, listen.iter().copied().chain(primaries).chain(servers).collect())
+            })
+            .collect()
     }
 }
 
@@ -117,7 +129,7 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
             picture.take(&event);
         }
     }
-    for _ in 0..MAX_LAGGING_SERIALS {
+    for _ in 0..MAX_QUESTIONS {
         let questions = picture.questions();
         let mut open = questions.len();
         for (zone, server, have) in questions {
@@ -147,6 +159,7 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
     let pace = Pace { interval: args.interval.max(Duration::from_millis(20)), ..Pace::default() };
     let (mut observer, mut picture) = begin(zones, pace)?;
     let screen = (!args.json && io::stdout().is_terminal()).then(Term::stdout);
+    let mut asked = Vec::new();
     let mut drawn = 0;
     let mut redraw = observer.now().mono;
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -159,8 +172,14 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         for event in &events {
             picture.take(event);
         }
-        for (zone, server, have) in picture.questions() {
-            observer.watch().set_have(&zone, server, Some(have));
+        let questions = picture.questions();
+        for question in questions.iter().filter(|question| !asked.contains(*question)) {
+            let (zone, server, have) = question.clone();
+            observer.insert(Ask { have: Some(have), ..Ask::soa(server, zone) })?;
+        }
+        asked = questions;
+        for (zone, head) in picture.new_heads() {
+            observer.published(&zone, head);
         }
         let now = observer.now();
         if let Some(screen) = &screen {
@@ -191,12 +210,13 @@ mod tests {
     fn a_node_tells_its_zones() {
         let node: NodeZones = serde_json::from_str(
             r#"{"listen":["0.0.0.0:5301","[::]:5301"],"more":1,
-                "zones":[{"name":"example.","servers":["192.0.2.2:53"]},{"name":"other."}]}"#,
+                "zones":[{"zone":"example.","primaries":[],"servers":[{"server":"192.0.2.2:53","up":true}]},
+                         {"zone":"other.","role":"secondary","primaries":["192.0.2.1:53"],"servers":[]}]}"#,
         )
         .unwrap();
         let all = node.zones(None);
         let own: SocketAddr = "127.0.0.1:5301".parse().unwrap();
         assert_eq!(all[&"example.".parse::<Name>().unwrap()], [own, "192.0.2.2:53".parse().unwrap()].into());
-        assert_eq!(all[&"other.".parse::<Name>().unwrap()], [own].into());
+        assert_eq!(all[&"other.".parse::<Name>().unwrap()], [own, "192.0.2.1:53".parse().unwrap()].into());
     }
 }

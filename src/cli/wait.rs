@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::cli::args::{Scope, WaitArgs};
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
-use crate::probe::observe::Ask;
+use crate::probe::observation::Ask;
 use crate::probe::watch::Pace;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
@@ -137,7 +137,7 @@ impl Display {
             return Err(Failure::Told(
                 exit,
                 format!(
-                    "no server answered within {:.0} s; look at the addresses and ports given with --at",
+                    "no server answered within {} s; look at the addresses and ports given with --at",
                     args.timeout.as_secs_f64()
                 ),
             ));

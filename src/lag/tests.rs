@@ -99,6 +99,29 @@ fn stamps_give_the_figure_and_the_count() {
 }
 
 #[test]
+fn an_age_of_whole_milliseconds_may_be_almost_one_more() {
+    let mut ledger = Ledger::default();
+    let told = Told { age: Duration::from_millis(5), stamps: vec![stamp(7, at(1))] };
+    ledger.observe(&Sighting { told: Some(told), ..sighting(1, 7, 10) });
+    assert_eq!(ledger.staleness(server(1), at(10)).unwrap().high, Some(Duration::from_millis(1_006)));
+    // A field that is full says nothing.
+    let told = Told { age: Duration::from_millis(u64::from(u32::MAX)), stamps: vec![stamp(8, at(1))] };
+    ledger.observe(&Sighting { told: Some(told), ..sighting(1, 8, 20) });
+    assert_eq!(ledger.staleness(server(1), at(20)).unwrap().high, Some(Duration::from_millis(11_006)));
+}
+
+#[test]
+fn an_age_from_before_the_clock_began_bounds_nothing() {
+    let mut ledger = Ledger::default();
+    let told = |age| Some(Told { age: Duration::from_secs(age), stamps: vec![stamp(7, at(0))] });
+    ledger.observe(&Sighting { told: told(100), ..sighting(1, 7, 10) });
+    assert_eq!(ledger.staleness(server(1), at(30)), Some(seconds(0, None, Some(0))));
+    ledger.observe(&Sighting { told: told(3), ..sighting(1, 7, 20) });
+    let high = ledger.staleness(server(1), at(30)).unwrap().high;
+    assert_eq!(high, Some(Duration::from_millis(14_001)));
+}
+
+#[test]
 fn what_is_published_here_is_known_exactly() {
     let mut ledger = Ledger::default();
     ledger.published(at(10), &stamp(u32::MAX, at(10)), None);

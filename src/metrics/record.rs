@@ -1,6 +1,6 @@
 //! Which event counts into which metric.
 
-use crate::node::router::Event;
+use crate::node::event::Event;
 use crate::transfer::notify;
 
 use super::registry::{Hop, Metrics};
@@ -15,19 +15,13 @@ impl Metrics {
                 if publication.mismatch.is_some() {
                     self.mismatched(&publication.zone);
                 }
-                // A first copy says when it arrived, not how long a change took.
-                let published = publication.stamp.published.map(|hlc| hlc.utc().as_secs_f64());
-                if publication.from.is_none() {
-                    return;
-                }
-                if let Some(published) = published {
+                // A first copy says when it arrived, and a primary's own version is there at once: neither is a change's way.
+                let Some(heard) = heard.filter(|_| publication.from.is_some()) else { return };
+                self.propagated(Hop::NotifiedToApplied, now.mono.since(heard.mono).as_secs_f64());
+                if let Some(published) = publication.stamp.published {
+                    let published = published.utc().as_secs_f64();
+                    self.propagated(Hop::PublishToNotified, heard.utc.as_secs_f64() - published);
                     self.propagated(Hop::PublishToApplied, publication.applied.as_secs_f64() - published);
-                }
-                if let Some(heard) = heard {
-                    self.propagated(Hop::NotifiedToApplied, now.mono.since(heard.mono).as_secs_f64());
-                    if let Some(published) = published {
-                        self.propagated(Hop::PublishToNotified, heard.utc.as_secs_f64() - published);
-                    }
                 }
             }
             Event::NotPublished { zone, .. } | Event::NotKept { zone, .. } => self.load_failed(zone),

@@ -181,7 +181,10 @@ fn staleness(zone: &ZoneStatus) -> f64 {
     zone.staleness.map_or(0.0, |staleness| staleness.best().as_secs_f64())
 }
 
-fn histogram(label: &str, path: Path, sum: &dyn Fn(&dyn Fn(&Tally) -> &AtomicU64) -> u64) -> Metric {
+/// Adds one counter up over all workers.
+type Sum<'s> = &'s dyn Fn(&dyn Fn(&Tally) -> &AtomicU64) -> u64;
+
+fn histogram(label: &str, path: Path, sum: Sum<'_>) -> Metric {
     let mut cumulative = 0;
     let mut buckets = Vec::with_capacity(BUCKETS.len());
     for (index, bound) in BUCKETS.iter().enumerate() {

@@ -7,160 +7,29 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::lag::{Interval, Ledger, Sighting};
+use crate::lag::{Ledger, Sighting};
 use crate::outbox::{Arrival, Outbox, Token};
+use crate::probe::observation::Ask;
 use crate::probe::observe;
 use crate::probe::watch::{Pace, Watch};
 use crate::time::{Mono, Now, Utc};
-use crate::transfer::intake::{Limits, Reason};
+use crate::transfer::intake::Limits;
 use crate::transfer::notify::{self, Notifier};
-use crate::transfer::query::Kind;
-use crate::transfer::refresh::{self, Newer, Refresh};
+use crate::transfer::refresh::{self, Refresh};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::journal::Log;
-use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
+use super::event::{Event, Input};
 use super::status::Status;
 use super::zone::{Member, Role, ZoneConfig};
-
-/// What the node is told.
-#[derive(Debug)]
-pub enum Input {
-    /// An exchange brought something.
-    Arrival(Token, Arrival),
-    /// A NOTIFY was acknowledged.
-    Notified {
-        /// The zone.
-        zone: Name,
-        /// Who sent it.
-        from: IpAddr,
-        /// The serial it tells.
-        serial: Option<Serial>,
-    },
-    /// A zone file was read.
-    File {
-        /// The zone.
-        zone: Name,
-        /// Its content, or why it cannot be had.
-        content: Result<Snapshot, String>,
-    },
-    /// A secondary zone's primaries are to be asked now.
-    Refresh {
-        /// The zone.
-        zone: Name,
-    },
-    /// Time has passed.
-    Timeout,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A zone is configured.
-    Added(Name),
-    /// A zone is not configured any more.
-    Removed(Name),
-    /// A version is served.
-    Published {
-        /// Which.
-        publication: Publication,
-        /// When it was first heard of, for a secondary.
-        heard: Option<Now>,
-        /// The present.
-        now: Now,
-    },
-    /// A zone file's content is refused; what was served is served still.
-    NotPublished {
-        /// The zone.
-        zone: Name,
-        /// Why.
-        why: String,
-    },
-    /// A change could not be written down, and so is not served.
-    NotKept {
-        /// The zone.
-        zone: Name,
-        /// Why.
-        why: String,
-    },
-    /// A secondary's content was found current.
-    Confirmed {
-        /// The zone.
-        zone: Name,
-        /// When the poll that found it so began.
-        verified_at: Utc,
-    },
-    /// A NOTIFY came in.
-    Heard {
-        /// The zone.
-        zone: Name,
-        /// From whom.
-        from: IpAddr,
-        /// The serial it tells.
-        serial: Option<Serial>,
-    },
-    /// A newer version is known to exist.
-    Behind(Name, Newer),
-    /// A transfer is complete.
-    Pulled {
-        /// The zone.
-        zone: Name,
-        /// From which primary.
-        from: SocketAddr,
-        /// How.
-        kind: Kind,
-        /// Bytes of its messages.
-        bytes: u64,
-        /// From the question to the last message.
-        took: Duration,
-    },
-    /// A primary did not serve the purpose.
-    PullFailed {
-        /// The zone.
-        zone: Name,
-        /// The primary.
-        primary: SocketAddr,
-        /// What was asked.
-        kind: Kind,
-        /// Why it failed.
-        reason: Reason,
-    },
-    /// The whole zone is pulled where differences were expected.
-    Fallback(Name, Reason),
-    /// A secondary's content is not served any more.
-    Expired(Name),
-    /// A NOTIFY went out, and this came of it.
-    Notify(Name, notify::Event),
-    /// A watched server shows another serial than before.
-    Observed {
-        /// The zone.
-        zone: Name,
-        /// The server.
-        server: SocketAddr,
-        /// What it shows.
-        serial: Serial,
-        /// How long the version served here took to get there, when this is the first time it is seen there.
-        propagation: Option<Interval>,
-    },
-    /// A watched server answers no more, or again.
-    Reachable {
-        /// The zone.
-        zone: Name,
-        /// The server.
-        server: SocketAddr,
-        /// Whether it answers.
-        up: bool,
-    },
-}
 
 /// Which machine an exchange belongs to.
 #[derive(Clone, Debug)]
@@ -219,7 +88,7 @@ impl Node {
         };
         let zone = self.store.configure(&name, config.access());
         for server in config.servers() {
-            let mut ask = observe::Ask::soa(server, name.clone());
+            let mut ask = Ask::soa(server, name.clone());
             ask.have = zone.version().map(|version| version.stamp.serial);
             self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
@@ -249,6 +118,14 @@ impl Node {
             member.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
         self.members.insert(name.clone(), member);
+        if let Some(version) = &version {
+            // A node that stopped between a publication and its NOTIFY still owes it.
+            let soa = version.snapshot.soa_record();
+            self.with_notifier(&name, out, |notifier, out| {
+                notifier.publish(now, soa, out);
+                Vec::new()
+            });
+        }
         let found = self.with_refresh(&name, out, |refresh, verified, out| {
             refresh.start(now, version.as_deref().map(|version| (version, verified)), out)
         });
@@ -355,7 +232,7 @@ impl Node {
             Some(Route::Watch) => {
                 let seen =
                     self.routed(out, &Route::Watch, |node, out| node.watch.arrival(now, token, arrival, out));
-                seen.into_iter().flat_map(|event| self.seen(now, event)).collect()
+                seen.into_iter().flat_map(|event| self.seen(event)).collect()
             }
         }
     }
@@ -373,7 +250,7 @@ impl Node {
             events.extend(self.settle_all(now, &zone, found, out, log));
         }
         let seen = self.routed(out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
-        events.extend(seen.into_iter().flat_map(|event| self.seen(now, event)).collect::<Vec<_>>());
+        events.extend(seen.into_iter().flat_map(|event| self.seen(event)).collect::<Vec<_>>());
         events
     }
 
@@ -514,7 +391,7 @@ impl Node {
     }
 
     /// Takes in what a watched server showed.
-    fn seen(&mut self, now: Now, event: observe::Event) -> Vec<Event> {
+    fn seen(&mut self, event: observe::Event) -> Vec<Event> {
         let (zone, server, up) = match &event {
             observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
             observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
@@ -523,7 +400,9 @@ impl Node {
         };
         let Some(member) = self.members.get_mut(&zone) else { return Vec::new() };
         let mut events = Vec::new();
-        if member.up.insert(server, up) != Some(up) {
+        // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
+        let before = member.up.insert(server, up).unwrap_or(false);
+        if before != up {
             events.push(Event::Reachable { zone: zone.clone(), server, up });
         }
         let observe::Event::Seen(seen) = event else { return events };
@@ -543,7 +422,6 @@ impl Node {
             events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
             self.watch.set_have(&zone, server, Some(serial));
         }
-        let _ = now;
         events
     }
 

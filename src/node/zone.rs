@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::lag::{Ledger, own_staleness};
+use crate::lag::{Interval, Ledger, own_staleness};
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
 use crate::transfer::refresh::Refresh;
@@ -102,14 +103,16 @@ impl Member {
             Some(_) if newer.is_some() || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
             Some(_) => State::Current,
         };
-        let staleness = version.as_ref().and_then(|_| match &self.refresh {
-            None => Some(Default::default()),
-            Some(_) => Some(own_staleness(
+        let staleness = version.as_ref().map(|_| match &self.refresh {
+            None => {
+                Interval { high: Some(Duration::ZERO), estimate: Some(Duration::ZERO), ..Interval::default() }
+            }
+            Some(_) => own_staleness(
                 now,
                 self.zone.fresh_at(),
                 newer.map(|newer| newer.learned_at),
                 newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
-            )),
+            ),
         });
         let seconds = |utc: Utc| utc.as_secs_f64();
         ZoneStatus {

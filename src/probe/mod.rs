@@ -5,6 +5,7 @@
 //! over UDP with the EDNS options ZONEVERSION (RFC 9660), EXPIRE (RFC 7314), NSID (RFC 5001) and the stamps of
 //! [`crate::zone::stamp`]. Servers that know none of them still show their serial.
 
+pub mod observation;
 pub mod observe;
 pub mod reading;
 pub mod watch;

@@ -18,93 +18,22 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::outbox::{Arrival, Failure, Outbox, Token, Transport};
-use crate::time::{Mono, Now, Utc};
+use crate::outbox::{Arrival, Outbox, Token, Transport};
+use crate::time::{Mono, Now};
 use crate::wire::edns::{self, push_option};
-use crate::wire::message::{Record, flags};
+use crate::wire::message::flags;
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::Writer;
-use crate::zone::serial::Serial;
-use crate::zone::stamp::{self, Told};
+use crate::zone::stamp::{self};
 
+use super::observation::{Ask, Observation, Reason};
 use super::reading::{self, Answered};
 
 /// How long an answer is waited for before the question is repeated, and, by the last one, given up. Twice what most
 /// paths take, doubled each time: a lost datagram costs a third of a second, a dead server three questions.
 pub const PATIENCE: &[Duration] =
     &[Duration::from_millis(300), Duration::from_millis(600), Duration::from_millis(1_200)];
-
-/// What is asked of whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// The server.
-    pub server: SocketAddr,
-    /// The zone that the question is about.
-    pub zone: Name,
-    /// QNAME, at or below the zone's apex.
-    pub name: Name,
-    /// QTYPE.
-    pub rtype: Rtype,
-    /// Whether the server is asked as a cache: RD is set, and its answer need not be authoritative.
-    pub recursive: bool,
-    /// The serial whose successors' stamps are asked for.
-    pub have: Option<Serial>,
-}
-
-impl Ask {
-    /// Asks an authoritative server for the SOA record of a zone.
-    pub fn soa(server: SocketAddr, zone: Name) -> Ask {
-        Ask { server, name: zone.clone(), zone, rtype: Rtype::SOA, recursive: false, have: None }
-    }
-}
-
-/// What a server showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observation {
-    /// The server.
-    pub server: SocketAddr,
-    /// The zone that was asked about.
-    pub zone: Name,
-    /// When the question left that was answered.
-    pub sent: Mono,
-    /// When the answer was here.
-    pub received: Mono,
-    /// When the question left, in civil time.
-    pub sent_utc: Utc,
-    /// The serial whose successors were asked for.
-    pub asked: Option<Serial>,
-    /// The serial that the answer shows: of the SOA record where it was asked for, else by ZONEVERSION (RFC 9660).
-    pub serial: Option<Serial>,
-    /// The stamps, from a server that has some.
-    pub told: Option<Told>,
-    /// Seconds until the zone expires at the server (RFC 7314).
-    pub expire: Option<u32>,
-    /// EXPIRE of the SOA record in the answer, in seconds.
-    pub soa_expire: Option<u32>,
-    /// For how many seconds an answer that denies may be believed (RFC 2308), from the SOA record of the answer.
-    pub negative_ttl: Option<u32>,
-    /// The server's identifier.
-    pub nsid: Option<Vec<u8>>,
-    /// Whether AA was set.
-    pub authoritative: bool,
-    /// The response code: NOERROR, or NXDOMAIN for a name below the apex.
-    pub rcode: Rcode,
-    /// The records that were asked for, if there are any.
-    pub records: Vec<Record>,
-}
-
-impl Observation {
-    /// How long ago the server knew its content to be current, by its own word: from the stamp, in milliseconds, or else
-    /// from EXPIRE, in whole seconds (it is SOA.EXPIRE less the time since the last good refresh, RFC 7314 section 2).
-    pub fn verified_age(&self) -> Option<Duration> {
-        if let Some(told) = &self.told {
-            return Some(told.age).filter(|age| age.as_millis() < u128::from(u32::MAX));
-        }
-        let left = self.expire?;
-        Some(Duration::from_secs(self.soa_expire?.saturating_sub(left).into()))
-    }
-}
 
 /// How a probe ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,29 +62,6 @@ pub enum Event {
         /// When it was asked first.
         since: Mono,
     },
-}
-
-/// What is wrong with an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// A response code that says nothing about the zone's content.
-    #[error("{0}")]
-    Rcode(Rcode),
-    /// AA is not set: the server does not serve the zone itself, or has let it expire.
-    #[error("not authoritative")]
-    NotAuthoritative,
-    /// There is no SOA record of the zone in the answer.
-    #[error("no SOA record")]
-    NoSoa,
-    /// The answer does not fit into a datagram.
-    #[error("answer too long for UDP")]
-    Truncated,
-    /// The answer breaks the format.
-    #[error("malformed answer")]
-    Malformed,
-    /// The question did not get there.
-    #[error("{0}")]
-    Network(Failure),
 }
 
 /// One question on its way.
@@ -277,7 +183,7 @@ fn query(ask: &Ask, id: u16, edns: bool) -> Vec<u8> {
         let mut options = Vec::new();
         push_option(&mut options, edns::ZONEVERSION, &[]);
         push_option(&mut options, edns::NSID, &[]);
-        // EXPIRE goes with a query for the SOA record only (RFC 7314 section 3).
+        // EXPIRE goes with a query for the SOA record only (RFC 7314).
         if ask.rtype == Rtype::SOA {
             push_option(&mut options, edns::EXPIRE, &[]);
         }

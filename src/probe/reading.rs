@@ -6,13 +6,14 @@
 use crate::time::{Mono, Utc};
 use crate::wire::edns;
 use crate::wire::message::{Header, Message, Opcode, Record};
+use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::zone::serial::Serial;
 use crate::zone::stamp::Told;
 
-use super::observe::{Ask, Observation, Reason};
+use super::observation::{Ask, Observation, Reason};
 
-/// The version type SOA-SERIAL of ZONEVERSION (RFC 9660 section 2.1).
+/// The version type SOA-SERIAL of ZONEVERSION (RFC 9660).
 const SOA_SERIAL: u8 = 0;
 /// Links of a chain of CNAME records that are followed within one answer.
 const MAX_ALIASES: usize = 16;
@@ -39,7 +40,7 @@ pub fn read(ask: &Ask, bytes: &[u8]) -> Answered {
     let Ok(message) = Message::read(bytes) else { return Answered::Wrong(Reason::Malformed) };
     let rcode = message.rcode();
     let Some(question) = &message.question else {
-        // A server that cannot read a question need not repeat it (RFC 6891 7 shows only the header).
+        // A server that cannot read a question need not repeat it (RFC 6891 7).
         let unread = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) && message.opt.is_none();
         return if unread { Answered::WithoutEdns } else { Answered::NotThis };
     };
@@ -107,8 +108,7 @@ fn asked_for(ask: &Ask, message: &Message) -> Vec<Record> {
         }
         let alias =
             message.answer.iter().find(|record| record.rtype == Rtype::CNAME && record.owner == *owner);
-        let Some(target) = alias.and_then(|alias| crate::wire::name::Name::from_wire(&alias.rdata).ok())
-        else {
+        let Some(target) = alias.and_then(|alias| Name::from_wire(&alias.rdata).ok()) else {
             return Vec::new();
         };
         match message.answer.iter().map(|record| &record.owner).find(|owner| **owner == target) {
@@ -135,7 +135,7 @@ fn timers(rdata: &[u8]) -> Option<Timers> {
     Some(Timers { serial: Serial(number(0)), expire: number(12), minimum: number(16) })
 }
 
-/// The serial by ZONEVERSION: label count of the zone, type, version (RFC 9660 section 2.1).
+/// The serial by ZONEVERSION: label count of the zone, type, version (RFC 9660).
 fn zone_version(ask: &Ask, message: &Message) -> Option<Serial> {
     let (&[labels, kind], serial) = message.option(edns::ZONEVERSION)?.split_first_chunk()?;
     let ours = usize::from(labels) == ask.zone.label_count() && kind == SOA_SERIAL;

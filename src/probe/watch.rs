@@ -22,7 +22,8 @@ use crate::time::{Mono, Now};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::serial::Serial;
 
-use super::observe::{Ask, Event, PATIENCE, Probe};
+use super::observation::Ask;
+use super::observe::{Event, PATIENCE, Probe};
 
 /// Pairs of server and zone at most: with ten seconds between questions these are 1,600 questions a second.
 pub const MAX_TARGETS: usize = 16_384;

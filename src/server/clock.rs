@@ -5,8 +5,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::{Mono, Now, Utc};
 
-/// Added to the monotonic clock, so that zero (which stands for "never" in places) does not occur.
-const START: u64 = 1_000_000;
+/// Where the monotonic clock begins, 115 days: what is dated back from now (a primary's age, a stored copy's last poll) still
+/// has a reading, and zero stays free to stand for "never".
+const START: u64 = 10_000_000_000_000;
 
 /// The present.
 pub fn now() -> Now {

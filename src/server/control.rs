@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::registry::Metrics;
-use crate::node::router::{Event, Input, Node};
+use crate::node::event::{Event, Input};
+use crate::node::router::Node;
 use crate::node::status::Status;
 use crate::node::zone::{Role, ZoneConfig};
 use crate::outbox::{Arrival, Outbox, Token};

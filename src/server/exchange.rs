@@ -15,6 +15,8 @@ use crate::outbox::{Arrival, Exchange, Failure, Outbox, Token, Transport};
 
 /// No exchange over UDP lives longer: the machines' own deadlines are far below.
 const UDP_LIFE: Duration = Duration::from_secs(60);
+/// A connection that is not there after so long will not be: three tries of the kernel's to open it have failed.
+const CONNECT: Duration = Duration::from_secs(8);
 /// A connection that brings nothing for so long is given up.
 const TCP_IDLE: Duration = Duration::from_secs(60);
 /// Exchanges of one driver at once; more are refused until others end.
@@ -115,15 +117,15 @@ async fn tcp<T>(
     wrap: fn(Token, Arrival) -> T,
 ) -> io::Result<()> {
     let socket = if exchange.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    let mut stream = timely(socket.connect(exchange.to)).await?;
+    let mut stream = within(CONNECT, socket.connect(exchange.to)).await?;
     stream.set_nodelay(true)?;
     let length = u16::try_from(exchange.message.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     stream.write_all(&[&length.to_be_bytes(), &exchange.message[..]].concat()).await?;
     let mut stream = tokio::io::BufReader::with_capacity(1 << 16, stream);
     loop {
-        let length = timely(stream.read_u16()).await?;
+        let length = within(TCP_IDLE, stream.read_u16()).await?;
         let mut message = vec![0; usize::from(length)];
-        timely(stream.read_exact(&mut message)).await?;
+        within(TCP_IDLE, stream.read_exact(&mut message)).await?;
         if message.get(..2) == exchange.message.get(..2)
             && arrivals.send(wrap(exchange.token, Arrival::Message(message))).await.is_err()
         {
@@ -132,6 +134,6 @@ async fn tcp<T>(
     }
 }
 
-async fn timely<V>(step: impl Future<Output = io::Result<V>>) -> io::Result<V> {
-    tokio::time::timeout(TCP_IDLE, step).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+async fn within<V>(limit: Duration, step: impl Future<Output = io::Result<V>>) -> io::Result<V> {
+    tokio::time::timeout(limit, step).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

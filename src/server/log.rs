@@ -2,7 +2,7 @@
 
 use tracing::{debug, error, info, warn};
 
-use crate::node::router::Event;
+use crate::node::event::Event;
 use crate::transfer::notify;
 use crate::wire::name::Name;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
@@ -75,10 +75,12 @@ pub(super) fn warnings(zone: &Name, warnings: &[Diagnostic]) {
     warnings.iter().for_each(|warning| warn!(%zone, "{warning}"));
 }
 
-/// Logs everything that is wrong with a zone file.
+/// Logs what is wrong with a zone file besides the first error, which is told with what came of it.
 pub(super) fn diagnostics(zone: &Name, diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
+    let first = diagnostics.iter().position(|diagnostic| diagnostic.severity == Severity::Error);
+    for (index, diagnostic) in diagnostics.iter().enumerate() {
         match diagnostic.severity {
+            Severity::Error if Some(index) == first => {}
             Severity::Error => error!(%zone, "{diagnostic}"),
             Severity::Warning => warn!(%zone, "{diagnostic}"),
         }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
-use crate::answer::respond::{Served, Source};
+use crate::answer::served::{Served, Source};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
 use crate::outbox::{Arrival, Outbox, Token};

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answer::respond::{Recursion, Served};
+use crate::answer::served::{Recursion, Served};
 use crate::metrics::registry::Metrics;
 use crate::node::router::Node;
 use crate::resolve::cache::Cache;

@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::answer::cached::complete;
-use crate::answer::respond::{self, Outcome, Source, answer};
+use crate::answer::respond::answer;
+use crate::answer::served::{self, Outcome, Source};
 use crate::metrics::tally::Path;
-use crate::node::router::Input;
+use crate::node::event::Input;
 use crate::time::Now;
 use crate::transfer::provide::provide;
 use crate::wire::message::Request;
@@ -153,8 +154,8 @@ async fn respond(
     let mut reply = Vec::with_capacity(512);
     let served = context.served.load_full();
     let path = match answer(&served, now, request, source, &mut reply) {
-        Outcome::Reply(respond::Path::Zone) => Path::Zone,
-        Outcome::Reply(respond::Path::Hit) => Path::Hit,
+        Outcome::Reply(served::Path::Zone) => Path::Zone,
+        Outcome::Reply(served::Path::Hit) => Path::Hit,
         Outcome::Drop => {
             context.tally.unanswered();
             return false;

@@ -10,10 +10,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
-use crate::answer::respond::{self, Outcome, Served, Source, answer};
+use crate::answer::respond::answer;
+use crate::answer::served::{self, Outcome, Served, Source};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
-use crate::node::router::Input;
+use crate::node::event::Input;
 use crate::transfer::stuck::Stuck;
 
 use super::clock;
@@ -102,8 +103,8 @@ fn respond(
     let served = context.served.load();
     context.tally.query(false, from.is_ipv6());
     let path = match answer(&served, now, request, source, reply) {
-        Outcome::Reply(respond::Path::Zone) => Path::Zone,
-        Outcome::Reply(respond::Path::Hit) => Path::Hit,
+        Outcome::Reply(served::Path::Zone) => Path::Zone,
+        Outcome::Reply(served::Path::Hit) => Path::Hit,
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
             if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {

@@ -5,7 +5,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::zone::snapshot::{Builder, Snapshot};
 
-use super::intake::Reason;
+use super::reason::Reason;
 
 /// Content being received, from the opening SOA on.
 pub struct Axfr {

@@ -11,9 +11,9 @@ use crate::wire::message::Record;
 use crate::wire::rtype::Rtype;
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Timers;
+use crate::zone::soa::Timers;
 
-use super::intake::Reason;
+use super::reason::Reason;
 
 /// Differences being received, from the first old SOA on.
 #[derive(Debug)]

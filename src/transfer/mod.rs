@@ -18,6 +18,7 @@ pub mod ixfr;
 pub mod notify;
 pub mod provide;
 pub mod query;
+pub mod reason;
 pub mod refresh;
 pub mod stuck;
 pub mod timers;

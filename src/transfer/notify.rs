@@ -29,7 +29,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::Writer;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Timers;
+use crate::zone::soa::Timers;
 
 /// When a NOTIFY goes out, counted from the first time, until it is acknowledged: fast enough that with every third datagram lost,
 /// 99 of 100 secondaries hear of a change within 1.5 seconds.

@@ -42,6 +42,32 @@ pub struct Provide {
     ready: VecDeque<Vec<u8>>,
 }
 
+/// What a transfer's first message says in its OPT record, if the request had one.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// Option 65002.
+    pub told: Option<Told>,
+    /// The EXPIRE option: seconds (RFC 7314).
+    pub expire: Option<u32>,
+}
+
+impl Extra {
+    /// What the request asks for.
+    fn asked_for(
+        request: &Request<'_>,
+        zone: &Zone,
+        version: &Version,
+        now: Now,
+        (have, most): (Option<Serial>, usize),
+    ) -> Extra {
+        let asked = |code| request.opt.is_some_and(|opt| opt.option(code).is_some());
+        Extra {
+            told: asked(edns::STAMP).then(|| told(zone, version, now, have, most)),
+            expire: expire_left(zone, version, now).filter(|_| asked(edns::EXPIRE)),
+        }
+    }
+}
+
 /// What every message begins with.
 struct Head {
     id: u16,
@@ -83,19 +109,19 @@ pub fn provide(zone: &Zone, request: &Request<'_>, now: Now, client: IpAddr, stu
         },
         _ => return Provide::error(request, Rcode::FORMERR),
     };
-    let told = wants_stamps(request).then(|| told(zone, &version, now, have, MAX_IN_STREAM));
-    let Some(have) = have else { return Provide::axfr(version, request, told) };
+    let extra = Extra::asked_for(request, zone, &version, now, (have, MAX_IN_STREAM));
+    let Some(have) = have else { return Provide::axfr(version, request, extra) };
     let serial = version.stamp.serial;
     // RFC 1995 section 2: the same or a newer version at the client is answered with the SOA alone.
     if have == serial || have.is_newer_than(serial) {
-        return Provide::soa(version, request, told);
+        return Provide::soa(version, request, extra);
     }
     let deltas = zone.history().deltas(have, serial);
     match deltas {
         Some(deltas) if !stuck.is_stuck(now.mono, zone.name(), client, have) => {
-            Provide::ixfr(version, deltas, request, told)
+            Provide::ixfr(version, deltas, request, extra)
         }
-        _ => Provide::axfr(version, request, told),
+        _ => Provide::axfr(version, request, extra),
     }
 }
 
@@ -112,13 +138,14 @@ pub fn ixfr_datagram(
         (None, _) => Provide::error(request, Rcode::SERVFAIL),
         (Some(_), None) => Provide::error(request, Rcode::FORMERR),
         (Some(version), Some(have)) => {
-            let told = wants_stamps(request).then(|| told(zone, &version, now, Some(have), MAX_IN_DATAGRAM));
+            let most = (Some(have), MAX_IN_DATAGRAM);
+            let extra = Extra::asked_for(request, zone, &version, now, most);
             let deltas = match have == version.stamp.serial || have.is_newer_than(version.stamp.serial) {
                 true => None,
                 false => zone.history().deltas(have, version.stamp.serial),
             };
             let mut whole = deltas.and_then(|deltas| {
-                let mut ixfr = Provide::ixfr(Arc::clone(&version), deltas, request, told.clone());
+                let mut ixfr = Provide::ixfr(Arc::clone(&version), deltas, request, extra.clone());
                 let room = limit.saturating_sub(ixfr.head.opt_bytes());
                 ixfr = ixfr.with_message_bytes(room);
                 // More than one message, or a longer one, means that it does not fit.
@@ -126,11 +153,11 @@ pub fn ixfr_datagram(
                 (ixfr.ready.len() == 1 && ixfr.ready[0].len() <= limit).then_some(ixfr)
             });
             whole.take().unwrap_or_else(|| {
-                let mut soa = Provide::soa(Arc::clone(&version), request, told);
+                let mut soa = Provide::soa(Arc::clone(&version), request, extra);
                 soa.fill(1);
                 let fits = soa.ready.front().is_some_and(|message| message.len() <= limit);
                 // Stamps are a courtesy; the SOA is the answer.
-                if fits { soa } else { Provide::soa(version, request, None) }
+                if fits { soa } else { Provide::soa(version, request, Extra::default()) }
             })
         }
     };
@@ -143,45 +170,55 @@ pub fn ixfr_datagram(
 pub fn serial_of(request: &Request<'_>) -> Option<Serial> {
     let message = Message::read(request.bytes).ok()?;
     let soa = message.authority.iter().find(|record| record.rtype == Rtype::SOA)?;
-    (*soa.owner == *request.name).then(|| crate::zone::snapshot::Timers::read(&soa.rdata).serial)
+    (*soa.owner == *request.name).then(|| crate::zone::soa::Timers::read(&soa.rdata).serial)
 }
 
-/// What this node tells of a version in option 65002: its stamp, how fresh it is known to be, and the stamps that followed the
-/// serial the asker has, `most` in all.
+/// What this node tells of a version in option 65002: its stamp, how fresh it is known to be, and the stamps that followed
+/// the serial the asker has, `most` in all.
 pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most: usize) -> Told {
+    let serial = version.stamp.serial;
     let mut stamps = vec![version.stamp];
-    if let Some(have) = have.filter(|have| *have != version.stamp.serial) {
+    if let Some(have) = have.filter(|have| serial.is_newer_than(*have)) {
         let history = zone.history();
-        let mut after: Vec<_> = history.after(have).into_iter().flatten().copied().collect();
-        // What was published since this version was taken is not spoken of; the newest stamps stand last.
-        let end = after.iter().rposition(|stamp| stamp.serial == version.stamp.serial).map_or(0, |at| at + 1);
-        after.truncate(end.min(most.saturating_sub(1)));
-        stamps.append(&mut after);
+        for stamp in history.after(have).into_iter().flatten().take(most.saturating_sub(1)) {
+            stamps.push(*stamp);
+            // What was published since this version was taken is not spoken of.
+            if stamp.serial == serial {
+                break;
+            }
+        }
     }
-    Told { age: age(zone, now), stamps }
+    Told { age: age(zone, version, now), stamps }
 }
 
-/// How long ago the content is known to have been current: 0 at a primary.
-fn age(zone: &Zone, now: Now) -> Duration {
+/// How long ago a version is known to have been current: 0 at a primary.
+fn age(zone: &Zone, version: &Version, now: Now) -> Duration {
     if !zone.access().secondary {
         return Duration::ZERO;
     }
-    match (zone.fresh_at(), zone.verified_at()) {
-        (Some(fresh), _) => now.mono.since(fresh),
-        // Stored content that was not asked about in this life: the former life's clock is all there is.
-        (None, Some(verified)) => now.utc.since(verified),
-        (None, None) => Duration::MAX,
-    }
+    // When the last poll began says nothing here: its primary's own copy may have been old by then, and a poll of a former life
+    // was dated by a clock that may have been set since.
+    let age = zone.fresh_at().map_or(Duration::MAX, |fresh| now.mono.since(fresh));
+    // Looked at after the freshness: a version published meanwhile must not lend its freshness to the one before.
+    let current = zone.version().is_some_and(|current| current.stamp == version.stamp);
+    if current { age } else { Duration::MAX }
 }
 
-fn wants_stamps(request: &Request<'_>) -> bool {
-    request.opt.is_some_and(|opt| opt.option(edns::STAMP).is_some())
+/// The seconds until this node would stop serving a version: what EXPIRE says of it (RFC 7314 section 3). `None` for a secondary
+/// that does not know.
+pub fn expire_left(zone: &Zone, version: &Version, now: Now) -> Option<u32> {
+    let whole = version.snapshot.timers().expire;
+    if !zone.access().secondary {
+        return Some(whole);
+    }
+    let left = zone.expires_at()?.since(now.mono).as_secs();
+    Some(u32::try_from(left).unwrap_or(u32::MAX).min(whole))
 }
 
 impl Provide {
     /// The whole content of a version (RFC 5936 2.2).
-    pub fn axfr(version: Arc<Version>, request: &Request<'_>, told: Option<Told>) -> Provide {
-        Provide::new(Ok(Kind::Axfr), Some(version), Vec::new(), request, told)
+    pub fn axfr(version: Arc<Version>, request: &Request<'_>, extra: Extra) -> Provide {
+        Provide::new(Ok(Kind::Axfr), Some(version), Vec::new(), request, extra)
     }
 
     /// The differences that lead to a version (RFC 1995 section 4). The last of `deltas` must end at it.
@@ -189,19 +226,19 @@ impl Provide {
         version: Arc<Version>,
         deltas: Vec<Arc<Delta>>,
         request: &Request<'_>,
-        told: Option<Told>,
+        extra: Extra,
     ) -> Provide {
-        Provide::new(Ok(Kind::Ixfr), Some(version), deltas, request, told)
+        Provide::new(Ok(Kind::Ixfr), Some(version), deltas, request, extra)
     }
 
     /// The SOA of a version, alone.
-    pub fn soa(version: Arc<Version>, request: &Request<'_>, told: Option<Told>) -> Provide {
-        Provide::new(Ok(Kind::Soa), Some(version), Vec::new(), request, told)
+    pub fn soa(version: Arc<Version>, request: &Request<'_>, extra: Extra) -> Provide {
+        Provide::new(Ok(Kind::Soa), Some(version), Vec::new(), request, extra)
     }
 
     /// A response code alone.
     pub fn error(request: &Request<'_>, rcode: Rcode) -> Provide {
-        Provide::new(Err(rcode), None, Vec::new(), request, None)
+        Provide::new(Err(rcode), None, Vec::new(), request, Extra::default())
     }
 
     fn new(
@@ -209,12 +246,15 @@ impl Provide {
         version: Option<Arc<Version>>,
         deltas: Vec<Arc<Delta>>,
         request: &Request<'_>,
-        told: Option<Told>,
+        extra: Extra,
     ) -> Provide {
         let options = request.opt.map(|_| {
             let mut options = Vec::new();
-            if let Some(told) = told {
+            if let Some(told) = extra.told {
                 edns::push_option(&mut options, edns::STAMP, &told.write());
+            }
+            if let Some(left) = extra.expire {
+                edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
             }
             options
         });

@@ -7,10 +7,11 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::{Section, Writer};
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Timers;
+use crate::zone::soa::Timers;
 use crate::zone::stamp::{self, Told};
 
-use super::intake::{Reason, seconds};
+use super::intake::seconds;
+use super::reason::Reason;
 
 /// What is asked, and what a transfer is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -29,12 +29,13 @@ use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Timers;
+use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
 use crate::zone::store::{Change, Publication, PublishError, Version};
 
-use super::intake::{Asked, Intake, Limits, Outcome, Reason};
+use super::intake::{Asked, Intake, Limits, Outcome};
 use super::query::{self, Kind, SoaAnswer};
+use super::reason::Reason;
 use super::timers;
 
 /// How long each datagram is waited for before the next goes out; then the question goes over TCP.
@@ -135,10 +136,12 @@ pub struct Refresh {
     last_good: usize,
     /// Primaries that do not speak EDNS.
     plain: Vec<SocketAddr>,
+    /// The EXPIRE option of the primary that is being dealt with, from its SOA answer.
+    soa_expire: Option<u32>,
     announced: Option<Announced>,
     newer: Option<Newer>,
-    /// Who told of `newer`.
-    newer_from: Option<IpAddr>,
+    /// Who told of `newer` last, and when.
+    newer_from: Option<(IpAddr, Mono)>,
     fresh_at: Option<Mono>,
     expires_at: Option<Mono>,
     expired: bool,
@@ -226,6 +229,7 @@ impl Refresh {
             failed_rounds: 0,
             last_good: 0,
             plain: Vec::new(),
+            soa_expire: None,
             announced: None,
             newer: None,
             newer_from: None,

@@ -14,7 +14,7 @@ use crate::zone::serial::Serial;
 /// The time at which the whole zone is given.
 const TIMES: u8 = 3;
 /// Requests closer together than this count as one: several secondaries may share an address, and ask at the same NOTIFY.
-const APART: Duration = Duration::from_secs(1);
+const APART: Duration = Duration::from_secs(2);
 /// A request this long ago has nothing to do with one now.
 const FORGET: Duration = Duration::from_secs(600);
 /// Zones and clients remembered; the one that asked longest ago goes first. Forgetting costs a client a few more rounds.

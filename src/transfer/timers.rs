@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::zone::snapshot::Timers;
+use crate::zone::soa::Timers;
 
 /// The shortest REFRESH and RETRY kept to: a SOA of zeros must not make a secondary ask without pause.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 //! take the current [`store::Version`] and never wait.
 
 pub mod delta;
+pub mod diff;
 pub mod digest;
 pub mod file;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod owner;
 pub mod rdata;
 pub mod serial;
 pub mod snapshot;
+pub mod soa;
 pub mod stamp;
 pub mod store;
 pub mod table;

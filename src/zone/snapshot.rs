@@ -11,6 +11,7 @@ use super::delta::Delta;
 use super::digest::Digest;
 use super::owner::{Block, Draft, Owner, Rrset};
 use super::serial::Serial;
+use super::soa::{self, Timers};
 use super::table::{Entry, Table};
 
 /// A zone's content under one serial.
@@ -240,53 +241,13 @@ impl Snapshot {
         let hash = hash_name(&self.apex);
         if let Some(entry) = next.table.get_mut(hash, &self.apex) {
             let mut draft = Draft::of(entry.owner());
-            let soa = self.soa();
-            draft.remove(Rtype::SOA, soa.first());
-            draft.add(Rtype::SOA, soa.ttl, &with_serial(soa.first(), serial));
+            let old = self.soa();
+            draft.remove(Rtype::SOA, old.first());
+            draft.add(Rtype::SOA, old.ttl, &soa::with_serial(old.first(), serial));
             entry.set_block(draft.block(&self.apex));
         }
         next
     }
-}
-
-/// The numbers of a SOA record (RFC 1035 3.3.13), in seconds but for the serial.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timers {
-    /// SERIAL.
-    pub serial: Serial,
-    /// REFRESH.
-    pub refresh: u32,
-    /// RETRY.
-    pub retry: u32,
-    /// EXPIRE.
-    pub expire: u32,
-    /// MINIMUM: the bound on negative TTLs (RFC 2308).
-    pub minimum: u32,
-}
-
-impl Timers {
-    /// Reads SOA RDATA; zeros when it is too short to be one.
-    pub fn read(soa: &[u8]) -> Timers {
-        let Some(numbers) = soa.last_chunk::<20>() else { return Timers::default() };
-        let number =
-            |at: usize| u32::from_be_bytes([numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3]]);
-        Timers {
-            serial: Serial(number(0)),
-            refresh: number(4),
-            retry: number(8),
-            expire: number(12),
-            minimum: number(16),
-        }
-    }
-}
-
-/// SOA RDATA with another serial.
-pub fn with_serial(soa: &[u8], serial: Serial) -> Box<[u8]> {
-    let mut changed: Box<[u8]> = soa.into();
-    if let Some(numbers) = changed.last_chunk_mut::<20>() {
-        numbers[..4].copy_from_slice(&serial.0.to_be_bytes());
-    }
-    changed
 }
 
 impl Draft {

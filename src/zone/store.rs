@@ -21,6 +21,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::wire::prefix::Prefix;
 
 use super::delta::Delta;
+use super::diff::between;
 use super::digest::Digest;
 use super::history::History;
 use super::journal::{Entry, Happened, Log, LogError};
@@ -282,7 +283,7 @@ impl ZoneStore {
                         policy.next(served, now.utc).ok_or(PublishError::SerialKept { file, served })?;
                     (content.with_serial(serial), Some(file))
                 };
-                let Some(delta) = Delta::between(&current.snapshot, &content) else { return Ok(None) };
+                let Some(delta) = between(&current.snapshot, &content) else { return Ok(None) };
                 let snapshot = current.snapshot.apply(&delta)?;
                 let stamp = stamp(&snapshot);
                 Ok(Some(Step {
@@ -308,7 +309,7 @@ impl ZoneStore {
                         return Err(PublishError::NotNewer { served, found });
                     }
                     if served != found
-                        && let Some(delta) = Delta::between(&current.snapshot, &content)
+                        && let Some(delta) = between(&current.snapshot, &content)
                     {
                         let snapshot = current.snapshot.apply(&delta)?;
                         let deltas = vec![(Arc::new(delta), stamp)];
@@ -491,3 +492,6 @@ impl Zone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
 use crate::lag::{Interval, Ledger, Sighting};
-use crate::probe::observe::{Event, Observation, Reason};
+use crate::probe::observation::{Observation, Reason};
+use crate::probe::observe::Event;
 use crate::time::Now;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::serial::Serial;
@@ -28,6 +29,8 @@ struct Zone {
     servers: BTreeMap<SocketAddr, Server>,
     /// Head and older serial: a server at the head was asked what follows the older one.
     asked: BTreeSet<(u32, u32)>,
+    /// The head that [`Picture::new_heads`] gave last.
+    announced: Option<Serial>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +44,9 @@ struct Server {
 }
 
 type Told = (Option<Serial>, Option<String>, bool);
+
+/// Versions between a laggard and the head that are asked for one by one; of one further behind the number is not shown.
+const MAX_WAY: usize = 64;
 
 /// One server of one zone, ready to be shown.
 struct Row<'a> {
@@ -107,27 +113,25 @@ impl Picture {
         }
     }
 
-    /// For each zone that needs it: a server at the head that tells stamps, and the serial of a laggard whose successor
-    /// is not known yet.
+    /// For each zone that needs it: a server at the head that tells stamps, and the serial whose successor is not known yet.
     pub fn questions(&self) -> Vec<(Name, SocketAddr, Serial)> {
-        let question = |zone: &Zone| {
-            let head = zone.ledger.head()?;
-            let tells = |seen: &Observation| seen.serial == Some(head) && seen.told.is_some();
-            let (&teller, _) =
-                zone.servers.iter().find(|(_, server)| server.last.as_ref().is_some_and(tells))?;
-            let lagging = zone
-                .servers
-                .values()
-                .filter_map(|server| server.last.as_ref()?.serial)
-                .find(|&serial| serial != head && !zone.asked.contains(&(head.0, serial.0)))?;
-            Some((teller, lagging))
-        };
-        self.zones
-            .iter()
-            .filter_map(|(name, zone)| {
-                question(zone).map(|(teller, lagging)| (name.clone(), teller, lagging))
-            })
+        let zones = self.zones.iter();
+        zones
+            .filter_map(|(name, zone)| zone.question().map(|(teller, serial)| (name.clone(), teller, serial)))
             .collect()
+    }
+
+    /// The zones of which a newer version has been seen since this was last called, with its serial.
+    pub fn new_heads(&mut self) -> Vec<(Name, Serial)> {
+        let mut heads = Vec::new();
+        for (name, zone) in &mut self.zones {
+            let head = zone.ledger.head();
+            if head != zone.announced {
+                zone.announced = head;
+                heads.extend(head.map(|head| (name.clone(), head)));
+            }
+        }
+        heads
     }
 
     /// A table. `bounds`: whether to show lower bounds where nothing better is known.
@@ -180,11 +184,17 @@ impl Picture {
         let mut lines = Vec::new();
         for (name, zone) in &mut self.zones {
             let mut told = Vec::new();
+            // The figure for those behind is a round trip away.
+            let open = zone.question().is_some();
+            let head_seen = zone.ledger.head().and_then(|head| zone.ledger.published_by(head));
             for row in zone.rows(now) {
                 let before = zone.servers.get(&row.server).and_then(|server| server.told.as_ref());
                 let state: Told =
                     (row.serial, row.problem.map(str::to_owned), row.serial == zone.ledger.head());
-                if row.seen.is_none() && row.problem.is_none() || before == Some(&state) {
+                let unheard = row.seen.is_none() && row.problem.is_none();
+                // A server that was not asked since may have followed by now.
+                let unsure = open || row.seen.is_some_and(|seen| Some(seen.sent) < head_seen);
+                if unheard || before == Some(&state) || (unsure && row.serial.is_some() && !state.2) {
                     continue;
                 }
                 lines.push(if as_json {
@@ -209,6 +219,20 @@ impl Picture {
 }
 
 impl Zone {
+    /// A server tells the successor of one version at a time, so the way from a laggard to the head is walked.
+    fn question(&self) -> Option<(SocketAddr, Serial)> {
+        let head = self.ledger.head()?;
+        let tells = |seen: &Observation| seen.serial == Some(head) && seen.told.is_some();
+        let (&teller, _) = self.servers.iter().find(|(_, server)| server.last.as_ref().is_some_and(tells))?;
+        let lagging = self.servers.values().filter_map(|server| server.last.as_ref()?.serial);
+        let gap = |serial| {
+            let mut way = std::iter::successors(Some(serial), |&at| self.ledger.successor_of(at));
+            let end = way.by_ref().take(MAX_WAY).last()?;
+            (end != head && way.next().is_none() && !self.asked.contains(&(head.0, end.0))).then_some(end)
+        };
+        lagging.filter_map(gap).next().map(|serial| (teller, serial))
+    }
+
     fn rows(&self, now: Now) -> impl Iterator<Item = Row<'_>> {
         self.servers.iter().map(move |(&addr, server)| {
             let seen = server.last.as_ref();

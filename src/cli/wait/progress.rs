@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::cli::exit::{Exit, Failure};
 use crate::config::value;
-use crate::probe::observe::{Event, Observation, Reason};
+use crate::probe::observation::{Observation, Reason};
+use crate::probe::observe::Event;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata;

@@ -6,6 +6,11 @@ use crate::zone::digest::Digest;
 use crate::zone::stamp::Stamp;
 
 use super::*;
+use crate::outbox::Failure;
+use crate::time::Utc;
+use crate::wire::rtype::Rcode;
+use crate::zone::serial::Serial;
+use crate::zone::stamp::Told;
 
 fn at(milli: u64) -> Now {
     Now { mono: Mono(milli * 1_000), utc: Utc(1_700_000_000_000_000 + milli * 1_000) }

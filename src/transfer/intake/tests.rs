@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::fixture::{a, apex, record, soa};
 use super::*;
 use crate::wire::message::flags;
+use crate::wire::rtype::Rcode;
 use crate::wire::writer::Section;
 use crate::wire::writer::Writer;
 
@@ -52,10 +53,10 @@ fn bad_axfr_streams_are_refused() {
         (&[], Reason::Malformed),
         (&[ns()], Reason::Malformed),
         (&[elsewhere.clone(), ns(), elsewhere], Reason::WrongZone),
-        (&[below.clone()], Reason::WrongZone),
+        (std::slice::from_ref(&below), Reason::WrongZone),
         (&[first.clone(), ns(), other.clone()], Reason::SoaMismatch),
         (&[first.clone(), ns(), retimed], Reason::SoaMismatch),
-        (&[first.clone(), ns(), below], Reason::Malformed),
+        (&[first.clone(), ns(), below.clone()], Reason::Malformed),
         (&[first.clone(), ns(), first.clone(), a("x.example.", 1)], Reason::Malformed),
         (&[first.clone(), a("x.example.", 1), first.clone()], Reason::InvalidZone),
         (&[first.clone(), ns(), record("x.example.", Rtype::ANY, b""), first.clone()], Reason::InvalidZone),

@@ -9,7 +9,6 @@ use super::super::intake::{Asked, Intake, Limits, Outcome};
 use super::super::query;
 use super::*;
 use crate::zone::serial::Policy;
-use crate::zone::stamp::Stamp;
 use crate::zone::store::Change;
 
 /// A primary that published serials 1 to `last`, the version with serial n having 10 n hosts.
@@ -200,13 +199,24 @@ fn a_record_of_any_length_that_fits_a_message_travels() {
 
 #[test]
 fn a_secondary_tells_the_age_of_its_knowledge() {
-    let node = Node::secondary();
-    let stamp = Stamp { serial: Serial(1), published: None, digest: Default::default(), writer: 0 };
-    let version = Version { snapshot: snapshot(1, &hosts(1)), stamp, applied: at(0).utc };
-    let age = |millis| told(&node.zone(), &version, at(millis), None, 9).age;
-    assert_eq!(age(5_000), Duration::MAX);
+    let mut node = Node::secondary();
+    let mut publish = |serial| {
+        let change = Change::Full(snapshot(serial, &hosts(1)), None);
+        node.store.publish(at(1), &apex(), change, &mut node.journal).unwrap();
+        node.zone().version().unwrap()
+    };
+    let (old, new) = (publish(1), publish(2));
+    let age = |version: &Version, millis| told(&node.zone(), version, at(millis), None, 9).age;
+    assert_eq!(age(&new, 5_000), Duration::MAX);
+    node.zone().confirm(at(2_000).utc, None, at(9_000).mono);
+    assert_eq!(age(&new, 5_000), Duration::MAX, "asking somebody who does not know makes nothing known");
     node.zone().confirm(at(2_000).utc, Some(at(1_500).mono), at(9_000).mono);
-    assert_eq!(age(5_000), Duration::from_millis(3_500));
+    assert_eq!(age(&new, 5_000), Duration::from_millis(3_500));
+    assert_eq!(
+        age(&old, 5_000),
+        Duration::MAX,
+        "what is known of the new version says nothing of the old one"
+    );
 }
 
 proptest! {

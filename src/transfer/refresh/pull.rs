@@ -1,5 +1,7 @@
 //! Pulling a transfer, and what follows from it.
 
+use crate::wire::rtype::Rcode;
+
 use super::*;
 
 impl Refresh {
@@ -84,7 +86,8 @@ impl Refresh {
             began: pull.began,
             have,
             age: told.map_or(Duration::ZERO, |told| told.age),
-            expire: pull.intake.expire(),
+            // What the SOA answer of this round said counts where the transfer says nothing.
+            expire: pull.intake.expire().or(self.soa_expire),
         });
     }
 
@@ -107,6 +110,12 @@ impl Refresh {
     pub(super) fn pull_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step) else { return };
+        let no_edns = [Rcode::FORMERR, Rcode::NOTIMP, Rcode::BADVERS].map(Reason::Rcode).contains(&reason);
+        if no_edns && !self.plain.contains(&pull.primary) {
+            // RFC 6891 6.2.2: to be asked again without.
+            self.plain.push(pull.primary);
+            return self.pull(step, pull.primary, kind);
+        }
         step.events.push(Event::Failed { primary: pull.primary, kind, reason });
         if kind == Kind::Axfr || reason == Reason::Unreachable {
             return self.next_primary(step);
@@ -155,11 +164,12 @@ impl Refresh {
         self.fruitless = 0;
         self.confirm(step, primary, began, age, expire, true);
         let differs = publication.as_ref().is_some_and(|publication| publication.mismatch.is_some());
-        if kind == Kind::Axfr {
-            // The whole zone as the primary sent it: asking again would bring the same.
+        // The whole zone is what the primary sent: asking for it again would bring the same.
+        let repaired = self.repaired == Some(serial) || kind == Kind::Axfr;
+        if differs {
             self.repaired = Some(serial);
-        } else if differs && self.repaired != Some(serial) {
-            self.repaired = Some(serial);
+        }
+        if differs && !repaired {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }

@@ -19,6 +19,7 @@ impl Refresh {
     /// Turns to the next primary, or ends the round as a failed one.
     pub(super) fn next_primary(&mut self, step: &mut Step<'_>) {
         self.state = State::Idle;
+        self.soa_expire = None;
         match self.untried.pop_front() {
             None => {
                 self.failed_rounds = self.failed_rounds.saturating_add(1);
@@ -128,6 +129,7 @@ impl Refresh {
         let Some(have) = &self.have else { return self.pull(step, primary, Kind::Axfr) };
         let (own, digest) = (have.timers().serial, have.digest);
         let theirs = Timers::read(&soa.rdata).serial;
+        self.soa_expire = expire;
         if theirs.is_newer_than(own) {
             let successor = told.as_ref().and_then(Told::successor).copied();
             self.learn(step, primary.ip(), theirs, successor);
@@ -166,7 +168,7 @@ impl Refresh {
         self.expires_at = Some(expires_at);
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
-        if self.newer.is_none() || self.newer_from == Some(primary.ip()) {
+        if self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip()) {
             let fresh =
                 asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
             self.fresh_at = self.fresh_at.max(fresh);
@@ -177,9 +179,9 @@ impl Refresh {
 
     /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
     fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
-        let Some(newer) = &mut self.newer else { return };
+        let Some(newer) = &self.newer else { return };
         let reached = !newer.serial.is_newer_than(serial);
-        let recanted = self.newer_from == Some(primary.ip()) && newer.learned_at < asked;
+        let recanted = self.newer_from.is_some_and(|(from, at)| from == primary.ip() && at < asked);
         if reached || recanted {
             self.newer = None;
         }
@@ -249,9 +251,9 @@ impl Refresh {
         }
         let before = self.newer;
         let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
-        if serial.is_newer_than(known.serial) || before.is_none() {
+        if !known.serial.is_newer_than(serial) {
             known.serial = serial;
-            self.newer_from = Some(from);
+            self.newer_from = Some((from, step.now.mono));
         }
         known.successor = known.successor.or(successor);
         let known = *known;

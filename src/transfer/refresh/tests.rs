@@ -38,6 +38,10 @@ enum Mode {
 
 struct World {
     now: u64,
+    /// How long a message is under way.
+    one_way: u64,
+    /// Which serial the first primary published when: what freshness is checked against.
+    published: Vec<(Mono, Serial)>,
     primaries: BTreeMap<SocketAddr, (Node, Mode)>,
     secondary: Node,
     refresh: Refresh,
@@ -57,6 +61,8 @@ impl World {
         let config = Config { zone: apex(), primaries: addresses.clone(), limits: Limits::default() };
         World {
             now: 1_000,
+            one_way: ONE_WAY,
+            published: Vec::new(),
             primaries: addresses.into_iter().map(|it| (it, (Node::primary(), Mode::Up))).collect(),
             secondary: Node::secondary(),
             refresh: Refresh::new(config, 42),
@@ -90,6 +96,9 @@ impl World {
 
     fn edit(&mut self, primary: u8, serial: u32, count: u16) {
         let now = at(self.now);
+        if primary == 1 {
+            self.published.push((now.mono, Serial(serial)));
+        }
         self.primaries.get_mut(&address(primary)).unwrap().0.edit(now, serial, &hosts(count));
     }
 
@@ -154,6 +163,7 @@ impl World {
                     self.handle(events);
                 }
                 Event::Confirmed { verified_at, fresh_at, expires_at } => {
+                    self.check_freshness(fresh_at);
                     self.confirmed = Some((verified_at, fresh_at, expires_at));
                     self.secondary.zone().confirm(verified_at, fresh_at, expires_at);
                 }
@@ -170,9 +180,20 @@ impl World {
         }
     }
 
+    /// What is said to have been current at a moment must have been the newest version then, or newer still.
+    fn check_freshness(&self, fresh_at: Option<Mono>) {
+        let head = self.published.iter().rev().find(|(when, _)| Some(*when) < fresh_at);
+        let (Some((_, head)), Some(served)) = (head, self.secondary.serial()) else { return };
+        assert!(
+            !head.is_newer_than(served),
+            "serial {served} is called fresh, {head} was out; log {:?}",
+            self.log
+        );
+    }
+
     fn deliver(&mut self, exchange: crate::outbox::Exchange) {
         let request = Request::read(&exchange.message).unwrap();
-        let now = at(self.now + ONE_WAY);
+        let now = at(self.now + self.one_way);
         let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();
         let messages: Vec<Vec<u8>> = match mode {
             Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused)),
@@ -204,7 +225,7 @@ impl World {
 
     fn arrive(&mut self, token: Token, arrival: Arrival) {
         self.sequence += 1;
-        self.arriving.insert((self.now + 2 * ONE_WAY, self.sequence), (token, arrival));
+        self.arriving.insert((self.now + 2 * self.one_way, self.sequence), (token, arrival));
     }
 }
 
@@ -239,5 +260,6 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     answer(request, &[version.snapshot.soa_record()], &options)
 }
 
+mod chance;
 mod faults;
 mod rounds;

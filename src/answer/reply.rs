@@ -1,0 +1,59 @@
+//! The frame of every reply: header, question, what somebody writes in between, OPT.
+
+use crate::wire::edns::UDP_PAYLOAD;
+use crate::wire::message::{Request, flags};
+use crate::wire::rtype::Rcode;
+use crate::wire::writer::{Full, Writer};
+
+use super::edns::Options;
+use super::served::{Outcome, Path, Served, Source};
+
+/// Writes the reply around what `body` writes into it: header, question, sections, OPT.
+pub(super) fn finish(
+    served: &Served,
+    request: &Request<'_>,
+    from: Source,
+    reply: &mut Vec<u8>,
+    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
+) -> Outcome {
+    write_reply(served, request, from, reply, body);
+    Outcome::Reply(Path::Zone)
+}
+
+pub(super) fn write_reply(
+    served: &Served,
+    request: &Request<'_>,
+    from: Source,
+    reply: &mut Vec<u8>,
+    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
+) {
+    let limit = limit(request, from);
+    let echoed = request.header.flags & (flags::RD | flags::CD);
+    let available = if served.recursion.is_some() { flags::RA } else { 0 };
+    let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
+    // A question is at most 259 bytes, and every limit is 512 or more.
+    let _ = writer.question(request.name, request.rtype, request.class);
+    let mut options = Options::new(served, request);
+    writer.set_limit(limit - options.most());
+    let rcode = body(&mut writer, &mut options);
+    writer.set_limit(limit);
+    writer.set_rcode(rcode);
+    if request.opt.is_some() {
+        let written =
+            writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
+        if written == Err(Full) {
+            // Room was left for all options; should that ever be wrong, the answer goes without them.
+            let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
+        }
+    }
+    writer.finish();
+}
+
+/// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.
+fn limit(request: &Request<'_>, from: Source) -> usize {
+    match request.opt {
+        _ if from.stream => 65_535,
+        Some(opt) => usize::from(opt.payload.min(UDP_PAYLOAD)),
+        None => 512,
+    }
+}

@@ -1,0 +1,414 @@
+//! Answers to questions, case by case: RFC 1034, 2308, 4592, 6604, 6672, 6891, 7314, 8482, 8914, 9471, 9660.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::respond::answer;
+use super::served::{Outcome, Path, Recursion, Served, Source};
+use crate::resolve::cache::{self, Answer, Ask, Cache};
+use crate::time::{Mono, Now, Utc};
+use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
+use crate::wire::message::{Message, Opcode, Record, flags};
+use crate::wire::name::Name;
+use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
+use crate::wire::writer::Writer;
+use crate::zone::file::read::read;
+use crate::zone::journal::{Entry, Log, LogError};
+use crate::zone::rdata::write;
+use crate::zone::serial::Policy;
+use crate::zone::snapshot::Builder;
+use crate::zone::stamp::Told;
+use crate::zone::store::{Access, Change, ZoneStore};
+
+const EXAMPLE: &str = "
+$ORIGIN example.
+@ 3600 SOA ns1 hostmaster 7 7200 900 86400 300
+@ 3600 NS ns1
+@ 3600 NS ns.elsewhere.
+@ 3600 MX 10 mail
+ns1 3600 A 192.0.2.1
+ns1 3600 AAAA 2001:db8::1
+mail 3600 A 192.0.2.25
+www 60 A 192.0.2.80
+alias 60 CNAME www
+out 60 CNAME host.test.
+far 60 CNAME nowhere.invalid.
+gone 60 CNAME missing
+loop1 60 CNAME loop2
+loop2 60 CNAME loop1
+*.wild 60 TXT \"here\"
+a.b.ent 60 A 192.0.2.3
+sub 3600 NS ns.sub
+sub 3600 NS ns1
+ns.sub 3600 A 192.0.2.53
+moved 60 DNAME new
+x.new 60 A 192.0.2.4
+big 60 TXT \"1111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111\"
+$GENERATE 1-20 many 60 TXT \"record number $ of a set that does not fit into five hundred and twelve bytes\"
+";
+
+const TEST: &str = "$ORIGIN test.
+@ 3600 SOA ns hostmaster 1 7200 900 86400 300
+@ 3600 NS ns.example.
+host 60 A 198.51.100.1
+";
+
+struct Memory;
+
+impl Log for Memory {
+    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Mono(seconds * 1_000_000), utc: Utc(1_700_000_000_000_000 + seconds * 1_000_000) }
+}
+
+fn publish(store: &ZoneStore, text: &str, access: Access) {
+    let mut records = Vec::new();
+    let mut none = |_: &str, _: &str| Err("no includes".to_owned());
+    let outcome = read("zone", text.as_bytes(), None, &mut none, &mut |entry| {
+        records.push((entry.owner.to_name(), entry.rtype, entry.ttl, entry.rdata.to_vec()));
+    });
+    assert!(outcome.is_ok(), "{:?}", outcome.diagnostics);
+    let mut builder = Builder::new(outcome.origin.unwrap());
+    records.iter().for_each(|(owner, rtype, ttl, rdata)| builder.add(owner, *rtype, *ttl, rdata));
+    let apex = builder.apex().to_name();
+    store.configure(&apex, access);
+    let content = builder.finish().unwrap().0;
+    store.publish(at(100), &apex, Change::File(content, Policy::Increment), &mut Memory).unwrap();
+}
+
+fn served() -> Served {
+    let store = ZoneStore::new(42);
+    let transfer = vec!["127.0.0.0/8".parse().unwrap()];
+    publish(&store, EXAMPLE, Access { transfer, ..Access::default() });
+    publish(
+        &store,
+        TEST,
+        Access { secondary: true, notify: vec!["127.0.0.1".parse().unwrap()], ..Access::default() },
+    );
+    store.configure(&name("empty."), Access { secondary: true, ..Access::default() });
+    Served { store: Arc::new(store), recursion: None, nsid: Some(b"ams1".as_slice().into()) }
+}
+
+fn client(stream: bool) -> Source {
+    Source { addr: "127.0.0.1:4711".parse().unwrap(), stream }
+}
+
+struct Query {
+    bytes: Vec<u8>,
+    stream: bool,
+}
+
+impl Query {
+    fn new(qname: &str, rtype: Rtype) -> Query {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, 512, 0x1234, flags::RD);
+        writer.question(&name(qname), rtype, 1).unwrap();
+        writer.finish();
+        Query { bytes, stream: false }
+    }
+
+    fn edns(mut self, payload: u16, version: u8, options: &[u8]) -> Query {
+        self.bytes[11] = 1;
+        self.bytes.extend_from_slice(&[0, 0, 41]);
+        self.bytes.extend_from_slice(&payload.to_be_bytes());
+        self.bytes.extend_from_slice(&[0, version, 0, 0]);
+        self.bytes.extend_from_slice(&(options.len() as u16).to_be_bytes());
+        self.bytes.extend_from_slice(options);
+        self
+    }
+
+    fn tcp(mut self) -> Query {
+        self.stream = true;
+        self
+    }
+
+    fn ask(&self, served: &Served) -> Message {
+        let mut reply = Vec::new();
+        let outcome = answer(served, at(200), &self.bytes, client(self.stream), &mut reply);
+        assert!(matches!(outcome, Outcome::Reply(_)), "{outcome:?}");
+        let message = Message::read(&reply).unwrap();
+        assert!(message.header.is_response() && message.header.id == 0x1234);
+        message
+    }
+}
+
+fn ask(qname: &str, rtype: Rtype) -> Message {
+    Query::new(qname, rtype).edns(1232, 0, &[]).ask(&served())
+}
+
+/// Sections as text, each record `owner TTL type data`.
+fn show(records: &[Record]) -> Vec<String> {
+    records
+        .iter()
+        .map(|record| {
+            let mut data = String::new();
+            write::write(record.rtype, &record.rdata, &mut data);
+            format!("{} {} {} {data}", record.owner, record.ttl, record.rtype)
+        })
+        .collect()
+}
+
+const SOA: &str = "example. 300 SOA ns1.example. hostmaster.example. 7 7200 900 86400 300";
+
+#[test]
+fn data_with_useful_addresses() {
+    let message = ask("EXAMPLE.", Rtype::MX);
+    assert!(message.header.is_authoritative());
+    assert_eq!(show(&message.answer), ["EXAMPLE. 3600 MX 10 mail.EXAMPLE."]);
+    assert_eq!(show(&message.additional), ["mail.EXAMPLE. 3600 A 192.0.2.25"]);
+}
+
+#[test]
+fn no_data_and_no_name_carry_the_soa_with_its_minimum() {
+    let nodata = ask("www.example.", Rtype::AAAA);
+    assert_eq!((nodata.rcode(), show(&nodata.authority)), (Rcode::NOERROR, vec![SOA.to_owned()]));
+    let noname = ask("missing.example.", Rtype::A);
+    assert_eq!((noname.rcode(), show(&noname.authority)), (Rcode::NXDOMAIN, vec![SOA.to_owned()]));
+    let empty = ask("b.ent.example.", Rtype::A);
+    assert_eq!((empty.rcode(), empty.answer.len(), empty.authority.len()), (Rcode::NOERROR, 0, 1));
+}
+
+#[test]
+fn wildcards_speak_in_the_name_that_was_asked() {
+    let message = ask("any.thing.wild.example.", Rtype::TXT);
+    assert_eq!(show(&message.answer), ["any.thing.wild.example. 60 TXT \"here\""]);
+    assert_eq!(ask("any.wild.example.", Rtype::A).rcode(), Rcode::NOERROR);
+    assert_eq!(ask("wild.example.", Rtype::TXT).rcode(), Rcode::NOERROR);
+}
+
+#[test]
+fn chains_go_on_through_all_zones_here() {
+    let within = ask("alias.example.", Rtype::A);
+    assert_eq!(
+        show(&within.answer),
+        ["alias.example. 60 CNAME www.example.", "www.example. 60 A 192.0.2.80"]
+    );
+    let across = ask("out.example.", Rtype::A);
+    assert_eq!(show(&across.answer), ["out.example. 60 CNAME host.test.", "host.test. 60 A 198.51.100.1"]);
+    let away = ask("far.example.", Rtype::A);
+    assert_eq!((away.rcode(), away.answer.len(), away.authority.len()), (Rcode::NOERROR, 1, 0));
+    // RFC 6604 3: the code is that of the last name of the chain.
+    let gone = ask("gone.example.", Rtype::A);
+    assert_eq!((gone.rcode(), gone.answer.len(), gone.authority.len()), (Rcode::NXDOMAIN, 1, 1));
+    assert_eq!(ask("alias.example.", Rtype::CNAME).answer.len(), 1);
+    let looped = ask("loop1.example.", Rtype::A);
+    assert!(looped.rcode() == Rcode::NOERROR && looped.answer.len() <= 17);
+}
+
+#[test]
+fn referrals_with_their_glue() {
+    let message = ask("www.sub.example.", Rtype::A);
+    assert!(!message.header.is_authoritative());
+    assert_eq!(
+        show(&message.authority),
+        ["sub.example. 3600 NS ns.sub.example.", "sub.example. 3600 NS ns1.example."]
+    );
+    assert_eq!(
+        show(&message.additional),
+        [
+            "ns.sub.example. 3600 A 192.0.2.53",
+            "ns1.example. 3600 A 192.0.2.1",
+            "ns1.example. 3600 AAAA 2001:db8::1"
+        ]
+    );
+    // The parent answers for DS at the cut (RFC 4035 3.1.4.1).
+    let ds = ask("sub.example.", Rtype::DS);
+    assert!(ds.header.is_authoritative() && ds.authority.len() == 1);
+}
+
+#[test]
+fn dname_and_what_it_stands_for() {
+    let message = ask("x.moved.example.", Rtype::A);
+    assert_eq!(
+        show(&message.answer),
+        [
+            "moved.example. 60 DNAME new.example.",
+            "x.moved.example. 60 CNAME x.new.example.",
+            "x.new.example. 60 A 192.0.2.4"
+        ]
+    );
+    let label = "a".repeat(63);
+    let long = format!("{label}.{label}.{label}.{}.moved.example.", "a".repeat(46));
+    let mut target = served();
+    target.store = Arc::new(ZoneStore::new(1));
+    publish(&target.store, &EXAMPLE.replace("DNAME new", &format!("DNAME {label}.new")), Access::default());
+    assert_eq!(Query::new(&long, Rtype::A).edns(1232, 0, &[]).ask(&target).rcode(), Rcode::YXDOMAIN);
+}
+
+#[test]
+fn truncation_breaks_nothing_in_half() {
+    let cut = Query::new("many.example.", Rtype::TXT).ask(&served());
+    assert!(cut.header.is_truncated() && cut.answer.is_empty());
+    let whole = Query::new("many.example.", Rtype::TXT).tcp().ask(&served());
+    assert!(!whole.header.is_truncated() && whole.answer.len() == 20);
+    // More than 1232 bytes are never sent over UDP, whatever the client offers.
+    assert!(
+        Query::new("many.example.", Rtype::TXT).edns(65_535, 0, &[]).ask(&served()).header.is_truncated()
+    );
+}
+
+#[test]
+fn any_is_one_rrset() {
+    let message = ask("example.", Rtype::ANY);
+    let types: Vec<Rtype> = message.answer.iter().map(|record| record.rtype).collect();
+    assert!(!types.is_empty() && types.iter().all(|rtype| *rtype == types[0]));
+}
+
+#[test]
+fn options_are_answered_when_asked_for() {
+    let mut options = Vec::new();
+    for code in [NSID, ZONEVERSION, EXPIRE, STAMP] {
+        push_option(&mut options, code, &[]);
+    }
+    let message = Query::new("example.", Rtype::SOA).edns(1232, 0, &options).ask(&served());
+    assert_eq!(message.option(NSID), Some(&b"ams1"[..]));
+    assert_eq!(message.option(ZONEVERSION), Some(&[1, 0, 0, 0, 0, 7][..]));
+    assert_eq!(message.option(EXPIRE), Some(&86_400u32.to_be_bytes()[..]));
+    let told = message.option(STAMP).and_then(Told::read).unwrap();
+    let stamp = told.served().unwrap();
+    assert_eq!((stamp.serial.0, stamp.writer, stamp.published.unwrap().utc()), (7, 42, at(100).utc));
+    let plain = Query::new("www.example.", Rtype::A).edns(1232, 0, &[]).ask(&served());
+    assert!([NSID, ZONEVERSION, EXPIRE, STAMP].iter().all(|&code| plain.option(code).is_none()));
+    assert!(Query::new("www.example.", Rtype::A).ask(&served()).opt.is_none());
+}
+
+#[test]
+fn what_is_refused_and_why() {
+    let ede = |message: &Message| message.option(EDE).map(|value| value[1]);
+    let elsewhere = ask("www.invalid.", Rtype::A);
+    assert_eq!((elsewhere.rcode(), ede(&elsewhere)), (Rcode::REFUSED, Some(20)));
+    let empty = ask("www.empty.", Rtype::A);
+    assert_eq!((empty.rcode(), ede(&empty)), (Rcode::SERVFAIL, Some(14)));
+    assert_eq!(Query::new("example.", Rtype::A).edns(1232, 1, &[]).ask(&served()).rcode(), Rcode::BADVERS);
+    assert_eq!(ask("test.", Rtype::AXFR).rcode(), Rcode::REFUSED);
+    assert_eq!(ask("www.example.", Rtype::AXFR).rcode(), Rcode::NOTAUTH);
+    assert_eq!(ask("example.", Rtype::MAILA).rcode(), Rcode::NOTIMP);
+    let mut update = Query::new("example.", Rtype::SOA);
+    update.bytes[2] = Opcode::UPDATE.0 << 3;
+    assert_eq!(update.ask(&served()).rcode(), Rcode::NOTIMP);
+}
+
+#[test]
+fn a_transfer_is_handed_on_over_tcp_only() {
+    let query = Query::new("example.", Rtype::AXFR);
+    let mut reply = Vec::new();
+    let outcome = answer(&served(), at(200), &query.bytes, client(true), &mut reply);
+    assert!(
+        matches!(outcome, Outcome::Transfer(zone) if zone.name() == &*name("example.")) && reply.is_empty()
+    );
+    assert_eq!(query.ask(&served()).rcode(), Rcode::NOTIMP);
+}
+
+#[test]
+fn notify_is_heard_from_primaries_alone() {
+    let notify = |zone: &str, from: &str| {
+        let mut query = Query::new(zone, Rtype::SOA);
+        query.bytes[2] = Opcode::NOTIFY.0 << 3;
+        let mut reply = Vec::new();
+        let source = Source { addr: from.parse().unwrap(), stream: false };
+        let outcome = answer(&served(), at(200), &query.bytes, source, &mut reply);
+        (matches!(outcome, Outcome::Notified { .. }), Message::read(&reply).unwrap().rcode())
+    };
+    assert_eq!(notify("test.", "127.0.0.1:53"), (true, Rcode::NOERROR));
+    assert_eq!(notify("test.", "127.0.0.2:53"), (false, Rcode::REFUSED));
+    assert_eq!(notify("example.", "127.0.0.1:53"), (false, Rcode::NOTAUTH));
+    assert_eq!(notify("invalid.", "127.0.0.1:53"), (false, Rcode::NOTAUTH));
+}
+
+#[test]
+fn the_servers_own_name() {
+    let mut query = Query::new("version.bind.", Rtype::TXT);
+    let class = query.bytes.len() - 1;
+    query.bytes[class] = CLASS_CH as u8;
+    let mut reply = Vec::new();
+    answer(&served(), at(200), &query.bytes, client(false), &mut reply);
+    assert!(reply.windows(8).any(|window| window == b"tidemark"));
+    let mut other = Query::new("hostname.bind.", Rtype::TXT);
+    let class = other.bytes.len() - 1;
+    other.bytes[class] = CLASS_CH as u8;
+    assert_eq!(other.ask(&served()).rcode(), Rcode::REFUSED);
+}
+
+#[test]
+fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
+    let mut served = served();
+    let cache = Arc::new(Cache::new(&cache::Config::default()));
+    served.recursion =
+        Some(Recursion { cache: Arc::clone(&cache), allow: vec!["127.0.0.0/8".parse().unwrap()] });
+    let asked = Ask { name: name("www.invalid."), rtype: Rtype::A, dnssec_ok: false };
+    let query = Query::new("www.invalid.", Rtype::A).edns(1232, 0, &[]);
+    let ask = |source: Source, bytes: &[u8]| {
+        let mut reply = Vec::new();
+        (answer(&served, at(200), bytes, source, &mut reply), reply)
+    };
+    assert!(matches!(ask(client(false), &query.bytes).0, Outcome::FollowUp(ask) if ask == asked));
+    let record = Record { owner: asked.name.clone(), rtype: Rtype::A, ttl: 60, rdata: [192, 0, 2, 9].into() };
+    let known = Answer { rcode: Rcode::NOERROR, answer: vec![record], authority: Vec::new(), negative: None };
+    cache.put(at(190).mono, &asked, &known);
+    let (outcome, reply) = ask(client(false), &query.bytes);
+    assert!(matches!(outcome, Outcome::Reply(Path::Hit)));
+    let message = Message::read(&reply).unwrap();
+    assert_eq!(show(&message.answer), ["www.invalid. 50 A 192.0.2.9"]);
+    assert!(!message.header.is_authoritative() && message.header.flags & flags::RA != 0);
+    let stranger = Source { addr: "192.0.2.77:53".parse().unwrap(), stream: false };
+    assert_eq!(Message::read(&ask(stranger, &query.bytes).1).unwrap().rcode(), Rcode::REFUSED);
+    let mut iterative = Query::new("unknown.invalid.", Rtype::A).bytes;
+    iterative[2] &= !1;
+    assert_eq!(Message::read(&ask(client(false), &iterative).1).unwrap().rcode(), Rcode::REFUSED);
+    // Zones served here are answered from themselves, cache or not.
+    assert!(query_is_authoritative(&served));
+}
+
+fn query_is_authoritative(served: &Served) -> bool {
+    Query::new("www.example.", Rtype::A).ask(served).header.is_authoritative()
+}
+
+#[test]
+fn responses_and_scraps_meet_silence() {
+    let mut response = Query::new("www.example.", Rtype::A).bytes;
+    response[2] |= 0x80;
+    let mut reply = Vec::new();
+    for bytes in [&response[..], &response[..5], &[]] {
+        assert!(matches!(answer(&served(), at(200), bytes, client(false), &mut reply), Outcome::Drop));
+    }
+    assert!(reply.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Whatever arrives: no panic, no response answered, every reply well formed and within its limit.
+    #[test]
+    fn replies_are_whole_and_short(
+        changes in proptest::collection::vec((0usize..64, any::<u8>()), 0..6),
+        cut in 0usize..80,
+        pick in 0usize..6,
+    ) {
+        let names = ["www.example.", "x.moved.example.", "many.example.", "sub.example.", "any.wild.example.", "loop1.example."];
+        let mut bytes = Query::new(names[pick], Rtype::TXT).edns(1232, 0, b"\x00\x03\x00\x00").bytes;
+        for (at, byte) in changes {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(60)));
+        let mut reply = Vec::new();
+        let outcome = answer(&served(), at(200), &bytes, client(false), &mut reply);
+        if let Outcome::Reply(_) = outcome {
+            prop_assert!(reply.len() <= 1232);
+            let message = Message::read(&reply);
+            prop_assert!(message.is_ok(), "{message:?} {reply:?}");
+        } else {
+            let notified = matches!(outcome, Outcome::Notified { .. });
+            prop_assert!(reply.is_empty() || notified);
+        }
+    }
+}

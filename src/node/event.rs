@@ -1,0 +1,146 @@
+//! What a node is told, and what it has to say.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::lag::Interval;
+use crate::outbox::{Arrival, Token};
+use crate::time::{Now, Utc};
+use crate::transfer::notify;
+use crate::transfer::query::Kind;
+use crate::transfer::reason::Reason;
+use crate::transfer::refresh::Newer;
+use crate::wire::name::Name;
+use crate::zone::serial::Serial;
+use crate::zone::snapshot::Snapshot;
+use crate::zone::store::Publication;
+
+/// What the node is told.
+#[derive(Debug)]
+pub enum Input {
+    /// An exchange brought something.
+    Arrival(Token, Arrival),
+    /// A NOTIFY was acknowledged.
+    Notified {
+        /// The zone.
+        zone: Name,
+        /// Who sent it.
+        from: IpAddr,
+        /// The serial it tells.
+        serial: Option<Serial>,
+    },
+    /// A zone file was read.
+    File {
+        /// The zone.
+        zone: Name,
+        /// Its content, or why it cannot be had.
+        content: Result<Snapshot, String>,
+    },
+    /// A secondary zone's primaries are to be asked now.
+    Refresh {
+        /// The zone.
+        zone: Name,
+    },
+    /// Time has passed.
+    Timeout,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A zone is configured.
+    Added(Name),
+    /// A zone is not configured any more.
+    Removed(Name),
+    /// A version is served.
+    Published {
+        /// Which.
+        publication: Publication,
+        /// When it was first heard of, for a secondary.
+        heard: Option<Now>,
+        /// The present.
+        now: Now,
+    },
+    /// A zone file's content is refused; what was served is served still.
+    NotPublished {
+        /// The zone.
+        zone: Name,
+        /// Why.
+        why: String,
+    },
+    /// A change could not be written down, and so is not served.
+    NotKept {
+        /// The zone.
+        zone: Name,
+        /// Why.
+        why: String,
+    },
+    /// A secondary's content was found current.
+    Confirmed {
+        /// The zone.
+        zone: Name,
+        /// When the poll that found it so began.
+        verified_at: Utc,
+    },
+    /// A NOTIFY came in.
+    Heard {
+        /// The zone.
+        zone: Name,
+        /// From whom.
+        from: IpAddr,
+        /// The serial it tells.
+        serial: Option<Serial>,
+    },
+    /// A newer version is known to exist.
+    Behind(Name, Newer),
+    /// A transfer is complete.
+    Pulled {
+        /// The zone.
+        zone: Name,
+        /// From which primary.
+        from: SocketAddr,
+        /// How.
+        kind: Kind,
+        /// Bytes of its messages.
+        bytes: u64,
+        /// From the question to the last message.
+        took: Duration,
+    },
+    /// A primary did not serve the purpose.
+    PullFailed {
+        /// The zone.
+        zone: Name,
+        /// The primary.
+        primary: SocketAddr,
+        /// What was asked.
+        kind: Kind,
+        /// Why it failed.
+        reason: Reason,
+    },
+    /// The whole zone is pulled where differences were expected.
+    Fallback(Name, Reason),
+    /// A secondary's content is not served any more.
+    Expired(Name),
+    /// A NOTIFY went out, and this came of it.
+    Notify(Name, notify::Event),
+    /// A watched server shows another serial than before.
+    Observed {
+        /// The zone.
+        zone: Name,
+        /// The server.
+        server: SocketAddr,
+        /// What it shows.
+        serial: Serial,
+        /// How long the version served here took to get there, when this is the first time it is seen there.
+        propagation: Option<Interval>,
+    },
+    /// A watched server answers, for the first time or again, or does so no more.
+    Reachable {
+        /// The zone.
+        zone: Name,
+        /// The server.
+        server: SocketAddr,
+        /// Whether it answers.
+        up: bool,
+    },
+}

@@ -1,0 +1,304 @@
+//! What must always hold, judged by an oracle that knows what was published when and who served what since when.
+//!
+//! 1. A serial means one content, everywhere and for ever, and that content was really published.
+//! 2. No host's serial goes backwards (RFC 1982), crashes or not, unless its zone expired in between.
+//! 3. No answer and no transfer mixes two versions.
+//! 4. Every reported span of lag contains the true one.
+//! 5. What was served before a crash is served after it, or something newer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::answer::respond::answer;
+use crate::answer::served::{Served, Source};
+use crate::lag::Interval;
+use crate::node::status::Status;
+use crate::time::{Mono, Now};
+use crate::wire::edns::{ZONEVERSION, push_option};
+use crate::wire::message::Message;
+use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::writer::Writer;
+use crate::zone::digest::Digest;
+use crate::zone::serial::Serial;
+use crate::zone::snapshot::Snapshot;
+use crate::zone::store::Version;
+
+use super::content::{CANARIES, apex, canary};
+use super::host::address;
+
+/// Something that must hold did not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at {:.6}, host {host}: {what}", at.0 as f64 / 1e6)]
+pub struct Violation {
+    /// When.
+    pub at: Mono,
+    /// At which host it showed.
+    pub host: usize,
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// A version that the primary published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its serial.
+    pub serial: Serial,
+    /// The digest of its content.
+    pub digest: Digest,
+    /// What its canaries hold.
+    pub number: u32,
+    /// When it was first served.
+    pub at: Mono,
+}
+
+/// What one host served.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    /// What it served last, in this life or an earlier one; `None` since the zone expired.
+    last: Option<Serial>,
+    /// The numbers it served, each from when on; `None` for nothing.
+    timeline: Vec<(Mono, Option<u32>)>,
+    /// The serials it served, each from when on.
+    reached: Vec<(Mono, Serial)>,
+}
+
+/// All that is true.
+#[derive(Clone, Debug, Default)]
+pub struct Oracle {
+    published: Vec<Published>,
+    numbers: BTreeMap<[u8; 32], u32>,
+    hosts: Vec<Record>,
+}
+
+impl Oracle {
+    /// Knows of so many hosts.
+    pub fn new(hosts: usize) -> Oracle {
+        Oracle { published: Vec::new(), numbers: BTreeMap::new(), hosts: vec![Record::default(); hosts] }
+    }
+
+    /// A zone file was written.
+    pub fn written(&mut self, snapshot: &Snapshot, number: u32) {
+        self.numbers.insert(snapshot.digest().to_bytes(), number);
+    }
+
+    /// The newest version.
+    pub fn head(&self) -> Option<&Published> {
+        self.published.last()
+    }
+
+    /// Every version, oldest first.
+    pub fn published(&self) -> &[Published] {
+        &self.published
+    }
+
+    /// A host's zone expired.
+    pub fn expired(&mut self, host: usize) {
+        self.hosts[host].last = None;
+    }
+
+    /// A host is down.
+    pub fn down(&mut self, at: Mono, host: usize) {
+        self.note(at, host, None);
+    }
+
+    /// A host serves this now; at the primary a new version is published by that.
+    pub fn serves(
+        &mut self,
+        at: Mono,
+        host: usize,
+        primary: bool,
+        version: Option<&Version>,
+    ) -> Result<(), Violation> {
+        let fail = |what| Err(Violation { at, host, what });
+        let Some(version) = version else {
+            self.note(at, host, None);
+            return match self.hosts[host].last {
+                Some(last) => fail(format!("serves nothing, but served serial {last} and did not expire")),
+                None => Ok(()),
+            };
+        };
+        let serial = version.stamp.serial;
+        let before = self.hosts[host].last;
+        let same =
+            before == Some(serial) && self.hosts[host].timeline.last().is_some_and(|it| it.1.is_some());
+        if same {
+            let known = self.find(serial);
+            return match known {
+                Some(known) if known.digest == version.stamp.digest => Ok(()),
+                _ => fail(format!("content of serial {serial} changed under it")),
+            };
+        }
+        if let Some(before) = before.filter(|&before| before != serial && !serial.is_newer_than(before)) {
+            return fail(format!("serial went from {before} to {serial}"));
+        }
+        let digest = digest_of(&version.snapshot);
+        if digest != version.snapshot.digest() || digest != version.stamp.digest {
+            return fail(format!("digest of serial {serial} does not fit its records"));
+        }
+        let Some(&number) = self.numbers.get(&digest.to_bytes()) else {
+            return fail(format!("serial {serial} has content that nobody ever wrote"));
+        };
+        match self.find(serial) {
+            Some(known) if known.digest != digest => {
+                return fail(format!(
+                    "serial {serial} has content {number}, but was published with {}",
+                    known.number
+                ));
+            }
+            Some(_) => {}
+            None if primary => self.published.push(Published { serial, digest, number, at }),
+            None => return fail(format!("serial {serial} was never published")),
+        }
+        self.hosts[host].last = Some(serial);
+        self.hosts[host].reached.push((at, serial));
+        self.note(at, host, Some(number));
+        Ok(())
+    }
+
+    /// Asks for the canaries and compares them with each other, with ZONEVERSION, and with what was published.
+    pub fn canaries(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
+        let fail = |what| Err(Violation { at, host, what });
+        let mut shown = None;
+        for index in 0..CANARIES {
+            let mut options = Vec::new();
+            push_option(&mut options, ZONEVERSION, &[]);
+            let query = Writer::query(index as u16, 0, &canary(index), Rtype::A, &options);
+            let mut reply = Vec::new();
+            answer(served, now, &query, Source { addr: address(host), stream: false }, &mut reply);
+            let Ok(message) = Message::read(&reply) else {
+                return fail(format!("no answer for canary {index}"));
+            };
+            if message.rcode() == Rcode::SERVFAIL
+                && served.store.find(&apex()).is_none_or(|it| it.version().is_none())
+            {
+                return Ok(());
+            }
+            let serial = message.option(ZONEVERSION).and_then(|value| value.last_chunk::<4>());
+            let serial = serial.map(|bytes| Serial(u32::from_be_bytes(*bytes)));
+            let (Some(number), Some(serial)) = (number_in(&message), serial) else {
+                return fail(format!("answer without canary {index} or ZONEVERSION: {}", message.rcode()));
+            };
+            match self.find(serial) {
+                Some(known) if known.number == number => {}
+                _ => return fail(format!("canary {index} shows {number}, ZONEVERSION serial {serial}")),
+            }
+            if *shown.get_or_insert(number) != number {
+                return fail(format!("canary {index} shows {number}, others {shown:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a whole transfer apart: it is one published version.
+    pub fn transfer(&self, at: Mono, host: usize, snapshot: &Snapshot) -> Result<(), Violation> {
+        match self.find(snapshot.serial()) {
+            Some(known) if known.digest == snapshot.digest() => Ok(()),
+            _ => Err(Violation {
+                at,
+                host,
+                what: format!("an AXFR of serial {} was not what was published", snapshot.serial()),
+            }),
+        }
+    }
+
+    /// Compares what a host says of lag with the truth.
+    pub fn status(&self, at: Mono, host: usize, status: &Status) -> Result<(), Violation> {
+        for zone in &status.zones {
+            if let (Some(serial), Some(claimed)) = (zone.serial, zone.staleness) {
+                self.staleness(at, host, serial, &claimed, "its own")?;
+            }
+            for server in &zone.servers {
+                if let (Some(serial), Some(claimed)) = (server.serial, server.staleness) {
+                    self.staleness(at, host, serial, &claimed, &format!("{}'s", server.server))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn staleness(
+        &self,
+        at: Mono,
+        host: usize,
+        serial: Serial,
+        claimed: &Interval,
+        whose: &str,
+    ) -> Result<(), Violation> {
+        let fail = |what| Err(Violation { at, host, what });
+        let Some(index) = self.published.iter().position(|known| known.serial == serial) else {
+            return fail(format!("{whose} serial {serial} was never published"));
+        };
+        let truth = self.published.get(index + 1).map_or(Duration::ZERO, |next| at.since(next.at));
+        if !claimed.contains(truth) {
+            return fail(format!(
+                "{whose} staleness at serial {serial} is {truth:?}, reported as {claimed:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Compares a reported propagation of a version to a server with the truth.
+    pub fn propagation(
+        &self,
+        at: Mono,
+        host: usize,
+        server: usize,
+        serial: Serial,
+        claimed: &Interval,
+    ) -> Result<(), Violation> {
+        let reached = self.hosts.get(server).and_then(|seen| {
+            seen.reached.iter().find(|(_, shown)| *shown == serial || shown.is_newer_than(serial))
+        });
+        let (Some(&(reached, _)), Some(known)) = (reached, self.find(serial)) else {
+            return Err(Violation {
+                at,
+                host,
+                what: format!("{server} was seen at serial {serial} and never was"),
+            });
+        };
+        let truth = reached.since(known.at);
+        if !claimed.contains(truth) {
+            let what = format!("propagation of {serial} to {server} took {truth:?}, reported as {claimed:?}");
+            return Err(Violation { at, host, what });
+        }
+        Ok(())
+    }
+
+    /// Whether one of these hosts served this number at some moment of a span.
+    pub fn was_served(&self, hosts: &[usize], number: u32, since: Mono, until: Mono) -> bool {
+        hosts.iter().filter_map(|&host| self.hosts.get(host)).any(|record| {
+            record.timeline.iter().enumerate().any(|(index, &(from, shown))| {
+                let end = record.timeline.get(index + 1).map_or(Mono(u64::MAX), |next| next.0);
+                shown == Some(number) && from <= until && end >= since
+            })
+        })
+    }
+
+    fn find(&self, serial: Serial) -> Option<&Published> {
+        self.published.iter().rev().find(|known| known.serial == serial)
+    }
+
+    fn note(&mut self, at: Mono, host: usize, number: Option<u32>) {
+        let timeline = &mut self.hosts[host].timeline;
+        if timeline.last().map(|it| it.1) != Some(number) {
+            timeline.push((at, number));
+        }
+    }
+}
+
+/// What the canary in an answer holds.
+pub fn number_in(message: &Message) -> Option<u32> {
+    let record = message.answer.iter().find(|record| record.rtype == Rtype::A)?;
+    record.rdata.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+/// The digest, from the records and nothing else.
+fn digest_of(snapshot: &Snapshot) -> Digest {
+    let mut digest = Digest::default();
+    for owner in snapshot.owners() {
+        for set in owner.rrsets() {
+            set.rdatas().for_each(|data| digest.add(Digest::of(owner.name(), set.rtype, set.ttl, data)));
+        }
+    }
+    digest
+}

@@ -1,0 +1,259 @@
+//! A host: what `server/` makes of a machine, with clocks, sockets and disk that are pretended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::answer::served::{Recursion, Served, Source};
+use crate::node::event::Event;
+use crate::node::router::Node;
+use crate::node::zone::{self, ZoneConfig};
+use crate::outbox::{Outbox, Token};
+use crate::resolve::cache::{self, Cache};
+use crate::resolve::resolver::Resolver;
+use crate::resolve::settings;
+use crate::time::{Mono, Now, Utc};
+use crate::transfer::stuck::Stuck;
+use crate::wire::prefix::Prefix;
+use crate::zone::serial::Policy;
+use crate::zone::store::{Version, ZoneStore};
+
+use super::content;
+use super::disk::Disk;
+
+/// What a host's monotonic clock shows when it boots, in microseconds: far from zero, as in the daemon, so that what is dated back
+/// from then still has a reading.
+const BOOT: u64 = 10_000_000_000_000;
+/// Civil time at the start of the world, in microseconds.
+const EPOCH: u64 = 1_763_700_000_000_000;
+
+/// What a host is for. Other hosts are named by their index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Has the zone file.
+    Primary(Policy),
+    /// Pulls the zone from these.
+    Secondary(Vec<usize>),
+    /// Asks these: as a stub where they are authoritative, else as a forwarder.
+    Cache {
+        /// Whom.
+        upstreams: Vec<usize>,
+        /// Whether they are caches themselves.
+        recursive: bool,
+    },
+}
+
+/// A host's part in a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPlan {
+    /// What it is for.
+    pub role: Role,
+    /// Whom it tells of changes (and so watches).
+    pub notify: Vec<usize>,
+    /// Whom it watches besides.
+    pub watch: Vec<usize>,
+    /// By how many microseconds its civil clock is ahead.
+    pub skew: i64,
+    /// How long the messages of its transfers are at most.
+    pub message_bytes: usize,
+}
+
+/// The address of a host.
+pub fn address(index: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, index as u8 + 1], 53))
+}
+
+/// Which machines of a host an exchange belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Driver {
+    /// The node.
+    Node,
+    /// The resolver.
+    Resolver,
+}
+
+/// A machine that may crash and boot.
+pub struct Host {
+    /// Which one.
+    pub index: usize,
+    /// Its part.
+    pub plan: HostPlan,
+    /// Its disk.
+    pub disk: Disk,
+    /// How often it has booted.
+    pub life: u32,
+    /// When it booted last.
+    booted: Mono,
+    /// What runs on it.
+    pub running: Option<Running>,
+}
+
+/// A process.
+pub struct Running {
+    /// The zones.
+    pub store: Arc<ZoneStore>,
+    /// What queries are answered from.
+    pub served: Served,
+    /// The control plane.
+    pub node: Node,
+    /// What it asks for.
+    pub node_outbox: Outbox,
+    /// The resolver of a cache.
+    pub resolver: Option<Resolver>,
+    /// What it asks for.
+    pub resolver_outbox: Outbox,
+    /// Clients whose incremental transfers lead nowhere.
+    pub stuck: Stuck,
+    /// Exchanges under way.
+    pub open: BTreeSet<(Driver, Token)>,
+    /// Requests that wait for the resolver.
+    pub waiting: BTreeMap<u64, FollowUp>,
+    /// The next of them.
+    pub next_waiter: u64,
+}
+
+/// A request that waits for the resolver.
+pub struct FollowUp {
+    /// The request.
+    pub request: Vec<u8>,
+    /// Who asks.
+    pub source: Source,
+    /// The way back.
+    pub back: Back,
+}
+
+/// Where a reply goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Back {
+    /// To a host's exchange.
+    Exchange {
+        /// The host.
+        host: usize,
+        /// Its life then.
+        life: u32,
+        /// Whose exchange.
+        driver: Driver,
+        /// Which.
+        token: Token,
+    },
+    /// To a connection.
+    Connection(u64),
+    /// To a client outside of all this, that asked for a canary.
+    Client(usize),
+}
+
+impl Host {
+    /// A host that is off.
+    pub fn new(index: usize, plan: HostPlan) -> Host {
+        Host { index, plan, disk: Disk::default(), life: 0, booted: Mono(0), running: None }
+    }
+
+    /// What its clocks show.
+    pub fn now(&self, at: Mono) -> Now {
+        let mono = Mono(BOOT + at.0.saturating_sub(self.booted.0));
+        Now { mono, utc: Utc((EPOCH + at.0).saturating_add_signed(self.plan.skew)) }
+    }
+
+    /// When its monotonic clock will show this.
+    pub fn world_time(&self, mono: Mono) -> Mono {
+        Mono(self.booted.0 + mono.0.saturating_sub(BOOT))
+    }
+
+    /// Whether it has the zone's file.
+    pub fn is_primary(&self) -> bool {
+        matches!(self.plan.role, Role::Primary(_))
+    }
+
+    /// Whether it serves the zone by itself.
+    pub fn is_authoritative(&self) -> bool {
+        !matches!(self.plan.role, Role::Cache { .. })
+    }
+
+    /// What it serves.
+    pub fn version(&self) -> Option<Arc<Version>> {
+        self.running.as_ref()?.store.get(&content::apex())?.version()
+    }
+
+    /// When one of its machines wants to be called.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        let running = self.running.as_ref()?;
+        let resolver = running.resolver.as_ref().and_then(Resolver::next_timeout);
+        let local = running.node.next_timeout().into_iter().chain(resolver).min()?;
+        Some(self.world_time(local))
+    }
+
+    /// Starts the process: what the journal holds is taken back, then the zones are configured.
+    pub fn boot(&mut self, at: Mono, seed: u64) -> Vec<Event> {
+        self.life += 1;
+        self.booted = at;
+        let now = self.now(at);
+        let mut rng = StdRng::seed_from_u64(seed ^ (u64::from(self.life) << 32) ^ self.index as u64);
+        let store = Arc::new(ZoneStore::new(self.index as u64 + 1));
+        let config = self.config();
+        if let Some(config) = &config {
+            store.configure(&config.name, config.access());
+        }
+        self.disk.replay(|zone, happened| {
+            store.replay(&zone, happened);
+        });
+        let mut recursion = None;
+        let mut resolver = None;
+        if let Role::Cache { upstreams, recursive } = &self.plan.role {
+            let cache = Arc::new(Cache::new(&cache::Config { max_entries: 1_000, ..Default::default() }));
+            let servers = upstreams.iter().map(|&upstream| address(upstream)).collect();
+            let zone = vec![settings::Zone { zone: content::apex(), servers }];
+            let (forward, stub) = if *recursive { (zone, Vec::new()) } else { (Vec::new(), zone) };
+            let routes = settings::Config { forward, stub, ..Default::default() };
+            resolver = Some(Resolver::new(&routes, Arc::clone(&cache), rng.random()));
+            recursion = Some(Recursion { cache, allow: everyone() });
+        }
+        let served = Served { store: Arc::clone(&store), recursion, nsid: None };
+        let mut node = Node::new(Arc::clone(&store), rng.random());
+        let mut node_outbox = Outbox::default();
+        let zones = config.into_iter().collect();
+        let events = node.configure(now, zones, &mut node_outbox, &mut self.disk);
+        self.running = Some(Running {
+            store,
+            served,
+            node,
+            node_outbox,
+            resolver,
+            resolver_outbox: Outbox::default(),
+            stuck: Stuck::default(),
+            open: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            next_waiter: 0,
+        });
+        events
+    }
+
+    /// Writes a new journal where the old one has grown too long.
+    pub fn tidy(&mut self) {
+        let Some(running) = self.running.as_ref().filter(|_| self.disk.is_overgrown()) else { return };
+        let zones = running.store.zones();
+        self.disk.compact(|each| zones.iter().for_each(|zone| zone.checkpoint(each)));
+    }
+
+    fn config(&self) -> Option<ZoneConfig> {
+        let role = match &self.plan.role {
+            Role::Primary(policy) => zone::Role::Primary(*policy),
+            Role::Secondary(from) => zone::Role::Secondary(from.iter().map(|&from| address(from)).collect()),
+            Role::Cache { .. } => return None,
+        };
+        let addresses = |hosts: &[usize]| hosts.iter().map(|&host| address(host)).collect();
+        Some(ZoneConfig {
+            name: content::apex(),
+            role,
+            notify: addresses(&self.plan.notify),
+            transfer: everyone(),
+            watch: addresses(&self.plan.watch),
+        })
+    }
+}
+
+fn everyone() -> Vec<Prefix> {
+    vec![Prefix { addr: IpAddr::from([0, 0, 0, 0]), length: 0 }]
+}

@@ -1,0 +1,99 @@
+//! Why a poll or a transfer did not serve its purpose.
+
+use crate::wire::rtype::Rcode;
+
+/// Why something about a transfer failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Reason {
+    /// RCODE REFUSED.
+    #[error("refused by the server")]
+    Refused,
+    /// RCODE NOTAUTH, or an answer without AA.
+    #[error("the server is not authoritative for the zone")]
+    NotAuth,
+    /// Another RCODE.
+    #[error("answered with {0}")]
+    Rcode(Rcode),
+    /// The stream ended before the closing SOA.
+    #[error("the answer ended before its closing SOA")]
+    Truncated,
+    /// Differences that do not follow one another, or not what we have.
+    #[error("the differences are not one sequence from our version to the server's")]
+    OutOfSequence,
+    /// An answer about another zone.
+    #[error("the answer is about another zone")]
+    WrongZone,
+    /// The closing SOA is not the opening one.
+    #[error("the first and the last SOA differ")]
+    SoaMismatch,
+    /// Bytes or records that are no transfer.
+    #[error("malformed answer")]
+    Malformed,
+    /// Records that do not make a zone.
+    #[error("the records do not make a zone")]
+    InvalidZone,
+    /// More than [`Limits`] allow.
+    #[error("the answer is larger than allowed")]
+    TooLarge,
+    /// No way to the server, or nothing listens there.
+    #[error("server not reachable")]
+    Unreachable,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The server's version is older than ours.
+    #[error("the server's serial is older than ours")]
+    Older,
+    /// The whole zone came where differences were asked for.
+    #[error("the server gave the whole zone in place of differences")]
+    AxfrStyle,
+    /// The differences do not fit what we have.
+    #[error("the differences do not fit our version")]
+    DoesNotApply,
+    /// One serial, two contents.
+    #[error("our content under this serial is not the server's")]
+    DigestMismatch,
+    /// It could not be published here.
+    #[error("the version could not be stored here")]
+    NotStored,
+}
+
+impl Reason {
+    /// A short name that never changes, for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::Refused => "refused",
+            Reason::NotAuth => "notauth",
+            Reason::Rcode(Rcode::FORMERR) => "rcode_formerr",
+            Reason::Rcode(Rcode::SERVFAIL) => "rcode_servfail",
+            Reason::Rcode(Rcode::NXDOMAIN) => "rcode_nxdomain",
+            Reason::Rcode(Rcode::NOTIMP) => "rcode_notimp",
+            Reason::Rcode(Rcode::BADVERS) => "rcode_badvers",
+            Reason::Rcode(_) => "rcode_other",
+            Reason::Truncated => "truncated",
+            Reason::OutOfSequence => "out_of_sequence",
+            Reason::WrongZone => "wrong_zone",
+            Reason::SoaMismatch => "soa_mismatch",
+            Reason::Malformed => "malformed",
+            Reason::InvalidZone => "invalid_zone",
+            Reason::TooLarge => "too_large",
+            Reason::Unreachable => "unreachable",
+            Reason::Timeout => "timeout",
+            Reason::Older => "older",
+            Reason::AxfrStyle => "axfr_style",
+            Reason::DoesNotApply => "does_not_apply",
+            Reason::DigestMismatch => "digest_mismatch",
+            Reason::NotStored => "not_stored",
+        }
+    }
+
+    /// The reason that a response code gives; `None` for NOERROR.
+    pub fn of(rcode: Rcode) -> Option<Reason> {
+        match rcode {
+            Rcode::NOERROR => None,
+            Rcode::REFUSED => Some(Reason::Refused),
+            Rcode::NOTAUTH => Some(Reason::NotAuth),
+            other => Some(Reason::Rcode(other)),
+        }
+    }
+}

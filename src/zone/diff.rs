@@ -1,0 +1,122 @@
+//! What turns one version of a zone into another. Parts that the two share are not looked at.
+
+use crate::wire::message::Record;
+use crate::wire::name::NameRef;
+use crate::wire::rdata;
+use crate::wire::rtype::Rtype;
+
+use super::delta::Delta;
+use super::owner::{Owner, Rrset};
+use super::snapshot::Snapshot;
+
+/// What turns `old` into `new`. `None` when the two are equal, SOA included.
+pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
+    let mut delta = Delta { removed: vec![old.soa_record()], added: vec![new.soa_record()] };
+    new.table.unshared(&old.table, |entry| {
+        let now = entry.owner();
+        match old.owner(now.name()) {
+            Some(before) => compare(&mut delta, now.name(), before, now),
+            None => delta.added.extend(now.records()),
+        }
+    });
+    old.table.unshared(&new.table, |entry| {
+        let before = entry.owner();
+        if new.owner(before.name()).is_none() {
+            delta.removed.extend(before.records());
+        }
+    });
+    let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
+    (!unchanged).then_some(delta)
+}
+
+fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
+    for set in now.rrsets().filter(|set| set.rtype != Rtype::SOA) {
+        let old = before.rrset(set.rtype);
+        for data in set.rdatas() {
+            if !old.is_some_and(|old| old.ttl == set.ttl && holds(old, data)) {
+                delta.added.push(record(name, set, data));
+            }
+        }
+    }
+    for set in before.rrsets().filter(|set| set.rtype != Rtype::SOA) {
+        let new = now.rrset(set.rtype);
+        for data in set.rdatas() {
+            if !new.is_some_and(|new| new.ttl == set.ttl && holds(new, data)) {
+                delta.removed.push(record(name, set, data));
+            }
+        }
+    }
+}
+
+fn holds(set: Rrset<'_>, data: &[u8]) -> bool {
+    set.rdatas().any(|known| rdata::same(set.rtype, known, data))
+}
+
+fn record(name: &NameRef, set: Rrset<'_>, data: &[u8]) -> Record {
+    Record { owner: name.to_name(), rtype: set.rtype, ttl: set.ttl, rdata: data.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::serial::Serial;
+    use super::super::snapshot::{Builder, Fault};
+    use super::*;
+    use crate::wire::name::Name;
+
+    fn zone(serial: u8, names: &BTreeSet<(u8, u8)>) -> Snapshot {
+        let apex: Name = "example.".parse().unwrap();
+        let mut builder = Builder::new(apex.clone());
+        let mut soa = vec![0; 22];
+        soa[5] = serial;
+        builder.add(&apex, Rtype::SOA, 60, &soa);
+        builder.add(&apex, Rtype::NS, 60, b"\x02ns\x00");
+        for &(name, data) in names {
+            let owner = format!("{}.{}.example.", name % 5, name / 5).parse::<Name>().unwrap();
+            builder.add(&owner, Rtype::A, 60 + u32::from(data % 2 * name), &[data; 4]);
+        }
+        builder.finish().unwrap().0
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_between_leads_from_one_to_the_other(
+            old in proptest::collection::btree_set((0u8..20, 0u8..4), 0..30),
+            new in proptest::collection::btree_set((0u8..20, 0u8..4), 0..30),
+        ) {
+            let (old, new) = (zone(1, &old), zone(2, &new));
+            let delta = between(&old, &new).unwrap();
+            let applied = old.apply(&delta).unwrap();
+            prop_assert_eq!(between(&applied, &new), None);
+            prop_assert_eq!(applied.digest(), new.digest());
+            prop_assert_eq!((applied.serial(), applied.records(), applied.names()), (new.serial(), new.records(), new.names()));
+            for owner in new.owners() {
+                prop_assert!(applied.owner(owner.name()).is_some());
+            }
+            prop_assert!(old.apply(&delta).unwrap().apply(&delta).is_err());
+        }
+    }
+
+    #[test]
+    fn faults_are_told() {
+        let apex: Name = "example.".parse().unwrap();
+        let mut builder = Builder::new(apex.clone());
+        let www: Name = "www.example.".parse().unwrap();
+        builder.add(&www, Rtype::CNAME, 1, b"\x00");
+        builder.add(&www, Rtype::A, 1, &[0; 4]);
+        assert_eq!(builder.finish().unwrap_err(), [Fault::NoSoa(apex), Fault::CnameAndOther(www)]);
+    }
+
+    #[test]
+    fn same_content_has_no_delta() {
+        let names = [(1, 1), (7, 2)].into();
+        assert_eq!(between(&zone(1, &names), &zone(1, &names)), None);
+        let renumbered = zone(1, &names).with_serial(Serial(9));
+        assert_eq!(renumbered.digest(), zone(1, &names).digest());
+        assert_eq!(between(&zone(1, &names), &renumbered).unwrap().len(), 2);
+        assert_eq!(renumbered.timers().serial, Serial(9));
+    }
+}
