@@ -27,7 +27,7 @@ use traffic::Connection;
 /// A zone file whose content could not be written down is tried again after so long, as the daemon does.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often everything that hosts say of themselves is checked, besides whenever something changed.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(5);
 /// Things that may happen in one virtual second in the wildest world; more means that some go round in circles.
 const MOST_PER_SECOND: u32 = 50_000;
 
@@ -194,6 +194,11 @@ impl World {
                 self.hosts[host].disk.full = full;
                 Ok(())
             }
+            Action::Clock(host, step) => {
+                self.hosts[host].plan.skew += step;
+                self.oracle.lost_time();
+                Ok(())
+            }
             Action::Ask(cache, canary) => self.ask(cache, canary),
             Action::Calm => {
                 self.net.mend_all();
@@ -204,6 +209,7 @@ impl World {
                     self.boot(host)?;
                 }
                 self.agreed = None;
+                self.compare();
                 Ok(())
             }
         }
@@ -459,26 +465,41 @@ impl World {
         let primary = self.hosts[host].is_primary();
         let known = self.oracle.published().len();
         self.oracle.serves(self.now, host, primary, version.as_deref())?;
-        let same = self.hosts.iter().filter(|host| host.is_authoritative()).all(|host| {
-            let serial = host.version().map(|version| version.stamp.serial);
-            serial == self.oracle.head().map(|head| head.serial)
-        });
-        self.agreed = if same { self.agreed.or(Some(self.now)) } else { None };
+        self.compare();
         self.summary.versions = self.oracle.published().len();
         if self.summary.versions > known {
             let number = self.newest();
             self.trace.note(self.now, || format!("host {host} published content {number:?}"));
+            // Everybody's lag is another from now on.
+            (0..self.hosts.len()).try_for_each(|host| self.look(host))?;
         }
         Ok(())
+    }
+
+    /// Notes since when all serve the same.
+    fn compare(&mut self) {
+        let head = self.oracle.head().map(|head| head.serial);
+        let served = |host: &Host| host.version().map(|version| version.stamp.serial);
+        let same = self.hosts.iter().filter(|host| host.is_authoritative()).all(|host| served(host) == head);
+        self.agreed = if same { self.agreed.or(Some(self.now)) } else { None };
     }
 
     /// Checks what a host answers and what it says of itself.
     fn look(&mut self, host: usize) -> Result<(), Violation> {
         let now = self.hosts[host].now(self.now);
         let Some(running) = &self.hosts[host].running else { return Ok(()) };
-        if self.hosts[host].is_authoritative() {
-            self.oracle.canaries(self.now, host, &running.served, now)?;
-            self.oracle.status(self.now, host, &running.node.status(now))?;
+        if !self.hosts[host].is_authoritative() {
+            return Ok(());
+        }
+        let status = running.node.status(now);
+        self.oracle.canaries(self.now, host, &running.served, now)?;
+        self.oracle.status(self.now, host, &status)?;
+        if let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) {
+            let fresh = zone.fresh_at().map(|fresh| self.hosts[host].world_time(fresh));
+            let behind = status.zones.iter().any(|zone| zone.newer.is_some());
+            let expire = Duration::from_secs(u64::from(self.plan.content.timers[2]));
+            let serves = zone.version().is_some() && !behind;
+            self.oracle.freshness(self.now, host, serves, fresh, expire)?;
         }
         Ok(())
     }
