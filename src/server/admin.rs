@@ -1,7 +1,7 @@
 //! HTTP: metrics, health, the API and the dashboard on the `http` address; the same and the commands that change something
 //! on the control socket, which only local users with access to its file can reach.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -82,7 +82,7 @@ fn public(admin: Admin) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/api/v1/status", get(status))
-        .route("/api/v1/zones", get(zones))
+        .route("/api/v1/zones", get(status))
         .route("/api/v1/zones/{zone}/history", get(history))
         .with_state(admin)
 }
@@ -158,17 +158,6 @@ async fn status(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, R
         "zones": status.zones,
         "cache": admin.cache.as_ref().map(|cache| json!({ "entries": cache.entry_count() })),
     })))
-}
-
-/// Where each zone is to be found: what `tidemark lag` asks when it is told no servers.
-async fn zones(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Refusal> {
-    let status = admin.status().await?;
-    let zones = status.zones.iter().map(|zone| {
-        let watched = zone.servers.iter().map(|server| server.server);
-        let servers: BTreeSet<SocketAddr> = zone.primaries.iter().copied().chain(watched).collect();
-        json!({ "name": zone.zone, "servers": servers })
-    });
-    Ok(Json(json!({ "listen": admin.listen, "zones": zones.collect::<Vec<_>>() })))
 }
 
 async fn history(

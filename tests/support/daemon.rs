@@ -117,6 +117,20 @@ impl Daemon {
         self.log().lines().filter(|line| sent(line)).count()
     }
 
+    /// The sizes in bytes of the zone transfers that a BIND, Knot or NSD has received since its first start, by its log.
+    pub fn transfers_received(&self) -> Vec<u64> {
+        let received = |line: &&str| {
+            line.contains("Transfer completed:")
+                || (line.contains(", incoming,") && line.contains(" finished,"))
+                || line.contains("received update to serial") && line.contains(" bytes in ")
+        };
+        let bytes = |line: &str| {
+            let before = line.split(" bytes").next()?;
+            before.rsplit(' ').next()?.parse().ok()
+        };
+        self.log().lines().filter(received).filter_map(bytes).collect()
+    }
+
     /// Waits until SOA is answered with authority and `serial`, asking over and over.
     pub fn await_serial(&self, zone: &str, serial: u32, limit: Duration) {
         await_until(&format!("serial {serial} of {zone} at {}", self.name()), limit, || {

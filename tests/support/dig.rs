@@ -24,14 +24,14 @@ const DIGITS_AFTER: &[(&str, usize)] = &[
     ("CERT", 3),
 ];
 
-/// Runs `dig @addr` with `args`, one try of at most two seconds, and returns what it prints.
+/// Runs `dig @addr` with `args`, one try of at most fifteen seconds, and returns what it prints.
 pub fn dig(addr: SocketAddr, args: &[&str]) -> String {
-    run(client("dig", addr).args(["+time=2", "+tries=1"]).args(args))
+    run(client("dig", addr).args(["+time=15", "+tries=1"]).args(args))
 }
 
-/// Runs `kdig @addr` with `args`, one try of at most two seconds, and returns what it prints.
+/// Runs `kdig @addr` with `args`, one try of at most fifteen seconds, and returns what it prints.
 pub fn kdig(addr: SocketAddr, args: &[&str]) -> String {
-    run(client("kdig", addr).args(["+time=2", "+retry=0"]).args(args))
+    run(client("kdig", addr).args(["+time=15", "+retry=0"]).args(args))
 }
 
 /// The lines of `dig +short`, e.g. `short(addr, &["www.example.", "A"])`.

@@ -22,6 +22,8 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod replay;
+pub mod seed;
 pub mod soa;
 pub mod tidemark;
 pub mod zones;

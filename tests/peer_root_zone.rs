@@ -1,0 +1,174 @@
+//! Real input: successive versions of the root zone, from a primary over two tidemark secondaries and those of three other makes.
+//!
+//! ```text
+//! tidemark primary -> tidemark secondary -> tidemark chained
+//!                  -> BIND, Knot, NSD
+//! ```
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use support::daemon::Daemon;
+use support::observer::{Observer, Transition};
+use support::replay::{self, Version};
+use support::tidemark::{self, Tidemark};
+use support::zones::Zone;
+use support::{bind, dig, knot, nsd, ports};
+
+/// Long against everything here, also when two cores carry a dozen servers.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How far a reported moment may lie outside of what was observed: the clocks are one and the same, but timestamps are
+/// rounded, and a thread may lose the processor between the clock and the deed.
+const CLOCK: f64 = 0.05;
+
+/// In bytes: differences between successive versions are far smaller, the whole zone is half a million.
+const LARGEST_STEP: u64 = 100_000;
+
+/// Everything that carries the zone.
+struct World {
+    primary: Tidemark,
+    secondary: Tidemark,
+    chained: Tidemark,
+    foreign: [(&'static str, Daemon); 3],
+}
+
+impl World {
+    fn start(first: &Version) -> World {
+        let [primary, secondary, chained, b, k, n] = ports::reserve_many();
+        let from_primary = || Zone::secondary(".", &[primary]);
+        World {
+            primary: tidemark::start(
+                primary,
+                &[Zone::primary(".", &*first.text).notify(&[secondary, b, k, n])],
+            ),
+            secondary: tidemark::start(secondary, &[from_primary().notify(&[chained])]),
+            chained: tidemark::start(chained, &[Zone::secondary(".", &[secondary])]),
+            foreign: [
+                ("bind", bind::start(b, &[from_primary()])),
+                ("knot", knot::start(k, &[from_primary()])),
+                ("nsd", nsd::start(n, &[from_primary()])),
+            ],
+        }
+    }
+
+    fn nodes(&self) -> [(&'static str, &Tidemark); 3] {
+        [("primary", &self.primary), ("secondary", &self.secondary), ("chained", &self.chained)]
+    }
+
+    fn servers(&self) -> Vec<(&'static str, SocketAddr)> {
+        let ours = self.nodes().map(|(name, node)| (name, node.daemon.addr));
+        ours.into_iter().chain(self.foreign.each_ref().map(|(name, daemon)| (*name, daemon.addr))).collect()
+    }
+
+    /// Every server gives exactly the records of the file.
+    fn assert_content(&self, version: &Version) {
+        let expected = dig::file_records(".", &version.file);
+        for (name, addr) in self.servers() {
+            let found = dig::axfr(addr, ".");
+            let (missing, added): (Vec<_>, Vec<_>) = (
+                expected.difference(&found).take(3).collect(),
+                found.difference(&expected).take(3).collect(),
+            );
+            assert!(
+                missing.is_empty() && added.is_empty(),
+                "{name} at {}: lacks {missing:?}, has {added:?}",
+                version.serial
+            );
+        }
+    }
+}
+
+#[test]
+fn every_server_follows_step_by_step() {
+    let versions = replay::versions();
+    let world = World::start(&versions[0]);
+    let observers: Vec<(&str, Observer)> =
+        world.servers().into_iter().map(|(name, addr)| (name, Observer::watch(addr, "."))).collect();
+    for (_, observer) in &observers {
+        observer.await_serial(versions[0].serial, LIMIT);
+    }
+    world.assert_content(&versions[0]);
+    let full_before = full_transfers_out(&world.primary);
+
+    println!(
+        "lag by hop in ms, from the primary's publication; in brackets when the change was seen from outside"
+    );
+    for version in &versions[1..] {
+        let given_before = full_transfers_out(&world.primary);
+        world.primary.daemon.publish(".", &version.text);
+        let seen: Vec<(&str, Transition)> = observers
+            .iter()
+            .map(|(name, observer)| (*name, observer.await_serial(version.serial, LIMIT)))
+            .collect();
+        assert_eq!(full_transfers_out(&world.primary), given_before, "a step travelled as AXFR");
+        report(&world, version, &seen);
+        world.assert_content(version);
+    }
+
+    let steps = versions.len() - 1;
+    for (name, node) in &world.nodes()[1..] {
+        let pulled = |kind| {
+            node.metric("tidemark_transfers_total", &[("direction", "in"), ("kind", kind), ("result", "ok")])
+        };
+        assert_eq!(pulled("ixfr"), Some(steps as f64), "{name}");
+        assert_eq!(pulled("axfr"), Some(1.0), "{name}");
+        assert_eq!(applied_count(node), steps as f64, "{name}");
+    }
+    for (name, server) in &world.foreign {
+        let pulled = server.transfers_received();
+        let whole = pulled.iter().filter(|bytes| **bytes > LARGEST_STEP).count();
+        assert_eq!((pulled.len(), whole), (steps + 1, 1), "{name} pulled transfers of {pulled:?} bytes");
+    }
+    for (name, observer) in &observers {
+        let expected: Vec<u32> = versions.iter().map(|version| version.serial).collect();
+        assert_eq!(observer.serials(), expected, "{name}");
+    }
+    assert!(full_before >= 4.0, "each secondary began with a full transfer");
+}
+
+/// Prints the lags that the nodes report of this step, and holds them against what was observed.
+fn report(world: &World, version: &Version, seen: &[(&str, Transition)]) {
+    let zone = [("zone", ".")];
+    let published = world.primary.metric("tidemark_zone_published_timestamp_seconds", &zone).unwrap();
+    let mut line = format!("{}:", version.serial);
+    for (name, transition) in seen {
+        let (after, at) = bracket(transition);
+        let ms = |moment: f64| (moment - published) * 1e3;
+        let node = world.nodes().into_iter().find(|(node, _)| node == name);
+        let Some((_, node)) = node else {
+            line += &format!("  {name} [{:.0} to {:.0}]", ms(after), ms(at));
+            continue;
+        };
+        let applied = node.metric("tidemark_zone_applied_timestamp_seconds", &zone).unwrap();
+        line += &format!("  {name} {:.1} [{:.1} to {:.1}]", ms(applied), ms(after), ms(at));
+        assert_eq!(node.metric("tidemark_zone_serial", &zone), Some(f64::from(version.serial)), "{name}");
+        assert_eq!(
+            node.metric("tidemark_zone_published_timestamp_seconds", &zone),
+            Some(published),
+            "{name} was not told when the primary published"
+        );
+        assert!(
+            (after - CLOCK..=at + CLOCK).contains(&applied),
+            "{name} says it applied {} at {applied}, seen from outside between {after} and {at}",
+            version.serial
+        );
+    }
+    println!("{line}");
+}
+
+/// Between which moments a change was made, in seconds since 1970.
+fn bracket(transition: &Transition) -> (f64, f64) {
+    let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    (seconds(transition.utc - (transition.at - transition.after)), seconds(transition.utc))
+}
+
+fn full_transfers_out(node: &Tidemark) -> f64 {
+    node.metric("tidemark_transfers_total", &[("direction", "out"), ("kind", "axfr"), ("result", "ok")])
+        .unwrap()
+}
+
+fn applied_count(node: &Tidemark) -> f64 {
+    node.metric("tidemark_propagation_duration_seconds_count", &[("hop", "publish_to_applied")]).unwrap()
+}
