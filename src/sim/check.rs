@@ -126,7 +126,8 @@ impl Oracle {
         };
         let serial = version.stamp.serial;
         let before = self.hosts[host].last;
-        let same = before == Some(serial) && self.hosts[host].timeline.last().is_some_and(|it| it.1.is_some());
+        let same =
+            before == Some(serial) && self.hosts[host].timeline.last().is_some_and(|it| it.1.is_some());
         if same {
             let known = self.find(serial);
             return match known {
@@ -146,7 +147,10 @@ impl Oracle {
         };
         match self.find(serial) {
             Some(known) if known.digest != digest => {
-                return fail(format!("serial {serial} has content {number}, but was published with {}", known.number));
+                return fail(format!(
+                    "serial {serial} has content {number}, but was published with {}",
+                    known.number
+                ));
             }
             Some(_) => {}
             None if primary => self.published.push(Published { serial, digest, number, at }),
@@ -171,7 +175,9 @@ impl Oracle {
             let Ok(message) = Message::read(&reply) else {
                 return fail(format!("no answer for canary {index}"));
             };
-            if message.rcode() == Rcode::SERVFAIL && served.store.find(&apex()).is_none_or(|it| it.version().is_none()) {
+            if message.rcode() == Rcode::SERVFAIL
+                && served.store.find(&apex()).is_none_or(|it| it.version().is_none())
+            {
                 return Ok(());
             }
             let serial = message.option(ZONEVERSION).and_then(|value| value.last_chunk::<4>());
@@ -231,7 +237,9 @@ impl Oracle {
         };
         let truth = self.published.get(index + 1).map_or(Duration::ZERO, |next| at.since(next.at));
         if !claimed.contains(truth) {
-            return fail(format!("{whose} staleness at serial {serial} is {truth:?}, reported as {claimed:?}"));
+            return fail(format!(
+                "{whose} staleness at serial {serial} is {truth:?}, reported as {claimed:?}"
+            ));
         }
         Ok(())
     }
@@ -239,6 +247,12 @@ impl Oracle {
     /// A civil clock was set: from then on nobody can be sure how long a host was down, and whoever asks that host inherits it.
     pub fn lost_time(&mut self) {
         self.hosts.iter_mut().for_each(|record| record.lost_time = true);
+    }
+
+    /// A host asked one of these, and is no fresher than the freshest of them, however little they could say of that.
+    pub fn inherits(&mut self, host: usize, upstreams: &[usize]) {
+        let freshest = upstreams.iter().filter_map(|&upstream| self.hosts[upstream].fresh).max();
+        self.hosts[host].fresh = self.hosts[host].fresh.max(freshest);
     }
 
     /// Nothing is served for longer than EXPIRE after the moment at which the primary last had it for its newest, however many
@@ -275,7 +289,11 @@ impl Oracle {
             seen.reached.iter().find(|(_, shown)| *shown == serial || shown.is_newer_than(serial))
         });
         let (Some(&(reached, _)), Some(known)) = (reached, self.find(serial)) else {
-            return Err(Violation { at, host, what: format!("{server} was seen at serial {serial} and never was") });
+            return Err(Violation {
+                at,
+                host,
+                what: format!("{server} was seen at serial {serial} and never was"),
+            });
         };
         let truth = reached.since(known.at);
         if !claimed.contains(truth) {

@@ -154,7 +154,11 @@ impl Plan {
                     }
                     _ => rng.random_range(1..4),
                 };
-                let many = if rng.random_range(0..6) == 0 { rng.random_range(0..HOSTS) } else { rng.random_range(0..6) };
+                let many = if rng.random_range(0..6) == 0 {
+                    rng.random_range(0..HOSTS)
+                } else {
+                    rng.random_range(0..6)
+                };
                 let edit = Edit { serial, hosts: (rng.random_range(0..HOSTS), many) };
                 self.actions.push((seconds(at), Action::Edit(edit)));
             }

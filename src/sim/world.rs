@@ -252,14 +252,20 @@ impl World {
         let span = 60 + 2 * u64::from(self.plan.content.ttl);
         self.run(self.now + Duration::from_secs(span))?;
         let messages = self.summary.messages - before;
-        let pairs: usize = self.plan.hosts.iter().map(|host| {
-            let pulls = if let Role::Secondary(from) = &host.role { from.len() } else { 0 };
-            host.notify.len() + host.watch.len() + pulls
-        }).sum();
+        let pairs: usize = self
+            .plan
+            .hosts
+            .iter()
+            .map(|host| {
+                let pulls = if let Role::Secondary(from) = &host.role { from.len() } else { 0 };
+                host.notify.len() + host.watch.len() + pulls
+            })
+            .sum();
         // A question and an answer for each pair, every two seconds at the shortest.
         let most = (pairs as u64 + 1) * (span + 10);
         if messages > most {
-            let what = format!("{messages} messages in {span} quiet seconds between {pairs} pairs of servers");
+            let what =
+                format!("{messages} messages in {span} quiet seconds between {pairs} pairs of servers");
             return Err(Violation { at: self.now, host: 0, what });
         }
         for host in &self.hosts {
@@ -285,11 +291,8 @@ impl World {
     /// Lets the next thing happen; `false` when it comes after `until`.
     fn step(&mut self, until: Mono) -> Result<bool, Violation> {
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
-        let timer = self
-            .hosts
-            .iter()
-            .filter_map(|host| Some((host.next_timeout()?.max(self.now), host.index)))
-            .min();
+        let timer =
+            self.hosts.iter().filter_map(|host| Some((host.next_timeout()?.max(self.now), host.index))).min();
         let at = match (queued, timer) {
             (Some(queued), Some((timer, _))) => queued.min(timer),
             (queued, timer) => match queued.or(timer.map(|(at, _)| at)) {
@@ -424,8 +427,11 @@ impl World {
         for event in &events {
             self.trace.note(at, || format!("host {host}: {event:?}"));
             match event {
-                Event::Confirmed { zone, verified_at } => {
-                    self.hosts[host].disk.note(&Entry::Verified(zone, *verified_at));
+                Event::Confirmed { zone, counted_from, .. } => {
+                    self.hosts[host].disk.note(&Entry::Verified(zone, *counted_from));
+                    if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
+                        self.oracle.inherits(host, upstreams);
+                    }
                 }
                 Event::NotKept { .. } => {
                     let life = self.hosts[host].life;
@@ -495,7 +501,7 @@ impl World {
         self.oracle.canaries(self.now, host, &running.served, now)?;
         self.oracle.status(self.now, host, &status)?;
         if let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) {
-            let fresh = zone.fresh_at().map(|fresh| self.hosts[host].world_time(fresh));
+            let fresh = zone.fresh_at().and_then(|fresh| self.hosts[host].world_time(fresh));
             let behind = status.zones.iter().any(|zone| zone.newer.is_some());
             let expire = Duration::from_secs(u64::from(self.plan.content.timers[2]));
             let serves = zone.version().is_some() && !behind;

@@ -76,9 +76,11 @@ impl World {
             if let Some(running) = self.hosts[host].running.as_mut() {
                 running.open.remove(&(driver, token));
             }
-            self.connections.retain(|_, connection| !matches!(connection.back,
+            self.connections.retain(|_, connection| {
+                !matches!(connection.back,
                 Back::Exchange { host: whose, driver: which, token: known, .. }
-                    if (whose, which, known) == (host, driver, token)));
+                    if (whose, which, known) == (host, driver, token))
+            });
         }
     }
 
@@ -96,15 +98,18 @@ impl World {
             }
             Transport::Tcp => {
                 let connection = self.sequence;
-                self.connections.insert(connection, Connection {
-                    back,
-                    client: host,
-                    server: to,
-                    request: exchange.message,
-                    sends: Sends::Nothing,
-                    arrived: self.now,
-                    tries: 0,
-                });
+                self.connections.insert(
+                    connection,
+                    Connection {
+                        back,
+                        client: host,
+                        server: to,
+                        request: exchange.message,
+                        sends: Sends::Nothing,
+                        arrived: self.now,
+                        tries: 0,
+                    },
+                );
                 self.schedule(self.now, Happening::Connect { connection, tries: 0 });
             }
         }
@@ -262,7 +267,14 @@ impl World {
                 let Some(running) = self.hosts[host].running.as_mut() else { return Ok(()) };
                 let Some(waiting) = running.waiting.remove(&waiter) else { continue };
                 let mut reply = Vec::new();
-                complete(&running.served, now, &waiting.request, waiting.source, entry.as_deref(), &mut reply);
+                complete(
+                    &running.served,
+                    now,
+                    &waiting.request,
+                    waiting.source,
+                    entry.as_deref(),
+                    &mut reply,
+                );
                 self.reply(host, waiting.back, reply)?;
             }
         }
@@ -299,7 +311,10 @@ impl World {
         if self.hosts[server].running.is_none() {
             self.connections.remove(&id);
             if !self.net.stays_silent() {
-                self.schedule(self.now, Happening::Arrival { back, arrival: Arrival::Failed(Failure::Refused) });
+                self.schedule(
+                    self.now,
+                    Happening::Arrival { back, arrival: Arrival::Failed(Failure::Refused) },
+                );
             }
             return Ok(());
         }
