@@ -163,7 +163,6 @@ struct Have {
 struct Announced {
     from: Option<IpAddr>,
     serial: Option<Serial>,
-    at: Mono,
 }
 
 #[derive(Debug)]
@@ -281,15 +280,13 @@ impl Refresh {
             if let Some(serial) = serial {
                 this.learn(step, from.ip(), serial, None);
             }
-            this.announce(step, Announced { from: Some(from.ip()), serial, at: now.mono });
+            this.announce(step, Announced { from: Some(from.ip()), serial });
         })
     }
 
     /// Asks now, whatever the timers say.
     pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
-        self.step(now, out, |this, step| {
-            this.announce(step, Announced { from: None, serial: None, at: now.mono })
-        })
+        self.step(now, out, |this, step| this.announce(step, Announced { from: None, serial: None }))
     }
 
     /// Takes in what arrived; tokens of others are left alone.
