@@ -41,7 +41,7 @@ impl Disk {
     pub fn crash(&mut self, at: impl FnOnce(usize) -> usize) {
         let keep = self.synced + at(self.bytes.len() - self.synced).min(self.bytes.len() - self.synced);
         self.bytes.truncate(keep);
-        if keep > self.synced && keep % 3 == 0 {
+        if keep > self.synced && keep.is_multiple_of(3) {
             self.bytes[keep - 1] ^= 0x55;
         }
         (self.crashed, self.armed) = (false, false);
