@@ -28,6 +28,8 @@ use traffic::Connection;
 const RETRY: Duration = Duration::from_secs(5);
 /// How often everything that hosts say of themselves is checked, besides whenever something changed.
 const LOOK: Duration = Duration::from_secs(5);
+/// What has been the same everywhere for so long is taken to stay so.
+const AGREED: Duration = Duration::from_secs(30);
 /// Things that may happen in one virtual second in the wildest world; more means that some go round in circles.
 const MOST_PER_SECOND: u32 = 50_000;
 
@@ -218,16 +220,12 @@ impl World {
     /// Plays the plan to its end, and judges how it ended.
     fn finish(&mut self) -> Result<(), Violation> {
         let quiet = self.plan.quiet;
-        self.run(quiet + self.plan.settling())?;
-        let head = self.oracle.head().copied();
-        for host in 0..self.hosts.len() {
-            let shown = self.hosts[host].version().map(|it| (it.stamp.serial, it.snapshot.digest()));
-            let wanted = head.map(|head| (head.serial, head.digest));
-            if self.hosts[host].is_authoritative() && shown != wanted {
-                let what = format!("did not converge: serves {shown:?}, the primary published {wanted:?}");
-                return Err(Violation { at: self.now, host, what });
-            }
+        let latest = quiet + self.plan.settling();
+        self.run(quiet)?;
+        while self.now < latest && self.agreed.is_none_or(|since| self.now.since(since) < AGREED) {
+            self.run(self.now + LOOK)?;
         }
+        self.converged()?;
         self.summary.settled = self.agreed.unwrap_or(self.now).since(quiet);
         self.rest()?;
         // Nothing that a cache holds is older than its TTL now, through two caches and with what a question takes.
@@ -235,12 +233,25 @@ impl World {
         for &cache in &caches {
             self.act(Action::Ask(cache, 0))?;
         }
-        self.run(self.now + Duration::from_secs(5))?;
+        self.run(self.now + LOOK)?;
         for cache in caches {
             let (told, newest) = (self.told(cache), self.newest());
             if told != newest {
                 let what = format!("answers {told:?} long after {newest:?} was everywhere");
                 return Err(Violation { at: self.now, host: cache, what });
+            }
+        }
+        self.converged()
+    }
+
+    /// Everybody serves what the primary published last.
+    fn converged(&self) -> Result<(), Violation> {
+        let wanted = self.oracle.head().map(|head| (head.serial, head.digest));
+        for host in self.hosts.iter().filter(|host| host.is_authoritative()) {
+            let shown = host.version().map(|it| (it.stamp.serial, it.snapshot.digest()));
+            if shown != wanted {
+                let what = format!("did not converge: serves {shown:?}, the primary published {wanted:?}");
+                return Err(Violation { at: self.now, host: host.index, what });
             }
         }
         Ok(())
