@@ -156,6 +156,18 @@ fn secondaries_expire_without_their_primary_and_come_back_with_it() {
 }
 
 #[test]
+fn a_secondary_that_missed_versions_knows_the_age_of_the_first_of_them() {
+    let plan = part(part(chain(), 10.0, 0, 1), 10.0, 1, 2).at(20.0, EDIT).at(30.0, EDIT).at(40.0, EDIT);
+    let plan = plan.at(50.0, Action::Mend(0, 1)).at(50.0, Action::Mend(1, 0));
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(70.0).unwrap();
+    assert_eq!(serials(&world), [Some(4), Some(4), Some(1)]);
+    let behind = world.status(1).unwrap().zones[0].servers[0].staleness.unwrap();
+    let estimate = behind.estimate.unwrap().as_secs_f64();
+    assert!((49.9..=50.1).contains(&estimate), "the first missing version is 50 s old, not {estimate} s");
+}
+
+#[test]
 fn a_restart_does_not_make_old_content_young() {
     let plan = chain().at(50.0, Action::Crash(0)).at(130.0, Action::Crash(2)).at(131.0, Action::Boot(2));
     let mut world = World::new(plan, false).unwrap();

@@ -303,7 +303,12 @@ impl Node {
             match member.config.role {
                 Role::Primary(_) => member.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
-                    member.ledger.told(now.mono, publication.from, std::slice::from_ref(&publication.stamp));
+                    // A transfer may bring many versions at once; each followed the one before.
+                    let history = member.zone.history();
+                    let after = publication.from.and_then(|from| history.after(from));
+                    let after: Vec<_> = after.into_iter().flatten().copied().collect();
+                    member.ledger.told(now.mono, publication.from, &after);
+                    member.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
                 }
             }
         }

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::node::event::{Event, Input};
+use crate::node::status::Status;
 use crate::outbox::Arrival;
 use crate::time::Mono;
 use crate::zone::journal::Entry;
@@ -145,6 +146,12 @@ impl World {
     /// The serial that a host serves.
     pub fn serial(&self, host: usize) -> Option<Serial> {
         self.hosts[host].version().map(|version| version.stamp.serial)
+    }
+
+    /// What a host says of itself; `None` while it is down.
+    pub fn status(&self, host: usize) -> Option<Status> {
+        let host = &self.hosts[host];
+        host.running.as_ref().map(|running| running.node.status(host.now(self.now)))
     }
 
     /// What a client was told last by a cache.
