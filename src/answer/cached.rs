@@ -28,7 +28,7 @@ pub(super) fn find(
         None if request.header.flags & flags::RD == 0 => {
             // Without RD nothing is fetched for the client (RFC 1034 4.3.1).
             write_reply(served, request, from, reply, |_, _| Rcode::REFUSED);
-            Outcome::Reply(Path::Hit)
+            Outcome::Reply(Path::Zone)
         }
         None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok }),
     }
@@ -69,4 +69,40 @@ fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options
         debug_assert_eq!(writer.count(Section::Answer), 0);
     }
     entry.rcode()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::answer::respond::answer;
+    use crate::answer::served::Recursion;
+    use crate::resolve::cache::Config;
+    use crate::wire::message::Header;
+    use crate::wire::name::Name;
+    use crate::wire::rtype::{CLASS_IN, Rtype};
+    use crate::wire::writer::Writer;
+    use crate::zone::store::ZoneStore;
+
+    #[test]
+    fn a_refusal_is_no_hit() {
+        let cache = Arc::new(Cache::new(&Config::default()));
+        let allow = vec!["127.0.0.0/8".parse().unwrap()];
+        let recursion = Some(Recursion { cache, allow });
+        let served = Served { store: Arc::new(ZoneStore::new(1)), recursion, nsid: None };
+        let from = Source { addr: "127.0.0.1:5000".parse().unwrap(), stream: false };
+        let name: Name = "www.example.".parse().unwrap();
+        let ask = |flags: u16| {
+            let (mut request, mut reply) = (Vec::new(), Vec::new());
+            let mut writer = Writer::new(&mut request, 512, 1, flags);
+            writer.question(&name, Rtype::A, CLASS_IN).unwrap();
+            writer.finish();
+            (answer(&served, Now::default(), &request, from, &mut reply), reply)
+        };
+        let (outcome, reply) = ask(0);
+        assert!(matches!(outcome, Outcome::Reply(Path::Zone)), "{outcome:?}");
+        assert_eq!(Header::read(&reply).unwrap().flags & 0xf, Rcode::REFUSED.0);
+        assert!(matches!(ask(flags::RD).0, Outcome::FollowUp(_)));
+    }
 }

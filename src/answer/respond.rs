@@ -129,7 +129,7 @@ fn notified(served: &Served, bytes: &[u8], from: Source, reply: &mut Vec<u8>) ->
     if rcode == Rcode::NOERROR {
         Outcome::Notified { zone: notify.zone, from, serial: notify.serial }
     } else {
-        Outcome::Reply(Path::Zone)
+        Outcome::Reply(Path::Unheard(rcode))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::resolve::cache::{Ask, Cache};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
+use crate::wire::rtype::Rcode;
 use crate::zone::serial::Serial;
 use crate::zone::store::{Zone, ZoneStore};
 
@@ -67,4 +68,6 @@ pub enum Path {
     Zone,
     /// The cache.
     Hit,
+    /// Nowhere: a NOTIFY that is not listened to, because of this.
+    Unheard(Rcode),
 }

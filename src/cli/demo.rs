@@ -60,10 +60,13 @@ async fn demo(state: &Path) -> Result<Exit, Failure> {
     let mut nodes = Vec::new();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(error.to_string()))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(error.to_string()))?;
+    // Its terminal was closed.
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::new(error.to_string()))?;
     let configurations = configurations(&zones_dir, &zones);
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
+        _ = hangup.recv() => None,
         ended = hierarchy(&zones_dir, &zones, &configurations, state, &mut nodes) => Some(ended),
     };
     for node in &mut nodes {
@@ -243,6 +246,19 @@ fn address(text: &str) -> Result<SocketAddr, Failure> {
     text.parse().map_err(|_| Failure::new(format!("{text} is not an address")))
 }
 
+/// A demo that is killed cannot stop its nodes, which would go on and hold the ports: the kernel stops them then.
+#[cfg(target_os = "linux")]
+fn end_with_parent(command: &mut Command) {
+    // The signal comes with the end of the thread that starts the node: that is the main thread, on which the demo runs whole.
+    // SAFETY: takes integers, touches no memory.
+    let ask = || match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe and touches no memory of ours.
+    unsafe { command.pre_exec(ask) };
+}
+
 /// One process of the demo.
 struct Node {
     name: &'static str,
@@ -255,7 +271,10 @@ impl Node {
         let path = state.join(format!("{name}.toml"));
         let start = || -> std::io::Result<Child> {
             fs::write(&path, toml)?;
-            Command::new(std::env::current_exe()?)
+            let mut command = Command::new(std::env::current_exe()?);
+            #[cfg(target_os = "linux")]
+            end_with_parent(&mut command);
+            command
                 .args(["serve", "--config"])
                 .arg(&path)
                 .env("TIDEMARK_LOG", std::env::var("TIDEMARK_LOG").unwrap_or_else(|_| "warn".to_owned()))

@@ -7,6 +7,7 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::wire::name::NameRef;
+use crate::wire::rtype::Rcode;
 
 use super::tally::Tally;
 
@@ -138,8 +139,10 @@ impl Metrics {
             }
         }
         // A rate over a series that begins with its first failure would not show that failure.
-        for result in ["refused", "timeout"] {
-            self.notifies.with_label_values(&["out", result]);
+        for (direction, result) in
+            [("in", "refused"), ("in", "notauth"), ("out", "refused"), ("out", "timeout")]
+        {
+            self.notifies.with_label_values(&[direction, result]);
         }
         self.fallbacks.with_label_values(&["refused"]);
     }
@@ -159,6 +162,11 @@ impl Metrics {
     /// A NOTIFY was sent (or received) with this result.
     pub fn notified(&self, direction: &str, result: &str) {
         self.notifies.with_label_values(&[direction, result]).inc();
+    }
+
+    /// A NOTIFY was received and not listened to.
+    pub fn unheard(&self, rcode: Rcode) {
+        self.notified("in", if rcode == Rcode::NOTAUTH { "notauth" } else { "refused" });
     }
 
     /// A transfer or poll ended.

@@ -156,6 +156,10 @@ async fn respond(
     let path = match answer(&served, now, request, source, &mut reply) {
         Outcome::Reply(served::Path::Zone) => Path::Zone,
         Outcome::Reply(served::Path::Hit) => Path::Hit,
+        Outcome::Reply(served::Path::Unheard(rcode)) => {
+            context.metrics.unheard(rcode);
+            Path::Zone
+        }
         Outcome::Drop => {
             context.tally.unanswered();
             return false;

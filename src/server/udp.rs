@@ -105,6 +105,10 @@ fn respond(
     let path = match answer(&served, now, request, source, reply) {
         Outcome::Reply(served::Path::Zone) => Path::Zone,
         Outcome::Reply(served::Path::Hit) => Path::Hit,
+        Outcome::Reply(served::Path::Unheard(rcode)) => {
+            context.metrics.unheard(rcode);
+            Path::Zone
+        }
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
             if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {

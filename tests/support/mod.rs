@@ -14,6 +14,7 @@ pub mod await_until;
 pub mod bind;
 pub mod daemon;
 pub mod dig;
+pub mod fake_primary;
 pub mod http;
 pub mod knot;
 pub mod metrics;

@@ -1,0 +1,191 @@
+//! Transfers that are none: refused, the old data stays, and the metrics say why. And NOTIFY from a stranger.
+
+mod support;
+
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+
+use support::await_until::await_until;
+use support::fake_primary::{FakePrimary, Reply, Script, ZONE, a, notify, ns, response, soa};
+use support::tidemark::{self, Tidemark};
+use support::zones::Zone;
+use support::{dig, ports};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// An address that is no primary's.
+const STRANGER: &str = "127.0.0.2";
+
+/// A bad answer, given to IXFR and AXFR alike unless one of them is named, and what the metrics call it.
+struct Case {
+    what: &'static str,
+    ixfr: Reply,
+    axfr: Reply,
+    fallback: &'static str,
+    result: &'static str,
+}
+
+const CASES: &[Case] = &[
+    both("cut off", cut_off, "truncated"),
+    both("nothing at all", |_| Vec::new(), "truncated"),
+    both("another closing SOA", other_end, "soa_mismatch"),
+    both("another zone", other_zone, "wrong_zone"),
+    both("records behind the end", trailing, "malformed"),
+    both(
+        "no message",
+        |question| vec![[&question.to_vec().unwrap()[..2], &[0xff; 30]].concat()],
+        "malformed",
+    ),
+    both("no SOA in front", |question| vec![response(question, vec![ns(ZONE), soa(ZONE, 2)])], "malformed"),
+    both("refused", refused, "refused"),
+    Case {
+        what: "differences of versions we do not have",
+        ixfr: |question| differences(question, 7, 2, "www.example.", 1),
+        axfr: refused,
+        fallback: "out_of_sequence",
+        result: "refused",
+    },
+    Case {
+        what: "differences that lead elsewhere",
+        ixfr: |question| {
+            let steps = vec![soa(ZONE, 2), soa(ZONE, 1), a("www.example.", 1), soa(ZONE, 9), soa(ZONE, 2)];
+            vec![response(question, steps)]
+        },
+        axfr: refused,
+        fallback: "out_of_sequence",
+        result: "refused",
+    },
+    Case {
+        what: "differences that remove what is not there",
+        ixfr: |question| differences(question, 1, 2, "absent.example.", 1),
+        axfr: refused,
+        fallback: "does_not_apply",
+        result: "refused",
+    },
+];
+
+const fn both(what: &'static str, reply: Reply, reason: &'static str) -> Case {
+    Case { what, ixfr: reply, axfr: reply, fallback: reason, result: reason }
+}
+
+fn whole(question: &Message, serial: u32) -> Vec<Vec<u8>> {
+    let host = serial as u8;
+    let records =
+        vec![soa(ZONE, serial), ns(ZONE), a("ns.example.", 53), a("www.example.", host), soa(ZONE, serial)];
+    vec![response(question, records)]
+}
+
+fn cut_off(question: &Message) -> Vec<Vec<u8>> {
+    vec![response(question, vec![soa(ZONE, 2), ns(ZONE), a("www.example.", 2)])]
+}
+
+fn other_end(question: &Message) -> Vec<Vec<u8>> {
+    vec![response(question, vec![soa(ZONE, 2), ns(ZONE), a("www.example.", 2), soa(ZONE, 3)])]
+}
+
+fn other_zone(question: &Message) -> Vec<Vec<u8>> {
+    vec![response(question, vec![soa("example.net.", 2), ns("example.net."), soa("example.net.", 2)])]
+}
+
+fn trailing(question: &Message) -> Vec<Vec<u8>> {
+    let records = vec![soa(ZONE, 2), ns(ZONE), soa(ZONE, 2), a("www.example.", 2)];
+    vec![response(question, records)]
+}
+
+fn refused(question: &Message) -> Vec<Vec<u8>> {
+    let mut message = Message::new(question.metadata.id, MessageType::Response, OpCode::Query);
+    message.metadata.response_code = ResponseCode::Refused;
+    vec![message.to_vec().unwrap()]
+}
+
+/// From one serial to another: `owner` loses 192.0.2.`host`.
+fn differences(question: &Message, from: u32, to: u32, owner: &str, host: u8) -> Vec<Vec<u8>> {
+    vec![response(
+        question,
+        vec![soa(ZONE, to), soa(ZONE, from), a(owner, host), soa(ZONE, to), soa(ZONE, to)],
+    )]
+}
+
+fn first() -> Script {
+    Script { serial: 1, ixfr: |question| whole(question, 1), axfr: |question| whole(question, 1) }
+}
+
+fn transfers(node: &Tidemark, result: &str) -> f64 {
+    let labels = [("direction", "in"), ("kind", "axfr"), ("result", result)];
+    node.metric("tidemark_transfers_total", &labels).unwrap_or(0.0)
+}
+
+fn fallbacks(node: &Tidemark, reason: &str) -> f64 {
+    node.metric("tidemark_ixfr_fallbacks_total", &[("reason", reason)]).unwrap_or(0.0)
+}
+
+#[test]
+fn what_is_no_transfer_is_refused_and_counted() {
+    let primary = FakePrimary::start(first());
+    let addr = ports::reserve();
+    let node = tidemark::start(addr, &[Zone::secondary(ZONE, &[primary.addr])]);
+    node.daemon.await_serial(ZONE, 1, LIMIT);
+    let before = dig::axfr(addr, ZONE);
+    for case in CASES {
+        let counted = (transfers(&node, case.result), fallbacks(&node, case.fallback));
+        primary.change(Script { serial: 2, ixfr: case.ixfr, axfr: case.axfr });
+        assert_eq!(notify("127.0.0.1", addr, 2), ResponseCode::NoError);
+        await_until(&format!("{} to be counted as {}", case.what, case.result), LIMIT, || {
+            transfers(&node, case.result) > counted.0 && fallbacks(&node, case.fallback) > counted.1
+        });
+        assert_eq!(dig::axfr(addr, ZONE), before, "{}", case.what);
+        assert!(
+            node.metric("tidemark_zone_staleness_seconds", &[("zone", ZONE)]).unwrap() > 0.0,
+            "{}",
+            case.what
+        );
+        assert!(!node.daemon.log().contains("panicked"), "{}", node.daemon.log());
+    }
+    primary.change(Script {
+        serial: 2,
+        ixfr: |question| whole(question, 2),
+        axfr: |question| whole(question, 2),
+    });
+    node.daemon.await_serial(ZONE, 2, LIMIT);
+    assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
+    assert_eq!(fallbacks(&node, "axfr_style"), 1.0, "a whole zone in place of differences is counted");
+}
+
+#[test]
+fn a_first_copy_is_taken_only_whole() {
+    for case in CASES.iter().filter(|case| case.result != "refused") {
+        let primary = FakePrimary::start(Script { serial: 2, ixfr: case.ixfr, axfr: case.axfr });
+        let addr = ports::reserve();
+        let node = tidemark::start(addr, &[Zone::secondary(ZONE, &[primary.addr])]);
+        await_until(case.what, LIMIT, || transfers(&node, case.result) > 0.0);
+        assert!(dig::dig(addr, &[ZONE, "SOA"]).contains("status: SERVFAIL"), "{}", case.what);
+        primary.change(first());
+        node.daemon.await_serial(ZONE, 1, LIMIT);
+    }
+}
+
+#[test]
+fn a_stranger_is_not_listened_to() {
+    let primary = FakePrimary::start(first());
+    let addr = ports::reserve();
+    let node = tidemark::start(addr, &[Zone::secondary(ZONE, &[primary.addr])]);
+    node.daemon.await_serial(ZONE, 1, LIMIT);
+    primary.change(Script {
+        serial: 2,
+        ixfr: |question| whole(question, 2),
+        axfr: |question| whole(question, 2),
+    });
+    let (asked, heard) = (primary.asked(), |result| {
+        node.metric("tidemark_notifies_total", &[("direction", "in"), ("result", result)]).unwrap_or(0.0)
+    });
+    let accepted = heard("ok");
+    for number in 1..=10 {
+        assert_eq!(notify(STRANGER, addr, 2), ResponseCode::Refused);
+        assert_eq!(heard("refused"), f64::from(number));
+    }
+    // One from the primary is acted on; whatever the others had set off would have come before.
+    assert_eq!(heard("ok"), accepted);
+    assert_eq!(primary.asked(), asked);
+    assert_eq!(notify("127.0.0.1", addr, 2), ResponseCode::NoError);
+    node.daemon.await_serial(ZONE, 2, LIMIT);
+}

@@ -1,0 +1,129 @@
+//! `tidemark wait` against running nodes: it ends when the last server has converged, as an outsider sees it.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::await_until::await_until;
+use support::observer::Observer;
+use support::tidemark::{self, Tidemark};
+use support::zones::{self, Zone};
+use support::{ports, soa};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// What is promised.
+const PROMISE: Duration = Duration::from_millis(100);
+const ROUNDS: u32 = 5;
+
+/// A primary, a secondary of it, and one chained behind that.
+fn chain() -> [Tidemark; 3] {
+    let [first, second, third] = ports::reserve_many();
+    let zone = |of, notify: &[SocketAddr]| Zone::secondary("example.", &[of]).notify(notify);
+    let nodes = [
+        tidemark::start(first, &[Zone::primary("example.", version(1)).notify(&[second])]),
+        tidemark::start(second, &[zone(first, &[third])]),
+        tidemark::start(third, &[zone(second, &[])]),
+    ];
+    nodes.iter().for_each(|node| node.daemon.await_serial("example.", 1, LIMIT));
+    nodes
+}
+
+fn version(serial: u32) -> String {
+    zones::text("example.", serial, &[&format!("www A 192.0.2.{serial}")])
+}
+
+fn wait_command(at: &[SocketAddr], args: &[&str]) -> Command {
+    let mut command = tidemark::command();
+    command.args(["wait", "example."]).args(args).arg("--at").args(at.iter().map(SocketAddr::to_string));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end in a thread of its own, which notes the moment.
+fn await_end(child: Child) -> thread::JoinHandle<(Instant, Output)> {
+    thread::spawn(move || {
+        let output = child.wait_with_output().unwrap();
+        (Instant::now(), output)
+    })
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn it_ends_with_the_last_server() {
+    let mut nodes = chain();
+    let addrs = nodes.each_ref().map(|node| node.daemon.addr);
+    let observers = addrs.map(|addr| Observer::watch(addr, "example."));
+    let mut late = Vec::new();
+    for serial in 2..2 + ROUNDS {
+        let by_record = serial % 2 == 0;
+        nodes[2].daemon.process().signal(libc::SIGSTOP);
+        let record = format!("www.example. A 192.0.2.{serial}");
+        let number = serial.to_string();
+        let goal = if by_record { ["--record", &record] } else { ["--serial", &number] };
+        let mut child = wait_command(&addrs, &goal).spawn().unwrap();
+        nodes[0].daemon.publish("example.", &version(serial));
+        observers[0].await_serial(serial, LIMIT);
+        observers[1].await_serial(serial, LIMIT);
+        assert!(child.try_wait().unwrap().is_none(), "it ended before the last server had the version");
+        let ended = await_end(child);
+        nodes[2].daemon.process().signal(libc::SIGCONT);
+        let last = observers[2].await_serial(serial, LIMIT);
+        let (at, output) = ended.join().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert!(at > last.after, "it ended {:?} before the last server converged", last.after - at);
+        late.push(at.saturating_duration_since(last.at));
+    }
+    late.sort();
+    println!("ended after the observer saw the last server converge, by round: {late:?}");
+    // One round in which another process had the processor says nothing about the command.
+    assert!(late[late.len() / 2] < PROMISE, "{late:?}");
+    assert!(late[late.len() - 2] < 3 * PROMISE, "{late:?}");
+}
+
+#[test]
+fn it_names_the_laggard_and_ends_with_two() {
+    let mut nodes = chain();
+    let addrs = nodes.each_ref().map(|node| node.daemon.addr);
+    // Stopped: it keeps its port and says nothing.
+    nodes[2].daemon.process().signal(libc::SIGSTOP);
+    nodes[0].daemon.publish("example.", &version(2));
+    let output = wait_command(&addrs, &["--serial", "2", "--timeout", "2s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let said = text(&output);
+    let named = said.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>();
+    assert!(named.len() == 1 && named[0].contains(&format!("{}:", addrs[2])), "{said}");
+    assert!(named[0].contains("no answer"), "{said}");
+
+    // Answering, but cut off from its primary: it shows the old version.
+    nodes[1].daemon.kill();
+    nodes[2].daemon.process().signal(libc::SIGCONT);
+    await_until("the chained secondary to answer", LIMIT, || soa::serial(addrs[2], "example.").is_some());
+    nodes[0].daemon.publish("example.", &version(3));
+    nodes[0].daemon.await_serial("example.", 3, LIMIT);
+    let at = [addrs[0], addrs[2]];
+    let output = wait_command(&at, &["--serial", "3", "--timeout", "1s", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["converged"], false);
+    let late: Vec<_> = answer["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|server| server["converged_after"].is_null())
+        .collect();
+    assert!(late.len() == 1 && late[0]["server"] == addrs[2].to_string(), "{answer}");
+}
+
+#[test]
+fn it_ends_with_three_when_nobody_answers() {
+    let addrs: [SocketAddr; 2] = ports::reserve_many();
+    let output = wait_command(&addrs, &["--timeout", "1s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("no server answered"), "{}", text(&output));
+}
