@@ -1,5 +1,8 @@
 //! Transfers that are none: refused, the old data stays, and the metrics say why. And NOTIFY from a stranger.
 
+// The lint exempts test functions only, and helpers of a test may fail it too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::time::Duration;

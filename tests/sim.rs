@@ -2,11 +2,16 @@
 //!
 //! `TIDEMARK_SIM_SEEDS=3000` plays that many, `TIDEMARK_SIM_SEED=7` plays one and prints what happened.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may end")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use tidemark::sim::plan::Plan;
+use tidemark::sim::host::Role;
+use tidemark::sim::net::Weather;
+use tidemark::sim::plan::{Action, Edit, Plan, host};
 use tidemark::sim::world::World;
+use tidemark::zone::serial::{Policy, Serial};
 
 /// Scenarios in a usual run.
 const SEEDS: u64 = 300;
@@ -75,5 +80,144 @@ fn one_seed_is_one_world() {
     for seed in 0..5 {
         let play = || World::play(Plan::random(seed), false).1.map(|summary| (summary.hash, summary.steps));
         assert_eq!(play(), play());
+    }
+}
+
+const EDIT: Action = Action::Edit(Edit { serial: 1, hosts: (7, 2) });
+
+/// A primary (0), a secondary (1), one chained behind it (2), a cache that asks the chained one (3). REFRESH 30 s, RETRY 5 s,
+/// EXPIRE 120 s, TTL 10 s.
+fn chain() -> Plan {
+    let hosts = vec![
+        host(Role::Primary(Policy::Increment), &[1]),
+        host(Role::Secondary(vec![0]), &[2]),
+        host(Role::Secondary(vec![1]), &[]),
+        host(Role::Cache { upstreams: vec![2], recursive: false }, &[]),
+    ];
+    Plan::new(1, hosts, [30, 5, 120], 10)
+}
+
+/// Packets between two hosts pass no more.
+fn part(mut plan: Plan, at: f64, one: usize, other: usize) -> Plan {
+    plan = plan.at(at, Action::Cut(one, other));
+    plan.at(at, Action::Cut(other, one))
+}
+
+fn serials(world: &World) -> [Option<u32>; 3] {
+    [0, 1, 2].map(|host| world.serial(host).map(|Serial(serial)| serial))
+}
+
+#[test]
+fn a_change_runs_down_the_chain_within_a_second() {
+    let mut world = World::new(chain().at(20.0, EDIT), false).unwrap();
+    world.run_until(19.9).unwrap();
+    assert_eq!(serials(&world), [Some(1); 3]);
+    world.run_until(21.0).unwrap();
+    assert_eq!(serials(&world), [Some(2); 3]);
+}
+
+#[test]
+fn a_chained_secondary_cut_off_during_an_edit_catches_up() {
+    let plan = part(chain(), 10.0, 1, 2).at(20.0, EDIT).at(21.0, EDIT).at(80.0, Action::Calm);
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(79.9).unwrap();
+    assert_eq!(serials(&world), [Some(3), Some(3), Some(1)]);
+    // NOTIFY has been given up by then; it is RETRY that finds the way open again.
+    world.run_until(80.0 + 5.0 + 5.0).unwrap();
+    assert_eq!(serials(&world), [Some(3); 3]);
+    assert_eq!(world.summary().transfers[0], 2, "what was missed comes as differences");
+}
+
+#[test]
+fn refresh_converges_where_every_notify_is_lost() {
+    // A primary that tells nobody: as if none of its NOTIFYs ever arrived.
+    let mut plan = chain().at(20.0, EDIT);
+    plan.hosts[0].notify.clear();
+    plan.hosts[1].notify.clear();
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(22.0).unwrap();
+    assert_eq!(serials(&world), [Some(2), Some(1), Some(1)]);
+    world.run_until(20.0 + 2.0 * 30.0 + 1.0).unwrap();
+    assert_eq!(serials(&world), [Some(2); 3]);
+}
+
+#[test]
+fn secondaries_expire_without_their_primary_and_come_back_with_it() {
+    let plan = chain().at(50.0, Action::Crash(0)).at(300.0, Action::Boot(0));
+    let mut world = World::new(plan, false).unwrap();
+    // Both have counted from the last time that the primary itself was asked, within one REFRESH before it died.
+    world.run_until(50.0 - 30.0 + 119.0).unwrap();
+    assert_eq!(serials(&world), [None, Some(1), Some(1)]);
+    world.run_until(50.0 + 121.0).unwrap();
+    assert_eq!(serials(&world), [None; 3]);
+    assert_eq!(world.summary().expiries, 2);
+    world.run_until(300.0 + 65.0).unwrap();
+    assert_eq!(serials(&world), [Some(1); 3]);
+}
+
+#[test]
+fn a_secondary_that_missed_versions_knows_the_age_of_the_first_of_them() {
+    let plan = part(part(chain(), 10.0, 0, 1), 10.0, 1, 2).at(20.0, EDIT).at(30.0, EDIT).at(40.0, EDIT);
+    let plan = plan.at(50.0, Action::Mend(0, 1)).at(50.0, Action::Mend(1, 0));
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(70.0).unwrap();
+    assert_eq!(serials(&world), [Some(4), Some(4), Some(1)]);
+    let behind = world.status(1).unwrap().zones[0].servers[0].staleness.unwrap();
+    let estimate = behind.estimate.unwrap().as_secs_f64();
+    assert!((49.9..=50.1).contains(&estimate), "the first missing version is 50 s old, not {estimate} s");
+}
+
+#[test]
+fn a_restart_does_not_make_old_content_young() {
+    let plan = chain().at(50.0, Action::Crash(0)).at(130.0, Action::Crash(2)).at(131.0, Action::Boot(2));
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(132.0).unwrap();
+    assert_eq!(serials(&world), [None, Some(1), Some(1)]);
+    world.run_until(50.0 + 121.0).unwrap();
+    assert_eq!(serials(&world), [None; 3]);
+}
+
+#[test]
+fn a_cache_serves_what_it_has_when_nobody_is_there_to_ask() {
+    let plan = chain()
+        .at(10.0, Action::Ask(3, 0))
+        .at(15.0, Action::Crash(2))
+        .at(16.0, EDIT)
+        .at(40.0, Action::Ask(3, 0))
+        .at(60.0, Action::Boot(2))
+        .at(100.0, Action::Ask(3, 0));
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(50.0).unwrap();
+    assert_eq!((world.told(3), world.summary().answers), (Some(0), [2, 1]), "an old answer, and it says so");
+    world.run_until(105.0).unwrap();
+    assert_eq!((world.told(3), world.newest(), world.summary().answers), (Some(1), Some(1), [3, 1]));
+}
+
+#[test]
+fn a_primary_that_dies_while_it_writes_comes_back_with_what_was_published_or_something_newer() {
+    for seed in 0..40 {
+        let mut plan = chain()
+            .at(20.0, Action::CrashInWrite(0, std::time::Duration::from_secs(10)))
+            .at(20.5, EDIT)
+            .at(21.0, EDIT);
+        plan.seed = seed;
+        let mut world = World::new(plan, false).unwrap();
+        world.run_until(29.0).unwrap();
+        assert_eq!(serials(&world), [None, Some(1), Some(1)]);
+        world.run_until(70.0).unwrap();
+        assert_eq!(serials(&world), [Some(3); 3]);
+    }
+}
+
+#[test]
+fn wild_weather_slows_a_change_and_does_not_stop_it() {
+    let wild = Weather { loss: 500, duplicated: 300, straggling: 300, broken: 300, ..Weather::CALM };
+    for seed in 0..20 {
+        let mut plan = chain().at(20.0, Action::Weather(wild));
+        plan = (1..20).fold(plan, |plan, edit| plan.at(20.0 + f64::from(edit), EDIT));
+        plan.seed = seed;
+        let mut world = World::new(plan, false).unwrap();
+        world.run_until(200.0).unwrap();
+        assert_eq!(serials(&world), [Some(20); 3], "seed {seed}");
     }
 }

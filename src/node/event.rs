@@ -81,6 +81,8 @@ pub enum Event {
         zone: Name,
         /// When the poll that found it so began.
         verified_at: Utc,
+        /// From when on EXPIRE is counted by that; to be kept for a restart.
+        counted_from: Utc,
     },
     /// A NOTIFY came in.
     Heard {

@@ -126,9 +126,15 @@ impl Node {
                 Vec::new()
             });
         }
-        let found = self.with_refresh(&name, out, |refresh, verified, out| {
-            refresh.start(now, version.as_deref().map(|version| (version, verified)), out)
+        let found = self.with_refresh(&name, out, |refresh, counted_from, out| {
+            refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
         });
+        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(&name)
+            && let Some(at) = refresh.expires_at()
+        {
+            // Those who ask before the first poll has an answer are told what is left, too.
+            zone.expires(at, None);
+        }
         events.extend(self.settle_all(now, &name, found, out, log));
         events
     }
@@ -297,7 +303,12 @@ impl Node {
             match member.config.role {
                 Role::Primary(_) => member.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
-                    member.ledger.told(now.mono, publication.from, std::slice::from_ref(&publication.stamp));
+                    // A transfer may bring many versions at once; each followed the one before.
+                    let history = member.zone.history();
+                    let after = publication.from.and_then(|from| history.after(from));
+                    let after: Vec<_> = after.into_iter().flatten().copied().collect();
+                    member.ledger.told(now.mono, publication.from, &after);
+                    member.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
                 }
             }
         }
@@ -366,13 +377,14 @@ impl Node {
                 }
                 events
             }
-            refresh::Event::Confirmed { verified_at, fresh_at, expires_at } => {
+            refresh::Event::Confirmed { verified_at, fresh_at, expires_at, counted_from } => {
                 member.zone.confirm(verified_at, fresh_at, expires_at);
+                member.zone.expires(expires_at, Some(counted_from));
                 member.problem = None;
                 member.heard = member
                     .heard
                     .filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
-                vec![Event::Confirmed { zone: name, verified_at }]
+                vec![Event::Confirmed { zone: name, verified_at, counted_from }]
             }
             refresh::Event::Behind(newer) => {
                 member.heard.get_or_insert(now);
@@ -432,7 +444,7 @@ impl Node {
         act: impl FnOnce(&mut Refresh, Option<Utc>, &mut Outbox) -> Vec<refresh::Event>,
     ) -> Vec<refresh::Event> {
         self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.verified_at(), out),
+            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
             _ => Vec::new(),
         })
     }

@@ -132,8 +132,8 @@ impl Control {
             log::event(event);
             self.metrics.record(event);
             match event {
-                Event::Confirmed { zone, verified_at, .. } => {
-                    self.disk.note(&Entry::Verified(zone, *verified_at))
+                Event::Confirmed { zone, counted_from, .. } => {
+                    self.disk.note(&Entry::Verified(zone, *counted_from))
                 }
                 Event::NotKept { zone, .. } => {
                     self.retries.insert(zone.clone(), clock::now().mono + RETRY);

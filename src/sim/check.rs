@@ -26,6 +26,9 @@ use crate::zone::store::Version;
 use super::content::{CANARIES, apex, canary};
 use super::host::address;
 
+/// What EXPIRE may be exceeded by: it travels in whole seconds.
+const ROUNDING: Duration = Duration::from_secs(3);
+
 /// Something that must hold did not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at {:.6}, host {host}: {what}", at.0 as f64 / 1e6)]
@@ -60,6 +63,10 @@ struct Record {
     timeline: Vec<(Mono, Option<u32>)>,
     /// The serials it served, each from when on.
     reached: Vec<(Mono, Serial)>,
+    /// The last moment at which its content was known to be current.
+    fresh: Option<Mono>,
+    /// Its civil clock was set, so it cannot know how long it was down.
+    lost_time: bool,
 }
 
 /// All that is true.
@@ -233,6 +240,38 @@ impl Oracle {
             return fail(format!(
                 "{whose} staleness at serial {serial} is {truth:?}, reported as {claimed:?}"
             ));
+        }
+        Ok(())
+    }
+
+    /// A civil clock was set: from then on nobody can be sure how long a host was down, and whoever asks that host inherits it.
+    pub fn lost_time(&mut self) {
+        self.hosts.iter_mut().for_each(|record| record.lost_time = true);
+    }
+
+    /// A host asked one of these, and is no fresher than the freshest of them, however little they could say of that.
+    pub fn inherits(&mut self, host: usize, upstreams: &[usize]) {
+        let freshest = upstreams.iter().filter_map(|&upstream| self.hosts[upstream].fresh).max();
+        self.hosts[host].fresh = self.hosts[host].fresh.max(freshest);
+    }
+
+    /// Nothing is served for longer than EXPIRE after the moment at which the primary last had it for its newest, however many
+    /// hosts and crashes lie between.
+    pub fn freshness(
+        &mut self,
+        at: Mono,
+        host: usize,
+        serves: bool,
+        fresh: Option<Mono>,
+        expire: Duration,
+    ) -> Result<(), Violation> {
+        let record = &mut self.hosts[host];
+        record.fresh = record.fresh.max(fresh);
+        let Some(fresh) = record.fresh.filter(|_| serves && !record.lost_time) else { return Ok(()) };
+        let age = at.since(fresh);
+        if age > expire + ROUNDING {
+            let what = format!("serves what was current {age:?} ago, with an EXPIRE of {expire:?}");
+            return Err(Violation { at, host, what });
         }
         Ok(())
     }

@@ -157,9 +157,9 @@ impl Host {
         Now { mono, utc: Utc((EPOCH + at.0).saturating_add_signed(self.plan.skew)) }
     }
 
-    /// When its monotonic clock will show this.
-    pub fn world_time(&self, mono: Mono) -> Mono {
-        Mono(self.booted.0 + mono.0.saturating_sub(BOOT))
+    /// When its monotonic clock shows this; `None` before the world began.
+    pub fn world_time(&self, mono: Mono) -> Option<Mono> {
+        (self.booted.0 + mono.0).checked_sub(BOOT).map(Mono)
     }
 
     /// Whether it has the zone's file.
@@ -182,7 +182,7 @@ impl Host {
         let running = self.running.as_ref()?;
         let resolver = running.resolver.as_ref().and_then(Resolver::next_timeout);
         let local = running.node.next_timeout().into_iter().chain(resolver).min()?;
-        Some(self.world_time(local))
+        self.world_time(local)
     }
 
     /// Starts the process: what the journal holds is taken back, then the zones are configured.

@@ -33,6 +33,8 @@ pub enum Action {
     Weather(Weather),
     /// A host's disk is full, or not any more.
     Full(usize, bool),
+    /// A host's civil clock is set, by so many microseconds.
+    Clock(usize, i64),
     /// A client asks a cache for a canary.
     Ask(usize, usize),
     /// All that was broken is mended.
@@ -167,13 +169,14 @@ impl Plan {
         let end = self.quiet.0 as f64 / 1e6;
         let count = self.hosts.len();
         // Some worlds are calm, some are wild.
-        let faults = [0, 2, 6, 15][rng.random_range(0..4)];
+        let faults = [0, 3, 10, 30][rng.random_range(0..4)];
+        let clocks = rng.random_range(0..4) == 0;
         for _ in 0..faults {
             let at = rng.random_range(0.0..end);
             let lasts = if rng.random_range(0..3) == 0 { 90.0 } else { 15.0 } * rng.random_range(0.01..1.0);
             let (one, other) = (rng.random_range(0..count), rng.random_range(0..count));
             let mut add = |at: f64, action| self.actions.push((seconds(at), action));
-            match rng.random_range(0..7) {
+            match rng.random_range(0..8) {
                 0 => {
                     add(at, Action::Crash(one));
                     add(at + lasts, Action::Boot(one));
@@ -201,6 +204,7 @@ impl Plan {
                     add(at, Action::Full(one, true));
                     add(at + lasts, Action::Full(one, false));
                 }
+                6 if clocks => add(at, Action::Clock(one, rng.random_range(-60_000_000..60_000_000))),
                 _ => {
                     add(at, Action::Weather(weather(rng)));
                     add(at + lasts, Action::Weather(Weather::CALM));

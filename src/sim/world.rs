@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::node::event::{Event, Input};
+use crate::node::status::Status;
 use crate::outbox::Arrival;
 use crate::time::Mono;
 use crate::zone::journal::Entry;
@@ -27,7 +28,9 @@ use traffic::Connection;
 /// A zone file whose content could not be written down is tried again after so long, as the daemon does.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often everything that hosts say of themselves is checked, besides whenever something changed.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(5);
+/// What has been the same everywhere for so long is taken to stay so.
+const AGREED: Duration = Duration::from_secs(30);
 /// Things that may happen in one virtual second in the wildest world; more means that some go round in circles.
 const MOST_PER_SECOND: u32 = 50_000;
 
@@ -145,6 +148,12 @@ impl World {
         self.hosts[host].version().map(|version| version.stamp.serial)
     }
 
+    /// What a host says of itself; `None` while it is down.
+    pub fn status(&self, host: usize) -> Option<Status> {
+        let host = &self.hosts[host];
+        host.running.as_ref().map(|running| running.node.status(host.now(self.now)))
+    }
+
     /// What a client was told last by a cache.
     pub fn told(&self, cache: usize) -> Option<u32> {
         self.told.get(&cache).copied()
@@ -194,6 +203,11 @@ impl World {
                 self.hosts[host].disk.full = full;
                 Ok(())
             }
+            Action::Clock(host, step) => {
+                self.hosts[host].plan.skew += step;
+                self.oracle.lost_time();
+                Ok(())
+            }
             Action::Ask(cache, canary) => self.ask(cache, canary),
             Action::Calm => {
                 self.net.mend_all();
@@ -204,6 +218,7 @@ impl World {
                     self.boot(host)?;
                 }
                 self.agreed = None;
+                self.compare();
                 Ok(())
             }
         }
@@ -212,16 +227,12 @@ impl World {
     /// Plays the plan to its end, and judges how it ended.
     fn finish(&mut self) -> Result<(), Violation> {
         let quiet = self.plan.quiet;
-        self.run(quiet + self.plan.settling())?;
-        let head = self.oracle.head().copied();
-        for host in 0..self.hosts.len() {
-            let shown = self.hosts[host].version().map(|it| (it.stamp.serial, it.snapshot.digest()));
-            let wanted = head.map(|head| (head.serial, head.digest));
-            if self.hosts[host].is_authoritative() && shown != wanted {
-                let what = format!("did not converge: serves {shown:?}, the primary published {wanted:?}");
-                return Err(Violation { at: self.now, host, what });
-            }
+        let latest = quiet + self.plan.settling();
+        self.run(quiet)?;
+        while self.now < latest && self.agreed.is_none_or(|since| self.now.since(since) < AGREED) {
+            self.run(self.now + LOOK)?;
         }
+        self.converged()?;
         self.summary.settled = self.agreed.unwrap_or(self.now).since(quiet);
         self.rest()?;
         // Nothing that a cache holds is older than its TTL now, through two caches and with what a question takes.
@@ -229,12 +240,25 @@ impl World {
         for &cache in &caches {
             self.act(Action::Ask(cache, 0))?;
         }
-        self.run(self.now + Duration::from_secs(5))?;
+        self.run(self.now + LOOK)?;
         for cache in caches {
             let (told, newest) = (self.told(cache), self.newest());
             if told != newest {
                 let what = format!("answers {told:?} long after {newest:?} was everywhere");
                 return Err(Violation { at: self.now, host: cache, what });
+            }
+        }
+        self.converged()
+    }
+
+    /// Everybody serves what the primary published last.
+    fn converged(&self) -> Result<(), Violation> {
+        let wanted = self.oracle.head().map(|head| (head.serial, head.digest));
+        for host in self.hosts.iter().filter(|host| host.is_authoritative()) {
+            let shown = host.version().map(|it| (it.stamp.serial, it.snapshot.digest()));
+            if shown != wanted {
+                let what = format!("did not converge: serves {shown:?}, the primary published {wanted:?}");
+                return Err(Violation { at: self.now, host: host.index, what });
             }
         }
         Ok(())
@@ -421,8 +445,11 @@ impl World {
         for event in &events {
             self.trace.note(at, || format!("host {host}: {event:?}"));
             match event {
-                Event::Confirmed { zone, verified_at } => {
-                    self.hosts[host].disk.note(&Entry::Verified(zone, *verified_at));
+                Event::Confirmed { zone, counted_from, .. } => {
+                    self.hosts[host].disk.note(&Entry::Verified(zone, *counted_from));
+                    if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
+                        self.oracle.inherits(host, upstreams);
+                    }
                 }
                 Event::NotKept { .. } => {
                     let life = self.hosts[host].life;
@@ -462,26 +489,41 @@ impl World {
         let primary = self.hosts[host].is_primary();
         let known = self.oracle.published().len();
         self.oracle.serves(self.now, host, primary, version.as_deref())?;
-        let same = self.hosts.iter().filter(|host| host.is_authoritative()).all(|host| {
-            let serial = host.version().map(|version| version.stamp.serial);
-            serial == self.oracle.head().map(|head| head.serial)
-        });
-        self.agreed = if same { self.agreed.or(Some(self.now)) } else { None };
+        self.compare();
         self.summary.versions = self.oracle.published().len();
         if self.summary.versions > known {
             let number = self.newest();
             self.trace.note(self.now, || format!("host {host} published content {number:?}"));
+            // Everybody's lag is another from now on.
+            (0..self.hosts.len()).try_for_each(|host| self.look(host))?;
         }
         Ok(())
+    }
+
+    /// Notes since when all serve the same.
+    fn compare(&mut self) {
+        let head = self.oracle.head().map(|head| head.serial);
+        let served = |host: &Host| host.version().map(|version| version.stamp.serial);
+        let same = self.hosts.iter().filter(|host| host.is_authoritative()).all(|host| served(host) == head);
+        self.agreed = if same { self.agreed.or(Some(self.now)) } else { None };
     }
 
     /// Checks what a host answers and what it says of itself.
     fn look(&mut self, host: usize) -> Result<(), Violation> {
         let now = self.hosts[host].now(self.now);
         let Some(running) = &self.hosts[host].running else { return Ok(()) };
-        if self.hosts[host].is_authoritative() {
-            self.oracle.canaries(self.now, host, &running.served, now)?;
-            self.oracle.status(self.now, host, &running.node.status(now))?;
+        if !self.hosts[host].is_authoritative() {
+            return Ok(());
+        }
+        let status = running.node.status(now);
+        self.oracle.canaries(self.now, host, &running.served, now)?;
+        self.oracle.status(self.now, host, &status)?;
+        if let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) {
+            let fresh = zone.fresh_at().and_then(|fresh| self.hosts[host].world_time(fresh));
+            let behind = status.zones.iter().any(|zone| zone.newer.is_some());
+            let expire = Duration::from_secs(u64::from(self.plan.content.timers[2]));
+            let serves = zone.version().is_some() && !behind;
+            self.oracle.freshness(self.now, host, serves, fresh, expire)?;
         }
         Ok(())
     }

@@ -98,6 +98,8 @@ pub enum Event {
         fresh_at: Option<Mono>,
         /// When it expires unless confirmed again.
         expires_at: Mono,
+        /// From when on EXPIRE is counted by that: `verified_at`, less what the primary had used up of it (RFC 7314).
+        counted_from: Utc,
     },
     /// A newer version is known to exist.
     Behind(Newer),
@@ -161,7 +163,6 @@ struct Have {
 struct Announced {
     from: Option<IpAddr>,
     serial: Option<Serial>,
-    at: Mono,
 }
 
 #[derive(Debug)]
@@ -240,7 +241,7 @@ impl Refresh {
         }
     }
 
-    /// Begins, with the stored version if there is one and when it was last verified (else it counts as verified when it was
+    /// Begins, with the stored version if there is one and from when on its EXPIRE counts (else it counts from when it was
     /// applied): it is served at once, unless it has expired meanwhile, and asked about at once.
     pub fn start(
         &mut self,
@@ -279,15 +280,13 @@ impl Refresh {
             if let Some(serial) = serial {
                 this.learn(step, from.ip(), serial, None);
             }
-            this.announce(step, Announced { from: Some(from.ip()), serial, at: now.mono });
+            this.announce(step, Announced { from: Some(from.ip()), serial });
         })
     }
 
     /// Asks now, whatever the timers say.
     pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
-        self.step(now, out, |this, step| {
-            this.announce(step, Announced { from: None, serial: None, at: now.mono })
-        })
+        self.step(now, out, |this, step| this.announce(step, Announced { from: None, serial: None }))
     }
 
     /// Takes in what arrived; tokens of others are left alone.
@@ -363,6 +362,11 @@ impl Refresh {
     /// Whether EXPIRE has passed and nothing has come since.
     pub fn is_expired(&self) -> bool {
         self.expired
+    }
+
+    /// When what is served expires; `None` while nothing is.
+    pub fn expires_at(&self) -> Option<Mono> {
+        self.expires_at.filter(|_| self.have.is_some())
     }
 
     /// The state's name, as in the diagram.

@@ -65,6 +65,8 @@ pub struct Zone {
     expires_at: AtomicU64,
     /// When the last poll that found the content current began ([`Utc`], 0: never).
     verified_at: AtomicU64,
+    /// From when on EXPIRE is counted ([`Utc`], 0: never): `verified_at`, less what the primary had used up of it by then.
+    counted_from: AtomicU64,
 }
 
 /// What a change brings.
@@ -154,6 +156,7 @@ impl ZoneStore {
                 fresh_at: AtomicU64::new(0),
                 expires_at: AtomicU64::new(0),
                 verified_at: AtomicU64::new(0),
+                counted_from: AtomicU64::new(0),
             })
         });
         zone.access.store(Arc::new(access));
@@ -237,7 +240,10 @@ impl ZoneStore {
             Happened::Past(delta, stamp) => {
                 zone.history_mut().push(stamp, delta.map(Arc::new), u64::MAX);
             }
-            Happened::Verified(at) => zone.verified_at.store(at.0, Ordering::Relaxed),
+            Happened::Verified(at) => {
+                zone.verified_at.store(at.0, Ordering::Relaxed);
+                zone.counted_from.store(at.0, Ordering::Relaxed);
+            }
         }
         true
     }
@@ -450,6 +456,21 @@ impl Zone {
         self.verified_at.store(verified_at.0, Ordering::Relaxed);
         self.fresh_at.store(fresh_at.unwrap_or_default().0, Ordering::Relaxed);
         self.expires_at.store(expires_at.0.max(1), Ordering::Relaxed);
+        self.counted_from.store(verified_at.0, Ordering::Relaxed);
+    }
+
+    /// Notes when a secondary's content expires, and, where it is known, from when on EXPIRE is counted by that: what a restart
+    /// has to go by.
+    pub fn expires(&self, at: Mono, counted_from: Option<Utc>) {
+        self.expires_at.store(at.0.max(1), Ordering::Relaxed);
+        if let Some(from) = counted_from {
+            self.counted_from.store(from.0, Ordering::Relaxed);
+        }
+    }
+
+    /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.
+    pub fn counted_from(&self) -> Option<Utc> {
+        Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
     /// Entries from which [`ZoneStore::replay`] makes this zone again: what a compacted journal begins with.
@@ -459,8 +480,8 @@ impl Zone {
             each(Entry::Past(&self.name, delta.cloned(), *stamp));
         }
         each(Entry::Full(&version.snapshot, version.stamp, version.applied));
-        if let Some(verified) = self.verified_at() {
-            each(Entry::Verified(&self.name, verified));
+        if let Some(from) = self.counted_from() {
+            each(Entry::Verified(&self.name, from));
         }
     }
 

@@ -177,12 +177,13 @@ impl Refresh {
         self.end_round(step, primary);
     }
 
-    /// What is known to be newer than what has just been published became known when it was announced.
+    /// What is known to be newer than what has just been published was known to be so when it was told of last; when a version
+    /// newer than the former content was first heard of says nothing of this one.
     fn still_behind(&mut self, step: &mut Step<'_>) {
-        let at = self.announced.map(|announced| announced.at);
+        let told_at = self.newer_from.map(|(_, at)| at);
         if let Some(newer) = &mut self.newer {
             newer.successor = None;
-            newer.learned_at = at.unwrap_or(newer.learned_at);
+            newer.learned_at = told_at.unwrap_or(newer.learned_at);
             step.events.push(Event::Behind(*newer));
         }
     }

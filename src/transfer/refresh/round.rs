@@ -161,6 +161,7 @@ impl Refresh {
     ) {
         let Some(have) = &self.have else { return };
         let serial = have.timers().serial;
+        let whole = asked.mono + timers::expire(have.timers(), None);
         let until = asked.mono + timers::expire(have.timers(), expire);
         // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
@@ -174,7 +175,8 @@ impl Refresh {
             self.fresh_at = self.fresh_at.max(fresh);
         }
         let fresh_at = self.fresh_at;
-        step.events.push(Event::Confirmed { verified_at: asked.utc, fresh_at, expires_at });
+        let counted_from = asked.utc - whole.since(expires_at);
+        step.events.push(Event::Confirmed { verified_at: asked.utc, fresh_at, expires_at, counted_from });
     }
 
     /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
@@ -199,6 +201,11 @@ impl Refresh {
             // Somebody else knows of more than this primary.
             Some(_) => timers::retry(have.timers(), &mut self.rng),
         };
+        // A primary that is a secondary itself may have little left of EXPIRE. It asks before that is used up, and so it has to
+        // be asked again before then, or a chain of healthy servers would expire at its end.
+        let left = self.expires_at.map_or(wait, |at| at.since(step.now.mono));
+        let lent = left + timers::MIN_INTERVAL < timers::expire(have.timers(), None);
+        let wait = if lent { wait.min(left / 2).max(timers::MIN_INTERVAL) } else { wait };
         self.due = Some(step.now.mono + wait);
         self.follow_up(step);
     }

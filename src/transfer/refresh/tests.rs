@@ -162,7 +162,7 @@ impl World {
                     let events = self.refresh.published(now, &result, &mut self.out);
                     self.handle(events);
                 }
-                Event::Confirmed { verified_at, fresh_at, expires_at } => {
+                Event::Confirmed { verified_at, fresh_at, expires_at, .. } => {
                     self.check_freshness(fresh_at);
                     self.confirmed = Some((verified_at, fresh_at, expires_at));
                     self.secondary.zone().confirm(verified_at, fresh_at, expires_at);

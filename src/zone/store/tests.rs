@@ -175,3 +175,16 @@ proptest! {
         prop_assert_eq!(deltas(&long), deltas(&short));
     }
 }
+
+#[test]
+fn a_compacted_journal_keeps_what_is_used_up_of_expire() {
+    let (store, mut log) = store();
+    file(&store, &mut log, 1, zone(1, &[1]), Policy::Increment).unwrap();
+    let zone = store.get(&apex()).unwrap();
+    zone.confirm(at(100).utc, None, at(200).mono);
+    zone.expires(at(200).mono, Some(at(40).utc));
+    let mut compacted = Vec::new();
+    zone.checkpoint(&mut |entry| entry.write(&mut compacted));
+    let again = replayed(&compacted, compacted.len());
+    assert_eq!(again.get(&apex()).unwrap().counted_from(), Some(at(40).utc));
+}

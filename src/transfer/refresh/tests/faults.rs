@@ -140,6 +140,23 @@ fn an_older_serial_is_not_taken_and_other_primaries_are_asked() {
 }
 
 #[test]
+fn content_that_a_laggard_gave_is_stale_since_something_newer_than_it_was_told_of() {
+    let mut world = World::settled(2);
+    world.mode(1, Mode::Down);
+    world.notify(1, Some(2));
+    world.run(5_000);
+    let told = world.now;
+    world.notify(1, Some(3));
+    world.run(5_000);
+    world.edit(2, 2, 11);
+    world.run(12_000);
+    assert_eq!(world.secondary.serial(), Some(Serial(2)));
+    let newer = world.refresh.newer().unwrap();
+    // Of serial 2 it knew long before, but that is what it has now.
+    assert_eq!((newer.serial, newer.learned_at), (Serial(3), at(told).mono));
+}
+
+#[test]
 fn content_expires_and_comes_back() {
     let mut world = World::settled(1);
     let expires = world.confirmed.unwrap().2;

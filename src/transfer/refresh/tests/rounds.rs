@@ -184,4 +184,8 @@ fn a_chained_secondary_inherits_age_and_expiry() {
     world.run(40);
     // New content comes with what is left of its time upstream, in whole seconds, from the transfer's question on.
     assert_eq!(world.confirmed.unwrap().2, at(61_620 + 24_000).mono);
+    // REFRESH is 100 s, but by then nothing would be served any more.
+    world.take_log();
+    world.run(13_000);
+    assert_eq!(world.take_log(), ["confirmed"]);
 }
