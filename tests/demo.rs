@@ -1,5 +1,8 @@
 //! `tidemark demo` as a newcomer runs it: in a folder with `zones/`, on its fixed ports.
 
+// The lint exempts test functions only, and helpers of a test may fail it too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,8 @@
 //! Prometheus scrapes a primary, a secondary and a cache: every promised metric is there, and lag can be asked for.
 
+// The lint exempts test functions only, and helpers of a test may fail it too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

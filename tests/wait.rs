@@ -1,5 +1,8 @@
 //! `tidemark wait` against running nodes: it ends when the last server has converged, as an outsider sees it.
 
+// The lint exempts test functions only, and helpers of a test may fail it too.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::net::SocketAddr;
