@@ -1,5 +1,7 @@
 //! What no well-meaning client sends, what no careful operator writes, and a disk without room.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
 mod support;
 
 use std::fs;

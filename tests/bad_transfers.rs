@@ -1,5 +1,7 @@
 //! Transfers that are none: refused, the old data stays, and the metrics say why. And NOTIFY from a stranger.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Prometheus scrapes a primary, a secondary and a cache: every promised metric is there, and lag can be asked for.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,8 @@
 //!                  -> BIND, Knot, NSD
 //! ```
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! tidemark as a secondary of other makes, and in the midst of a chain of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! `tidemark wait` against running nodes: it ends when the last server has converged, as an outsider sees it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
 mod support;
 
 use std::net::SocketAddr;
