@@ -1,7 +1,6 @@
 //! Transfers that are none: refused, the old data stays, and the metrics say why. And NOTIFY from a stranger.
 
-// The lint exempts test functions only, and helpers of a test may fail it too.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
 mod support;
 

@@ -1,7 +1,6 @@
 //! `tidemark demo` as a newcomer runs it: in a folder with `zones/`, on its fixed ports.
 
-// The lint exempts test functions only, and helpers of a test may fail it too.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
 mod support;
 

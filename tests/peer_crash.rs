@@ -1,7 +1,6 @@
 //! SIGKILL of any tidemark node at random moments while the root zone changes, a hundred times.
 
-// The lint exempts test functions only, and helpers of a test may fail it too.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
 mod support;
 

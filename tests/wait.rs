@@ -1,7 +1,6 @@
 //! `tidemark wait` against running nodes: it ends when the last server has converged, as an outsider sees it.
 
-// The lint exempts test functions only, and helpers of a test may fail it too.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
 mod support;
 
