@@ -26,8 +26,9 @@ use tidemark::zone::diff::between;
 use tidemark::zone::file::read::read;
 use tidemark::zone::journal::{Entry, Log, LogError};
 use tidemark::zone::serial::{Policy, Serial};
+use tidemark::zone::served::Access;
 use tidemark::zone::snapshot::{Builder, Snapshot};
-use tidemark::zone::store::{Access, Change, ZoneStore};
+use tidemark::zone::store::{Change, ZoneStore};
 
 /// Runs of each measurement.
 const RUNS: usize = 5;

@@ -7,7 +7,7 @@ use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 use crate::zone::lookup::{Found, substitute};
 use crate::zone::owner::{Owner, Rrset};
-use crate::zone::store::Version;
+use crate::zone::served::Version;
 
 use super::served::Served;
 

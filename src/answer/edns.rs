@@ -8,8 +8,8 @@ use crate::transfer::provide;
 use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
+use crate::zone::served::{Version, Zone};
 use crate::zone::stamp::{self, Stamp};
-use crate::zone::store::{Version, Zone};
 
 use super::served::Served;
 

@@ -8,7 +8,8 @@ use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::wire::rtype::Rcode;
 use crate::zone::serial::Serial;
-use crate::zone::store::{Zone, ZoneStore};
+use crate::zone::served::Zone;
+use crate::zone::store::ZoneStore;
 
 /// What the data plane answers from.
 #[derive(Clone)]

@@ -17,9 +17,10 @@ use crate::zone::file::read::read;
 use crate::zone::journal::{Entry, Log, LogError};
 use crate::zone::rdata::write;
 use crate::zone::serial::Policy;
+use crate::zone::served::Access;
 use crate::zone::snapshot::Builder;
 use crate::zone::stamp::Told;
-use crate::zone::store::{Access, Change, ZoneStore};
+use crate::zone::store::{Change, ZoneStore};
 
 const EXAMPLE: &str = "
 $ORIGIN example.

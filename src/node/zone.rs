@@ -11,7 +11,7 @@ use crate::transfer::refresh::Refresh;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
-use crate::zone::store::{Access, Zone};
+use crate::zone::served::{Access, Zone};
 
 use super::status::{Problem, ServerStatus, State, ZoneStatus};
 

@@ -247,8 +247,7 @@ impl Control {
     }
 
     fn compact(&mut self) {
-        let zones = self.store.zones();
-        let compacted = self.disk.compact(|each| zones.iter().for_each(|zone| zone.checkpoint(each)));
+        let compacted = self.disk.compact(|each| self.store.checkpoint(each));
         if let Err(error) = compacted {
             // The old journal is still whole and in use.
             tracing::error!("journal not compacted: {error}");

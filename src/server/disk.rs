@@ -5,6 +5,7 @@
 //! data-dir/node-id       this node's id as a writer, made once
 //! data-dir/lock          held while a process runs here
 //! data-dir/journal       frames; a torn one at the end is what a crash left and is cut off
+//! data-dir/journal.damaged   a copy of a journal in which more was wrong than its end
 //! data-dir/journal.new   a compacted journal being written; takes the journal's place by rename
 //! ```
 
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::wire::name::Name;
 use crate::zone::journal::{self, Entry, FRAME, Happened, Log, LogError};
 
+/// A torn end longer than this is not what a crash leaves of the usual entry.
+const ONE_WRITE: u64 = 64 << 10;
 /// A journal below this size is never compacted.
 const SMALL: u64 = 16 << 20;
 /// A buffer that grew beyond this is let go of after use.
@@ -76,7 +79,18 @@ impl Disk {
             .open(&path)
             .map_err(io_error("open", &path))?;
         let size = file.metadata().map_err(io_error("read", &path))?.len();
-        let length = replay(&file, size, &mut each).map_err(io_error("read", &path))?;
+        let Found { length, damaged } = replay(&file, size, &mut each).map_err(io_error("read", &path))?;
+        if damaged > 0 || size - length > ONE_WRITE {
+            // More than a crash in the middle of a write: somebody may want to look at it.
+            let copy = dir.join("journal.damaged");
+            fs::copy(&path, &copy).map_err(io_error("copy", &copy))?;
+            tracing::error!(
+                journal = %path.display(),
+                "the journal is damaged ({damaged} entries within, {} bytes at its end); a copy is in {}",
+                size - length,
+                copy.display()
+            );
+        }
         if length < size {
             tracing::warn!(journal = %path.display(), "cut off {} bytes of an unfinished entry at offset {length}", size - length);
             file.set_len(length).map_err(io_error("truncate", &path))?;
@@ -200,27 +214,43 @@ impl Log for Disk {
     }
 }
 
-/// Hands every whole entry to `each`; returns where the last of them ends.
-fn replay(file: &File, size: u64, each: &mut dyn FnMut(Name, Happened)) -> io::Result<u64> {
+/// What a journal holds.
+#[derive(Debug, Default)]
+struct Found {
+    /// Where its last whole frame ends.
+    length: u64,
+    /// Damaged frames with whole ones behind them.
+    damaged: u64,
+}
+
+/// Hands every whole entry to `each`. A damaged frame is stepped over when another frame stands where it ends.
+fn replay(file: &File, size: u64, each: &mut dyn FnMut(Name, Happened)) -> io::Result<Found> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mut length = 0;
+    let mut read = Found::default();
+    let mut at = 0;
+    let mut skipped = 0;
     let mut frame = Vec::new();
-    while length + FRAME as u64 <= size {
+    while at + FRAME as u64 <= size {
         frame.resize(FRAME, 0);
         reader.read_exact(&mut frame)?;
         let payload = u64::from(u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]));
-        if length + FRAME as u64 + payload > size {
+        if at + FRAME as u64 + payload > size {
             break;
         }
         frame.resize(FRAME + payload as usize, 0);
         reader.read_exact(&mut frame[FRAME..])?;
-        let Some((payload, taken)) = journal::unframe(&frame) else { break };
-        length += taken as u64;
+        at += FRAME as u64 + payload;
+        let Some((payload, _)) = journal::unframe(&frame) else {
+            skipped += 1;
+            continue;
+        };
+        read.length = at;
+        read.damaged += std::mem::take(&mut skipped);
         if let (Some(zone), Some(happened)) = (journal::zone_of(payload), journal::read(payload)) {
             each(zone.to_name(), happened);
         }
     }
-    Ok(length)
+    Ok(read)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
@@ -267,6 +297,22 @@ mod tests {
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&path, &flipped).unwrap();
         assert_eq!(read_all(dir.path()).1, [1]);
+    }
+
+    #[test]
+    fn a_damaged_entry_costs_itself_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let name: Name = "example.".parse().unwrap();
+        let (mut disk, _) = read_all(dir.path());
+        disk.append(&[entry(&name, 1), entry(&name, 2), entry(&name, 3)]).unwrap();
+        drop(disk);
+        let path = dir.path().join("journal");
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(read_all(dir.path()).1, [1, 3]);
+        assert_eq!(fs::read(dir.path().join("journal.damaged")).unwrap(), bytes);
     }
 
     #[test]

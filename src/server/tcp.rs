@@ -20,7 +20,7 @@ use crate::node::event::Input;
 use crate::time::Now;
 use crate::transfer::provide::provide;
 use crate::wire::message::Request;
-use crate::zone::store::Zone;
+use crate::zone::served::Zone;
 
 use super::clock;
 use super::control::Command;

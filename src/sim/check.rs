@@ -20,8 +20,8 @@ use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::Writer;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
+use crate::zone::served::Version;
 use crate::zone::snapshot::Snapshot;
-use crate::zone::store::Version;
 
 use super::content::{CANARIES, apex, canary};
 use super::host::address;

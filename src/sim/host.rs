@@ -19,7 +19,8 @@ use crate::time::{Mono, Now, Utc};
 use crate::transfer::stuck::Stuck;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
-use crate::zone::store::{Version, ZoneStore};
+use crate::zone::served::Version;
+use crate::zone::store::ZoneStore;
 
 use super::content;
 use super::disk::Disk;

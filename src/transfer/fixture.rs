@@ -10,8 +10,9 @@ use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::journal::{Entry, Log, LogError};
 use crate::zone::serial::{Policy, Serial};
+use crate::zone::served::{Access, Zone};
 use crate::zone::snapshot::{Builder, Snapshot};
-use crate::zone::store::{Access, Change, Zone, ZoneStore};
+use crate::zone::store::{Change, ZoneStore};
 
 /// Refresh, retry and expire of the zones here, in seconds.
 pub(super) const TIMERS: [u32; 3] = [100, 10, 1_000];

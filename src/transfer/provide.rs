@@ -16,8 +16,8 @@ use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
+use crate::zone::served::{Version, Zone};
 use crate::zone::stamp::{MAX_IN_DATAGRAM, MAX_IN_STREAM, Told};
-use crate::zone::store::{Version, Zone};
 
 use super::query::Kind;
 use super::stuck::Stuck;

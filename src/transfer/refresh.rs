@@ -29,9 +29,10 @@ use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
+use crate::zone::served::Version;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
-use crate::zone::store::{Change, Publication, PublishError, Version};
+use crate::zone::store::{Change, Publication, PublishError};
 
 use super::intake::{Asked, Intake, Limits, Outcome};
 use super::query::{self, Kind, SoaAnswer};

@@ -49,6 +49,12 @@ impl History {
         }
     }
 
+    /// Lets go of what changed, and keeps the stamps.
+    pub(super) fn forget_deltas(&mut self) {
+        self.deltas.clear();
+        self.delta_records = 0;
+    }
+
     /// The newest version.
     pub fn last(&self) -> Option<&Stamp> {
         self.stamps.back()

@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod owner;
 pub mod rdata;
 pub mod serial;
+pub mod served;
 pub mod snapshot;
 pub mod soa;
 pub mod stamp;

@@ -10,64 +10,22 @@
 //! Only [`ZoneStore::publish`] and [`ZoneStore::expire`] change what is served ([`ZoneStore::replay`] brings back what a
 //! former life had published). Readers take the current [`Version`] and never wait.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 
-use crate::time::{Hlc, Mono, Now, Utc};
+use crate::time::{Now, Utc};
 use crate::wire::name::{Name, NameRef};
-use crate::wire::prefix::Prefix;
 
 use super::delta::Delta;
 use super::diff::between;
 use super::digest::Digest;
-use super::history::History;
 use super::journal::{Entry, Happened, Log, LogError};
 use super::serial::{Policy, Serial};
+use super::served::{Access, Version, Zone};
 use super::snapshot::{ApplyError, Snapshot};
 use super::stamp::Stamp;
-
-/// One published version: content and its stamp. Never changes.
-#[derive(Debug)]
-pub struct Version {
-    /// The content.
-    pub snapshot: Snapshot,
-    /// Who published it when.
-    pub stamp: Stamp,
-    /// When this node began to serve it.
-    pub applied: Utc,
-}
-
-/// Who may do what with a zone besides asking it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Whether the zone is pulled from elsewhere.
-    pub secondary: bool,
-    /// Who may transfer it.
-    pub transfer: Vec<Prefix>,
-    /// Whose NOTIFY is heard: the primaries' addresses.
-    pub notify: Vec<std::net::IpAddr>,
-}
-
-/// A configured zone: what it serves now, and how fresh that is known to be.
-#[derive(Debug)]
-pub struct Zone {
-    name: Name,
-    current: ArcSwapOption<Version>,
-    history: RwLock<History>,
-    access: ArcSwap<Access>,
-    /// Content is known to have been current at this moment ([`Mono`], 0: never): for a secondary the start of the last poll
-    /// that found it so, less what its primary said of its own.
-    fresh_at: AtomicU64,
-    /// The SOA's EXPIRE ends at this moment ([`Mono`], 0: it does not).
-    expires_at: AtomicU64,
-    /// When the last poll that found the content current began ([`Utc`], 0: never).
-    verified_at: AtomicU64,
-    /// From when on EXPIRE is counted ([`Utc`], 0: never): `verified_at`, less what the primary had used up of it by then.
-    counted_from: AtomicU64,
-}
 
 /// What a change brings.
 #[derive(Clone, Debug)]
@@ -135,6 +93,9 @@ pub enum PublishError {
 #[derive(Debug, Default)]
 pub struct ZoneStore {
     zones: DashMap<Name, Arc<Zone>>,
+    /// Zones that were served once and are not configured now: without content, but their serials are remembered, so that one
+    /// which comes back goes on where it was.
+    withdrawn: DashMap<Name, Arc<Zone>>,
     /// This node, as the writer of what it publishes itself.
     writer: u64,
 }
@@ -142,30 +103,33 @@ pub struct ZoneStore {
 impl ZoneStore {
     /// An empty store of the node with this id (not 0).
     pub fn new(writer: u64) -> ZoneStore {
-        ZoneStore { zones: DashMap::new(), writer }
+        ZoneStore { zones: DashMap::new(), withdrawn: DashMap::new(), writer }
     }
 
     /// Adds a zone without content, or changes who may do what with one that is there.
     pub fn configure(&self, name: &NameRef, access: Access) -> Arc<Zone> {
-        let zone = self.zones.entry(name.to_name()).or_insert_with(|| {
-            Arc::new(Zone {
-                name: name.to_name(),
-                current: ArcSwapOption::empty(),
-                history: RwLock::default(),
-                access: ArcSwap::default(),
-                fresh_at: AtomicU64::new(0),
-                expires_at: AtomicU64::new(0),
-                verified_at: AtomicU64::new(0),
-                counted_from: AtomicU64::new(0),
-            })
-        });
+        let known = || self.withdrawn.remove(name).map(|(_, zone)| zone);
+        let zone = self.zones.entry(name.to_name());
+        let zone = zone.or_insert_with(|| known().unwrap_or_else(|| Arc::new(Zone::new(name.to_name()))));
         zone.access.store(Arc::new(access));
         Arc::clone(&zone)
     }
 
-    /// Takes a zone out.
+    /// Takes a zone out. Its last serials are remembered, in case it comes back.
     pub fn remove(&self, name: &NameRef) {
-        self.zones.remove(name);
+        if let Some((name, zone)) = self.zones.remove(name) {
+            zone.current.store(None);
+            zone.history_mut().forget_deltas();
+            self.withdrawn.insert(name, zone);
+        }
+    }
+
+    /// Hands out entries from which [`ZoneStore::replay`] makes all zones again: what a compacted journal consists of.
+    pub fn checkpoint(&self, each: &mut dyn FnMut(Entry<'_>)) {
+        self.zones().iter().for_each(|zone| zone.checkpoint(each));
+        let withdrawn: Vec<Arc<Zone>> =
+            self.withdrawn.iter().map(|entry| Arc::clone(entry.value())).collect();
+        withdrawn.iter().for_each(|zone| zone.checkpoint(each));
     }
 
     /// The zone of exactly this name.
@@ -211,7 +175,7 @@ impl ZoneStore {
                 .collect(),
         };
         log.append(&entries)?;
-        Ok(Some(zone.swap(now, step)))
+        Ok(Some(swap(&zone, now, step)))
     }
 
     /// Stops serving a secondary's content whose EXPIRE has passed; `false` when it was not served anyway.
@@ -219,33 +183,43 @@ impl ZoneStore {
         self.get(name).is_some_and(|zone| zone.current.swap(None).is_some())
     }
 
-    /// Takes in what the journal of a former life holds. Entries that do not fit (a damaged part between) are left out.
-    pub fn replay(&self, name: &NameRef, happened: Happened) -> bool {
-        let Some(zone) = self.get(name) else { return false };
-        match happened {
+    /// Takes in what the journal of a former life holds.
+    ///
+    /// A change that does not fit, because entries before it are damaged, leaves the zone without content but with its serial
+    /// remembered: nothing older than what was served is ever served again.
+    pub fn replay(&self, name: &NameRef, happened: Happened) {
+        let zone = self.get(name).unwrap_or_else(|| {
+            let zone =
+                self.withdrawn.entry(name.to_name()).or_insert_with(|| Arc::new(Zone::new(name.to_name())));
+            Arc::clone(&zone)
+        });
+        let configured = self.zones.contains_key(name);
+        let content = match happened {
             Happened::Full(snapshot, stamp, applied) => {
-                let records = snapshot.records();
                 let mut history = zone.history_mut();
                 if history.last() != Some(&stamp) {
-                    history.push(stamp, None, records);
+                    history.push(stamp, None, snapshot.records());
                 }
-                zone.current.store(Some(Arc::new(Version { snapshot, stamp, applied })));
+                Some(Version { snapshot, stamp, applied })
             }
             Happened::Change(delta, stamp, applied) => {
-                let Some(current) = zone.version() else { return false };
-                let Ok(snapshot) = current.snapshot.apply(&delta) else { return false };
-                zone.history_mut().push(stamp, Some(Arc::new(delta)), snapshot.records());
-                zone.current.store(Some(Arc::new(Version { snapshot, stamp, applied })));
+                let snapshot = zone.version().and_then(|version| version.snapshot.apply(&delta).ok());
+                let fits = snapshot.as_ref().map(|snapshot| (Arc::new(delta), snapshot.records()));
+                let (delta, records) = fits.map_or((None, 0), |(delta, records)| (Some(delta), records));
+                zone.history_mut().push(stamp, delta, records);
+                snapshot.map(|snapshot| Version { snapshot, stamp, applied })
             }
             Happened::Past(delta, stamp) => {
                 zone.history_mut().push(stamp, delta.map(Arc::new), u64::MAX);
+                return;
             }
             Happened::Verified(at) => {
                 zone.verified_at.store(at.0, Ordering::Relaxed);
                 zone.counted_from.store(at.0, Ordering::Relaxed);
+                return;
             }
-        }
-        true
+        };
+        zone.current.store(content.filter(|_| configured).map(Arc::new));
     }
 
     fn prepare(
@@ -260,6 +234,7 @@ impl ZoneStore {
             Change::File(content, policy) => {
                 let file = content.serial();
                 let last = zone.last_published();
+                let remembered = zone.history().last().copied();
                 let stamp = |snapshot: &Snapshot| Stamp {
                     serial: snapshot.serial(),
                     published: Some(last.unwrap_or_default().next(now.utc)),
@@ -267,15 +242,33 @@ impl ZoneStore {
                     writer: self.writer,
                 };
                 let Some(current) = current else {
-                    let stamp = stamp(&content);
-                    return Ok(Some(Step {
+                    // Content that was lost or withdrawn, but whose serial is remembered, goes on from there.
+                    let (content, stamp, renumbered) = match remembered {
+                        Some(last) if !file.is_newer_than(last.serial) => {
+                            let same = content.digest() == last.digest;
+                            let serial =
+                                if same { Some(last.serial) } else { policy.next(last.serial, now.utc) };
+                            let serial =
+                                serial.ok_or(PublishError::SerialKept { file, served: last.serial })?;
+                            let content = content.with_serial(serial);
+                            let stamp = if same { last } else { stamp(&content) };
+                            (content, stamp, Some(file).filter(|file| *file != serial && !same))
+                        }
+                        _ => {
+                            let stamp = stamp(&content);
+                            (content, stamp, None)
+                        }
+                    };
+                    let stamps = vec![stamp];
+                    let step = Step {
                         from,
                         snapshot: content,
                         content: Content::Full,
-                        stamps: vec![stamp],
-                        renumbered: None,
+                        stamps,
+                        renumbered,
                         mismatch: None,
-                    }));
+                    };
+                    return Ok(Some(step));
                 };
                 let served = current.stamp.serial;
                 let newer = file.is_newer_than(served);
@@ -410,107 +403,28 @@ impl Step {
     }
 }
 
-impl Zone {
-    /// The zone's name.
-    pub fn name(&self) -> &NameRef {
-        &self.name
-    }
-
-    /// What is served now; `None` before the first content and after expiry.
-    pub fn version(&self) -> Option<Arc<Version>> {
-        self.current.load_full()
-    }
-
-    /// Who may do what.
-    pub fn access(&self) -> arc_swap::Guard<Arc<Access>> {
-        self.access.load()
-    }
-
-    /// The version history, locked for reading: to be let go of soon.
-    pub fn history(&self) -> RwLockReadGuard<'_, History> {
-        self.history.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn history_mut(&self) -> RwLockWriteGuard<'_, History> {
-        self.history.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// When the content is known to have been current, for a secondary; `None` before the first successful poll.
-    pub fn fresh_at(&self) -> Option<Mono> {
-        Some(Mono(self.fresh_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
-    }
-
-    /// When a secondary's content expires.
-    pub fn expires_at(&self) -> Option<Mono> {
-        Some(Mono(self.expires_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
-    }
-
-    /// When the last poll that found a secondary's content current began, in this life or a former one.
-    pub fn verified_at(&self) -> Option<Utc> {
-        Some(Utc(self.verified_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
-    }
-
-    /// Notes that a poll which began at `verified_at` found a secondary's content current; `fresh_at` as far as the primary
-    /// says how fresh its own is.
-    pub fn confirm(&self, verified_at: Utc, fresh_at: Option<Mono>, expires_at: Mono) {
-        self.verified_at.store(verified_at.0, Ordering::Relaxed);
-        self.fresh_at.store(fresh_at.unwrap_or_default().0, Ordering::Relaxed);
-        self.expires_at.store(expires_at.0.max(1), Ordering::Relaxed);
-        self.counted_from.store(verified_at.0, Ordering::Relaxed);
-    }
-
-    /// Notes when a secondary's content expires, and, where it is known, from when on EXPIRE is counted by that: what a restart
-    /// has to go by.
-    pub fn expires(&self, at: Mono, counted_from: Option<Utc>) {
-        self.expires_at.store(at.0.max(1), Ordering::Relaxed);
-        if let Some(from) = counted_from {
-            self.counted_from.store(from.0, Ordering::Relaxed);
-        }
-    }
-
-    /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.
-    pub fn counted_from(&self) -> Option<Utc> {
-        Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
-    }
-
-    /// Entries from which [`ZoneStore::replay`] makes this zone again: what a compacted journal begins with.
-    pub fn checkpoint(&self, each: &mut dyn FnMut(Entry<'_>)) {
-        let Some(version) = self.version() else { return };
-        for (stamp, delta) in self.history().kept() {
-            each(Entry::Past(&self.name, delta.cloned(), *stamp));
-        }
-        each(Entry::Full(&version.snapshot, version.stamp, version.applied));
-        if let Some(from) = self.counted_from() {
-            each(Entry::Verified(&self.name, from));
-        }
-    }
-
-    fn last_published(&self) -> Option<Hlc> {
-        self.history().last().and_then(|stamp| stamp.published)
-    }
-
-    fn swap(&self, now: Now, step: Step) -> Publication {
-        let stamp = step.stamp();
-        let records = step.snapshot.records();
-        {
-            let mut history = self.history_mut();
-            match step.content {
-                Content::Full => history.push(stamp, None, records),
-                Content::Deltas(deltas) => {
-                    deltas.into_iter().for_each(|(delta, stamp)| history.push(stamp, Some(delta), records));
-                }
+/// Puts a version that has been written down in the place of the current one.
+fn swap(zone: &Zone, now: Now, step: Step) -> Publication {
+    let stamp = step.stamp();
+    let records = step.snapshot.records();
+    {
+        let mut history = zone.history_mut();
+        match step.content {
+            Content::Full => history.push(stamp, None, records),
+            Content::Deltas(deltas) => {
+                deltas.into_iter().for_each(|(delta, stamp)| history.push(stamp, Some(delta), records));
             }
         }
-        self.current.store(Some(Arc::new(Version { snapshot: step.snapshot, stamp, applied: now.utc })));
-        Publication {
-            zone: self.name.clone(),
-            from: step.from,
-            stamp,
-            applied: now.utc,
-            records,
-            renumbered: step.renumbered,
-            mismatch: step.mismatch,
-        }
+    }
+    zone.current.store(Some(Arc::new(Version { snapshot: step.snapshot, stamp, applied: now.utc })));
+    Publication {
+        zone: zone.name.clone(),
+        from: step.from,
+        stamp,
+        applied: now.utc,
+        records,
+        renumbered: step.renumbered,
+        mismatch: step.mismatch,
     }
 }
 

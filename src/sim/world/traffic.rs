@@ -174,7 +174,7 @@ impl World {
     fn note_transfer(
         &mut self,
         host: usize,
-        zone: &crate::zone::store::Zone,
+        zone: &crate::zone::served::Zone,
         request: &Request<'_>,
         kind: Result<Kind, Rcode>,
     ) -> Result<(), Violation> {
