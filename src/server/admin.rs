@@ -13,7 +13,6 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::registry::Metrics;
@@ -45,17 +44,6 @@ pub struct Admin {
     pub per_zone: bool,
 }
 
-/// Serves HTTP until the runtime ends.
-pub async fn serve_http(listener: std::net::TcpListener, admin: Admin) -> io::Result<()> {
-    axum::serve(TcpListener::from_std(listener)?, public(admin)).await
-}
-
-/// Serves the control socket until the runtime ends.
-pub async fn serve_control(listener: std::os::unix::net::UnixListener, admin: Admin) -> io::Result<()> {
-    let router = public(admin.clone()).merge(private(admin));
-    axum::serve(UnixListener::from_std(listener)?, router).await
-}
-
 /// Binds the control socket, in the place of one that a process which is gone has left.
 pub fn bind_control(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::PermissionsExt;
@@ -75,7 +63,8 @@ pub fn bind_control(path: &Path) -> io::Result<std::os::unix::net::UnixListener>
     Ok(listener)
 }
 
-fn public(admin: Admin) -> Router {
+/// What the `http` address offers.
+pub fn public(admin: Admin) -> Router {
     Router::new()
         .route("/", get(dashboard))
         .route("/metrics", get(metrics))
@@ -87,12 +76,15 @@ fn public(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-fn private(admin: Admin) -> Router {
-    Router::new()
-        .route("/api/v1/reload", post(reload))
-        .route("/api/v1/refresh", post(refresh))
-        .route("/api/v1/flush", post(flush))
-        .with_state(admin)
+/// What the control socket offers: all that, and what changes something.
+pub fn private(admin: Admin) -> Router {
+    public(admin.clone()).merge(
+        Router::new()
+            .route("/api/v1/reload", post(reload))
+            .route("/api/v1/refresh", post(refresh))
+            .route("/api/v1/flush", post(flush))
+            .with_state(admin),
+    )
 }
 
 /// A refusal: its status and, in JSON, why.

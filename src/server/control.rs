@@ -212,8 +212,12 @@ impl Control {
             Ok(settings) => settings,
             Err(error) => return refuse(answer, error),
         };
-        if let Some(key) = self.settings.needs_restart(&settings) {
-            tracing::warn!("`{key}` has changed in the configuration; that takes a restart");
+        let keys = self.settings.needs_restart(&settings);
+        if !keys.is_empty() {
+            tracing::warn!(
+                "changed in the configuration, but only a restart brings it into force: {}",
+                keys.join(", ")
+            );
         }
         self.settings = settings;
         self.files.configure(&self.settings, move || {

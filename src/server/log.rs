@@ -60,8 +60,10 @@ pub(super) fn event(event: &Event) {
             }
         },
         Event::Observed { zone, server, serial, propagation } => {
-            let took = propagation.and_then(|interval| interval.estimate);
-            info!(%zone, %server, %serial, ?took, "observed");
+            match propagation.and_then(|interval| interval.estimate) {
+                Some(took) => info!(%zone, %server, %serial, ?took, "observed"),
+                None => info!(%zone, %server, %serial, "observed"),
+            }
         }
         Event::Reachable { zone, server, up: true } => debug!(%zone, %server, "answers"),
         Event::Reachable { zone, server, up: false } => {
@@ -70,9 +72,15 @@ pub(super) fn event(event: &Event) {
     }
 }
 
+/// Lines logged about one zone file; a mistake in a template repeats itself.
+const MAX_TOLD: usize = 10;
+
 /// Logs what is odd about a zone file that is served.
 pub(super) fn warnings(zone: &Name, warnings: &[Diagnostic]) {
-    warnings.iter().for_each(|warning| warn!(%zone, "{warning}"));
+    warnings.iter().take(MAX_TOLD).for_each(|warning| warn!(%zone, "{warning}"));
+    if let Some(more) = warnings.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+        warn!(%zone, "and {more} more like these; `tidemark check` shows them");
+    }
 }
 
 /// Logs what is wrong with a zone file besides the first error, which is told with what came of it.

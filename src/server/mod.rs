@@ -6,6 +6,7 @@ pub mod control;
 pub mod disk;
 pub mod exchange;
 pub mod files;
+pub mod http;
 pub mod resolvers;
 pub mod run;
 pub mod settings;

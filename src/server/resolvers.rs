@@ -142,6 +142,9 @@ impl Worker {
         if let Event::Answered { waiters, stale: true, .. } = &event {
             self.metrics.stale_answers(waiters.len() as u64);
         }
+        if let Event::Failed { ask, reason, .. } = &event {
+            tracing::debug!(name = %ask.name, rtype = %ask.rtype, "not resolved: {reason}");
+        }
         let (waiters, entry) = match event {
             Event::Answered { waiters, entry, .. } | Event::Failed { waiters, entry, .. } => {
                 (waiters, Some(entry))
@@ -156,9 +159,12 @@ impl Worker {
             complete(&served, now, &follow_up.request, follow_up.from, entry.as_deref(), &mut reply);
             self.tally.response(&reply, Path::Miss, now.mono.since(follow_up.began));
             match follow_up.route {
-                // A datagram that cannot be sent is lost, as datagrams are; so is a reply to a connection that is gone.
+                // A datagram that cannot be sent is lost, as datagrams are.
                 Route::Udp(socket, to) => drop(socket.send_to(&reply, to)),
-                Route::Tcp(connection) => drop(connection.try_send(reply)),
+                Route::Tcp(connection) => {
+                    // A slow reader is waited for, but not by the resolver. One that has gone needs no reply.
+                    tokio::spawn(async move { drop(connection.send(reply).await) });
+                }
             }
         }
     }

@@ -25,7 +25,7 @@ use super::files::{Files, find_zones};
 use super::resolvers::Resolvers;
 use super::settings::Settings;
 use super::udp::Context;
-use super::{privileges, tcp, udp};
+use super::{http, privileges, tcp, udp};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,13 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
     }
     let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
-    for zone in find_zones(&settings) {
+    let zones = find_zones(&settings);
+    if !settings.zone_files.is_empty() && zones.len() < settings.zone_files.len() {
+        return Err(StartError::Zones(
+            "not every zone file given can be served; what is wrong stands above".to_owned(),
+        ));
+    }
+    for zone in zones {
         store.configure(&zone.name, control::config(&zone).access());
     }
     let disk = Disk::open(&settings.server.data_dir, |zone, happened| {
@@ -156,9 +162,15 @@ async fn serve(
         retries: Default::default(),
     };
     let thread = start_control(control, commands.clone(), queue)?;
-    tokio::spawn(admin::serve_control(bound.control, admin.clone()));
-    if let Some(http) = bound.http {
-        tokio::spawn(admin::serve_http(http, admin));
+    tokio::spawn(http::serve(
+        http::Listener::Unix(tokio::net::UnixListener::from_std(bound.control)?),
+        admin::private(admin.clone()),
+    ));
+    if let Some(listener) = bound.http {
+        tokio::spawn(http::serve(
+            http::Listener::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            admin::public(admin),
+        ));
     }
     let (settled, all_read) = oneshot::channel();
     let behind = commands.clone();
@@ -211,7 +223,17 @@ async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => drop(commands.send(Command::Reload(Vec::new(), None)).await),
+            _ = hangup.recv() => {
+                // A signal during a reload asks for one more, however many there are (signals do not count).
+                let (reloaded, done) = oneshot::channel();
+                drop(commands.send(Command::Reload(Vec::new(), Some(reloaded))).await);
+                tokio::select! {
+                    _ = terminate.recv() => return Ok(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    // What became of it is in the log.
+                    _ = done => {}
+                }
+            }
         }
     }
 }

@@ -117,15 +117,21 @@ impl ZoneDir {
 }
 
 impl Settings {
-    /// A key whose value differs in `new` and takes effect only after a restart.
-    pub fn needs_restart(&self, new: &Settings) -> Option<&'static str> {
-        if self.server != new.server {
-            Some("[server]")
-        } else if self.resolver != new.resolver {
-            Some("[resolver]")
-        } else {
-            None
-        }
+    /// Keys whose values differ in `new` and take effect only after a restart.
+    pub fn needs_restart(&self, new: &Settings) -> Vec<&'static str> {
+        let (old, server) = (&self.server, &new.server);
+        let changed = [
+            ("listen", old.listen != server.listen),
+            ("http", old.http != server.http),
+            ("data-dir", old.data_dir != server.data_dir),
+            ("control", old.control != server.control),
+            ("workers", old.workers != server.workers),
+            ("nsid", old.nsid != server.nsid),
+            ("user", old.user != server.user),
+            ("[resolver]", self.resolver != new.resolver),
+            ("metrics-per-zone", self.metrics_per_zone != new.metrics_per_zone),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
 
     /// A node that serves `files` as primary zones on `listen` and is otherwise left at the defaults, with its state in

@@ -35,8 +35,11 @@ const MAX_PER_CLIENT: u32 = 256;
 const IDLE: Duration = Duration::from_secs(10);
 /// A client that takes nothing for so long is given up.
 const STALLED: Duration = Duration::from_secs(30);
-/// Replies that may wait to be written to one connection.
-const QUEUE: usize = 64;
+/// Replies that may wait to be written to one connection: with the largest of them, half a megabyte for a client that does not
+/// read.
+const QUEUE: usize = 8;
+/// When there is no descriptor for a connection, this long until the next try.
+const SHORTAGE: Duration = Duration::from_millis(100);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
 
@@ -78,14 +81,20 @@ pub async fn serve(
     connections: Connections,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let mut short = false;
     loop {
         let Ok(permit) = Arc::clone(&connections.all).acquire_owned().await else { return Ok(()) };
         let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                short = false;
+                accepted
+            }
             Err(error) => {
-                // Out of descriptors, most likely: wait until a connection ends and frees one.
-                tracing::warn!("cannot accept a TCP connection: {error}");
-                tokio::time::timeout(IDLE, connections.all.acquire()).await.ok();
+                if !std::mem::replace(&mut short, true) {
+                    tracing::warn!("cannot accept TCP connections: {error}; raise the limit on open files");
+                }
+                // No event tells when another part of the process lets a descriptor go.
+                tokio::time::sleep(SHORTAGE).await;
                 continue;
             }
         };

@@ -1,0 +1,71 @@
+//! HTTP connections: few, and none that takes its time.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+
+/// Connections per listener: scrapers, dashboards and commands are a handful. More wait to be accepted.
+const MAX_CONNECTIONS: usize = 128;
+/// A request's head has to be here within this time, the first one's and each later one's of a connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// A connection ends after this long, whatever it does: a reload of large zones takes less.
+const LONGEST: Duration = Duration::from_secs(300);
+/// When there is no descriptor for a connection, this long until the next try.
+const SHORTAGE: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+pub enum Listener {
+    /// The `http` address.
+    Tcp(TcpListener),
+    /// The control socket.
+    Unix(UnixListener),
+}
+
+/// Serves until the runtime ends.
+pub async fn serve(listener: Listener, router: Router) {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        let router = router.clone();
+        let accepted = match &listener {
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(stream, _)| start(stream, router, permit))
+            }
+            Listener::Unix(listener) => {
+                listener.accept().await.map(|(stream, _)| start(stream, router, permit))
+            }
+        };
+        if let Err(error) = accepted {
+            pause(&error).await;
+        }
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::debug!("cannot accept an HTTP connection: {error}");
+    // No event tells when another part of the process lets a descriptor go.
+    tokio::time::sleep(SHORTAGE).await;
+}
+
+fn start<S>(stream: S, router: Router, permit: tokio::sync::OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        // How a connection ends concerns its client alone.
+        let _ = tokio::time::timeout(LONGEST, serving).await;
+        drop(permit);
+    });
+}
