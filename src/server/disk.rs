@@ -13,8 +13,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::time::{Now, Utc};
 use crate::wire::name::Name;
 use crate::zone::journal::{self, Entry, FRAME, Happened, Log, LogError};
+
+use super::clock;
 
 /// A torn end longer than this is not what a crash leaves of the usual entry.
 const ONE_WRITE: u64 = 64 << 10;
@@ -198,6 +201,10 @@ impl Disk {
 }
 
 impl Log for Disk {
+    fn moment(&self, _: Now) -> Utc {
+        clock::now().utc
+    }
+
     fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
         self.serialise(entries);
         let before = self.length;
@@ -261,7 +268,6 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Disk
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Utc;
 
     fn entry(name: &Name, at: u64) -> Entry<'_> {
         Entry::Verified(name, Utc(at))

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use crate::time::Utc;
+use crate::time::{Now, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata;
@@ -27,6 +27,12 @@ pub const FRAME: usize = 8;
 pub trait Log {
     /// Returns once all entries are on stable storage, in this order; an error means that any prefix may be.
     fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError>;
+
+    /// The present, for a caller who was told `now` and has been at work since: comparing a large zone and waiting for the disk
+    /// take long enough to show in a lag. Where no time passes within a step, it is what the caller was told.
+    fn moment(&self, now: Now) -> Utc {
+        now.utc
+    }
 }
 
 /// The entries could not be kept; nothing that depends on them may be served.

@@ -166,7 +166,7 @@ impl ZoneStore {
     ) -> Result<Option<Publication>, PublishError> {
         let zone = self.get(name).ok_or_else(|| PublishError::NoSuchZone(name.to_name()))?;
         let current = zone.version();
-        let Some(step) = self.prepare(now, &zone, current.as_deref(), change)? else { return Ok(None) };
+        let Some(step) = self.prepare(now, &zone, current.as_deref(), change, log)? else { return Ok(None) };
         let entries: Vec<Entry<'_>> = match &step.content {
             Content::Full => vec![Entry::Full(&step.snapshot, step.stamp(), now.utc)],
             Content::Deltas(deltas) => deltas
@@ -175,7 +175,7 @@ impl ZoneStore {
                 .collect(),
         };
         log.append(&entries)?;
-        Ok(Some(swap(&zone, now, step)))
+        Ok(Some(swap(&zone, log.moment(now), step)))
     }
 
     /// Stops serving a secondary's content whose EXPIRE has passed; `false` when it was not served anyway.
@@ -228,6 +228,7 @@ impl ZoneStore {
         zone: &Zone,
         current: Option<&Version>,
         change: Change,
+        log: &dyn Log,
     ) -> Result<Option<Step>, PublishError> {
         let from = current.map(|version| version.stamp.serial);
         match change {
@@ -237,7 +238,7 @@ impl ZoneStore {
                 let remembered = zone.history().last().copied();
                 let stamp = |snapshot: &Snapshot| Stamp {
                     serial: snapshot.serial(),
-                    published: Some(last.unwrap_or_default().next(now.utc)),
+                    published: Some(last.unwrap_or_default().next(log.moment(now))),
                     digest: snapshot.digest(),
                     writer: self.writer,
                 };
@@ -404,7 +405,7 @@ impl Step {
 }
 
 /// Puts a version that has been written down in the place of the current one.
-fn swap(zone: &Zone, now: Now, step: Step) -> Publication {
+fn swap(zone: &Zone, applied: Utc, step: Step) -> Publication {
     let stamp = step.stamp();
     let records = step.snapshot.records();
     {
@@ -416,12 +417,12 @@ fn swap(zone: &Zone, now: Now, step: Step) -> Publication {
             }
         }
     }
-    zone.current.store(Some(Arc::new(Version { snapshot: step.snapshot, stamp, applied: now.utc })));
+    zone.current.store(Some(Arc::new(Version { snapshot: step.snapshot, stamp, applied })));
     Publication {
         zone: zone.name.clone(),
         from: step.from,
         stamp,
-        applied: now.utc,
+        applied,
         records,
         renumbered: step.renumbered,
         mismatch: step.mismatch,
