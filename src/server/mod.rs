@@ -15,3 +15,4 @@ pub mod zone_file;
 
 mod log;
 mod privileges;
+mod watched;
