@@ -5,8 +5,6 @@
 //! in several steps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -17,12 +15,11 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use crate::wire::name::Name;
 
 use super::settings::{Settings, Source, Zone, ZoneDir};
-use super::zone_file::{LoadError, Loaded, load, name_of};
+use super::watched::{Batch, Changes, Trail};
+use super::zone_file::{Identity, LoadError, Loaded, identify, is_zone_file, load, name_of, zone_files};
 
-/// After the last change of a file, it is left alone for so long before it is read.
-const QUIET: Duration = Duration::from_millis(30);
-/// A file that keeps changing is read after so long all the same.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a missing file may be missing: some programs remove a file and then write or rename the new one.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// What became of a zone file.
 pub enum FileEvent {
@@ -38,7 +35,7 @@ pub enum FileEvent {
 
 /// What the thread is asked to do besides watching.
 enum Request {
-    Changed(Vec<PathBuf>),
+    Changed(notify::Event),
     Reload(Option<Name>, Box<dyn FnOnce() + Send>),
     Configure(Box<Settings>, Box<dyn FnOnce() + Send>),
 }
@@ -57,13 +54,22 @@ impl Files {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
             Ok(event) if !matches!(event.kind, EventKind::Access(_)) || is_close(&event.kind) => {
                 // Without a thread that listens the node is stopping.
-                let _ = changes.send(Request::Changed(event.paths));
+                let _ = changes.send(Request::Changed(event));
             }
             Ok(_) => {}
             Err(error) => tracing::warn!("watching zone files: {error}"),
         })?;
-        let watch =
-            Watch { watcher, folders: BTreeSet::new(), zones: BTreeMap::new(), dirs: Vec::new(), report };
+        let watch = Watch {
+            watcher,
+            folders: BTreeSet::new(),
+            places: BTreeSet::new(),
+            zones: BTreeMap::new(),
+            others: BTreeSet::new(),
+            missing: BTreeMap::new(),
+            told: BTreeSet::new(),
+            dirs: Vec::new(),
+            report,
+        };
         thread::Builder::new()
             .name("files".to_owned())
             .spawn(move || watch.run(&queue))
@@ -90,10 +96,18 @@ fn is_close(kind: &EventKind) -> bool {
 
 struct Watch<R> {
     watcher: RecommendedWatcher,
-    /// Folders watched: those of all files, because a file that is replaced takes a watch on itself along.
+    /// Folders watched, free of links: those of all files, because a file that is replaced takes a watch on itself along.
     folders: BTreeSet<PathBuf>,
+    /// What events may matter for: all places of all zones and folders of zones, and some that once were.
+    places: BTreeSet<PathBuf>,
     zones: BTreeMap<Name, Watched>,
-    dirs: Vec<ZoneDir>,
+    /// Zones from elsewhere than a file, which a file may not claim.
+    others: BTreeSet<Name>,
+    /// Zones whose file is missing, and when that is told.
+    missing: BTreeMap<Name, Instant>,
+    /// Files that have been told to be empty.
+    told: BTreeSet<PathBuf>,
+    dirs: Vec<Dir>,
     report: R,
 }
 
@@ -101,35 +115,45 @@ struct Watched {
     path: PathBuf,
     /// The file and what it includes, as far as known from the last time it could be read.
     files: Vec<PathBuf>,
+    /// The places on the way to any of the files.
+    places: BTreeSet<PathBuf>,
     /// The index of the folder it was found in.
     dir: Option<usize>,
 }
 
+/// A folder of zones.
+struct Dir {
+    settings: ZoneDir,
+    /// Its path free of links, as of the last look.
+    real: PathBuf,
+    places: BTreeSet<PathBuf>,
+}
+
 impl<R: Fn(FileEvent)> Watch<R> {
     fn run(mut self, queue: &mpsc::Receiver<Request>) {
-        let mut changed: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut since = Instant::now();
+        let mut changes = Changes::default();
         loop {
-            let request = if changed.is_empty() {
-                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                queue.recv_timeout(QUIET.min(PATIENCE.saturating_sub(since.elapsed())))
+            let deadline = changes.deadline().into_iter().chain(self.missing.values().copied()).min();
+            let now = Instant::now();
+            let request = match deadline {
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                // However much arrives, what is due is done.
+                Some(deadline) if deadline <= now => Err(RecvTimeoutError::Timeout),
+                Some(deadline) => queue.recv_timeout(deadline - now),
             };
             match request {
-                Ok(Request::Changed(paths)) => {
-                    if changed.is_empty() {
-                        since = Instant::now();
-                    }
-                    changed.extend(paths);
+                Ok(Request::Changed(event)) => {
+                    changes.note(Instant::now(), event, |path| self.matters(path));
                 }
-                Err(RecvTimeoutError::Timeout) => self.changed(&std::mem::take(&mut changed)),
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = Instant::now();
+                    self.changed(&changes.take(now), now);
+                }
                 Ok(Request::Reload(zone, done)) => {
-                    let zones: Vec<Name> = self
-                        .zones
-                        .keys()
-                        .filter(|name| zone.as_ref().is_none_or(|z| z == *name))
-                        .cloned()
-                        .collect();
+                    let is_asked = |name: &&Name| zone.as_ref().is_none_or(|zone| zone == *name);
+                    let zones: Vec<Name> = self.zones.keys().filter(is_asked).cloned().collect();
+                    self.folders.clear();
+                    self.look_at_dirs();
                     zones.iter().for_each(|name| self.read(name));
                     done();
                 }
@@ -142,17 +166,28 @@ impl<R: Fn(FileEvent)> Watch<R> {
         }
     }
 
+    fn matters(&self, path: &Path) -> bool {
+        self.places.contains(path)
+            || is_zone_file(path) && self.dirs.iter().any(|dir| path.parent() == Some(&dir.real))
+    }
+
     fn configure(&mut self, settings: Settings) {
         let zones = find_zones(&settings);
         self.zones.clear();
-        self.dirs = settings.zone_dirs;
-        for index in 0..self.dirs.len() {
-            self.watch(&self.dirs[index].path.clone());
-        }
+        self.places.clear();
+        self.missing.clear();
+        self.told.clear();
+        // Every folder is watched anew: a watch may have been lost together with a folder that was replaced.
+        self.folders.clear();
+        let dir = |settings| Dir { settings, real: PathBuf::new(), places: BTreeSet::new() };
+        self.dirs = settings.zone_dirs.into_iter().map(dir).collect();
+        self.look_at_dirs();
+        let is_elsewhere = |zone: &&Zone| matches!(zone.source, Source::Primaries(_));
+        self.others = zones.iter().filter(is_elsewhere).map(|zone| zone.name.clone()).collect();
         for zone in &zones {
             if let Source::File(path) = &zone.source {
-                let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.path));
-                self.add(zone.name.clone(), path.clone(), dir);
+                let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.settings.path));
+                self.zones.insert(zone.name.clone(), Watched::new(path, dir));
             }
         }
         (self.report)(FileEvent::Zones(zones));
@@ -160,85 +195,217 @@ impl<R: Fn(FileEvent)> Watch<R> {
         names.iter().for_each(|name| self.read(name));
     }
 
-    fn add(&mut self, name: Name, path: PathBuf, dir: Option<usize>) {
-        self.watch(path.parent().unwrap_or(Path::new(".")));
-        self.zones.insert(name, Watched { files: vec![path.clone()], path, dir });
-    }
-
-    fn watch(&mut self, folder: &Path) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if self.folders.contains(folder) {
-            return;
-        }
-        match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => {
-                self.folders.insert(folder.to_owned());
+    /// Follows the ways to the folders of zones.
+    fn look_at_dirs(&mut self) {
+        for index in 0..self.dirs.len() {
+            let path = self.dirs[index].settings.path.clone();
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let mut trail = Trail::follow(&path);
+            if real.is_dir() {
+                trail.folders.insert(real.clone());
             }
-            Err(error) => tracing::warn!(
-                folder = %folder.display(),
-                "cannot watch for edits ({error}); use `tidemark reload` after an edit"
-            ),
+            self.watch(&trail);
+            self.dirs[index].real = real;
+            self.dirs[index].places = trail.places;
         }
     }
 
-    fn changed(&mut self, paths: &BTreeSet<PathBuf>) {
-        let is_among = |file: &PathBuf| paths.iter().any(|path| same_file(path, file));
-        let touched: Vec<Name> = self
+    /// Watches along a trail; whether that is more than was watched.
+    fn watch(&mut self, trail: &Trail) -> bool {
+        let mut is_more = false;
+        for folder in trail.folders.iter().chain(&trail.above) {
+            if !self.folders.insert(folder.clone()) {
+                continue;
+            }
+            is_more = true;
+            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Err(error) if trail.folders.contains(folder) => tracing::warn!(
+                    folder = %folder.display(),
+                    "cannot watch for edits ({error}); use `tidemark reload` after an edit"
+                ),
+                // The folder above may be closed to us; it matters only should this one be replaced.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.places.extend(trail.places.iter().cloned());
+        is_more
+    }
+
+    /// Follows the ways to the files of a zone again; whether that led to folders that were not watched.
+    fn retrace(&mut self, name: &Name) -> bool {
+        let Some(zone) = self.zones.get_mut(name) else { return false };
+        let mut trail = Trail::default();
+        zone.files.iter().for_each(|file| trail.extend(Trail::follow(file)));
+        zone.places.clone_from(&trail.places);
+        self.watch(&trail)
+    }
+
+    fn changed(&mut self, batch: &Batch, now: Instant) {
+        self.watch_again(batch);
+        let is_open = |places: &BTreeSet<PathBuf>| !places.is_disjoint(&batch.open);
+        let is_overdue = |name: &Name| self.missing.get(name).is_some_and(|due| *due <= now);
+        let touched: Vec<(Name, bool)> = self
             .zones
             .iter()
-            .filter(|(_, zone)| zone.files.iter().any(is_among))
-            .map(|(name, _)| name.clone())
+            .filter(|(_, zone)| !is_open(&zone.places))
+            .map(|(name, zone)| (name, zone, is_overdue(name)))
+            .filter(|(_, zone, overdue)| *overdue || batch.all || !zone.places.is_disjoint(&batch.paths))
+            .map(|(name, _, overdue)| (name.clone(), overdue))
             .collect();
-        for name in touched {
-            let gone = self.zones.get(&name).is_some_and(|zone| zone.dir.is_some() && !zone.path.exists());
-            if gone {
-                self.zones.remove(&name);
-                (self.report)(FileEvent::Vanished(name));
-            } else {
-                self.read(&name);
-            }
-        }
-        for index in 0..self.dirs.len() {
-            for path in zone_files(&self.dirs[index].path) {
-                let known = self.zones.values().any(|zone| same_file(&zone.path, &path));
-                if !known
-                    && paths.iter().any(|changed| same_file(changed, &path))
-                    && self.appeared(&path, index)
-                {
-                    let name =
-                        self.zones.iter().find(|(_, zone)| zone.path == path).map(|(name, _)| name.clone());
-                    name.iter().for_each(|name| self.read(name));
+        self.missing.retain(|_, due| *due > now);
+        let mut freed: BTreeMap<Name, Watched> = BTreeMap::new();
+        let mut found: Vec<(PathBuf, usize, Name)> = Vec::new();
+        let mut to_read: BTreeSet<Name> = BTreeSet::new();
+        for (name, overdue) in touched {
+            self.retrace(&name);
+            let Some(zone) = self.zones.get(&name) else { continue };
+            let (path, dir) = (zone.path.clone(), zone.dir);
+            match dir {
+                _ if !path.exists() && !overdue => {
+                    self.missing.entry(name).or_insert(now + GRACE);
+                    continue;
+                }
+                Some(_) if !path.exists() => {}
+                Some(index) => match identify(&path) {
+                    Ok(Identity::Certain(new)) if new != name => found.push((path, index, new)),
+                    _ => {
+                        to_read.insert(name);
+                        continue;
+                    }
+                },
+                None => {
+                    to_read.insert(name);
+                    continue;
                 }
             }
+            self.missing.remove(&name);
+            freed.extend(self.zones.remove_entry(&name));
+        }
+        to_read.iter().filter(|name| self.zones.get(*name).is_some_and(|zone| zone.path.exists())).for_each(
+            |name| {
+                self.missing.remove(name);
+            },
+        );
+        for (path, index) in self.unheld() {
+            let is_changed = |dir: &Dir| {
+                path.file_name().is_some_and(|file| batch.paths.contains(&dir.real.join(file)))
+                    || !dir.places.is_disjoint(&batch.paths)
+            };
+            let is_new = !found.iter().any(|(known, ..)| *known == path);
+            if is_new
+                && (batch.all || is_changed(&self.dirs[index]))
+                && !is_open(&Trail::follow(&path).places)
+            {
+                found.extend(self.name_of_new(&path).map(|name| (path, index, name)));
+            }
+        }
+        for (path, index, name) in found {
+            if self.adopt(&path, index, &name, &mut freed) {
+                to_read.insert(name);
+            }
+        }
+        // A file that was left out may hold what another one held until now.
+        let left_out = if freed.is_empty() { Vec::new() } else { self.unheld() };
+        for (path, index) in left_out {
+            if let Ok(Identity::Certain(name) | Identity::Guess(name)) = identify(&path)
+                && freed.contains_key(&name)
+                && self.adopt(&path, index, &name, &mut freed)
+            {
+                to_read.insert(name);
+            }
+        }
+        freed.into_keys().for_each(|name| (self.report)(FileEvent::Vanished(name)));
+        to_read.iter().for_each(|name| self.read(name));
+    }
+
+    /// Sets up watches anew where they may have been lost: a folder that is replaced takes them along.
+    fn watch_again(&mut self, batch: &Batch) {
+        if batch.all {
+            self.folders.clear();
+        }
+        let is_stale = |folder: &PathBuf| folder.ancestors().any(|folder| batch.paths.contains(folder));
+        let stale: Vec<PathBuf> = self.folders.iter().filter(|folder| is_stale(folder)).cloned().collect();
+        for folder in stale {
+            self.folders.remove(&folder);
+            // An error says that the watch is gone already.
+            let _ = self.watcher.unwatch(&folder);
+        }
+        if batch.all || !batch.paths.is_empty() {
+            self.look_at_dirs();
         }
     }
 
-    /// Takes in a file found in a folder of zones; `false` when it is no new zone.
-    fn appeared(&mut self, path: &Path, index: usize) -> bool {
-        let name = match name_of(path) {
-            Ok(name) => name,
-            Err(error) => {
-                tracing::error!("{error}");
-                return false;
-            }
+    /// The files in folders of zones from which no zone is served, with the index of the folder.
+    fn unheld(&self) -> Vec<(PathBuf, usize)> {
+        let held: BTreeSet<&Path> = self.zones.values().map(|zone| zone.path.as_path()).collect();
+        let of = |(index, dir): (usize, &Dir)| {
+            zone_files(&dir.settings.path).into_iter().map(move |path| (path, index))
         };
-        if let Some(other) = self.zones.get(&name) {
-            tracing::error!(zone = %name, "{} and {} both hold this zone; the second is left out", other.path.display(), path.display());
+        let all = self.dirs.iter().enumerate().flat_map(of);
+        all.filter(|(path, _)| !held.contains(path.as_path())).collect()
+    }
+
+    fn name_of_new(&mut self, path: &Path) -> Option<Name> {
+        match identify(path) {
+            Ok(Identity::Certain(name) | Identity::Guess(name)) => return Some(name),
+            Ok(Identity::Empty) if self.told.insert(path.to_owned()) => tell_empty(path),
+            Ok(Identity::Empty) => {}
+            Err(error) => tracing::error!("{error}"),
+        }
+        None
+    }
+
+    /// Takes in a file found in a folder of zones; `false` when it is no new zone. It may hold one of the zones that have
+    /// just lost their file.
+    fn adopt(&mut self, path: &Path, index: usize, name: &Name, freed: &mut BTreeMap<Name, Watched>) -> bool {
+        if self.others.contains(name) {
+            tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display());
             return false;
         }
-        (self.report)(FileEvent::Appeared(self.dirs[index].zone(name.clone(), path)));
-        self.add(name, path.to_owned(), Some(index));
+        if let Some(other) = self.zones.get(name) {
+            if other.dir.is_none() || other.path.exists() {
+                tracing::error!(zone = %name, "{} and {} both hold this zone; the second is left out", other.path.display(), path.display());
+                return false;
+            }
+            self.missing.remove(name);
+            freed.extend(self.zones.remove_entry(name));
+        }
+        match freed.remove(name) {
+            // The zone goes on, from another file.
+            Some(old) if old.dir == Some(index) => {}
+            old => {
+                old.into_iter().for_each(|_| (self.report)(FileEvent::Vanished(name.clone())));
+                (self.report)(FileEvent::Appeared(self.dirs[index].settings.zone(name.clone(), path)));
+            }
+        }
+        self.zones.insert(name.clone(), Watched::new(path, Some(index)));
         true
     }
 
     fn read(&mut self, name: &Name) {
-        let Some(zone) = self.zones.get_mut(name) else { return };
+        self.retrace(name);
+        let Some(mut loaded) = self.load(name) else { return };
+        // What was included may have changed before it was watched.
+        if loaded.is_ok() && self.retrace(name) {
+            let Some(again) = self.load(name) else { return };
+            loaded = again;
+        }
+        (self.report)(FileEvent::Read(name.clone(), loaded));
+    }
+
+    fn load(&mut self, name: &Name) -> Option<Result<Loaded, LoadError>> {
+        let zone = self.zones.get_mut(name)?;
         let loaded = load(&zone.path, name);
         if let Ok(loaded) = &loaded {
             zone.files.clone_from(&loaded.files);
-            loaded.files.iter().filter_map(|file| file.parent()).for_each(|folder| self.watch(folder));
         }
-        (self.report)(FileEvent::Read(name.clone(), loaded));
+        Some(loaded)
+    }
+}
+
+impl Watched {
+    fn new(path: &Path, dir: Option<usize>) -> Watched {
+        Watched { path: path.to_owned(), files: vec![path.to_owned()], places: BTreeSet::new(), dir }
     }
 }
 
@@ -247,14 +414,25 @@ impl<R: Fn(FileEvent)> Watch<R> {
 pub fn find_zones(settings: &Settings) -> Vec<Zone> {
     let mut zones = settings.zones.clone();
     let mut known: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
-    let files = settings.zone_files.iter().map(|path| (path.clone(), ZoneDir::default()));
+    let files = settings.zone_files.iter().map(|path| (path.clone(), None));
     let in_dirs = settings
         .zone_dirs
         .iter()
-        .flat_map(|dir| zone_files(&dir.path).into_iter().map(|path| (path, dir.clone())));
+        .flat_map(|dir| zone_files(&dir.path).into_iter().map(move |path| (path, Some(dir))));
     for (path, dir) in files.chain(in_dirs) {
-        match name_of(&path) {
-            Ok(name) if known.insert(name.clone()) => zones.push(dir.zone(name, &path)),
+        let name = match identify(&path) {
+            Ok(Identity::Empty) if dir.is_some() => {
+                tell_empty(&path);
+                continue;
+            }
+            Ok(Identity::Certain(name) | Identity::Guess(name)) => Ok(name),
+            Ok(Identity::Empty) | Err(_) => name_of(&path),
+        };
+        match name {
+            Ok(name) if known.insert(name.clone()) => {
+                let dir = dir.cloned().unwrap_or_default();
+                zones.push(dir.zone(name, &path));
+            }
             Ok(name) => {
                 tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display())
             }
@@ -264,28 +442,6 @@ pub fn find_zones(settings: &Settings) -> Vec<Zone> {
     zones
 }
 
-/// The `*.zone` files in a folder, sorted; none when it cannot be read, which is told.
-fn zone_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::error!(folder = %folder.display(), "cannot read the folder of zones: {error}");
-            return Vec::new();
-        }
-    };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> =
-        paths.filter(|path| path.extension() == Some(OsStr::new("zone")) && path.is_file()).collect();
-    files.sort();
-    files
-}
-
-/// Whether two paths mean one file, as far as their text tells: the watcher reports paths below the folder as it was given.
-fn same_file(a: &Path, b: &Path) -> bool {
-    a == b
-        || (a.file_name() == b.file_name()
-            && a.parent().and_then(|folder| folder.canonicalize().ok())
-                == b.parent()
-                    .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-                    .and_then(|folder| folder.canonicalize().ok()))
+fn tell_empty(path: &Path) {
+    tracing::info!("{} is empty; it becomes a zone when it has content", path.display());
 }

@@ -16,3 +16,4 @@ pub mod zone_file;
 
 mod log;
 mod privileges;
+mod watched;

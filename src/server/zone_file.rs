@@ -1,7 +1,10 @@
 //! Zone files on disk to snapshots: reading, `$INCLUDE`, and faults of the whole zone brought back to their lines.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::wire::name::{Name, NameRef};
@@ -10,6 +13,9 @@ use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Fault, Snapshot};
+
+/// The largest file that is read: many times the largest zones there are, and what lies above would fill the memory.
+const MAX_FILE: u64 = 4 << 30;
 
 /// A zone file that was read.
 #[derive(Debug)]
@@ -57,18 +63,73 @@ fn first_error(diagnostics: &[Diagnostic]) -> String {
     }
 }
 
-/// The name of the zone in a file: that of its SOA, else its first `$ORIGIN`, else the file name less `.zone`.
-pub fn name_of(path: &Path) -> Result<Name, LoadError> {
+/// What zone a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The file is free of faults of form, and this is the name in it.
+    Certain(Name),
+    /// The name as far as it can be made out of a file with faults, or without a SOA and `$ORIGIN`.
+    Guess(Name),
+    /// There is nothing in it but space and comments: perhaps it is still to be written.
+    Empty,
+}
+
+/// The zone in a file: that of its SOA, else its first `$ORIGIN`, else the file name less `.zone`.
+pub fn identify(path: &Path) -> Result<Identity, LoadError> {
     let text = bytes(path)?;
-    let from_file = path.file_name().and_then(|name| name.to_str()).and_then(|name| {
-        let stem = name.strip_suffix(".zone").unwrap_or(name);
-        stem.parse::<Name>().ok()
-    });
-    let outcome = scan(path, &text, from_file.as_deref(), &mut |_| {});
-    outcome.origin.or(from_file).ok_or_else(|| LoadError::Unreadable {
-        path: path.to_owned(),
-        reason: "it has no SOA and no $ORIGIN, and its file name is not a zone name; add a line `$ORIGIN your.zone.`".to_owned(),
-    })
+    let from_file = name_in(path);
+    let mut entries = 0_usize;
+    let outcome = scan(path, &text, from_file.as_deref(), &mut |_| entries += 1);
+    let is_ok = outcome.is_ok();
+    match (outcome.origin, from_file) {
+        (Some(name), _) if is_ok => Ok(Identity::Certain(name)),
+        (None, _) if is_ok && entries == 0 => Ok(Identity::Empty),
+        (Some(name), _) | (None, Some(name)) => Ok(Identity::Guess(name)),
+        (None, None) => Err(nameless(path)),
+    }
+}
+
+/// The name of the zone in a file as by [`identify`]; an empty file has that of its file name.
+pub fn name_of(path: &Path) -> Result<Name, LoadError> {
+    match identify(path)? {
+        Identity::Certain(name) | Identity::Guess(name) => Ok(name),
+        Identity::Empty => name_in(path).ok_or_else(|| nameless(path)),
+    }
+}
+
+/// The zone that a file name speaks of. One of other characters than those of host names, or of none (`.zone`), is chance
+/// and not a zone; above all it is not the root.
+fn name_in(path: &Path) -> Option<Name> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix(".zone").unwrap_or(name);
+    let is_sensible = stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    stem.parse::<Name>().ok().filter(|name| is_sensible && !name.is_root())
+}
+
+fn nameless(path: &Path) -> LoadError {
+    let reason =
+        "it has no SOA and no $ORIGIN, and its file name is not a zone name; add a line `$ORIGIN your.zone.`";
+    LoadError::Unreadable { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// Whether a file in a folder of zones is one of them, by its name.
+pub(super) fn is_zone_file(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("zone"))
+}
+
+/// The `*.zone` files in a folder, sorted; none when it cannot be read, which is told.
+pub(super) fn zone_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            tracing::error!(folder = %folder.display(), "cannot read the folder of zones: {error}");
+            return Vec::new();
+        }
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<PathBuf> = paths.filter(|path| is_zone_file(path) && path.is_file()).collect();
+    files.sort();
+    files
 }
 
 /// Reads the zone `apex` from a file.
@@ -129,14 +190,30 @@ impl Finding for Lint {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+    content(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// The bytes of a regular file of bounded size. Others (pipes, devices) could block for good or never end.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file; put the zone into one"));
+    }
+    let mut text = Vec::new();
+    // It may grow while it is read.
+    if file.take(MAX_FILE + 1).read_to_end(&mut text)? as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is larger than {} GiB; split the zone", MAX_FILE >> 30)));
+    }
+    Ok(text)
 }
 
 fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, each: &mut dyn FnMut(&Entry<'_>)) -> Outcome {
     let mut include = |written: &str, from: &str| {
         // RFC 1035 leaves open what a relative path is relative to; the including file moves with what it includes.
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(written);
-        let text = fs::read(&path).map_err(|error| error.to_string())?;
+        let text = content(&path).map_err(|error| error.to_string())?;
         Ok((path.display().to_string(), text))
     };
     read(&path.display().to_string(), text, origin, &mut include, each)
@@ -167,7 +244,7 @@ fn locate<F: Finding>(
             outcome.diagnostic(severity, place.unwrap_or_default(), fault.to_string(), fault.remedy());
         match place {
             Some(_) if found.file == path.display().to_string() => found.show_line(text),
-            Some(_) => fs::read(&found.file).iter().for_each(|text| found.show_line(text)),
+            Some(_) => content(Path::new(&found.file)).iter().for_each(|text| found.show_line(text)),
             None => {
                 (found.file, found.line, found.column) = (path.display().to_string(), 1, 1);
             }

@@ -1,0 +1,210 @@
+//! What to watch for a file, and when what was seen is to be acted on: the two halves of the file watch without a thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use notify::EventKind;
+use notify::event::ModifyKind;
+
+/// After the last change of a file, it is left alone for so long before it is read.
+const QUIET: Duration = Duration::from_millis(30);
+/// What keeps changing is read after so long all the same.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// A file that somebody is still writing to is read after so long all the same.
+const PATIENCE_OPEN: Duration = Duration::from_secs(2);
+/// Links followed on the way to one file; as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// The way to a file through folders and symbolic links.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    /// Every step of the way, its folder free of links: a change of any may lead elsewhere. The last is the file.
+    pub(super) places: BTreeSet<PathBuf>,
+    /// The folders, free of links, in which the file and the links on the way lie.
+    pub(super) folders: BTreeSet<PathBuf>,
+    /// The folders above those, where it shows that one of them was replaced.
+    pub(super) above: BTreeSet<PathBuf>,
+}
+
+impl Trail {
+    /// Follows `path` as far as it exists.
+    pub(super) fn follow(path: &Path) -> Trail {
+        let mut trail = Trail::default();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut at = PathBuf::from("/");
+        let mut left = steps(&absolute);
+        let mut links = 0;
+        while let Some(step) = left.pop() {
+            if step == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&step);
+            trail.places.insert(next.clone());
+            match fs::read_link(&next) {
+                Ok(target) if links < MAX_LINKS => {
+                    links += 1;
+                    trail.stop(&at);
+                    if target.is_absolute() {
+                        at = PathBuf::from("/");
+                    }
+                    left.extend(steps(&target));
+                }
+                // It is no link.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && !left.is_empty() => at = next,
+                _ => {
+                    trail.stop(&at);
+                    break;
+                }
+            }
+        }
+        trail
+    }
+
+    pub(super) fn extend(&mut self, other: Trail) {
+        self.places.extend(other.places);
+        self.folders.extend(other.folders);
+        self.above.extend(other.above);
+    }
+
+    fn stop(&mut self, folder: &Path) {
+        self.folders.insert(folder.to_owned());
+        self.above.extend(folder.parent().map(Path::to_owned));
+    }
+}
+
+/// The steps of a path, the first one last.
+fn steps(path: &Path) -> Vec<OsString> {
+    let named = |component: Component<'_>| match component {
+        Component::Normal(_) | Component::ParentDir => Some(component.as_os_str().to_owned()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().rev().filter_map(named).collect()
+}
+
+/// Changes that are gathered until nothing more happened for a moment, because editors write a file in several steps.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// What changed; with the time since when it is written to and was not closed.
+    pending: BTreeMap<PathBuf, Option<Instant>>,
+    all: bool,
+    first_and_last: Option<(Instant, Instant)>,
+}
+
+/// Changes to act on.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// What changed.
+    pub(super) paths: BTreeSet<PathBuf>,
+    /// What is being written to, and better not read.
+    pub(super) open: BTreeSet<PathBuf>,
+    /// Events were lost: anything may have changed.
+    pub(super) all: bool,
+}
+
+impl Changes {
+    /// Takes in an event, as far as it is about something that matters.
+    pub(super) fn note(&mut self, now: Instant, event: notify::Event, matters: impl Fn(&Path) -> bool) {
+        let lost = event.need_rescan();
+        let kind = event.kind;
+        let paths: Vec<PathBuf> = event.paths.into_iter().filter(|path| matters(path)).collect();
+        if paths.is_empty() && !lost {
+            return;
+        }
+        self.all |= lost;
+        for path in paths {
+            // A file that is made to be written starts empty; one that is made by linking does not.
+            let begins = match kind {
+                EventKind::Modify(ModifyKind::Data(_)) => true,
+                EventKind::Create(_) => {
+                    fs::symlink_metadata(&path).is_ok_and(|made| made.is_file() && made.len() == 0)
+                }
+                _ => false,
+            };
+            let open = self.pending.entry(path).or_default();
+            match kind {
+                _ if begins => *open = open.or(Some(now)),
+                EventKind::Modify(ModifyKind::Metadata(_)) => {}
+                _ => *open = None,
+            }
+        }
+        // Patience is for what could be read.
+        let is_readable = self.all || self.pending.values().any(Option::is_none);
+        let first = self.first_and_last.map_or(now, |(first, _)| first);
+        self.first_and_last = is_readable.then_some((first, now));
+    }
+
+    /// When there is something to [`take`](Changes::take).
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let closed = self.first_and_last.map(|(first, last)| (last + QUIET).min(first + PATIENCE));
+        let open = self.pending.values().flatten().min().map(|since| *since + PATIENCE_OPEN);
+        closed.into_iter().chain(open).min()
+    }
+
+    /// What is to be acted on now.
+    pub(super) fn take(&mut self, now: Instant) -> Batch {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return Batch::default();
+        }
+        let is_open = |since: &Option<Instant>| since.is_some_and(|since| since + PATIENCE_OPEN > now);
+        let (open, ready): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(_, since)| is_open(since));
+        self.first_and_last = None;
+        self.pending = open;
+        Batch {
+            paths: ready.into_keys().collect(),
+            open: self.pending.keys().cloned().collect(),
+            all: std::mem::take(&mut self.all),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, AccessMode, DataChange, Flag};
+
+    use super::*;
+
+    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+
+    fn note(changes: &mut Changes, now: Instant, kind: EventKind, path: &str) {
+        changes.note(now, notify::Event::new(kind).add_path(path.into()), |path| path != Path::new("/other"));
+    }
+
+    #[test]
+    fn a_file_being_written_waits_for_its_end_but_not_for_ever() {
+        let start = Instant::now();
+        let mut changes = Changes::default();
+        note(&mut changes, start, WRITTEN, "/other");
+        assert_eq!(changes.deadline(), None);
+        note(&mut changes, start, WRITTEN, "/a");
+        assert_eq!(changes.deadline(), Some(start + PATIENCE_OPEN));
+        let later = start + PATIENCE_OPEN / 2;
+        note(&mut changes, later, CLOSED, "/b");
+        assert_eq!(changes.deadline(), Some(later + QUIET));
+        assert!(changes.take(later).paths.is_empty());
+        let batch = changes.take(later + QUIET);
+        assert_eq!(batch.paths, BTreeSet::from(["/b".into()]));
+        assert_eq!(batch.open, BTreeSet::from(["/a".into()]));
+        assert_eq!(changes.take(start + PATIENCE_OPEN).paths, BTreeSet::from(["/a".into()]));
+        assert_eq!(changes.deadline(), None);
+
+        note(&mut changes, later, WRITTEN, "/a");
+        note(&mut changes, later + QUIET, CLOSED, "/a");
+        assert_eq!(changes.deadline(), Some(later + 2 * QUIET));
+    }
+
+    #[test]
+    fn lost_events_mean_that_all_may_have_changed() {
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        changes.note(now, notify::Event::new(EventKind::Other).set_flag(Flag::Rescan), |_| true);
+        assert!(changes.take(now + QUIET).all);
+        assert_eq!(changes.deadline(), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! Edits that reach a node on odd ways: replaced folders, links, files that come empty, slow writers, pipes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use support::await_until::{await_until, becomes_true};
+use support::daemon::{Daemon, Reload, prepare, words};
+use support::process::{self, Process};
+use support::{ports, soa, tidemark, zones};
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// What is promised from an edit to its being served; several times that for a machine that does much else.
+const SOON: Duration = Duration::from_secs(3);
+const ZONE: &str = "example.";
+
+/// A node whose folder `lay_out` fills before it starts.
+fn start(config: &str, lay_out: impl Fn(&Path)) -> Daemon {
+    let (dir, addr) = (prepare(&[]), ports::reserve());
+    lay_out(dir.path());
+    let server = format!(
+        "[server]\nlisten = [\"{addr}\"]\ndata-dir = \"state\"\ncontrol = \"state/tidemark.sock\"\n{config}"
+    );
+    let file = dir.path().join("tidemark.toml");
+    fs::write(&file, server).unwrap();
+    let command = words([&tidemark::PROGRAM, &"serve", &"--config", &file]);
+    Daemon::start(dir, addr, &[], command, Reload::Watches)
+}
+
+fn start_with_file(file: &str, lay_out: impl Fn(&Path)) -> Daemon {
+    let node = start(&format!("[[zone]]\nname = \"{ZONE}\"\nfile = \"{file}\"\n"), lay_out);
+    node.await_serial(ZONE, 1, LIMIT);
+    node
+}
+
+fn text(serial: u32) -> String {
+    zones::text(ZONE, serial, &[])
+}
+
+fn await_log(node: &Daemon, what: &str) {
+    await_until(&format!("`{what}` in the log"), LIMIT, || node.log().contains(what));
+}
+
+fn copy(from: &Path, to: &Path) {
+    process::run(Command::new("cp").arg("-r").arg(from).arg(to));
+}
+
+#[test]
+fn a_folder_that_is_replaced_is_watched_again() {
+    let node = start_with_file("p/z/example.zone", |dir| {
+        fs::create_dir_all(dir.join("p/z")).unwrap();
+        fs::write(dir.join("p/z/example.zone"), text(1)).unwrap();
+    });
+    let folder = node.dir().join("p/z");
+    let file = folder.join("example.zone");
+    let mut serial = 1;
+    for (replaced, aside) in [("p/z", "p/old"), ("p", "old"), ("p/z", "p/older")] {
+        let (replaced, aside) = (node.dir().join(replaced), node.dir().join(aside));
+        fs::rename(&replaced, &aside).unwrap();
+        copy(&aside, &replaced);
+        for _ in 0..2 {
+            serial += 1;
+            fs::write(&file, text(serial)).unwrap();
+            node.await_serial(ZONE, serial, SOON);
+        }
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    await_log(&node, "No such file");
+    fs::create_dir(&folder).unwrap();
+    fs::write(&file, text(serial + 1)).unwrap();
+    node.await_serial(ZONE, serial + 1, SOON);
+}
+
+#[test]
+fn a_change_behind_a_link_is_seen() {
+    let node = start_with_file("z/a.zone", |dir| {
+        ["z", "other", "third"].iter().for_each(|name| fs::create_dir(dir.join(name)).unwrap());
+        fs::write(dir.join("other/a.zone"), text(1)).unwrap();
+        symlink("../other/a.zone", dir.join("z/a.zone")).unwrap();
+    });
+    fs::write(node.dir().join("other/a.zone"), text(2)).unwrap();
+    node.await_serial(ZONE, 2, SOON);
+
+    // The link leads elsewhere, and is followed there.
+    let third = node.dir().join("third/b.zone");
+    fs::write(&third, text(3)).unwrap();
+    symlink("../third/b.zone", node.dir().join("z/new")).unwrap();
+    fs::rename(node.dir().join("z/new"), node.dir().join("z/a.zone")).unwrap();
+    node.await_serial(ZONE, 3, SOON);
+    fs::write(&third, text(4)).unwrap();
+    node.await_serial(ZONE, 4, SOON);
+}
+
+#[test]
+fn a_folder_swapped_by_its_link_is_seen() {
+    let version = |folder: &Path, serial: u32| {
+        let data = folder.join(format!("..{serial}"));
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("k.zone"), text(serial)).unwrap();
+        symlink(format!("..{serial}"), folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    };
+    let lay_out = |dir: &Path| {
+        let folder = dir.join("z");
+        fs::create_dir(&folder).unwrap();
+        version(&folder, 1);
+        symlink("..data/k.zone", folder.join("k.zone")).unwrap();
+    };
+    let as_dir = start("[[zone-dir]]\npath = \"z\"\n", lay_out);
+    let as_file = start_with_file("z/k.zone", lay_out);
+    for node in [as_dir, as_file] {
+        node.await_serial(ZONE, 1, LIMIT);
+        for serial in 2..=3 {
+            version(&node.dir().join("z"), serial);
+            fs::remove_dir_all(node.dir().join(format!("z/..{}", serial - 1))).unwrap();
+            node.await_serial(ZONE, serial, SOON);
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_zones_follows_what_its_files_hold() {
+    let node = start("[[zone-dir]]\npath = \"z\"\n", |dir| fs::create_dir(dir.join("z")).unwrap());
+    let [first, second, odd] =
+        ["first.zone", "second.zone", "..zone"].map(|name| node.dir().join("z").join(name));
+    let is_gone = |zone: &str| soa::serial(node.addr, zone).is_none();
+
+    // Made empty and filled later.
+    File::create(&first).unwrap();
+    await_log(&node, "first.zone is empty");
+    assert!(!node.log().contains("zone=first."), "{}", node.log());
+    fs::write(&first, text(1)).unwrap();
+    node.await_serial(ZONE, 1, SOON);
+
+    // A broken edit does not make it another zone.
+    fs::write(&first, "@ SOA ns.example. broken\n").unwrap();
+    await_log(&node, "first.zone:1");
+    assert_eq!(soa::serial(node.addr, ZONE), Some(1));
+
+    // Another zone than before.
+    fs::write(&first, zones::text("other.", 5, &[])).unwrap();
+    node.await_serial("other.", 5, SOON);
+    assert!(is_gone(ZONE));
+
+    // Two files of one zone, until one goes; the other takes its place, and is watched.
+    fs::write(&second, zones::text("other.", 9, &[])).unwrap();
+    await_log(&node, "both hold this zone");
+    assert_eq!(soa::serial(node.addr, "other."), Some(5));
+    fs::remove_file(&first).unwrap();
+    node.await_serial("other.", 9, SOON);
+    fs::write(&second, zones::text("other.", 10, &[])).unwrap();
+    node.await_serial("other.", 10, SOON);
+
+    // Taken away for a moment, it is served on; taken away for good, it is not.
+    fs::remove_file(&second).unwrap();
+    fs::write(&second, zones::text("other.", 11, &[])).unwrap();
+    node.await_serial("other.", 11, SOON);
+    fs::remove_file(&second).unwrap();
+    await_until("the zone to go with its file", SOON, || is_gone("other."));
+
+    fs::write(&odd, "www 60 A 192.0.2.1\n").unwrap();
+    await_log(&node, "file name is not a zone name");
+}
+
+#[test]
+fn half_a_file_is_not_served() {
+    let node = start_with_file("example.zone", |dir| fs::write(dir.join("example.zone"), text(1)).unwrap());
+    let mut file = File::create(node.dir().join("example.zone")).unwrap();
+    // The first half is a zone of its own.
+    file.write_all(text(2).as_bytes()).unwrap();
+    let is_changed = || soa::serial(node.addr, ZONE) != Some(1);
+    assert!(!becomes_true(Duration::from_millis(600), is_changed), "{}", node.log());
+    file.write_all(b"@ 60 TXT second-half\n").unwrap();
+    drop(file);
+    node.await_serial(ZONE, 2, SOON);
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let dir = prepare(&[]);
+    let pipe = dir.path().join("example.zone");
+    process::run(Command::new("mkfifo").arg(&pipe));
+    let endless = dir.path().join("endless.zone");
+    fs::write(&endless, format!("{}$INCLUDE /dev/zero\n", text(1))).unwrap();
+    for (file, named) in [(&pipe, "example.zone"), (&endless, "/dev/zero")] {
+        let mut command = tidemark::command();
+        command.arg("check").arg(file);
+        let mut check = Process::start(command, &dir.path().join(format!("{}.log", named.replace('/', "-"))));
+        assert_eq!(check.wait(LIMIT).code(), Some(1), "{}", check.log());
+        let log = check.log();
+        assert!(log.contains("not a regular file") && log.contains(named), "{log}");
+    }
+}
