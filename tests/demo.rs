@@ -66,6 +66,13 @@ fn the_hierarchy_follows_edits_and_ends_with_the_demo() {
         fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
     }
     let file = folder.join("example.zone");
+    // The checkout's zones are there to be edited, and may have been.
+    let text = fs::read_to_string(&file).unwrap();
+    let lines = text.lines().map(|line| match line.split_once("; <- EDIT ME") {
+        Some((_, comment)) => format!("www            A     192.0.2.80      ; <- EDIT ME{comment}\n"),
+        None => format!("{line}\n"),
+    });
+    fs::write(&file, lines.collect::<String>()).unwrap();
     let mut command: Command = tidemark::command();
     command.arg("demo").current_dir(dir.path());
     let mut demo = Process::start(command, &dir.path().join("log"));

@@ -57,6 +57,12 @@ async fn demo(state: &Path) -> Result<Exit, Failure> {
     if zones.is_empty() {
         return Err(Failure::new(format!("there are no *.zone files in {}", zones_dir.display())));
     }
+    // What answers there now would be taken for the demo's own nodes.
+    for server in [PRIMARY, SECONDARY, CHAINED, CACHE] {
+        if let Err(error) = std::net::UdpSocket::bind(address(server)?) {
+            return Err(Failure::new(format!("the demo needs {server}: {error}; is another demo running?")));
+        }
+    }
     let mut nodes = Vec::new();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(error.to_string()))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(error.to_string()))?;
@@ -108,7 +114,7 @@ async fn hierarchy(
             }
         }
     }
-    anstream::println!("{}", guide(zones_dir));
+    anstream::println!("{}", guide(zones_dir, state));
     ended(nodes).await
 }
 
@@ -220,7 +226,7 @@ fn configurations(zones_dir: &Path, zones: &[Name]) -> [Configuration; 4] {
     ]
 }
 
-fn guide(zones_dir: &Path) -> String {
+fn guide(zones_dir: &Path, state: &Path) -> String {
     let file = zones_dir.join("example.zone");
     format!(
         "
@@ -236,9 +242,11 @@ Try, in another terminal:
   edit {file}     (change the address of www; the serial may stay as it is)
   tidemark lag example. --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303 --watch
   tidemark wait example. --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303
+  tidemark status --config {state}/primary.toml
   curl -s http://127.0.0.1:9303/metrics | grep tidemark_zone
 ",
-        file = file.display()
+        file = file.display(),
+        state = state.display()
     )
 }
 

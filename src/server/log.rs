@@ -20,7 +20,7 @@ pub(super) fn event(event: &Event) {
                 None => info!(%zone, %serial, records, "serving"),
             }
             if let Some(file) = publication.renumbered {
-                warn!(%zone, %serial, %file, "the file changed but its serial did not grow; published under the next one");
+                warn!(%zone, "its serial did not grow (the file says {file}); published as {serial}");
             }
             if let Some(theirs) = &publication.mismatch {
                 let ours = publication.stamp.digest;
@@ -40,7 +40,7 @@ pub(super) fn event(event: &Event) {
             info!(%zone, %from, kind = kind.label(), bytes, ?took, "transferred");
         }
         Event::PullFailed { zone, primary, kind, reason } => {
-            warn!(%zone, %primary, kind = kind.label(), "no answer to the purpose: {reason}");
+            warn!(%zone, %primary, "{} failed: {reason}", kind.label());
         }
         Event::Fallback(zone, reason) => {
             warn!(%zone, "no incremental transfer ({reason}); pulling the whole zone")
@@ -67,7 +67,7 @@ pub(super) fn event(event: &Event) {
         }
         Event::Reachable { zone, server, up: true } => debug!(%zone, %server, "answers"),
         Event::Reachable { zone, server, up: false } => {
-            warn!(%zone, %server, "does not answer for this zone")
+            warn!(%zone, %server, "does not answer for this zone any more")
         }
     }
 }
