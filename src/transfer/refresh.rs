@@ -13,7 +13,8 @@
 //! ```
 //!
 //! A round asks one primary after the other until one has answered to the purpose: the one that sent the NOTIFY first, else
-//! the one that served last. After a round comes REFRESH, or RETRY when every primary failed, or a growing pause while there is no
+//! the one that served last. When that one has nothing newer, what is served is confirmed, and the others are still asked once
+//! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. After a round comes REFRESH, or RETRY when every primary failed, or a growing pause while there is no
 //! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that.
 
 use std::collections::VecDeque;
@@ -131,6 +132,8 @@ pub struct Refresh {
     have: Option<Have>,
     /// Primaries not yet tried in this round.
     untried: VecDeque<SocketAddr>,
+    /// The primary that confirmed what is served, while the others are asked for a second opinion.
+    confirmed_by: Option<SocketAddr>,
     /// When the next round begins; only while Idle.
     due: Option<Mono>,
     last_began: Option<Mono>,
@@ -225,6 +228,7 @@ impl Refresh {
             state: State::Idle,
             have: None,
             untried: VecDeque::new(),
+            confirmed_by: None,
             due: None,
             last_began: None,
             fruitless: 0,

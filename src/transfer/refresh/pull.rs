@@ -73,6 +73,13 @@ impl Refresh {
         if asked_for_differences && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
         }
+        // What the SOA answer of this round said counts where the transfer says nothing.
+        let expire = pull.intake.expire().or(self.soa_expire);
+        if expire == Some(0) && have.timers().expire > 0 {
+            // RFC 7314 section 4: it would expire here at once, as it does there.
+            step.events.push(Event::Failed { primary: pull.primary, kind, reason: Reason::NotAuth });
+            return self.next_primary(step);
+        }
         step.events.push(Event::Fetched {
             change,
             kind,
@@ -86,8 +93,7 @@ impl Refresh {
             began: pull.began,
             have,
             age: told.map_or(Duration::ZERO, |told| told.age),
-            // What the SOA answer of this round said counts where the transfer says nothing.
-            expire: pull.intake.expire().or(self.soa_expire),
+            expire,
         });
     }
 

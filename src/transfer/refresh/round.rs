@@ -9,6 +9,7 @@ impl Refresh {
         self.fruitless = if apart { 0 } else { self.fruitless + 1 };
         self.last_began = Some(step.now.mono);
         self.due = None;
+        self.confirmed_by = None;
         let primaries = &self.config.primaries;
         let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
@@ -20,15 +21,16 @@ impl Refresh {
     pub(super) fn next_primary(&mut self, step: &mut Step<'_>) {
         self.state = State::Idle;
         self.soa_expire = None;
-        match self.untried.pop_front() {
-            None => {
+        match (self.untried.pop_front(), self.confirmed_by) {
+            (None, Some(good)) => self.end_round(step, good),
+            (None, None) => {
                 self.failed_rounds = self.failed_rounds.saturating_add(1);
                 self.await_retry(step);
                 self.follow_up(step);
             }
             // Without content there is nothing that a serial could be compared with.
-            Some(primary) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
-            Some(primary) => {
+            (Some(primary), _) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
+            (Some(primary), _) => {
                 let deadline = step.now.mono;
                 self.state = State::AskingSoa(Asking {
                     primary,
@@ -50,9 +52,12 @@ impl Refresh {
         self.due = Some(step.now.mono + wait);
     }
 
-    /// Sends the SOA query: three datagrams, then over TCP, then no more.
+    /// Sends the SOA query: three datagrams, then over TCP, then no more. A second opinion is worth one datagram.
     pub(super) fn ask_again(&mut self, step: &mut Step<'_>) {
         let State::AskingSoa(asking) = &self.state else { return };
+        if self.confirmed_by.is_some() && !asking.tries.is_empty() {
+            return self.ask_failed(step, Reason::Timeout);
+        }
         let (transport, wait) = match (asking.transport, UDP_WAITS.get(asking.tries.len())) {
             (Transport::Udp, Some(wait)) => (Transport::Udp, *wait),
             (Transport::Udp, None) => (Transport::Tcp, TCP_WAIT),
@@ -63,6 +68,7 @@ impl Refresh {
 
     fn ask(&mut self, step: &mut Step<'_>, transport: Transport, wait: Duration) {
         let State::AskingSoa(asking) = &mut self.state else { return };
+        let wait = if self.confirmed_by.is_some() { wait.min(UDP_WAITS[0]) } else { wait };
         let plain = self.plain.contains(&asking.primary);
         let serial = self.have.as_ref().map(|have| have.timers().serial);
         let message = query::soa(self.rng.random(), &self.config.zone, serial, plain);
@@ -104,7 +110,10 @@ impl Refresh {
 
     fn ask_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
         let State::AskingSoa(asking) = &self.state else { return };
-        step.events.push(Event::Failed { primary: asking.primary, kind: Kind::Soa, reason });
+        // The zone is current by what another primary said: to hear nothing more is no failure.
+        if self.confirmed_by.is_none() {
+            step.events.push(Event::Failed { primary: asking.primary, kind: Kind::Soa, reason });
+        }
         self.hang_up(step);
         self.next_primary(step);
     }
@@ -135,18 +144,24 @@ impl Refresh {
             self.learn(step, primary.ip(), theirs, successor);
             return self.pull(step, primary, Kind::Ixfr);
         }
+        let other = told.as_ref().and_then(Told::served).filter(|stamp| stamp.serial == own);
+        let differs = other.is_some_and(|stamp| stamp.digest != digest);
+        if self.confirmed_by.is_some() && (theirs != own || differs) {
+            // Of two primaries at odds the one that was asked first is followed.
+            return self.next_primary(step);
+        }
         if theirs != own {
             step.events.push(Event::Failed { primary, kind: Kind::Soa, reason: Reason::Older });
             return self.next_primary(step);
         }
-        let other = told.as_ref().and_then(Told::served).filter(|stamp| stamp.serial == own);
-        if other.is_some_and(|stamp| stamp.digest != digest) && self.repaired != Some(own) {
+        if differs && self.repaired != Some(own) {
             self.repaired = Some(own);
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
         self.confirm(step, primary, asked, told.map_or(Duration::ZERO, |told| told.age), expire, false);
-        self.end_round(step, primary);
+        self.confirmed_by.get_or_insert(primary);
+        self.next_primary(step);
     }
 
     /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself.
@@ -162,7 +177,9 @@ impl Refresh {
         let Some(have) = &self.have else { return };
         let serial = have.timers().serial;
         let whole = asked.mono + timers::expire(have.timers(), None);
-        let until = asked.mono + timers::expire(have.timers(), expire);
+        // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
+        let left = expire.filter(|left| *left < have.timers().expire);
+        let until = left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left)));
         // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
         let expires_at = kept.map_or(until, |kept| kept.max(until));
@@ -193,6 +210,7 @@ impl Refresh {
     pub(super) fn end_round(&mut self, step: &mut Step<'_>, primary: SocketAddr) {
         self.state = State::Idle;
         self.untried.clear();
+        self.confirmed_by = None;
         self.failed_rounds = 0;
         self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
         let Some(have) = &self.have else { return };
@@ -225,8 +243,14 @@ impl Refresh {
         if newest {
             self.announced = Some(announced);
         }
-        if matches!(self.state, State::Idle) {
-            self.follow_up(step);
+        match (&self.state, self.confirmed_by) {
+            (State::Idle, _) => self.follow_up(step),
+            // News is worth more than the second opinion that is being waited for.
+            (State::AskingSoa(_), Some(good)) => {
+                self.hang_up(step);
+                self.end_round(step, good);
+            }
+            _ => {}
         }
     }
 
@@ -274,6 +298,7 @@ impl Refresh {
             return;
         }
         self.have = None;
+        self.confirmed_by = None;
         self.expires_at = None;
         self.expired = true;
         self.failed_rounds = 1;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
-use super::super::provide::{provide, told};
+use super::super::provide::{expire_left, provide, told};
 use super::super::stuck::Stuck;
 use super::*;
 use crate::wire::edns;
@@ -256,10 +256,13 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     }
     if let Mode::Expiring(left) = mode {
         edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
+    } else if let Some(left) = expire_left(&node.zone(), &version, now) {
+        edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
     }
     answer(request, &[version.snapshot.soa_record()], &options)
 }
 
 mod chance;
 mod faults;
+mod opinions;
 mod rounds;
