@@ -69,7 +69,7 @@ fn the_hierarchy_follows_edits_and_ends_with_the_demo() {
     // The checkout's zones are there to be edited, and may have been.
     let text = fs::read_to_string(&file).unwrap();
     let lines = text.lines().map(|line| match line.split_once("; <- EDIT ME") {
-        Some((_, comment)) => format!("www            A     192.0.2.80      ; <- EDIT ME{comment}\n"),
+        Some((_, comment)) => format!("www     5       A       192.0.2.80      ; <- EDIT ME{comment}\n"),
         None => format!("{line}\n"),
     });
     fs::write(&file, lines.collect::<String>()).unwrap();
