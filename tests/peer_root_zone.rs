@@ -21,9 +21,9 @@ use support::{bind, dig, knot, nsd, ports};
 
 /// Long against everything here, also when two cores carry a dozen servers.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How far, in seconds, most reported moments may lie before the observed ones: a node reads the clock, and then writes its
-/// journal before it serves the change.
-const CLOCK: f64 = 0.05;
+/// How far, in seconds, most reported moments may lie before the observed ones: a node reads the clock when its journal is safe,
+/// right before it serves the change.
+const CLOCK: f64 = 0.005;
 /// How far any may: a node may lose the processor, or wait for the disk, in between.
 const BUSY: f64 = 2.0;
 
