@@ -220,6 +220,11 @@ impl Ledger {
         self.versions.back().map(|known| known.serial)
     }
 
+    /// When its primary says that a version was published.
+    pub fn stamp(&self, serial: Serial) -> Option<Hlc> {
+        self.find(serial).and_then(|known| known.stamp)
+    }
+
     /// When a version was first known to be published; it was so earlier.
     pub fn published_by(&self, serial: Serial) -> Option<Mono> {
         self.find(serial).map(|known| known.by)

@@ -93,7 +93,11 @@ fn the_hierarchy_follows_edits_and_ends_with_the_demo() {
         assert_eq!(http::get(loopback(port), "/ready").unwrap().status, 200);
     }
     let zone = [("zone", "example.")];
-    for port in &HTTP_PORTS[..3] {
+    // The cache shows what the servers it asks show, once it has asked.
+    await_until("the cache to see its servers", LIMIT, || {
+        metric(HTTP_PORTS[3], "tidemark_zone_serial", &zone).is_some()
+    });
+    for port in &HTTP_PORTS {
         assert_eq!(metric(*port, "tidemark_zone_serial", &zone), Some(2026112101.0), "port {port}");
         assert!(metric(*port, "tidemark_zone_published_timestamp_seconds", &zone).is_some(), "port {port}");
         assert_eq!(metric(*port, "tidemark_zone_staleness_seconds", &zone), Some(0.0), "port {port}");

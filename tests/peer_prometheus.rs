@@ -27,6 +27,8 @@ struct Promise(&'static str, &'static str, &'static [&'static str], On);
 enum On {
     Every,
     Authoritative,
+    /// Also a cache, for the zones whose servers it is told.
+    Following,
     Secondary,
     Watching,
     Cache,
@@ -39,13 +41,13 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_responses_total", "counter", &["rcode"], On::Every),
     Promise("tidemark_dropped_total", "counter", &[], On::Every),
     Promise("tidemark_query_duration_seconds", "histogram", &["path"], On::Every),
-    Promise("tidemark_zone_serial", "gauge", &["zone"], On::Authoritative),
+    Promise("tidemark_zone_serial", "gauge", &["zone"], On::Following),
     Promise("tidemark_zone_records", "gauge", &["zone"], On::Authoritative),
-    Promise("tidemark_zone_published_timestamp_seconds", "gauge", &["zone"], On::Authoritative),
+    Promise("tidemark_zone_published_timestamp_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_zone_applied_timestamp_seconds", "gauge", &["zone"], On::Authoritative),
     Promise("tidemark_zone_verified_timestamp_seconds", "gauge", &["zone"], On::Secondary),
     Promise("tidemark_zone_expire_timestamp_seconds", "gauge", &["zone"], On::Secondary),
-    Promise("tidemark_zone_staleness_seconds", "gauge", &["zone"], On::Authoritative),
+    Promise("tidemark_zone_staleness_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_propagation_duration_seconds", "histogram", &["hop"], On::Every),
     Promise("tidemark_observed_serial", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_staleness_seconds", "gauge", &["zone", "server"], On::Watching),
@@ -106,9 +108,9 @@ impl World {
 
     fn nodes(&self) -> [(&'static str, &Tidemark, &'static [On]); 3] {
         [
-            ("primary", &self.primary, &[On::Every, On::Authoritative, On::Watching]),
-            ("secondary", &self.secondary, &[On::Every, On::Authoritative, On::Secondary]),
-            ("cache", &self.cache, &[On::Every, On::Cache]),
+            ("primary", &self.primary, &[On::Every, On::Authoritative, On::Following, On::Watching]),
+            ("secondary", &self.secondary, &[On::Every, On::Authoritative, On::Following, On::Secondary]),
+            ("cache", &self.cache, &[On::Every, On::Following, On::Watching, On::Cache]),
         ]
     }
 }

@@ -116,7 +116,8 @@ impl Metrics {
 /// Gauges of the zones and of the servers watched.
 fn zones(gauges: &Gauges) -> Vec<MetricFamily> {
     let all = &gauges.status.zones;
-    let count = |state: State| all.iter().filter(|zone| zone.state == state).count() as f64;
+    let count =
+        |state: State| all.iter().filter(|zone| zone.role != "stub" && zone.state == state).count() as f64;
     let states = State::ALL.map(|state| gauge(&[("state", state.word())], count(state)));
     let mut families = vec![family("tidemark_zones", "Zones by state", MetricType::GAUGE, states.to_vec())];
     let mut shown: Vec<&ZoneStatus> = all.iter().collect();

@@ -7,3 +7,5 @@ pub mod event;
 pub mod router;
 pub mod status;
 pub mod zone;
+
+mod stub;

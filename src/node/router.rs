@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::lag::{Ledger, Sighting};
+use crate::lag::Sighting;
 use crate::outbox::{Arrival, Outbox, Token};
 use crate::probe::observation::Ask;
 use crate::probe::observe;
@@ -29,6 +29,7 @@ use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
 use super::event::{Event, Input};
 use super::status::Status;
+use super::stub::Sight;
 use super::zone::{Member, Role, ZoneConfig};
 
 /// Which machine an exchange belongs to.
@@ -43,6 +44,8 @@ enum Route {
 pub struct Node {
     store: Arc<ZoneStore>,
     members: BTreeMap<Name, Member>,
+    /// Zones that only a cache here asks about, with their servers.
+    stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
     watch: Watch,
     routes: HashMap<Token, Route>,
     /// When each zone's machines want to be called.
@@ -55,7 +58,15 @@ impl Node {
     pub fn new(store: Arc<ZoneStore>, seed: [u8; 32]) -> Node {
         let mut rng = StdRng::from_seed(seed);
         let watch = Watch::new(Pace::default(), rng.random());
-        Node { store, members: BTreeMap::new(), watch, routes: HashMap::new(), due: BTreeSet::new(), rng }
+        Node {
+            store,
+            members: BTreeMap::new(),
+            stubs: BTreeMap::new(),
+            watch,
+            routes: HashMap::new(),
+            due: BTreeSet::new(),
+            rng,
+        }
     }
 
     /// Makes these the zones of the node. What has not changed goes on as it is.
@@ -101,21 +112,15 @@ impl Node {
                 Some(Refresh::new(config, self.rng.random()))
             }
         };
-        let ledger = known.map_or_else(Ledger::default, |member| member.ledger);
-        let mut member = Member {
-            config,
-            zone,
-            refresh,
-            notifier,
-            ledger,
+        let sight = Sight {
+            ledger: known.map(|member| member.sight.ledger).unwrap_or_default(),
             up: BTreeMap::new(),
-            problem: None,
-            heard: None,
-            due: None,
         };
+        let mut member =
+            Member { config, zone, refresh, notifier, sight, problem: None, heard: None, due: None };
         let version = member.zone.version();
         if let Some(version) = &version {
-            member.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
+            member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
         self.members.insert(name.clone(), member);
         if let Some(version) = &version {
@@ -164,6 +169,18 @@ impl Node {
         Some(member)
     }
 
+    /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
+    pub fn watch_stub(&mut self, now: Now, zone: &Name, servers: &[SocketAddr], out: &mut Outbox) {
+        if self.members.contains_key(zone) {
+            return;
+        }
+        for server in servers {
+            let ask = Ask::soa(*server, zone.clone());
+            self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+        }
+        self.stubs.insert(zone.clone(), (Sight::default(), servers.to_vec()));
+    }
+
     /// Whether this is a primary zone here.
     pub fn is_primary(&self, zone: &NameRef) -> bool {
         self.members.get(zone).is_some_and(|member| member.refresh.is_none())
@@ -180,7 +197,9 @@ impl Node {
 
     /// How everything is.
     pub fn status(&self, now: Now) -> Status {
-        Status { zones: self.members.values().map(|member| member.status(now)).collect() }
+        let served = self.members.values().map(|member| member.status(now));
+        let stubs = self.stubs.iter().map(|(zone, (sight, servers))| sight.stub(now, zone, servers));
+        Status { zones: served.chain(stubs).collect() }
     }
 
     /// When [`Input::Timeout`] is due.
@@ -301,14 +320,14 @@ impl Node {
         if let Some(member) = self.members.get_mut(&zone) {
             heard = member.heard.take();
             match member.config.role {
-                Role::Primary(_) => member.ledger.published(now, &publication.stamp, publication.from),
+                Role::Primary(_) => member.sight.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
                     // A transfer may bring many versions at once; each followed the one before.
                     let history = member.zone.history();
                     let after = publication.from.and_then(|from| history.after(from));
                     let after: Vec<_> = after.into_iter().flatten().copied().collect();
-                    member.ledger.told(now.mono, publication.from, &after);
-                    member.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
+                    member.sight.ledger.told(now.mono, publication.from, &after);
+                    member.sight.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
                 }
             }
         }
@@ -410,17 +429,20 @@ impl Node {
                 (zone.clone(), *server, false)
             }
         };
-        let Some(member) = self.members.get_mut(&zone) else { return Vec::new() };
+        let served = self.members.get_mut(&zone).map(|member| &mut member.sight);
+        let Some(sight) = served.or(self.stubs.get_mut(&zone).map(|(sight, _)| sight)) else {
+            return Vec::new();
+        };
         let mut events = Vec::new();
         // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
-        let before = member.up.insert(server, up).unwrap_or(false);
+        let before = sight.up.insert(server, up).unwrap_or(false);
         if before != up {
             events.push(Event::Reachable { zone: zone.clone(), server, up });
         }
         let observe::Event::Seen(seen) = event else { return events };
         let Some(serial) = seen.serial else { return events };
-        let before = member.ledger.serial(server);
-        member.ledger.observe(&Sighting {
+        let before = sight.ledger.serial(server);
+        sight.ledger.observe(&Sighting {
             server,
             serial,
             sent: seen.sent,
@@ -430,7 +452,7 @@ impl Node {
             told: seen.told,
         });
         if before != Some(serial) {
-            let propagation = before.and_then(|_| member.ledger.propagation(server, serial));
+            let propagation = before.and_then(|_| sight.ledger.propagation(server, serial));
             events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
             self.watch.set_have(&zone, server, Some(serial));
         }

@@ -1,10 +1,9 @@
 //! What a node keeps of one configured zone: its machines, and what is known of its lag.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::lag::{Interval, Ledger, own_staleness};
+use crate::lag::{Interval, own_staleness};
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
 use crate::transfer::refresh::Refresh;
@@ -13,7 +12,8 @@ use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
 use crate::zone::served::{Access, Zone};
 
-use super::status::{Problem, ServerStatus, State, ZoneStatus};
+use super::status::{Problem, State, ZoneStatus};
+use super::stub::Sight;
 
 /// What a node is to do with a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +70,8 @@ pub(super) struct Member {
     /// For secondaries.
     pub(super) refresh: Option<Refresh>,
     pub(super) notifier: Notifier,
-    pub(super) ledger: Ledger,
-    /// Whether each watched server answered its last probe.
-    pub(super) up: BTreeMap<SocketAddr, bool>,
+    /// The other servers.
+    pub(super) sight: Sight,
     pub(super) problem: Option<Problem>,
     /// When a version newer than the one served was first heard of.
     pub(super) heard: Option<Now>,
@@ -140,16 +139,7 @@ impl Member {
                 Role::Primary(_) => Vec::new(),
                 Role::Secondary(primaries) => primaries.clone(),
             },
-            servers: self.config.servers().into_iter().map(|server| self.server(now, server)).collect(),
-        }
-    }
-
-    fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
-        ServerStatus {
-            server,
-            up: self.up.get(&server).copied().unwrap_or(false),
-            serial: self.ledger.serial(server),
-            staleness: self.ledger.staleness(server, now),
+            servers: self.config.servers().into_iter().map(|server| self.sight.server(now, server)).collect(),
         }
     }
 }

@@ -133,8 +133,12 @@ async fn health(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
 async fn ready(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
     let status = admin.status().await?;
     let unserved = |state| matches!(state, ZoneState::Expired | ZoneState::Failed);
-    let missing: Vec<String> =
-        status.zones.iter().filter(|zone| unserved(zone.state)).map(|zone| zone.zone.to_string()).collect();
+    let missing: Vec<String> = status
+        .zones
+        .iter()
+        .filter(|zone| zone.role != "stub" && unserved(zone.state))
+        .map(|zone| zone.zone.to_string())
+        .collect();
     if missing.is_empty() {
         Ok("ready\n")
     } else {

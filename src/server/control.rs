@@ -77,6 +77,10 @@ impl Control {
     pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
         let mut exchanges = Exchanges::new(commands.clone(), Command::Arrival);
         let mut outbox = Outbox::default();
+        for stub in self.settings.resolver.iter().flat_map(|resolver| &resolver.routes.stub) {
+            self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut outbox);
+        }
+        exchanges.carry_out(&mut outbox);
         loop {
             let deadline = self.node.next_timeout().into_iter().chain(self.retries.values().copied()).min();
             let command = match deadline {

@@ -1,0 +1,57 @@
+//! What a cache knows of a zone that it asks given servers about: which version they show, and how far behind it is.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::lag::{Interval, Ledger};
+use crate::time::Now;
+use crate::wire::name::Name;
+
+use super::status::{ServerStatus, State, ZoneStatus};
+
+/// The servers of a zone as they were seen: of a stub zone, or of one that is served here.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    pub(super) ledger: Ledger,
+    /// Whether each server answered its last probe.
+    pub(super) up: BTreeMap<SocketAddr, bool>,
+}
+
+impl Sight {
+    pub(super) fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
+        ServerStatus {
+            server,
+            up: self.up.get(&server).copied().unwrap_or(false),
+            serial: self.ledger.serial(server),
+            staleness: self.ledger.staleness(server, now),
+        }
+    }
+
+    /// A stub zone: its serial is the newest that a server shows, its staleness that of the most outdated server, because any
+    /// of them may be asked.
+    pub(super) fn stub(&self, now: Now, zone: &Name, servers: &[SocketAddr]) -> ZoneStatus {
+        let servers: Vec<ServerStatus> = servers.iter().map(|server| self.server(now, *server)).collect();
+        let serial = servers
+            .iter()
+            .filter_map(|server| server.serial)
+            .reduce(|a, b| if b.is_newer_than(a) { b } else { a });
+        let published = serial.and_then(|serial| self.ledger.stamp(serial));
+        ZoneStatus {
+            zone: zone.clone(),
+            role: "stub",
+            state: if servers.iter().any(|server| server.up) { State::Current } else { State::Failed },
+            serial,
+            newer: None,
+            records: None,
+            digest: None,
+            published: published.map(|hlc| hlc.utc().as_secs_f64()),
+            applied: None,
+            verified: None,
+            expires: None,
+            staleness: servers.iter().filter_map(|server| server.staleness).max_by_key(Interval::best),
+            problem: None,
+            primaries: Vec::new(),
+            servers,
+        }
+    }
+}
