@@ -19,9 +19,6 @@ use support::{bind, dig, knot, nsd, ports, seed, soa};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const KILLS: u32 = 100;
-/// After so long no further kill is begun, on a machine too busy for all of them; it must have been most of them.
-const ENOUGH: Duration = Duration::from_secs(70);
-const FEWEST_KILLS: u32 = 30;
 /// From an edit to the kill, at most: the edit has reached every server in half that time, so that kills hit each stage of it
 /// and the time after it.
 const LONGEST_PAUSE: Duration = Duration::from_millis(120);
@@ -120,9 +117,6 @@ fn a_hundred_crashes_lose_nothing() {
     let mut kills = [0; 3];
     let mut served_again = Duration::ZERO;
     for number in 0..KILLS {
-        if begun.elapsed() > ENOUGH {
-            break;
-        }
         let (_, text) = series.next();
         nodes[0].publish(".", &text);
         // No event is awaited here: the moment is to be any.
@@ -159,7 +153,7 @@ fn a_hundred_crashes_lose_nothing() {
         series.next - first,
         served_again.as_millis()
     );
-    assert!(done >= FEWEST_KILLS, "only {done} kills in {:?}", begun.elapsed());
+    assert_eq!(done, KILLS);
 
     let (last, text) = series.next();
     zones::write(&nodes[0].zone_file("."), &text);

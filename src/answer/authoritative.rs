@@ -1,6 +1,5 @@
 //! Answers from zones: RFC 1034 4.3.2, in the order answer, authority, additional, then truncation.
 
-use crate::time::Now;
 use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
@@ -19,7 +18,6 @@ const MAX_ADDITIONAL: usize = 16;
 /// Writes the answer of one zone version; returns the response code.
 pub(super) fn write(
     served: &Served,
-    _now: Now,
     version: &Version,
     request: &Request<'_>,
     writer: &mut Writer<'_>,

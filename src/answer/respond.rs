@@ -40,9 +40,9 @@ fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<
         return finish(served, &request, from, reply, |_, _| Rcode::BADVERS);
     }
     match (request.class, request.rtype) {
-        (CLASS_CH, Rtype::TXT) => finish(served, &request, from, reply, |writer, _| {
-            server_names::write(served, request.name, writer)
-        }),
+        (CLASS_CH, Rtype::TXT) => {
+            finish(served, &request, from, reply, |writer, _| server_names::write(request.name, writer))
+        }
         (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
         (CLASS_IN, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
             finish(served, &request, from, reply, |_, _| Rcode::NOTIMP)
@@ -63,7 +63,7 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
         return finish(served, request, from, reply, |writer, options| match zone.version() {
             Some(version) => {
                 options.versioned(now, &zone, &version);
-                authoritative::write(served, now, &version, request, writer)
+                authoritative::write(served, &version, request, writer)
             }
             None => {
                 options.explain(Ede::NOT_READY);

@@ -4,13 +4,11 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 
-use super::served::Served;
-
 const VERSION_BIND: &[u8] = b"\x07version\x04bind\x00";
 const VERSION_SERVER: &[u8] = b"\x07version\x06server\x00";
 const TEXT: &[u8] = b"\x08tidemark";
 
-pub(super) fn write(_served: &Served, name: &NameRef, writer: &mut Writer<'_>) -> Rcode {
+pub(super) fn write(name: &NameRef, writer: &mut Writer<'_>) -> Rcode {
     if ![VERSION_BIND, VERSION_SERVER].iter().any(|known| name.as_wire().eq_ignore_ascii_case(known)) {
         return Rcode::REFUSED;
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::time::{Now, Utc};
 use crate::wire::message::Record;
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
@@ -201,15 +201,4 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 fn take_u64(rest: &mut &[u8]) -> Option<u64> {
     take(rest).map(u64::from_le_bytes)
-}
-
-/// The zone's name, owned, of an entry about to be written.
-impl Entry<'_> {
-    /// The zone it speaks of.
-    pub fn zone(&self) -> Name {
-        match self {
-            Entry::Full(snapshot, ..) => snapshot.apex().to_name(),
-            Entry::Change(zone, ..) | Entry::Past(zone, ..) | Entry::Verified(zone, ..) => zone.to_name(),
-        }
-    }
 }
