@@ -40,24 +40,19 @@ fn solve(
     request: &Request<'_>,
     writer: &mut Writer<'_>,
 ) -> Result<Rcode, Full> {
-    let mut name = request.name.to_name();
-    let mut other;
-    let mut version = version;
-    for hop in 0..=MAX_CHAIN {
-        match step(version, &name, request.rtype, hop, writer)? {
-            Step::Done(rcode) => return Ok(rcode),
-            Step::Follow(target) => name = target,
-        }
+    let mut next = match step(version, request.name, request.rtype, 0, writer)? {
+        Step::Done(rcode) => return Ok(rcode),
+        Step::Follow(target) => target,
+    };
+    for hop in 1..=MAX_CHAIN {
         // The chain may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a).
-        match served.store.find(&name).and_then(|zone| zone.version()) {
-            Some(found) => {
-                other = found;
-                version = &other;
-            }
-            None => return Ok(Rcode::NOERROR),
+        let Some(version) = served.store.find(&next).and_then(|zone| zone.version()) else { break };
+        match step(&version, &next, request.rtype, hop, writer)? {
+            Step::Done(rcode) => return Ok(rcode),
+            Step::Follow(target) => next = target,
         }
     }
-    // A chain this long is a loop or as good as one: what was found of it is the answer.
+    // It leads elsewhere, or is so long that it is a loop or as good as one: what was found of it is the answer.
     Ok(Rcode::NOERROR)
 }
 
@@ -183,12 +178,5 @@ fn addresses(version: &Version, host: &NameRef, writer: &mut Writer<'_>) -> Resu
 
 /// Writes an RRset, whole or not at all.
 fn write_set(writer: &mut Writer<'_>, section: Section, owner: &NameRef, set: Rrset<'_>) -> Result<(), Full> {
-    let mark = writer.mark();
-    for data in set.rdatas() {
-        if let Err(full) = writer.record(section, owner, set.rtype, set.ttl, data) {
-            writer.rewind(mark);
-            return Err(full);
-        }
-    }
-    Ok(())
+    writer.rrset(section, owner, set.rtype, set.ttl, set.rdatas())
 }

@@ -1,7 +1,7 @@
 //! Finding a name in a zone: RFC 1034 4.3.2 steps 3a to 3c, with wildcards (RFC 4592), DNAME (RFC 6672) and empty
 //! non-terminals, in one walk from the apex down.
 
-use crate::wire::name::{Name, NameRef, hash_label, hash_root};
+use crate::wire::name::{Name, NameRef, hash_label};
 use crate::wire::rtype::Rtype;
 
 use super::owner::Owner;
@@ -27,12 +27,8 @@ impl Snapshot {
     /// answered by the parent, RFC 4035 3.1.4.1).
     pub fn lookup(&self, name: &NameRef, rtype: Rtype) -> Found<'_> {
         let starts = name.label_starts();
-        let apex_labels = self.apex().label_count();
-        let below = starts.len().saturating_sub(apex_labels);
-        let mut hash = hash_root();
-        for &start in starts[below..].iter().rev() {
-            hash = hash_label(hash, first_label(name.suffix(start)));
-        }
+        let below = starts.len().saturating_sub(self.apex_labels());
+        let mut hash = self.apex_hash();
         let Some(mut encloser) = self.table.get(hash, self.apex()) else { return Found::NoName };
         let mut encloser_hash = hash;
         for (depth, &start) in starts[..below].iter().enumerate().rev() {
@@ -43,7 +39,7 @@ impl Snapshot {
                 return Found::NoName;
             }
             let suffix = name.suffix(start);
-            hash = hash_label(encloser_hash, first_label(suffix));
+            hash = hash_label(encloser_hash, suffix.first_label());
             let Some(next) = self.table.get(hash, suffix) else {
                 return self.wildcard(encloser_hash, encloser.owner().name(), rtype);
             };
@@ -72,10 +68,6 @@ impl Snapshot {
 pub fn substitute(name: &NameRef, owner: &NameRef, target: &NameRef) -> Option<Name> {
     let kept = name.as_wire().len() - owner.as_wire().len();
     Name::from_wire(&[&name.as_wire()[..kept], target.as_wire()].concat()).ok()
-}
-
-fn first_label(name: &NameRef) -> &[u8] {
-    name.labels().next().unwrap_or_default()
 }
 
 #[cfg(test)]
