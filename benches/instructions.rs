@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
+use tidemark::answer::straight;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::message::flags;
 use tidemark::wire::name::Name;
@@ -32,28 +33,46 @@ use tidemark::zone::store::{Change, ZoneStore};
 /// A fixed set of questions.
 struct Mix {
     name: &'static str,
+    /// Whether the straight path answers it, or the whole of it that every query can take.
+    is_straight: bool,
     /// The most instructions that an answer may take.
     limit: u64,
     questions: fn() -> Vec<Vec<u8>>,
 }
 
-const MIXES: [Mix; 4] = [
-    Mix { name: "flat", limit: 900, questions: || asked(|number| format!("n{number}.flat."), Rtype::A) },
+const MIXES: [Mix; 7] = [
+    Mix { name: "flat", is_straight: true, limit: 700, questions: || asked("n", ".flat.", Rtype::A) },
     Mix {
         name: "referral",
-        limit: 2_000,
-        questions: || asked(|number| format!("www.d{number}.example."), Rtype::A),
+        is_straight: true,
+        limit: 1_400,
+        questions: || asked("www.d", ".example.", Rtype::A),
     },
     Mix {
         name: "nxdomain",
-        limit: 2_000,
-        questions: || asked(|number| format!("x{number}.example."), Rtype::A),
+        is_straight: true,
+        limit: 1_000,
+        questions: || asked("x", ".example.", Rtype::A),
     },
     Mix {
-        name: "cname",
-        limit: 2_000,
-        questions: || asked(|number| format!("c{number}.flat."), Rtype::AAAA),
+        name: "flat-whole",
+        is_straight: false,
+        limit: 3_000,
+        questions: || asked("n", ".flat.", Rtype::A),
     },
+    Mix {
+        name: "referral-whole",
+        is_straight: false,
+        limit: 6_000,
+        questions: || asked("www.d", ".example.", Rtype::A),
+    },
+    Mix {
+        name: "nxdomain-whole",
+        is_straight: false,
+        limit: 5_000,
+        questions: || asked("x", ".example.", Rtype::A),
+    },
+    Mix { name: "cname", is_straight: false, limit: 6_000, questions: || asked("c", ".flat.", Rtype::A) },
 ];
 
 /// Questions in a mix.
@@ -61,9 +80,9 @@ const QUESTIONS: usize = 1_000;
 /// Names of each kind in the zones.
 const NAMES: usize = 20_000;
 
-fn asked(name: impl Fn(usize) -> String, rtype: Rtype) -> Vec<Vec<u8>> {
+fn asked(before: &str, behind: &str, rtype: Rtype) -> Vec<Vec<u8>> {
     let query = |number: usize| {
-        let name: Name = name(number * 7_919 % NAMES).parse().unwrap();
+        let name: Name = format!("{before}{}{behind}", number * 7_919 % NAMES).parse().unwrap();
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes, 512, number as u16, flags::RD);
         writer.question(&name, rtype, CLASS_IN).unwrap();
@@ -91,7 +110,7 @@ fn main() -> ExitCode {
 fn count(mix: &Mix) -> bool {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
-        .arg("--toggle-collect=*answer_all*")
+        .arg("--toggle-collect=*count_all*")
         .arg(std::env::current_exe().unwrap())
         .arg(mix.name)
         .output()
@@ -117,27 +136,46 @@ fn play(mix: &Mix) {
     let served = Served { store, recursion: None, nsid: None };
     let questions = (mix.questions)();
     let mut reply = Vec::with_capacity(2_048);
-    for question in &questions {
-        reply.clear();
-        answer(&served, now(), question, source(), &mut reply);
-    }
-    answer_all(&served, &questions, &mut reply);
+    let mut room = vec![0; straight::REPLY];
+    let from = Source { addr: "127.0.0.1:53".parse().unwrap(), stream: false };
+    answer_all(mix, &served, from, &questions, &mut reply, &mut room);
+    count_all(mix, &served, from, &questions, &mut reply, &mut room);
 }
 
 #[inline(never)]
-fn answer_all(served: &Served, questions: &[Vec<u8>], reply: &mut Vec<u8>) {
+fn count_all(
+    mix: &Mix,
+    served: &Served,
+    from: Source,
+    questions: &[Vec<u8>],
+    reply: &mut Vec<u8>,
+    room: &mut [u8],
+) {
+    answer_all(mix, served, from, questions, reply, room);
+}
+
+fn answer_all(
+    mix: &Mix,
+    served: &Served,
+    from: Source,
+    questions: &[Vec<u8>],
+    reply: &mut Vec<u8>,
+    room: &mut [u8],
+) {
+    let directory = served.store.directory();
     for question in questions {
-        reply.clear();
-        black_box(answer(served, now(), black_box(question), source(), reply));
+        let question = black_box(question);
+        if mix.is_straight {
+            assert!(straight::answer(&directory, false, question, room).is_some(), "not a plain query");
+        } else {
+            reply.clear();
+            black_box(answer(served, now(), question, from, reply));
+        }
     }
 }
 
 fn now() -> Now {
     Now { mono: Mono(1_000_000), utc: Utc(1_700_000_000_000_000) }
-}
-
-fn source() -> Source {
-    Source { addr: "127.0.0.1:53".parse().unwrap(), stream: false }
 }
 
 const HEAD: &str = "$TTL 3600\n@ SOA ns1 h 1 7200 900 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n";

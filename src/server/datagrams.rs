@@ -15,13 +15,13 @@ pub const BATCH: usize = 64;
 const REQUEST: usize = 4_096;
 /// From one request's buffer to the next: not a power of two, so that they do not all fall into the same lines of the cache.
 const STRIDE: usize = REQUEST + 192;
-/// Room for a reply as it begins; one that needs more (none over UDP does) gets more.
-const REPLY: usize = 1_280;
+/// Room for a reply at least; one that needs more (none over UDP does) gets more.
+const ROOM: usize = 1_280;
 
 /// A batch of requests and the replies to them.
 pub struct Datagrams {
     requests: Box<[u8]>,
-    replies: Vec<Vec<u8>>,
+    replies: Vec<Reply>,
     senders: Box<[sockaddr_storage]>,
     /// Point into `requests` for as long as this lives; the others into `senders` and into this.
     _vectors: Box<[iovec]>,
@@ -37,7 +37,48 @@ pub struct Exchange<'d> {
     /// Who sent it.
     pub from: SocketAddr,
     /// The reply, empty as yet; one that stays empty is not sent.
-    pub reply: &'d mut Vec<u8>,
+    pub reply: &'d mut Reply,
+}
+
+/// A buffer that a reply is written into.
+pub struct Reply {
+    /// At least [`ROOM`] bytes, of which the first `length` are the reply.
+    room: Vec<u8>,
+    length: usize,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply { room: vec![0; ROOM], length: 0 }
+    }
+}
+
+impl Reply {
+    /// Room for a reply that is not appended piece by piece; what was written counts from [`Reply::set_length`] on.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.room
+    }
+
+    /// Says how many bytes of the room are the reply.
+    pub fn set_length(&mut self, length: usize) {
+        self.length = length.min(self.room.len());
+    }
+
+    /// Has the reply written by appending to an empty vector.
+    pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.room.clear();
+        let outcome = write(&mut self.room);
+        self.length = self.room.len();
+        if self.room.len() < ROOM {
+            self.room.resize(ROOM, 0);
+        }
+        outcome
+    }
+
+    /// The reply.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.room[..self.length]
+    }
 }
 
 impl Default for Datagrams {
@@ -61,7 +102,7 @@ impl Default for Datagrams {
         }
         Datagrams {
             requests,
-            replies: (0..BATCH).map(|_| Vec::with_capacity(REPLY)).collect(),
+            replies: (0..BATCH).map(|_| Reply::default()).collect(),
             senders,
             _vectors: vectors,
             incoming,
@@ -95,7 +136,7 @@ impl Datagrams {
     pub fn exchange(&mut self, number: usize) -> Option<Exchange<'_>> {
         let message = &self.incoming[number];
         let reply = &mut self.replies[number];
-        reply.clear();
+        reply.length = 0;
         if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
             return None;
         }
@@ -108,10 +149,11 @@ impl Datagrams {
     pub fn send(&mut self, socket: &UdpSocket, count: usize) {
         let mut ready = 0;
         for (number, reply) in self.replies.iter_mut().enumerate().take(count) {
-            if reply.is_empty() {
+            if reply.length == 0 {
                 continue;
             }
-            self.out_vectors[ready] = iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: reply.len() };
+            self.out_vectors[ready] =
+                iovec { iov_base: reply.room.as_mut_ptr().cast(), iov_len: reply.length };
             let header = &mut self.outgoing[ready].msg_hdr;
             header.msg_name = ptr::from_mut(&mut self.senders[number]).cast();
             header.msg_namelen = self.incoming[number].msg_hdr.msg_namelen;
@@ -179,8 +221,10 @@ mod tests {
                     assert_eq!(exchange.from, client.local_addr().unwrap());
                     // One of them gets no reply.
                     if exchange.request[0] != 3 {
-                        exchange.reply.extend_from_slice(exchange.request);
-                        exchange.reply.push(7);
+                        exchange.reply.append(|reply| reply.extend_from_slice(exchange.request));
+                        exchange.reply.room()[3] = 7;
+                        exchange.reply.set_length(4);
+                        assert_eq!(exchange.reply.as_bytes().len(), 4);
                     }
                 }
                 datagrams.send(&server, count);

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::answer::cached::complete;
 use crate::answer::respond::answer;
 use crate::answer::served::{self, Outcome, Served, Source};
+use crate::answer::straight;
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
@@ -81,11 +82,20 @@ fn serve(socket: Arc<UdpSocket>, context: &Context) {
         let Ok(count) = datagrams.receive(&socket) else { continue };
         let now = clock::now();
         let served = context.served.load();
+        let directory = served.store.directory();
         let mut batch = Batch::default();
         for number in 0..count {
-            match datagrams.exchange(number) {
-                Some(exchange) => respond(&socket, exchange, &served, now, context, &mut batch),
-                None => batch.unanswered(),
+            let Some(mut exchange) = datagrams.exchange(number) else {
+                batch.unanswered();
+                continue;
+            };
+            let recursion = served.recursion.is_some();
+            match straight::answer(&directory, recursion, exchange.request, exchange.reply.room()) {
+                Some(length) => {
+                    exchange.reply.set_length(length);
+                    batch.response(exchange.reply.as_bytes(), Path::Zone);
+                }
+                None => respond(&socket, &mut exchange, &served, now, context, &mut batch),
             }
         }
         datagrams.send(&socket, count);
@@ -97,15 +107,15 @@ fn serve(socket: Arc<UdpSocket>, context: &Context) {
 /// Answers one datagram; the reply stays empty when there is nothing to send now.
 fn respond(
     socket: &Arc<UdpSocket>,
-    exchange: Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     served: &Served,
     now: Now,
     context: &Context,
     batch: &mut Batch,
 ) {
-    let Exchange { request, from, reply } = exchange;
+    let &mut Exchange { request, from, ref mut reply } = exchange;
     let source = Source { addr: from, stream: false };
-    let path = match answer(served, now, request, source, reply) {
+    let path = match reply.append(|reply| answer(served, now, request, source, reply)) {
         Outcome::Reply(served::Path::Zone) => Path::Zone,
         Outcome::Reply(served::Path::Hit) => Path::Hit,
         Outcome::Reply(served::Path::Unheard(rcode)) => {
@@ -115,7 +125,7 @@ fn respond(
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
             if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
-                reply.clear();
+                reply.set_length(0);
                 return batch.unanswered();
             }
             Path::Zone
@@ -125,11 +135,11 @@ fn respond(
             let follow_up = FollowUp { ask, request: request.to_vec(), from: source, route, began: now.mono };
             match &context.resolvers {
                 Some(resolvers) if resolvers.ask(follow_up).is_ok() => return,
-                _ => complete(served, now, request, source, None, reply),
+                _ => reply.append(|reply| complete(served, now, request, source, None, reply)),
             }
             Path::Miss
         }
         Outcome::Transfer(_) | Outcome::Drop => return batch.unanswered(),
     };
-    batch.response(reply, path);
+    batch.response(reply.as_bytes(), path);
 }

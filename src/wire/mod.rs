@@ -4,6 +4,7 @@
 pub mod edns;
 pub mod message;
 pub mod name;
+pub mod plain;
 pub mod prefix;
 pub mod rdata;
 pub mod rtype;

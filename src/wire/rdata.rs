@@ -242,6 +242,11 @@ pub fn has_compressible_names(rtype: Rtype) -> bool {
     rtype <= Rtype::MX && fields(rtype).contains(&CompressibleName)
 }
 
+/// Whether RDATA of this type holds names.
+pub fn has_names(rtype: Rtype) -> bool {
+    fields(rtype).iter().any(|field| matches!(field, CompressibleName | Name | CasedName))
+}
+
 fn has_folded_names(rtype: Rtype) -> bool {
     fields(rtype).iter().any(|field| matches!(field, CompressibleName | Name))
 }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::name::{NameRef, hash_label, hash_name, hash_root};
+use crate::wire::name::{LabelStarts, NameRef, hash_label, hash_name, hash_root};
 
 use super::served::Zone;
 
@@ -47,7 +47,11 @@ impl Directory {
 
     /// The zone nearest above (or at) a name.
     pub fn find(&self, name: &NameRef) -> Option<&Arc<Zone>> {
-        let starts = name.label_starts();
+        self.find_at(name, &name.label_starts())
+    }
+
+    /// Like [`Directory::find`] for a name whose labels are known to begin at `starts`.
+    pub fn find_at(&self, name: &NameRef, starts: &LabelStarts) -> Option<&Arc<Zone>> {
         let mut hash = hash_root();
         let mut nearest = self.at(hash, NameRef::ROOT);
         for (depth, &start) in (1..).zip(starts.iter().rev()) {
