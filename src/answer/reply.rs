@@ -16,19 +16,22 @@ pub(super) fn finish(
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
-    write_reply(served, request, from, reply, body);
+    write_reply(served, request, from, 0, reply, body);
     Outcome::Reply(Path::Zone)
 }
 
+/// Like [`finish`], with more flags of the request copied into the reply: CD by caches (RFC 4035 3.2.2), while authoritative
+/// servers clear it (3.1.6).
 pub(super) fn write_reply(
     served: &Served,
     request: &Request<'_>,
     from: Source,
+    copied: u16,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) {
     let limit = limit(request, from);
-    let echoed = request.header.flags & (flags::RD | flags::CD);
+    let echoed = request.header.flags & (flags::RD | copied);
     let available = if served.recursion.is_some() { flags::RA } else { 0 };
     let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
     // A question is at most 259 bytes, and every limit is 512 or more.

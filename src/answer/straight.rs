@@ -34,7 +34,7 @@ pub fn answer(directory: &Directory, recursion: bool, query: &[u8], reply: &mut 
         return None;
     }
     let mut reply = PlainReply::new(&query, reply)?;
-    let mut bits = flags::QR | flags::AA | query.flags() & (flags::RD | flags::CD);
+    let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
     if recursion {
         bits |= flags::RA;
     }

@@ -18,11 +18,16 @@ const STRIDE: usize = REQUEST + 192;
 /// Room for a reply at least; one that needs more (none over UDP does) gets more.
 const ROOM: usize = 1_280;
 
+/// Room for the one control message that is asked for: a head and the longer of in_pktinfo and in6_pktinfo.
+type Control = [u64; 8];
+
 /// A batch of requests and the replies to them.
 pub struct Datagrams {
     requests: Box<[u8]>,
     replies: Vec<Reply>,
     senders: Box<[sockaddr_storage]>,
+    /// Which of our addresses each request was sent to, in the kernel's form; empty when the socket has one address only.
+    targets: Box<[Control]>,
     /// Point into `requests` for as long as this lives; the others into `senders` and into this.
     _vectors: Box<[iovec]>,
     incoming: Box<[mmsghdr]>,
@@ -81,8 +86,18 @@ impl Reply {
     }
 }
 
-impl Default for Datagrams {
-    fn default() -> Datagrams {
+// SAFETY: the pointers lead into boxes that move along, and nobody else has them.
+unsafe impl Send for Datagrams {}
+
+impl Datagrams {
+    /// Buffers for what comes to `socket`. On one that is bound to all addresses every reply leaves from the address that its
+    /// request was sent to; clients would not take it from another (RFC 2181 4).
+    pub fn new(socket: &UdpSocket) -> io::Result<Datagrams> {
+        let local = socket.local_addr()?;
+        let controls = if local.ip().is_unspecified() { BATCH } else { 0 };
+        if controls > 0 {
+            tell_target(socket, local.is_ipv6())?;
+        }
         let mut requests = vec![0; BATCH * STRIDE].into_boxed_slice();
         // SAFETY: all of these are C structs of numbers and pointers, for which all zeroes is a value.
         let (mut senders, nothing): (Box<[sockaddr_storage]>, mmsghdr) = unsafe {
@@ -100,7 +115,11 @@ impl Default for Datagrams {
             message.msg_hdr.msg_iov = vector;
             message.msg_hdr.msg_iovlen = 1;
         }
-        Datagrams {
+        let mut targets = vec![Control::default(); controls].into_boxed_slice();
+        for (message, target) in incoming.iter_mut().zip(&mut targets) {
+            message.msg_hdr.msg_control = target.as_mut_ptr().cast();
+        }
+        Ok(Datagrams {
             requests,
             replies: (0..BATCH).map(|_| Reply::default()).collect(),
             senders,
@@ -108,18 +127,18 @@ impl Default for Datagrams {
             incoming,
             out_vectors: vec![vector(ptr::null_mut(), 0); BATCH].into_boxed_slice(),
             outgoing: vec![nothing; BATCH].into_boxed_slice(),
-        }
+            targets,
+        })
     }
-}
 
-impl Datagrams {
     /// Waits for datagrams and takes in those that are there; returns how many, and forgets the batch before.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         for message in &mut self.incoming {
             message.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
+            message.msg_hdr.msg_controllen = if self.targets.is_empty() { 0 } else { size_of::<Control>() };
         }
-        // SAFETY: every header points to one vector over REQUEST bytes of `requests` and to one of `senders`, all of which live
-        // as long as `self` does and are borrowed by nobody else now.
+        // SAFETY: every header points to one vector over REQUEST bytes of `requests`, to one of `senders` and perhaps to one of
+        // `targets`, all of which live as long as `self` does and are borrowed by nobody else now.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -159,6 +178,9 @@ impl Datagrams {
             header.msg_namelen = self.incoming[number].msg_hdr.msg_namelen;
             header.msg_iov = &mut self.out_vectors[ready];
             header.msg_iovlen = 1;
+            // What the kernel said of the request's target is, in the same form, what it is told of the reply's source.
+            header.msg_control = self.incoming[number].msg_hdr.msg_control;
+            header.msg_controllen = self.incoming[number].msg_hdr.msg_controllen;
             ready += 1;
         }
         let mut sent = 0;
@@ -176,6 +198,21 @@ impl Datagrams {
             sent += usize::try_from(done).unwrap_or(1).max(1);
         }
     }
+}
+
+/// Has the kernel say with every datagram which address it was sent to.
+fn tell_target(socket: &UdpSocket, is_ipv6: bool) -> io::Result<()> {
+    let (level, option) = match is_ipv6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+    };
+    let on: libc::c_int = 1;
+    // SAFETY: the pointer is to an int of the length given, and is not kept.
+    let done = unsafe {
+        let value = ptr::from_ref(&on).cast();
+        libc::setsockopt(socket.as_raw_fd(), level, option, value, size_of_val(&on) as socklen_t)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn address(storage: &sockaddr_storage) -> Option<SocketAddr> {
@@ -211,7 +248,7 @@ mod tests {
                 client.send_to(&[number as u8; 3], addr).unwrap();
             }
             clients[0].send_to(&[9; REQUEST + 1], addr).unwrap();
-            let mut datagrams = Datagrams::default();
+            let mut datagrams = Datagrams::new(&server).unwrap();
             let mut left = clients.len() + 1;
             while left > 0 {
                 let count = datagrams.receive(&server).unwrap();
@@ -240,6 +277,24 @@ mod tests {
             }
             clients[3].set_nonblocking(true).unwrap();
             assert_eq!(clients[3].recv(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn a_reply_leaves_from_the_address_asked() {
+        for (local, asked, client) in
+            [("0.0.0.0:0", "127.0.0.9", "127.0.0.1:0"), ("[::]:0", "::1", "[::1]:0")]
+        {
+            let server = UdpSocket::bind(local).unwrap();
+            let mut addr = server.local_addr().unwrap();
+            addr.set_ip(asked.parse().unwrap());
+            let client = UdpSocket::bind(client).unwrap();
+            client.send_to(b"?", addr).unwrap();
+            let mut datagrams = Datagrams::new(&server).unwrap();
+            assert_eq!(datagrams.receive(&server).unwrap(), 1);
+            datagrams.exchange(0).unwrap().reply.append(|reply| reply.push(b'!'));
+            datagrams.send(&server, 1);
+            assert_eq!(client.recv_from(&mut [0]).unwrap(), (1, addr));
         }
     }
 }

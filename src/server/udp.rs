@@ -70,12 +70,14 @@ fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Starts the thread that answers what comes to `socket`.
 pub fn start(socket: UdpSocket, context: Context) -> io::Result<()> {
-    thread::Builder::new().name("udp".to_owned()).spawn(move || serve(Arc::new(socket), &context))?;
+    let datagrams = Datagrams::new(&socket)?;
+    thread::Builder::new()
+        .name("udp".to_owned())
+        .spawn(move || serve(Arc::new(socket), datagrams, &context))?;
     Ok(())
 }
 
-fn serve(socket: Arc<UdpSocket>, context: &Context) {
-    let mut datagrams = Datagrams::default();
+fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
     let is_ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
     loop {
         // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.

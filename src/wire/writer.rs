@@ -367,7 +367,7 @@ fn slot(name: &NameRef) -> usize {
 /// A response that carries nothing but a code: the request's id, opcode, RD and question (when it can be read) come back.
 pub fn error_response(request: &[u8], rcode: Rcode, reply: &mut Vec<u8>) {
     let Some(header) = super::message::Header::read(request) else { return };
-    let echoed = header.flags & (flags::OPCODE | flags::RD | flags::CD);
+    let echoed = header.flags & (flags::OPCODE | flags::RD);
     let mut writer = Writer::new(reply, 512, header.id, flags::QR | echoed);
     writer.set_rcode(rcode);
     if let Ok(parsed) = super::message::Request::read(request)
