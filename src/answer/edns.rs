@@ -27,6 +27,9 @@ impl Ede {
     pub const NO_REACHABLE_AUTHORITY: Ede = Ede(22);
 }
 
+/// A TCP connection on which nothing is asked for so long is closed: what edns-tcp-keepalive tells (RFC 7828); RFC 7766 6.2.3
+/// suggests seconds.
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
 const STAMPS: usize = 2;
 
