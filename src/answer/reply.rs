@@ -1,5 +1,6 @@
 //! The frame of every reply: header, question, what somebody writes in between, OPT.
 
+use crate::time::Now;
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
@@ -11,17 +12,19 @@ use super::served::{Outcome, Path, Served, Source};
 /// Writes the reply around what `body` writes into it: header, question, sections, OPT.
 pub(super) fn finish(
     served: &Served,
+    now: Now,
     request: &Request<'_>,
     from: Source,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
-    write_reply(served, request, from, reply, body);
+    write_reply(served, now, request, from, reply, body);
     Outcome::Reply(Path::Zone)
 }
 
 pub(super) fn write_reply(
     served: &Served,
+    now: Now,
     request: &Request<'_>,
     from: Source,
     reply: &mut Vec<u8>,
@@ -31,9 +34,11 @@ pub(super) fn write_reply(
     let echoed = request.header.flags & (flags::RD | flags::CD);
     let available = if served.recursion.is_some() { flags::RA } else { 0 };
     let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
-    // A question is at most 259 bytes, and every limit is 512 or more.
-    let _ = writer.question(request.name, request.rtype, request.class);
-    let mut options = Options::new(served, request);
+    if request.header.counts[0] > 0 {
+        // A question is at most 259 bytes, and every limit is 512 or more.
+        let _ = writer.question(request.name, request.rtype, request.class);
+    }
+    let mut options = Options::new(served, now, request, from);
     writer.set_limit(limit - options.most());
     let rcode = body(&mut writer, &mut options);
     writer.set_limit(limit);

@@ -11,14 +11,16 @@
 use crate::time::Now;
 use crate::transfer::notify;
 use crate::transfer::provide;
-use crate::wire::message::{HEADER, Header, Opcode, Request};
-use crate::wire::rtype::{CLASS_CH, CLASS_IN, Rcode, Rtype};
+use crate::wire::cookie::Standing;
+use crate::wire::edns::COOKIE;
+use crate::wire::message::{HEADER, Header, MessageError, Opcode, Request, flags};
+use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::error_response;
 
 use super::edns::Ede;
 use super::reply::finish;
 use super::served::{Outcome, Path, Served, Source};
-use super::{authoritative, cached, server_names};
+use super::{authoritative, cached, edns, server_names};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
 pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
@@ -35,21 +37,46 @@ pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut
 }
 
 fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let Ok(request) = Request::read(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
+    let request = match Request::read(bytes) {
+        Ok(request) => request,
+        Err(MessageError::Questions) => return bare(served, now, bytes, from, reply),
+        Err(_) => return fail(bytes, Rcode::FORMERR, reply),
+    };
     if request.opt.is_some_and(|opt| opt.version != 0) {
-        return finish(served, &request, from, reply, |_, _| Rcode::BADVERS);
+        return finish(served, now, &request, from, reply, |_, _| Rcode::BADVERS);
+    }
+    if edns::has_broken_cookie(&request) {
+        return finish(served, now, &request, from, reply, |_, _| Rcode::FORMERR);
     }
     match (request.class, request.rtype) {
         (CLASS_CH, Rtype::TXT) => {
-            finish(served, &request, from, reply, |writer, _| server_names::write(request.name, writer))
+            finish(served, now, &request, from, reply, |writer, _| server_names::write(request.name, writer))
         }
         (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
-        (CLASS_IN, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
-            finish(served, &request, from, reply, |_, _| Rcode::NOTIMP)
+        (CLASS_IN | CLASS_ANY, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
+            finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP)
         }
         (CLASS_IN, _) => find(served, now, &request, from, reply),
-        _ => finish(served, &request, from, reply, |_, _| Rcode::REFUSED),
+        (CLASS_ANY, rtype) if rtype != Rtype::AXFR && rtype != Rtype::IXFR => {
+            find(served, now, &request, from, reply)
+        }
+        _ => finish(served, now, &request, from, reply, |_, _| Rcode::REFUSED),
     }
+}
+
+/// A request without a question is about a cookie: to get one, or to hear whether one is good (RFC 7873 5.4).
+fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let sound = |request: &Request<'_>| {
+        let opt = request.opt.filter(|opt| opt.version == 0);
+        opt.is_some_and(|opt| opt.option(COOKIE).is_some()) && !edns::has_broken_cookie(request)
+    };
+    let Some(request) = Request::read_bare(bytes).ok().filter(sound) else {
+        return fail(bytes, Rcode::FORMERR, reply);
+    };
+    finish(served, now, &request, from, reply, |_, options| match options.cookie() {
+        Standing::Missing | Standing::Good => Rcode::NOERROR,
+        Standing::Bad => Rcode::BADCOOKIE,
+    })
 }
 
 fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
@@ -60,10 +87,15 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
         above.and_then(|name| served.store.find(name)).unwrap_or(zone)
     });
     if let Some(zone) = zone {
-        return finish(served, request, from, reply, |writer, options| match zone.version() {
+        return finish(served, now, request, from, reply, |writer, options| match zone.version() {
             Some(version) => {
                 options.versioned(now, &zone, &version);
-                authoritative::write(served, &version, request, writer)
+                let rcode = authoritative::write(served, &version, request, writer);
+                if request.class == CLASS_ANY {
+                    // Who knows one class cannot speak for all (RFC 1034 3.7.1, 4.3.2).
+                    writer.clear_flags(flags::AA);
+                }
+                rcode
             }
             None => {
                 options.explain(Ede::NOT_READY);
@@ -72,14 +104,17 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
         });
     }
     match &served.recursion {
-        Some(recursion) if recursion.allow.iter().any(|prefix| prefix.contains(from.addr.ip())) => {
+        Some(recursion)
+            if request.class == CLASS_IN
+                && recursion.allow.iter().any(|prefix| prefix.contains(from.addr.ip())) =>
+        {
             cached::find(served, &recursion.cache, now, request, from, reply)
         }
-        Some(_) => finish(served, request, from, reply, |_, options| {
+        Some(_) => finish(served, now, request, from, reply, |_, options| {
             options.explain(Ede::PROHIBITED);
             Rcode::REFUSED
         }),
-        None => finish(served, request, from, reply, |_, options| {
+        None => finish(served, now, request, from, reply, |_, options| {
             options.explain(Ede::NOT_AUTHORITATIVE);
             Rcode::REFUSED
         }),
@@ -88,7 +123,7 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
 
 fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
     let refuse = |reply: &mut Vec<u8>, rcode, ede: Option<Ede>| {
-        finish(served, request, from, reply, |_, options| {
+        finish(served, now, request, from, reply, |_, options| {
             ede.into_iter().for_each(|ede| options.explain(ede));
             rcode
         })

@@ -8,6 +8,7 @@ use super::respond::answer;
 use super::served::{Outcome, Path, Recursion, Served, Source};
 use crate::resolve::cache::{self, Answer, Ask, Cache};
 use crate::time::{Mono, Now, Utc};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::{Message, Opcode, Record, flags};
 use crate::wire::name::Name;
@@ -96,7 +97,16 @@ fn served() -> Served {
         Access { secondary: true, notify: vec!["127.0.0.1".parse().unwrap()], ..Access::default() },
     );
     store.configure(&name("empty."), Access { secondary: true, ..Access::default() });
-    Served { store: Arc::new(store), recursion: None, nsid: Some(b"ams1".as_slice().into()) }
+    Served {
+        store: Arc::new(store),
+        recursion: None,
+        nsid: Some(b"ams1".as_slice().into()),
+        cookies: cookies(),
+    }
+}
+
+fn cookies() -> Arc<Secrets> {
+    Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
 }
 
 fn client(stream: bool) -> Source {

@@ -16,6 +16,7 @@ use crate::answer::served::{Recursion, Served};
 use crate::metrics::registry::Metrics;
 use crate::node::router::Node;
 use crate::resolve::cache::Cache;
+use crate::wire::cookie::{Secret, Secrets};
 use crate::zone::store::ZoneStore;
 
 use super::admin::{self, Admin};
@@ -124,6 +125,10 @@ async fn serve(
             .zip(cache.as_ref())
             .map(|(resolver, cache)| Recursion { cache: Arc::clone(cache), allow: resolver.allow.clone() }),
         nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+        cookies: Arc::new(settings.server.cookies.clone().unwrap_or_else(|| {
+            // Good until the next start, and at no other server: clients then get a new cookie, and no harm is done.
+            Secrets::new(Secret::new(rand::random()), Vec::new())
+        })),
     }));
     let resolvers = settings
         .resolver
@@ -145,7 +150,7 @@ async fn serve(
         per_zone: settings.metrics_per_zone,
     };
     let context = Context {
-        served,
+        served: Arc::clone(&served),
         resolvers,
         node: commands.clone(),
         tally: metrics.tally(),
@@ -158,6 +163,7 @@ async fn serve(
         disk,
         metrics: Arc::clone(&metrics),
         files: files.clone(),
+        served,
         settings: settings.clone(),
         reread,
         retries: Default::default(),
