@@ -31,7 +31,7 @@ pub(super) fn write_reply(
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) {
     let limit = limit(request, from);
-    let echoed = request.header.flags & (flags::RD | flags::CD);
+    let echoed = request.header.flags & (flags::OPCODE | flags::RD | flags::CD);
     let available = if served.recursion.is_some() { flags::RA } else { 0 };
     let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
     if request.header.counts[0] > 0 {

@@ -32,7 +32,11 @@ pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut
     match header.opcode() {
         Opcode::QUERY => query(served, now, bytes, from, reply),
         Opcode::NOTIFY => notified(served, bytes, from, reply),
-        _ => fail(bytes, Rcode::NOTIMP, reply),
+        _ => match Request::read(bytes) {
+            // Who speaks EDNS is answered with EDNS (RFC 6891 6.1.1).
+            Ok(request) => finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP),
+            Err(_) => fail(bytes, Rcode::NOTIMP, reply),
+        },
     }
 }
 
@@ -49,9 +53,9 @@ fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<
         return finish(served, now, &request, from, reply, |_, _| Rcode::FORMERR);
     }
     match (request.class, request.rtype) {
-        (CLASS_CH, Rtype::TXT) => {
-            finish(served, now, &request, from, reply, |writer, _| server_names::write(request.name, writer))
-        }
+        (CLASS_CH, Rtype::TXT) => finish(served, now, &request, from, reply, |writer, _| {
+            server_names::write(served, request.name, writer)
+        }),
         (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
         (CLASS_IN | CLASS_ANY, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
             finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP)
@@ -66,14 +70,11 @@ fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<
 
 /// A request without a question is about a cookie: to get one, or to hear whether one is good (RFC 7873 5.4).
 fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let sound = |request: &Request<'_>| {
-        let opt = request.opt.filter(|opt| opt.version == 0);
-        opt.is_some_and(|opt| opt.option(COOKIE).is_some()) && !edns::has_broken_cookie(request)
-    };
-    let Some(request) = Request::read_bare(bytes).ok().filter(sound) else {
-        return fail(bytes, Rcode::FORMERR, reply);
-    };
+    let Ok(request) = Request::read_bare(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
+    let asks = request.opt.is_some_and(|opt| opt.option(COOKIE).is_some());
     finish(served, now, &request, from, reply, |_, options| match options.cookie() {
+        _ if request.opt.is_some_and(|opt| opt.version != 0) => Rcode::BADVERS,
+        _ if !asks || edns::has_broken_cookie(&request) => Rcode::FORMERR,
         Standing::Missing | Standing::Good => Rcode::NOERROR,
         Standing::Bad => Rcode::BADCOOKIE,
     })

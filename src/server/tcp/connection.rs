@@ -31,6 +31,8 @@ const ENOUGH: usize = 64 << 10;
 const TOO_MUCH: usize = 256 << 10;
 /// Requests of one connection that may be with the resolvers.
 const MAX_OWED: usize = 128;
+/// Reads behind a reply that may find nothing, one after the other, before they are given up for this connection.
+const LUCK: u8 = 8;
 /// Bytes read at a time: hundreds of questions, and soon done with, so that the other connections have their turn.
 pub(super) const READ: usize = 16 << 10;
 
@@ -77,6 +79,8 @@ pub(super) struct Connection {
     ended: bool,
     /// The client is known to have closed its side behind what can be read.
     closing: bool,
+    /// How often a read behind a reply may still find nothing.
+    luck: u8,
     /// When a request was read or a byte was taken.
     last: Instant,
 }
@@ -103,6 +107,7 @@ impl Connection {
             writable: true,
             ended: false,
             closing: false,
+            luck: LUCK,
             last: now,
         }
     }
@@ -156,7 +161,11 @@ impl Connection {
         if self.readable && self.listens() {
             self.read(desk)?;
         }
+        let replied = !self.output.is_empty();
         self.write(desk.now)?;
+        if replied && self.luck > 0 && self.listens() && !self.closing {
+            self.read_behind(desk)?;
+        }
         if self.output.len() > TOO_MUCH {
             return Ok(Turn::Over);
         }
@@ -190,6 +199,21 @@ impl Connection {
 
     fn has_request(&self) -> bool {
         first_request(&self.input).is_some()
+    }
+
+    /// Reads again right after a reply. A client that pipelines small requests and leaves Nagle's algorithm on (RFC 9293 3.7.4) is
+    /// held back by its own side until what it sent before is acknowledged, which our reply does: its next request is
+    /// there already, and its reply comes in the same wake-up of the client.
+    fn read_behind(&mut self, desk: &mut Desk) -> io::Result<()> {
+        let before = desk.responder.requests;
+        self.read(desk)?;
+        if desk.responder.requests == before {
+            self.luck -= 1;
+        } else {
+            self.luck = LUCK;
+            self.write(desk.now)?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, desk: &mut Desk) -> io::Result<()> {

@@ -30,6 +30,8 @@ pub(super) struct Responder {
     pub(super) turns: Arc<Semaphore>,
     /// The time when the last request was done.
     pub(super) now: Now,
+    /// Requests so far.
+    pub(super) requests: u64,
 }
 
 /// What became of a request.
@@ -53,6 +55,7 @@ impl Responder {
         ticket: Ticket,
         output: &mut Vec<u8>,
     ) -> After {
+        self.requests += 1;
         let start = output.len();
         output.extend_from_slice(&[0, 0]);
         let (after, path) = self.answer(request, from, ticket, output);

@@ -51,6 +51,7 @@ pub fn start(
         runtime: Handle::current(),
         turns: Arc::clone(connections.transfers()),
         now: clock::now(),
+        requests: 0,
     };
     let now = Instant::now();
     let worker = Worker {
