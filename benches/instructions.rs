@@ -19,6 +19,7 @@ use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
 use tidemark::answer::straight;
 use tidemark::time::{Mono, Now, Utc};
+use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::message::flags;
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::{CLASS_IN, Rcode, Rtype};
@@ -133,7 +134,8 @@ fn play(mix: &Mix) {
         let name = zone.apex().to_name();
         store.publish(now(), &name, Change::File(zone, Policy::Increment), &mut NoDisk).unwrap();
     }
-    let served = Served { store, recursion: None, nsid: None };
+    let cookies = Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()));
+    let served = Served { store, recursion: None, nsid: None, cookies };
     let questions = (mix.questions)();
     let mut reply = Vec::with_capacity(2_048);
     let mut room = vec![0; straight::REPLY];

@@ -171,6 +171,32 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Reads a request with exactly one question.
     pub fn read(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
+        let mut request = Request::read_question(bytes)?;
+        request.opt = request.skim()?;
+        Ok(request)
+    }
+
+    /// Reads a request without a question (RFC 7873 5.4), whose name, type and class mean nothing.
+    pub fn read_bare(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
+        let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
+        if header.counts[0] != 0 {
+            return Err(MessageError::Questions);
+        }
+        let mut request = Request {
+            bytes,
+            header,
+            name: NameRef::ROOT,
+            rtype: Rtype(0),
+            class: 0,
+            question_end: HEADER,
+            opt: None,
+        };
+        request.opt = request.skim()?;
+        Ok(request)
+    }
+
+    /// Reads a request as far as its one question, whatever stands behind it.
+    pub fn read_question(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
         let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
         if header.counts[0] != 1 {
             return Err(MessageError::Questions);
@@ -180,7 +206,7 @@ impl<'a> Request<'a> {
         let &[t0, t1, c0, c1] = bytes.get(at..at + 4).ok_or(MessageError::Short)? else {
             return Err(MessageError::Short);
         };
-        let mut request = Request {
+        Ok(Request {
             bytes,
             header,
             name,
@@ -188,9 +214,7 @@ impl<'a> Request<'a> {
             class: u16::from_be_bytes([c0, c1]),
             question_end: at + 4,
             opt: None,
-        };
-        request.opt = request.skim()?;
-        Ok(request)
+        })
     }
 
     /// Walks all records behind the question and returns the OPT.

@@ -364,14 +364,15 @@ fn slot(name: &NameRef) -> usize {
     (mark.wrapping_mul(0x9e37_79b1) >> (32 - SLOTS.trailing_zeros())) as usize
 }
 
-/// A response that carries nothing but a code: the request's id, opcode, RD and question (when it can be read) come back.
+/// A response that carries nothing but a code: the request's id, opcode and RD come back, and the question when it can be read and
+/// the opcode is known to have one (what stands in messages of other opcodes is anybody's guess).
 pub fn error_response(request: &[u8], rcode: Rcode, reply: &mut Vec<u8>) {
     let Some(header) = super::message::Header::read(request) else { return };
     let echoed = header.flags & (flags::OPCODE | flags::RD);
     let mut writer = Writer::new(reply, 512, header.id, flags::QR | echoed);
     writer.set_rcode(rcode);
-    if let Ok(parsed) = super::message::Request::read(request)
-        && parsed.header.opcode() != Opcode::UPDATE
+    if [Opcode::QUERY, Opcode::NOTIFY].contains(&header.opcode())
+        && let Ok(parsed) = super::message::Request::read_question(request)
     {
         let _ = writer.question(parsed.name, parsed.rtype, parsed.class);
     }

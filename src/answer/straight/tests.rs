@@ -8,6 +8,7 @@ use super::*;
 use crate::answer::respond;
 use crate::answer::served::{Served, Source};
 use crate::time::{Mono, Now, Utc};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::message::Message;
 use crate::wire::name::Name;
 use crate::wire::rtype::CLASS_IN;
@@ -86,7 +87,8 @@ fn served() -> Served {
         store.configure(&name, Access::default());
         store.publish(now(), &name, Change::File(zone, Policy::Increment), &mut NoDisk).unwrap();
     }
-    Served { store: Arc::new(store), recursion: None, nsid: None }
+    let cookies = Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()));
+    Served { store: Arc::new(store), recursion: None, nsid: None, cookies }
 }
 
 fn now() -> Now {
