@@ -168,7 +168,10 @@ fn answer_all(
     for question in questions {
         let question = black_box(question);
         if mix.is_straight {
-            assert!(straight::answer(&directory, false, question, room).is_some(), "not a plain query");
+            assert!(
+                straight::answer(&directory, false, false, question, room).is_some(),
+                "not a plain query"
+            );
         } else {
             reply.clear();
             black_box(answer(served, now(), question, from, reply));

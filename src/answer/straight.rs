@@ -21,8 +21,14 @@ pub const REPLY: usize = 1_232;
 const MAX_SERVERS: usize = 13;
 
 /// Answers a query into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the query or its
-/// answer is not plain. `recursion` says whether this node is a cache besides.
-pub fn answer(directory: &Directory, recursion: bool, query: &[u8], reply: &mut [u8]) -> Option<usize> {
+/// answer is not plain. `recursion` says whether this node is a cache besides, `stream` whether the query came over TCP.
+pub fn answer(
+    directory: &Directory,
+    recursion: bool,
+    stream: bool,
+    query: &[u8],
+    reply: &mut [u8],
+) -> Option<usize> {
     let query = PlainQuery::read(query)?;
     if !is_plain(query.rtype) {
         return None;
@@ -33,7 +39,8 @@ pub fn answer(directory: &Directory, recursion: bool, query: &[u8], reply: &mut 
     if zone.signed().is_some() {
         return None;
     }
-    let mut reply = PlainReply::new(&query, reply)?;
+    let limit = if stream { REPLY } else { query.limit() };
+    let mut reply = PlainReply::new(&query, limit, reply)?;
     let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
     if recursion {
         bits |= flags::RA;

@@ -92,7 +92,7 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
                 continue;
             };
             let recursion = served.recursion.is_some();
-            match straight::answer(&directory, recursion, exchange.request, exchange.reply.room()) {
+            match straight::answer(&directory, recursion, false, exchange.request, exchange.reply.room()) {
                 Some(length) => {
                     exchange.reply.set_length(length);
                     batch.response(exchange.reply.as_bytes(), Path::Zone);

@@ -61,6 +61,11 @@ impl<'q> PlainQuery<'q> {
         u16::from_be_bytes([self.bytes[2], self.bytes[3]])
     }
 
+    /// How long the reply may be over UDP (RFC 6891 6.2.5).
+    pub fn limit(&self) -> usize {
+        usize::from(self.payload.map_or(PLAIN_UDP, |payload| payload.clamp(PLAIN_UDP, UDP_PAYLOAD)))
+    }
+
     fn question_end(&self) -> usize {
         HEADER + self.name.as_wire().len() + 4
     }
@@ -99,16 +104,13 @@ struct Known<'r> {
 }
 
 impl<'r> PlainReply<'r> {
-    /// Begins a reply with the question, in `buf` of at least 1232 bytes.
-    pub fn new(query: &'r PlainQuery<'r>, buf: &'r mut [u8]) -> Option<PlainReply<'r>> {
-        let limit = match query.payload {
-            None => usize::from(PLAIN_UDP),
-            Some(payload) => usize::from(payload.clamp(PLAIN_UDP, UDP_PAYLOAD)) - OPT,
-        };
+    /// Begins a reply of at most `limit` bytes with the question; `None` when `buf` is shorter than that.
+    pub fn new(query: &'r PlainQuery<'r>, limit: usize, buf: &'r mut [u8]) -> Option<PlainReply<'r>> {
         let at = query.question_end();
-        if buf.len() < limit + OPT {
+        if buf.len() < limit {
             return None;
         }
+        let limit = if query.payload.is_some() { limit - OPT } else { limit };
         buf[..at].copy_from_slice(&query.bytes[..at]);
         let known = [Known { name: NameRef::ROOT, at: 0, literal: 0 }; MAX_KNOWN];
         Some(PlainReply { query, buf, at, limit, counts: [1, 0, 0, 0], known, names: 0 })
