@@ -108,33 +108,31 @@ fn referral<'z>(zone: &'z Snapshot, cut: Owner<'z>, reply: &mut PlainReply<'z>) 
     if cut.name().is_wildcard() || usize::from(ns.count) > MAX_SERVERS {
         return None;
     }
-    let owner = reply.suffix(cut.name());
-    let mut hosts = [(NameRef::ROOT, Place::QUESTION); MAX_SERVERS];
-    for (slot, data) in hosts.iter_mut().zip(ns.rdatas()) {
+    let (apex, cut_name) = (zone.apex(), cut.name());
+    let owner = reply.suffix(cut_name);
+    // Where the servers' names stand: those below the cut, and others in the zone.
+    let (mut below, mut beside) = ([None; MAX_SERVERS], [None; MAX_SERVERS]);
+    let (mut has_below, mut has_beside) = (false, false);
+    for (number, data) in ns.rdatas().enumerate() {
         let host = NameRef::read(data).ok()?;
         let place = reply.record_of_names(Section::Authority, owner, Rtype::NS, ns.ttl, [host], &[])?;
-        *slot = (host, place);
-    }
-    let hosts = &hosts[..usize::from(ns.count)];
-    let mut others = false;
-    for &(host, place) in hosts {
-        match host.is_in(cut.name()) {
-            true => addresses(zone, host, place, reply)?,
-            false => others |= host.is_in(zone.apex()),
+        if host.is_in(cut_name) {
+            (below[number], has_below) = (Some(place), true);
+        } else if host.is_in(apex) {
+            (beside[number], has_beside) = (Some(place), true);
         }
     }
-    if others {
-        for &(host, place) in hosts.iter().filter(|(host, _)| !host.is_in(cut.name())) {
-            addresses(zone, host, place, reply)?;
+    for (_, places) in [(has_below, below), (has_beside, beside)].into_iter().filter(|(has, _)| *has) {
+        for (data, place) in ns.rdatas().zip(places) {
+            if let Some(place) = place {
+                addresses(zone, NameRef::read(data).ok()?, place, reply)?;
+            }
         }
     }
     Some(())
 }
 
 fn addresses<'z>(zone: &'z Snapshot, host: &NameRef, place: Place, reply: &mut PlainReply<'z>) -> Option<()> {
-    if !host.is_in(zone.apex()) {
-        return Some(());
-    }
     let Some(owner) = zone.owner(host) else { return Some(()) };
     for set in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| owner.rrset(rtype)) {
         for data in set.rdatas() {

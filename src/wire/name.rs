@@ -144,11 +144,17 @@ impl NameRef {
     /// Whether `self` is `zone` or below it.
     pub fn is_in(&self, zone: &NameRef) -> bool {
         let Some(skip) = self.0.len().checked_sub(zone.0.len()) else { return false };
+        // Most names that are not in the zone end otherwise; only for the others it matters where labels begin.
+        *self.suffix(skip as u8) == *zone && self.has_label_at(skip)
+    }
+
+    /// Whether a label (or the root) begins at `place`.
+    pub(super) fn has_label_at(&self, place: usize) -> bool {
         let mut at = 0;
-        while at < skip {
+        while at < place {
             at += 1 + usize::from(self.0[at]);
         }
-        at == skip && self.0[skip..].eq_ignore_ascii_case(&zone.0)
+        at == place
     }
 
     /// `label` put in front of `self`.
@@ -191,14 +197,30 @@ impl NameRef {
 
     /// Where each label's length byte stands, leftmost first, the root label left out.
     pub fn label_starts(&self) -> LabelStarts {
+        // A name holds no fewer bytes than its labels say, so this finds an end.
+        NameRef::read_labels(&self.0).map_or(LabelStarts { at: [0; 128], len: 0 }, |(_, starts)| starts)
+    }
+
+    /// The uncompressed name at the start of `bytes`, and where its labels begin.
+    pub fn read_labels(bytes: &[u8]) -> Result<(&NameRef, LabelStarts), NameError> {
         let mut starts = LabelStarts { at: [0; 128], len: 0 };
         let mut at = 0;
-        while at + 1 < self.0.len() && starts.len < starts.at.len() {
-            starts.at[starts.len] = at as u8;
+        loop {
+            let length = usize::from(*bytes.get(at).ok_or(NameError::Truncated)?);
+            if length > MAX_LABEL {
+                return Err(NameError::BadPointer);
+            }
+            if length == 0 {
+                return if at < MAX_NAME {
+                    Ok((NameRef::wrap(&bytes[..=at]), starts))
+                } else {
+                    Err(NameError::LongName)
+                };
+            }
+            *starts.at.get_mut(starts.len).ok_or(NameError::LongName)? = at as u8;
             starts.len += 1;
-            at += 1 + usize::from(self.0[at]);
+            at += 1 + length;
         }
-        starts
     }
 
     /// The part of the name that begins at `start`, which must be one of its [`NameRef::label_starts`].

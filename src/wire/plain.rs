@@ -6,10 +6,10 @@ use super::edns::UDP_PAYLOAD;
 use super::message::{HEADER, flags};
 use super::name::{LabelStarts, NameRef};
 use super::rtype::{CLASS_IN, Rtype};
-use super::writer::Section;
+use super::writer::{POINTER, Section};
 
-/// Names in RDATA that later ones can point to: more than the servers of one delegation.
-const MAX_KNOWN: usize = 16;
+/// Names in RDATA that later ones can point to; names behind these may repeat what could have been pointed to.
+const MAX_KNOWN: usize = 4;
 /// The bytes of an OPT record without options.
 const OPT: usize = 11;
 /// The limit without EDNS (RFC 1035 4.2.1).
@@ -38,7 +38,7 @@ impl<'q> PlainQuery<'q> {
         if word & (flags::QR | flags::OPCODE) != 0 || head[4..11] != [0, 1, 0, 0, 0, 0, 0] || head[11] > 1 {
             return None;
         }
-        let name = NameRef::read(&bytes[HEADER..]).ok()?;
+        let (name, starts) = NameRef::read_labels(&bytes[HEADER..]).ok()?;
         let (question, rest) = bytes[HEADER + name.as_wire().len()..].split_first_chunk::<4>()?;
         let [t0, t1, c0, c1] = *question;
         if u16::from_be_bytes([c0, c1]) != CLASS_IN {
@@ -53,7 +53,7 @@ impl<'q> PlainQuery<'q> {
             _ => return None,
         };
         let rtype = Rtype(u16::from_be_bytes([t0, t1]));
-        Some(PlainQuery { bytes, name, starts: name.label_starts(), rtype, payload, dnssec_ok })
+        Some(PlainQuery { bytes, name, starts, rtype, payload, dnssec_ok })
     }
 
     /// The flags of the header.
@@ -135,7 +135,12 @@ impl<'r> PlainReply<'r> {
         rdata: &[u8],
     ) -> Option<()> {
         self.head(section, owner, rtype, ttl, u16::try_from(rdata.len()).ok()?)?;
-        self.bytes(rdata)
+        // Addresses are most of what is asked for, and copied fastest by their known lengths.
+        match rdata.len() {
+            4 => self.array::<4>(rdata.try_into().ok()?),
+            16 => self.array::<16>(rdata.try_into().ok()?),
+            _ => self.bytes(rdata),
+        }
     }
 
     /// Writes a record whose RDATA is names and then plain bytes; returns the place of the last name.
@@ -179,15 +184,15 @@ impl<'r> PlainReply<'r> {
 
     #[inline]
     fn head(&mut self, section: Section, owner: Place, rtype: Rtype, ttl: u32, length: u16) -> Option<()> {
-        if owner.0 == Place::ROOT.0 {
-            self.bytes(&[0])?;
-        } else {
-            self.bytes(&(0xc000 | owner.0).to_be_bytes())?;
-        }
         let [t0, t1] = rtype.0.to_be_bytes();
         let [l0, l1, l2, l3] = ttl.to_be_bytes();
         let [d0, d1] = length.to_be_bytes();
-        self.bytes(&[t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
+        let [o0, o1] = (POINTER | owner.0).to_be_bytes();
+        if owner.0 == Place::ROOT.0 {
+            self.array([0, t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
+        } else {
+            self.array([o0, o1, t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
+        }
         let count = &mut self.counts[section as usize];
         *count = count.checked_add(1).filter(|count| *count < u8::MAX)?;
         Some(())
@@ -201,7 +206,7 @@ impl<'r> PlainReply<'r> {
         while wire[literal] != 0 {
             if let Some(pointer) = self.find(name.suffix(literal as u8)) {
                 self.bytes(&wire[..literal])?;
-                self.bytes(&(0xc000 | pointer).to_be_bytes())?;
+                self.array((POINTER | pointer).to_be_bytes())?;
                 self.remember(name, here, literal);
                 return Some(Place(if literal == 0 { pointer } else { here }));
             }
@@ -233,6 +238,16 @@ impl<'r> PlainReply<'r> {
     }
 
     #[inline]
+    fn array<const N: usize>(&mut self, bytes: [u8; N]) -> Option<()> {
+        if self.at + N > self.limit {
+            return None;
+        }
+        *self.buf[self.at..].first_chunk_mut()? = bytes;
+        self.at += N;
+        Some(())
+    }
+
+    #[inline]
     fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.at + bytes.len();
         if end > self.limit {
@@ -252,10 +267,6 @@ impl Known<'_> {
         if skip >= usize::from(self.literal) {
             return None;
         }
-        let mut label = 0;
-        while label < skip {
-            label += 1 + usize::from(wire[label]);
-        }
-        (label == skip && self.name.suffix(skip as u8) == name).then(|| self.at + skip as u16)
+        (self.name.suffix(skip as u8) == name && self.name.has_label_at(skip)).then(|| self.at + skip as u16)
     }
 }

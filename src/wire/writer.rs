@@ -348,7 +348,7 @@ impl<'b> Writer<'b> {
 }
 
 /// The first two bits of a pointer (RFC 1035 4.1.4).
-const POINTER: u16 = 0xc000;
+pub(super) const POINTER: u16 = 0xc000;
 /// Offsets from here on do not fit into a pointer.
 const POINTABLE: usize = 0x4000;
 

@@ -53,15 +53,19 @@ impl Directory {
     /// Like [`Directory::find`] for a name whose labels are known to begin at `starts`.
     pub fn find_at(&self, name: &NameRef, starts: &LabelStarts) -> Option<&Arc<Zone>> {
         let mut hash = hash_root();
-        let mut nearest = self.at(hash, NameRef::ROOT);
-        for (depth, &start) in (1..).zip(starts.iter().rev()) {
+        let mut depths = self.depths;
+        let mut nearest = if depths & 1 == 0 { None } else { self.at(hash, NameRef::ROOT) };
+        for &start in starts.iter().rev() {
+            depths >>= 1;
             // No zone has so many labels, nor more.
-            if self.depths >> depth == 0 {
+            if depths == 0 {
                 break;
             }
             let suffix = name.suffix(start);
             hash = hash_label(hash, suffix.first_label());
-            nearest = self.at(hash, suffix).or(nearest);
+            if depths & 1 != 0 {
+                nearest = self.at(hash, suffix).or(nearest);
+            }
         }
         nearest
     }
