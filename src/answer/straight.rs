@@ -33,7 +33,7 @@ pub fn answer(
     if !is_plain(query.rtype) {
         return None;
     }
-    let zone = directory.find_at(query.name, &query.starts)?;
+    let zone = directory.find_at(query.name, query.starts())?;
     let version = zone.current();
     let zone = &version.as_ref()?.snapshot;
     if zone.signed().is_some() {
@@ -45,7 +45,7 @@ pub fn answer(
     if recursion {
         bits |= flags::RA;
     }
-    match zone.lookup_at(query.name, &query.starts, query.rtype) {
+    match zone.lookup_at(query.name, query.starts(), query.rtype) {
         Found::Exact(owner) | Found::Wildcard(owner) => match owner.rrset(query.rtype) {
             Some(set) => data(set, &mut reply)?,
             None if owner.rrset(Rtype::CNAME).is_some() => return None,

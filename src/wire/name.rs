@@ -53,7 +53,8 @@ impl NameRef {
     /// The root name, `.`.
     pub const ROOT: &'static NameRef = NameRef::wrap(&[0]);
 
-    const fn wrap(wire: &[u8]) -> &NameRef {
+    /// Takes bytes that are known to be one whole name.
+    pub(super) const fn wrap(wire: &[u8]) -> &NameRef {
         // SAFETY: NameRef is a transparent wrapper around [u8], so the two references have one layout.
         unsafe { &*(wire as *const [u8] as *const NameRef) }
     }
@@ -197,30 +198,14 @@ impl NameRef {
 
     /// Where each label's length byte stands, leftmost first, the root label left out.
     pub fn label_starts(&self) -> LabelStarts {
-        // A name holds no fewer bytes than its labels say, so this finds an end.
-        NameRef::read_labels(&self.0).map_or(LabelStarts { at: [0; 128], len: 0 }, |(_, starts)| starts)
-    }
-
-    /// The uncompressed name at the start of `bytes`, and where its labels begin.
-    pub fn read_labels(bytes: &[u8]) -> Result<(&NameRef, LabelStarts), NameError> {
         let mut starts = LabelStarts { at: [0; 128], len: 0 };
         let mut at = 0;
-        loop {
-            let length = usize::from(*bytes.get(at).ok_or(NameError::Truncated)?);
-            if length > MAX_LABEL {
-                return Err(NameError::BadPointer);
-            }
-            if length == 0 {
-                return if at < MAX_NAME {
-                    Ok((NameRef::wrap(&bytes[..=at]), starts))
-                } else {
-                    Err(NameError::LongName)
-                };
-            }
-            *starts.at.get_mut(starts.len).ok_or(NameError::LongName)? = at as u8;
+        while at + 1 < self.0.len() && starts.len < starts.at.len() {
+            starts.at[starts.len] = at as u8;
             starts.len += 1;
-            at += 1 + length;
+            at += 1 + usize::from(self.0[at]);
         }
+        starts
     }
 
     /// The part of the name that begins at `start`, which must be one of its [`NameRef::label_starts`].

@@ -4,10 +4,12 @@
 
 use super::edns::UDP_PAYLOAD;
 use super::message::{HEADER, flags};
-use super::name::{LabelStarts, NameRef};
+use super::name::{MAX_LABEL, MAX_NAME, NameRef};
 use super::rtype::{CLASS_IN, Rtype};
 use super::writer::{POINTER, Section};
 
+/// Labels of a question's name, the root counted.
+const MAX_LABELS: usize = 16;
 /// Names in RDATA that later ones can point to; names behind these may repeat what could have been pointed to.
 const MAX_KNOWN: usize = 4;
 /// The bytes of an OPT record without options.
@@ -20,8 +22,8 @@ pub struct PlainQuery<'q> {
     bytes: &'q [u8],
     /// QNAME.
     pub name: &'q NameRef,
-    /// Where the labels of QNAME begin.
-    pub starts: LabelStarts,
+    starts: [u8; MAX_LABELS],
+    labels: u8,
     /// QTYPE.
     pub rtype: Rtype,
     /// The payload size offered by EDNS.
@@ -38,7 +40,8 @@ impl<'q> PlainQuery<'q> {
         if word & (flags::QR | flags::OPCODE) != 0 || head[4..11] != [0, 1, 0, 0, 0, 0, 0] || head[11] > 1 {
             return None;
         }
-        let (name, starts) = NameRef::read_labels(&bytes[HEADER..]).ok()?;
+        let mut starts = [0; MAX_LABELS];
+        let (name, labels) = read_name(&bytes[HEADER..], &mut starts)?;
         let (question, rest) = bytes[HEADER + name.as_wire().len()..].split_first_chunk::<4>()?;
         let [t0, t1, c0, c1] = *question;
         if u16::from_be_bytes([c0, c1]) != CLASS_IN {
@@ -53,7 +56,12 @@ impl<'q> PlainQuery<'q> {
             _ => return None,
         };
         let rtype = Rtype(u16::from_be_bytes([t0, t1]));
-        Some(PlainQuery { bytes, name, starts, rtype, payload, dnssec_ok })
+        Some(PlainQuery { bytes, name, starts, labels, rtype, payload, dnssec_ok })
+    }
+
+    /// Where the labels of QNAME begin, leftmost first.
+    pub fn starts(&self) -> &[u8] {
+        &self.starts[..usize::from(self.labels)]
     }
 
     /// The flags of the header.
@@ -69,6 +77,20 @@ impl<'q> PlainQuery<'q> {
     fn question_end(&self) -> usize {
         HEADER + self.name.as_wire().len() + 4
     }
+}
+
+/// The uncompressed name at the start of `bytes`, and how many labels it has; `None` for too many of them.
+fn read_name<'b>(bytes: &'b [u8], starts: &mut [u8; MAX_LABELS]) -> Option<(&'b NameRef, u8)> {
+    let mut at = 0;
+    for (number, start) in (0..).zip(starts) {
+        *start = at as u8;
+        match usize::from(*bytes.get(at)?) {
+            0 if at < MAX_NAME => return Some((NameRef::wrap(&bytes[..=at]), number)),
+            length @ 1..=MAX_LABEL => at += 1 + length,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Where a name stands in the message that is being written.
@@ -229,7 +251,7 @@ impl<'r> PlainReply<'r> {
     fn find(&self, name: &NameRef) -> Option<u16> {
         let asked = self.query.name;
         if let Some(skip) = asked.as_wire().len().checked_sub(name.as_wire().len())
-            && self.query.starts.contains(&(skip as u8))
+            && self.query.starts().contains(&(skip as u8))
             && asked.suffix(skip as u8) == name
         {
             return Some((HEADER + skip) as u16);

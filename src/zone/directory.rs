@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::name::{LabelStarts, NameRef, hash_label, hash_name, hash_root};
+use crate::wire::name::{NameRef, hash_label, hash_name, hash_root};
 
 use super::served::Zone;
 
@@ -51,7 +51,7 @@ impl Directory {
     }
 
     /// Like [`Directory::find`] for a name whose labels are known to begin at `starts`.
-    pub fn find_at(&self, name: &NameRef, starts: &LabelStarts) -> Option<&Arc<Zone>> {
+    pub fn find_at(&self, name: &NameRef, starts: &[u8]) -> Option<&Arc<Zone>> {
         let mut hash = hash_root();
         let mut depths = self.depths;
         let mut nearest = if depths & 1 == 0 { None } else { self.at(hash, NameRef::ROOT) };

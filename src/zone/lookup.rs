@@ -1,7 +1,7 @@
 //! Finding a name in a zone: RFC 1034 4.3.2 steps 3a to 3c, with wildcards (RFC 4592), DNAME (RFC 6672) and empty
 //! non-terminals, in one walk from the apex down.
 
-use crate::wire::name::{LabelStarts, Name, NameRef, hash_label};
+use crate::wire::name::{Name, NameRef, hash_label};
 use crate::wire::rtype::Rtype;
 
 use super::owner::Owner;
@@ -30,7 +30,7 @@ impl Snapshot {
     }
 
     /// Like [`Snapshot::lookup`] for a name whose labels are known to begin at `starts`.
-    pub fn lookup_at(&self, name: &NameRef, starts: &LabelStarts, rtype: Rtype) -> Found<'_> {
+    pub fn lookup_at(&self, name: &NameRef, starts: &[u8], rtype: Rtype) -> Found<'_> {
         let below = starts.len().saturating_sub(self.apex_labels());
         let mut hash = self.apex_hash();
         let Some(mut encloser) = self.table.get(hash, self.apex()) else { return Found::NoName };
