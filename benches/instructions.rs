@@ -42,38 +42,38 @@ struct Mix {
 }
 
 const MIXES: [Mix; 7] = [
-    Mix { name: "flat", is_straight: true, limit: 700, questions: || asked("n", ".flat.", Rtype::A) },
+    Mix { name: "flat", is_straight: true, limit: 1_230, questions: || asked("n", ".flat.", Rtype::A) },
     Mix {
         name: "referral",
         is_straight: true,
-        limit: 1_400,
+        limit: 3_180,
         questions: || asked("www.d", ".example.", Rtype::A),
     },
     Mix {
         name: "nxdomain",
         is_straight: true,
-        limit: 1_000,
+        limit: 1_990,
         questions: || asked("x", ".example.", Rtype::A),
     },
     Mix {
         name: "flat-whole",
         is_straight: false,
-        limit: 3_000,
+        limit: 2_680,
         questions: || asked("n", ".flat.", Rtype::A),
     },
     Mix {
         name: "referral-whole",
         is_straight: false,
-        limit: 6_000,
+        limit: 5_730,
         questions: || asked("www.d", ".example.", Rtype::A),
     },
     Mix {
         name: "nxdomain-whole",
         is_straight: false,
-        limit: 5_000,
+        limit: 3_840,
         questions: || asked("x", ".example.", Rtype::A),
     },
-    Mix { name: "cname", is_straight: false, limit: 6_000, questions: || asked("c", ".flat.", Rtype::A) },
+    Mix { name: "cname", is_straight: false, limit: 5_600, questions: || asked("c", ".flat.", Rtype::A) },
 ];
 
 /// Questions in a mix.
