@@ -10,6 +10,7 @@ use super::view::View;
 
 /// Names of one RRset whose addresses are added.
 const MAX_HOSTS: usize = 16;
+const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
 
 /// Adds what the zone has for the hosts that an RRset of `name` points to: addresses, for SVCB and HTTPS their own type too
 /// (RFC 9460 4.1).
@@ -37,7 +38,7 @@ pub(super) fn of(
         }
         let owner = if set.rtype == Rtype::NS { server(view, host) } else { known(view, host) };
         let Some(owner) = owner else { continue };
-        add(view, host, owner, &[Rtype::A, Rtype::AAAA], writer)?;
+        add(view, host, owner, ADDRESSES, writer)?;
         if matches!(set.rtype, Rtype::SVCB | Rtype::HTTPS) && host != name {
             add(view, host, owner, &[set.rtype], writer)?;
         }
@@ -45,10 +46,18 @@ pub(super) fn of(
     Ok(())
 }
 
+/// Adds the addresses of a name server below a cut, where no wildcard can speak.
+pub(super) fn glue_of(view: View<'_>, host: &NameRef, writer: &mut Writer<'_>) -> Result<(), Full> {
+    match view.zone.owner(host) {
+        Some(owner) => add(view, host, owner, ADDRESSES, writer),
+        None => Ok(()),
+    }
+}
+
 /// Adds the addresses of a name server, glue or not.
 pub(super) fn addresses(view: View<'_>, host: &NameRef, writer: &mut Writer<'_>) -> Result<(), Full> {
     match server(view, host) {
-        Some(owner) => add(view, host, owner, &[Rtype::A, Rtype::AAAA], writer),
+        Some(owner) => add(view, host, owner, ADDRESSES, writer),
         None => Ok(()),
     }
 }

@@ -270,3 +270,13 @@ fn half_signed_zones_answer_what_they_can() {
         assert_eq!(query(&served, "x.plain.nsec3.", Rtype::A).rcode(), Rcode::NOERROR);
     }
 }
+
+/// What another serial would break is refused.
+#[test]
+fn a_signed_zone_is_not_renumbered() {
+    let served = serve(&[NSEC]);
+    let changed = format!("{NSEC}new.nsec. 60 IN A 192.0.2.7\n");
+    let error = try_publish(&served.store, &changed).unwrap_err();
+    assert!(error.to_string().contains("raise the serial and sign again"), "{error}");
+    assert_eq!(query(&served, "nsec.", Rtype::SOA).answer.len(), 2);
+}
