@@ -5,7 +5,7 @@ use crate::wire::rtype::Rtype;
 use crate::wire::writer::{Full, Section, Writer};
 use crate::zone::owner::Owner;
 
-use super::additional::addresses;
+use super::additional::{addresses, glue_of};
 use super::proof::Proofs;
 use super::view::View;
 
@@ -32,7 +32,7 @@ pub(super) fn glue(view: View<'_>, cut: Owner<'_>, writer: &mut Writer<'_>) -> R
     let Some(ns) = cut.rrset(Rtype::NS) else { return Ok(()) };
     let targets = || ns.rdatas().filter_map(|data| NameRef::read(data).ok());
     // Glue for servers below the cut has to be there, or the answer is truncated (RFC 9471 3.1); other addresses may.
-    targets().filter(|host| host.is_in(cut.name())).try_for_each(|host| addresses(view, host, writer))?;
+    targets().filter(|host| host.is_in(cut.name())).try_for_each(|host| glue_of(view, host, writer))?;
     let _ =
         targets().filter(|host| !host.is_in(cut.name())).try_for_each(|host| addresses(view, host, writer));
     Ok(())

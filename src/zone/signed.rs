@@ -4,14 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::wire::name::{NameRef, hash_name};
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
-use super::lookup::Found;
-use super::nsec3::{LABEL, Params};
+use super::nsec3::Params;
 use super::order::Order;
 use super::owner::{Block, Owner};
-use super::snapshot::Snapshot;
 use super::table::{Entry, Table};
 
 /// The records by which a signed zone proves what it does not have; `clone` is cheap and shares.
@@ -84,47 +82,6 @@ impl Signed {
         let owner = self.order.at_or_before(name)?;
         Some(Link { owner, matches: owner.name() == name })
     }
-}
-
-impl Snapshot {
-    /// The nearest name that exists above `name`, which does not, and the name right below that on the way to `name` (RFC 5155
-    /// 1.3: closest encloser, next closer name).
-    pub fn closest_encloser<'n>(&self, name: &'n NameRef) -> (&'n NameRef, &'n NameRef) {
-        let mut next = name;
-        loop {
-            let Some(above) = next.parent().filter(|_| next != self.apex()) else { return (next, next) };
-            let entry = self.table.get(hash_name(above), above);
-            if entry.is_some_and(|entry| !is_hashed(entry)) {
-                return (above, next);
-            }
-            next = above;
-        }
-    }
-
-    /// What was found for `name` in a signed zone, when names that only an NSEC3 record has do not exist (RFC 5155 7.2.8).
-    pub fn without_hashed<'z>(&'z self, found: Found<'z>, name: &NameRef, rtype: Rtype) -> Found<'z> {
-        let (wire, apex) = (name.as_wire(), self.apex().as_wire());
-        let below = wire.len().checked_sub(apex.len() + 1 + LABEL);
-        let Some(below) = below.filter(|&below| usize::from(wire[below]) == LABEL) else { return found };
-        if !matches!(found, Found::Exact(_) | Found::NoName) {
-            return found;
-        }
-        let starts = name.label_starts();
-        let Some(&start) = starts.iter().find(|&&start| usize::from(start) == below) else { return found };
-        let hashed = name.suffix(start);
-        match self.table.get(hash_name(hashed), hashed) {
-            Some(entry) if is_hashed(entry) => self.wildcard(hash_name(self.apex()), self.apex(), rtype),
-            _ => found,
-        }
-    }
-}
-
-/// Whether the name is there for its NSEC3 record alone.
-fn is_hashed(entry: &Entry) -> bool {
-    let mut sets = entry.owner().rrsets().peekable();
-    sets.peek().is_some()
-        && !entry.has_children()
-        && sets.all(|set| set.rtype == Rtype::NSEC3 || set.covers() == Some(Rtype::NSEC3))
 }
 
 impl Chain {

@@ -78,6 +78,16 @@ pub enum PublishError {
         /// The serial that is served.
         served: Serial,
     },
+    /// The file of a signed zone changed without its serial, and another serial would break the signature over it.
+    #[error(
+        "content changed but the serial did not grow (file {file}, served {served}), and the zone is signed, so its SOA cannot be changed here: raise the serial and sign again"
+    )]
+    SignedSerialKept {
+        /// The serial in the file.
+        file: Serial,
+        /// The serial that is served.
+        served: Serial,
+    },
     /// A transfer ended at a serial that is not newer than what is served.
     #[error("transferred serial {found} is not newer than {served}")]
     NotNewer {
@@ -256,6 +266,15 @@ impl ZoneStore {
         match change {
             Change::File(content, policy) => {
                 let file = content.serial();
+                let is_signed = content.signed().is_some();
+                let policy = if is_signed { Policy::Keep } else { policy };
+                let kept = |served: Serial| {
+                    if is_signed {
+                        PublishError::SignedSerialKept { file, served }
+                    } else {
+                        PublishError::SerialKept { file, served }
+                    }
+                };
                 let last = zone.last_published();
                 let remembered = zone.history().last().copied();
                 let stamp = |snapshot: &Snapshot| Stamp {
@@ -271,8 +290,7 @@ impl ZoneStore {
                             let same = content.digest() == last.digest;
                             let serial =
                                 if same { Some(last.serial) } else { policy.next(last.serial, now.utc) };
-                            let serial =
-                                serial.ok_or(PublishError::SerialKept { file, served: last.serial })?;
+                            let serial = serial.ok_or_else(|| kept(last.serial))?;
                             let content = content.with_serial(serial);
                             let stamp = if same { last } else { stamp(&content) };
                             (content, stamp, Some(file).filter(|file| *file != serial && !same))
@@ -301,8 +319,7 @@ impl ZoneStore {
                 let (content, renumbered) = if newer {
                     (content, None)
                 } else {
-                    let serial =
-                        policy.next(served, now.utc).ok_or(PublishError::SerialKept { file, served })?;
+                    let serial = policy.next(served, now.utc).ok_or_else(|| kept(served))?;
                     (content.with_serial(serial), Some(file))
                 };
                 let Some(delta) = between(&current.snapshot, &content) else { return Ok(None) };
