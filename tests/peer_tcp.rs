@@ -112,25 +112,30 @@ fn a_slow_reply_is_overtaken_and_still_comes() {
     let node = tidemark::start_with(ports::reserve(), &[zone], &resolver);
     let mut client = connect(node.daemon.addr);
     let slow = |label: u8| [&[1, label][..], b"\x04slow\x00\x00\x01\x00\x01"].concat();
-    // Answers the question the node has sent on.
-    let answer = || {
+    // Answers the question the node has sent on, and not what it asks about the zone for itself.
+    let answer = |label: u8| {
+        let asked = slow(label);
+        let end = 12 + asked.len();
         let mut buffer = [0; 4_096];
-        let (_, from) = upstream.recv_from(&mut buffer).expect("the node asks");
-        let end = 12 + slow(b'a').len();
+        let from = loop {
+            let (_, from) = upstream.recv_from(&mut buffer).expect("the node asks");
+            if buffer[12..end].eq_ignore_ascii_case(&asked) {
+                break from;
+            }
+        };
         buffer[2..12].copy_from_slice(&[0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
-        let reply =
-            [&buffer[..end], b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x09"].concat();
-        upstream.send_to(&reply, from).unwrap();
+        let data = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x09";
+        upstream.send_to(&[&buffer[..end], data].concat(), from).unwrap();
     };
     client.write_all(&[framed(&question(1, &slow(b'a'))), framed(&query(2))].concat()).unwrap();
     assert_eq!(id(&read_message(&mut client).unwrap()), 2);
-    answer();
+    answer(b'a');
     let reply = read_message(&mut client).unwrap();
     assert_eq!((id(&reply), answers(&reply)), (1, 1));
 
     client.write_all(&framed(&question(3, &slow(b'b')))).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    answer();
+    answer(b'b');
     let reply = read_message(&mut client).unwrap();
     assert_eq!((id(&reply), answers(&reply)), (3, 1));
     assert_eq!(read_message(&mut client), None);

@@ -23,6 +23,8 @@ use crate::zone::snapshot::Builder;
 use crate::zone::stamp::Told;
 use crate::zone::store::{Change, ZoneStore};
 
+mod options;
+
 const EXAMPLE: &str = "
 $ORIGIN example.
 @ 3600 SOA ns1 hostmaster 7 7200 900 86400 300
