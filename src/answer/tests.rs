@@ -26,6 +26,8 @@ use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 mod corners;
 mod signed;
 
+mod options;
+
 const EXAMPLE: &str = "
 $ORIGIN example.
 @ 3600 SOA ns1 hostmaster 7 7200 900 86400 300

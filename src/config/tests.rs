@@ -230,7 +230,7 @@ fn cookie_secrets_come_from_here_or_from_a_file() {
         ("cookie-secret = []".to_owned(), "there is no cookie secret"),
         ("cookie-secret = 7".to_owned(), "a cookie secret is a text"),
         (format!("cookie-secret = [{}]", format!("\"{}\",", "33".repeat(16)).repeat(9)), "more than 8"),
-        ("cookie-secret-file = \"zones/example.zone\"".to_owned(), "secret 1 is not"),
+        ("cookie-secret-file = \"zones/example.zone\"".to_owned(), "there is no cookie secret, in"),
         ("cookie-secret-file = \"none\"".to_owned(), "cannot read the cookie secret file"),
         ("cookie-secrets = []".to_owned(), "cookie-secret"),
     ] {

@@ -263,6 +263,7 @@ impl Connection {
     /// Answers the whole requests at the start of `bytes`, as many as go now; returns how many bytes they were.
     fn answer(&mut self, bytes: &[u8], desk: &mut Desk) -> usize {
         let mut done = 0;
+        desk.responder.begin();
         while self.transfer.is_none() && self.owed < MAX_OWED && self.output.len() < ENOUGH {
             let Some(request) = first_request(&bytes[done..]) else { break };
             done += 2 + request.len();

@@ -28,7 +28,7 @@ pub(super) struct Responder {
     pub(super) runtime: Handle,
     /// Turns of transfers.
     pub(super) turns: Arc<Semaphore>,
-    /// The time when the last request was done.
+    /// The time when the request began, and at its end the next.
     pub(super) now: Now,
     /// Requests so far.
     pub(super) requests: u64,
@@ -47,6 +47,11 @@ pub(super) enum After {
 }
 
 impl Responder {
+    /// Looks at the clock: requests are about to be answered.
+    pub(super) fn begin(&mut self) {
+        self.now.mono = clock::mono();
+    }
+
     /// Answers one request: appends the reply with its length to `output`.
     pub(super) fn respond(
         &mut self,
@@ -66,10 +71,11 @@ impl Responder {
             // There is no reply now. (A longer one cannot be: every writer of replies keeps to 65,535 bytes.)
             _ => output.truncate(start),
         }
-        let began = std::mem::replace(&mut self.now, clock::now());
+        // Civil time may be that of the worker's round; spans are measured one by one.
+        let began = std::mem::replace(&mut self.now.mono, clock::mono());
         if let Some(path) = path {
             let reply = output.get(start + 2..).unwrap_or_default();
-            self.context.tally.response(reply, path, self.now.mono.since(began.mono));
+            self.context.tally.response(reply, path, self.now.mono.since(began));
         }
         after
     }
