@@ -8,7 +8,7 @@
 //! Each mix is answered once to warm up and then counted. A count above its limit ends the program with status 1: either the
 //! change that caused it is mended, or the limit is raised together with the reason.
 
-#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on may end")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on may end")]
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -102,8 +102,10 @@ fn main() -> ExitCode {
             play(mix);
             ExitCode::SUCCESS
         }
-        None if MIXES.iter().fold(true, |all, mix| count(mix) && all) => ExitCode::SUCCESS,
-        None => ExitCode::FAILURE,
+        None => {
+            let failed = MIXES.iter().filter(|mix| !count(mix)).count();
+            ExitCode::from(u8::from(failed > 0))
+        }
     }
 }
 

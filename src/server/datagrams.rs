@@ -90,14 +90,9 @@ impl Reply {
 unsafe impl Send for Datagrams {}
 
 impl Datagrams {
-    /// Buffers for what comes to `socket`. On one that is bound to all addresses every reply leaves from the address that its
-    /// request was sent to; clients would not take it from another (RFC 2181 4).
+    /// Buffers for what comes to `socket`, which [`tell_targets`] has been called for.
     pub fn new(socket: &UdpSocket) -> io::Result<Datagrams> {
-        let local = socket.local_addr()?;
-        let controls = if local.ip().is_unspecified() { BATCH } else { 0 };
-        if controls > 0 {
-            tell_target(socket, local.is_ipv6())?;
-        }
+        let controls = if socket.local_addr()?.ip().is_unspecified() { BATCH } else { 0 };
         let mut requests = vec![0; BATCH * STRIDE].into_boxed_slice();
         // SAFETY: all of these are C structs of numbers and pointers, for which all zeroes is a value.
         let (mut senders, nothing): (Box<[sockaddr_storage]>, mmsghdr) = unsafe {
@@ -200,9 +195,14 @@ impl Datagrams {
     }
 }
 
-/// Has the kernel say with every datagram which address it was sent to.
-fn tell_target(socket: &UdpSocket, is_ipv6: bool) -> io::Result<()> {
-    let (level, option) = match is_ipv6 {
+/// Has the kernel say with every datagram which address it was sent to, if the socket is bound to all of them: the reply leaves
+/// from there, as clients would not take it from another (RFC 2181 4).
+pub fn tell_targets(socket: &UdpSocket) -> io::Result<()> {
+    let local = socket.local_addr()?;
+    if !local.ip().is_unspecified() {
+        return Ok(());
+    }
+    let (level, option) = match local.is_ipv6() {
         true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
     };
@@ -286,6 +286,7 @@ mod tests {
             [("0.0.0.0:0", "127.0.0.9", "127.0.0.1:0"), ("[::]:0", "::1", "[::1]:0")]
         {
             let server = UdpSocket::bind(local).unwrap();
+            tell_targets(&server).unwrap();
             let mut addr = server.local_addr().unwrap();
             addr.set_ip(asked.parse().unwrap());
             let client = UdpSocket::bind(client).unwrap();

@@ -21,7 +21,7 @@ use crate::transfer::stuck::Stuck;
 
 use super::clock;
 use super::control::Command;
-use super::datagrams::{Datagrams, Exchange};
+use super::datagrams::{Datagrams, Exchange, tell_targets};
 use super::resolvers::{FollowUp, Resolvers, Route};
 
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
@@ -65,7 +65,9 @@ fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
     // The kernel may cap it; any size works.
     let _ = socket.set_recv_buffer_size(BUFFER);
     socket.bind(&addr.into())?;
-    Ok(socket.into())
+    let socket = socket.into();
+    tell_targets(&socket)?;
+    Ok(socket)
 }
 
 /// Starts the thread that answers what comes to `socket`.
