@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
-use tidemark::answer::straight;
+use tidemark::answer::straight::{REPLY, Straight};
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::message::flags;
@@ -140,7 +140,7 @@ fn play(mix: &Mix) {
     let served = Served { store, recursion: None, nsid: None, cookies };
     let questions = (mix.questions)();
     let mut reply = Vec::with_capacity(2_048);
-    let mut room = vec![0; straight::REPLY];
+    let mut room = vec![0; REPLY];
     let from = Source { addr: "127.0.0.1:53".parse().unwrap(), stream: false };
     answer_all(mix, &served, from, &questions, &mut reply, &mut room);
     count_all(mix, &served, from, &questions, &mut reply, &mut room);
@@ -170,10 +170,9 @@ fn answer_all(
     for question in questions {
         let question = black_box(question);
         if mix.is_straight {
-            assert!(
-                straight::answer(&directory, false, false, question, room).is_some(),
-                "not a plain query"
-            );
+            let plain = Straight::read(&directory, question).expect("a plain query");
+            plain.fetch();
+            assert!(plain.answer(false, false, room).is_some(), "not a plain answer");
         } else {
             reply.clear();
             black_box(answer(served, now(), question, from, reply));

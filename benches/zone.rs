@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
+use tidemark::answer::straight::{REPLY, Straight};
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
@@ -164,5 +165,25 @@ fn main() {
             },
         );
         row(what, took, QUESTIONS);
+        let directory = store.directory();
+        let mut room = vec![0; REPLY];
+        for side_by_side in [1, 16] {
+            let took = median(
+                || (),
+                |()| {
+                    for questions in questions.chunks(side_by_side) {
+                        let mut plain = [const { None }; 16];
+                        for (plain, question) in plain.iter_mut().zip(questions) {
+                            *plain = Straight::read(&directory, question);
+                        }
+                        plain.iter().flatten().for_each(Straight::fetch);
+                        for plain in plain.iter().flatten() {
+                            black_box(plain.answer(false, false, &mut room));
+                        }
+                    }
+                },
+            );
+            row(&format!("  straight, {side_by_side} side by side"), took, QUESTIONS);
+        }
     }
 }

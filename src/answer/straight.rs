@@ -13,6 +13,7 @@ use crate::wire::writer::Section;
 use crate::zone::directory::Directory;
 use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
+use crate::zone::served::Zone;
 use crate::zone::snapshot::Snapshot;
 
 /// The bytes that a reply may need.
@@ -20,48 +21,88 @@ pub const REPLY: usize = 1_232;
 /// Servers of a delegation; one with more is not plain.
 const MAX_SERVERS: usize = 13;
 
-/// Answers a query into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the query or its
-/// answer is not plain. `recursion` says whether this node is a cache besides, `stream` whether the query came over TCP.
-pub fn answer(
-    directory: &Directory,
-    recursion: bool,
-    stream: bool,
-    query: &[u8],
-    reply: &mut [u8],
-) -> Option<usize> {
-    let query = PlainQuery::read(query)?;
-    if !is_plain(query.rtype) {
-        return None;
+/// A plain query on its way to an answer. What it needs of a large zone is fetched from memory while other queries of the same
+/// batch are worked on.
+pub struct Straight<'q> {
+    query: PlainQuery<'q>,
+    zone: &'q Zone,
+    /// The hash of the name below the apex that the answer is likely to be found at.
+    hash: Option<u64>,
+}
+
+impl<'q> Straight<'q> {
+    /// Reads a query, and begins to fetch; `None` when it is not plain.
+    #[inline]
+    pub fn read(directory: &'q Directory, query: &'q [u8]) -> Option<Straight<'q>> {
+        let query = PlainQuery::read(query)?;
+        if !is_plain(query.rtype) {
+            return None;
+        }
+        let zone = directory.find_at(query.name, query.starts())?;
+        let version = zone.current();
+        let snapshot = &version.as_ref()?.snapshot;
+        if snapshot.signed().is_some() {
+            return None;
+        }
+        let hash = snapshot.hash_below_apex(query.name, query.starts());
+        if let Some(hash) = hash {
+            snapshot.fetch_leaf(hash);
+        }
+        Some(Straight { query, zone, hash })
     }
-    let zone = directory.find_at(query.name, query.starts())?;
-    let version = zone.current();
-    let zone = &version.as_ref()?.snapshot;
-    if zone.signed().is_some() {
-        return None;
+
+    /// Goes on to fetch.
+    #[inline]
+    pub fn fetch(&self) {
+        if let (Some(version), Some(hash)) = (&*self.zone.current(), self.hash) {
+            version.snapshot.fetch_block(hash);
+        }
     }
-    let limit = if stream { REPLY } else { query.limit() };
-    let mut reply = PlainReply::new(&query, limit, reply)?;
-    let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
-    if recursion {
-        bits |= flags::RA;
+
+    /// Answers into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the answer is not
+    /// plain. `recursion` says whether this node is a cache besides, `stream` whether the query came over TCP.
+    pub fn answer(&self, recursion: bool, stream: bool, reply: &mut [u8]) -> Option<usize> {
+        let version = self.zone.current();
+        let zone = &version.as_ref()?.snapshot;
+        if zone.signed().is_some() {
+            return None;
+        }
+        let query = &self.query;
+        let limit = if stream { REPLY } else { query.limit() };
+        let mut reply = PlainReply::new(query, limit, reply)?;
+        let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
+        if recursion {
+            bits |= flags::RA;
+        }
+        bits = write(zone, query, bits, &mut reply)?;
+        Some(reply.finish(bits))
     }
+}
+
+/// Writes the sections; returns the flags of the header.
+fn write<'z>(
+    zone: &'z Snapshot,
+    query: &PlainQuery<'_>,
+    mut bits: u16,
+    reply: &mut PlainReply<'z>,
+) -> Option<u16> {
     match zone.lookup_at(query.name, query.starts(), query.rtype) {
         Found::Exact(owner) | Found::Wildcard(owner) => match owner.rrset(query.rtype) {
-            Some(set) => data(set, &mut reply)?,
+            Some(set) => data(set, reply)?,
             None if owner.rrset(Rtype::CNAME).is_some() => return None,
-            None => negative(zone, &mut reply)?,
+            None => negative(zone, reply)?,
         },
         Found::Delegation(cut) => {
-            referral(zone, cut, &mut reply)?;
+            referral(zone, cut, reply)?;
             bits &= !flags::AA;
         }
         Found::NoName => {
-            negative(zone, &mut reply)?;
+            negative(zone, reply)?;
             bits |= Rcode::NXDOMAIN.0;
         }
         Found::Dname(_) => return None,
     }
-    Some(reply.finish(bits))
+    Some(bits)
 }
 
 /// Whether the answer to a question of this type is the RRset of that type and nothing besides.

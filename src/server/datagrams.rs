@@ -23,26 +23,21 @@ type Control = [u64; 8];
 
 /// A batch of requests and the replies to them.
 pub struct Datagrams {
-    requests: Box<[u8]>,
-    replies: Vec<Reply>,
-    senders: Box<[sockaddr_storage]>,
-    /// Which of our addresses each request was sent to, in the kernel's form; empty when the socket has one address only.
-    targets: Box<[Control]>,
-    /// Point into `requests` for as long as this lives; the others into `senders` and into this.
-    _vectors: Box<[iovec]>,
-    incoming: Box<[mmsghdr]>,
+    requests: Requests,
+    replies: Box<[Reply]>,
     out_vectors: Box<[iovec]>,
     outgoing: Box<[mmsghdr]>,
 }
 
-/// One request of a batch, and where its reply goes.
-pub struct Exchange<'d> {
-    /// The request.
-    pub request: &'d [u8],
-    /// Who sent it.
-    pub from: SocketAddr,
-    /// The reply, empty as yet; one that stays empty is not sent.
-    pub reply: &'d mut Reply,
+/// The requests of a batch.
+pub struct Requests {
+    bytes: Box<[u8]>,
+    senders: Box<[sockaddr_storage]>,
+    /// Which of our addresses each request was sent to, in the kernel's form; empty when the socket has one address only.
+    targets: Box<[Control]>,
+    /// Point into `bytes` for as long as this lives; the others into `senders`, `targets` and into this.
+    _vectors: Box<[iovec]>,
+    incoming: Box<[mmsghdr]>,
 }
 
 /// A buffer that a reply is written into.
@@ -93,7 +88,7 @@ impl Datagrams {
     /// Buffers for what comes to `socket`, which [`tell_targets`] has been called for.
     pub fn new(socket: &UdpSocket) -> io::Result<Datagrams> {
         let controls = if socket.local_addr()?.ip().is_unspecified() { BATCH } else { 0 };
-        let mut requests = vec![0; BATCH * STRIDE].into_boxed_slice();
+        let mut bytes = vec![0; BATCH * STRIDE].into_boxed_slice();
         // SAFETY: all of these are C structs of numbers and pointers, for which all zeroes is a value.
         let (mut senders, nothing): (Box<[sockaddr_storage]>, mmsghdr) = unsafe {
             (
@@ -103,7 +98,7 @@ impl Datagrams {
         };
         let vector = |base: *mut u8, length| iovec { iov_base: base.cast(), iov_len: length };
         let mut vectors: Box<[iovec]> =
-            requests.chunks_mut(STRIDE).map(|chunk| vector(chunk.as_mut_ptr(), REQUEST)).collect();
+            bytes.chunks_mut(STRIDE).map(|chunk| vector(chunk.as_mut_ptr(), REQUEST)).collect();
         let mut incoming = vec![nothing; BATCH].into_boxed_slice();
         for ((message, sender), vector) in incoming.iter_mut().zip(&mut senders).zip(&mut vectors) {
             message.msg_hdr.msg_name = ptr::from_mut(sender).cast();
@@ -115,48 +110,39 @@ impl Datagrams {
             message.msg_hdr.msg_control = target.as_mut_ptr().cast();
         }
         Ok(Datagrams {
-            requests,
+            requests: Requests { bytes, senders, targets, _vectors: vectors, incoming },
             replies: (0..BATCH).map(|_| Reply::default()).collect(),
-            senders,
-            _vectors: vectors,
-            incoming,
             out_vectors: vec![vector(ptr::null_mut(), 0); BATCH].into_boxed_slice(),
             outgoing: vec![nothing; BATCH].into_boxed_slice(),
-            targets,
         })
     }
 
     /// Waits for datagrams and takes in those that are there; returns how many, and forgets the batch before.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        for message in &mut self.incoming {
+        let Requests { senders: _, targets, incoming, .. } = &mut self.requests;
+        for message in incoming.iter_mut() {
             message.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
-            message.msg_hdr.msg_controllen = if self.targets.is_empty() { 0 } else { size_of::<Control>() };
+            message.msg_hdr.msg_controllen = if targets.is_empty() { 0 } else { size_of::<Control>() };
         }
-        // SAFETY: every header points to one vector over REQUEST bytes of `requests`, to one of `senders` and perhaps to one of
+        // SAFETY: every header points to one vector over REQUEST bytes of `bytes`, to one of `senders` and perhaps to one of
         // `targets`, all of which live as long as `self` does and are borrowed by nobody else now.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                self.incoming.as_mut_ptr(),
+                incoming.as_mut_ptr(),
                 BATCH as c_uint,
                 libc::MSG_WAITFORONE,
                 ptr::null_mut(),
             )
         };
-        usize::try_from(received).map_err(|_| io::Error::last_os_error())
+        let count = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        self.replies[..count].iter_mut().for_each(|reply| reply.length = 0);
+        Ok(count)
     }
 
-    /// The request with this number of the batch; `None` for what is too long to be one.
-    pub fn exchange(&mut self, number: usize) -> Option<Exchange<'_>> {
-        let message = &self.incoming[number];
-        let reply = &mut self.replies[number];
-        reply.length = 0;
-        if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
-            return None;
-        }
-        let from = address(&self.senders[number])?;
-        let request = &self.requests[number * STRIDE..][..message.msg_len as usize];
-        Some(Exchange { request, from, reply })
+    /// The requests, and the replies to them, each empty as yet; one that stays empty is not sent.
+    pub fn split(&mut self) -> (&Requests, &mut [Reply]) {
+        (&self.requests, &mut self.replies)
     }
 
     /// Sends the replies to the first `count` requests. One that cannot be sent is lost, as the network might lose it.
@@ -169,13 +155,14 @@ impl Datagrams {
             self.out_vectors[ready] =
                 iovec { iov_base: reply.room.as_mut_ptr().cast(), iov_len: reply.length };
             let header = &mut self.outgoing[ready].msg_hdr;
-            header.msg_name = ptr::from_mut(&mut self.senders[number]).cast();
-            header.msg_namelen = self.incoming[number].msg_hdr.msg_namelen;
+            let request = &self.requests.incoming[number].msg_hdr;
+            header.msg_name = request.msg_name;
+            header.msg_namelen = request.msg_namelen;
             header.msg_iov = &mut self.out_vectors[ready];
             header.msg_iovlen = 1;
             // What the kernel said of the request's target is, in the same form, what it is told of the reply's source.
-            header.msg_control = self.incoming[number].msg_hdr.msg_control;
-            header.msg_controllen = self.incoming[number].msg_hdr.msg_controllen;
+            header.msg_control = request.msg_control;
+            header.msg_controllen = request.msg_controllen;
             ready += 1;
         }
         let mut sent = 0;
@@ -192,6 +179,19 @@ impl Datagrams {
             // An error is that of the first of them.
             sent += usize::try_from(done).unwrap_or(1).max(1);
         }
+    }
+}
+
+impl Requests {
+    /// The request with this number of the batch, and who sent it; `None` for what is too long to be one.
+    #[inline]
+    pub fn get(&self, number: usize) -> Option<(&[u8], SocketAddr)> {
+        let message = &self.incoming[number];
+        if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            return None;
+        }
+        let from = address(&self.senders[number])?;
+        Some((&self.bytes[number * STRIDE..][..message.msg_len as usize], from))
     }
 }
 
@@ -252,16 +252,16 @@ mod tests {
             let mut left = clients.len() + 1;
             while left > 0 {
                 let count = datagrams.receive(&server).unwrap();
-                for number in 0..count {
-                    let Some(exchange) = datagrams.exchange(number) else { continue };
-                    let client = &clients[usize::from(exchange.request[0])];
-                    assert_eq!(exchange.from, client.local_addr().unwrap());
+                let (requests, replies) = datagrams.split();
+                for (number, reply) in replies.iter_mut().enumerate().take(count) {
+                    let Some((request, from)) = requests.get(number) else { continue };
+                    assert_eq!(from, clients[usize::from(request[0])].local_addr().unwrap());
                     // One of them gets no reply.
-                    if exchange.request[0] != 3 {
-                        exchange.reply.append(|reply| reply.extend_from_slice(exchange.request));
-                        exchange.reply.room()[3] = 7;
-                        exchange.reply.set_length(4);
-                        assert_eq!(exchange.reply.as_bytes().len(), 4);
+                    if request[0] != 3 {
+                        reply.append(|reply| reply.extend_from_slice(request));
+                        reply.room()[3] = 7;
+                        reply.set_length(4);
+                        assert_eq!(reply.as_bytes().len(), 4);
                     }
                 }
                 datagrams.send(&server, count);
@@ -293,7 +293,7 @@ mod tests {
             client.send_to(b"?", addr).unwrap();
             let mut datagrams = Datagrams::new(&server).unwrap();
             assert_eq!(datagrams.receive(&server).unwrap(), 1);
-            datagrams.exchange(0).unwrap().reply.append(|reply| reply.push(b'!'));
+            datagrams.split().1[0].append(|reply| reply.push(b'!'));
             datagrams.send(&server, 1);
             assert_eq!(client.recv_from(&mut [0]).unwrap(), (1, addr));
         }

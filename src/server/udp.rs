@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::answer::cached::complete;
 use crate::answer::respond::answer;
 use crate::answer::served::{self, Outcome, Served, Source};
-use crate::answer::straight;
+use crate::answer::straight::Straight;
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
@@ -21,11 +21,14 @@ use crate::transfer::stuck::Stuck;
 
 use super::clock;
 use super::control::Command;
-use super::datagrams::{Datagrams, Exchange, tell_targets};
+use super::datagrams::{Datagrams, Reply, tell_targets};
 use super::resolvers::{FollowUp, Resolvers, Route};
 
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
 const BUFFER: usize = 4 << 20;
+
+/// Queries that are worked on side by side: enough to be busy while memory is slow, few enough for the nearest cache.
+const GROUP: usize = 16;
 
 /// What a worker needs besides its socket.
 #[derive(Clone)]
@@ -87,19 +90,29 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
         let now = clock::now();
         let served = context.served.load();
         let directory = served.store.directory();
+        let recursion = served.recursion.is_some();
         let mut batch = Batch::default();
-        for number in 0..count {
-            let Some(mut exchange) = datagrams.exchange(number) else {
-                batch.unanswered();
-                continue;
-            };
-            let recursion = served.recursion.is_some();
-            match straight::answer(&directory, recursion, false, exchange.request, exchange.reply.room()) {
-                Some(length) => {
-                    exchange.reply.set_length(length);
-                    batch.response(exchange.reply.as_bytes(), Path::Zone);
+        let (requests, replies) = datagrams.split();
+        for (group, replies) in replies[..count].chunks_mut(GROUP).enumerate() {
+            let numbers = group * GROUP..;
+            // What one query has to wait for from memory comes while the others are worked on.
+            let mut plain = [const { None }; GROUP];
+            for (number, plain) in numbers.clone().zip(&mut plain[..replies.len()]) {
+                *plain = requests.get(number).and_then(|(bytes, _)| Straight::read(&directory, bytes));
+            }
+            plain.iter().flatten().for_each(Straight::fetch);
+            for ((number, plain), reply) in numbers.zip(&plain).zip(replies) {
+                let answered = plain.as_ref().and_then(|plain| plain.answer(recursion, false, reply.room()));
+                match (answered, requests.get(number)) {
+                    (Some(length), _) => {
+                        reply.set_length(length);
+                        batch.response(reply.as_bytes(), Path::Zone);
+                    }
+                    (None, Some(request)) => {
+                        respond(&socket, request, reply, &served, now, context, &mut batch)
+                    }
+                    (None, None) => batch.unanswered(),
                 }
-                None => respond(&socket, &mut exchange, &served, now, context, &mut batch),
             }
         }
         datagrams.send(&socket, count);
@@ -111,13 +124,13 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
 /// Answers one datagram; the reply stays empty when there is nothing to send now.
 fn respond(
     socket: &Arc<UdpSocket>,
-    exchange: &mut Exchange<'_>,
+    (request, from): (&[u8], SocketAddr),
+    reply: &mut Reply,
     served: &Served,
     now: Now,
     context: &Context,
     batch: &mut Batch,
 ) {
-    let &mut Exchange { request, from, ref mut reply } = exchange;
     let source = Source { addr: from, stream: false };
     let path = match reply.append(|reply| answer(served, now, request, source, reply)) {
         Outcome::Reply(served::Path::Zone) => Path::Zone,

@@ -55,6 +55,22 @@ impl Snapshot {
         Found::Exact(encloser.owner())
     }
 
+    /// The hash of the name one label below the apex at or above `name`; what most searches end at. `None` for the apex itself.
+    pub fn hash_below_apex(&self, name: &NameRef, starts: &[u8]) -> Option<u64> {
+        let start = *starts.get(starts.len().checked_sub(self.apex_labels() + 1)?)?;
+        Some(hash_label(self.apex_hash(), name.suffix(start).first_label()))
+    }
+
+    /// Has what the table holds around the name with this hash brought near: first the leaf, at a later call the block.
+    pub fn fetch_leaf(&self, hash: u64) {
+        self.table.fetch_leaf(hash);
+    }
+
+    /// See [`Snapshot::fetch_leaf`].
+    pub fn fetch_block(&self, hash: u64) {
+        self.table.fetch_block(hash);
+    }
+
     /// The wildcard right below the closest encloser, the source of synthesis (RFC 4592 3.3.1).
     pub(super) fn wildcard(&self, encloser_hash: u64, encloser: &NameRef, rtype: Rtype) -> Found<'_> {
         let is_source = |name: &NameRef| name.is_wildcard() && name.parent() == Some(encloser);

@@ -139,6 +139,27 @@ impl Table {
         leaf.iter().find(|entry| entry.hash == hash as u32 && is_meant(entry.owner().name()))
     }
 
+    /// Has the leaf that a name with this hash would be in brought near, to be looked into later.
+    #[inline]
+    pub(super) fn fetch_leaf(&self, hash: u64) {
+        let (top, middle) = self.place(hash);
+        let leaf = &self.top[top][middle];
+        let lines = leaf.as_ptr().cast::<u8>();
+        fetch(lines);
+        fetch(lines.wrapping_add(LINE));
+    }
+
+    /// Has the block of the name with this hash, if there is one, brought near; its leaf should be near already.
+    #[inline]
+    pub(super) fn fetch_block(&self, hash: u64) {
+        let (top, middle) = self.place(hash);
+        if let Some(entry) = self.top[top][middle].iter().find(|entry| entry.hash == hash as u32) {
+            let lines = entry.block.as_ptr();
+            fetch(lines);
+            fetch(lines.wrapping_add(LINE));
+        }
+    }
+
     /// The entry, unshared so that it can be changed.
     pub(super) fn get_mut(&mut self, hash: u64, name: &NameRef) -> Option<&mut Entry> {
         self.get(hash, name)?;
@@ -204,6 +225,22 @@ impl Table {
         let (top, middle) = self.place(hash);
         &mut Arc::make_mut(&mut Arc::make_mut(&mut self.top)[top])[middle]
     }
+}
+
+/// Bytes per line of the processor's cache.
+const LINE: usize = 64;
+
+/// Asks the processor to bring a line into its cache, and goes on at once.
+#[inline]
+fn fetch(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that could be seen, and an address that is none is no fault.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 /// The upper `bits` of the hash.
