@@ -9,6 +9,7 @@ use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
+use crate::zone::directory::Directory;
 use crate::zone::lookup::{Found, substitute};
 use crate::zone::owner::{Owner, Rrset};
 use crate::zone::served::{Version, Zone};
@@ -24,10 +25,10 @@ const MAX_CHAIN: usize = 16;
 
 /// The zone that answers for a name: the nearest above it, or at it unless DS is asked for at the zone's own apex. That belongs
 /// to the parent, which may be served here too (RFC 4035 3.1.4.1).
-pub(super) fn zone_for(served: &Served, name: &NameRef, rtype: Rtype) -> Option<Arc<Zone>> {
-    let zone = served.store.find(name)?;
+pub(super) fn zone_for<'d>(directory: &'d Directory, name: &NameRef, rtype: Rtype) -> Option<&'d Arc<Zone>> {
+    let zone = directory.find(name)?;
     let above = name.parent().filter(|_| rtype == Rtype::DS && name == zone.name());
-    Some(above.and_then(|name| served.store.find(name)).unwrap_or(zone))
+    Some(above.and_then(|name| directory.find(name)).unwrap_or(zone))
 }
 
 /// Writes the answer of one zone version; returns the response code.
@@ -72,7 +73,7 @@ fn solve(
             break;
         }
         // The chain may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a).
-        let next = zone_for(served, &name, request.rtype).and_then(|zone| zone.version());
+        let next = zone_for(&served.store.directory(), &name, request.rtype).and_then(|zone| zone.version());
         let Some(next) = next else { break };
         let view = View::new(&next.snapshot, dnssec_ok);
         alias = match step(view, &chain, &name, request.rtype, writer)? {

@@ -14,6 +14,7 @@ pub mod reply;
 pub mod respond;
 pub mod served;
 pub mod server_names;
+pub mod straight;
 pub mod view;
 
 #[cfg(test)]

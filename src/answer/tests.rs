@@ -8,6 +8,7 @@ use super::respond::answer;
 use super::served::{Outcome, Path, Recursion, Served, Source};
 use crate::resolve::cache::{self, Answer, Ask, Cache};
 use crate::time::{Mono, Now, Utc};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::{Message, Opcode, Record, flags};
 use crate::wire::name::Name;
@@ -107,7 +108,16 @@ fn served() -> Served {
         Access { secondary: true, notify: vec!["127.0.0.1".parse().unwrap()], ..Access::default() },
     );
     store.configure(&name("empty."), Access { secondary: true, ..Access::default() });
-    Served { store: Arc::new(store), recursion: None, nsid: Some(b"ams1".as_slice().into()) }
+    Served {
+        store: Arc::new(store),
+        recursion: None,
+        nsid: Some(b"ams1".as_slice().into()),
+        cookies: cookies(),
+    }
+}
+
+fn cookies() -> Arc<Secrets> {
+    Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
 }
 
 fn client(stream: bool) -> Source {
@@ -350,17 +360,22 @@ fn notify_is_heard_from_primaries_alone() {
 }
 
 #[test]
-fn the_servers_own_name() {
-    let mut query = Query::new("version.bind.", Rtype::TXT);
-    let class = query.bytes.len() - 1;
-    query.bytes[class] = CLASS_CH as u8;
-    let mut reply = Vec::new();
-    answer(&served(), at(200), &query.bytes, client(false), &mut reply);
-    assert!(reply.windows(8).any(|window| window == b"tidemark"));
-    let mut other = Query::new("hostname.bind.", Rtype::TXT);
-    let class = other.bytes.len() - 1;
-    other.bytes[class] = CLASS_CH as u8;
-    assert_eq!(other.ask(&served()).rcode(), Rcode::REFUSED);
+fn the_servers_own_names() {
+    let mut served = served();
+    let ask = |served: &Served, name: &str| {
+        let mut query = Query::new(name, Rtype::TXT);
+        let class = query.bytes.len() - 1;
+        query.bytes[class] = CLASS_CH as u8;
+        let mut reply = Vec::new();
+        answer(served, at(200), &query.bytes, client(false), &mut reply);
+        (reply[3] & 0xf, reply.ends_with(b"\x08tidemark"), reply.ends_with(b"\x04ams1"))
+    };
+    assert_eq!(ask(&served, "VERSION.bind."), (0, true, false));
+    assert_eq!(ask(&served, "hostname.bind."), (0, false, true));
+    assert_eq!(ask(&served, "id.server."), (0, false, true));
+    assert_eq!(ask(&served, "www.example."), (5, false, false));
+    served.nsid = None;
+    assert_eq!(ask(&served, "id.server."), (5, false, false));
 }
 
 #[test]

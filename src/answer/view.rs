@@ -63,12 +63,5 @@ impl<'z> View<'z> {
 
 /// Writes an RRset, whole or not at all.
 fn write_set(writer: &mut Writer<'_>, section: Section, owner: &NameRef, set: Rrset<'_>) -> Result<(), Full> {
-    let mark = writer.mark();
-    for data in set.rdatas() {
-        if let Err(full) = writer.record(section, owner, set.rtype, set.ttl, data) {
-            writer.rewind(mark);
-            return Err(full);
-        }
-    }
-    Ok(())
+    writer.rrset(section, owner, set.rtype, set.ttl, set.rdatas())
 }

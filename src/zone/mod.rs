@@ -7,6 +7,7 @@ pub mod absence;
 pub mod delta;
 pub mod diff;
 pub mod digest;
+pub mod directory;
 pub mod file;
 pub mod history;
 pub mod journal;

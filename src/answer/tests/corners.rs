@@ -59,7 +59,7 @@ const APEX_DNAME: &str = "$ORIGIN old.
 fn serve() -> Served {
     let store = ZoneStore::new(42);
     [CORNERS, CHILD, APEX_DNAME].iter().for_each(|text| publish(&store, text, Access::default()));
-    Served { store: Arc::new(store), recursion: None, nsid: None }
+    Served { store: Arc::new(store), recursion: None, nsid: None, cookies: cookies() }
 }
 
 fn query(qname: &str, rtype: Rtype) -> Message {

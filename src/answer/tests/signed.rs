@@ -10,7 +10,7 @@ const OPTOUT: &str = include_str!("../../../tests/data/signed/optout.zone");
 fn serve(texts: &[&str]) -> Served {
     let store = ZoneStore::new(42);
     texts.iter().for_each(|text| publish(&store, text, Access::default()));
-    Served { store: Arc::new(store), recursion: None, nsid: None }
+    Served { store: Arc::new(store), recursion: None, nsid: None, cookies: cookies() }
 }
 
 fn query(served: &Served, qname: &str, rtype: Rtype) -> Message {
