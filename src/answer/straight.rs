@@ -151,31 +151,53 @@ fn referral<'z>(zone: &'z Snapshot, cut: Owner<'z>, reply: &mut PlainReply<'z>) 
     }
     let (apex, cut_name) = (zone.apex(), cut.name());
     let owner = reply.suffix(cut_name);
-    // Where the servers' names stand: those below the cut, and others in the zone.
-    let (mut below, mut beside) = ([None; MAX_SERVERS], [None; MAX_SERVERS]);
+    let mut servers = [Server::Elsewhere; MAX_SERVERS];
     let (mut has_below, mut has_beside) = (false, false);
-    for (number, data) in ns.rdatas().enumerate() {
+    for (server, data) in servers.iter_mut().zip(ns.rdatas()) {
         let host = NameRef::read(data).ok()?;
         let place = reply.record_of_names(Section::Authority, owner, Rtype::NS, ns.ttl, [host], &[])?;
         if host.is_in(cut_name) {
-            (below[number], has_below) = (Some(place), true);
+            (*server, has_below) = (Server::Below(place), true);
         } else if host.is_in(apex) {
-            (beside[number], has_beside) = (Some(place), true);
+            (*server, has_beside) = (Server::Beside(place), true);
         }
     }
-    for (_, places) in [(has_below, below), (has_beside, beside)].into_iter().filter(|(has, _)| *has) {
-        for (data, place) in ns.rdatas().zip(places) {
-            if let Some(place) = place {
-                addresses(zone, NameRef::read(data).ok()?, place, reply)?;
+    if has_below {
+        for (server, data) in servers.iter().zip(ns.rdatas()) {
+            if let &Server::Below(place) = server
+                && let Some(host) = zone.owner(NameRef::read(data).ok()?)
+            {
+                addresses(host, place, reply)?;
+            }
+        }
+    }
+    if has_beside {
+        for (server, data) in servers.iter().zip(ns.rdatas()) {
+            let &Server::Beside(place) = server else { continue };
+            let name = NameRef::read(data).ok()?;
+            match zone.owner(name) {
+                Some(host) => addresses(host, place, reply)?,
+                // A wildcard may speak for a host beside the cut; that is not plain.
+                None if matches!(zone.lookup(name, Rtype::A), Found::Wildcard(_)) => return None,
+                None => {}
             }
         }
     }
     Some(())
 }
 
-fn addresses<'z>(zone: &'z Snapshot, host: &NameRef, place: Place, reply: &mut PlainReply<'z>) -> Option<()> {
-    let Some(owner) = zone.owner(host) else { return Some(()) };
-    for set in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| owner.rrset(rtype)) {
+/// A server of a delegation, with the place of its name in the message.
+#[derive(Clone, Copy)]
+enum Server {
+    /// It is below the cut: its addresses are glue.
+    Below(Place),
+    /// It is elsewhere in the zone.
+    Beside(Place),
+    Elsewhere,
+}
+
+fn addresses<'z>(host: Owner<'z>, place: Place, reply: &mut PlainReply<'z>) -> Option<()> {
+    for set in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| host.rrset(rtype)) {
         for data in set.rdatas() {
             reply.record(Section::Additional, place, set.rtype, set.ttl, data)?;
         }

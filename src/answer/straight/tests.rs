@@ -48,6 +48,8 @@ ns.c AAAA 2001:db8::5
 ns.a.c A 192.0.2.6
 y NS ns.c
 y NS y
+z NS q.b
+z NS a
 y A 192.0.2.7
 ns CNAME a
 p PTR a
