@@ -1,0 +1,154 @@
+//! The table: a figure for each server, ratios, and whether each goal is met.
+
+use std::fmt::Write as _;
+
+use super::server::Make;
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    /// What was measured, with its unit.
+    pub(crate) what: String,
+    /// The value of each server that has one.
+    pub(crate) values: Vec<(Make, f64)>,
+    /// What tidemark's value has to be.
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// A bound on tidemark's value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    /// At most so many times another server's.
+    Times(f64, Make),
+    /// At most this, whatever the others do.
+    AtMost(f64),
+    /// More than this.
+    MoreThan(f64),
+}
+
+impl Figure {
+    /// A row without goals.
+    pub(crate) fn new(what: impl Into<String>) -> Figure {
+        Figure { what: what.into(), values: Vec::new(), goals: Vec::new() }
+    }
+
+    /// Adds a server's value.
+    pub(crate) fn put(&mut self, make: Make, value: f64) {
+        self.values.push((make, value));
+    }
+
+    /// The same with goals.
+    pub(crate) fn goals(mut self, goals: &[Goal]) -> Figure {
+        self.goals.extend(goals);
+        self
+    }
+
+    /// A server's value.
+    pub(crate) fn value(&self, make: Make) -> Option<f64> {
+        self.values.iter().find(|(other, _)| *other == make).map(|&(_, value)| value)
+    }
+
+    /// Whether all goals are met; `None` without goals or figures.
+    pub(crate) fn met(&self) -> Option<bool> {
+        let mine = self.value(Make::Tidemark)?;
+        let met = |goal: &Goal| match *goal {
+            Goal::Times(times, make) => self.value(make).map(|theirs| mine <= times * theirs),
+            Goal::AtMost(limit) => Some(mine <= limit),
+            Goal::MoreThan(limit) => Some(mine > limit),
+        };
+        let all: Vec<bool> = self.goals.iter().filter_map(met).collect();
+        (!all.is_empty()).then(|| all.iter().all(|&met| met))
+    }
+
+    fn ratio(&self, make: Make) -> String {
+        match (self.value(Make::Tidemark), self.value(make)) {
+            (Some(mine), Some(theirs)) if theirs > 0.0 => format!("{:.2}", mine / theirs),
+            _ => String::new(),
+        }
+    }
+
+    fn goal(&self) -> String {
+        let goals: Vec<String> = self
+            .goals
+            .iter()
+            .map(|goal| match goal {
+                Goal::Times(times, make) => format!("{times:.2} x {}", make.name()),
+                Goal::AtMost(limit) => format!("at most {}", number(*limit)),
+                Goal::MoreThan(limit) => format!("more than {}", number(*limit)),
+            })
+            .collect();
+        goals.join(", ")
+    }
+}
+
+/// All rows as a Markdown table, its columns aligned.
+pub(crate) fn table(figures: &[Figure]) -> String {
+    let head =
+        ["", "tidemark", "NSD", "Knot", "BIND", "echo", "/ NSD", "/ Knot", "/ echo", "must be at most", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for figure in figures {
+        let mut row = vec![figure.what.clone()];
+        row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
+        row.extend([Make::Nsd, Make::Knot, Make::Echo].map(|make| figure.ratio(make)));
+        row.push(figure.goal());
+        row.push(figure.met().map_or("", |met| if met { "met" } else { "MISSED" }).to_owned());
+        rows.push(row);
+    }
+    let widths: Vec<usize> =
+        (0..head.len()).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| match column {
+                0 | 9 | 10 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            })
+            .collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+        if at == 0 {
+            let rule: Vec<String> = widths
+                .iter()
+                .enumerate()
+                .map(|(column, &width)| match column {
+                    0 | 9 | 10 => "-".repeat(width + 2),
+                    _ => format!("{}:", "-".repeat(width + 1)),
+                })
+                .collect();
+            let _ = writeln!(text, "|{}|", rule.join("|"));
+        }
+    }
+    text
+}
+
+/// All rows as JSON.
+pub(crate) fn json(figures: &[Figure]) -> serde_json::Value {
+    let row = |figure: &Figure| {
+        let values: serde_json::Map<String, serde_json::Value> =
+            figure.values.iter().map(|&(make, value)| (make.name().to_owned(), value.into())).collect();
+        serde_json::json!({ "figure": figure.what, "values": values, "goal": figure.goal(), "met": figure.met() })
+    };
+    figures.iter().map(row).collect()
+}
+
+/// The one in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        length if length.is_multiple_of(2) => (values[length / 2 - 1] + values[length / 2]) / 2.0,
+        length => values[length / 2],
+    }
+}
+
+/// Three significant digits, and no more than two decimals.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size == 0.0 => "0".to_owned(),
+        _ => format!("{value:.2}"),
+    }
+}

@@ -1,0 +1,6 @@
+//! The parts of the benchmark; each returns its rows.
+
+pub(crate) mod changes;
+pub(crate) mod queries;
+pub(crate) mod starts;
+pub(crate) mod workers;

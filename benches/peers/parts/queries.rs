@@ -1,0 +1,162 @@
+//! CPU per query, throughput and memory: all servers run at once with both zones, and are asked in turn.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::bench::{Bench, say};
+use super::super::config::Zones;
+use super::super::content::Query;
+use super::super::dns::{self, Gist};
+use super::super::figures::{Figure, Goal, median};
+use super::super::load::{self, Count, Load};
+use super::super::options::Part;
+use super::super::process::Cpu;
+use super::super::server::{Make, Plan, Server};
+
+/// Sockets of dnsperf over UDP.
+const CLIENTS: u32 = 8;
+/// Connections of dnsperf over TCP.
+const CONNECTIONS: u32 = 100;
+/// How many queries of each kind all servers have to answer alike before any time is taken.
+const COMPARED: usize = 300;
+/// How long one of these may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// The share of queries that may stay unanswered under full load before it is told.
+const LOST: f64 = 0.001;
+
+/// One run of dnsperf, with what the server used meanwhile.
+pub(crate) struct Run {
+    /// Microseconds a query in user space.
+    pub(crate) user: f64,
+    /// Microseconds a query in the kernel.
+    pub(crate) system: f64,
+    /// Thousands of queries a second.
+    pub(crate) rate: f64,
+}
+
+/// The rows of these parts, as far as they are asked for.
+pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
+    let wants = |part| bench.options.wants(part);
+    let mut figures = Vec::new();
+    if ![Part::Flat, Part::Registry, Part::Tcp, Part::Memory].into_iter().any(wants) {
+        return figures;
+    }
+    say("starting all servers with both zones");
+    let mut servers = start_all(bench);
+    agree(&servers, "flat.", &bench.flat_list);
+    agree(&servers, "example.", &bench.registry_list);
+    servers.iter().for_each(|server| server.session.settle());
+    if wants(Part::Memory) {
+        let mut row = Figure::new("memory, both zones loaded (PSS, MB)")
+            .goals(&[Goal::Times(0.8, Make::Nsd), Goal::Times(0.8, Make::Knot)]);
+        for server in &servers {
+            row.put(server.make, server.session.memory() as f64 / 1e6);
+        }
+        figures.push(row);
+    }
+    let echo = Plan { zones: Zones::Files(&[]), cores: &bench.server_core, workers: 1 };
+    servers.push(Server::start(Make::Echo, echo, &bench.root));
+    let nothing = Vec::new();
+    for (part, zone, queries) in
+        [(Part::Flat, "flat", &bench.flat_queries), (Part::Registry, "registry", &bench.registry_queries)]
+    {
+        if wants(part) {
+            say(&format!("CPU per query, {zone}, UDP"));
+            let floor = if part == Part::Flat { vec![Goal::Times(1.2, Make::Echo)] } else { nothing.clone() };
+            let goals = [vec![Goal::Times(0.8, Make::Nsd), Goal::Times(0.7, Make::Knot)], floor].concat();
+            let user = [Goal::Times(0.4, Make::Nsd)];
+            figures.extend(rounds(bench, &servers, zone, queries, false, &goals, &user));
+        }
+    }
+    servers.pop();
+    for (zone, queries) in [("flat", &bench.flat_queries), ("registry", &bench.registry_queries)] {
+        if wants(Part::Tcp) {
+            say(&format!("CPU per query, {zone}, TCP"));
+            let goals = [Goal::Times(0.85, Make::Knot)];
+            figures.extend(rounds(bench, &servers, zone, queries, true, &goals, &nothing));
+        }
+    }
+    figures
+}
+
+/// One run of dnsperf against a server, and what it cost the server.
+pub(crate) fn run(server: &Server, load: Load, folder: &Path) -> Run {
+    let before = server.session.cpu();
+    let count = load::run(server.addr, load, folder);
+    let used = server.session.cpu().since(before);
+    complain(server.make, &count);
+    let each = |seconds: f64| seconds * 1e6 / count.answered.max(1) as f64;
+    let Cpu { user, system } = used;
+    Run { user: each(user), system: each(system), rate: count.per_second / 1e3 }
+}
+
+fn complain(make: Make, count: &Count) {
+    if count.lost as f64 > LOST * count.answered as f64 {
+        say(&format!("note: {} left {} of {} queries unanswered", make.name(), count.lost, count.answered));
+    }
+    assert!(count.answered > 0 && count.valid > 0.999, "{} gave errors: {count:?}", make.name());
+}
+
+fn start_all(bench: &Bench) -> Vec<Server> {
+    let (flat, registry) = (bench.flat_file(), bench.registry_file());
+    let files: [(&str, &Path); 2] = [("flat.", &flat), ("example.", &registry)];
+    let plan = Plan { zones: Zones::Files(&files), cores: &bench.server_core, workers: 1 };
+    let start = |make| {
+        let mut server = Server::start(make, plan, &bench.root);
+        server.await_zones(&["flat.", "example."]);
+        server
+    };
+    Make::SERVERS.map(start).into()
+}
+
+/// All servers have to say the same before it is measured how fast they say it.
+fn agree(servers: &[Server], zone: &str, queries: &[Query]) {
+    for (name, rtype) in &queries[..COMPARED] {
+        let question = dns::query(1, name, *rtype, true);
+        let gists: Vec<Option<Gist>> = servers
+            .iter()
+            .map(|server| dns::ask(server.addr, &question, ANSWER).and_then(|reply| dns::gist(&reply)))
+            .collect();
+        let same = gists.windows(2).all(|pair| pair[0].is_some() && pair[0] == pair[1]);
+        assert!(same, "{zone}: the servers answer {name} {rtype} differently: {gists:#?}");
+    }
+}
+
+/// Rows for one zone and transport: the servers in turn, several times over, and the median of each.
+fn rounds(
+    bench: &Bench,
+    servers: &[Server],
+    zone: &str,
+    queries: &Path,
+    tcp: bool,
+    goals: &[Goal],
+    user_goals: &[Goal],
+) -> Vec<Figure> {
+    let clients = if tcp { CONNECTIONS } else { CLIENTS };
+    let load =
+        Load { queries, tcp, clients, threads: 1, cores: &bench.load_core, seconds: bench.options.seconds };
+    let mut runs: Vec<Vec<Run>> = servers.iter().map(|_| Vec::new()).collect();
+    for server in servers {
+        // To warm up.
+        load::run(server.addr, Load { seconds: 1, ..load }, &bench.root);
+    }
+    for _ in 0..bench.options.rounds {
+        for (server, runs) in servers.iter().zip(&mut runs) {
+            runs.push(run(server, load, &bench.root));
+        }
+    }
+    let over = if tcp { "TCP, 100 connections" } else { "UDP" };
+    let row = |what: &str, goals: &[Goal], value: fn(&Run) -> f64| {
+        let mut row = Figure::new(format!("{zone}, {over}: {what}")).goals(goals);
+        for (server, runs) in servers.iter().zip(&runs) {
+            row.put(server.make, median(runs.iter().map(value).collect()));
+        }
+        row
+    };
+    vec![
+        row("CPU us/query", goals, |run| run.user + run.system),
+        row("user us/query", user_goals, |run| run.user),
+        row("kernel us/query", &[], |run| run.system),
+        row("answered kq/s", &[], |run| run.rate),
+    ]
+}
