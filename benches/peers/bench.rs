@@ -14,6 +14,8 @@ pub(crate) struct Bench {
     pub(crate) content: Content,
     /// Where everything is written.
     pub(crate) root: PathBuf,
+    /// Where the load generator writes.
+    pub(crate) load_folder: PathBuf,
     /// The core of the server.
     pub(crate) server_core: [usize; 1],
     /// The core of the load generator and of this program.
@@ -41,12 +43,17 @@ impl Bench {
         content::write_queries(&flat_queries, &flat_list);
         content::write_queries(&registry_queries, &registry_list);
         let registry = content.registry_zone(0);
-        fs::write(root.join("flat.zone"), content.flat_zone()).unwrap();
-        fs::write(root.join("example.zone"), &registry).unwrap();
+        // A server may watch the folders of its zone files: nothing else is written there.
+        let (zones, load_folder) = (root.join("zones"), root.join("load"));
+        fs::create_dir(&zones).unwrap();
+        fs::create_dir(&load_folder).unwrap();
+        fs::write(zones.join("flat.zone"), content.flat_zone()).unwrap();
+        fs::write(zones.join("example.zone"), &registry).unwrap();
         Bench {
             options,
             content,
             root: root.to_owned(),
+            load_folder,
             server_core: [cores[0]],
             load_core: [cores[1]],
             both_cores: [cores[0], cores[1]],
@@ -60,12 +67,12 @@ impl Bench {
 
     /// The file of `flat.`, which nobody edits.
     pub(crate) fn flat_file(&self) -> PathBuf {
-        self.root.join("flat.zone")
+        self.root.join("zones/flat.zone")
     }
 
     /// The file of `example.`, which nobody edits.
     pub(crate) fn registry_file(&self) -> PathBuf {
-        self.root.join("example.zone")
+        self.root.join("zones/example.zone")
     }
 }
 

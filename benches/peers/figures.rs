@@ -62,7 +62,9 @@ impl Figure {
 
     fn ratio(&self, make: Make) -> String {
         match (self.value(Make::Tidemark), self.value(make)) {
-            (Some(mine), Some(theirs)) if theirs > 0.0 => format!("{:.2}", mine / theirs),
+            (Some(mine), Some(theirs)) if mine.is_finite() && theirs > 0.0 && theirs.is_finite() => {
+                format!("{:.2}", mine / theirs)
+            }
             _ => String::new(),
         }
     }
@@ -143,12 +145,13 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Three significant digits, and no more than two decimals.
+/// Three significant digits, and no more than two decimals. What did not happen within its limit is infinite.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
-        size if size == 0.0 => "0".to_owned(),
+        size if size.is_infinite() => "never".to_owned(),
+        0.0 => "0".to_owned(),
         _ => format!("{value:.2}"),
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to stop after SIGTERM before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How often the processes of a session are looked for until none is left: one may fork while it is being ended.
+const KILL_TURNS: usize = 100;
 /// How many lines of a log are shown when its process fails.
 const LOG_TAIL: usize = 20;
 /// A server is at rest when it has used no CPU for so long ...
@@ -142,11 +142,6 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let id = self.child.id();
-        signal(id, libc::SIGTERM);
-        let begun = Instant::now();
-        while begun.elapsed() < STOP_LIMIT && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(5));
-        }
         kill_session(id);
         let _ = self.child.wait();
         if let Ok(mut live) = LIVE.lock() {
@@ -212,6 +207,8 @@ fn core_mask(cores: &[usize]) -> libc::cpu_set_t {
 /// One process of a session, its time in clock ticks with that of its ended children.
 struct Member {
     pid: u32,
+    /// Ended, and only waiting for its parent to look.
+    ended: bool,
     user: u64,
     system: u64,
 }
@@ -225,6 +222,7 @@ fn members(session: u32) -> Vec<Member> {
         let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
         (number(3) == u64::from(session)).then(|| Member {
             pid,
+            ended: matches!(fields.first(), Some(&"Z" | &"X")),
             user: number(11) + number(13),
             system: number(12) + number(14),
         })
@@ -233,10 +231,15 @@ fn members(session: u32) -> Vec<Member> {
 }
 
 fn kill_session(session: u32) {
-    members(session).iter().for_each(|member| signal(member.pid, libc::SIGKILL));
-}
-
-fn signal(pid: u32, signal: i32) {
-    // SAFETY: kill takes two integers; the id is of a process of our own session.
-    unsafe { libc::kill(pid as libc::pid_t, signal) };
+    for _ in 0..KILL_TURNS {
+        let alive: Vec<u32> = members(session).iter().filter(|member| !member.ended).map(|m| m.pid).collect();
+        if alive.is_empty() {
+            return;
+        }
+        for pid in alive {
+            // SAFETY: kill takes two integers; the id is of a process of our own session.
+            unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
 }

@@ -104,9 +104,11 @@ impl Server {
         Server { make, addr, session, started, reload, dir }
     }
 
-    /// The same with copies of these zone files (name and text) in its folder, so that each server has its own to be edited.
-    pub(crate) fn own_file(root: &Path, make: Make, name: &str, text: &str) -> PathBuf {
-        let file = root.join(format!("{}-{name}zone", make.name()));
+    /// The file of `example.` in a folder for this make alone, to be edited.
+    pub(crate) fn own_file(root: &Path, make: Make, text: &str) -> PathBuf {
+        let folder = root.join(format!("{}-zones", make.name()));
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join("example.zone");
         fs::write(&file, text).unwrap();
         file
     }
@@ -121,8 +123,8 @@ impl Server {
         self.started.elapsed()
     }
 
-    /// Waits until all small zones answer; returns the time since the start.
-    pub(crate) fn await_small_zones(&mut self, count: usize) -> Duration {
+    /// Waits until all small zones answer; returns the time since the start, or `None` when `limit` has passed.
+    pub(crate) fn await_small_zones(&mut self, count: usize, limit: Duration) -> Option<Duration> {
         let mut missing: Vec<usize> =
             (0..SAMPLE.min(count)).map(|at| at * (count - 1) / (SAMPLE - 1)).collect();
         loop {
@@ -130,6 +132,9 @@ impl Server {
                 let asked: Vec<usize> = missing.drain(..AT_ONCE.min(missing.len())).collect();
                 let silent = unserved(self.addr, &asked);
                 if !silent.is_empty() {
+                    if self.started.elapsed() > limit {
+                        return None;
+                    }
                     missing.extend(silent);
                     self.pause();
                 }
@@ -139,22 +144,20 @@ impl Server {
             let all: Vec<usize> = (0..count).collect();
             missing = all.chunks(AT_ONCE).flat_map(|some| unserved(self.addr, some)).collect();
             if missing.is_empty() {
-                return took;
+                return Some(took);
             }
         }
     }
 
-    /// Puts `text` in place of a zone's file in one step and tells the server, if it has to be told. Returns at once,
-    /// with the time of the step.
-    pub(crate) fn prepare_edit(&self, file: &Path, text: &str) -> PathBuf {
+    /// Writes the next version of a zone's file, not yet where the server looks for it.
+    pub(crate) fn prepare_edit(&self, text: &str) -> PathBuf {
         let fresh = self.dir.join("fresh");
         fs::write(&fresh, text).unwrap();
-        debug_assert!(file.is_file());
         fresh
     }
 
-    /// Renames a prepared file to the zone's and tells the server, if it has to be told. Returns without waiting, with the
-    /// time of the rename.
+    /// Puts the prepared file in place of the zone's in one step and tells the server, if it has to be told, by a command on
+    /// this core. Returns without waiting, with the time of the step.
     pub(crate) fn edit(&self, fresh: &Path, file: &Path, core: usize) -> Instant {
         // A server may compare the file's time with that of its last load.
         fs::File::open(fresh).unwrap().set_modified(SystemTime::now()).unwrap();
@@ -163,7 +166,6 @@ impl Server {
         if let Some(words) = &self.reload {
             let mut command = Command::new(&words[0]);
             command.args(&words[1..]);
-            // Dropping a session ends it; the order to reload is short, and ends by itself in a thread of its own.
             let log = self.dir.join("reload.log");
             thread::spawn(move || {
                 super::process::pin(&[core]);

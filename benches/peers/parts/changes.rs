@@ -45,14 +45,14 @@ fn edits(bench: &Bench) -> Vec<Figure> {
         Figure::new("one record edited, to being served (s)").goals(&[Goal::Times(0.5, Make::Knot)]);
     let mut disturbed = Disturbed::new("reload");
     for make in Make::SERVERS {
-        let file = Server::own_file(&bench.root, make, "example.", &bench.registry);
+        let file = Server::own_file(&bench.root, make, &bench.registry);
         let files: [(&str, &Path); 1] = [("example.", &file)];
         let plan = Plan { zones: Zones::Files(&files), cores: &bench.server_core, workers: 1 };
         let mut server = Server::start(make, plan, &bench.root);
         server.await_zones(&["example."]);
         let mut times = Vec::new();
         for version in 1..=EDITS + 1 {
-            let fresh = server.prepare_edit(&file, &bench.content.registry_zone(version));
+            let fresh = server.prepare_edit(&bench.content.registry_zone(version));
             server.session.settle();
             let with_queries = version > EDITS;
             let rate = if with_queries { RATE } else { 0 };
@@ -73,7 +73,6 @@ fn edits(bench: &Bench) -> Vec<Figure> {
             }
         }
         served.put(make, median(times));
-        let _ = std::fs::remove_file(&file);
     }
     [vec![served], disturbed.rows()].concat()
 }

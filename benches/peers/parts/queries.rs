@@ -138,11 +138,11 @@ fn rounds(
     let mut runs: Vec<Vec<Run>> = servers.iter().map(|_| Vec::new()).collect();
     for server in servers {
         // To warm up.
-        load::run(server.addr, Load { seconds: 1, ..load }, &bench.root);
+        load::run(server.addr, Load { seconds: 1, ..load }, &bench.load_folder);
     }
     for _ in 0..bench.options.rounds {
         for (server, runs) in servers.iter().zip(&mut runs) {
-            runs.push(run(server, load, &bench.root));
+            runs.push(run(server, load, &bench.load_folder));
         }
     }
     let over = if tcp { "TCP, 100 connections" } else { "UDP" };

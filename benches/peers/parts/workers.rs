@@ -48,7 +48,7 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
                     cores,
                     seconds: bench.options.seconds,
                 };
-                runs.push(queries::run(server, load, &bench.root));
+                runs.push(queries::run(server, load, &bench.load_folder));
             }
         }
         let middle = |runs: &[Run], value: fn(&Run) -> f64| median(runs.iter().map(value).collect());
