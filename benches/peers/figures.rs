@@ -1,6 +1,7 @@
 //! The table: a figure for each server, ratios, and whether each goal is met.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::server::Make;
 
@@ -60,6 +61,11 @@ impl Figure {
         (!all.is_empty()).then(|| all.iter().all(|&met| met))
     }
 
+    /// Whether the row says how tidemark stands, rather than where that comes from.
+    fn is_main(&self) -> bool {
+        !self.goals.is_empty() || self.what.contains("kq/s")
+    }
+
     fn ratio(&self, make: Make) -> String {
         match (self.value(Make::Tidemark), self.value(make)) {
             (Some(mine), Some(theirs)) if mine.is_finite() && theirs > 0.0 && theirs.is_finite() => {
@@ -67,6 +73,10 @@ impl Figure {
             }
             _ => String::new(),
         }
+    }
+
+    fn verdict(&self) -> String {
+        self.met().map_or("", |met| if met { "met" } else { "MISSED" }).to_owned()
     }
 
     fn goal(&self) -> String {
@@ -83,43 +93,54 @@ impl Figure {
     }
 }
 
-/// All rows as a Markdown table, its columns aligned.
+/// All rows as a Markdown table.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let head =
         ["", "tidemark", "NSD", "Knot", "BIND", "echo", "/ NSD", "/ Knot", "/ echo", "must be at most", ""];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for figure in figures {
+    let row = |figure: &Figure| {
         let mut row = vec![figure.what.clone()];
         row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
         row.extend([Make::Nsd, Make::Knot, Make::Echo].map(|make| figure.ratio(make)));
-        row.push(figure.goal());
-        row.push(figure.met().map_or("", |met| if met { "met" } else { "MISSED" }).to_owned());
-        rows.push(row);
-    }
-    let widths: Vec<usize> =
-        (0..head.len()).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+        row.extend([figure.goal(), figure.verdict()]);
+        row
+    };
+    markdown(&head, figures.iter().map(row).collect(), 1..9)
+}
+
+/// The main rows as a narrower one.
+pub(crate) fn brief(figures: &[Figure]) -> String {
+    let head = ["", "tidemark", "NSD", "Knot", "BIND", "echo", "must be at most", ""];
+    let row = |figure: &Figure| {
+        let mut row = vec![figure.what.clone()];
+        row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
+        row.extend([figure.goal(), figure.verdict()]);
+        row
+    };
+    markdown(&head, figures.iter().filter(|figure| figure.is_main()).map(row).collect(), 1..6)
+}
+
+/// A table with its columns aligned, these to the right.
+fn markdown(head: &[&str], mut rows: Vec<Vec<String>>, right: Range<usize>) -> String {
+    rows.insert(0, head.iter().map(|&title| title.to_owned()).collect());
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let mut text = String::new();
-    for (at, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, &width))| match column {
-                0 | 9 | 10 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            })
-            .collect();
+    for (number, row) in rows.iter().enumerate() {
+        let cell = |(at, (cell, &width)): (usize, (&String, &usize))| {
+            if right.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        };
+        let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(cell).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
-        if at == 0 {
-            let rule: Vec<String> = widths
-                .iter()
-                .enumerate()
-                .map(|(column, &width)| match column {
-                    0 | 9 | 10 => "-".repeat(width + 2),
-                    _ => format!("{}:", "-".repeat(width + 1)),
-                })
-                .collect();
-            let _ = writeln!(text, "|{}|", rule.join("|"));
+        if number == 0 {
+            let rule = |(at, &width): (usize, &usize)| {
+                if right.contains(&at) {
+                    format!("{}:", "-".repeat(width + 1))
+                } else {
+                    "-".repeat(width + 2)
+                }
+            };
+            let rules: Vec<String> = widths.iter().enumerate().map(rule).collect();
+            let _ = writeln!(text, "|{}|", rules.join("|"));
         }
     }
     text

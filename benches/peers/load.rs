@@ -1,4 +1,4 @@
-//! dnsperf: as many queries as a server answers.
+//! dnsperf: as many queries as a server answers, over UDP.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,18 +11,12 @@ use super::process::Session;
 /// How long after its end a run of dnsperf may go on: it waits for late answers.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How much longer a run over TCP is. A server whose backlog is short loses some of the first packets, which come again after
-/// a second.
-const CONNECTING: u32 = 2;
-
 /// How the queries go out.
 #[derive(Clone, Copy)]
 pub(crate) struct Load<'a> {
     /// The queries.
     pub(crate) queries: &'a Path,
-    /// Over TCP rather than UDP.
-    pub(crate) tcp: bool,
-    /// Sockets or connections.
+    /// Sockets.
     pub(crate) clients: u32,
     /// Threads of dnsperf, each of which has one for sending and one for receiving.
     pub(crate) threads: usize,
@@ -32,14 +26,14 @@ pub(crate) struct Load<'a> {
     pub(crate) seconds: u32,
 }
 
-/// What dnsperf counted.
+/// What a load generator counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
     /// Queries answered.
     pub(crate) answered: u64,
     /// Queries that were not.
     pub(crate) lost: u64,
-    /// Answers a second, once all connections are there.
+    /// Answers a second.
     pub(crate) per_second: f64,
     /// The share of NOERROR and NXDOMAIN among the answers.
     pub(crate) valid: f64,
@@ -53,13 +47,8 @@ pub(crate) fn run(server: SocketAddr, load: Load, folder: &Path) -> Count {
     command.arg("-d").arg(load.queries);
     command.args(["-s", &server.ip().to_string(), "-p", &server.port().to_string(), "-e", "-q", "200"]);
     command.args(["-c", &load.clients.to_string(), "-T", &load.threads.to_string()]);
-    let mut seconds = load.seconds;
-    if load.tcp {
-        command.args(["-m", "tcp", "-S", "1"]);
-        seconds += CONNECTING;
-    }
-    command.args(["-l", &seconds.to_string(), "-t", "2"]);
-    Session::start(command, load.cores, &log).wait(Duration::from_secs(seconds.into()) + GRACE);
+    command.args(["-l", &load.seconds.to_string(), "-t", "2"]);
+    Session::start(command, load.cores, &log).wait(Duration::from_secs(load.seconds.into()) + GRACE);
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     parse(&text).unwrap_or_else(|| panic!("dnsperf said:\n{text}"))
 }
@@ -82,24 +71,7 @@ fn parse(text: &str) -> Option<Count> {
     Some(Count {
         answered,
         lost: after("Queries lost:")? as u64,
-        per_second: busiest_seconds(text).unwrap_or(after("Queries per second:")?),
+        per_second: after("Queries per second:")?,
         valid: valid as f64 / answered.max(1) as f64,
     })
-}
-
-/// The median of the answers in each whole second but the slowest two, in which connections were still being made; `None` when
-/// there are too few.
-fn busiest_seconds(text: &str) -> Option<f64> {
-    // 1795250000.123456: 301234.5
-    let mut rates: Vec<f64> = text
-        .lines()
-        .filter_map(|line| {
-            let (time, rate) = line.trim().split_once(": ")?;
-            time.parse::<f64>().ok()?;
-            rate.parse().ok()
-        })
-        .collect();
-    rates.sort_by(f64::total_cmp);
-    let rates = rates.get(2..)?;
-    (!rates.is_empty()).then(|| rates[rates.len() / 2])
 }

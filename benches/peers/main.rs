@@ -25,13 +25,13 @@ mod options;
 mod parts;
 mod primary;
 mod process;
+mod report;
 mod server;
+mod streams;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod watch;
 
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use clap::Parser as _;
@@ -42,8 +42,6 @@ use options::Options;
 
 /// The first argument of the process that is the floor, before its address.
 const ECHO: &str = "echo-server";
-/// Where the results of a whole run are kept.
-const RESULTS: &str = "benches/results/peers.md";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -68,31 +66,6 @@ fn main() {
     let steps =
         [parts::queries::measure, parts::starts::measure, parts::changes::measure, parts::workers::measure];
     let figures: Vec<Figure> = steps.iter().flat_map(|measure| measure(&bench)).collect();
-    report(&bench, &cores, &figures, begun);
-}
-
-/// Prints the table, and keeps it when it is whole.
-fn report(bench: &Bench, cores: &[usize], figures: &[Figure], begun: Instant) {
-    let (flat, registry) = bench.content.records();
-    let mut text = machine::description(cores).join("\n");
-    text += &format!("\nflat.: {flat} records; example.: {registry} records");
-    text += &format!("\n{} rounds of {} s", bench.options.rounds, bench.options.seconds);
-    text += &format!("\nmeasured in {} s\n", begun.elapsed().as_secs());
-    let table = figures::table(figures);
-    let missed = figures.iter().filter(|figure| figure.met() == Some(false)).count();
-    let met = figures.iter().filter(|figure| figure.met() == Some(true)).count();
-    let verdict = format!("{met} goals met, {missed} missed");
-    println!("{text}\n{table}\n{verdict}");
-    if bench.options.is_whole() && !bench.options.no_write {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(RESULTS);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        let kept = format!(
-            "# Side by side\n\nWritten by `cargo bench --bench peers`.\n\n```text\n{text}```\n\n{table}\n{verdict}.\n"
-        );
-        fs::write(&file, kept).unwrap();
-        say(&format!("written to {RESULTS}"));
-    }
-    if bench.options.json {
-        println!("{}", figures::json(figures));
-    }
+    let profile = parts::profile::measure(&bench);
+    report::report(&bench, &cores, &figures, &profile, begun.elapsed());
 }

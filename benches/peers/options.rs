@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// Measure only these; then no results file is written
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
-    /// Rounds of each measurement of CPU and of loading; the median counts
+    /// Rounds of each measurement of CPU and of loading, whose median counts; half as many with two workers
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
     pub(crate) rounds: u32,
     /// Seconds of each run of dnsperf
@@ -53,9 +53,16 @@ pub(crate) enum Part {
     Transfer,
     /// Two workers on two cores
     Workers,
+    /// Which functions tidemark's time in user space is spent in, by perf where it is installed
+    Profile,
 }
 
 impl Options {
+    /// Rounds of what takes longest.
+    pub(crate) fn fewer_rounds(&self) -> u32 {
+        self.rounds.div_ceil(2)
+    }
+
     /// Whether this part is asked for.
     pub(crate) fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)

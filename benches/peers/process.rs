@@ -78,6 +78,11 @@ impl Session {
         Session { child, log: log.to_owned() }
     }
 
+    /// The process that was started.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU time used so far.
     pub(crate) fn cpu(&self) -> Cpu {
         // SAFETY: sysconf only reads.

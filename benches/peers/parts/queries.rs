@@ -12,11 +12,10 @@ use super::super::load::{self, Count, Load};
 use super::super::options::Part;
 use super::super::process::Cpu;
 use super::super::server::{Make, Plan, Server};
+use super::super::streams::{CONNECTIONS, Streams};
 
-/// Sockets of dnsperf over UDP.
+/// Sockets of dnsperf.
 const CLIENTS: u32 = 8;
-/// Connections of dnsperf over TCP.
-const CONNECTIONS: u32 = 100;
 /// How many queries of each kind all servers have to answer alike before any time is taken.
 const COMPARED: usize = 300;
 /// How long one of these may take.
@@ -56,24 +55,22 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
     }
     let echo = Plan { zones: Zones::Files(&[]), cores: &bench.server_core, workers: 1 };
     servers.push(Server::start(Make::Echo, echo, &bench.root));
-    let nothing = Vec::new();
-    for (part, zone, queries) in
-        [(Part::Flat, "flat", &bench.flat_queries), (Part::Registry, "registry", &bench.registry_queries)]
-    {
-        if wants(part) {
-            say(&format!("CPU per query, {zone}, UDP"));
-            let floor = if part == Part::Flat { vec![Goal::Times(1.2, Make::Echo)] } else { nothing.clone() };
-            let goals = [vec![Goal::Times(0.8, Make::Nsd), Goal::Times(0.7, Make::Knot)], floor].concat();
-            let user = [Goal::Times(0.4, Make::Nsd)];
-            figures.extend(rounds(bench, &servers, zone, queries, false, &goals, &user));
-        }
+    let (nsd, knot) = (Goal::Times(0.8, Make::Nsd), Goal::Times(0.7, Make::Knot));
+    let user = [Goal::Times(0.4, Make::Nsd)];
+    if wants(Part::Flat) {
+        let goals = [nsd, knot, Goal::Times(1.2, Make::Echo)];
+        figures.extend(rounds(bench, &servers, "flat", Way::Udp(&bench.flat_queries), &goals, &user));
     }
+    if wants(Part::Registry) {
+        let way = Way::Udp(&bench.registry_queries);
+        figures.extend(rounds(bench, &servers, "registry", way, &[nsd, knot], &user));
+    }
+    // The floor has no connections.
     servers.pop();
-    for (zone, queries) in [("flat", &bench.flat_queries), ("registry", &bench.registry_queries)] {
-        if wants(Part::Tcp) {
-            say(&format!("CPU per query, {zone}, TCP"));
-            let goals = [Goal::Times(0.85, Make::Knot)];
-            figures.extend(rounds(bench, &servers, zone, queries, true, &goals, &nothing));
+    if wants(Part::Tcp) {
+        let goals = [Goal::Times(0.85, Make::Knot)];
+        for (zone, queries) in [("flat", &bench.flat_list), ("registry", &bench.registry_list)] {
+            figures.extend(rounds(bench, &servers, zone, Way::Tcp(queries), &goals, &[]));
         }
     }
     figures
@@ -81,8 +78,12 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
 
 /// One run of dnsperf against a server, and what it cost the server.
 pub(crate) fn run(server: &Server, load: Load, folder: &Path) -> Run {
+    cost(server, || load::run(server.addr, load, folder))
+}
+
+fn cost(server: &Server, load: impl FnOnce() -> Count) -> Run {
     let before = server.session.cpu();
-    let count = load::run(server.addr, load, folder);
+    let count = load();
     let used = server.session.cpu().since(before);
     complain(server.make, &count);
     let each = |seconds: f64| seconds * 1e6 / count.answered.max(1) as f64;
@@ -122,32 +123,57 @@ fn agree(servers: &[Server], zone: &str, queries: &[Query]) {
     }
 }
 
+/// How a server is asked.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// By dnsperf, with the queries in this file.
+    Udp(&'a Path),
+    /// Over connections that stay.
+    Tcp(&'a [Query]),
+}
+
+impl Way<'_> {
+    fn name(self) -> String {
+        match self {
+            Way::Udp(_) => "UDP".to_owned(),
+            Way::Tcp(_) => format!("TCP, {CONNECTIONS} connections"),
+        }
+    }
+
+    fn run(self, bench: &Bench, server: &Server, seconds: u32) -> Run {
+        match self {
+            Way::Udp(queries) => {
+                let load = Load { queries, clients: CLIENTS, threads: 1, cores: &bench.load_core, seconds };
+                run(server, load, &bench.load_folder)
+            }
+            Way::Tcp(queries) => {
+                let mut streams = Streams::open(server.addr, queries);
+                cost(server, || streams.run(Duration::from_secs(seconds.into())))
+            }
+        }
+    }
+}
+
 /// Rows for one zone and transport: the servers in turn, several times over, and the median of each.
 fn rounds(
     bench: &Bench,
     servers: &[Server],
     zone: &str,
-    queries: &Path,
-    tcp: bool,
+    way: Way,
     goals: &[Goal],
     user_goals: &[Goal],
 ) -> Vec<Figure> {
-    let clients = if tcp { CONNECTIONS } else { CLIENTS };
-    let load =
-        Load { queries, tcp, clients, threads: 1, cores: &bench.load_core, seconds: bench.options.seconds };
+    say(&format!("CPU per query, {zone}, {}", way.name()));
     let mut runs: Vec<Vec<Run>> = servers.iter().map(|_| Vec::new()).collect();
-    for server in servers {
-        // To warm up.
-        load::run(server.addr, Load { seconds: 1, ..load }, &bench.load_folder);
-    }
+    // To warm up.
+    servers.iter().for_each(|server| drop(way.run(bench, server, 1)));
     for _ in 0..bench.options.rounds {
         for (server, runs) in servers.iter().zip(&mut runs) {
-            runs.push(run(server, load, &bench.load_folder));
+            runs.push(way.run(bench, server, bench.options.seconds));
         }
     }
-    let over = if tcp { "TCP, 100 connections" } else { "UDP" };
     let row = |what: &str, goals: &[Goal], value: fn(&Run) -> f64| {
-        let mut row = Figure::new(format!("{zone}, {over}: {what}")).goals(goals);
+        let mut row = Figure::new(format!("{zone}, {}: {what}", way.name())).goals(goals);
         for (server, runs) in servers.iter().zip(&runs) {
             row.put(server.make, median(runs.iter().map(value).collect()));
         }

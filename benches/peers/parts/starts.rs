@@ -57,7 +57,9 @@ fn small_zones(bench: &Bench) -> Vec<Figure> {
         let mut server = Server::start(make, plan, &bench.root);
         let Some(took) = server.await_small_zones(count, SMALL_LIMIT) else {
             say(&format!("{} has not loaded {count} zones within {SMALL_LIMIT:?}", make.name()));
-            [&mut ready, &mut cpu, &mut memory].map(|row| row.put(make, f64::INFINITY));
+            for row in [&mut ready, &mut cpu, &mut memory] {
+                row.put(make, f64::INFINITY);
+            }
             continue;
         };
         ready.put(make, took.as_secs_f64());

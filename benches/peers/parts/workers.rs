@@ -38,11 +38,10 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
             server
         });
         let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
-        for _ in 0..bench.options.rounds {
+        for _ in 0..bench.options.fewer_rounds() {
             for ((server, runs), (workers, _, cores)) in servers.iter().zip(&mut runs).zip(setups) {
                 let load = Load {
                     queries: &bench.flat_queries,
-                    tcp: false,
                     clients: CLIENTS,
                     threads: workers,
                     cores,
