@@ -56,6 +56,9 @@ fn main() {
         eprintln!("error: {missing}");
         std::process::exit(2);
     }
+    if options.nice != 0 {
+        process::set_nice(options.nice);
+    }
     let begun = Instant::now();
     let folder = tempfile::Builder::new().prefix("tidemark-bench-").tempdir().unwrap();
     process::clean_up_when_interrupted(folder.path());

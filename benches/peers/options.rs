@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Shrink the zones to this share of their size, for a quick look; then no results file is written
     #[arg(long, default_value_t = 1.0)]
     pub(crate) scale: f64,
+    /// The nice value of all that is run: a negative one, as root, on a machine that is not left alone
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub(crate) nice: i32,
     /// Print the figures as JSON too, one object on the last line
     #[arg(long)]
     pub(crate) json: bool,

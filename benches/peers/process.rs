@@ -25,6 +25,9 @@ const REST_LIMIT: Duration = Duration::from_secs(30);
 /// The sessions that are alive, and the folder to remove when interrupted.
 static LIVE: Mutex<(Vec<u32>, Option<PathBuf>)> = Mutex::new((Vec::new(), None));
 
+/// The nice value of new sessions as text; empty for the usual one.
+static NICE: Mutex<String> = Mutex::new(String::new());
+
 /// CPU time of all processes of a session, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cpu {
@@ -58,6 +61,7 @@ impl Session {
         let out = File::options().create(true).append(true).open(log).unwrap();
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         let mask = core_mask(cores);
+        let nice = NICE.lock().unwrap().clone();
         // SAFETY: between fork and exec only system calls are made, on values made before the fork.
         unsafe {
             command.pre_exec(move || {
@@ -65,6 +69,11 @@ impl Session {
                 libc::sigemptyset(&mut none);
                 libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
                 libc::setsid();
+                if !nice.is_empty() {
+                    let file = libc::open(c"/proc/self/autogroup".as_ptr(), libc::O_WRONLY);
+                    libc::write(file, nice.as_ptr().cast(), nice.len());
+                    libc::close(file);
+                }
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 match libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &mask) {
                     0 => Ok(()),
@@ -188,6 +197,16 @@ pub(crate) fn pin(cores: &[usize]) {
     // SAFETY: the mask is a live value of the size given.
     let done = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &core_mask(cores)) };
     assert!(done == 0, "cannot pin to cores {cores:?}");
+}
+
+/// Gives this process, and those that it starts, this nice value.
+pub(crate) fn set_nice(nice: i32) {
+    // SAFETY: setpriority takes three integers.
+    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    assert!(done == 0, "not allowed to set the nice value {nice}");
+    // Where the scheduler weighs sessions against each other first (sched_autogroup), it is the session's that counts.
+    let _ = fs::write("/proc/self/autogroup", nice.to_string());
+    NICE.lock().unwrap().replace_range(.., &nice.to_string());
 }
 
 /// The cores that this process may use.

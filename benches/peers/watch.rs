@@ -44,16 +44,14 @@ pub(crate) struct Watch<'a> {
 pub(crate) struct Phase {
     /// Queries sent.
     pub(crate) sent: u64,
-    /// Nanoseconds to each answer.
-    latencies: Vec<u32>,
-    /// Answers other than NOERROR and NXDOMAIN.
-    pub(crate) wrong: u64,
+    /// Nanoseconds to each answer that came in time and was NOERROR or NXDOMAIN.
+    latencies: Vec<u64>,
 }
 
 impl Phase {
-    /// Queries without an answer, or without a right one.
+    /// Queries without an answer, or with one that was late or wrong.
     pub(crate) fn lost(&self) -> u64 {
-        self.sent - self.latencies.len() as u64 + self.wrong
+        self.sent - self.latencies.len() as u64
     }
 
     /// The latency in microseconds that this share of the answers did not exceed.
@@ -61,7 +59,7 @@ impl Phase {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
-        sorted.get(at).map_or(f64::NAN, |&nanos| f64::from(nanos) / 1e3)
+        sorted.get(at).map_or(f64::NAN, |&nanos| nanos as f64 / 1e3)
     }
 }
 
@@ -184,9 +182,10 @@ impl<'a> Watch<'a> {
         if sent == 0 {
             return;
         }
-        let phase = &mut self.phases[usize::from(phase)];
-        phase.latencies.push((now - sent).min(u64::from(u32::MAX)) as u32);
-        phase.wrong += u64::from(!matches!(gist.rcode, 0 | 3));
+        let took = now - sent;
+        if took <= LATE.as_nanos() as u64 && matches!(gist.rcode, 0 | 3) {
+            self.phases[usize::from(phase)].latencies.push(took);
+        }
     }
 
     fn now(&self) -> u64 {

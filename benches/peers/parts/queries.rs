@@ -166,7 +166,9 @@ fn rounds(
     say(&format!("CPU per query, {zone}, {}", way.name()));
     let mut runs: Vec<Vec<Run>> = servers.iter().map(|_| Vec::new()).collect();
     // To warm up.
-    servers.iter().for_each(|server| drop(way.run(bench, server, 1)));
+    for server in servers {
+        way.run(bench, server, 1);
+    }
     for _ in 0..bench.options.rounds {
         for (server, runs) in servers.iter().zip(&mut runs) {
             runs.push(way.run(bench, server, bench.options.seconds));
