@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) server_core: [usize; 1],
     /// The core of the load generator and of this program.
     pub(crate) load_core: [usize; 1],
+    /// Where the load generator runs beside a server on two cores: on the others, or on the same two where there are no others.
+    pub(crate) beside_cores: Vec<usize>,
     /// Both.
     pub(crate) both_cores: [usize; 2],
     /// `example.` as text, before any edit.
@@ -56,6 +58,7 @@ impl Bench {
             load_folder,
             server_core: [cores[0]],
             load_core: [cores[1]],
+            beside_cores: if cores.len() > 2 { cores[2..].to_vec() } else { cores.to_vec() },
             both_cores: [cores[0], cores[1]],
             registry,
             flat_queries,

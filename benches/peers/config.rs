@@ -188,7 +188,7 @@ options {{
     listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};
     recursion no; dnssec-validation no; empty-zones-enable no; minimal-responses yes;
     allow-query {{ 127.0.0.0/8; }}; allow-transfer {{ 127.0.0.0/8; }}; allow-notify {{ 127.0.0.0/8; }};
-    notify no; tcp-clients 1000; max-ixfr-ratio unlimited; masterfile-format text;
+    notify no; tcp-clients 1000; tcp-listen-queue 1000; max-ixfr-ratio unlimited; masterfile-format text;
 }};
 "#
     );

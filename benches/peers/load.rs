@@ -1,4 +1,4 @@
-//! dnsperf: as many queries as a server answers, over UDP.
+//! dnsperf: as many queries as a server answers.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,9 @@ const GRACE: Duration = Duration::from_secs(15);
 pub(crate) struct Load<'a> {
     /// The queries.
     pub(crate) queries: &'a Path,
-    /// Sockets.
+    /// Over TCP rather than UDP.
+    pub(crate) tcp: bool,
+    /// Sockets or connections.
     pub(crate) clients: u32,
     /// Threads of dnsperf, each of which has one for sending and one for receiving.
     pub(crate) threads: usize,
@@ -48,6 +50,9 @@ pub(crate) fn run(server: SocketAddr, load: Load, folder: &Path) -> Count {
     command.args(["-s", &server.ip().to_string(), "-p", &server.port().to_string(), "-e", "-q", "200"]);
     command.args(["-c", &load.clients.to_string(), "-T", &load.threads.to_string()]);
     command.args(["-l", &load.seconds.to_string(), "-t", "2"]);
+    if load.tcp {
+        command.args(["-m", "tcp"]);
+    }
     Session::start(command, load.cores, &log).wait(Duration::from_secs(load.seconds.into()) + GRACE);
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     parse(&text).unwrap_or_else(|| panic!("dnsperf said:\n{text}"))

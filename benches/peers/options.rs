@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// Measure only these; then no results file is written
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
-    /// Rounds of each measurement of CPU and of loading, whose median counts; half as many with two workers
+    /// Rounds of each measurement of CPU and of loading, whose median counts; half as many over TCP and with two workers
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
     pub(crate) rounds: u32,
     /// Seconds of each run of dnsperf

@@ -1,7 +1,10 @@
-//! Load over TCP: connections that stay, each with some queries on their way at all times.
+//! Load over TCP: connections that stay, with a number of queries on their way at all times, each over the next connection in
+//! turn, as dnsperf does it. (Were the next query sent where an answer came from, queries would come in pairs for good at a
+//! server that answers two at once.)
 //!
-//! dnsperf opens its connections all at once. Where the queue of a listening socket is short (ten in Knot, and not to be set), some
-//! of them then stay half open, and what is measured is how long retransmission takes. Here one is opened after the other.
+//! dnsperf over TCP is slower than a server, and opens its connections all at once. Where the queue of a listening socket is
+//! short (ten in Knot, and not to be set), some of them then stay half open until retransmission helps. Here one is opened
+//! after the other, and the server is the one that has no time to spare.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,8 +16,8 @@ use super::load::Count;
 
 /// Connections.
 pub(crate) const CONNECTIONS: usize = 100;
-/// Queries on their way on each: two hundred in all, as many as over UDP.
-const PER_CONNECTION: usize = 2;
+/// Queries on their way, as many as over UDP.
+const WINDOW: u64 = 200;
 /// How long answers may take after the last query, and a connection to be made.
 const LATE: Duration = Duration::from_secs(2);
 /// Room for what is read at a time.
@@ -24,7 +27,7 @@ const ROOM: usize = 16 << 10;
 pub(crate) struct Streams<'a> {
     connections: Vec<Connection>,
     queries: &'a [Query],
-    next: usize,
+    sent: u64,
     count: Count,
 }
 
@@ -32,7 +35,6 @@ struct Connection {
     stream: TcpStream,
     /// The beginning of an answer whose rest has not come.
     begun: Vec<u8>,
-    waiting: usize,
 }
 
 impl<'a> Streams<'a> {
@@ -44,33 +46,45 @@ impl<'a> Streams<'a> {
             // The first answer shows that the server has the connection too.
             ask_once(&stream, &queries[0]);
             stream.set_nonblocking(true).unwrap();
-            Connection { stream, begun: Vec::new(), waiting: 0 }
+            Connection { stream, begun: Vec::new() }
         };
         let count = Count { answered: 0, lost: 0, per_second: 0.0, valid: 0.0 };
-        Streams { connections: (0..CONNECTIONS).map(open).collect(), queries, next: 0, count }
+        Streams { connections: (0..CONNECTIONS).map(open).collect(), queries, sent: 0, count }
     }
 
     /// Asks as fast as the server answers for so long.
     pub(crate) fn run(&mut self, time: Duration) -> Count {
         let begun = Instant::now();
         while begun.elapsed() < time {
-            (0..CONNECTIONS).for_each(|at| self.turn(at, true));
+            for at in 0..CONNECTIONS {
+                self.receive(at);
+                while self.waiting() < WINDOW {
+                    self.send();
+                }
+            }
         }
         let took = begun.elapsed().as_secs_f64();
         self.count.per_second = self.count.answered as f64 / took;
         while self.waiting() > 0 && begun.elapsed() < time + LATE {
-            (0..CONNECTIONS).for_each(|at| self.turn(at, false));
+            (0..CONNECTIONS).for_each(|at| self.receive(at));
         }
-        self.count.lost = self.waiting() as u64;
+        self.count.lost = self.waiting();
         self.count.valid /= self.count.answered.max(1) as f64;
         self.count
     }
 
-    fn waiting(&self) -> usize {
-        self.connections.iter().map(|connection| connection.waiting).sum()
+    fn waiting(&self) -> u64 {
+        self.sent - self.count.answered
     }
 
-    fn turn(&mut self, at: usize, sending: bool) {
+    fn send(&mut self) {
+        let message = framed(&self.queries[self.sent as usize % self.queries.len()]);
+        // So little always fits into the socket's buffer.
+        self.connections[self.sent as usize % CONNECTIONS].stream.write_all(&message).unwrap();
+        self.sent += 1;
+    }
+
+    fn receive(&mut self, at: usize) {
         let connection = &mut self.connections[at];
         let mut bytes = [0; ROOM];
         match connection.stream.read(&mut bytes) {
@@ -80,19 +94,12 @@ impl<'a> Streams<'a> {
         }
         let mut rest = &connection.begun[..];
         while let Some((answer, after)) = split(rest) {
-            connection.waiting -= 1;
             self.count.answered += 1;
             self.count.valid += f64::from(u8::from(matches!(answer[3] & 15, 0 | 3)));
             rest = after;
         }
         let read = connection.begun.len() - rest.len();
         connection.begun.drain(..read);
-        while sending && connection.waiting < PER_CONNECTION {
-            self.next = (self.next + 1) % self.queries.len();
-            // Each by itself, as clients that share a connection do. So little always fits into the socket's buffer.
-            connection.stream.write_all(&framed(&self.queries[self.next])).unwrap();
-            connection.waiting += 1;
-        }
     }
 }
 

@@ -21,7 +21,7 @@ const COMPARED: usize = 300;
 /// How long one of these may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// The share of queries that may stay unanswered under full load before it is told.
-const LOST: f64 = 0.001;
+const LOST: f64 = 0.01;
 
 /// One run of dnsperf, with what the server used meanwhile.
 pub(crate) struct Run {
@@ -69,8 +69,12 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
     servers.pop();
     if wants(Part::Tcp) {
         let goals = [Goal::Times(0.85, Make::Knot)];
-        for (zone, queries) in [("flat", &bench.flat_list), ("registry", &bench.registry_list)] {
-            figures.extend(rounds(bench, &servers, zone, Way::Tcp(queries), &goals, &[]));
+        for (zone, way) in [
+            ("flat", Way::Tcp(&bench.flat_queries)),
+            ("registry", Way::Tcp(&bench.registry_queries)),
+            ("registry", Way::Streams(&bench.registry_list)),
+        ] {
+            figures.extend(rounds(bench, &servers, zone, way, &goals, &[]));
         }
     }
     figures
@@ -128,8 +132,10 @@ fn agree(servers: &[Server], zone: &str, queries: &[Query]) {
 enum Way<'a> {
     /// By dnsperf, with the queries in this file.
     Udp(&'a Path),
-    /// Over connections that stay.
-    Tcp(&'a [Query]),
+    /// The same over connections that stay.
+    Tcp(&'a Path),
+    /// Over connections that stay, faster than the server can answer.
+    Streams(&'a [Query]),
 }
 
 impl Way<'_> {
@@ -137,16 +143,19 @@ impl Way<'_> {
         match self {
             Way::Udp(_) => "UDP".to_owned(),
             Way::Tcp(_) => format!("TCP, {CONNECTIONS} connections"),
+            Way::Streams(_) => "TCP, server saturated".to_owned(),
         }
     }
 
     fn run(self, bench: &Bench, server: &Server, seconds: u32) -> Run {
         match self {
-            Way::Udp(queries) => {
-                let load = Load { queries, clients: CLIENTS, threads: 1, cores: &bench.load_core, seconds };
-                run(server, load, &bench.load_folder)
+            Way::Udp(queries) | Way::Tcp(queries) => {
+                let tcp = matches!(self, Way::Tcp(_));
+                let clients = if tcp { CONNECTIONS as u32 } else { CLIENTS };
+                let cores = &bench.load_core;
+                run(server, Load { queries, tcp, clients, threads: 1, cores, seconds }, &bench.load_folder)
             }
-            Way::Tcp(queries) => {
+            Way::Streams(queries) => {
                 let mut streams = Streams::open(server.addr, queries);
                 cost(server, || streams.run(Duration::from_secs(seconds.into())))
             }
@@ -169,7 +178,9 @@ fn rounds(
     for server in servers {
         way.run(bench, server, 1);
     }
-    for _ in 0..bench.options.rounds {
+    let udp = matches!(way, Way::Udp(_));
+    let count = if udp { bench.options.rounds } else { bench.options.fewer_rounds() };
+    for _ in 0..count {
         for (server, runs) in servers.iter().zip(&mut runs) {
             runs.push(way.run(bench, server, bench.options.seconds));
         }
@@ -181,10 +192,14 @@ fn rounds(
         }
         row
     };
-    vec![
+    let mut rows = vec![
         row("CPU us/query", goals, |run| run.user + run.system),
         row("user us/query", user_goals, |run| run.user),
         row("kernel us/query", &[], |run| run.system),
-        row("answered kq/s", &[], |run| run.rate),
-    ]
+    ];
+    // Over TCP dnsperf is the slower one: how much it got through says nothing of the server.
+    if !matches!(way, Way::Tcp(_)) {
+        rows.push(row("answered kq/s", &[], |run| run.rate));
+    }
+    rows
 }

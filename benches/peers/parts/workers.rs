@@ -1,4 +1,5 @@
-//! Two workers on two cores, with the load generator on the same cores where there are no others.
+//! Two workers on two cores beside one on the same two, with the load generator on these cores too where there are no others: there
+//! all share what there is.
 
 use std::path::Path;
 
@@ -23,14 +24,13 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
     say("two workers on two cores");
     let file = bench.flat_file();
     let files: [(&str, &Path); 1] = [("flat.", &file)];
-    let setups =
-        [(1, &bench.server_core[..], &bench.load_core[..]), (2, &bench.both_cores, &bench.both_cores)];
-    let mut one = Figure::new("flat, UDP: one worker on one core kq/s");
-    let mut two = Figure::new("flat, UDP: two workers on two cores kq/s");
+    let mut one = Figure::new("flat, UDP, two cores: one worker kq/s");
+    let mut two = Figure::new("flat, UDP, two cores: two workers kq/s");
     let mut gain = Figure::new("two workers / one: kq/s").goals(&[Goal::MoreThan(1.0)]);
     let mut dearer = Figure::new("two workers / one: CPU per query").goals(&[Goal::AtMost(NOISE)]);
     for make in Make::SERVERS {
-        let servers = setups.map(|(workers, cores, _)| {
+        let servers = [1, 2].map(|workers| {
+            let cores = &bench.both_cores;
             let mut server =
                 Server::start(make, Plan { zones: Zones::Files(&files), cores, workers }, &bench.root);
             server.await_zones(&["flat."]);
@@ -39,12 +39,13 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
         });
         let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
         for _ in 0..bench.options.fewer_rounds() {
-            for ((server, runs), (workers, _, cores)) in servers.iter().zip(&mut runs).zip(setups) {
+            for (server, runs) in servers.iter().zip(&mut runs) {
                 let load = Load {
                     queries: &bench.flat_queries,
+                    tcp: false,
                     clients: CLIENTS,
-                    threads: workers,
-                    cores,
+                    threads: 2,
+                    cores: &bench.beside_cores,
                     seconds: bench.options.seconds,
                 };
                 runs.push(queries::run(server, load, &bench.load_folder));
