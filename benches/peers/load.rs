@@ -20,6 +20,8 @@ pub(crate) struct Load<'a> {
     pub(crate) tcp: bool,
     /// Sockets or connections.
     pub(crate) clients: u32,
+    /// Queries on their way at a time.
+    pub(crate) window: u32,
     /// Threads of dnsperf, each of which has one for sending and one for receiving.
     pub(crate) threads: usize,
     /// Where dnsperf runs.
@@ -47,7 +49,8 @@ pub(crate) fn run(server: SocketAddr, load: Load, folder: &Path) -> Count {
     let _ = std::fs::remove_file(&log);
     let mut command = Command::new(program("dnsperf").unwrap_or_default());
     command.arg("-d").arg(load.queries);
-    command.args(["-s", &server.ip().to_string(), "-p", &server.port().to_string(), "-e", "-q", "200"]);
+    command.args(["-s", &server.ip().to_string(), "-p", &server.port().to_string(), "-e"]);
+    command.args(["-q", &load.window.to_string()]);
     command.args(["-c", &load.clients.to_string(), "-T", &load.threads.to_string()]);
     command.args(["-l", &load.seconds.to_string(), "-t", "2"]);
     if load.tcp {

@@ -41,7 +41,15 @@ pub(crate) fn measure(bench: &Bench) -> String {
     for (zone, queries) in [("flat", &bench.flat_queries), ("registry", &bench.registry_queries)] {
         let samples = bench.load_folder.join("samples");
         let seconds = bench.options.seconds;
-        let load = Load { queries, tcp: false, clients: 8, threads: 1, cores: &bench.load_core, seconds };
+        let load = Load {
+            queries,
+            tcp: false,
+            clients: queries::CLIENTS,
+            window: queries::WINDOW,
+            threads: 1,
+            cores: &bench.load_core,
+            seconds,
+        };
         let mut record = Command::new(&perf);
         record.args(["record", "-e", "cpu-clock:u", "-F", SAMPLES, "-p", &server.session.id().to_string()]);
         record.arg("-o").arg(&samples).args(["--", "sleep", &seconds.to_string()]);

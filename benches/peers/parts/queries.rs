@@ -15,7 +15,9 @@ use super::super::server::{Make, Plan, Server};
 use super::super::streams::{CONNECTIONS, Streams};
 
 /// Sockets of dnsperf.
-const CLIENTS: u32 = 8;
+pub(crate) const CLIENTS: u32 = 8;
+/// Queries on their way at a time.
+pub(crate) const WINDOW: u32 = 200;
 /// How many queries of each kind all servers have to answer alike before any time is taken.
 const COMPARED: usize = 300;
 /// How long one of these may take.
@@ -153,7 +155,8 @@ impl Way<'_> {
                 let tcp = matches!(self, Way::Tcp(_));
                 let clients = if tcp { CONNECTIONS as u32 } else { CLIENTS };
                 let cores = &bench.load_core;
-                run(server, Load { queries, tcp, clients, threads: 1, cores, seconds }, &bench.load_folder)
+                let load = Load { queries, tcp, clients, window: WINDOW, threads: 1, cores, seconds };
+                run(server, load, &bench.load_folder)
             }
             Way::Streams(queries) => {
                 let mut streams = Streams::open(server.addr, queries);

@@ -13,6 +13,8 @@ use super::queries::{self, Run};
 
 /// Sockets: enough that the kernel spreads them evenly over two workers.
 const CLIENTS: u32 = 64;
+/// Queries on their way at a time: enough that no worker has to wait for the other's.
+const WINDOW: u32 = 1_000;
 /// How much dearer a query may get by noise.
 const NOISE: f64 = 1.1;
 
@@ -44,6 +46,7 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
                     queries: &bench.flat_queries,
                     tcp: false,
                     clients: CLIENTS,
+                    window: WINDOW,
                     threads: 2,
                     cores: &bench.beside_cores,
                     seconds: bench.options.seconds,
