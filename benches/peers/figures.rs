@@ -169,9 +169,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 /// Three significant digits, and no more than two decimals. What did not happen within its limit is infinite.
 fn number(value: f64) -> String {
     match value.abs() {
+        f64::INFINITY => "never".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
-        size if size.is_infinite() => "never".to_owned(),
         0.0 => "0".to_owned(),
         _ => format!("{value:.2}"),
     }

@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) user: f64,
     /// Microseconds a query in the kernel.
     pub(crate) system: f64,
+    /// Unanswered queries for each one answered.
+    lost: f64,
     /// Thousands of queries a second.
     pub(crate) rate: f64,
 }
@@ -94,7 +96,12 @@ fn cost(server: &Server, load: impl FnOnce() -> Count) -> Run {
     complain(server.make, &count);
     let each = |seconds: f64| seconds * 1e6 / count.answered.max(1) as f64;
     let Cpu { user, system } = used;
-    Run { user: each(user), system: each(system), rate: count.per_second / 1e3 }
+    Run {
+        user: each(user),
+        system: each(system),
+        lost: count.lost as f64 / count.answered.max(1) as f64,
+        rate: count.per_second / 1e3,
+    }
 }
 
 fn complain(make: Make, count: &Count) {
@@ -129,6 +136,11 @@ fn agree(servers: &[Server], zone: &str, queries: &[Query]) {
     }
 }
 
+/// A run over TCP in which this share of the queries stayed unanswered had connections that were half open: it is done again ...
+const HALF_OPEN: f64 = 0.01;
+/// ... so often at most.
+const TRIES: u32 = 3;
+
 /// How a server is asked.
 #[derive(Clone, Copy)]
 enum Way<'a> {
@@ -156,7 +168,13 @@ impl Way<'_> {
                 let clients = if tcp { CONNECTIONS as u32 } else { CLIENTS };
                 let cores = &bench.load_core;
                 let load = Load { queries, tcp, clients, window: WINDOW, threads: 1, cores, seconds };
-                run(server, load, &bench.load_folder)
+                let mut best = run(server, load, &bench.load_folder);
+                for _ in 1..TRIES {
+                    if tcp && best.lost > HALF_OPEN {
+                        best = run(server, load, &bench.load_folder);
+                    }
+                }
+                best
             }
             Way::Streams(queries) => {
                 let mut streams = Streams::open(server.addr, queries);
