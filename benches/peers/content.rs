@@ -1,0 +1,210 @@
+//! The zones and the queries, the same in every run.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::dns::{self, A, AAAA};
+
+/// Names in `flat.`.
+const FLAT_NAMES: usize = 100_000;
+/// Delegations in `example.`.
+const DELEGATIONS: usize = 300_000;
+/// Small zones.
+const SMALL_ZONES: usize = 100_000;
+/// Queries in each file; dnsperf begins again at its end.
+const QUERIES: usize = 200_000;
+/// The serial of the first version of `example.`: bytes that occur nowhere else in the zone.
+pub(crate) const SERIAL: u32 = 2_026_112_101;
+/// The record of `example.` that is edited.
+pub(crate) const EDITED: &str = "edit-me.example.";
+
+/// One query.
+pub(crate) type Query = (String, u16);
+
+/// The generated content.
+pub(crate) struct Content {
+    /// Names in `flat.`, without the zone.
+    flat: Vec<String>,
+    /// Delegated labels of `example.`.
+    delegations: Vec<String>,
+    /// How many small zones there are.
+    pub(crate) small_zones: usize,
+}
+
+impl Content {
+    /// Generates names for zones of the full size, or smaller ones.
+    pub(crate) fn new(scaled: impl Fn(usize) -> usize) -> Content {
+        Content {
+            flat: labels(1, scaled(FLAT_NAMES)),
+            delegations: labels(2, scaled(DELEGATIONS)),
+            small_zones: scaled(SMALL_ZONES),
+        }
+    }
+
+    /// `flat.`: names with an A record, a quarter with AAAA.
+    pub(crate) fn flat_zone(&self) -> String {
+        let mut text = head("flat.", SERIAL);
+        for (number, label) in self.flat.iter().enumerate() {
+            let _ = writeln!(text, "{label} A 10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
+            if has_aaaa(number) {
+                let _ = writeln!(text, "{label} AAAA 2001:db8::{:x}:{:x}", number >> 16, number & 0xffff);
+            }
+        }
+        text
+    }
+
+    /// `example.`, shaped like a registry's zone: two NS a delegation, a third of the delegations served by hosts of their
+    /// own with glue, a third with DS. `version` counts the edits; each changes one record, and the serial.
+    pub(crate) fn registry_zone(&self, version: u8) -> String {
+        let mut text = head("example.", SERIAL + u32::from(version));
+        let mut random = Random(3);
+        for (number, label) in self.delegations.iter().enumerate() {
+            if number == self.delegations.len() / 2 {
+                let address = edited_address(version);
+                let [a, b, c, d] = address;
+                let _ = writeln!(text, "edit-me 60 A {a}.{b}.{c}.{d}");
+            }
+            if number % 3 == 0 {
+                let (high, low) = (number >> 8 & 255, number & 255);
+                let _ = writeln!(text, "{label} NS ns1.{label}\n{label} NS ns2.{label}");
+                let _ = writeln!(text, "ns1.{label} A 10.1.{high}.{low}\nns2.{label} A 10.2.{high}.{low}");
+            } else {
+                let host = random.below(1_000);
+                let _ = writeln!(text, "{label} NS ns1.host{host}.test.\n{label} NS ns2.host{host}.test.");
+            }
+            if number % 3 == 1 {
+                let tag = random.below(65_536);
+                let digest: [u64; 4] = std::array::from_fn(|_| random.next());
+                let [a, b, c, d] = digest;
+                let _ = writeln!(text, "{label} DS {tag} 13 2 {a:016x}{b:016x}{c:016x}{d:016x}");
+            }
+        }
+        text
+    }
+
+    /// How many records the two zones hold.
+    pub(crate) fn records(&self) -> (usize, usize) {
+        let count = |text: String| text.lines().filter(|line| !line.starts_with('$')).count();
+        (count(self.flat_zone()), count(self.registry_zone(0)))
+    }
+
+    /// Queries for names in `flat.` and types that they have, one in five for AAAA.
+    pub(crate) fn flat_queries(&self) -> Vec<Query> {
+        let mut random = Random(4);
+        (0..QUERIES)
+            .map(|_| {
+                let number = random.below(self.flat.len());
+                let wants_aaaa = random.below(5) == 0;
+                let number = if wants_aaaa { number / 4 * 4 } else { number };
+                (format!("{}.flat.", self.flat[number]), if wants_aaaa { AAAA } else { A })
+            })
+            .collect()
+    }
+
+    /// 70 % referrals, 30 % names that do not exist.
+    pub(crate) fn registry_queries(&self) -> Vec<Query> {
+        let mut random = Random(5);
+        let known: HashSet<&str> = self.delegations.iter().map(String::as_str).collect();
+        (0..QUERIES)
+            .map(|_| {
+                if random.below(10) < 7 {
+                    let label = &self.delegations[random.below(self.delegations.len())];
+                    let prefix = if random.below(2) == 0 { "www." } else { "" };
+                    return (format!("{prefix}{label}.example."), A);
+                }
+                let absent = loop {
+                    let label = random.label();
+                    if !known.contains(label.as_str()) {
+                        break label;
+                    }
+                };
+                (format!("{absent}.example."), A)
+            })
+            .collect()
+    }
+
+    /// The name of one small zone, with its final dot.
+    pub(crate) fn small_zone(number: usize) -> String {
+        format!("z{number:06}.test.")
+    }
+
+    /// Writes the small zones into `folder`, a file each.
+    pub(crate) fn write_small_zones(&self, folder: &Path) {
+        fs::create_dir(folder).unwrap();
+        for number in 0..self.small_zones {
+            let zone = Content::small_zone(number);
+            let text = format!("{}www A 192.0.2.1\nwww AAAA 2001:db8::1\n", head(&zone, 1));
+            fs::write(folder.join(format!("{zone}zone")), text).unwrap();
+        }
+    }
+}
+
+/// The address of the edited record in this version.
+pub(crate) fn edited_address(version: u8) -> [u8; 4] {
+    [198, 51, 100, 100 + version]
+}
+
+/// The query for the edited record.
+pub(crate) fn edited_query(id: u16) -> Vec<u8> {
+    dns::query(id, EDITED, A, false)
+}
+
+/// Writes queries as dnsperf reads them.
+pub(crate) fn write_queries(file: &Path, queries: &[Query]) {
+    let mut text = String::new();
+    for (name, rtype) in queries {
+        let _ = writeln!(text, "{name} {}", if *rtype == AAAA { "AAAA" } else { "A" });
+    }
+    fs::write(file, text).unwrap();
+}
+
+/// SOA, NS and its address: three records. Nothing but an edit or a NOTIFY can explain a change, so long is the refresh.
+fn head(zone: &str, serial: u32) -> String {
+    format!(
+        "$ORIGIN {zone}\n$TTL 3600\n@ SOA ns1 hostmaster {serial} 86400 7200 2419200 300\n@ NS ns1\nns1 A 192.0.2.1\n"
+    )
+}
+
+fn has_aaaa(number: usize) -> bool {
+    number.is_multiple_of(4)
+}
+
+/// So many different labels.
+fn labels(seed: u64, count: usize) -> Vec<String> {
+    let mut random = Random(seed);
+    let mut known = HashSet::new();
+    let mut all = Vec::with_capacity(count);
+    while all.len() < count {
+        let label = random.label();
+        if known.insert(label.clone()) {
+            all.push(label);
+        }
+    }
+    all
+}
+
+/// splitmix64: small, fast, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    /// Six to fifteen letters and digits, beginning with a letter, as most registered names are.
+    fn label(&mut self) -> String {
+        const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        let length = 6 + self.below(10);
+        (0..length).map(|at| char::from(LETTERS[self.below(if at == 0 { 26 } else { 36 })])).collect()
+    }
+}

@@ -1,0 +1,178 @@
+//! The table: a figure for each server, ratios, and whether each goal is met.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::server::Make;
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    /// What was measured, with its unit.
+    pub(crate) what: String,
+    /// The value of each server that has one.
+    pub(crate) values: Vec<(Make, f64)>,
+    /// What tidemark's value has to be.
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// A bound on tidemark's value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    /// At most so many times another server's.
+    Times(f64, Make),
+    /// At most this, whatever the others do.
+    AtMost(f64),
+    /// More than this.
+    MoreThan(f64),
+}
+
+impl Figure {
+    /// A row without goals.
+    pub(crate) fn new(what: impl Into<String>) -> Figure {
+        Figure { what: what.into(), values: Vec::new(), goals: Vec::new() }
+    }
+
+    /// Adds a server's value.
+    pub(crate) fn put(&mut self, make: Make, value: f64) {
+        self.values.push((make, value));
+    }
+
+    /// The same with goals.
+    pub(crate) fn goals(mut self, goals: &[Goal]) -> Figure {
+        self.goals.extend(goals);
+        self
+    }
+
+    /// A server's value.
+    pub(crate) fn value(&self, make: Make) -> Option<f64> {
+        self.values.iter().find(|(other, _)| *other == make).map(|&(_, value)| value)
+    }
+
+    /// Whether all goals are met; `None` without goals or figures.
+    pub(crate) fn met(&self) -> Option<bool> {
+        let mine = self.value(Make::Tidemark)?;
+        let met = |goal: &Goal| match *goal {
+            Goal::Times(times, make) => self.value(make).map(|theirs| mine <= times * theirs),
+            Goal::AtMost(limit) => Some(mine <= limit),
+            Goal::MoreThan(limit) => Some(mine > limit),
+        };
+        let all: Vec<bool> = self.goals.iter().filter_map(met).collect();
+        (!all.is_empty()).then(|| all.iter().all(|&met| met))
+    }
+
+    /// Whether the row says how tidemark stands, rather than where that comes from.
+    fn is_main(&self) -> bool {
+        !self.goals.is_empty() || self.what.contains("kq/s")
+    }
+
+    fn ratio(&self, make: Make) -> String {
+        match (self.value(Make::Tidemark), self.value(make)) {
+            (Some(mine), Some(theirs)) if mine.is_finite() && theirs > 0.0 && theirs.is_finite() => {
+                format!("{:.2}", mine / theirs)
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn verdict(&self) -> String {
+        self.met().map_or("", |met| if met { "met" } else { "MISSED" }).to_owned()
+    }
+
+    fn goal(&self) -> String {
+        let goals: Vec<String> = self
+            .goals
+            .iter()
+            .map(|goal| match goal {
+                Goal::Times(times, make) => format!("{times:.2} x {}", make.name()),
+                Goal::AtMost(limit) => format!("at most {}", number(*limit)),
+                Goal::MoreThan(limit) => format!("more than {}", number(*limit)),
+            })
+            .collect();
+        goals.join(", ")
+    }
+}
+
+/// All rows as a Markdown table.
+pub(crate) fn table(figures: &[Figure]) -> String {
+    let head =
+        ["", "tidemark", "NSD", "Knot", "BIND", "echo", "/ NSD", "/ Knot", "/ echo", "must be at most", ""];
+    let row = |figure: &Figure| {
+        let mut row = vec![figure.what.clone()];
+        row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
+        row.extend([Make::Nsd, Make::Knot, Make::Echo].map(|make| figure.ratio(make)));
+        row.extend([figure.goal(), figure.verdict()]);
+        row
+    };
+    markdown(&head, figures.iter().map(row).collect(), 1..9)
+}
+
+/// The main rows as a narrower one.
+pub(crate) fn brief(figures: &[Figure]) -> String {
+    let head = ["", "tidemark", "NSD", "Knot", "BIND", "echo", "must be at most", ""];
+    let row = |figure: &Figure| {
+        let mut row = vec![figure.what.clone()];
+        row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
+        row.extend([figure.goal(), figure.verdict()]);
+        row
+    };
+    markdown(&head, figures.iter().filter(|figure| figure.is_main()).map(row).collect(), 1..6)
+}
+
+/// A table with its columns aligned, these to the right.
+fn markdown(head: &[&str], mut rows: Vec<Vec<String>>, right: Range<usize>) -> String {
+    rows.insert(0, head.iter().map(|&title| title.to_owned()).collect());
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let cell = |(at, (cell, &width)): (usize, (&String, &usize))| {
+            if right.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        };
+        let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(cell).collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+        if number == 0 {
+            let rule = |(at, &width): (usize, &usize)| {
+                if right.contains(&at) {
+                    format!("{}:", "-".repeat(width + 1))
+                } else {
+                    "-".repeat(width + 2)
+                }
+            };
+            let rules: Vec<String> = widths.iter().enumerate().map(rule).collect();
+            let _ = writeln!(text, "|{}|", rules.join("|"));
+        }
+    }
+    text
+}
+
+/// All rows as JSON.
+pub(crate) fn json(figures: &[Figure]) -> serde_json::Value {
+    let row = |figure: &Figure| {
+        let values: serde_json::Map<String, serde_json::Value> =
+            figure.values.iter().map(|&(make, value)| (make.name().to_owned(), value.into())).collect();
+        serde_json::json!({ "figure": figure.what, "values": values, "goal": figure.goal(), "met": figure.met() })
+    };
+    figures.iter().map(row).collect()
+}
+
+/// The one in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        length if length.is_multiple_of(2) => (values[length / 2 - 1] + values[length / 2]) / 2.0,
+        length => values[length / 2],
+    }
+}
+
+/// Three significant digits, and no more than two decimals. What did not happen within its limit is infinite.
+fn number(value: f64) -> String {
+    match value.abs() {
+        f64::INFINITY => "never".to_owned(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        0.0 => "0".to_owned(),
+        _ => format!("{value:.2}"),
+    }
+}

@@ -1,0 +1,7 @@
+//! The parts of the benchmark; each returns its rows.
+
+pub(crate) mod changes;
+pub(crate) mod profile;
+pub(crate) mod queries;
+pub(crate) mod starts;
+pub(crate) mod workers;

@@ -1,0 +1,71 @@
+//! From the start of a server to its answers: both zones on one core and on two, and many small zones.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::bench::{Bench, say};
+use super::super::config::Zones;
+use super::super::figures::{Figure, Goal, median};
+use super::super::options::Part;
+use super::super::server::{Make, Plan, Server};
+
+/// How long the small zones may take: what is slower has no figure.
+const SMALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// The rows of these parts, as far as they are asked for.
+pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    if bench.options.wants(Part::Load) {
+        figures.push(load(bench, "one core", &bench.server_core));
+        figures.push(load(bench, "two cores", &bench.both_cores));
+    }
+    if bench.options.wants(Part::Zones) {
+        figures.extend(small_zones(bench));
+    }
+    figures
+}
+
+fn load(bench: &Bench, on: &str, cores: &[usize]) -> Figure {
+    say(&format!("load of both zones, {on}"));
+    let (flat, registry) = (bench.flat_file(), bench.registry_file());
+    let files: [(&str, &Path); 2] = [("flat.", &flat), ("example.", &registry)];
+    let plan = Plan { zones: Zones::Files(&files), cores, workers: 1 };
+    let mut times = Make::SERVERS.map(|make| (make, Vec::new()));
+    for _ in 0..bench.options.rounds {
+        for (make, times) in &mut times {
+            let mut server = Server::start(*make, plan, &bench.root);
+            times.push(server.await_zones(&["flat.", "example."]).as_secs_f64());
+        }
+    }
+    let mut row = Figure::new(format!("load of both zones, {on} (s)")).goals(&[Goal::Times(0.8, Make::Knot)]);
+    times.into_iter().for_each(|(make, times)| row.put(make, median(times)));
+    row
+}
+
+fn small_zones(bench: &Bench) -> Vec<Figure> {
+    let count = bench.content.small_zones;
+    say(&format!("{count} small zones"));
+    let folder = bench.root.join("small");
+    bench.content.write_small_zones(&folder);
+    let plan = Plan { zones: Zones::Small(count, &folder), cores: &bench.server_core, workers: 1 };
+    let mut ready =
+        Figure::new(format!("{count} zones: all answer (s)")).goals(&[Goal::Times(1.5, Make::Nsd)]);
+    let mut cpu = Figure::new(format!("{count} zones: CPU until then (s)"));
+    let mut memory =
+        Figure::new(format!("{count} zones: memory (PSS, MB)")).goals(&[Goal::Times(1.0, Make::Knot)]);
+    for make in Make::SERVERS {
+        let mut server = Server::start(make, plan, &bench.root);
+        let Some(took) = server.await_small_zones(count, SMALL_LIMIT) else {
+            say(&format!("{} has not loaded {count} zones within {SMALL_LIMIT:?}", make.name()));
+            for row in [&mut ready, &mut cpu, &mut memory] {
+                row.put(make, f64::INFINITY);
+            }
+            continue;
+        };
+        ready.put(make, took.as_secs_f64());
+        cpu.put(make, server.session.cpu().total());
+        server.session.settle();
+        memory.put(make, server.session.memory() as f64 / 1e6);
+    }
+    vec![ready, cpu, memory]
+}
