@@ -22,14 +22,14 @@ pub(super) fn find(
     match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
     {
         Some(entry) => {
-            write_reply(served, now, request, from, reply, |writer, options| {
+            write_reply(served, now, request, from, flags::CD, reply, |writer, options| {
                 write(now, &entry, writer, options)
             });
             Outcome::Reply(Path::Hit)
         }
         None if request.header.flags & flags::RD == 0 => {
             // Without RD nothing is fetched for the client (RFC 1034 4.3.1).
-            write_reply(served, now, request, from, reply, |_, _| Rcode::REFUSED);
+            write_reply(served, now, request, from, flags::CD, reply, |_, _| Rcode::REFUSED);
             Outcome::Reply(Path::Zone)
         }
         None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok }),
@@ -46,7 +46,7 @@ pub fn complete(
     reply: &mut Vec<u8>,
 ) {
     let Ok(request) = Request::read(bytes) else { return };
-    write_reply(served, now, &request, from, reply, |writer, options| match entry {
+    write_reply(served, now, &request, from, flags::CD, reply, |writer, options| match entry {
         Some(entry) => write(now, entry, writer, options),
         None => {
             options.explain(Ede::NO_REACHABLE_AUTHORITY);

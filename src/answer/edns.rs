@@ -34,6 +34,8 @@ impl Ede {
 pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// The same in the units of the option.
 const KEEPALIVE_TIMEOUT: u16 = (TCP_IDLE.as_millis() / 100) as u16;
+/// The bytes of an OPT record without options.
+const OPT: usize = 11;
 /// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
 const STAMPS: usize = 2;
 
@@ -50,6 +52,7 @@ pub struct Options {
     rtype: Rtype,
     has_opt: bool,
     cookie: Standing,
+    ede: Option<Ede>,
 }
 
 #[derive(Default)]
@@ -68,6 +71,7 @@ impl Options {
             rtype: request.rtype,
             has_opt: request.opt.is_some(),
             cookie: Standing::Missing,
+            ede: None,
         };
         // What the options of another version mean is not known (RFC 6891 6.1.3).
         let opt = request.opt.filter(|opt| opt.version == 0);
@@ -103,7 +107,7 @@ impl Options {
         self.cookie
     }
 
-    /// An upper bound on the bytes of the whole OPT record.
+    /// An upper bound on the bytes of the whole OPT record, but for the extended error, which no answer has to make room for.
     pub(super) fn most(&self) -> usize {
         if !self.has_opt {
             return 0;
@@ -111,7 +115,7 @@ impl Options {
         let stamp = if self.wants.stamp.is_some() { 4 + 4 + STAMPS * Stamp::LENGTH } else { 0 };
         let version = if self.wants.zone_version { 4 + 6 } else { 0 };
         let expire = if self.wants.expire { 4 + 4 } else { 0 };
-        11 + self.bytes.len() + stamp + version + expire + 6
+        OPT + self.bytes.len() + stamp + version + expire
     }
 
     /// Tells of the version that an authoritative answer comes from.
@@ -138,12 +142,16 @@ impl Options {
         }
     }
 
-    /// Says why, to those who speak EDNS.
+    /// Says why, to those who speak EDNS, if there is room for it.
     pub(super) fn explain(&mut self, ede: Ede) {
-        push_option(&mut self.bytes, EDE, &ede.0.to_be_bytes());
+        self.ede = Some(ede);
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// The options, in an OPT record that may be `room` bytes long.
+    pub(super) fn finish(&mut self, room: usize) -> &[u8] {
+        if let Some(ede) = self.ede.take().filter(|_| OPT + self.bytes.len() + 6 <= room) {
+            push_option(&mut self.bytes, EDE, &ede.0.to_be_bytes());
+        }
         &self.bytes
     }
 }

@@ -18,20 +18,23 @@ pub(super) fn finish(
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
-    write_reply(served, now, request, from, reply, body);
+    write_reply(served, now, request, from, 0, reply, body);
     Outcome::Reply(Path::Zone)
 }
 
+/// Like [`finish`], with more flags of the request copied into the reply: CD by caches (RFC 4035 3.2.2), while authoritative
+/// servers clear it (3.1.6).
 pub(super) fn write_reply(
     served: &Served,
     now: Now,
     request: &Request<'_>,
     from: Source,
+    copied: u16,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) {
     let limit = limit(request, from);
-    let echoed = request.header.flags & (flags::OPCODE | flags::RD | flags::CD);
+    let echoed = request.header.flags & (flags::OPCODE | flags::RD | copied);
     let available = if served.recursion.is_some() { flags::RA } else { 0 };
     let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
     if request.header.counts[0] > 0 {
@@ -44,11 +47,11 @@ pub(super) fn write_reply(
     writer.set_limit(limit);
     writer.set_rcode(rcode);
     if request.opt.is_some() {
-        let written =
-            writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
-        if written == Err(Full) {
+        let options = options.finish(limit.saturating_sub(writer.len()));
+        let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
+        if writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, options) == Err(Full) {
             // Room was left for all options; should that ever be wrong, the answer goes without them.
-            let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
+            let _ = writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, &[]);
         }
     }
     writer.finish();

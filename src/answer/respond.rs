@@ -81,17 +81,13 @@ fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u
 }
 
 fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let zone = served.store.find(request.name).map(|zone| {
-        // DS at a zone's own apex belongs to its parent, which may be served here too (RFC 4035 3.1.4.1).
-        let above =
-            request.name.parent().filter(|_| request.rtype == Rtype::DS && request.name == zone.name());
-        above.and_then(|name| served.store.find(name)).unwrap_or(zone)
-    });
+    let directory = served.store.directory();
+    let zone = authoritative::zone_for(&directory, request.name, request.rtype);
     if let Some(zone) = zone {
-        return finish(served, now, request, from, reply, |writer, options| match zone.version() {
+        return finish(served, now, request, from, reply, |writer, options| match &*zone.current() {
             Some(version) => {
-                options.versioned(now, &zone, &version);
-                let rcode = authoritative::write(served, &version, request, writer);
+                options.versioned(now, zone, version);
+                let rcode = authoritative::write(served, version, request, writer);
                 if request.class == CLASS_ANY {
                     // Who knows one class cannot speak for all (RFC 1034 3.7.1, 4.3.2).
                     writer.clear_flags(flags::AA);

@@ -19,9 +19,12 @@ use crate::zone::journal::{Entry, Log, LogError};
 use crate::zone::rdata::write;
 use crate::zone::serial::Policy;
 use crate::zone::served::Access;
-use crate::zone::snapshot::Builder;
+use crate::zone::snapshot::{Builder, Snapshot};
 use crate::zone::stamp::Told;
-use crate::zone::store::{Change, ZoneStore};
+use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
+
+mod corners;
+mod signed;
 
 mod options;
 
@@ -74,7 +77,7 @@ fn at(seconds: u64) -> Now {
     Now { mono: Mono(seconds * 1_000_000), utc: Utc(1_700_000_000_000_000 + seconds * 1_000_000) }
 }
 
-fn publish(store: &ZoneStore, text: &str, access: Access) {
+fn load(text: &str) -> Snapshot {
     let mut records = Vec::new();
     let mut none = |_: &str, _: &str| Err("no includes".to_owned());
     let outcome = read("zone", text.as_bytes(), None, &mut none, &mut |entry| {
@@ -83,10 +86,18 @@ fn publish(store: &ZoneStore, text: &str, access: Access) {
     assert!(outcome.is_ok(), "{:?}", outcome.diagnostics);
     let mut builder = Builder::new(outcome.origin.unwrap());
     records.iter().for_each(|(owner, rtype, ttl, rdata)| builder.add(owner, *rtype, *ttl, rdata));
-    let apex = builder.apex().to_name();
-    store.configure(&apex, access);
-    let content = builder.finish().unwrap().0;
-    store.publish(at(100), &apex, Change::File(content, Policy::Increment), &mut Memory).unwrap();
+    builder.finish().unwrap().0
+}
+
+fn publish(store: &ZoneStore, text: &str, access: Access) {
+    store.configure(load(text).apex(), access);
+    try_publish(store, text).unwrap();
+}
+
+fn try_publish(store: &ZoneStore, text: &str) -> Result<Option<Publication>, PublishError> {
+    let content = load(text);
+    let apex = content.apex().to_name();
+    store.publish(at(100), &apex, Change::File(content, Policy::Increment), &mut Memory)
 }
 
 fn served() -> Served {
@@ -137,6 +148,13 @@ impl Query {
         self.bytes.extend_from_slice(&(options.len() as u16).to_be_bytes());
         self.bytes.extend_from_slice(options);
         self
+    }
+
+    fn dnssec(self) -> Query {
+        let mut query = self.edns(1232, 0, &[]);
+        let flags = query.bytes.len() - 4;
+        query.bytes[flags] = 0x80;
+        query
     }
 
     fn tcp(mut self) -> Query {

@@ -5,6 +5,7 @@ pub mod cookie;
 pub mod edns;
 pub mod message;
 pub mod name;
+pub mod plain;
 pub mod prefix;
 pub mod rdata;
 pub mod rtype;
