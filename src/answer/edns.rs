@@ -84,7 +84,8 @@ impl Options {
                 }
                 COOKIE if first(1) => {
                     let Some(cookie) = Cookie::read(value) else { continue };
-                    let (standing, reply) = served.cookies.exchange(cookie, from.addr.ip(), now.utc);
+                    let (standing, reply) =
+                        served.cookies.exchange(cookie, from.addr.ip(), now.utc.0 / 1_000_000);
                     options.cookie = standing;
                     push_option(&mut options.bytes, COOKIE, &reply);
                 }

@@ -13,8 +13,6 @@ use std::str::FromStr;
 
 use siphasher::sip::SipHasher24;
 
-use crate::time::Utc;
-
 /// Bytes of a client cookie (RFC 7873 4).
 pub const CLIENT: usize = 8;
 /// Bytes of a client cookie and a server cookie of version 1 (RFC 9018 4).
@@ -130,15 +128,16 @@ impl Secrets {
         Secrets { first, others }
     }
 
-    /// Judges a client's cookie, and makes the one that it gets: its own again while that is young, else a new one.
-    pub fn exchange(&self, cookie: Cookie<'_>, addr: IpAddr, now: Utc) -> (Standing, [u8; WHOLE]) {
-        let now = (now.0 / 1_000_000) as u32;
+    /// Judges a client's cookie, and makes the one that it gets: its own again while that is young, else a new one. `now` is in seconds
+    /// since 1970.
+    pub fn exchange(&self, cookie: Cookie<'_>, addr: IpAddr, now: u64) -> (Standing, [u8; WHOLE]) {
+        // It wraps in 2106, and so do all sums (RFC 9018 4.3).
+        let now = now as u32;
         let (standing, age) = match self.age(cookie, addr, now) {
             _ if cookie.server.is_empty() => (Standing::Missing, None),
             None => (Standing::Bad, None),
             Some((age, current)) => (Standing::Good, Some(age).filter(|_| current)),
         };
-        // The time wraps in 2106 (RFC 9018 4.3).
         let at = age.filter(|age| (0..RENEW).contains(age)).map_or(now, |age| now.wrapping_sub(age as u32));
         (standing, self.first.cookie(cookie.client, at, addr))
     }
@@ -174,10 +173,6 @@ mod tests {
         Secrets::new(all[0].clone(), all[1..].to_vec())
     }
 
-    fn at(seconds: u64) -> Utc {
-        Utc(seconds * 1_000_000)
-    }
-
     fn hex(text: &str) -> Vec<u8> {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     }
@@ -188,7 +183,7 @@ mod tests {
         let client = hex("2464c4abcf10c957");
         let cookie = Cookie::read(&client).unwrap();
         let addr = "198.51.100.100".parse().unwrap();
-        let (standing, reply) = secrets(&[SECRET]).exchange(cookie, addr, at(1_559_731_985));
+        let (standing, reply) = secrets(&[SECRET]).exchange(cookie, addr, 1_559_731_985);
         assert_eq!(standing, Standing::Missing);
         assert_eq!(reply[..], hex("2464c4abcf10c957010000005cf79f111f8130c3eee29480")[..]);
     }
@@ -197,10 +192,10 @@ mod tests {
     fn a_cookie_lives_an_hour_and_is_renewed_at_half_of_it() {
         let addr = "2001:db8::1".parse().unwrap();
         let secrets = secrets(&[SECRET]);
-        let made = secrets.exchange(Cookie::read(b"clientck").unwrap(), addr, at(10_000)).1;
+        let made = secrets.exchange(Cookie::read(b"clientck").unwrap(), addr, 10_000).1;
         let cookie = Cookie::read(&made).unwrap();
         let judged = |seconds| {
-            let (standing, reply) = secrets.exchange(cookie, addr, at(seconds));
+            let (standing, reply) = secrets.exchange(cookie, addr, seconds);
             (standing, reply == made)
         };
         assert_eq!(judged(11_799), (Standing::Good, true));
@@ -216,14 +211,14 @@ mod tests {
         let addr: IpAddr = "192.0.2.1".parse().unwrap();
         let other = "192.0.2.2".parse().unwrap();
         let (old, new) = (secrets(&[SECRET]), secrets(&["0x000102030405060708090A0b0c0d0e0f", SECRET]));
-        let made = old.exchange(Cookie::read(b"clientck").unwrap(), addr, at(10_000)).1;
+        let made = old.exchange(Cookie::read(b"clientck").unwrap(), addr, 10_000).1;
         let cookie = Cookie::read(&made).unwrap();
-        let standing = |secrets: &Secrets, cookie, addr| secrets.exchange(cookie, addr, at(10_001)).0;
+        let standing = |secrets: &Secrets, cookie, addr| secrets.exchange(cookie, addr, 10_001).0;
         assert_eq!(standing(&old, cookie, addr), Standing::Good);
         assert_eq!(standing(&old, cookie, other), Standing::Bad);
         assert_eq!(standing(&old, Cookie { client: b"another1", ..cookie }, addr), Standing::Bad);
         // While secrets change, both are accepted, and the new one makes the cookies.
-        let (kept, renewed) = new.exchange(cookie, addr, at(10_001));
+        let (kept, renewed) = new.exchange(cookie, addr, 10_001);
         assert_eq!(kept, Standing::Good);
         assert_ne!(renewed, made);
         assert_eq!(standing(&old, Cookie::read(&renewed).unwrap(), addr), Standing::Bad);

@@ -1,10 +1,8 @@
 //! What comes back to a worker: replies of the resolvers, and word of transfers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
-
-use crate::server::udp::lock;
 
 /// Names one connection of a worker for all time: a place can be taken again, its number cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ impl Mailbox {
     /// Puts something in, and wakes the worker if it has not been woken already.
     pub(super) fn post(&self, mail: Mail) {
         let first = {
-            let mut all = lock(&self.mail);
+            let mut all = self.open();
             all.push(mail);
             all.len() == 1
         };
@@ -47,7 +45,12 @@ impl Mailbox {
 
     /// Exchanges everything in it for an empty list.
     pub(super) fn take(&self, emptied: &mut Vec<Mail>) {
-        std::mem::swap(&mut *lock(&self.mail), emptied);
+        std::mem::swap(&mut *self.open(), emptied);
+    }
+
+    /// No panic can leave a list broken that is only added to and exchanged.
+    fn open(&self) -> MutexGuard<'_, Vec<Mail>> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
