@@ -22,6 +22,16 @@ pub fn algorithm_name(algorithm: u8) -> Option<&'static str> {
     ALGORITHMS.iter().find(|(value, _)| *value == algorithm).map(|(_, name)| *name)
 }
 
+/// A scheme of DSYNC (RFC 9859 2.1 and 7.2) or its number.
+pub fn scheme(text: &[u8]) -> Option<u8> {
+    number(text).or_else(|| named(SCHEMES, text))
+}
+
+/// The name of a scheme.
+pub fn scheme_name(scheme: u8) -> Option<&'static str> {
+    SCHEMES.iter().find(|(value, _)| *value == scheme).map(|(_, name)| *name)
+}
+
 /// An IP protocol of WKS or its number.
 pub fn protocol(text: &[u8]) -> Option<u8> {
     number(text).or_else(|| named(PROTOCOLS, text))
@@ -105,6 +115,8 @@ const CERT_TYPES: &[(u16, &str)] = &[
     (253, "URI"),
     (254, "OID"),
 ];
+
+const SCHEMES: &[(u8, &str)] = &[(1, "NOTIFY")];
 
 const PROTOCOLS: &[(u8, &str)] = &[(1, "ICMP"), (6, "TCP"), (17, "UDP")];
 
