@@ -40,6 +40,8 @@ pub enum Field {
     Ipv6,
     /// A character string: a length byte and up to 255 bytes.
     String,
+    /// A character string, or nothing at the end of the RDATA.
+    OptString,
     /// One or more character strings up to the end.
     Strings,
     /// Bytes up to the end, written as one quoted string (URI, CAA).
@@ -109,7 +111,6 @@ pub fn fields(rtype: Rtype) -> &'static [Field] {
         Rtype::TXT
         | Rtype::SPF
         | Rtype::AVC
-        | Rtype::ISDN
         | Rtype::NINFO
         | Rtype::RESINFO
         | Rtype::WALLET
@@ -118,6 +119,7 @@ pub fn fields(rtype: Rtype) -> &'static [Field] {
         Rtype::TALINK => &[CasedName, CasedName],
         Rtype::AFSDB | Rtype::RT | Rtype::KX => &[U16, Name],
         Rtype::X25 => &[String],
+        Rtype::ISDN => &[String, OptString],
         Rtype::NSAP => &[Nsap],
         Rtype::NSAP_PTR | Rtype::DNAME => &[Name],
         Rtype::PX => &[U16, Name, Name],
@@ -296,7 +298,8 @@ fn measure(field: Field, rest: &[u8]) -> Result<usize, RdataError> {
         Nid | U64 => 8,
         Ipv6 | Loc => 16,
         Eui(length) => usize::from(length),
-        String | Salt => prefixed(0)?,
+        OptString if rest.is_empty() => 0,
+        String | OptString | Salt => prefixed(0)?,
         Hash => prefixed(1)?,
         Strings => {
             let mut at = 0;

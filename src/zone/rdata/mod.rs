@@ -5,6 +5,7 @@ pub mod a6;
 pub mod amtrelay;
 pub mod apl;
 pub mod atma;
+pub mod content;
 pub mod duration;
 pub mod encoding;
 pub mod loc;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::encoding::{Base64Reader, HexReader, hex_digit, read_base32};
 use super::mnemonic::{self, number};
 use super::names::Names;
-use super::{a6, amtrelay, apl, atma, duration, loc, nxt, strings, svcb};
+use super::{a6, amtrelay, apl, atma, content, duration, loc, nxt, strings, svcb};
 use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
@@ -31,7 +31,11 @@ pub fn read(
         let mut reader = Reader { rtype, lexer: &mut *lexer, names: &mut *names, out: &mut *out, start };
         reader.field(field).map_err(|fault| explain(fault, rtype, index))?;
     }
-    lexer.expect_end(|| format!("{rtype} record"))
+    lexer.expect_end(|| format!("{rtype} record"))?;
+    content::check(rtype, &out[start..]).map_err(|expected| {
+        let message = format!("the data of the {rtype} record has a wrong length or form");
+        Fault::new(lexer.behind(), message).expected(expected)
+    })
 }
 
 /// Reads RDATA that stands alone, as on a command line; names in it are completed with `origin`.
@@ -105,9 +109,21 @@ impl<'t> Reader<'_, 't, '_> {
                 }
                 self.string(&token)
             }
+            Field::OptString => {
+                let token = self.lexer.peek()?;
+                if token.kind == Kind::End {
+                    return Ok(());
+                }
+                self.lexer.next()?;
+                self.string(&token)
+            }
             Field::Strings => self.each("a string", |reader, token| reader.string(&token)),
             Field::LongString => {
                 let token = self.lexer.expect_text("a quoted string")?;
+                // RFC 7553 4.4; the value of CAA needs none (RFC 8659 4.1.1).
+                if self.rtype == Rtype::URI && token.kind != Kind::Quoted {
+                    return Err(token.instead_of("the URI in quotes"));
+                }
                 strings::read(&token, token.text, self.out)?;
                 self.fits(&token)
             }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::{write_base32, write_base64, write_hex};
 use super::mnemonic::{algorithm_name, cert_type_name, scheme_name};
-use super::{a6, amtrelay, apl, atma, duration, loc, names, nxt, strings, svcb};
+use super::{a6, amtrelay, apl, atma, content, duration, loc, names, nxt, strings, svcb};
 use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
@@ -25,7 +25,8 @@ pub fn record(owner: &NameRef, ttl: u32, rtype: Rtype, rdata: &[u8], out: &mut S
 /// must be), are written in the notation of RFC 3597, so that reading gives the same bytes back.
 pub fn write(rtype: Rtype, rdata: &[u8], out: &mut String) {
     let start = out.len();
-    if layout::check(rtype, rdata).is_ok() && fields(rtype, rdata, out).is_some() {
+    let regular = layout::check(rtype, rdata).is_ok() && content::check(rtype, rdata).is_ok();
+    if regular && fields(rtype, rdata, out).is_some() {
         return;
     }
     out.truncate(start);
@@ -48,6 +49,7 @@ fn fields(rtype: Rtype, rdata: &[u8], out: &mut String) -> Option<()> {
                 | Field::SvcParams
                 | Field::EndName
                 | Field::OptBase64
+                | Field::OptString
         );
         if index > 0 && !own_blank {
             out.push(' ');
@@ -93,6 +95,11 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
             } else {
                 return None;
             }
+        }
+        Field::OptString if rest.is_empty() => {}
+        Field::OptString => {
+            out.push(' ');
+            strings::write(prefixed(rest)?, out);
         }
         Field::Strings => {
             strings::write(prefixed(rest)?, out);

@@ -155,7 +155,7 @@ const BAD: &[(&str, &[&str])] = &[
     (
         "a 2147483648 A 1.2.3.4",
         &[
-            "1:3: error: the TTL 2147483648 is too large (expected a TTL of at most 2147483647 seconds (RFC 2181 section 8))",
+            "1:3: warning: the TTL 2147483648 is larger than 2147483647 and so means 0 (RFC 2181 section 8) (expected a TTL of at most 2147483647 seconds)",
         ],
     ),
     ("a 1x A 1.2.3.4", &["1:3: error: found `1x` (expected a TTL such as 3600 or 1h30m, or a record type)"]),
