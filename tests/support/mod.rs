@@ -12,6 +12,7 @@
 
 pub mod await_until;
 pub mod bind;
+pub mod corpus;
 pub mod daemon;
 pub mod dig;
 pub mod fake_primary;
@@ -23,6 +24,7 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod rdata;
 pub mod replay;
 pub mod seed;
 pub mod soa;

@@ -242,11 +242,24 @@ fn check(params: &[u8]) -> Result<(), (u16, &'static str)> {
             PORT if value.len() != 2 => return Err((key, "`port` is malformed")),
             IPV4HINT if !whole(4) => return Err((key, "`ipv4hint` is malformed")),
             IPV6HINT if !whole(16) => return Err((key, "`ipv6hint` is malformed")),
-            ECH | DOHPATH if value.is_empty() => return Err((key, "an empty value")),
+            ECH if value.is_empty() => return Err((key, "an empty value")),
+            DOHPATH if !is_doh_path(value) => {
+                return Err((key, "`dohpath` is no path with a `dns` variable, such as `/dns-query{?dns}`"));
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether this is a URI template of an absolute path with the variable `dns` (RFC 9461 section 5, RFC 6570).
+fn is_doh_path(value: &[u8]) -> bool {
+    let Ok(template) = std::str::from_utf8(value) else { return false };
+    let expressions = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let mut variables = expressions.flat_map(|(inside, _)| {
+        inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(',')
+    });
+    template.starts_with('/') && variables.any(|name| name.split([':', '*']).next() == Some("dns"))
 }
 
 /// The first parameter of `rest`, which then begins behind it.
