@@ -19,18 +19,39 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use ::tidemark::wire::rtype::Rtype;
 use support::corpus::{self, Corpus, HEAD, ZONE};
 use support::process::program;
 use support::zones::Zone;
 use support::{dig, knot, ports, rdata, seed, tidemark};
-use ::tidemark::wire::rtype::Rtype;
 
 /// How many files are being looked at at a time.
 const THREADS: usize = 2;
 /// How many records of each type are made at random.
 const OF_EACH_TYPE: usize = 40;
-/// RRsets whose records are given with several TTLs: the lowest holds for all (RFC 2181 5.2), to BIND and NSD the first.
-const SEVERAL_TTLS: [&str; 2] = ["zone-rrset-ttls-differ-falling", "zone-same-soa-twice-other-ttl"];
+/// Records given with several TTLs, of which the lowest holds (RFC 2181 5.2), to BIND and NSD the first; and a name given
+/// in both cases, of which we keep the first, and BIND the second.
+const FIRST_OR_LAST: [&str; 5] = [
+    "zone-rrset-ttls-differ-falling",
+    "zone-same-soa-twice-other-ttl",
+    "head-owner-like-ttl",
+    "zone-cname-same-twice",
+    "zone-duplicate-names-by-case",
+];
+/// To NSD, records of one RRset have TTLs of their own, one with the highest bit set is no TTL, and neither a TTL before nor
+/// the SOA gives those that have none theirs; of a string nothing is left before an escaped line's end, or behind a NUL.
+const NSD_OTHERWISE: [&str; 10] = [
+    "ttl-absent-but-on-soa",
+    "ttl-absent-everywhere",
+    "ttl-directive-late",
+    "syntax-quote-escaped-newline",
+    "syntax-nul-in-string",
+    "zone-rrset-ttls-differ",
+    "ttl-max-plus-1",
+    "ttl-max-32",
+    "ttl-directive-max-plus-1",
+    "soa-ttl-large",
+];
 
 /// The verdicts of BIND, Knot and NSD, and ours: `A`ccepted or `R`efused.
 type Verdicts = [char; 4];
@@ -134,27 +155,35 @@ fn what_is_printed_holds_the_same_records() {
     let dir = corpus.dir();
     let compared = for_each(&corpus.names, |name| {
         let original = format!("{name}.zone");
-        let Some(printed) = print(dir, &original) else { return [0, 0] };
+        let Some(printed) = print(dir, &original) else { return (0, 0, String::new()) };
         let file = format!("{name}.printed");
         fs::write(dir.join(&file), &printed).unwrap();
         let again = print(dir, &file);
         assert_eq!(again.as_deref(), Some(&*printed), "{name}: the print of the print is another");
-        let same = |of: fn(&Path, &str) -> Option<BTreeSet<String>>| {
-            let found = of(dir, &original).map(|records| (records, of(dir, &file).unwrap_or_default()));
-            if let Some((expected, found)) = &found
-                && !SEVERAL_TTLS.contains(&&**name)
-            {
-                let lost: Vec<_> = expected.difference(found).collect();
-                let more: Vec<_> = found.difference(expected).collect();
-                assert!(lost.is_empty() && more.is_empty(), "{name}: lost {lost:?}, more {more:?}");
+        let mut wrong = String::new();
+        let mut same = |who: &str, of: fn(&Path, &str) -> Option<BTreeSet<String>>, but: &[&str]| {
+            let Some(expected) = of(dir, &original) else { return 0 };
+            let found = of(dir, &file).unwrap_or_default();
+            let lost: Vec<_> = expected.difference(&found).collect();
+            let more: Vec<_> = found.difference(&expected).collect();
+            if !lost.is_empty() || !more.is_empty() {
+                let known = FIRST_OR_LAST.contains(&&**name) || but.contains(&&**name);
+                if !known {
+                    writeln!(wrong, "{name} to {who}: lost {lost:?}, more {more:?}").unwrap();
+                }
             }
-            usize::from(found.is_some())
+            1
         };
-        [same(by_bind), same(by_nsd)]
+        (same("BIND", by_bind, &[]), same("NSD", by_nsd, &NSD_OTHERWISE), wrong)
     });
-    let count = |of: usize| compared.iter().map(|compared| compared[of]).sum::<usize>();
-    println!("the same records to BIND in {} files, to NSD in {}", count(0), count(1));
-    assert!(count(0) > 250 && count(1) > 250);
+    let (mut to_bind, mut to_nsd, mut wrong) = (0, 0, String::new());
+    for (bind, nsd, differences) in compared {
+        (to_bind, to_nsd) = (to_bind + bind, to_nsd + nsd);
+        wrong += &differences;
+    }
+    println!("the same records to BIND in {to_bind} files, to NSD in {to_nsd}");
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(to_bind > 250 && to_nsd > 250);
 }
 
 /// Knot 3.2 has no program that prints a zone: the records are those that it transfers.
@@ -181,10 +210,14 @@ fn what_is_printed_holds_the_same_records_to_knot() {
     let [original, print] = ports::reserve_many();
     let _original = knot::start(original, &[Zone::primary(ZONE, text)]);
     let _print = knot::start(print, &[Zone::primary(ZONE, printed)]);
-    let (expected, found) = (dig::axfr(original, ZONE), dig::axfr(print, ZONE));
+    let transfer = |addr| {
+        let lines = dig::kdig(addr, &[ZONE, "AXFR", "+generic", "+noall", "+answer"]);
+        lines.lines().filter_map(dig::normal).collect::<BTreeSet<_>>()
+    };
+    let (expected, found) = (transfer(original), transfer(print));
     println!("the same {} records to Knot", expected.len());
     assert_eq!(found, expected);
-    assert!(expected.len() > 150);
+    assert!(expected.len() > 120);
 }
 
 #[test]
@@ -219,10 +252,9 @@ fn records_made_at_random_are_printed_as_bind_reads_them() {
             }
         }
     };
-    for rtype in &types {
-        let left = lines.iter().filter(|(other, _)| other == rtype).count();
-        assert!(left >= OF_EACH_TYPE / 8, "BIND takes only {left} of the {rtype} records");
-    }
+    let left = |rtype: &&Rtype| lines.iter().filter(|(other, _)| other == *rtype).count();
+    let few: Vec<&Rtype> = types.iter().filter(|rtype| left(rtype) < OF_EACH_TYPE / 8).collect();
+    assert!(few.is_empty(), "BIND takes hardly any of these: {few:?}");
     let printed = print(dir.path(), "random.zone").expect("tidemark refuses what BIND takes");
     fs::write(dir.path().join("random.printed"), &printed).unwrap();
     let found = match compile(dir.path(), "random.printed") {
@@ -279,7 +311,9 @@ fn raw_records(file: &[u8]) -> BTreeSet<String> {
         let mut take = |count: usize| {
             let (taken, tail) = rest.split_at(count);
             rest = tail;
-            taken.iter().fold((0_usize, taken), |(number, taken), &byte| (number << 8 | usize::from(byte), taken))
+            taken
+                .iter()
+                .fold((0_usize, taken), |(number, taken), &byte| (number << 8 | usize::from(byte), taken))
         };
         let (_length, _class) = (take(4), take(2));
         let ((rtype, _), _covers, (ttl, _), (count, _)) = (take(2), take(2), take(4), take(4));
@@ -288,7 +322,11 @@ fn raw_records(file: &[u8]) -> BTreeSet<String> {
         let rtype = Rtype(rtype as u16);
         for _ in 0..count {
             let length = take(2).0;
-            records.insert(format!("{} {ttl} {rtype} {}", name.escape_ascii(), take(length).1.escape_ascii()));
+            records.insert(format!(
+                "{} {ttl} {rtype} {}",
+                name.escape_ascii(),
+                take(length).1.escape_ascii()
+            ));
         }
     }
     records
@@ -301,7 +339,7 @@ fn by_nsd(dir: &Path, file: &str) -> Option<BTreeSet<String>> {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut owner = "";
     let lines = printed.lines().filter(|line| !line.starts_with([';', '$'])).map(|line| {
-        let (own, data) = line.split_once('\t').unwrap();
+        let (own, data) = line.split_once('\t').unwrap_or((line, ""));
         if !own.is_empty() {
             owner = own;
         }

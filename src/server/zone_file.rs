@@ -81,7 +81,7 @@ pub fn identify(path: &Path) -> Result<Identity, LoadError> {
     let text = bytes(path)?;
     let from_file = name_in(path);
     let mut entries = 0_usize;
-    let outcome = scan(path, &text, from_file.as_deref(), &mut |_| entries += 1);
+    let outcome = scan(path, &text, from_file.as_deref(), text_limit(), &mut |_| entries += 1);
     let is_ok = outcome.is_ok();
     match (outcome.origin, from_file) {
         (Some(name), _) if is_ok => Ok(Identity::Certain(name)),
@@ -136,18 +136,23 @@ pub(super) fn zone_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Reads the zone `apex` from a file.
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
+    load_within(path, apex, half_the_memory())
+}
+
+/// The same, with `limit` bytes for its records.
+fn load_within(path: &Path, apex: &NameRef, limit: u64) -> Result<Loaded, LoadError> {
     let text = bytes(path)?;
     let mut builder = Builder::new(apex.to_name());
     // A short line can make a long record, when it takes over the owner from the line before.
-    let (limit, mut taken) = (half_the_memory(), 0);
-    let outcome = scan(path, &text, Some(apex), &mut |entry| {
+    let mut taken = 0;
+    let outcome = scan(path, &text, Some(apex), text_limit(), &mut |entry| {
         taken += entry.owner.as_wire().len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
         if taken <= limit {
             builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
         }
     });
     if taken > limit {
-        let reason = format!("its records need more than half of the memory ({} MiB)", limit >> 20);
+        let reason = format!("its records need more than the {} MiB that there are for a zone", limit >> 20);
         return Err(LoadError::Unreadable { path: path.to_owned(), reason });
     }
     let files = outcome.files.iter().map(PathBuf::from).collect();
@@ -242,9 +247,16 @@ fn half_the_memory() -> u64 {
     }
 }
 
-fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, each: &mut dyn FnMut(&Entry<'_>)) -> Outcome {
+/// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.
+fn scan(
+    path: &Path,
+    text: &[u8],
+    origin: Option<&NameRef>,
+    limit: u64,
+    each: &mut dyn FnMut(&Entry<'_>),
+) -> Outcome {
     // What is included counts each time, for it is read, and makes records, each time.
-    let mut left = text_limit().saturating_sub(text.len() as u64);
+    let mut left = limit.saturating_sub(text.len() as u64);
     let mut include = |written: &str, from: &str| {
         // RFC 1035 leaves open what a relative path is relative to; the including file moves with what it includes.
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(written);
@@ -267,7 +279,7 @@ fn locate<F: Finding>(
         return Vec::new();
     }
     let mut places = vec![None; faults.len()];
-    let outcome = scan(path, text, Some(apex), &mut |entry| {
+    let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
         for (fault, place) in faults.iter().zip(&mut places) {
             if fault.concerns(entry.owner, entry.rtype) {
                 // The last one is the one too many.
@@ -280,7 +292,9 @@ fn locate<F: Finding>(
             outcome.diagnostic(severity, place.unwrap_or_default(), fault.to_string(), fault.remedy());
         match place {
             Some(_) if found.file == path.display().to_string() => found.show_line(text),
-            Some(_) => content(Path::new(&found.file), text_limit()).iter().for_each(|text| found.show_line(text)),
+            Some(_) => {
+                content(Path::new(&found.file), text_limit()).iter().for_each(|text| found.show_line(text))
+            }
             None => {
                 (found.file, found.line, found.column) = (path.display().to_string(), 1, 1);
             }
@@ -289,3 +303,6 @@ fn locate<F: Finding>(
     };
     faults.iter().zip(&places).map(locate).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,13 +108,9 @@ pub fn fields(rtype: Rtype) -> &'static [Field] {
         Rtype::MINFO => &[CompressibleName, CompressibleName],
         Rtype::WKS => &[Ipv4, Wks],
         Rtype::HINFO => &[String, String],
-        Rtype::TXT
-        | Rtype::SPF
-        | Rtype::AVC
-        | Rtype::NINFO
-        | Rtype::RESINFO
-        | Rtype::WALLET
-        | Rtype::CLA => &[Strings],
+        Rtype::TXT | Rtype::SPF | Rtype::AVC | Rtype::NINFO | Rtype::RESINFO | Rtype::WALLET | Rtype::CLA => {
+            &[Strings]
+        }
         Rtype::RP => &[Name, Name],
         Rtype::TALINK => &[CasedName, CasedName],
         Rtype::AFSDB | Rtype::RT | Rtype::KX => &[U16, Name],

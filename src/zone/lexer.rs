@@ -339,9 +339,7 @@ impl<'a> Lexer<'a> {
                 None | Some(b'\n') => {
                     self.at = self.line_end(start);
                     let span = Span { end: self.at, ..span };
-                    return Err(
-                        Fault::new(span, "the string is never closed").expected("a closing `\"`")
-                    );
+                    return Err(Fault::new(span, "the string is never closed").expected("a closing `\"`"));
                 }
                 Some(_) => at += 1,
             }

@@ -61,7 +61,9 @@ impl Lint {
             What::IsAlias => "the name that the CNAME leads to".to_owned(),
             What::Dangling => format!("a name that exists; is `{target}` spelled right, with its final dot?"),
             What::NoAddress => format!("a record `{target} A ...` or `{target} AAAA ...`"),
-            What::BelowCut => format!("the data in the zone that `{target}` is delegated to, or no delegation"),
+            What::BelowCut => {
+                format!("the data in the zone that `{target}` is delegated to, or no delegation")
+            }
             What::BelowDname => format!("the data in the zone that the DNAME of `{target}` leads to"),
             What::StrayDs => "DS records only beside the NS records of a delegation".to_owned(),
             What::AtWildcard => "the names themselves; resolvers do not agree on what this means".to_owned(),

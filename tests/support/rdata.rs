@@ -10,7 +10,22 @@ pub const NEWER: [Rtype; 3] = [Rtype::NXNAME, Rtype::CLA, Rtype::IPN];
 
 /// RDATA of one type.
 pub fn of_type(rng: &mut StdRng, rtype: Rtype) -> Vec<u8> {
-    fields(rtype).iter().flat_map(|&part| field(rng, part)).collect()
+    // An address of digits only.
+    if rtype == Rtype::X25 {
+        return prefixed((0..rng.random_range(4..12)).map(|_| rng.random_range(b'0'..=b'9')).collect());
+    }
+    // The third string is a substitution expression, or empty (RFC 3402 3.2).
+    if rtype == Rtype::NAPTR {
+        let expression = [&b""[..], b"!^.*$!sip:a@b!", b"/(a)(.)/\\2\\1/i"][rng.random_range(0..3)].to_vec();
+        let flag = vec![b"SAUP9"[rng.random_range(0..5)]; usize::from(rng.random::<bool>())];
+        return [bytes(rng, 4, 4), prefixed(flag), string(rng), prefixed(expression), name(rng)].concat();
+    }
+    let mut rdata: Vec<u8> = fields(rtype).iter().flat_map(|&part| field(rng, part)).collect();
+    if rtype == Rtype::RKEY {
+        // No flags are defined.
+        rdata[..2].fill(0);
+    }
+    rdata
 }
 
 fn field(rng: &mut StdRng, field: Field) -> Vec<u8> {

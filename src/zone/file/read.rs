@@ -167,7 +167,8 @@ impl Reader<'_, '_, '_> {
         self.open.push(index as u16);
         let mut lexer = Lexer::new(text);
         if let Some(span) = lexer.skip_byte_order_mark() {
-            let fault = Fault::new(span, "the file begins with a byte order mark, which no name server takes");
+            let fault =
+                Fault::new(span, "the file begins with a byte order mark, which no name server takes");
             self.report(Severity::Error, text, fault.expected("a file without it"));
         }
         loop {

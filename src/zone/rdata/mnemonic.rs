@@ -17,9 +17,10 @@ pub fn cert_type_name(cert_type: u16) -> Option<&'static str> {
     CERT_TYPES.iter().find(|(value, _)| *value == cert_type).map(|(_, name)| *name)
 }
 
-/// The name of an algorithm.
+/// The name of an algorithm; none for those with two names, of which each server only reads its own.
 pub fn algorithm_name(algorithm: u8) -> Option<&'static str> {
-    ALGORITHMS.iter().find(|(value, _)| *value == algorithm).map(|(_, name)| *name)
+    let mut names = ALGORITHMS.iter().filter(|(value, _)| *value == algorithm).map(|(_, name)| *name);
+    names.next().filter(|_| names.next().is_none())
 }
 
 /// A scheme of DSYNC (RFC 9859 2.1 and 7.2) or its number.
@@ -79,12 +80,10 @@ fn named<T: Copy>(names: &[(T, &str)], text: &[u8]) -> Option<T> {
     names.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(text)).map(|(value, _)| *value)
 }
 
-/// The first name of a number is the one that is written.
 const ALGORITHMS: &[(u8, &str)] = &[
     (1, "RSAMD5"),
     (2, "DH"),
     (3, "DSA"),
-    (4, "ECC"),
     (5, "RSASHA1"),
     (6, "DSA-NSEC3-SHA1"),
     (6, "NSEC3DSA"),

@@ -139,7 +139,8 @@ impl<'t> Reader<'_, 't, '_> {
             Field::Loc => loc::read(self.lexer, self.out),
             Field::Apl => self.until_end(|reader, token| apl::read(&token, reader.out)),
             Field::U64 => {
-                let value = self.parsed("a number of 64 bits, or two of 32 with a dot between", long_number)?;
+                let value =
+                    self.parsed("a number of 64 bits, or two of 32 with a dot between", long_number)?;
                 self.out.extend_from_slice(&value.to_be_bytes());
                 Ok(())
             }

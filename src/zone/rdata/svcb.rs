@@ -256,9 +256,8 @@ fn check(params: &[u8]) -> Result<(), (u16, &'static str)> {
 fn is_doh_path(value: &[u8]) -> bool {
     let Ok(template) = std::str::from_utf8(value) else { return false };
     let expressions = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-    let mut variables = expressions.flat_map(|(inside, _)| {
-        inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(',')
-    });
+    let mut variables = expressions
+        .flat_map(|(inside, _)| inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(','));
     template.starts_with('/') && variables.any(|name| name.split([':', '*']).next() == Some("dns"))
 }
 

@@ -43,6 +43,7 @@ const RECORDS: &[(&str, &str, &str)] = &[
     ("NAPTR", "100 50 u E2U+sip \"!^.*$!sip:a@b!\" .", "100 50 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" ."),
     ("CERT", "PKIX 1 8 AQIDBAUG", "PKIX 1 RSASHA256 AQIDBAUG"),
     ("CERT", "65534 1 99 AQ==", "65534 1 99 AQ=="),
+    ("CERT", "IPGP 1 RSASHA1-NSEC3-SHA1 AQ==", "IPGP 1 7 AQ=="),
     ("DNAME", "a", "a.x."),
     ("APL", "1:192.168.32.0/21 !2:ff00::/8 1:0.0.0.0/0", "1:192.168.32.0/21 !2:ff00::/8 1:0.0.0.0/0"),
     ("APL", "", "\\# 0"),
@@ -290,6 +291,22 @@ proptest! {
         prop_assert_eq!(layout::check(rtype, &rdata), Ok(()));
         let text = text(rtype, &rdata);
         prop_assert_eq!(read::parse(rtype, &text, None), Ok(rdata), "{} {}", rtype, text);
+    }
+
+    #[test]
+    fn text_with_a_slip_is_read_or_refused(
+        record in proptest::sample::select(RECORDS),
+        (at, taken, given) in (any::<proptest::sample::Index>(), 0_usize..4, "[ -~\\x00\\n\\xff]{0,4}"),
+    ) {
+        let (rtype, written, _) = record;
+        let rtype: Rtype = rtype.parse().unwrap();
+        let start = at.index(written.len() + 1);
+        let tail = written.get(start + taken..).unwrap_or_default();
+        let slip = format!("{}{given}{tail}", &written[..start]);
+        if let Ok(rdata) = read::parse(rtype, &slip, Some(NameRef::ROOT)) {
+            prop_assert_eq!(layout::check(rtype, &rdata), Ok(()));
+            prop_assert_eq!(read::parse(rtype, &text(rtype, &rdata), None), Ok(rdata), "{} {}", rtype, slip);
+        }
     }
 
     #[test]
