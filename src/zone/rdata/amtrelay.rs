@@ -18,7 +18,7 @@ pub fn read(lexer: &mut Lexer<'_>, names: &mut Names<'_>, out: &mut Vec<u8>) -> 
     };
     let discovery = below(2, "the discovery bit, 0 or 1")?;
     let kind = below(4, "a relay type from 0 to 3")?;
-    out.push(discovery * DISCOVERY | kind);
+    out.push((discovery * DISCOVERY) | kind);
     let token = lexer.next()?;
     let text = std::str::from_utf8(token.text).unwrap_or_default();
     match kind {
