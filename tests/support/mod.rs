@@ -24,6 +24,7 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod raw;
 pub mod rdata;
 pub mod replay;
 pub mod seed;
