@@ -14,8 +14,10 @@ use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Fault, Snapshot};
 
-/// The largest file that is read: many times the largest zones there are, and what lies above would fill the memory.
-const MAX_FILE: u64 = 4 << 30;
+/// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
+const MAX_TEXT: u64 = 4 << 30;
+/// What a record costs in memory beside its name and data, in bytes, roughly.
+const RECORD_COST: u64 = 32;
 
 /// A zone file that was read.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ pub fn identify(path: &Path) -> Result<Identity, LoadError> {
     let text = bytes(path)?;
     let from_file = name_in(path);
     let mut entries = 0_usize;
-    let outcome = scan(path, &text, from_file.as_deref(), &mut |_| entries += 1);
+    let outcome = scan(path, &text, from_file.as_deref(), text_limit(), &mut |_| entries += 1);
     let is_ok = outcome.is_ok();
     match (outcome.origin, from_file) {
         (Some(name), _) if is_ok => Ok(Identity::Certain(name)),
@@ -134,11 +136,25 @@ pub(super) fn zone_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Reads the zone `apex` from a file.
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
+    load_within(path, apex, half_the_memory())
+}
+
+/// The same, with `limit` bytes for its records.
+fn load_within(path: &Path, apex: &NameRef, limit: u64) -> Result<Loaded, LoadError> {
     let text = bytes(path)?;
     let mut builder = Builder::new(apex.to_name());
-    let outcome = scan(path, &text, Some(apex), &mut |entry| {
-        builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata)
+    // A short line can make a long record, when it takes over the owner from the line before.
+    let mut taken = 0;
+    let outcome = scan(path, &text, Some(apex), text_limit(), &mut |entry| {
+        taken += entry.owner.as_wire().len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
+        if taken <= limit {
+            builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
+        }
     });
+    if taken > limit {
+        let reason = format!("its records need more than the {} MiB that there are for a zone", limit >> 20);
+        return Err(LoadError::Unreadable { path: path.to_owned(), reason });
+    }
     let files = outcome.files.iter().map(PathBuf::from).collect();
     if !outcome.is_ok() {
         return Err(LoadError::Faulty(outcome.diagnostics));
@@ -190,11 +206,12 @@ impl Finding for Lint {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
-    content(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+    let text = content(path, text_limit());
+    text.map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// The bytes of a regular file of bounded size. Others (pipes, devices) could block for good or never end.
-fn content(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a regular file of at most `limit` bytes. Others (pipes, devices) could block for good or never end.
+fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -202,18 +219,49 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a regular file; put the zone into one"));
     }
     let mut text = Vec::new();
-    // It may grow while it is read.
-    if file.take(MAX_FILE + 1).read_to_end(&mut text)? as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is larger than {} GiB; split the zone", MAX_FILE >> 30)));
+    if metadata.len() <= limit {
+        text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
+        // It may grow while it is read.
+        file.take(limit + 1).read_to_end(&mut text)?;
+    }
+    if metadata.len() > limit || text.len() as u64 > limit {
+        let reason =
+            format!("it is larger than the {} MiB that there are for a zone; split the zone", limit >> 20);
+        return Err(io::Error::other(reason));
     }
     Ok(text)
 }
 
-fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, each: &mut dyn FnMut(&Entry<'_>)) -> Outcome {
+/// How much text a zone may have in all its files: what is read must fit the memory, with the records made of it.
+fn text_limit() -> u64 {
+    MAX_TEXT.min(half_the_memory())
+}
+
+/// Half of the memory that the machine has, in bytes.
+fn half_the_memory() -> u64 {
+    // SAFETY: sysconf takes a number and touches no memory of ours.
+    let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    match (u64::try_from(pages), u64::try_from(size)) {
+        (Ok(pages), Ok(size)) => pages.saturating_mul(size) / 2,
+        _ => MAX_TEXT,
+    }
+}
+
+/// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.
+fn scan(
+    path: &Path,
+    text: &[u8],
+    origin: Option<&NameRef>,
+    limit: u64,
+    each: &mut dyn FnMut(&Entry<'_>),
+) -> Outcome {
+    // What is included counts each time, for it is read, and makes records, each time.
+    let mut left = limit.saturating_sub(text.len() as u64);
     let mut include = |written: &str, from: &str| {
         // RFC 1035 leaves open what a relative path is relative to; the including file moves with what it includes.
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(written);
-        let text = content(&path).map_err(|error| error.to_string())?;
+        let text = content(&path, left).map_err(|error| error.to_string())?;
+        left -= text.len() as u64;
         Ok((path.display().to_string(), text))
     };
     read(&path.display().to_string(), text, origin, &mut include, each)
@@ -231,7 +279,7 @@ fn locate<F: Finding>(
         return Vec::new();
     }
     let mut places = vec![None; faults.len()];
-    let outcome = scan(path, text, Some(apex), &mut |entry| {
+    let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
         for (fault, place) in faults.iter().zip(&mut places) {
             if fault.concerns(entry.owner, entry.rtype) {
                 // The last one is the one too many.
@@ -244,7 +292,9 @@ fn locate<F: Finding>(
             outcome.diagnostic(severity, place.unwrap_or_default(), fault.to_string(), fault.remedy());
         match place {
             Some(_) if found.file == path.display().to_string() => found.show_line(text),
-            Some(_) => content(Path::new(&found.file)).iter().for_each(|text| found.show_line(text)),
+            Some(_) => {
+                content(Path::new(&found.file), text_limit()).iter().for_each(|text| found.show_line(text))
+            }
             None => {
                 (found.file, found.line, found.column) = (path.display().to_string(), 1, 1);
             }
@@ -253,3 +303,6 @@ fn locate<F: Finding>(
     };
     faults.iter().zip(&places).map(locate).collect()
 }
+
+#[cfg(test)]
+mod tests;

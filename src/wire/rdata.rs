@@ -22,6 +22,8 @@ pub enum Field {
     U16,
     /// A 32-bit number.
     U32,
+    /// A 64-bit number, written as one or as its two halves with a dot between (IPN).
+    U64,
     /// 32 bits of seconds, written as a number or with units (`1h30m`).
     Seconds,
     /// 32 bits of absolute time, written `YYYYMMDDHHmmSS` or as a number (RFC 4034 3.2).
@@ -38,6 +40,8 @@ pub enum Field {
     Ipv6,
     /// A character string: a length byte and up to 255 bytes.
     String,
+    /// A character string, or nothing at the end of the RDATA.
+    OptString,
     /// One or more character strings up to the end.
     Strings,
     /// Bytes up to the end, written as one quoted string (URI, CAA).
@@ -70,6 +74,22 @@ pub enum Field {
     SvcParams,
     /// Protocol and bit map of WKS (RFC 1035 3.4.2), behind the address.
     Wks,
+    /// The bit map of NXT (RFC 2535 5.2) up to the end: one bit for each of the types 1 to 127.
+    NxtBitmap,
+    /// An ATM address up to the end: a format byte, then E.164 digits or an end system address.
+    Atma,
+    /// Prefix length and address suffix of A6 (RFC 2874 3.1.1), behind which comes [`Field::EndName`].
+    A6,
+    /// A domain name that is neither compressed nor missing unless the RDATA ends before it, and is folded.
+    EndName,
+    /// A scheme of DSYNC (RFC 9859), written as number or mnemonic.
+    Scheme,
+    /// Discovery bit, relay type and relay of AMTRELAY (RFC 8777), from the bit on.
+    Amtrelay,
+    /// Bytes up to the end in base 64, where there may be none (SINK).
+    OptBase64,
+    /// Bytes up to the end in base 64, `-` when there are none (DOA).
+    DashBase64,
     /// Unstructured bytes in the notation of RFC 3597.
     Unknown,
 }
@@ -88,28 +108,36 @@ pub fn fields(rtype: Rtype) -> &'static [Field] {
         Rtype::MINFO => &[CompressibleName, CompressibleName],
         Rtype::WKS => &[Ipv4, Wks],
         Rtype::HINFO => &[String, String],
-        Rtype::TXT | Rtype::SPF | Rtype::AVC | Rtype::ISDN => &[Strings],
+        Rtype::TXT | Rtype::SPF | Rtype::AVC | Rtype::NINFO | Rtype::RESINFO | Rtype::WALLET | Rtype::CLA => {
+            &[Strings]
+        }
         Rtype::RP => &[Name, Name],
         Rtype::TALINK => &[CasedName, CasedName],
         Rtype::AFSDB | Rtype::RT | Rtype::KX => &[U16, Name],
         Rtype::X25 => &[String],
+        Rtype::ISDN => &[String, OptString],
         Rtype::NSAP => &[Nsap],
         Rtype::NSAP_PTR | Rtype::DNAME => &[Name],
         Rtype::PX => &[U16, Name, Name],
         Rtype::GPOS => &[String, String, String],
         Rtype::AAAA => &[Ipv6],
         Rtype::LOC => &[Loc],
+        Rtype::NXT => &[Name, NxtBitmap],
+        Rtype::EID | Rtype::NIMLOC => &[Hex],
+        Rtype::ATMA => &[Atma],
+        Rtype::A6 => &[A6, EndName],
+        Rtype::SINK => &[U8, U8, U8, OptBase64],
         Rtype::SRV => &[U16, U16, U16, Name],
         Rtype::NAPTR => &[U16, U16, String, String, String, Name],
         Rtype::CERT => &[CertType, U16, Algorithm, Base64],
         Rtype::APL => &[Apl],
-        Rtype::DS | Rtype::CDS | Rtype::DLV => &[U16, Algorithm, U8, Hex],
+        Rtype::DS | Rtype::CDS | Rtype::DLV | Rtype::TA => &[U16, Algorithm, U8, Hex],
         Rtype::SSHFP => &[U8, U8, Hex],
         Rtype::IPSECKEY => &[U8, Ipseckey],
         Rtype::RRSIG | Rtype::SIG => &[Type, Algorithm, U8, U32, Time, Time, U16, Name, Base64],
         Rtype::NSEC => &[CasedName, Bitmap],
-        Rtype::DNSKEY | Rtype::CDNSKEY | Rtype::KEY => &[U16, U8, Algorithm, Base64],
-        Rtype::DHCID | Rtype::OPENPGPKEY => &[Base64],
+        Rtype::DNSKEY | Rtype::CDNSKEY | Rtype::KEY | Rtype::RKEY => &[U16, U8, Algorithm, Base64],
+        Rtype::DHCID | Rtype::OPENPGPKEY | Rtype::HHIT | Rtype::BRID => &[Base64],
         Rtype::NSEC3 => &[U8, U8, U16, Salt, Hash, Bitmap],
         Rtype::NSEC3PARAM => &[U8, U8, U16, Salt],
         Rtype::TLSA | Rtype::SMIMEA => &[U8, U8, U8, Hex],
@@ -124,6 +152,10 @@ pub fn fields(rtype: Rtype) -> &'static [Field] {
         Rtype::EUI64 => &[Eui(8)],
         Rtype::URI => &[U16, U16, LongString],
         Rtype::CAA => &[U8, String, LongString],
+        Rtype::DSYNC => &[Type, Scheme, U16, CasedName],
+        Rtype::DOA => &[U32, U32, U8, String, DashBase64],
+        Rtype::AMTRELAY => &[U8, Amtrelay],
+        Rtype::IPN => &[U64],
         _ => &[Unknown],
     }
 }
@@ -166,7 +198,8 @@ pub fn read(
     let mut at = at;
     for &field in fields(rtype) {
         match field {
-            CompressibleName | Name | CasedName => {
+            EndName if at == end => {}
+            CompressibleName | Name | CasedName | EndName => {
                 let mut wire = [0; MAX_NAME];
                 // Only what lies before `end` may be read in line; pointers lead back and so stay inside too.
                 let length = name::decompress(&message[..end], &mut at, &mut wire)?;
@@ -188,7 +221,8 @@ pub fn walk<'a>(rtype: Rtype, rdata: &'a [u8], mut each: impl FnMut(Part<'a>)) -
     let mut at = 0;
     for &field in fields(rtype) {
         match field {
-            CompressibleName | Name | CasedName => {
+            EndName if at == rdata.len() => {}
+            CompressibleName | Name | CasedName | EndName => {
                 if start < at {
                     each(Part::Bytes(&rdata[start..at]));
                 }
@@ -218,7 +252,7 @@ pub fn canonical(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut folded = Vec::with_capacity(rdata.len());
     let walked = walk(rtype, rdata, |part| match part {
-        Part::Name(name, CompressibleName | Name) => {
+        Part::Name(name, CompressibleName | Name | EndName) => {
             folded.extend(name.as_wire().iter().map(u8::to_ascii_lowercase))
         }
         Part::Name(name, _) => folded.extend_from_slice(name.as_wire()),
@@ -248,7 +282,7 @@ pub fn has_names(rtype: Rtype) -> bool {
 }
 
 fn has_folded_names(rtype: Rtype) -> bool {
-    fields(rtype).iter().any(|field| matches!(field, CompressibleName | Name))
+    fields(rtype).iter().any(|field| matches!(field, CompressibleName | Name | EndName))
 }
 
 /// How many bytes at the start of `rest` (all that is left of the RDATA) the field takes, once its inner rules hold.
@@ -259,14 +293,15 @@ fn measure(field: Field, rest: &[u8]) -> Result<usize, RdataError> {
         None => Err(RdataError::Short),
     };
     let taken = match field {
-        CompressibleName | Name | CasedName => NameRef::read(rest)?.as_wire().len(),
-        U8 | Algorithm => 1,
+        CompressibleName | Name | CasedName | EndName => NameRef::read(rest)?.as_wire().len(),
+        U8 | Algorithm | Scheme => 1,
         U16 | Type | CertType => 2,
         U32 | Seconds | Time | Ipv4 => 4,
-        Nid => 8,
+        Nid | U64 => 8,
         Ipv6 | Loc => 16,
         Eui(length) => usize::from(length),
-        String | Salt => prefixed(0)?,
+        OptString if rest.is_empty() => 0,
+        String | OptString | Salt => prefixed(0)?,
         Hash => prefixed(1)?,
         Strings => {
             let mut at = 0;
@@ -275,8 +310,10 @@ fn measure(field: Field, rest: &[u8]) -> Result<usize, RdataError> {
             }
             if at == 0 { 1 } else { at }
         }
-        Wks => rest.len().max(1),
-        LongString | Hex | Base64 | Nsap | Unknown => rest.len(),
+        Wks | Atma => rest.len().max(1),
+        LongString | Hex | Base64 | OptBase64 | DashBase64 | Nsap | NxtBitmap | Unknown => rest.len(),
+        A6 => a6(rest)?,
+        Amtrelay => amtrelay(rest)?,
         Bitmap => bitmap(rest)?,
         Apl => apl(rest)?,
         Ipseckey => ipseckey(rest)?,
@@ -337,6 +374,32 @@ fn hip(rest: &[u8]) -> Result<usize, RdataError> {
         at += NameRef::read(&rest[at..])?.as_wire().len();
     }
     Ok(at)
+}
+
+/// The suffix has the bytes that the prefix does not cover whole, and a name follows unless there is no prefix
+/// (RFC 2874 3.1.1).
+fn a6(rest: &[u8]) -> Result<usize, RdataError> {
+    let prefix = *rest.first().ok_or(RdataError::Short)?;
+    if prefix > 128 {
+        return Err(RdataError::Malformed);
+    }
+    let taken = 1 + 16 - usize::from(prefix / 8);
+    match rest.len() {
+        length if length < taken || (length == taken && prefix > 0) => Err(RdataError::Short),
+        length if length > taken && prefix == 0 => Err(RdataError::Long),
+        _ => Ok(taken),
+    }
+}
+
+fn amtrelay(rest: &[u8]) -> Result<usize, RdataError> {
+    match rest.first().ok_or(RdataError::Short)? & 0x7f {
+        0 => Ok(1),
+        1 => Ok(1 + 4),
+        2 => Ok(1 + 16),
+        3 => Ok(1 + NameRef::read(&rest[1..])?.as_wire().len()),
+        // Types to come are opaque (RFC 8777 4.2.3).
+        _ => Ok(rest.len()),
+    }
 }
 
 /// Keys ascend strictly (RFC 9460 2.2).

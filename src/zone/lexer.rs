@@ -6,6 +6,8 @@ pub const MAX_PARENTHESES: u32 = 16;
 /// The longest token, in bytes: RDATA is at most 65535 bytes, and an escape takes four for one.
 pub const MAX_TOKEN: usize = 4 * 65_535;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads tokens from text.
 #[derive(Clone, Copy, Debug)]
 pub struct Lexer<'a> {
@@ -18,6 +20,8 @@ pub struct Lexer<'a> {
     depth: u32,
     /// The outermost parenthesis that is open, while `depth` is not 0.
     opened: Span,
+    /// Whether a string of this record went on over the end of a line.
+    multi_line: bool,
 }
 
 /// What a token is.
@@ -32,7 +36,7 @@ pub enum Kind {
     End,
 }
 
-/// A token; it never spans lines.
+/// A token. Only a quoted string may span lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Token<'a> {
     /// What it is.
@@ -43,7 +47,7 @@ pub struct Token<'a> {
     pub span: Span,
 }
 
-/// A stretch of one line.
+/// A stretch of text; its line is the one that it begins on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Offset of its first byte in the text.
@@ -104,10 +108,25 @@ pub fn shown(text: &[u8]) -> String {
 }
 
 impl<'a> Lexer<'a> {
-    /// Starts at the beginning of `text`; a byte order mark there is skipped.
+    /// Starts at the beginning of `text`.
     pub fn new(text: &'a [u8]) -> Lexer<'a> {
-        let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Lexer { text, at, seen: at, line: 1, line_start: at, depth: 0, opened: Span::default() }
+        let opened = Span::default();
+        Lexer { text, at: 0, seen: 0, line: 1, line_start: 0, depth: 0, opened, multi_line: false }
+    }
+
+    /// Skips a byte order mark, which is the first thing in the text if there is one; returns where it stands.
+    pub fn skip_byte_order_mark(&mut self) -> Option<Span> {
+        let mark = self.text.starts_with(BYTE_ORDER_MARK) && self.at == 0;
+        mark.then(|| {
+            let span = self.span(0, BYTE_ORDER_MARK.len());
+            (self.at, self.seen, self.line_start) = (span.end, span.end, span.end);
+            span
+        })
+    }
+
+    /// Whether a string of the record that was read last went on over the end of a line.
+    pub fn has_multi_line_string(&self) -> bool {
+        self.multi_line
     }
 
     /// The line that is being read, counted from 1.
@@ -134,8 +153,24 @@ impl<'a> Lexer<'a> {
                 return Ok(self.end());
             };
             match byte {
-                // A carriage return only stands before a line feed, or else is as good as a blank.
-                b' ' | b'\t' | b'\r' => self.at += 1,
+                b' ' | b'\t' => self.at += 1,
+                b'\r' => {
+                    self.at += 1;
+                    // Half of a line's end, or what is left of one at the end of the file.
+                    if !matches!(self.text.get(self.at), None | Some(b'\n')) {
+                        let span = self.span(self.at - 1, self.at);
+                        return Err(Fault::new(span, "a carriage return within the line")
+                            .expected("lines that end in LF or CRLF"));
+                    }
+                }
+                0 => {
+                    let start = self.at;
+                    while self.text.get(self.at) == Some(&0) {
+                        self.at += 1;
+                    }
+                    let message = "a NUL byte; the file is no text, or is damaged";
+                    return Err(Fault::new(self.span(start, start + 1), message));
+                }
                 b'\n' if self.depth == 0 => return Ok(self.end()),
                 b'\n' => self.new_line(),
                 b';' => self.at = self.line_end(self.at),
@@ -204,6 +239,11 @@ impl<'a> Lexer<'a> {
         Err(Fault::new(token.span, message).expected(expected))
     }
 
+    /// The place right behind the last token.
+    pub fn behind(&self) -> Span {
+        self.end().span
+    }
+
     /// Whether the next token is the word `\#`, which begins RDATA in the notation of RFC 3597.
     pub fn at_generic(&mut self) -> bool {
         while self.at_blank() {
@@ -222,6 +262,7 @@ impl<'a> Lexer<'a> {
 
     /// Goes from the end of a record to the start of the next; false when the text ends.
     pub fn next_record(&mut self) -> bool {
+        self.multi_line = false;
         if self.text.get(self.at) == Some(&b'\n') {
             self.new_line();
         }
@@ -280,25 +321,34 @@ impl<'a> Lexer<'a> {
         Token { kind: Kind::Word, text: &self.text[start..at], span: self.span(start, at) }
     }
 
+    /// A quoted string, in which any byte may stand, the end of a line too (RFC 1035 5.1).
     fn quoted(&mut self) -> Result<Token<'a>, Fault> {
         let start = self.at;
+        let mut span = self.span(start, start);
         let mut at = start + 1;
+        let (mut line, mut line_start) = (self.line, self.line_start);
         loop {
             match self.text.get(at) {
                 Some(b'"') => break,
-                Some(b'\\') if !matches!(self.text.get(at + 1), None | Some(b'\r' | b'\n')) => at += 2,
+                // The end of a line behind it is counted in the next round.
+                Some(b'\\') => at += 1 + usize::from(!matches!(self.text.get(at + 1), None | Some(b'\n'))),
+                Some(b'\n') if at - start <= MAX_TOKEN => {
+                    at += 1;
+                    (line, line_start) = (line.saturating_add(1), at);
+                }
                 None | Some(b'\n') => {
-                    self.at = at;
-                    let span = self.span(start, at);
-                    return Err(
-                        Fault::new(span, "the string is not closed on its line").expected("a closing `\"`")
-                    );
+                    self.at = self.line_end(start);
+                    let span = Span { end: self.at, ..span };
+                    return Err(Fault::new(span, "the string is never closed").expected("a closing `\"`"));
                 }
                 Some(_) => at += 1,
             }
         }
+        self.multi_line |= line != self.line;
         (self.at, self.seen) = (at + 1, at + 1);
-        limited(Token { kind: Kind::Quoted, text: &self.text[start + 1..at], span: self.span(start, at + 1) })
+        (self.line, self.line_start) = (line, line_start);
+        span.end = at + 1;
+        limited(Token { kind: Kind::Quoted, text: &self.text[start + 1..at], span })
     }
 
     /// The end of the record, told right behind its last token.
@@ -328,7 +378,7 @@ impl<'a> Lexer<'a> {
 /// Bytes at which a word stops, or needs a closer look (`\`).
 const ENDS_WORD: [bool; 256] = {
     let mut table = [false; 256];
-    let ends = b" \t\r\n;()\"\\";
+    let ends = b" \t\r\n;()\"\\\0";
     let mut at = 0;
     while at < ends.len() {
         table[ends[at] as usize] = true;
@@ -376,9 +426,13 @@ mod tests {
             ["1:a", "1:b", "|", "2:d", "3:e f", "3:\\;g\\ h", "|"]
         );
         assert_eq!(tokens("a\"b\"c"), ["1:a", "1:b", "1:c", "|"]);
-        assert_eq!(tokens("\u{feff}a\\"), ["1:a\\", "|"]);
+        assert_eq!(tokens("a\\"), ["1:a\\", "|"]);
         assert_eq!(tokens(")a"), ["1! `)` without a `(` before it", "1:a", "|"]);
-        assert_eq!(tokens("\"a\nb"), ["1! the string is not closed on its line", "|", "2:b", "|"]);
+        assert_eq!(tokens("\"a\nb"), ["1! the string is never closed", "|", "2:b", "|"]);
+        assert_eq!(tokens("\"a\nb\\\n\" c"), ["1:a\u{fffd}b\\\u{fffd}", "3:c", "|"]);
+        assert_eq!(tokens("a\rb\r"), ["1:a", "1! a carriage return within the line", "1:b", "|"]);
+        let nul = "1! a NUL byte; the file is no text, or is damaged";
+        assert_eq!(tokens("a\0\0b\"\0\""), ["1:a", nul, "1:b", "1:\u{fffd}", "|"]);
         assert_eq!(tokens("(\na"), ["2:a", "1! the parenthesis is never closed", "|"]);
     }
 

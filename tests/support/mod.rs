@@ -12,6 +12,7 @@
 
 pub mod await_until;
 pub mod bind;
+pub mod corpus;
 pub mod daemon;
 pub mod dig;
 pub mod fake_primary;
@@ -24,6 +25,7 @@ pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod raw;
+pub mod rdata;
 pub mod replay;
 pub mod seed;
 pub mod soa;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::suggest;
 use crate::wire::rtype::Rtype;
-use crate::zone::lexer::{Fault, Kind, Lexer, Token, shown};
+use crate::zone::lexer::{Fault, Kind, Lexer, Span, Token, shown};
 use crate::zone::rdata::duration::read_seconds;
 use crate::zone::rdata::mnemonic::{self, number};
 
@@ -20,11 +20,7 @@ pub fn read<'t>(mut token: Token<'t>, lexer: &mut Lexer<'t>) -> Result<(Option<u
             return Err(token.instead_of("a record type such as `A` or `MX`"));
         }
         if let Some(rtype) = mnemonic::rtype(token.text) {
-            if !rtype.is_meta() {
-                return Ok((stated_ttl, rtype));
-            }
-            let message = format!("{rtype} is a type for messages and cannot stand in a zone");
-            return Err(Fault::new(token.span, message).expected("a type of data"));
+            return if is_data(rtype) { Ok((stated_ttl, rtype)) } else { Err(no_data(&token, rtype)) };
         }
         if token.text[0].is_ascii_digit() && stated_ttl.is_none() {
             stated_ttl = Some(ttl(&token)?);
@@ -45,15 +41,42 @@ pub fn read<'t>(mut token: Token<'t>, lexer: &mut Lexer<'t>) -> Result<(Option<u
     }
 }
 
-/// A TTL, with or without units.
+/// Whether records of the type stand in zone files: not those of messages, not type 0 (RFC 6895 3.1), and not MD and MF,
+/// which are to be rejected (RFC 1035 3.3.4 and 3.3.5).
+fn is_data(rtype: Rtype) -> bool {
+    !rtype.is_meta() && !matches!(rtype, Rtype(0) | Rtype::MD | Rtype::MF)
+}
+
+#[cold]
+fn no_data(token: &Token<'_>, rtype: Rtype) -> Fault {
+    match rtype {
+        Rtype::MD | Rtype::MF => {
+            Fault::new(token.span, format!("{rtype} is obsolete")).expected("an MX record (RFC 1035 3.3.9)")
+        }
+        _ => {
+            let message = format!("{rtype} is a type for messages and cannot stand in a zone");
+            Fault::new(token.span, message).expected("a type of data")
+        }
+    }
+}
+
+/// A TTL, with or without units. One of 32 bits may be larger than [`MAX_TTL`]: [`bounded`] says what it means.
 pub fn ttl(token: &Token<'_>) -> Result<u32, Fault> {
     match read_seconds(token.text) {
-        Some(ttl) if ttl <= MAX_TTL => Ok(ttl),
+        Some(ttl) => Ok(ttl),
         None if !token.text.iter().all(u8::is_ascii_alphanumeric) => Err(unknown_type(token)),
-        Some(_) => Err(Fault::new(token.span, format!("the TTL {} is too large", shown(token.text)))
-            .expected(format!("a TTL of at most {MAX_TTL} seconds (RFC 2181 section 8)"))),
         None => Err(token.instead_of("a TTL such as 3600 or 1h30m, or a record type")),
     }
+}
+
+/// The TTL that a stated one means: one with the highest bit set is taken for 0 (RFC 2181 section 8), with a warning.
+pub fn bounded(ttl: u32, span: Span, warnings: &mut Vec<Fault>) -> u32 {
+    if ttl <= MAX_TTL {
+        return ttl;
+    }
+    let message = format!("the TTL {ttl} is larger than {MAX_TTL} and so means 0 (RFC 2181 section 8)");
+    warnings.push(Fault::new(span, message).expected(format!("a TTL of at most {MAX_TTL} seconds")));
+    0
 }
 
 /// The number of a class, by name or as `CLASS123` (RFC 3597 section 5).

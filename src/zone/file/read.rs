@@ -166,6 +166,11 @@ impl Reader<'_, '_, '_> {
         // There are at most MAX_INCLUDES files, and one.
         self.open.push(index as u16);
         let mut lexer = Lexer::new(text);
+        if let Some(span) = lexer.skip_byte_order_mark() {
+            let fault =
+                Fault::new(span, "the file begins with a byte order mark, which no name server takes");
+            self.report(Severity::Error, text, fault.expected("a file without it"));
+        }
         loop {
             let begin = lexer.line();
             let entry = self.entry(&mut lexer);
@@ -256,11 +261,16 @@ impl Reader<'_, '_, '_> {
         }
         let owner_doubled = names.doubled.take();
         let (stated_ttl, rtype) = head::read(token, lexer)?;
+        let stated_ttl = stated_ttl.map(|ttl| head::bounded(ttl, token.span, &mut self.warnings));
         self.rdata.clear();
         rdata::read(rtype, lexer, &mut names, &mut self.rdata)?;
         if self.rdata.len() > rdata::MAX_RDATA {
             let message = format!("the {rtype} record is longer than {} bytes", rdata::MAX_RDATA);
             return Err(Fault::new(first.span, message));
+        }
+        if lexer.has_multi_line_string() {
+            let message = "a string of this record goes on over the end of its line";
+            self.warnings.push(Fault::new(first.span, message).expected("a `\"` on the same line"));
         }
         for span in [owner_doubled, names.doubled].into_iter().flatten() {
             self.warnings.push(doubled(span));
@@ -307,7 +317,7 @@ impl Reader<'_, '_, '_> {
                 let token = lexer.expect_word("a TTL such as 3600 or 1h")?;
                 let ttl = head::ttl(&token)?;
                 lexer.expect_end(|| "`$TTL` directive".to_owned())?;
-                self.default_ttl = Some(ttl);
+                self.default_ttl = Some(head::bounded(ttl, token.span, &mut self.warnings));
                 Ok(())
             }
             b"$INCLUDE" => self.include(lexer),

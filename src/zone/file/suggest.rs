@@ -12,14 +12,8 @@ const MAX_SUGGESTIONS: usize = 3;
 
 /// Record types close to an unknown one, as "`A` or `AAAA`".
 pub fn rtype(word: &[u8]) -> Option<String> {
-    // The first numbers hold all types that people write by hand; the rest are the few far up.
-    let names: Vec<String> = (1..=258)
-        .chain([32_769])
-        .map(Rtype)
-        .filter(|rtype| !rtype.is_meta())
-        .map(|rtype| rtype.to_string())
-        .filter(|name| !name.starts_with("TYPE"))
-        .collect();
+    let names: Vec<String> =
+        Rtype::named().filter(|rtype| !rtype.is_meta()).map(|rtype| rtype.to_string()).collect();
     closest(word, names.iter().map(String::as_str))
 }
 

@@ -46,7 +46,9 @@ pub fn read_time(text: &[u8]) -> Option<u32> {
     if date_from_days(days) != (year, month, day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    u32::try_from(days * 86_400 + hour * 3_600 + minute * 60 + second).ok()
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    // Times are compared as serial numbers of 32 bits (RFC 4034 3.1.5), so later centuries wrap.
+    (seconds >= 0).then_some(seconds as u32)
 }
 
 /// Appends a time as `YYYYMMDDHHmmSS`, taken to be in 1970 to 2106.
@@ -118,8 +120,9 @@ mod tests {
             assert_eq!(written, text);
         }
         assert_eq!(read_time(b"1518393600"), Some(1_518_393_600));
+        assert_eq!(read_time(b"21060207062816"), Some(0));
         for text in
-            ["20180230000000", "20181301000000", "20180101240000", "21060207062816", "201802120000", ""]
+            ["20180230000000", "20181301000000", "20180101240000", "19691231235959", "201802120000", ""]
         {
             assert_eq!(read_time(text.as_bytes()), None, "{text}");
         }

@@ -17,9 +17,20 @@ pub fn cert_type_name(cert_type: u16) -> Option<&'static str> {
     CERT_TYPES.iter().find(|(value, _)| *value == cert_type).map(|(_, name)| *name)
 }
 
-/// The name of an algorithm.
+/// The name of an algorithm; none for those with two names, of which each server only reads its own.
 pub fn algorithm_name(algorithm: u8) -> Option<&'static str> {
-    ALGORITHMS.iter().find(|(value, _)| *value == algorithm).map(|(_, name)| *name)
+    let mut names = ALGORITHMS.iter().filter(|(value, _)| *value == algorithm).map(|(_, name)| *name);
+    names.next().filter(|_| names.next().is_none())
+}
+
+/// A scheme of DSYNC (RFC 9859 2.1 and 7.2) or its number.
+pub fn scheme(text: &[u8]) -> Option<u8> {
+    number(text).or_else(|| named(SCHEMES, text))
+}
+
+/// The name of a scheme.
+pub fn scheme_name(scheme: u8) -> Option<&'static str> {
+    SCHEMES.iter().find(|(value, _)| *value == scheme).map(|(_, name)| *name)
 }
 
 /// An IP protocol of WKS or its number.
@@ -69,12 +80,10 @@ fn named<T: Copy>(names: &[(T, &str)], text: &[u8]) -> Option<T> {
     names.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(text)).map(|(value, _)| *value)
 }
 
-/// The first name of a number is the one that is written.
 const ALGORITHMS: &[(u8, &str)] = &[
     (1, "RSAMD5"),
     (2, "DH"),
     (3, "DSA"),
-    (4, "ECC"),
     (5, "RSASHA1"),
     (6, "DSA-NSEC3-SHA1"),
     (6, "NSEC3DSA"),
@@ -105,6 +114,8 @@ const CERT_TYPES: &[(u16, &str)] = &[
     (253, "URI"),
     (254, "OID"),
 ];
+
+const SCHEMES: &[(u8, &str)] = &[(1, "NOTIFY")];
 
 const PROTOCOLS: &[(u8, &str)] = &[(1, "ICMP"), (6, "TCP"), (17, "UDP")];
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::encoding::{Base64Reader, HexReader, hex_digit, read_base32};
 use super::mnemonic::{self, number};
 use super::names::Names;
-use super::{apl, duration, loc, strings, svcb};
+use super::{a6, amtrelay, apl, atma, content, duration, loc, nxt, strings, svcb};
 use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
@@ -31,7 +31,11 @@ pub fn read(
         let mut reader = Reader { rtype, lexer: &mut *lexer, names: &mut *names, out: &mut *out, start };
         reader.field(field).map_err(|fault| explain(fault, rtype, index))?;
     }
-    lexer.expect_end(|| format!("{rtype} record"))
+    lexer.expect_end(|| format!("{rtype} record"))?;
+    content::check(rtype, &out[start..]).map_err(|expected| {
+        let message = format!("the data of the {rtype} record has a wrong length or form");
+        Fault::new(lexer.behind(), message).expected(expected)
+    })
 }
 
 /// Reads RDATA that stands alone, as on a command line; names in it are completed with `origin`.
@@ -105,14 +109,26 @@ impl<'t> Reader<'_, 't, '_> {
                 }
                 self.string(&token)
             }
+            Field::OptString => {
+                let token = self.lexer.peek()?;
+                if token.kind == Kind::End {
+                    return Ok(());
+                }
+                self.lexer.next()?;
+                self.string(&token)
+            }
             Field::Strings => self.each("a string", |reader, token| reader.string(&token)),
             Field::LongString => {
                 let token = self.lexer.expect_text("a quoted string")?;
+                // RFC 7553 4.4; the value of CAA needs none (RFC 8659 4.1.1).
+                if self.rtype == Rtype::URI && token.kind != Kind::Quoted {
+                    return Err(token.instead_of("the URI in quotes"));
+                }
                 strings::read(&token, token.text, self.out)?;
                 self.fits(&token)
             }
             Field::Hex => self.hex(None),
-            Field::Base64 => self.base64(),
+            Field::Base64 | Field::OptBase64 | Field::DashBase64 => self.base64(field),
             Field::Salt => self.salt(),
             Field::Hash => {
                 const EXPECTED: &str = "a hash in base 32 (0 to 9, A to V)";
@@ -122,6 +138,23 @@ impl<'t> Reader<'_, 't, '_> {
             Field::Bitmap => self.bitmap(),
             Field::Loc => loc::read(self.lexer, self.out),
             Field::Apl => self.until_end(|reader, token| apl::read(&token, reader.out)),
+            Field::U64 => {
+                let value =
+                    self.parsed("a number of 64 bits, or two of 32 with a dot between", long_number)?;
+                self.out.extend_from_slice(&value.to_be_bytes());
+                Ok(())
+            }
+            Field::Scheme => {
+                let value = self.parsed("a scheme such as `NOTIFY` or 1", mnemonic::scheme)?;
+                self.out.push(value);
+                Ok(())
+            }
+            Field::NxtBitmap => nxt::read(self.lexer, self.out),
+            Field::Atma => atma::read(self.lexer, self.out),
+            Field::Amtrelay => amtrelay::read(self.lexer, self.names, self.out),
+            Field::A6 => a6::read(self.lexer, self.names, self.out),
+            // Read with the field before it, which says whether there is one.
+            Field::EndName => Ok(()),
             Field::Nsap => self.nsap(),
             Field::Nid => self.nid(),
             Field::Eui(length) => self.eui(length),
@@ -260,12 +293,17 @@ impl<'t> Reader<'_, 't, '_> {
         }
     }
 
-    fn base64(&mut self) -> Result<(), Fault> {
+    fn base64(&mut self, field: Field) -> Result<(), Fault> {
         const EXPECTED: &str = "base 64";
         let mut last = self.lexer.peek()?;
         // A KEY may say that there is no key (RFC 2535 3.1.2), and an IPSECKEY may have none (RFC 4025 2.6).
         let no_key = self.rtype == Rtype::KEY && self.out[self.start] & 0xc0 == 0xc0;
-        if last.kind == Kind::End && (no_key || self.rtype == Rtype::IPSECKEY) {
+        let optional = no_key || field == Field::OptBase64;
+        if field == Field::DashBase64 && last.text == b"-" {
+            self.lexer.next()?;
+            return Ok(());
+        }
+        if optional && last.kind == Kind::End {
             return Ok(());
         }
         let mut digits = Base64Reader::default();
@@ -381,7 +419,7 @@ impl<'t> Reader<'_, 't, '_> {
             3 => self.field(Field::CasedName)?,
             _ => self.parsed("`.`, as there is no gateway", |text| (text == b".").then_some(()))?,
         }
-        self.base64()
+        self.base64(Field::OptBase64)
     }
 
     fn hip(&mut self) -> Result<(), Fault> {
@@ -439,6 +477,16 @@ fn from_text<T: FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// A number of 64 bits, whole or as two halves of 32 with a dot between.
+fn long_number(text: &[u8]) -> Option<u64> {
+    if let Some(dot) = text.iter().position(|&byte| byte == b'.') {
+        let half = |text| number::<u32>(text).map(u64::from);
+        return Some(half(&text[..dot])? << 32 | half(&text[dot + 1..])?);
+    }
+    // `parse` would take a sign too.
+    text.iter().all(u8::is_ascii_digit).then(|| from_text(text))?
+}
+
 /// Says which record and which of its fields the fault is about.
 #[cold]
 fn explain(mut fault: Fault, rtype: Rtype, index: usize) -> Fault {
@@ -461,7 +509,7 @@ fn labels(rtype: Rtype) -> &'static [&'static str] {
         Rtype::SRV => &["priority", "weight", "port", "target"],
         Rtype::CAA => &["flags", "tag", "value"],
         Rtype::NAPTR => &["order", "preference", "flags", "services", "regexp", "replacement"],
-        Rtype::DS | Rtype::CDS => &["key tag", "algorithm", "digest type", "digest"],
+        Rtype::DS | Rtype::CDS | Rtype::TA | Rtype::DLV => &["key tag", "algorithm", "digest type", "digest"],
         Rtype::DNSKEY | Rtype::CDNSKEY => &["flags", "protocol", "algorithm", "public key"],
         Rtype::TLSA | Rtype::SMIMEA => &["usage", "selector", "matching type", "data"],
         Rtype::SSHFP => &["algorithm", "fingerprint type", "fingerprint"],

@@ -18,8 +18,6 @@ const ECH: u16 = 5;
 const IPV6HINT: u16 = 6;
 const DOHPATH: u16 = 7;
 const OHTTP: u16 = 8;
-/// Key 65535 is reserved as invalid (RFC 9460 14.3.2).
-const INVALID_KEY: u16 = 65535;
 
 const NAMES: [&str; 9] =
     ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
@@ -129,6 +127,7 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
     let Some(value) = value.filter(|value| !value.is_empty()) else {
         return match key {
             NO_DEFAULT_ALPN | OHTTP => Ok(key),
+            _ if !is_named(name) => Ok(key),
             // Keys whose format is not known may be empty; the others have no meaning without a value.
             _ if usize::from(key) >= NAMES.len() => Ok(key),
             _ => Err(bad("a value behind `=`")),
@@ -136,6 +135,8 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
     };
     let text = std::str::from_utf8(value).ok();
     match key {
+        // Under its number, a key's value is its wire form, even when the key is a known one (RFC 9460 2.1).
+        _ if !is_named(name) => strings::read(token, value, out)?,
         MANDATORY => {
             const EXPECTED: &str = "keys with `,` between them";
             let start = out.len();
@@ -241,12 +242,23 @@ fn check(params: &[u8]) -> Result<(), (u16, &'static str)> {
             PORT if value.len() != 2 => return Err((key, "`port` is malformed")),
             IPV4HINT if !whole(4) => return Err((key, "`ipv4hint` is malformed")),
             IPV6HINT if !whole(16) => return Err((key, "`ipv6hint` is malformed")),
-            ECH | DOHPATH if value.is_empty() => return Err((key, "an empty value")),
-            INVALID_KEY => return Err((key, "`key65535` is reserved")),
+            ECH if value.is_empty() => return Err((key, "an empty value")),
+            DOHPATH if !is_doh_path(value) => {
+                return Err((key, "`dohpath` is no path with a `dns` variable, such as `/dns-query{?dns}`"));
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether this is a URI template of an absolute path with the variable `dns` (RFC 9461 section 5, RFC 6570).
+fn is_doh_path(value: &[u8]) -> bool {
+    let Ok(template) = std::str::from_utf8(value) else { return false };
+    let expressions = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let mut variables = expressions
+        .flat_map(|(inside, _)| inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(','));
+    template.starts_with('/') && variables.any(|name| name.split([':', '*']).next() == Some("dns"))
 }
 
 /// The first parameter of `rest`, which then begins behind it.
@@ -258,15 +270,21 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
     Some((u16::from_be_bytes([k0, k1]), value))
 }
 
+/// A key by its name, which is in lower case, or as `key123` without leading zeros (RFC 9460 2.1).
 fn key(name: &[u8]) -> Option<u16> {
-    if let Some(known) = NAMES.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name)) {
+    if let Some(known) = NAMES.iter().position(|known| known.as_bytes() == name) {
         return Some(known as u16);
     }
     let (prefix, digits) = name.split_at_checked(3)?;
     if digits.len() > 1 && digits[0] == b'0' {
         return None;
     }
-    prefix.eq_ignore_ascii_case(b"key").then(|| number(digits))?
+    (prefix == b"key").then(|| number(digits))?
+}
+
+/// Whether a key is given by its name and not by its number.
+fn is_named(name: &[u8]) -> bool {
+    NAMES.iter().any(|known| known.as_bytes() == name)
 }
 
 fn key_name(key: u16) -> String {

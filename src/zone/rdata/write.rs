@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::{write_base32, write_base64, write_hex};
-use super::mnemonic::{algorithm_name, cert_type_name};
-use super::{apl, duration, loc, names, strings, svcb};
+use super::mnemonic::{algorithm_name, cert_type_name, scheme_name};
+use super::{a6, amtrelay, apl, atma, content, duration, loc, names, nxt, strings, svcb};
 use crate::wire::name::NameRef;
 use crate::wire::rdata::{self as layout, Field};
 use crate::wire::rtype::Rtype;
@@ -25,7 +25,8 @@ pub fn record(owner: &NameRef, ttl: u32, rtype: Rtype, rdata: &[u8], out: &mut S
 /// must be), are written in the notation of RFC 3597, so that reading gives the same bytes back.
 pub fn write(rtype: Rtype, rdata: &[u8], out: &mut String) {
     let start = out.len();
-    if layout::check(rtype, rdata).is_ok() && fields(rtype, rdata, out).is_some() {
+    let regular = layout::check(rtype, rdata).is_ok() && content::check(rtype, rdata).is_ok();
+    if regular && fields(rtype, rdata, out).is_some() {
         return;
     }
     out.truncate(start);
@@ -40,7 +41,17 @@ fn fields(rtype: Rtype, rdata: &[u8], out: &mut String) -> Option<()> {
     let mut rest = rdata;
     for (index, &field) in layout::fields(rtype).iter().enumerate() {
         // Parts that can be empty bring their own blank.
-        if index > 0 && !matches!(field, Field::Bitmap | Field::Apl | Field::SvcParams) {
+        let own_blank = matches!(
+            field,
+            Field::Bitmap
+                | Field::NxtBitmap
+                | Field::Apl
+                | Field::SvcParams
+                | Field::EndName
+                | Field::OptBase64
+                | Field::OptString
+        );
+        if index > 0 && !own_blank {
             out.push(' ');
         }
         write_field(rtype, field, &mut rest, out)?;
@@ -85,6 +96,11 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
                 return None;
             }
         }
+        Field::OptString if rest.is_empty() => {}
+        Field::OptString => {
+            out.push(' ');
+            strings::write(prefixed(rest)?, out);
+        }
         Field::Strings => {
             strings::write(prefixed(rest)?, out);
             while !rest.is_empty() {
@@ -112,6 +128,30 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
         Field::Nsap => {
             out.push_str("0x");
             write_hex(some(rest)?, out);
+        }
+        Field::U64 => write!(out, "{}", u64::from_be_bytes(*take(rest)?)).ok()?,
+        Field::Scheme => {
+            let [scheme] = *take(rest)?;
+            match scheme_name(scheme) {
+                Some(name) => out.push_str(name),
+                None => write!(out, "{scheme}").ok()?,
+            }
+        }
+        Field::OptBase64 if rest.is_empty() => {}
+        Field::OptBase64 => {
+            out.push(' ');
+            write_base64(std::mem::take(rest), out);
+        }
+        Field::DashBase64 if rest.is_empty() => out.push('-'),
+        Field::DashBase64 => write_base64(std::mem::take(rest), out),
+        Field::NxtBitmap => nxt::write(std::mem::take(rest), out)?,
+        Field::Atma => atma::write(std::mem::take(rest), out)?,
+        Field::Amtrelay => amtrelay::write(std::mem::take(rest), out)?,
+        Field::A6 => a6::write(rest, out)?,
+        Field::EndName if rest.is_empty() => {}
+        Field::EndName => {
+            out.push(' ');
+            name(rest, out)?;
         }
         Field::Nid => {
             // All four digits of each group: not every reader takes fewer.

@@ -1,0 +1,53 @@
+use super::*;
+
+const ZONE: &str = "$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a.\n";
+
+fn apex() -> Name {
+    "x.".parse().unwrap()
+}
+
+#[test]
+fn a_file_of_hostile_size_is_refused_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.zone");
+    // Sparse: it takes no room on the disk, and would be read as so many zeros.
+    File::create(&path).unwrap().set_len(MAX_TEXT + 1).unwrap();
+    let error = load(&path, &apex()).unwrap_err().to_string();
+    assert!(error.contains("larger than the ") && error.contains("split the zone"), "{error}");
+    assert!(content(&path, 1 << 20).is_err());
+    fs::write(&path, "12345").unwrap();
+    assert_eq!(content(&path, 5).unwrap(), b"12345");
+    assert!(content(&path, 4).is_err());
+}
+
+#[test]
+fn what_is_included_counts_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.zone");
+    fs::write(dir.path().join("more"), "a TXT a\n".repeat(100)).unwrap();
+    let text = format!("{ZONE}{}", "$INCLUDE more\n".repeat(3));
+    let scanned = |limit| {
+        let outcome = scan(&path, text.as_bytes(), Some(&apex()), limit, &mut |_| {});
+        outcome.diagnostics.iter().map(Diagnostic::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(scanned(text.len() as u64 + 3 * 800), [""; 0]);
+    let told = scanned(text.len() as u64 + 3 * 800 - 1);
+    assert!(
+        told.len() == 1 && told[0].contains(":6:10: error: cannot include `more`: it is larger"),
+        "{told:?}"
+    );
+}
+
+/// Eleven bytes of text can make a record of three hundred.
+#[test]
+fn records_are_counted_with_the_owners_they_take_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.zone");
+    let label = "a".repeat(63);
+    let lines: String = (0..100).map(|number| format!(" A 192.0.2.{number}\n")).collect();
+    fs::write(&path, format!("{ZONE}{label}.{label}.{label} TXT a\n{lines}")).unwrap();
+    let loaded = load_within(&path, &apex(), 100 << 10).unwrap();
+    assert_eq!(loaded.snapshot.records(), 103);
+    let error = load_within(&path, &apex(), 20 << 10).unwrap_err().to_string();
+    assert!(error.contains("its records need more than"), "{error}");
+}
