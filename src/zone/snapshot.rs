@@ -9,10 +9,12 @@ use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::digest::Digest;
-use super::owner::{Block, Draft, Owner, Rrset};
+use super::owner::{Draft, Owner, Rrset};
 use super::serial::Serial;
 use super::soa::{self, Timers};
 use super::table::{Entry, Table};
+
+pub use super::builder::Builder;
 
 /// A zone's content under one serial.
 #[derive(Clone, Debug)]
@@ -110,6 +112,19 @@ pub enum ApplyError {
 }
 
 impl Snapshot {
+    /// The zone that a table holds, or why it is none.
+    pub(super) fn assemble(
+        apex: Name,
+        table: Table,
+        records: u64,
+        digest: Digest,
+    ) -> Result<Snapshot, Fault> {
+        let mut snapshot = Snapshot { apex: Arc::new(apex), table, serial: Serial(0), records, digest };
+        snapshot.check_apex()?;
+        snapshot.serial = snapshot.timers().serial;
+        Ok(snapshot)
+    }
+
     /// The zone's name.
     pub fn apex(&self) -> &NameRef {
         &self.apex
@@ -207,10 +222,10 @@ impl Snapshot {
             }
             self.records += 1;
         }
-        if let Some(fault) = draft.fault(name, &self.apex) {
+        let block = draft.block(name);
+        if let Some(fault) = Owner::new(&block).fault(&self.apex) {
             return Err(fault.into());
         }
-        let block = draft.block(name);
         self.digest.add(Owner::new(&block).digest());
         match self.table.get_mut(hash, name) {
             Some(entry) if draft.is_empty() && !entry.has_children() => {
@@ -250,9 +265,10 @@ impl Snapshot {
     }
 }
 
-impl Draft {
+impl Owner<'_> {
     /// What this owner breaks by itself.
-    fn fault(&self, name: &NameRef, apex: &NameRef) -> Option<Fault> {
+    pub(super) fn fault(self, apex: &NameRef) -> Option<Fault> {
+        let name = self.name();
         if self.has(Rtype::SOA) && name != apex {
             return Some(Fault::StraySoa(name.to_name()));
         }
@@ -268,7 +284,7 @@ impl Draft {
 }
 
 /// Counts a new name at its parent, making the empty non-terminals between it and the nearest name that exists.
-fn link(table: &mut Table, apex: &NameRef, name: &NameRef) {
+pub(super) fn link(table: &mut Table, apex: &NameRef, name: &NameRef) {
     let mut child = name;
     while child != apex {
         let Some(parent) = child.parent() else { return };
@@ -297,127 +313,5 @@ fn prune(table: &mut Table, apex: &NameRef, name: &NameRef) {
             return;
         }
         gone = parent;
-    }
-}
-
-/// Collects records in any order and makes a snapshot of them.
-pub struct Builder {
-    apex: Name,
-    /// Owner, type, TTL, RDATA of each record, back to back.
-    arena: Vec<u8>,
-    index: Vec<Slot>,
-    out_of_zone: Vec<Name>,
-}
-
-struct Slot {
-    hash: u64,
-    at: usize,
-    rtype: Rtype,
-    owner: u8,
-    rdata: u16,
-    ttl: u32,
-}
-
-/// How many faults of one zone are told.
-const MAX_FAULTS: usize = 20;
-
-impl Builder {
-    /// Starts an empty zone.
-    pub fn new(apex: Name) -> Builder {
-        Builder { apex, arena: Vec::new(), index: Vec::new(), out_of_zone: Vec::new() }
-    }
-
-    /// The zone's name.
-    pub fn apex(&self) -> &NameRef {
-        &self.apex
-    }
-
-    /// How many records were taken so far.
-    pub fn records(&self) -> usize {
-        self.index.len()
-    }
-
-    /// Takes one record. One outside the zone is left out and told by [`Builder::finish`].
-    pub fn add(&mut self, owner: &NameRef, rtype: Rtype, ttl: u32, rdata: &[u8]) {
-        if !owner.is_in(&self.apex) {
-            if self.out_of_zone.len() < MAX_FAULTS {
-                self.out_of_zone.push(owner.to_name());
-            }
-            return;
-        }
-        let Ok(length) = u16::try_from(rdata.len()) else { return };
-        let at = self.arena.len();
-        self.arena.extend_from_slice(owner.as_wire());
-        self.arena.extend_from_slice(rdata);
-        let owner_length = owner.as_wire().len() as u8;
-        self.index.push(Slot { hash: hash_name(owner), at, rtype, owner: owner_length, rdata: length, ttl });
-    }
-
-    /// Takes an owned record.
-    pub fn push(&mut self, record: &Record) {
-        self.add(&record.owner, record.rtype, record.ttl, &record.rdata);
-    }
-
-    /// Makes the snapshot. Records given twice count once; of differing TTLs in an RRset the lowest counts (RFC 2181 5.2).
-    ///
-    /// `Err` holds what keeps this from being a zone; the second part of `Ok` what was left out of it.
-    pub fn finish(mut self) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
-        let mut faults = Vec::new();
-        let mut index = std::mem::take(&mut self.index);
-        // Stable, so that records of one RRset keep the order they came in.
-        index.sort_by_key(|slot| (slot.hash, slot.rtype));
-        let mut blocks = Vec::with_capacity(index.len() / 2);
-        let mut digest = Digest::default();
-        let mut records = 0;
-        let mut draft = Draft::default();
-        for same_hash in index.chunk_by(|a, b| a.hash == b.hash) {
-            let name = self.name(&same_hash[0]);
-            let one_name = same_hash.iter().all(|slot| self.name(slot) == name);
-            let mut add = |name: &NameRef, slots: &mut dyn Iterator<Item = &Slot>| {
-                draft.clear();
-                for slot in slots {
-                    if slot.rtype.is_meta() {
-                        faults.push(Fault::MetaType(name.to_name(), slot.rtype));
-                    }
-                    records += u64::from(draft.add_lowest(slot.rtype, slot.ttl, self.rdata(slot)));
-                }
-                faults.extend(draft.fault(name, &self.apex));
-                let block = draft.block(name);
-                digest.add(Owner::new(&block).digest());
-                blocks.push((same_hash[0].hash, block));
-            };
-            if one_name {
-                add(name, &mut same_hash.iter());
-            } else {
-                let names: std::collections::BTreeSet<&NameRef> =
-                    same_hash.iter().map(|slot| self.name(slot)).collect();
-                for name in names {
-                    add(name, &mut same_hash.iter().filter(|slot| self.name(slot) == name));
-                }
-            }
-        }
-        let names: Vec<Block> = blocks.iter().map(|(_, block)| Block::clone(block)).collect();
-        let mut table = Table::build(blocks);
-        for block in &names {
-            link(&mut table, &self.apex, Owner::new(block).name());
-        }
-        let snapshot = Snapshot { apex: Arc::new(self.apex), table, serial: Serial(0), records, digest };
-        if let Err(fault) = snapshot.check_apex() {
-            faults.insert(0, fault);
-        }
-        if !faults.is_empty() {
-            faults.truncate(MAX_FAULTS);
-            return Err(faults);
-        }
-        let serial = snapshot.timers().serial;
-        Ok((Snapshot { serial, ..snapshot }, self.out_of_zone.into_iter().map(Fault::OutOfZone).collect()))
-    }
-
-    fn name(&self, slot: &Slot) -> &NameRef {
-        NameRef::read_trusted(&self.arena[slot.at..slot.at + usize::from(slot.owner)])
-    }
-
-    fn rdata(&self, slot: &Slot) -> &[u8] {
-        &self.arena[slot.at + usize::from(slot.owner)..][..usize::from(slot.rdata)]
     }
 }
