@@ -28,7 +28,7 @@ use crate::zone::snapshot::Snapshot;
 use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
 use super::event::{Event, Input};
-use super::status::Status;
+use super::status::{Problem, Status};
 use super::stub::Sight;
 use super::zone::{Member, Role, ZoneConfig};
 
@@ -77,12 +77,27 @@ impl Node {
         out: &mut Outbox,
         log: &mut dyn Log,
     ) -> Vec<Event> {
-        let wanted: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
-        let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
-        let mut events = Vec::new();
-        gone.iter().for_each(|name| events.extend(self.remove(name, out)));
-        zones.into_iter().for_each(|zone| events.extend(self.add(now, zone, out, log)));
+        let wanted = zones.iter().map(|zone| zone.name.clone()).collect();
+        let mut events = self.retain(&wanted, out);
+        events.extend(self.add_all(now, zones, out, log));
         events
+    }
+
+    /// Lets all other zones go.
+    pub fn retain(&mut self, wanted: &BTreeSet<Name>, out: &mut Outbox) -> Vec<Event> {
+        let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        gone.iter().flat_map(|name| self.remove(name, out)).collect()
+    }
+
+    /// Takes in zones, or other configurations of some.
+    pub fn add_all(
+        &mut self,
+        now: Now,
+        zones: Vec<ZoneConfig>,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
+        zones.into_iter().flat_map(|zone| self.add(now, zone, out, log)).collect()
     }
 
     /// Takes in a zone, or another configuration of one.
@@ -186,6 +201,12 @@ impl Node {
         self.members.get(zone).is_some_and(|member| member.refresh.is_none())
     }
 
+    /// The primary zones, each with what keeps it from being up to date.
+    pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<&Problem>)> {
+        let primaries = self.members.values().filter(|member| member.refresh.is_none());
+        primaries.map(|member| (&member.config.name, member.problem.as_ref()))
+    }
+
     /// The secondary zones.
     pub fn secondaries(&self) -> Vec<Name> {
         self.members
@@ -220,7 +241,8 @@ impl Node {
                 let heard = Event::Heard { zone: zone.clone(), from, serial };
                 [heard].into_iter().chain(self.settle_all(now, &zone, found, out, log)).collect()
             }
-            Input::File { zone, content } => self.file(now, &zone, content, out, log),
+            Input::File { zone, content } => self.files(now, vec![(zone, content)], out, log),
+            Input::Files(files) => self.files(now, files, out, log),
             Input::Refresh { zone } => {
                 let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.refresh_now(now, out));
                 self.settle_all(now, &zone, found, out, log)
@@ -279,38 +301,48 @@ impl Node {
         events
     }
 
-    fn file(
+    fn files(
         &mut self,
         now: Now,
-        zone: &NameRef,
-        content: Result<Snapshot, String>,
+        files: Vec<(Name, Result<Snapshot, String>)>,
         out: &mut Outbox,
         log: &mut dyn Log,
     ) -> Vec<Event> {
-        let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
-        let Role::Primary(policy) = member.config.role else { return Vec::new() };
-        let name = member.config.name.clone();
-        let published = match content {
-            Err(why) => {
-                member.blame(now, why.clone());
-                return vec![Event::NotPublished { zone: name, why }];
-            }
-            Ok(content) => self.store.publish(now, zone, Change::File(content, policy), log),
-        };
-        match published {
-            Ok(publication) => {
-                member.problem = None;
-                publication.map(|publication| self.announce(now, publication, out)).into_iter().collect()
-            }
-            Err(error) => {
-                let why = error.to_string();
-                member.blame(now, why.clone());
-                vec![match error {
-                    PublishError::Log(_) => Event::NotKept { zone: name, why },
-                    _ => Event::NotPublished { zone: name, why },
-                }]
+        let mut events = Vec::new();
+        let (mut names, mut changes) = (Vec::new(), Vec::new());
+        for (name, content) in files {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            let Role::Primary(policy) = member.config.role else { continue };
+            match content {
+                Err(why) => {
+                    member.blame(now, why.clone());
+                    events.push(Event::NotPublished { zone: name, why });
+                }
+                Ok(content) => {
+                    names.push(name.clone());
+                    changes.push((name, Change::File(content, policy)));
+                }
             }
         }
+        let published = self.store.publish_all(now, changes, log);
+        for (name, published) in names.into_iter().zip(published) {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            match published {
+                Ok(publication) => {
+                    member.problem = None;
+                    events.extend(publication.map(|publication| self.announce(now, publication, out)));
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    member.blame(now, why.clone());
+                    events.push(match error {
+                        PublishError::Log(_) => Event::NotKept { zone: name, why },
+                        _ => Event::NotPublished { zone: name, why },
+                    });
+                }
+            }
+        }
+        events
     }
 
     /// Sets going all that follows a publication.

@@ -15,5 +15,7 @@ pub mod udp;
 pub mod zone_file;
 
 mod log;
+mod priority;
+mod reading;
 mod privileges;
 mod watched;

@@ -125,7 +125,7 @@ impl Builder {
             return;
         }
         for rtype in self.run.types().filter(|rtype| rtype.is_meta()) {
-            note(&mut self.faults, || Fault::MetaType(self.run.owner(), rtype));
+            note(&mut self.faults, || Fault::MetaType(self.run.name().to_name(), rtype));
         }
         let block: Block = self.run.block().into();
         let owner = Owner::new(&block);

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
@@ -65,9 +65,16 @@ impl Run {
         }
     }
 
+    /// Takes all records of another run, of the same owner.
+    pub(super) fn append(&mut self, other: &Run) {
+        let at = self.data.len();
+        self.data.extend_from_slice(&other.data);
+        self.records.extend(other.records.iter().map(|record| Held { at: at + record.at, ..*record }));
+    }
+
     /// The owner.
-    pub(super) fn owner(&self) -> Name {
-        NameRef::read_trusted(&self.owner).to_name()
+    pub(super) fn name(&self) -> &NameRef {
+        NameRef::read_trusted(&self.owner)
     }
 
     /// The types that came, in no order.

@@ -7,6 +7,7 @@ pub mod builder;
 pub mod delta;
 pub mod diff;
 pub mod digest;
+pub mod edit;
 pub mod file;
 pub mod gather;
 pub mod history;

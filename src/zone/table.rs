@@ -203,6 +203,53 @@ impl Table {
     }
 }
 
+/// Which entries of a table have been met.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// The place of the first entry of each leaf when all entries are counted through.
+    first: Vec<u32>,
+    bits: Vec<u64>,
+}
+
+impl Marks {
+    /// None of the table's entries.
+    pub(super) fn new(table: &Table) -> Marks {
+        let mut count = 0;
+        let leaves = table.top.iter().flat_map(|middle| middle.iter());
+        let first = leaves.map(|leaf| {
+            let first = count;
+            count += leaf.len() as u32;
+            first
+        });
+        Marks { first: first.collect(), bits: vec![0; table.len().div_ceil(64)] }
+    }
+
+    /// The entry of a name and its place. The table must be the one these are marks of.
+    pub(super) fn find<'t>(&self, table: &'t Table, hash: u64, name: &NameRef) -> Option<(usize, &'t Entry)> {
+        let (top, middle) = table.place(hash);
+        let leaf = &table.top[top][middle];
+        let from = position(leaf, hash);
+        let mut same = leaf[from..].iter().take_while(|entry| entry.hash == hash as u32);
+        let at = from + same.position(|entry| entry.owner().name() == name)?;
+        let first = self.first[(top << table.middle_bits) | middle];
+        Some((first as usize + at, &leaf[at]))
+    }
+
+    /// Marks a place; `false` when it was marked before.
+    pub(super) fn mark(&mut self, place: usize) -> bool {
+        let (word, bit) = (&mut self.bits[place / 64], 1 << (place % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    /// The entries without a mark.
+    pub(super) fn missing<'t>(&self, table: &'t Table) -> impl Iterator<Item = &'t Entry> {
+        let is_missing = |place: &usize| self.bits[place / 64] & 1 << (place % 64) == 0;
+        table.iter().enumerate().filter(move |(place, _)| is_missing(place)).map(|(_, entry)| entry)
+    }
+}
+
 /// The upper `bits` of the hash.
 fn leaf_index(hash: u64, bits: u32) -> u64 {
     hash.checked_shr(64 - bits).unwrap_or(0)
