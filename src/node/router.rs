@@ -6,7 +6,7 @@
 //!   arrival, time)  +------published-------+--> Event
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::zone::snapshot::Snapshot;
 use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
 use super::event::{Event, Input};
-use super::status::{Problem, Status};
+use super::status::{Problem, Status, ZoneStatus};
 use super::stub::Sight;
 use super::zone::{Member, Role, ZoneConfig};
 
@@ -43,7 +43,8 @@ enum Route {
 /// The machines of a node.
 pub struct Node {
     store: Arc<ZoneStore>,
-    members: BTreeMap<Name, Member>,
+    /// In no order; what is handed out is sorted.
+    members: HashMap<Name, Box<Member>>,
     /// Zones that only a cache here asks about, with their servers.
     stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
     watch: Watch,
@@ -60,7 +61,7 @@ impl Node {
         let watch = Watch::new(Pace::default(), rng.random());
         Node {
             store,
-            members: BTreeMap::new(),
+            members: HashMap::new(),
             stubs: BTreeMap::new(),
             watch,
             routes: HashMap::new(),
@@ -84,8 +85,10 @@ impl Node {
     }
 
     /// Lets all other zones go.
-    pub fn retain(&mut self, wanted: &BTreeSet<Name>, out: &mut Outbox) -> Vec<Event> {
-        let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+    pub fn retain(&mut self, wanted: &HashSet<Name>, out: &mut Outbox) -> Vec<Event> {
+        let mut gone: Vec<Name> =
+            self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        gone.sort();
         gone.iter().flat_map(|name| self.remove(name, out)).collect()
     }
 
@@ -118,13 +121,15 @@ impl Node {
             ask.have = zone.version().map(|version| version.stamp.serial);
             self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
-        let notifier = Notifier::new(name.clone(), config.notify.clone(), self.rng.random());
+        let seed = self.rng.random();
+        let notifier = (!config.notify.is_empty())
+            .then(|| Box::new(Notifier::new(name.clone(), config.notify.clone(), seed)));
         let refresh = match &config.role {
             Role::Primary(_) => None,
             Role::Secondary(primaries) => {
                 let primaries = primaries.clone();
                 let config = refresh::Config { zone: name.clone(), primaries, limits: Limits::default() };
-                Some(Refresh::new(config, self.rng.random()))
+                Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
         let sight = Sight {
@@ -137,7 +142,7 @@ impl Node {
         if let Some(version) = &version {
             member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
-        self.members.insert(name.clone(), member);
+        self.members.insert(name.clone(), Box::new(member));
         if let Some(version) = &version {
             // A node that stopped between a publication and its NOTIFY still owes it.
             let soa = version.snapshot.soa_record();
@@ -149,7 +154,8 @@ impl Node {
         let found = self.with_refresh(&name, out, |refresh, counted_from, out| {
             refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
         });
-        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(&name)
+        if let Some(Member { zone, refresh: Some(refresh), .. }) =
+            self.members.get(&name).map(|member| &**member)
             && let Some(at) = refresh.expires_at()
         {
             // Those who ask before the first poll has an answer are told what is left, too.
@@ -181,7 +187,7 @@ impl Node {
             }
             !mine
         });
-        Some(member)
+        Some(*member)
     }
 
     /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
@@ -202,25 +208,28 @@ impl Node {
     }
 
     /// The primary zones, each with what keeps it from being up to date.
-    pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<&Problem>)> {
+    pub fn primaries(&self) -> Vec<(&Name, Option<&Problem>)> {
         let primaries = self.members.values().filter(|member| member.refresh.is_none());
-        primaries.map(|member| (&member.config.name, member.problem.as_ref()))
+        let mut all: Vec<_> =
+            primaries.map(|member| (&member.config.name, member.problem.as_ref())).collect();
+        all.sort_by_key(|(name, _)| *name);
+        all
     }
 
     /// The secondary zones.
     pub fn secondaries(&self) -> Vec<Name> {
-        self.members
-            .values()
-            .filter(|member| member.refresh.is_some())
-            .map(|member| member.config.name.clone())
-            .collect()
+        let secondaries = self.members.values().filter(|member| member.refresh.is_some());
+        let mut names: Vec<Name> = secondaries.map(|member| member.config.name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// How everything is.
     pub fn status(&self, now: Now) -> Status {
-        let served = self.members.values().map(|member| member.status(now));
-        let stubs = self.stubs.iter().map(|(zone, (sight, servers))| sight.stub(now, zone, servers));
-        Status { zones: served.chain(stubs).collect() }
+        let mut zones: Vec<ZoneStatus> = self.members.values().map(|member| member.status(now)).collect();
+        zones.sort_by(|a, b| a.zone.cmp(&b.zone));
+        zones.extend(self.stubs.iter().map(|(zone, (sight, servers))| sight.stub(now, zone, servers)));
+        Status { zones }
     }
 
     /// When [`Input::Timeout`] is due.
@@ -352,6 +361,8 @@ impl Node {
         if let Some(member) = self.members.get_mut(&zone) {
             heard = member.heard.take();
             match member.config.role {
+                // Nobody else shows a version of a zone without other servers.
+                Role::Primary(_) if member.config.notify.is_empty() && member.config.watch.is_empty() => {}
                 Role::Primary(_) => member.sight.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
                     // A transfer may bring many versions at once; each followed the one before.
@@ -363,11 +374,8 @@ impl Node {
                 }
             }
         }
-        let soa = self
-            .members
-            .get(&zone)
-            .and_then(|member| member.zone.version())
-            .map(|version| version.snapshot.soa_record());
+        let told = self.members.get(&zone).filter(|member| member.notifier.is_some());
+        let soa = told.and_then(|member| member.zone.version()).map(|version| version.snapshot.soa_record());
         if let Some(soa) = soa {
             self.with_notifier(&zone, out, |notifier, out| {
                 notifier.publish(now, soa, out);
@@ -497,9 +505,14 @@ impl Node {
         out: &mut Outbox,
         act: impl FnOnce(&mut Refresh, Option<Utc>, &mut Outbox) -> Vec<refresh::Event>,
     ) -> Vec<refresh::Event> {
-        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
-            _ => Vec::new(),
+        if self.members.get(zone).is_none_or(|member| member.refresh.is_none()) {
+            return Vec::new();
+        }
+        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| {
+            match node.members.get_mut(zone).map(|member| &mut **member) {
+                Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
+                _ => Vec::new(),
+            }
         })
     }
 
@@ -509,9 +522,12 @@ impl Node {
         out: &mut Outbox,
         act: impl FnOnce(&mut Notifier, &mut Outbox) -> Vec<notify::Event>,
     ) -> Vec<notify::Event> {
-        self.routed(out, &Route::Notifier(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(member) => act(&mut member.notifier, out),
-            None => Vec::new(),
+        if self.members.get(zone).is_none_or(|member| member.notifier.is_none()) {
+            return Vec::new();
+        }
+        self.routed(out, &Route::Notifier(zone.to_name()), |node, out| {
+            let notifier = node.members.get_mut(zone).and_then(|member| member.notifier.as_mut());
+            notifier.map(|notifier| act(notifier, out)).unwrap_or_default()
         })
     }
 

@@ -149,8 +149,8 @@ impl Control {
     }
 
     fn record(&mut self, events: Vec<Event>) {
+        log::events(&events);
         for event in &events {
-            log::event(event);
             self.metrics.record(event);
             match event {
                 Event::Confirmed { zone, counted_from, .. } => {
@@ -255,7 +255,7 @@ impl Control {
     fn settled(&mut self, zones: Vec<Name>, answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>) {
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
-        for (zone, problem) in self.node.primaries().filter(|(zone, _)| asked(zone)) {
+        for (zone, problem) in self.node.primaries().into_iter().filter(|(zone, _)| asked(zone)) {
             match problem {
                 Some(problem) => problems.push(format!("{zone}: {}", problem.what)),
                 None => reloaded.push(zone.clone()),
@@ -286,7 +286,8 @@ impl Control {
         if self.rewriting || due.is_none_or(|due| due > clock::now().mono) {
             return;
         }
-        let (rewrite, checkpoint, commands) = (self.disk.rewrite(), self.store.checkpoint(), commands.clone());
+        let (rewrite, checkpoint, commands) =
+            (self.disk.rewrite(), self.store.checkpoint(), commands.clone());
         let write = move || {
             priority::idle();
             let rewritten = rewrite.write(|each| checkpoint.entries(each));

@@ -16,6 +16,6 @@ pub mod zone_file;
 
 mod log;
 mod priority;
-mod reading;
 mod privileges;
+mod reading;
 mod watched;

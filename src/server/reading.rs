@@ -90,7 +90,9 @@ fn parts(jobs: Vec<Job>) -> Vec<Vec<Job>> {
     let mut parts: Vec<Vec<Job>> = Vec::new();
     for job in jobs {
         match parts.last_mut() {
-            Some(part) if part.len() < PART && matches!((&job, &part[0]), (Job::Unknown(_), Job::Unknown(_))) => {
+            Some(part)
+                if part.len() < PART && matches!((&job, &part[0]), (Job::Unknown(_), Job::Unknown(_))) =>
+            {
                 part.push(job);
             }
             _ => parts.push(vec![job]),

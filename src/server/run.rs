@@ -123,7 +123,8 @@ async fn serve(
     let (commands, queue) = mpsc::channel(control::QUEUE);
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
-    let files = Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))?;
+    let files =
+        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))?;
     let by_file = !settings.zone_files.is_empty();
     let listen = settings.server.listen.clone();
     let admin = Admin {

@@ -126,10 +126,11 @@ pub(super) fn open(path: &Path, base: &dyn Fn(&NameRef) -> Option<Snapshot>) -> 
 
 /// The absolute name in an `$ORIGIN` that is the first line of a file which says anything.
 fn first_origin(text: &[u8]) -> Option<Name> {
-    let line = text
-        .split(|&byte| byte == b'\n')
-        .find(|line| line.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|&byte| byte != b';'))?;
-    let mut words = line.strip_prefix(b"$ORIGIN")?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let line = text.split(|&byte| byte == b'\n').find(|line| {
+        line.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|&byte| byte != b';')
+    })?;
+    let mut words =
+        line.strip_prefix(b"$ORIGIN")?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let name = words.next().filter(|name| name.ends_with(b"."))?;
     Name::parse(name, None).ok()
 }

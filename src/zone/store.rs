@@ -12,7 +12,7 @@
 //! Only [`ZoneStore::publish`] and [`ZoneStore::expire`] change what is served ([`ZoneStore::replay`] brings back what a
 //! former life had published). Readers take the current [`Version`] and never wait.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -222,7 +222,7 @@ impl ZoneStore {
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let mut together: Vec<(Arc<Zone>, Option<Step>)> = Vec::new();
-            let mut names = BTreeSet::new();
+            let mut names = HashSet::new();
             let first = outcomes.len();
             // A zone that changes twice has to be looked at again in between.
             while let Some((name, change)) = changes.next_if(|(name, _)| !names.contains(name)) {
@@ -510,7 +510,9 @@ struct Step {
 enum Content {
     Full,
     /// Like `Full`, but only the stamp is written down now, unless it is already.
-    Deferred { is_known: bool },
+    Deferred {
+        is_known: bool,
+    },
     Deltas(Vec<(Arc<Delta>, Stamp)>),
 }
 
