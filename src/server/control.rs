@@ -104,7 +104,11 @@ impl Control {
                     self.retry();
                     self.handle(Input::Timeout, &mut outbox);
                 }
-                Some(None | Some(Command::Stop)) => return,
+                Some(None | Some(Command::Stop)) => {
+                    // The process ends; taking very many zones to pieces before that would only take time.
+                    std::mem::forget(self.node);
+                    return;
+                }
                 Some(Some(command)) => self.obey(command, &commands, &mut exchanges, &mut outbox),
             }
             exchanges.carry_out(&mut outbox);

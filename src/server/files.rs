@@ -17,6 +17,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use crate::wire::name::Name;
 use crate::zone::store::ZoneStore;
 
+use super::priority;
 use super::reading::{Done, Haste, Job, read_all};
 use super::settings::{Settings, Source, Zone, ZoneDir};
 use super::watched::{Batch, Changes, Trail};
@@ -202,7 +203,9 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 }
                 Ok(Request::Configure(settings, done)) => {
                     let refused = self.configure(*settings);
-                    self.haste = Haste::Gentle;
+                    if std::mem::replace(&mut self.haste, Haste::Gentle) == Haste::Start {
+                        priority::small_share();
+                    }
                     done(refused);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,

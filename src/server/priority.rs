@@ -46,6 +46,7 @@ pub(super) fn gently<T: Send + 'static>(work: impl Fn(&AtomicBool) -> T + Send +
             lower();
             // Nobody waits for the slower of two.
             let _ = done.send(work(&told));
+            give_back_memory();
         };
         thread::Builder::new().name("load".to_owned()).spawn(run).map(|_| is_needless)
     };

@@ -17,6 +17,8 @@ use super::zone_file::{LoadError, Loaded, Opened, load_onto, open};
 
 /// Files whose zone is not known yet, read by one thread in one go.
 const PART: usize = 256;
+/// So many bytes are read in a few milliseconds, and not worth a thread.
+const LITTLE: u64 = 1 << 20;
 /// Threads that read, at most: more than that wait for whoever publishes.
 const MAX_THREADS: usize = 4;
 
@@ -49,6 +51,10 @@ pub(super) fn read_all(store: &Arc<ZoneStore>, jobs: Vec<Job>, haste: Haste, eac
     let parts = parts(jobs);
     if haste == Haste::Gentle {
         for part in parts {
+            if bytes(&part) <= LITTLE {
+                read_part(store, &part, &AtomicBool::new(false)).into_iter().for_each(&mut *each);
+                continue;
+            }
             let store = Arc::clone(store);
             let part = Arc::new(part);
             priority::gently(move |is_needless| read_part(&store, &part, is_needless))
@@ -99,6 +105,14 @@ fn parts(jobs: Vec<Job>) -> Vec<Vec<Job>> {
         }
     }
     parts
+}
+
+/// How much there is to read.
+fn bytes(part: &[Job]) -> u64 {
+    let paths = part.iter().map(|job| match job {
+        Job::Of(_, path) | Job::Unknown(path) => path,
+    });
+    paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum()
 }
 
 fn read_part(store: &ZoneStore, part: &[Job], is_needless: &AtomicBool) -> Vec<Done> {

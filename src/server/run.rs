@@ -86,6 +86,8 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
     }
     let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
+    // Large zones take long to take to pieces, and the end of the process does it at once.
+    std::mem::forget(Arc::clone(&store));
     let disk = Disk::open(&settings.server.data_dir, |zone, happened| {
         store.replay(&zone, happened);
     })?;

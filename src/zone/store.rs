@@ -149,8 +149,7 @@ impl ZoneStore {
 
     /// How many records all zones have.
     pub fn records(&self) -> u64 {
-        let versions = self.zones().into_iter().filter_map(|zone| zone.version());
-        versions.map(|version| version.snapshot.records()).sum()
+        self.zones.iter().filter_map(|zone| Some(zone.version()?.snapshot.records())).sum()
     }
 
     /// Versions that were replaced as a whole and may still be read somewhere: to be let go of once nobody else has them, where
