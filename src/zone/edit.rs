@@ -69,7 +69,7 @@ impl Edit {
     }
 
     /// The new version, and what was left out of it. `None` when it is no zone or has little in common with the older
-    /// version; [`super::builder::Builder`] then makes it or tells what is wrong.
+    /// version; [`super::snapshot::Builder`] then makes it or tells what is wrong.
     pub fn finish(mut self) -> Option<(Snapshot, Vec<Fault>)> {
         self.flush();
         if self.is_hopeless() {
@@ -133,8 +133,8 @@ impl Edit {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::builder::Builder;
     use super::super::diff::between;
+    use super::super::snapshot::Builder;
     use super::*;
 
     type Records = Vec<(u8, u8)>;

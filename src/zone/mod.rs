@@ -3,7 +3,6 @@
 //! A [`snapshot::Snapshot`] is one version of a zone's content. Every change enters by [`store::ZoneStore::publish`]; readers
 //! take the current [`store::Version`] and never wait.
 
-pub mod builder;
 pub mod delta;
 pub mod diff;
 pub mod digest;
