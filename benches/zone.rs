@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
 use tidemark::time::{Mono, Now, Utc};
+use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::Rtype;
 use tidemark::wire::writer::Writer;
@@ -142,7 +143,8 @@ fn main() {
         1,
     );
 
-    let served = Served { store: Arc::clone(&store), recursion: None, nsid: None };
+    let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));
+    let served = Served { store: Arc::clone(&store), recursion: None, nsid: None, cookies };
     let source = Source { addr: "127.0.0.1:53".parse().unwrap(), stream: false };
     for (what, prefix) in [("answer: referrals", "www.d"), ("answer: names that do not exist", "x")] {
         let questions: Vec<Vec<u8>> = (0..QUESTIONS)

@@ -27,7 +27,7 @@
 //!   does not pass one central task.
 //! - `server::settings` is filled by `config`, which stands above it: what runs does not know how it was written.
 //!
-//! What it does not do yet: recursion from the root, DNSSEC, dynamic update, TSIG.
+//! What it does not do yet: recursion from the root, DNSSEC signing and validation, dynamic update, TSIG.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod answer;

@@ -22,12 +22,14 @@ pub(super) fn find(
     match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
     {
         Some(entry) => {
-            write_reply(served, request, from, reply, |writer, options| write(now, &entry, writer, options));
+            write_reply(served, now, request, from, flags::CD, reply, |writer, options| {
+                write(now, &entry, writer, options)
+            });
             Outcome::Reply(Path::Hit)
         }
         None if request.header.flags & flags::RD == 0 => {
             // Without RD nothing is fetched for the client (RFC 1034 4.3.1).
-            write_reply(served, request, from, reply, |_, _| Rcode::REFUSED);
+            write_reply(served, now, request, from, flags::CD, reply, |_, _| Rcode::REFUSED);
             Outcome::Reply(Path::Zone)
         }
         None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok }),
@@ -44,7 +46,7 @@ pub fn complete(
     reply: &mut Vec<u8>,
 ) {
     let Ok(request) = Request::read(bytes) else { return };
-    write_reply(served, &request, from, reply, |writer, options| match entry {
+    write_reply(served, now, &request, from, flags::CD, reply, |writer, options| match entry {
         Some(entry) => write(now, entry, writer, options),
         None => {
             options.explain(Ede::NO_REACHABLE_AUTHORITY);
@@ -79,18 +81,23 @@ mod tests {
     use crate::answer::respond::answer;
     use crate::answer::served::Recursion;
     use crate::resolve::cache::Config;
+    use crate::wire::cookie::{Secret, Secrets};
     use crate::wire::message::Header;
     use crate::wire::name::Name;
     use crate::wire::rtype::{CLASS_IN, Rtype};
     use crate::wire::writer::Writer;
     use crate::zone::store::ZoneStore;
 
+    fn cookies() -> Arc<Secrets> {
+        Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
+    }
+
     #[test]
     fn a_refusal_is_no_hit() {
         let cache = Arc::new(Cache::new(&Config::default()));
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
         let recursion = Some(Recursion { cache, allow });
-        let served = Served { store: Arc::new(ZoneStore::new(1)), recursion, nsid: None };
+        let served = Served { store: Arc::new(ZoneStore::new(1)), recursion, nsid: None, cookies: cookies() };
         let from = Source { addr: "127.0.0.1:5000".parse().unwrap(), stream: false };
         let name: Name = "www.example.".parse().unwrap();
         let ask = |flags: u16| {

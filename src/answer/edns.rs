@@ -1,17 +1,19 @@
 //! The EDNS options of a reply: NSID (RFC 5001), ZONEVERSION (RFC 9660), EXPIRE (RFC 7314), extended errors (RFC 8914) and
-//! publication stamps. Each is sent only to those who asked for it; errors to everyone who speaks EDNS.
+//! publication stamps, cookies (RFC 7873) and edns-tcp-keepalive (RFC 7828). Each is sent only to those who asked for it; errors to
+//! everyone who speaks EDNS.
 
 use std::time::Duration;
 
 use crate::time::Now;
 use crate::transfer::provide;
-use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
+use crate::wire::cookie::{Cookie, Standing};
+use crate::wire::edns::{COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
 use crate::zone::served::{Version, Zone};
 use crate::zone::stamp::{self, Stamp};
 
-use super::served::Served;
+use super::served::{Served, Source};
 
 /// An INFO-CODE of RFC 8914.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,21 @@ impl Ede {
     pub const NO_REACHABLE_AUTHORITY: Ede = Ede(22);
 }
 
+/// A TCP connection on which nothing is asked for so long is closed: what edns-tcp-keepalive tells (RFC 7828); RFC 7766 6.2.3
+/// suggests seconds.
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
+/// The same in the units of the option.
+const KEEPALIVE_TIMEOUT: u16 = (TCP_IDLE.as_millis() / 100) as u16;
+/// The bytes of an OPT record without options.
+const OPT: usize = 11;
 /// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
 const STAMPS: usize = 2;
+
+/// Whether the request has a COOKIE option of a length that no cookie has (RFC 7873 5.2.2).
+pub(super) fn has_broken_cookie(request: &Request<'_>) -> bool {
+    let cookie = request.opt.and_then(|opt| opt.option(COOKIE));
+    cookie.is_some_and(|value| Cookie::read(value).is_none())
+}
 
 /// The options of one reply being put together.
 pub struct Options {
@@ -36,6 +51,8 @@ pub struct Options {
     wants: Wants,
     rtype: Rtype,
     has_opt: bool,
+    cookie: Standing,
+    ede: Option<Ede>,
 }
 
 #[derive(Default)]
@@ -46,18 +63,34 @@ struct Wants {
 }
 
 impl Options {
-    /// Notes what the request asks for, and answers NSID.
-    pub(super) fn new(served: &Served, request: &Request<'_>) -> Options {
+    /// Notes what the request asks for, and answers what needs no zone: NSID, cookies and edns-tcp-keepalive.
+    pub(super) fn new(served: &Served, now: Now, request: &Request<'_>, from: Source) -> Options {
         let mut options = Options {
             bytes: Vec::new(),
             wants: Wants::default(),
             rtype: request.rtype,
             has_opt: request.opt.is_some(),
+            cookie: Standing::Missing,
+            ede: None,
         };
-        for (code, value) in request.opt.iter().flat_map(|opt| opt.options()) {
+        // What the options of another version mean is not known (RFC 6891 6.1.3).
+        let opt = request.opt.filter(|opt| opt.version == 0);
+        let mut seen = [false; 3];
+        let mut first = |which: usize| !std::mem::replace(&mut seen[which], true);
+        for (code, value) in opt.iter().flat_map(|opt| opt.options()) {
             match code {
-                NSID if options.bytes.is_empty() => {
+                NSID if first(0) => {
                     served.nsid.iter().for_each(|nsid| push_option(&mut options.bytes, NSID, nsid));
+                }
+                COOKIE if first(1) => {
+                    let Some(cookie) = Cookie::read(value) else { continue };
+                    let (standing, reply) = served.cookies.exchange(cookie, from.addr.ip(), now.utc);
+                    options.cookie = standing;
+                    push_option(&mut options.bytes, COOKIE, &reply);
+                }
+                // Over UDP it means nothing (RFC 7828 3.3.1).
+                KEEPALIVE if from.stream && first(2) => {
+                    push_option(&mut options.bytes, KEEPALIVE, &KEEPALIVE_TIMEOUT.to_be_bytes());
                 }
                 ZONEVERSION => options.wants.zone_version = true,
                 EXPIRE => options.wants.expire = true,
@@ -68,7 +101,12 @@ impl Options {
         options
     }
 
-    /// An upper bound on the bytes of the whole OPT record.
+    /// What the request's server cookie is.
+    pub(super) fn cookie(&self) -> Standing {
+        self.cookie
+    }
+
+    /// An upper bound on the bytes of the whole OPT record, but for the extended error, which no answer has to make room for.
     pub(super) fn most(&self) -> usize {
         if !self.has_opt {
             return 0;
@@ -76,7 +114,7 @@ impl Options {
         let stamp = if self.wants.stamp.is_some() { 4 + 4 + STAMPS * Stamp::LENGTH } else { 0 };
         let version = if self.wants.zone_version { 4 + 6 } else { 0 };
         let expire = if self.wants.expire { 4 + 4 } else { 0 };
-        11 + self.bytes.len() + stamp + version + expire + 6
+        OPT + self.bytes.len() + stamp + version + expire
     }
 
     /// Tells of the version that an authoritative answer comes from.
@@ -103,12 +141,16 @@ impl Options {
         }
     }
 
-    /// Says why, to those who speak EDNS.
+    /// Says why, to those who speak EDNS, if there is room for it.
     pub(super) fn explain(&mut self, ede: Ede) {
-        push_option(&mut self.bytes, EDE, &ede.0.to_be_bytes());
+        self.ede = Some(ede);
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// The options, in an OPT record that may be `room` bytes long.
+    pub(super) fn finish(&mut self, room: usize) -> &[u8] {
+        if let Some(ede) = self.ede.take().filter(|_| OPT + self.bytes.len() + 6 <= room) {
+            push_option(&mut self.bytes, EDE, &ede.0.to_be_bytes());
+        }
         &self.bytes
     }
 }

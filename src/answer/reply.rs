@@ -1,5 +1,6 @@
 //! The frame of every reply: header, question, what somebody writes in between, OPT.
 
+use crate::time::Now;
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
@@ -11,39 +12,46 @@ use super::served::{Outcome, Path, Served, Source};
 /// Writes the reply around what `body` writes into it: header, question, sections, OPT.
 pub(super) fn finish(
     served: &Served,
+    now: Now,
     request: &Request<'_>,
     from: Source,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
-    write_reply(served, request, from, reply, body);
+    write_reply(served, now, request, from, 0, reply, body);
     Outcome::Reply(Path::Zone)
 }
 
+/// Like [`finish`], with more flags of the request copied into the reply: CD by caches (RFC 4035 3.2.2), while authoritative
+/// servers clear it (3.1.6).
 pub(super) fn write_reply(
     served: &Served,
+    now: Now,
     request: &Request<'_>,
     from: Source,
+    copied: u16,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) {
     let limit = limit(request, from);
-    let echoed = request.header.flags & (flags::RD | flags::CD);
+    let echoed = request.header.flags & (flags::OPCODE | flags::RD | copied);
     let available = if served.recursion.is_some() { flags::RA } else { 0 };
     let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
-    // A question is at most 259 bytes, and every limit is 512 or more.
-    let _ = writer.question(request.name, request.rtype, request.class);
-    let mut options = Options::new(served, request);
+    if request.header.counts[0] > 0 {
+        // A question is at most 259 bytes, and every limit is 512 or more.
+        let _ = writer.question(request.name, request.rtype, request.class);
+    }
+    let mut options = Options::new(served, now, request, from);
     writer.set_limit(limit - options.most());
     let rcode = body(&mut writer, &mut options);
     writer.set_limit(limit);
     writer.set_rcode(rcode);
     if request.opt.is_some() {
-        let written =
-            writer.opt(UDP_PAYLOAD, rcode, request.opt.is_some_and(|opt| opt.dnssec_ok), options.bytes());
-        if written == Err(Full) {
+        let options = options.finish(limit.saturating_sub(writer.len()));
+        let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
+        if writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, options) == Err(Full) {
             // Room was left for all options; should that ever be wrong, the answer goes without them.
-            let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
+            let _ = writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, &[]);
         }
     }
     writer.finish();

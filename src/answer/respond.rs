@@ -11,14 +11,16 @@
 use crate::time::Now;
 use crate::transfer::notify;
 use crate::transfer::provide;
-use crate::wire::message::{HEADER, Header, Opcode, Request};
-use crate::wire::rtype::{CLASS_CH, CLASS_IN, Rcode, Rtype};
+use crate::wire::cookie::Standing;
+use crate::wire::edns::COOKIE;
+use crate::wire::message::{HEADER, Header, MessageError, Opcode, Request, flags};
+use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::error_response;
 
 use super::edns::Ede;
 use super::reply::finish;
 use super::served::{Outcome, Path, Served, Source};
-use super::{authoritative, cached, server_names};
+use super::{authoritative, cached, edns, server_names};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
 pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
@@ -30,40 +32,67 @@ pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut
     match header.opcode() {
         Opcode::QUERY => query(served, now, bytes, from, reply),
         Opcode::NOTIFY => notified(served, bytes, from, reply),
-        _ => fail(bytes, Rcode::NOTIMP, reply),
+        _ => match Request::read(bytes) {
+            // Who speaks EDNS is answered with EDNS (RFC 6891 6.1.1).
+            Ok(request) => finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP),
+            Err(_) => fail(bytes, Rcode::NOTIMP, reply),
+        },
     }
 }
 
 fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let Ok(request) = Request::read(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
+    let request = match Request::read(bytes) {
+        Ok(request) => request,
+        Err(MessageError::Questions) => return bare(served, now, bytes, from, reply),
+        Err(_) => return fail(bytes, Rcode::FORMERR, reply),
+    };
     if request.opt.is_some_and(|opt| opt.version != 0) {
-        return finish(served, &request, from, reply, |_, _| Rcode::BADVERS);
+        return finish(served, now, &request, from, reply, |_, _| Rcode::BADVERS);
+    }
+    if edns::has_broken_cookie(&request) {
+        return finish(served, now, &request, from, reply, |_, _| Rcode::FORMERR);
     }
     match (request.class, request.rtype) {
-        (CLASS_CH, Rtype::TXT) => {
-            finish(served, &request, from, reply, |writer, _| server_names::write(request.name, writer))
-        }
+        (CLASS_CH, Rtype::TXT) => finish(served, now, &request, from, reply, |writer, _| {
+            server_names::write(served, request.name, writer)
+        }),
         (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
-        (CLASS_IN, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
-            finish(served, &request, from, reply, |_, _| Rcode::NOTIMP)
+        (CLASS_IN | CLASS_ANY, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
+            finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP)
         }
         (CLASS_IN, _) => find(served, now, &request, from, reply),
-        _ => finish(served, &request, from, reply, |_, _| Rcode::REFUSED),
+        (CLASS_ANY, rtype) if rtype != Rtype::AXFR && rtype != Rtype::IXFR => {
+            find(served, now, &request, from, reply)
+        }
+        _ => finish(served, now, &request, from, reply, |_, _| Rcode::REFUSED),
     }
 }
 
+/// A request without a question is about a cookie: to get one, or to hear whether one is good (RFC 7873 5.4).
+fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let Ok(request) = Request::read_bare(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
+    let asks = request.opt.is_some_and(|opt| opt.option(COOKIE).is_some());
+    finish(served, now, &request, from, reply, |_, options| match options.cookie() {
+        _ if request.opt.is_some_and(|opt| opt.version != 0) => Rcode::BADVERS,
+        _ if !asks || edns::has_broken_cookie(&request) => Rcode::FORMERR,
+        Standing::Missing | Standing::Good => Rcode::NOERROR,
+        Standing::Bad => Rcode::BADCOOKIE,
+    })
+}
+
 fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let zone = served.store.find(request.name).map(|zone| {
-        // DS at a zone's own apex belongs to its parent, which may be served here too (RFC 4035 3.1.4.1).
-        let above =
-            request.name.parent().filter(|_| request.rtype == Rtype::DS && request.name == zone.name());
-        above.and_then(|name| served.store.find(name)).unwrap_or(zone)
-    });
+    let directory = served.store.directory();
+    let zone = authoritative::zone_for(&directory, request.name, request.rtype);
     if let Some(zone) = zone {
-        return finish(served, request, from, reply, |writer, options| match zone.version() {
+        return finish(served, now, request, from, reply, |writer, options| match &*zone.current() {
             Some(version) => {
-                options.versioned(now, &zone, &version);
-                authoritative::write(served, &version, request, writer)
+                options.versioned(now, zone, version);
+                let rcode = authoritative::write(served, version, request, writer);
+                if request.class == CLASS_ANY {
+                    // Who knows one class cannot speak for all (RFC 1034 3.7.1, 4.3.2).
+                    writer.clear_flags(flags::AA);
+                }
+                rcode
             }
             None => {
                 options.explain(Ede::NOT_READY);
@@ -72,14 +101,17 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
         });
     }
     match &served.recursion {
-        Some(recursion) if recursion.allow.iter().any(|prefix| prefix.contains(from.addr.ip())) => {
+        Some(recursion)
+            if request.class == CLASS_IN
+                && recursion.allow.iter().any(|prefix| prefix.contains(from.addr.ip())) =>
+        {
             cached::find(served, &recursion.cache, now, request, from, reply)
         }
-        Some(_) => finish(served, request, from, reply, |_, options| {
+        Some(_) => finish(served, now, request, from, reply, |_, options| {
             options.explain(Ede::PROHIBITED);
             Rcode::REFUSED
         }),
-        None => finish(served, request, from, reply, |_, options| {
+        None => finish(served, now, request, from, reply, |_, options| {
             options.explain(Ede::NOT_AUTHORITATIVE);
             Rcode::REFUSED
         }),
@@ -88,7 +120,7 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
 
 fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
     let refuse = |reply: &mut Vec<u8>, rcode, ede: Option<Ede>| {
-        finish(served, request, from, reply, |_, options| {
+        finish(served, now, request, from, reply, |_, options| {
             ede.into_iter().for_each(|ede| options.explain(ede));
             rcode
         })

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::resolve::cache::{Ask, Cache};
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::wire::rtype::Rcode;
@@ -20,6 +21,8 @@ pub struct Served {
     pub recursion: Option<Recursion>,
     /// What NSID (RFC 5001) says.
     pub nsid: Option<Box<[u8]>>,
+    /// What cookies are made with (RFC 7873).
+    pub cookies: Arc<Secrets>,
 }
 
 /// Answers from elsewhere.

@@ -8,6 +8,7 @@ use super::respond::answer;
 use super::served::{Outcome, Path, Recursion, Served, Source};
 use crate::resolve::cache::{self, Answer, Ask, Cache};
 use crate::time::{Mono, Now, Utc};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::{Message, Opcode, Record, flags};
 use crate::wire::name::Name;
@@ -18,9 +19,14 @@ use crate::zone::journal::{Entry, Log, LogError};
 use crate::zone::rdata::write;
 use crate::zone::serial::Policy;
 use crate::zone::served::Access;
-use crate::zone::snapshot::Builder;
+use crate::zone::snapshot::{Builder, Snapshot};
 use crate::zone::stamp::Told;
-use crate::zone::store::{Change, ZoneStore};
+use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
+
+mod corners;
+mod signed;
+
+mod options;
 
 const EXAMPLE: &str = "
 $ORIGIN example.
@@ -71,7 +77,7 @@ fn at(seconds: u64) -> Now {
     Now { mono: Mono(seconds * 1_000_000), utc: Utc(1_700_000_000_000_000 + seconds * 1_000_000) }
 }
 
-fn publish(store: &ZoneStore, text: &str, access: Access) {
+fn load(text: &str) -> Snapshot {
     let mut records = Vec::new();
     let mut none = |_: &str, _: &str| Err("no includes".to_owned());
     let outcome = read("zone", text.as_bytes(), None, &mut none, &mut |entry| {
@@ -80,10 +86,18 @@ fn publish(store: &ZoneStore, text: &str, access: Access) {
     assert!(outcome.is_ok(), "{:?}", outcome.diagnostics);
     let mut builder = Builder::new(outcome.origin.unwrap());
     records.iter().for_each(|(owner, rtype, ttl, rdata)| builder.add(owner, *rtype, *ttl, rdata));
-    let apex = builder.apex().to_name();
-    store.configure(&apex, access);
-    let content = builder.finish().unwrap().0;
-    store.publish(at(100), &apex, Change::File(content, Policy::Increment), &mut Memory).unwrap();
+    builder.finish().unwrap().0
+}
+
+fn publish(store: &ZoneStore, text: &str, access: Access) {
+    store.configure(load(text).apex(), access);
+    try_publish(store, text).unwrap();
+}
+
+fn try_publish(store: &ZoneStore, text: &str) -> Result<Option<Publication>, PublishError> {
+    let content = load(text);
+    let apex = content.apex().to_name();
+    store.publish(at(100), &apex, Change::File(content, Policy::Increment), &mut Memory)
 }
 
 fn served() -> Served {
@@ -96,7 +110,16 @@ fn served() -> Served {
         Access { secondary: true, notify: vec!["127.0.0.1".parse().unwrap()], ..Access::default() },
     );
     store.configure(&name("empty."), Access { secondary: true, ..Access::default() });
-    Served { store: Arc::new(store), recursion: None, nsid: Some(b"ams1".as_slice().into()) }
+    Served {
+        store: Arc::new(store),
+        recursion: None,
+        nsid: Some(b"ams1".as_slice().into()),
+        cookies: cookies(),
+    }
+}
+
+fn cookies() -> Arc<Secrets> {
+    Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
 }
 
 fn client(stream: bool) -> Source {
@@ -125,6 +148,13 @@ impl Query {
         self.bytes.extend_from_slice(&(options.len() as u16).to_be_bytes());
         self.bytes.extend_from_slice(options);
         self
+    }
+
+    fn dnssec(self) -> Query {
+        let mut query = self.edns(1232, 0, &[]);
+        let flags = query.bytes.len() - 4;
+        query.bytes[flags] = 0x80;
+        query
     }
 
     fn tcp(mut self) -> Query {
@@ -332,17 +362,22 @@ fn notify_is_heard_from_primaries_alone() {
 }
 
 #[test]
-fn the_servers_own_name() {
-    let mut query = Query::new("version.bind.", Rtype::TXT);
-    let class = query.bytes.len() - 1;
-    query.bytes[class] = CLASS_CH as u8;
-    let mut reply = Vec::new();
-    answer(&served(), at(200), &query.bytes, client(false), &mut reply);
-    assert!(reply.windows(8).any(|window| window == b"tidemark"));
-    let mut other = Query::new("hostname.bind.", Rtype::TXT);
-    let class = other.bytes.len() - 1;
-    other.bytes[class] = CLASS_CH as u8;
-    assert_eq!(other.ask(&served()).rcode(), Rcode::REFUSED);
+fn the_servers_own_names() {
+    let mut served = served();
+    let ask = |served: &Served, name: &str| {
+        let mut query = Query::new(name, Rtype::TXT);
+        let class = query.bytes.len() - 1;
+        query.bytes[class] = CLASS_CH as u8;
+        let mut reply = Vec::new();
+        answer(served, at(200), &query.bytes, client(false), &mut reply);
+        (reply[3] & 0xf, reply.ends_with(b"\x08tidemark"), reply.ends_with(b"\x04ams1"))
+    };
+    assert_eq!(ask(&served, "VERSION.bind."), (0, true, false));
+    assert_eq!(ask(&served, "hostname.bind."), (0, false, true));
+    assert_eq!(ask(&served, "id.server."), (0, false, true));
+    assert_eq!(ask(&served, "www.example."), (5, false, false));
+    served.nsid = None;
+    assert_eq!(ask(&served, "id.server."), (5, false, false));
 }
 
 #[test]

@@ -11,10 +11,12 @@ use toml::Spanned;
 
 use crate::config::document::{self, Document, Mode, Text, Texts};
 use crate::config::error::Error;
+use crate::config::secrets;
 use crate::config::suggest;
 use crate::config::value::{self, ValueError};
 use crate::resolve;
 use crate::server::settings::{self, Settings, Source};
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 
@@ -121,6 +123,7 @@ impl<'a> Reading<'a> {
         if let Some(user) = server.user.as_ref().filter(|user| user.as_ref().is_empty()) {
             return Err(self.error(user.span(), "`user` is empty").help("name a user, or remove the key"));
         }
+        let cookies = self.cookies(server.cookie_secret, server.cookie_secret_file)?;
         Ok(settings::Server {
             listen,
             http: server.http.map(|http| self.value(&http, value::address)).transpose()?,
@@ -128,8 +131,30 @@ impl<'a> Reading<'a> {
             control,
             workers: self.number("workers", server.workers, MAX_WORKERS)?,
             nsid: server.nsid.map(Spanned::into_inner),
+            cookies,
             user: server.user.map(Spanned::into_inner),
         })
+    }
+
+    fn cookies(
+        &self,
+        written: Option<Spanned<toml::Value>>,
+        file: Option<Text>,
+    ) -> Result<Option<Secrets>, Error> {
+        let (place, read) = match (written, file) {
+            (None, None) => return Ok(None),
+            (Some(written), None) => (written.span(), secrets::listed(written.as_ref())),
+            (None, Some(file)) => {
+                (file.span(), secrets::from_file(&self.readable(&file, "cookie secret file")?))
+            }
+            (Some(written), Some(file)) => {
+                return Err(self
+                    .error(file.span(), "cookie secrets stand in the configuration or in a file, not in both")
+                    .and(written.span(), "here too")
+                    .help("keep `cookie-secret` or `cookie-secret-file`"));
+            }
+        };
+        read.map(Some).map_err(|fault| self.error(place, fault).help(secrets::HELP))
     }
 
     fn zones(&self, written: Vec<Spanned<document::Zone>>) -> Result<Vec<settings::Zone>, Error> {

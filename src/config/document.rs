@@ -33,6 +33,9 @@ pub(super) struct Server {
     pub(super) control: Option<Text>,
     pub(super) workers: Option<Spanned<i64>>,
     pub(super) nsid: Option<Text>,
+    /// A text, or a list of them.
+    pub(super) cookie_secret: Option<Spanned<toml::Value>>,
+    pub(super) cookie_secret_file: Option<Text>,
     pub(super) user: Option<Text>,
 }
 

@@ -1,7 +1,7 @@
 //! The configuration: one TOML file to typed settings, or one error that names the place and the next step.
 //!
 //! [`load`] reads the file into `server::settings`, `document` the file as written, `convert` the way from one
-//! to the other, [`value`] the small languages inside strings (peers, prefixes, durations), [`error`] the message, `suggest` what
+//! to the other, [`value`] the small languages inside strings (peers, prefixes, durations), [`error`] the message, `secrets` those of DNS cookies, `suggest` what
 //! serde says in plainer words.
 
 pub mod error;
@@ -10,6 +10,7 @@ pub mod value;
 
 mod convert;
 mod document;
+mod secrets;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::config::error::Error;
 use crate::config::load::{self, REFERENCE};
 use crate::resolve;
 use crate::server::settings::{Resolver, Server, Settings, Source, Zone, ZoneDir};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::zone::serial::Policy;
 
 /// The example of the interface, less what does not exist yet, and with the keys that ask for what is so anyway.
@@ -23,6 +24,7 @@ data-dir  = "state"
 control   = "state/tidemark.sock"
 workers   = 2
 nsid      = "ams1"
+cookie-secret = ["11111111111111111111111111111111", "0x22222222222222222222222222222222"]
 user      = "tidemark"
 
 [[zone]]
@@ -110,6 +112,7 @@ fn the_example_is_understood() {
             control: site.path("state/tidemark.sock"),
             workers: Some(2),
             nsid: Some("ams1".into()),
+            cookies: Some(Secrets::new(Secret::new([0x11; 16]), vec![Secret::new([0x22; 16])])),
             user: Some("tidemark".into()),
         },
         zones: vec![
@@ -205,6 +208,36 @@ fn the_reference_is_right_about_defaults() {
     let (kept, dropped): (Vec<&str>, Vec<&str>) = REFERENCE.lines().partition(|line| !defaults(line));
     assert_eq!(dropped.len(), 9);
     assert_eq!(site.load(kept.join("\n")).unwrap(), reference);
+}
+
+#[test]
+fn cookie_secrets_come_from_here_or_from_a_file() {
+    let site = Site::new();
+    let load = |keys: &str| site.load(format!("[server]\nlisten = [\"127.0.0.1:53\"]\n{keys}"));
+    let cookies = |keys: &str| load(keys).unwrap().server.cookies;
+    let ones = Secret::new([0x11; 16]);
+    assert_eq!(cookies(""), None);
+    let written = format!("cookie-secret = \"{}\"", "11".repeat(16));
+    assert_eq!(cookies(&written), Some(Secrets::new(ones.clone(), vec![])));
+    let text =
+        format!("# in use since spring\n{}\n\n{} # the one before\n", "11".repeat(16), "22".repeat(16));
+    fs::write(site.path("cookies.key"), text).unwrap();
+    let file = "cookie-secret-file = \"cookies.key\"";
+    assert_eq!(cookies(file), Some(Secrets::new(ones, vec![Secret::new([0x22; 16])])));
+    for (keys, fault) in [
+        (format!("{written}\n{file}"), "not in both"),
+        ("cookie-secret = \"1234\"".to_owned(), "secret 1 is not 32 hexadecimal digits"),
+        ("cookie-secret = []".to_owned(), "there is no cookie secret"),
+        ("cookie-secret = 7".to_owned(), "a cookie secret is a text"),
+        (format!("cookie-secret = [{}]", format!("\"{}\",", "33".repeat(16)).repeat(9)), "more than 8"),
+        ("cookie-secret-file = \"zones/example.zone\"".to_owned(), "there is no cookie secret, in"),
+        ("cookie-secret-file = \"none\"".to_owned(), "cannot read the cookie secret file"),
+        ("cookie-secrets = []".to_owned(), "cookie-secret"),
+    ] {
+        let error = load(&keys).unwrap_err().to_string();
+        assert!(error.contains(fault), "{keys}: {error}");
+        assert!(!error.contains("1234") || keys.contains("1234"), "{error}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// Upper bounds of the buckets of query durations, in microseconds; one more takes the rest.
 pub(super) const BUCKETS: [u64; 14] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_000_000, 5_000_000];
-/// Response codes counted by themselves; the last slot takes all others.
-pub(super) const RCODES: usize = 24;
+/// Response codes that a header can hold.
+pub(super) const RCODES: usize = 16;
 
 /// How a query was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,28 +40,77 @@ pub(super) struct Durations {
     pub(super) micros: AtomicU64,
 }
 
+/// What happened to a batch of requests that arrived together, before it is added to a [`Tally`].
+#[derive(Debug, Default)]
+pub struct Batch {
+    responses: [u32; RCODES],
+    paths: [u32; 3],
+    dropped: u32,
+}
+
+impl Batch {
+    /// Counts a request that gets no reply, or none now.
+    pub fn unanswered(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Counts a reply by the response code in its header.
+    pub fn response(&mut self, reply: &[u8], path: Path) {
+        self.responses[rcode(reply)] += 1;
+        self.paths[path as usize] += 1;
+    }
+}
+
 impl Tally {
     /// Counts a request.
     pub fn query(&self, stream: bool, ipv6: bool) {
-        bump(&self.queries[usize::from(stream)][usize::from(ipv6)]);
+        self.queries(stream, ipv6, 1);
+    }
+
+    /// Counts requests.
+    pub fn queries(&self, stream: bool, ipv6: bool, count: u64) {
+        add(&self.queries[usize::from(stream)][usize::from(ipv6)], count);
     }
 
     /// Counts a request that gets no reply.
     pub fn unanswered(&self) {
-        bump(&self.dropped);
+        add(&self.dropped, 1);
     }
 
     /// Counts a reply by the response code in its header.
     pub fn response(&self, reply: &[u8], path: Path, took: Duration) {
-        let rcode = usize::from(reply.get(3).copied().unwrap_or_default() & 0xf);
-        bump(&self.responses[rcode.min(RCODES - 1)]);
+        add(&self.responses[rcode(reply)], 1);
+        self.took(path, took, 1);
+    }
+
+    /// Counts a batch, every reply of which took so long.
+    pub fn batch(&self, batch: &Batch, took: Duration) {
+        let counters = self.responses.iter().chain([&self.dropped]);
+        for (counter, &count) in counters.zip(batch.responses.iter().chain([&batch.dropped])) {
+            if count > 0 {
+                add(counter, u64::from(count));
+            }
+        }
+        for (path, count) in [Path::Zone, Path::Hit, Path::Miss].into_iter().zip(batch.paths) {
+            if count > 0 {
+                self.took(path, took, u64::from(count));
+            }
+        }
+    }
+
+    fn took(&self, path: Path, took: Duration, count: u64) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let durations = &self.durations[path as usize];
-        bump(&durations.buckets[BUCKETS.partition_point(|&bound| bound < micros)]);
-        durations.micros.fetch_add(micros, Ordering::Relaxed);
+        add(&durations.buckets[BUCKETS.partition_point(|&bound| bound < micros)], count);
+        add(&durations.micros, micros.saturating_mul(count));
     }
 }
 
-fn bump(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+/// The response code as far as the header holds it.
+fn rcode(reply: &[u8]) -> usize {
+    usize::from(reply.get(3).copied().unwrap_or_default() & 0xf)
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
 }

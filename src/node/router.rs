@@ -100,6 +100,7 @@ impl Node {
         out: &mut Outbox,
         log: &mut dyn Log,
     ) -> Vec<Event> {
+        self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
         zones.into_iter().flat_map(|zone| self.add(now, zone, out, log)).collect()
     }
 

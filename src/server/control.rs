@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::answer::served::Served;
 use crate::metrics::registry::Metrics;
 use crate::node::event::{Event, Input};
 use crate::node::router::Node;
@@ -72,6 +74,8 @@ pub struct Control {
     pub metrics: Arc<Metrics>,
     /// The watch on zone files.
     pub files: Files,
+    /// What the data plane answers from.
+    pub served: Arc<ArcSwap<Served>>,
     /// The settings in force.
     pub settings: Settings,
     /// Where new settings come from.
@@ -248,6 +252,11 @@ impl Control {
                 "changed in the configuration, but only a restart brings it into force: {}",
                 keys.join(", ")
             );
+        }
+        // Secrets change while all servers of a zone run (RFC 9018 5); where none is set, the one in force goes on.
+        if let Some(cookies) = settings.server.cookies.as_ref().map(|new| Arc::new(new.clone())) {
+            let served = Served::clone(&self.served.load());
+            self.served.store(Arc::new(Served { cookies, ..served }));
         }
         self.settings = settings;
         self.files.configure(&self.settings, move |_| {

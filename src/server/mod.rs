@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod clock;
 pub mod control;
+pub mod datagrams;
 pub mod disk;
 pub mod exchange;
 pub mod files;

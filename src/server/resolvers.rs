@@ -20,6 +20,7 @@ use crate::wire::name::hash_name;
 
 use super::clock;
 use super::exchange::Exchanges;
+use super::tcp::mailbox::ReturnPath;
 
 /// Requests that may wait for one resolver; more are turned away at once.
 const QUEUE: usize = 4_096;
@@ -42,8 +43,8 @@ pub struct FollowUp {
 pub enum Route {
     /// From the socket that the request came to.
     Udp(Arc<UdpSocket>, SocketAddr),
-    /// To the task that writes to the connection.
-    Tcp(mpsc::Sender<Vec<u8>>),
+    /// To its connection.
+    Tcp(ReturnPath),
 }
 
 /// The way to the resolvers.
@@ -161,10 +162,7 @@ impl Worker {
             match follow_up.route {
                 // A datagram that cannot be sent is lost, as datagrams are.
                 Route::Udp(socket, to) => drop(socket.send_to(&reply, to)),
-                Route::Tcp(connection) => {
-                    // A slow reader is waited for, but not by the resolver. One that has gone needs no reply.
-                    tokio::spawn(async move { drop(connection.send(reply).await) });
-                }
+                Route::Tcp(connection) => connection.reply(reply),
             }
         }
     }

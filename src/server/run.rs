@@ -16,6 +16,7 @@ use crate::answer::served::{Recursion, Served};
 use crate::metrics::registry::Metrics;
 use crate::node::router::Node;
 use crate::resolve::cache::Cache;
+use crate::wire::cookie::{Secret, Secrets};
 use crate::zone::store::ZoneStore;
 
 use super::admin::{self, Admin};
@@ -24,6 +25,7 @@ use super::disk::{Disk, DiskError};
 use super::files::Files;
 use super::resolvers::Resolvers;
 use super::settings::Settings;
+use super::tcp::listen::Connections;
 use super::udp::Context;
 use super::{http, privileges, tcp, udp};
 
@@ -116,6 +118,10 @@ async fn serve(
             .zip(cache.as_ref())
             .map(|(resolver, cache)| Recursion { cache: Arc::clone(cache), allow: resolver.allow.clone() }),
         nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+        cookies: Arc::new(settings.server.cookies.clone().unwrap_or_else(|| {
+            // Good until the next start, and at no other server: clients then get a new cookie, and no harm is done.
+            Secrets::new(Secret::new(rand::random()), Vec::new())
+        })),
     }));
     let resolvers = settings
         .resolver
@@ -138,7 +144,7 @@ async fn serve(
         per_zone: settings.metrics_per_zone,
     };
     let context = Context {
-        served,
+        served: Arc::clone(&served),
         resolvers,
         node: commands.clone(),
         tally: metrics.tally(),
@@ -151,6 +157,7 @@ async fn serve(
         disk,
         metrics: Arc::clone(&metrics),
         files: files.clone(),
+        served,
         settings: settings.clone(),
         reread,
         retries: Default::default(),
@@ -187,9 +194,11 @@ async fn serve(
         _ => {}
     }
     store.forget_unconfigured();
-    let connections = tcp::Connections::default();
-    for socket in bound.tcp {
-        tokio::spawn(tcp::serve(tcp::listen(socket)?, context.clone(), connections.clone()));
+    let connections = Connections::default();
+    for sockets in bound.tcp {
+        let listeners = sockets.into_iter().map(tcp::listen::listen).collect::<Result<_, _>>()?;
+        let context = Context { tally: metrics.tally(), ..context.clone() };
+        tcp::worker::start(listeners, context, connections.clone())?;
     }
     for socket in bound.udp {
         udp::start(socket, Context { tally: metrics.tally(), ..context.clone() })?;
@@ -246,7 +255,8 @@ async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
 /// Sockets, bound before anything else is done: a busy port is found before a long load, and root is needed no longer.
 struct Bound {
     udp: Vec<UdpSocket>,
-    tcp: Vec<Socket>,
+    /// For each worker one per address.
+    tcp: Vec<Vec<Socket>>,
     http: Option<std::net::TcpListener>,
     control: std::os::unix::net::UnixListener,
 }
@@ -258,7 +268,7 @@ impl Bound {
             |what, addr: SocketAddr| move |error| StartError::Bind { what, addr: addr.to_string(), error };
         let mut bound = Bound {
             udp: Vec::new(),
-            tcp: Vec::new(),
+            tcp: (0..workers).map(|_| Vec::new()).collect(),
             http: None,
             control: admin::bind_control(&server.control).map_err(|error| StartError::Bind {
                 what: "control socket",
@@ -267,7 +277,8 @@ impl Bound {
             })?,
         };
         for &addr in &server.listen {
-            bound.tcp.push(tcp::bind(addr).map_err(at("TCP", addr))?);
+            let sockets = tcp::listen::bind(addr, workers).map_err(at("TCP", addr))?;
+            bound.tcp.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
             bound.udp.extend(udp::bind(addr, workers).map_err(at("UDP", addr))?);
         }
         if let Some(addr) = server.http {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::resolve;
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial;
@@ -46,6 +47,8 @@ pub struct Server {
     pub workers: Option<usize>,
     /// What an EDNS NSID request is answered with (RFC 5001); nothing when absent.
     pub nsid: Option<String>,
+    /// What DNS cookies are made with (RFC 9018); by chance when absent.
+    pub cookies: Option<Secrets>,
     /// The user to become after binding, when started as root.
     pub user: Option<String>,
 }
@@ -146,6 +149,7 @@ impl Settings {
                 data_dir,
                 workers: None,
                 nsid: None,
+                cookies: None,
                 user: None,
             },
             zones: Vec::new(),

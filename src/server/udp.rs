@@ -1,4 +1,4 @@
-//! UDP: each worker owns a socket per listen address (SO_REUSEPORT) and answers inline, one datagram after the other.
+//! UDP: each worker owns a socket per listen address (SO_REUSEPORT) and answers inline what arrived together.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -12,17 +12,18 @@ use tokio::sync::mpsc;
 use crate::answer::cached::complete;
 use crate::answer::respond::answer;
 use crate::answer::served::{self, Outcome, Served, Source};
+use crate::answer::straight;
 use crate::metrics::registry::Metrics;
-use crate::metrics::tally::{Path, Tally};
+use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
+use crate::time::Now;
 use crate::transfer::stuck::Stuck;
 
 use super::clock;
 use super::control::Command;
+use super::datagrams::{Datagrams, Exchange, tell_targets};
 use super::resolvers::{FollowUp, Resolvers, Route};
 
-/// The largest datagram there is.
-const MAX_DATAGRAM: usize = 65_535;
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
 const BUFFER: usize = 4 << 20;
 
@@ -64,45 +65,61 @@ fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
     // The kernel may cap it; any size works.
     let _ = socket.set_recv_buffer_size(BUFFER);
     socket.bind(&addr.into())?;
-    Ok(socket.into())
+    let socket = socket.into();
+    tell_targets(&socket)?;
+    Ok(socket)
 }
 
 /// Starts the thread that answers what comes to `socket`.
 pub fn start(socket: UdpSocket, context: Context) -> io::Result<()> {
-    thread::Builder::new().name("udp".to_owned()).spawn(move || serve(Arc::new(socket), &context))?;
+    let datagrams = Datagrams::new(&socket)?;
+    thread::Builder::new()
+        .name("udp".to_owned())
+        .spawn(move || serve(Arc::new(socket), datagrams, &context))?;
     Ok(())
 }
 
-fn serve(socket: Arc<UdpSocket>, context: &Context) {
-    let mut request = vec![0; MAX_DATAGRAM];
-    let mut reply = Vec::with_capacity(MAX_DATAGRAM);
+fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
+    let is_ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
     loop {
-        let (length, from) = match socket.recv_from(&mut request) {
-            Ok(received) => received,
-            // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.
-            Err(_) => continue,
-        };
-        reply.clear();
-        if respond(&socket, &request[..length], from, context, &mut reply) {
-            // A full send buffer loses the reply, as the network might.
-            let _ = socket.send_to(&reply, from);
+        // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.
+        let Ok(count) = datagrams.receive(&socket) else { continue };
+        let now = clock::now();
+        let served = context.served.load();
+        let directory = served.store.directory();
+        let mut batch = Batch::default();
+        for number in 0..count {
+            let Some(mut exchange) = datagrams.exchange(number) else {
+                batch.unanswered();
+                continue;
+            };
+            let recursion = served.recursion.is_some();
+            match straight::answer(&directory, recursion, false, exchange.request, exchange.reply.room()) {
+                Some(length) => {
+                    exchange.reply.set_length(length);
+                    batch.response(exchange.reply.as_bytes(), Path::Zone);
+                }
+                None => respond(&socket, &mut exchange, &served, now, context, &mut batch),
+            }
         }
+        datagrams.send(&socket, count);
+        context.tally.queries(false, is_ipv6, count as u64);
+        context.tally.batch(&batch, clock::now().mono.since(now.mono));
     }
 }
 
-/// Answers one datagram; `false` when there is nothing to send now.
+/// Answers one datagram; the reply stays empty when there is nothing to send now.
 fn respond(
     socket: &Arc<UdpSocket>,
-    request: &[u8],
-    from: SocketAddr,
+    exchange: &mut Exchange<'_>,
+    served: &Served,
+    now: Now,
     context: &Context,
-    reply: &mut Vec<u8>,
-) -> bool {
-    let now = clock::now();
+    batch: &mut Batch,
+) {
+    let &mut Exchange { request, from, ref mut reply } = exchange;
     let source = Source { addr: from, stream: false };
-    let served = context.served.load();
-    context.tally.query(false, from.is_ipv6());
-    let path = match answer(&served, now, request, source, reply) {
+    let path = match reply.append(|reply| answer(served, now, request, source, reply)) {
         Outcome::Reply(served::Path::Zone) => Path::Zone,
         Outcome::Reply(served::Path::Hit) => Path::Hit,
         Outcome::Reply(served::Path::Unheard(rcode)) => {
@@ -112,8 +129,8 @@ fn respond(
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
             if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
-                context.tally.unanswered();
-                return false;
+                reply.set_length(0);
+                return batch.unanswered();
             }
             Path::Zone
         }
@@ -121,16 +138,12 @@ fn respond(
             let route = Route::Udp(Arc::clone(socket), from);
             let follow_up = FollowUp { ask, request: request.to_vec(), from: source, route, began: now.mono };
             match &context.resolvers {
-                Some(resolvers) if resolvers.ask(follow_up).is_ok() => return false,
-                _ => complete(&served, now, request, source, None, reply),
+                Some(resolvers) if resolvers.ask(follow_up).is_ok() => return,
+                _ => reply.append(|reply| complete(served, now, request, source, None, reply)),
             }
             Path::Miss
         }
-        Outcome::Transfer(_) | Outcome::Drop => {
-            context.tally.unanswered();
-            return false;
-        }
+        Outcome::Transfer(_) | Outcome::Drop => return batch.unanswered(),
     };
-    context.tally.response(reply, path, clock::now().mono.since(now.mono));
-    !reply.is_empty()
+    batch.response(reply.as_bytes(), path);
 }

@@ -17,6 +17,7 @@ use crate::resolve::resolver::Resolver;
 use crate::resolve::settings;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::stuck::Stuck;
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
 use crate::zone::served::Version;
@@ -211,7 +212,9 @@ impl Host {
             resolver = Some(Resolver::new(&routes, Arc::clone(&cache), rng.random()));
             recursion = Some(Recursion { cache, allow: everyone() });
         }
-        let served = Served { store: Arc::clone(&store), recursion, nsid: None };
+        // Nothing is random here that the seed does not decide.
+        let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));
+        let served = Served { store: Arc::clone(&store), recursion, nsid: None, cookies };
         let mut node = Node::new(Arc::clone(&store), rng.random());
         let mut node_outbox = Outbox::default();
         let zones = config.into_iter().collect();

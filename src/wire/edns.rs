@@ -6,6 +6,8 @@ pub const EXPIRE: u16 = 9;
 pub const NSID: u16 = 3;
 /// COOKIE (RFC 7873).
 pub const COOKIE: u16 = 10;
+/// edns-tcp-keepalive (RFC 7828).
+pub const KEEPALIVE: u16 = 11;
 /// Extended DNS error (RFC 8914).
 pub const EDE: u16 = 15;
 /// ZONEVERSION (RFC 9660).

@@ -3,7 +3,7 @@
 //! Every count, length and pointer is checked against the bytes at hand, so hostile input costs at most its own length.
 
 use super::edns::Opt;
-use super::name::{Name, NameError, NameRef};
+use super::name::{MAX_NAME, Name, NameError, NameRef, decompress};
 use super::rdata::{self, RdataError};
 use super::rtype::{CLASS_IN, Rcode, Rtype};
 
@@ -171,6 +171,32 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Reads a request with exactly one question.
     pub fn read(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
+        let mut request = Request::read_question(bytes)?;
+        request.opt = request.skim()?;
+        Ok(request)
+    }
+
+    /// Reads a request without a question (RFC 7873 5.4), whose name, type and class mean nothing.
+    pub fn read_bare(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
+        let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
+        if header.counts[0] != 0 {
+            return Err(MessageError::Questions);
+        }
+        let mut request = Request {
+            bytes,
+            header,
+            name: NameRef::ROOT,
+            rtype: Rtype(0),
+            class: 0,
+            question_end: HEADER,
+            opt: None,
+        };
+        request.opt = request.skim()?;
+        Ok(request)
+    }
+
+    /// Reads a request as far as its one question, whatever stands behind it.
+    pub fn read_question(bytes: &'a [u8]) -> Result<Request<'a>, MessageError> {
         let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
         if header.counts[0] != 1 {
             return Err(MessageError::Questions);
@@ -180,7 +206,7 @@ impl<'a> Request<'a> {
         let &[t0, t1, c0, c1] = bytes.get(at..at + 4).ok_or(MessageError::Short)? else {
             return Err(MessageError::Short);
         };
-        let mut request = Request {
+        Ok(Request {
             bytes,
             header,
             name,
@@ -188,9 +214,7 @@ impl<'a> Request<'a> {
             class: u16::from_be_bytes([c0, c1]),
             question_end: at + 4,
             opt: None,
-        };
-        request.opt = request.skim()?;
-        Ok(request)
+        })
     }
 
     /// Walks all records behind the question and returns the OPT.
@@ -199,11 +223,12 @@ impl<'a> Request<'a> {
         let mut opt = None;
         for (section, &count) in self.header.counts[1..].iter().enumerate() {
             for _ in 0..count {
+                let owner = skip_name(self.bytes, &mut at)?;
                 let raw = Raw::read(self.bytes, &mut at)?;
                 if raw.rtype == Rtype::OPT {
                     let parsed =
                         Opt::new(raw.class, raw.ttl, raw.rdata(self.bytes)).ok_or(MessageError::Opt)?;
-                    if section != 2 || !raw.owner.is_root() || opt.replace(parsed).is_some() {
+                    if section != 2 || owner != Skipped::Root || opt.replace(parsed).is_some() {
                         return Err(MessageError::Opt);
                     }
                 }
@@ -284,6 +309,7 @@ impl Message {
         let mut rdata = Vec::new();
         for section in 1..4 {
             for _ in 0..header.counts[section] {
+                let owner = Name::read_compressed(bytes, &mut at)?;
                 let raw = Raw::read(bytes, &mut at)?;
                 if raw.rtype == Rtype::OPT {
                     let opt = Opt::new(raw.class, raw.ttl, raw.rdata(bytes)).ok_or(MessageError::Opt)?;
@@ -303,12 +329,7 @@ impl Message {
                 }
                 rdata.clear();
                 rdata::read(bytes, raw.start, raw.length, raw.rtype, &mut rdata)?;
-                let record = Record {
-                    owner: raw.owner,
-                    rtype: raw.rtype,
-                    ttl: raw.ttl,
-                    rdata: rdata.as_slice().into(),
-                };
+                let record = Record { owner, rtype: raw.rtype, ttl: raw.ttl, rdata: rdata.as_slice().into() };
                 match section {
                     1 => message.answer.push(record),
                     2 => message.authority.push(record),
@@ -331,9 +352,24 @@ impl Message {
     }
 }
 
-/// A record's fixed parts, and where its data stands.
+/// A name that was only checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Skipped {
+    Root,
+    Other,
+}
+
+fn skip_name(bytes: &[u8], at: &mut usize) -> Result<Skipped, NameError> {
+    if bytes.get(*at) == Some(&0) {
+        *at += 1;
+        return Ok(Skipped::Root);
+    }
+    let length = decompress(bytes, at, &mut [0; MAX_NAME])?;
+    Ok(if length == 1 { Skipped::Root } else { Skipped::Other })
+}
+
+/// The fixed parts of a record behind its owner, and where its data stands.
 struct Raw {
-    owner: Name,
     rtype: Rtype,
     class: u16,
     ttl: u32,
@@ -343,7 +379,6 @@ struct Raw {
 
 impl Raw {
     fn read(bytes: &[u8], at: &mut usize) -> Result<Raw, MessageError> {
-        let owner = Name::read_compressed(bytes, at)?;
         let &[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1] =
             bytes.get(*at..*at + 10).ok_or(MessageError::Short)?
         else {
@@ -356,7 +391,7 @@ impl Raw {
         }
         *at = start + length;
         let (rtype, class) = (Rtype(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]));
-        Ok(Raw { owner, rtype, class, ttl: u32::from_be_bytes([l0, l1, l2, l3]), start, length })
+        Ok(Raw { rtype, class, ttl: u32::from_be_bytes([l0, l1, l2, l3]), start, length })
     }
 
     fn rdata<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {

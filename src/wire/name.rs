@@ -53,7 +53,8 @@ impl NameRef {
     /// The root name, `.`.
     pub const ROOT: &'static NameRef = NameRef::wrap(&[0]);
 
-    const fn wrap(wire: &[u8]) -> &NameRef {
+    /// Takes bytes that are known to be one whole name.
+    pub(super) const fn wrap(wire: &[u8]) -> &NameRef {
         // SAFETY: NameRef is a transparent wrapper around [u8], so the two references have one layout.
         unsafe { &*(wire as *const [u8] as *const NameRef) }
     }
@@ -114,6 +115,12 @@ impl NameRef {
         })
     }
 
+    /// The leftmost label without its length byte; empty for the root.
+    pub fn first_label(&self) -> &[u8] {
+        // A name holds as many bytes as its first length byte says.
+        &self.0[1..][..usize::from(self.0[0])]
+    }
+
     /// How many labels, the root not counted.
     pub fn label_count(&self) -> usize {
         self.labels().count()
@@ -138,11 +145,17 @@ impl NameRef {
     /// Whether `self` is `zone` or below it.
     pub fn is_in(&self, zone: &NameRef) -> bool {
         let Some(skip) = self.0.len().checked_sub(zone.0.len()) else { return false };
+        // Most names that are not in the zone end otherwise; only for the others it matters where labels begin.
+        *self.suffix(skip as u8) == *zone && self.has_label_at(skip)
+    }
+
+    /// Whether a label (or the root) begins at `place`.
+    pub(super) fn has_label_at(&self, place: usize) -> bool {
         let mut at = 0;
-        while at < skip {
+        while at < place {
             at += 1 + usize::from(self.0[at]);
         }
-        at == skip && self.0[skip..].eq_ignore_ascii_case(&zone.0)
+        at == place
     }
 
     /// `label` put in front of `self`.
@@ -341,23 +354,36 @@ pub fn hash_label(parent: u64, label: &[u8]) -> u64 {
         let product = u128::from(hash ^ (word | LOWER)) * 0xe703_7ed1_a0b4_28db;
         hash = (product as u64) ^ (product >> 64) as u64;
     };
-    let (words, rest) = label.as_chunks::<8>();
+    let (words, _) = label.as_chunks::<8>();
     for word in words {
         mix(u64::from_le_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(u64::from_le_bytes(last));
+    mix(last_word(label));
     hash
+}
+
+/// The last bytes of a label, all of them when there are fewer than eight; bytes may be taken twice.
+fn last_word(label: &[u8]) -> u64 {
+    if let Some(&last) = label.last_chunk::<8>() {
+        return u64::from_le_bytes(last);
+    }
+    match (label.first_chunk::<4>(), label.last_chunk::<4>()) {
+        (Some(&first), Some(&last)) => {
+            u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32
+        }
+        _ => match *label {
+            [] => 0,
+            [a] => u64::from(a),
+            [a, b] => u64::from(a) | u64::from(b) << 8,
+            [a, b, c, ..] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+        },
+    }
 }
 
 /// The hash of a whole name.
 pub fn hash_name(name: &NameRef) -> u64 {
     let starts = name.label_starts();
-    starts.iter().rev().fold(hash_root(), |hash, &start| {
-        let label = &name.0[usize::from(start)..];
-        hash_label(hash, &label[1..=usize::from(label[0])])
-    })
+    starts.iter().rev().fold(hash_root(), |hash, &start| hash_label(hash, name.suffix(start).first_label()))
 }
 
 /// The byte an escape stands for (the text after its `\`), and how many characters of text it takes.
@@ -398,7 +424,7 @@ impl AsRef<NameRef> for Name {
 impl PartialEq for NameRef {
     fn eq(&self, other: &NameRef) -> bool {
         // Length bytes are at most 63, below the letters, so folding case leaves them alone.
-        self.0.eq_ignore_ascii_case(&other.0)
+        self.0 == other.0 || self.0.eq_ignore_ascii_case(&other.0)
     }
 }
 

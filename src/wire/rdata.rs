@@ -238,7 +238,13 @@ pub fn same(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
 
 /// Whether RDATA of this type holds names that are compressed on sending.
 pub fn has_compressible_names(rtype: Rtype) -> bool {
-    fields(rtype).contains(&CompressibleName)
+    // Only types of RFC 1035 have them (RFC 3597 4).
+    rtype <= Rtype::MX && fields(rtype).contains(&CompressibleName)
+}
+
+/// Whether RDATA of this type holds names.
+pub fn has_names(rtype: Rtype) -> bool {
+    fields(rtype).iter().any(|field| matches!(field, CompressibleName | Name | CasedName))
 }
 
 fn has_folded_names(rtype: Rtype) -> bool {

@@ -104,6 +104,7 @@ impl Rcode {
     pub const YXDOMAIN: Rcode = Rcode(6);
     pub const NOTAUTH: Rcode = Rcode(9);
     pub const BADVERS: Rcode = Rcode(16);
+    pub const BADCOOKIE: Rcode = Rcode(23);
 }
 
 impl fmt::Display for Rcode {
@@ -115,6 +116,7 @@ impl fmt::Display for Rcode {
         match (NAMES.get(usize::from(self.0)), *self) {
             (Some(name), _) => f.write_str(name),
             (None, Rcode::BADVERS) => f.write_str("BADVERS"),
+            (None, Rcode::BADCOOKIE) => f.write_str("BADCOOKIE"),
             (None, _) => write!(f, "RCODE{}", self.0),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::edns::UDP_PAYLOAD;
 use super::message::{HEADER, Opcode, Record, flags};
-use super::name::{NameRef, hash_label, hash_root};
+use super::name::NameRef;
 use super::rdata::{self, Field, Part};
 use super::rtype::{CLASS_IN, Rcode, Rtype};
 
@@ -36,7 +36,7 @@ pub struct Writer<'b> {
     counts: [u16; 4],
     flags: u16,
     keep_case: bool,
-    /// Offset of a name in the message, by the hash of that name; 0 is free.
+    /// Offset of a name in the message, by [`slot`] of that name; 0 is free.
     names: [u16; SLOTS],
 }
 
@@ -134,7 +134,7 @@ impl<'b> Writer<'b> {
     /// Writes the question.
     pub fn question(&mut self, name: &NameRef, rtype: Rtype, class: u16) -> Result<(), Full> {
         self.all_or_nothing(|writer| {
-            writer.name(name, true)?;
+            writer.name(name, false)?;
             writer.bytes(&rtype.0.to_be_bytes())?;
             writer.bytes(&class.to_be_bytes())?;
             writer.counts[0] += 1;
@@ -166,19 +166,60 @@ impl<'b> Writer<'b> {
     ) -> Result<(), Full> {
         self.all_or_nothing(|writer| {
             writer.name(owner, true)?;
-            let mut fixed = [0; 10];
-            fixed[..2].copy_from_slice(&rtype.0.to_be_bytes());
-            fixed[2..4].copy_from_slice(&class.to_be_bytes());
-            fixed[4..8].copy_from_slice(&ttl.to_be_bytes());
-            writer.bytes(&fixed)?;
-            let start = writer.buf.len();
-            writer.rdata(rtype, rdata)?;
-            let length = u16::try_from(writer.buf.len() - start).map_err(|_| Full)?;
-            writer.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
-            let count = &mut writer.counts[section as usize];
-            *count = count.checked_add(1).ok_or(Full)?;
+            writer.behind_owner(section, rtype, class, ttl, rdata)
+        })
+    }
+
+    /// Writes an RRset, all of its records or none.
+    pub fn rrset<'r>(
+        &mut self,
+        section: Section,
+        owner: &NameRef,
+        rtype: Rtype,
+        ttl: u32,
+        rdatas: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), Full> {
+        self.all_or_nothing(|writer| {
+            // The owner is looked for once: the other records point to where it stands.
+            let mut known = None;
+            for rdata in rdatas {
+                match known {
+                    None => known = writer.name(owner, true)?,
+                    Some(pointer) => writer.bytes(&u16::to_be_bytes(pointer))?,
+                }
+                writer.behind_owner(section, rtype, CLASS_IN, ttl, rdata)?;
+            }
             Ok(())
         })
+    }
+
+    /// Writes what follows a record's owner.
+    #[inline]
+    fn behind_owner(
+        &mut self,
+        section: Section,
+        rtype: Rtype,
+        class: u16,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Result<(), Full> {
+        let mut fixed = [0; 10];
+        fixed[..2].copy_from_slice(&rtype.0.to_be_bytes());
+        fixed[2..4].copy_from_slice(&class.to_be_bytes());
+        fixed[4..8].copy_from_slice(&ttl.to_be_bytes());
+        fixed[8..].copy_from_slice(&u16::try_from(rdata.len()).map_err(|_| Full)?.to_be_bytes());
+        self.bytes(&fixed)?;
+        if rdata::has_compressible_names(rtype) {
+            let start = self.buf.len();
+            self.rdata_with_names(rtype, rdata)?;
+            let length = u16::try_from(self.buf.len() - start).map_err(|_| Full)?;
+            self.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
+        } else {
+            self.bytes(rdata)?;
+        }
+        let count = &mut self.counts[section as usize];
+        *count = count.checked_add(1).ok_or(Full)?;
+        Ok(())
     }
 
     /// Writes an owned record.
@@ -219,17 +260,20 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    fn rdata(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Full> {
-        if !rdata::has_compressible_names(rtype) {
-            return self.bytes(rdata);
+    fn rdata_with_names(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Full> {
+        if let [Field::CompressibleName] = rdata::fields(rtype)
+            && let Ok(name) = NameRef::read(rdata)
+            && name.as_wire().len() == rdata.len()
+        {
+            return self.name(name, true).map(|_| ());
         }
         let mut written = Ok(());
         let mark = self.buf.len();
         let walked = rdata::walk(rtype, rdata, |part| {
             if written.is_ok() {
                 written = match part {
-                    Part::Name(name, Field::CompressibleName) => self.name(name, true),
-                    Part::Name(name, _) => self.name(name, false),
+                    Part::Name(name, Field::CompressibleName) => self.name(name, true).map(|_| ()),
+                    Part::Name(name, _) => self.name(name, false).map(|_| ()),
                     Part::Bytes(bytes) => self.bytes(bytes),
                 };
             }
@@ -242,37 +286,39 @@ impl<'b> Writer<'b> {
         written
     }
 
-    /// Writes a name, as a pointer from the first suffix on that stands in the message already.
-    fn name(&mut self, name: &NameRef, compress: bool) -> Result<(), Full> {
-        let starts = name.label_starts();
-        let mut hashes = [0; 128];
-        let mut hash = hash_root();
-        for at in (0..starts.len()).rev() {
-            let label = &name.as_wire()[usize::from(starts[at])..];
-            hash = hash_label(hash, &label[1..=usize::from(label[0])]);
-            hashes[at] = hash;
-        }
-        for (&start, &hash) in starts.iter().zip(&hashes) {
-            let slot = hash as usize % SLOTS;
-            let suffix = name.suffix(start);
-            let at = usize::from(self.names[slot]);
-            if compress && at != 0 && self.stands_at(at, suffix) {
-                return self.bytes(&(0xc000 | at as u16).to_be_bytes());
+    /// Writes a name, as a pointer from the first suffix on that stands in the message already. Returns a pointer to the name as
+    /// far as there can be one.
+    fn name(&mut self, name: &NameRef, compress: bool) -> Result<Option<u16>, Full> {
+        let wire = name.as_wire();
+        let here = self.len();
+        let mut literal = 0;
+        while wire[literal] != 0 {
+            let suffix = name.suffix(literal as u8);
+            let slot = &mut self.names[slot(suffix)];
+            let known = usize::from(*slot);
+            if here + literal < POINTABLE {
+                *slot = (here + literal) as u16;
             }
-            let here = self.len();
-            let label = &suffix.as_wire()[..=usize::from(suffix.as_wire()[0])];
-            self.bytes(label)?;
-            if here < 0x4000 {
-                self.names[slot] = here as u16;
+            if compress && known != 0 && self.stands_at(known, suffix) {
+                let pointer = POINTER | known as u16;
+                self.names[self::slot(suffix)] = known as u16;
+                self.bytes(&wire[..literal])?;
+                self.bytes(&pointer.to_be_bytes())?;
+                return Ok(if literal == 0 { Some(pointer) } else { pointer_to(here) });
             }
+            literal += 1 + usize::from(wire[literal]);
         }
-        self.bytes(&[0])
+        self.bytes(wire)?;
+        Ok(pointer_to(here).filter(|_| literal > 0))
     }
 
     /// Whether `name` is what the message holds at `at`; pointers are followed, and each leads back.
     fn stands_at(&self, mut at: usize, name: &NameRef) -> bool {
         let message = &self.buf[self.start..];
         let mut rest = name.as_wire();
+        if message.get(at..at + rest.len()).is_some_and(|theirs| theirs == rest) {
+            return true;
+        }
         loop {
             let Some(&length) = message.get(at) else { return false };
             if length >= 0xc0 {
@@ -301,14 +347,32 @@ impl<'b> Writer<'b> {
     }
 }
 
-/// A response that carries nothing but a code: the request's id, opcode, RD and question (when it can be read) come back.
+/// The first two bits of a pointer (RFC 1035 4.1.4).
+pub(super) const POINTER: u16 = 0xc000;
+/// Offsets from here on do not fit into a pointer.
+const POINTABLE: usize = 0x4000;
+
+fn pointer_to(at: usize) -> Option<u16> {
+    (at < POINTABLE).then_some(POINTER | at as u16)
+}
+
+/// The slot for a name other than the root: a cheap mark of it without case, made of its length and a few of its letters.
+fn slot(name: &NameRef) -> usize {
+    let wire = name.as_wire();
+    let fold = |at: usize| u32::from(wire[at] | 0x20);
+    let mark = wire.len() as u32 | fold(1) << 8 | fold(2) << 16 | fold(usize::from(wire[0])) << 24;
+    (mark.wrapping_mul(0x9e37_79b1) >> (32 - SLOTS.trailing_zeros())) as usize
+}
+
+/// A response that carries nothing but a code: the request's id, opcode and RD come back, and the question when it can be read and
+/// the opcode is known to have one (what stands in messages of other opcodes is anybody's guess).
 pub fn error_response(request: &[u8], rcode: Rcode, reply: &mut Vec<u8>) {
     let Some(header) = super::message::Header::read(request) else { return };
-    let echoed = header.flags & (flags::OPCODE | flags::RD | flags::CD);
+    let echoed = header.flags & (flags::OPCODE | flags::RD);
     let mut writer = Writer::new(reply, 512, header.id, flags::QR | echoed);
     writer.set_rcode(rcode);
-    if let Ok(parsed) = super::message::Request::read(request)
-        && parsed.header.opcode() != Opcode::UPDATE
+    if [Opcode::QUERY, Opcode::NOTIFY].contains(&header.opcode())
+        && let Ok(parsed) = super::message::Request::read_question(request)
     {
         let _ = writer.question(parsed.name, parsed.rtype, parsed.class);
     }

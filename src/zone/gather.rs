@@ -7,7 +7,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
-use super::owner::{Owner, write_set};
+use super::owner::{Owner, covered, write_set};
 
 /// RRsets up to this size are searched for a record given twice one by one; larger ones by hash.
 const FEW: usize = 16;
@@ -25,6 +25,8 @@ pub(super) struct Run {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     rtype: Rtype,
+    /// What a signature covers: each has an RRset of its own.
+    covered: Rtype,
     ttl: u32,
     at: usize,
     length: u16,
@@ -54,7 +56,8 @@ impl Run {
     /// Takes a record. Data longer than RDATA can be is no record.
     pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) {
         let Ok(length) = u16::try_from(data.len()) else { return };
-        self.records.push(Held { rtype, ttl, at: self.data.len(), length, again: false });
+        let covered = covered(rtype, data);
+        self.records.push(Held { rtype, covered, ttl, at: self.data.len(), length, again: false });
         self.data.extend_from_slice(data);
     }
 
@@ -86,19 +89,26 @@ impl Run {
     pub(super) fn block(&mut self) -> &[u8] {
         let Run { owner, data, records, block } = self;
         // Stable, so that records of one RRset keep the order they came in.
-        if !records.is_sorted_by_key(|record| record.rtype) {
-            records.sort_by_key(|record| record.rtype);
+        if !records.is_sorted_by_key(Held::key) {
+            records.sort_by_key(Held::key);
         }
         block.clear();
         block.extend_from_slice(owner);
         let rdata = |record: &Held| &data[record.at..record.at + usize::from(record.length)];
-        for set in records.chunk_by_mut(|a, b| a.rtype == b.rtype) {
+        for set in records.chunk_by_mut(|a, b| a.key() == b.key()) {
             let rtype = set[0].rtype;
             mark_repeated(rtype, set, data);
             let ttl = set.iter().map(|record| record.ttl).min().unwrap_or_default();
             write_set(block, rtype, ttl, set.iter().filter(|record| !record.again).map(rdata));
         }
         block
+    }
+}
+
+impl Held {
+    /// The RRset that a record belongs to.
+    fn key(&self) -> (Rtype, Rtype) {
+        (self.rtype, self.covered)
     }
 }
 

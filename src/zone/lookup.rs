@@ -1,7 +1,7 @@
 //! Finding a name in a zone: RFC 1034 4.3.2 steps 3a to 3c, with wildcards (RFC 4592), DNAME (RFC 6672) and empty
 //! non-terminals, in one walk from the apex down.
 
-use crate::wire::name::{Name, NameRef, hash_label, hash_root};
+use crate::wire::name::{Name, NameRef, hash_label};
 use crate::wire::rtype::Rtype;
 
 use super::owner::Owner;
@@ -26,13 +26,13 @@ impl Snapshot {
     /// Looks up `name`, which must be in the zone, for a question of type `rtype` (which matters at a cut: DS is
     /// answered by the parent, RFC 4035 3.1.4.1).
     pub fn lookup(&self, name: &NameRef, rtype: Rtype) -> Found<'_> {
-        let starts = name.label_starts();
-        let apex_labels = self.apex().label_count();
-        let below = starts.len().saturating_sub(apex_labels);
-        let mut hash = hash_root();
-        for &start in starts[below..].iter().rev() {
-            hash = hash_label(hash, first_label(name.suffix(start)));
-        }
+        self.lookup_at(name, &name.label_starts(), rtype)
+    }
+
+    /// Like [`Snapshot::lookup`] for a name whose labels are known to begin at `starts`.
+    pub fn lookup_at(&self, name: &NameRef, starts: &[u8], rtype: Rtype) -> Found<'_> {
+        let below = starts.len().saturating_sub(self.apex_labels());
+        let mut hash = self.apex_hash();
         let Some(mut encloser) = self.table.get(hash, self.apex()) else { return Found::NoName };
         let mut encloser_hash = hash;
         for (depth, &start) in starts[..below].iter().enumerate().rev() {
@@ -43,7 +43,7 @@ impl Snapshot {
                 return Found::NoName;
             }
             let suffix = name.suffix(start);
-            hash = hash_label(encloser_hash, first_label(suffix));
+            hash = hash_label(encloser_hash, suffix.first_label());
             let Some(next) = self.table.get(hash, suffix) else {
                 return self.wildcard(encloser_hash, encloser.owner().name(), rtype);
             };
@@ -56,10 +56,9 @@ impl Snapshot {
     }
 
     /// The wildcard right below the closest encloser, the source of synthesis (RFC 4592 3.3.1).
-    fn wildcard(&self, encloser_hash: u64, encloser: &NameRef, rtype: Rtype) -> Found<'_> {
-        // An encloser too long to have a child has no wildcard.
-        let Ok(name) = encloser.child(b"*") else { return Found::NoName };
-        match self.table.get(hash_label(encloser_hash, b"*"), &name) {
+    pub(super) fn wildcard(&self, encloser_hash: u64, encloser: &NameRef, rtype: Rtype) -> Found<'_> {
+        let is_source = |name: &NameRef| name.is_wildcard() && name.parent() == Some(encloser);
+        match self.table.find(hash_label(encloser_hash, b"*"), is_source) {
             // A wildcard that owns NS is not followed as a cut by every server (RFC 4592 4.2): it is synthesised as a referral.
             Some(entry) if entry.has_ns() && rtype != Rtype::DS => Found::Delegation(entry.owner()),
             Some(entry) => Found::Wildcard(entry.owner()),
@@ -72,10 +71,6 @@ impl Snapshot {
 pub fn substitute(name: &NameRef, owner: &NameRef, target: &NameRef) -> Option<Name> {
     let kept = name.as_wire().len() - owner.as_wire().len();
     Name::from_wire(&[&name.as_wire()[..kept], target.as_wire()].concat()).ok()
-}
-
-fn first_label(name: &NameRef) -> &[u8] {
-    name.labels().next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ impl Zone {
         self.current.load_full()
     }
 
+    /// What is served now, as [`Zone::version`] but for a moment only: without a count that workers would have to share.
+    pub fn current(&self) -> arc_swap::Guard<Option<Arc<Version>>> {
+        self.current.load()
+    }
+
     /// Who may do what.
     pub fn access(&self) -> arc_swap::Guard<Arc<Access>> {
         self.access.load()

@@ -12,17 +12,34 @@ use super::digest::Digest;
 use super::gather::Run;
 use super::owner::{Block, Draft, Owner, Rrset};
 use super::serial::Serial;
+use super::signed::Signed;
 use super::soa::{self, Timers};
 use super::table::{Entry, Table};
 
 /// A zone's content under one serial.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    apex: Arc<Name>,
+    apex: Arc<Apex>,
     pub(super) table: Table,
+    /// The order of a signed zone.
+    signed: Option<Signed>,
     serial: Serial,
     records: u64,
     digest: Digest,
+}
+
+/// A zone's name, with what every search in the zone begins with.
+#[derive(Debug)]
+struct Apex {
+    name: Name,
+    hash: u64,
+    labels: usize,
+}
+
+impl Apex {
+    fn new(name: Name) -> Apex {
+        Apex { hash: hash_name(&name), labels: name.label_count(), name }
+    }
 }
 
 /// Why records do not make a zone.
@@ -84,7 +101,7 @@ impl Fault {
 }
 
 /// Whether the type may stand beside a CNAME (RFC 4034 3 and 4, RFC 2535 2.3.5).
-fn stands_beside_cname(rtype: Rtype) -> bool {
+pub fn stands_beside_cname(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
 }
 
@@ -113,15 +130,32 @@ pub enum ApplyError {
 impl Snapshot {
     /// The zone that a table holds, or why it is none.
     fn assemble(apex: Name, table: Table, records: u64, digest: Digest) -> Result<Snapshot, Fault> {
-        let mut snapshot = Snapshot { apex: Arc::new(apex), table, serial: Serial(0), records, digest };
+        let apex = Arc::new(Apex::new(apex));
+        let mut snapshot = Snapshot { apex, table, signed: None, serial: Serial(0), records, digest };
         snapshot.check_apex()?;
         snapshot.serial = snapshot.timers().serial;
+        snapshot.index();
         Ok(snapshot)
     }
 
     /// The zone's name.
     pub fn apex(&self) -> &NameRef {
-        &self.apex
+        &self.apex.name
+    }
+
+    /// The hash of the zone's name.
+    pub(super) fn apex_hash(&self) -> u64 {
+        self.apex.hash
+    }
+
+    /// How many labels the zone's name has.
+    pub(super) fn apex_labels(&self) -> usize {
+        self.apex.labels
+    }
+
+    /// The records at the apex; a snapshot always has some.
+    fn at_apex(&self) -> Option<Owner<'_>> {
+        self.table.get(self.apex.hash, self.apex()).map(Entry::owner)
     }
 
     /// The SOA serial.
@@ -139,15 +173,20 @@ impl Snapshot {
         self.digest
     }
 
+    /// What proves absence here; `None` for an unsigned zone.
+    pub fn signed(&self) -> Option<&Signed> {
+        self.signed.as_ref()
+    }
+
     /// The SOA RRset; a snapshot always has one.
     pub fn soa(&self) -> Rrset<'_> {
-        self.owner(&self.apex).and_then(|owner| owner.rrset(Rtype::SOA)).unwrap_or(Rrset::empty())
+        self.at_apex().and_then(|owner| owner.rrset(Rtype::SOA)).unwrap_or(Rrset::empty())
     }
 
     /// The SOA as a record.
     pub fn soa_record(&self) -> Record {
         let soa = self.soa();
-        Record { owner: Name::clone(&self.apex), rtype: Rtype::SOA, ttl: soa.ttl, rdata: soa.first().into() }
+        Record { owner: self.apex().to_name(), rtype: Rtype::SOA, ttl: soa.ttl, rdata: soa.first().into() }
     }
 
     /// The SOA's numbers.
@@ -188,11 +227,20 @@ impl Snapshot {
             next.change(name, &removed, &added)?;
         }
         next.check_apex()?;
+        next.index();
         Ok(next)
     }
 
+    /// Makes the order of a signed zone, unless there is one that still fits.
+    fn index(&mut self) {
+        let Some(apex) = self.at_apex() else { return };
+        if !self.signed.as_ref().is_some_and(|signed| signed.is_for(apex)) {
+            self.signed = Signed::build(apex, &self.table);
+        }
+    }
+
     fn change(&mut self, name: &NameRef, removed: &[&Record], added: &[&Record]) -> Result<(), ApplyError> {
-        if !name.is_in(&self.apex) {
+        if !name.is_in(self.apex()) {
             return Err(Fault::OutOfZone(name.to_name()).into());
         }
         let hash = hash_name(name);
@@ -217,27 +265,30 @@ impl Snapshot {
             self.records += 1;
         }
         let block = draft.block(name);
-        if let Some(fault) = Owner::new(&block).fault(&self.apex) {
+        if let Some(fault) = Owner::new(&block).fault(self.apex()) {
             return Err(fault.into());
         }
         self.digest.add(Owner::new(&block).digest());
         match self.table.get_mut(hash, name) {
             Some(entry) if draft.is_empty() && !entry.has_children() => {
-                prune(&mut self.table, &self.apex, name)
+                prune(&mut self.table, &self.apex.name, name)
             }
             Some(entry) => entry.set_block(block),
             None if draft.is_empty() => {}
             None => {
                 self.table.insert(hash, block);
-                link(&mut self.table, &self.apex, name);
+                link(&mut self.table, &self.apex.name, name);
             }
+        }
+        if let Some(signed) = &mut self.signed {
+            signed.update(name, self.table.get(hash, name));
         }
         Ok(())
     }
 
     fn check_apex(&self) -> Result<(), Fault> {
-        let apex = || Name::clone(&self.apex);
-        let owner = self.owner(&self.apex).ok_or_else(|| Fault::NoSoa(apex()))?;
+        let apex = || self.apex().to_name();
+        let owner = self.at_apex().ok_or_else(|| Fault::NoSoa(apex()))?;
         owner.rrset(Rtype::SOA).ok_or_else(|| Fault::NoSoa(apex()))?;
         owner.rrset(Rtype::NS).ok_or_else(|| Fault::NoNs(apex()))?;
         Ok(())
@@ -247,13 +298,15 @@ impl Snapshot {
     pub fn with_serial(&self, serial: Serial) -> Snapshot {
         let mut next = self.clone();
         next.serial = serial;
-        let hash = hash_name(&self.apex);
-        if let Some(entry) = next.table.get_mut(hash, &self.apex) {
+        if let Some(entry) = next.table.get_mut(self.apex.hash, self.apex()) {
             let mut draft = Draft::of(entry.owner());
             let old = self.soa();
             draft.remove(Rtype::SOA, old.first());
             draft.add(Rtype::SOA, old.ttl, &soa::with_serial(old.first(), serial));
-            entry.set_block(draft.block(&self.apex));
+            entry.set_block(draft.block(self.apex()));
+        }
+        if let Some(signed) = &mut next.signed {
+            signed.update(self.apex(), next.table.get(self.apex.hash, self.apex()));
         }
         next
     }

@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use crate::time::{Now, Utc};
@@ -24,6 +25,7 @@ use crate::wire::name::{Name, NameRef};
 use super::delta::Delta;
 use super::diff::between;
 use super::digest::Digest;
+use super::directory::Directory;
 use super::journal::{Entry, Happened, Log, LogError};
 use super::serial::{Policy, Serial};
 use super::served::{Access, Kept, Version, Zone};
@@ -79,6 +81,16 @@ pub enum PublishError {
         /// The serial that is served.
         served: Serial,
     },
+    /// The file of a signed zone changed without its serial, and another serial would break the signature over it.
+    #[error(
+        "content changed but the serial did not grow (file {file}, served {served}), and the zone is signed, so its SOA cannot be changed here: raise the serial and sign again"
+    )]
+    SignedSerialKept {
+        /// The serial in the file.
+        file: Serial,
+        /// The serial that is served.
+        served: Serial,
+    },
     /// A transfer ended at a serial that is not newer than what is served.
     #[error("transferred serial {found} is not newer than {served}")]
     NotNewer {
@@ -95,7 +107,9 @@ pub enum PublishError {
 /// All zones of a node.
 #[derive(Debug, Default)]
 pub struct ZoneStore {
-    zones: DashMap<Name, Arc<Zone>>,
+    zones: ArcSwap<Directory>,
+    /// Held by who replaces the directory.
+    editing: Mutex<()>,
     /// Zones that were served once and are not configured now: without content, but their serials are remembered, so that one
     /// which comes back goes on where it was.
     withdrawn: DashMap<Name, Arc<Zone>>,
@@ -124,20 +138,40 @@ impl ZoneStore {
 
     /// Adds a zone without content, or changes who may do what with one that is there.
     pub fn configure(&self, name: &NameRef, access: Access) -> Arc<Zone> {
-        let known = || self.withdrawn.remove(name).map(|(_, zone)| zone);
-        let zone = self.zones.entry(name.to_name());
-        let zone = zone.or_insert_with(|| known().unwrap_or_else(|| Arc::new(Zone::new(name.to_name()))));
+        self.edit(|directory| self.take_in(directory, name, access))
+    }
+
+    /// Like [`ZoneStore::configure`] for many zones, at the cost of one change.
+    pub fn configure_all<'n>(&self, zones: impl Iterator<Item = (&'n NameRef, Access)>) {
+        self.edit(|directory| zones.for_each(|(name, access)| drop(self.take_in(directory, name, access))));
+    }
+
+    fn take_in(&self, directory: &mut Directory, name: &NameRef, access: Access) -> Arc<Zone> {
+        let zone = directory.get(name).cloned().unwrap_or_else(|| {
+            let known = self.withdrawn.remove(name).map(|(_, zone)| zone);
+            let zone = known.unwrap_or_else(|| Arc::new(Zone::new(name.to_name())));
+            directory.insert(Arc::clone(&zone));
+            zone
+        });
         zone.access.store(Arc::new(access));
-        Arc::clone(&zone)
+        zone
     }
 
     /// Takes a zone out. Its last serials are remembered, in case it comes back.
     pub fn remove(&self, name: &NameRef) {
-        if let Some((name, zone)) = self.zones.remove(name) {
+        if let Some(zone) = self.edit(|directory| directory.remove(name)) {
             self.retire(zone.current.swap(None));
             zone.history_mut().forget_deltas();
-            self.withdrawn.insert(name, zone);
+            self.withdrawn.insert(name.to_name(), zone);
         }
+    }
+
+    fn edit<T>(&self, change: impl FnOnce(&mut Directory) -> T) -> T {
+        let _one_at_a_time = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut directory = Directory::clone(&self.zones.load());
+        let outcome = change(&mut directory);
+        self.zones.store(Arc::new(directory));
+        outcome
     }
 
     /// What a journal has to hold at this moment; later changes do not show in it.
@@ -149,7 +183,7 @@ impl ZoneStore {
 
     /// How many records all zones have.
     pub fn records(&self) -> u64 {
-        self.zones.iter().filter_map(|zone| Some(zone.version()?.snapshot.records())).sum()
+        self.directory().iter().filter_map(|zone| Some(zone.version()?.snapshot.records())).sum()
     }
 
     /// Versions that were replaced as a whole and may still be read somewhere: to be let go of once nobody else has them, where
@@ -173,26 +207,24 @@ impl ZoneStore {
         }
     }
 
+    /// The zones as they are configured now: what answers are found in, without a lock or a copy.
+    pub fn directory(&self) -> arc_swap::Guard<Arc<Directory>> {
+        self.zones.load()
+    }
+
     /// The zone of exactly this name.
     pub fn get(&self, name: &NameRef) -> Option<Arc<Zone>> {
-        self.zones.get(name).map(|zone| Arc::clone(&zone))
+        self.directory().get(name).cloned()
     }
 
     /// The zone nearest above (or at) a name.
     pub fn find(&self, name: &NameRef) -> Option<Arc<Zone>> {
-        let mut candidate = Some(name);
-        while let Some(zone) = candidate {
-            if let Some(found) = self.get(zone) {
-                return Some(found);
-            }
-            candidate = zone.parent();
-        }
-        None
+        self.directory().find(name).cloned()
     }
 
     /// All zones, by name.
     pub fn zones(&self) -> Vec<Arc<Zone>> {
-        let mut all: Vec<Arc<Zone>> = self.zones.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let mut all: Vec<Arc<Zone>> = self.directory().iter().cloned().collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -342,6 +374,15 @@ impl ZoneStore {
         match change {
             Change::File(content, policy) => {
                 let file = content.serial();
+                let is_signed = content.signed().is_some();
+                let policy = if is_signed { Policy::Keep } else { policy };
+                let kept = |served: Serial| {
+                    if is_signed {
+                        PublishError::SignedSerialKept { file, served }
+                    } else {
+                        PublishError::SerialKept { file, served }
+                    }
+                };
                 let last = zone.last_published();
                 let remembered = zone.history().last().copied();
                 let stamp = |snapshot: &Snapshot| Stamp {
@@ -357,8 +398,7 @@ impl ZoneStore {
                             let same = content.digest() == last.digest;
                             let serial =
                                 if same { Some(last.serial) } else { policy.next(last.serial, now.utc) };
-                            let serial =
-                                serial.ok_or(PublishError::SerialKept { file, served: last.serial })?;
+                            let serial = serial.ok_or_else(|| kept(last.serial))?;
                             let content = content.with_serial(serial);
                             let stamp = if same { last } else { stamp(&content) };
                             (content, stamp, Some(file).filter(|file| *file != serial && !same))
@@ -393,8 +433,7 @@ impl ZoneStore {
                 let (content, renumbered) = if newer {
                     (content, None)
                 } else {
-                    let serial =
-                        policy.next(served, now.utc).ok_or(PublishError::SerialKept { file, served })?;
+                    let serial = policy.next(served, now.utc).ok_or_else(|| kept(served))?;
                     (content.with_serial(serial), Some(file))
                 };
                 let Some(delta) = between(&current.snapshot, &content) else { return Ok(None) };

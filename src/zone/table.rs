@@ -16,9 +16,9 @@ use crate::wire::rtype::Rtype;
 use super::owner::{Block, Owner};
 
 /// Entries per leaf when a table is laid out.
-const LEAF: usize = 16;
+const LEAF: usize = 8;
 /// Entries per leaf, on average, at which the table is laid out anew.
-const CROWDED: usize = 4 * LEAF;
+const CROWDED: usize = 8 * LEAF;
 
 /// An owner in the table.
 #[derive(Clone, Debug)]
@@ -128,12 +128,16 @@ impl Table {
     }
 
     pub(super) fn get(&self, hash: u64, name: &NameRef) -> Option<&Entry> {
+        self.find(hash, |found| found == name)
+    }
+
+    /// The entry with this hash whose name is the one meant.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, is_meant: impl Fn(&NameRef) -> bool) -> Option<&Entry> {
         let (top, middle) = self.place(hash);
         let leaf = &self.top[top][middle];
-        leaf[position(leaf, hash)..]
-            .iter()
-            .take_while(|entry| entry.hash == hash as u32)
-            .find(|entry| entry.owner().name() == name)
+        // Leaves are short: going through one is faster than to search in it.
+        leaf.iter().find(|entry| entry.hash == hash as u32 && is_meant(entry.owner().name()))
     }
 
     /// The entry, unshared so that it can be changed.

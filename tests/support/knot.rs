@@ -13,11 +13,16 @@ use super::zones::{Source, Zone};
 /// As a primary it turns file edits into IXFR; Knot 3.2 sends NOTIFY one second after the change, which cannot be set.
 /// As a secondary it accepts NOTIFY from any loopback address.
 pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
+    start_with(addr, zones, "", "")
+}
+
+/// The same with further lines in the `server` section, and with further sections before the zones.
+pub fn start_with(addr: SocketAddr, zones: &[Zone], server: &str, sections: &str) -> Daemon {
     let dir = daemon::prepare(zones);
     // Knot makes the databases in this folder, but not the folder.
     fs::create_dir(dir.path().join("db")).unwrap();
     let config = dir.path().join("knot.conf");
-    fs::write(&config, knot_conf(addr, zones)).unwrap();
+    fs::write(&config, knot_conf(addr, zones, server, sections)).unwrap();
     let socket = dir.path().join("knot.sock");
     let command = words([&program("knotd"), &"-c", &config]);
     // -b: the command ends when the zone is loaded.
@@ -25,7 +30,7 @@ pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
     Daemon::start(dir, addr, zones, command, Reload::Command(reload))
 }
 
-fn knot_conf(addr: SocketAddr, zones: &[Zone]) -> String {
+fn knot_conf(addr: SocketAddr, zones: &[Zone], server: &str, sections: &str) -> String {
     let mut text = format!(
         r#"server:
     listen: {ip}@{port}
@@ -33,7 +38,7 @@ fn knot_conf(addr: SocketAddr, zones: &[Zone]) -> String {
     udp-workers: 1
     tcp-workers: 1
     background-workers: 2
-control:
+{server}control:
     listen: knot.sock
 log:
   - target: stderr
@@ -59,6 +64,7 @@ remote:
             }
         }
     }
+    text.push_str(sections);
     text.push_str("zone:\n");
     for (number, zone) in zones.iter().enumerate() {
         writeln!(text, "  - domain: {}\n    storage: \".\"\n    file: {}", zone.name, zone.file_name())

@@ -23,6 +23,7 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod raw;
 pub mod replay;
 pub mod seed;
 pub mod soa;

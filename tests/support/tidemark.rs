@@ -37,10 +37,15 @@ pub fn start_cache(addr: SocketAddr, stubs: &[(&str, &[SocketAddr])]) -> Tidemar
 
 /// Starts a node with `zones` and further configuration (whole TOML tables) after them.
 pub fn start_with(addr: SocketAddr, zones: &[Zone], more: &str) -> Tidemark {
+    start_as(addr, zones, "", more)
+}
+
+/// The same with further keys in `[server]`.
+pub fn start_as(addr: SocketAddr, zones: &[Zone], server: &str, more: &str) -> Tidemark {
     let dir = daemon::prepare(zones);
     let http = ports::reserve();
     let config = dir.path().join("tidemark.toml");
-    fs::write(&config, format!("{}{more}", tidemark_toml(addr, http, zones))).unwrap();
+    fs::write(&config, format!("{}{more}", tidemark_toml(addr, http, zones, server))).unwrap();
     let command = words([&PROGRAM, &"serve", &"--config", &config]);
     Tidemark { daemon: Daemon::start(dir, addr, zones, command, Reload::Watches), http }
 }
@@ -74,9 +79,9 @@ pub fn command() -> Command {
     Command::new(PROGRAM)
 }
 
-fn tidemark_toml(addr: SocketAddr, http: SocketAddr, zones: &[Zone]) -> String {
+fn tidemark_toml(addr: SocketAddr, http: SocketAddr, zones: &[Zone], server: &str) -> String {
     let mut text = format!(
-        "[server]\nlisten = [\"{addr}\"]\nhttp = \"{http}\"\ndata-dir = \"state\"\ncontrol = \"state/tidemark.sock\"\n"
+        "[server]\nlisten = [\"{addr}\"]\nhttp = \"{http}\"\ndata-dir = \"state\"\ncontrol = \"state/tidemark.sock\"\n{server}"
     );
     for zone in zones {
         writeln!(text, "\n[[zone]]\nname = \"{}\"", zone.name).unwrap();

@@ -1,0 +1,255 @@
+//! A worker: the thread that accepts connections and gives each its turn.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+use tokio::runtime::Handle;
+
+use crate::server::clock;
+use crate::server::udp::Context;
+
+use super::connection::{Connection, Desk, READ, Turn};
+use super::listen::{Connections, Permit};
+use super::mailbox::{Mail, Mailbox, Ticket};
+use super::respond::Responder;
+
+/// Events taken at a time.
+const EVENTS: usize = 256;
+/// Connections accepted at a time, before the others have their turn again.
+const ACCEPT: usize = 32;
+/// How often connections are looked at for those that have been quiet for too long.
+const TICK: Duration = Duration::from_secs(1);
+/// When there is no room or no descriptor for a connection, this long until the next try. No event tells when another part
+/// of the process lets one go.
+const SHORTAGE: Duration = Duration::from_millis(100);
+/// The event of the mailbox. Listeners follow, then connections.
+const MAIL: Token = Token(0);
+
+/// Starts a thread that serves what connects to `listeners`. Transfers run in the current tokio runtime.
+pub fn start(
+    listeners: Vec<std::net::TcpListener>,
+    context: Context,
+    connections: Connections,
+) -> io::Result<()> {
+    let poll = Poll::new()?;
+    let mailbox = Arc::new(Mailbox::new(Waker::new(poll.registry(), MAIL)?));
+    let mut doors = Vec::with_capacity(listeners.len());
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let mut socket = TcpListener::from_std(listener);
+        poll.registry().register(&mut socket, Token(1 + number), Interest::READABLE)?;
+        doors.push(Door { socket, waiting: true });
+    }
+    let responder = Responder {
+        context,
+        mailbox: Arc::clone(&mailbox),
+        runtime: Handle::current(),
+        turns: Arc::clone(connections.transfers()),
+        now: clock::now(),
+        requests: 0,
+    };
+    let now = Instant::now();
+    let worker = Worker {
+        poll,
+        first: 1 + doors.len(),
+        doors,
+        connections: Slab::new(),
+        limits: connections,
+        mailbox,
+        mail: Vec::new(),
+        desk: Desk { responder, buffer: vec![0; READ].into(), spare: Vec::new(), now },
+        again: Vec::new(),
+        number: 0,
+        tick: now,
+        retry: None,
+        told: false,
+    };
+    thread::Builder::new().name("tcp".to_owned()).spawn(move || worker.run())?;
+    Ok(())
+}
+
+struct Worker {
+    poll: Poll,
+    doors: Vec<Door>,
+    connections: Slab<Connection>,
+    /// The token of the first connection.
+    first: usize,
+    limits: Connections,
+    mailbox: Arc<Mailbox>,
+    mail: Vec<Mail>,
+    desk: Desk,
+    /// Connections with more to do.
+    again: Vec<Ticket>,
+    /// Connections so far.
+    number: u64,
+    /// When to look for quiet connections next.
+    tick: Instant,
+    /// When to try again to accept, after a shortage.
+    retry: Option<Instant>,
+    /// Whether the log knows of the shortage.
+    told: bool,
+}
+
+/// A listening socket.
+struct Door {
+    socket: TcpListener,
+    /// Somebody may be waiting: events tell only of those who come.
+    waiting: bool,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+                && error.kind() != ErrorKind::Interrupted
+            {
+                tracing::error!("a TCP worker ends: {error}");
+                return;
+            }
+            self.desk.now = Instant::now();
+            self.desk.responder.now = clock::now();
+            let again = std::mem::take(&mut self.again);
+            for event in &events {
+                match event.token() {
+                    MAIL => self.deliver(),
+                    Token(token) if token < self.first => self.doors[token - 1].waiting = true,
+                    Token(token) => {
+                        let slot = token - self.first;
+                        if let Some(connection) = self.connections.get_mut(slot) {
+                            connection.ready(event);
+                            self.turn(slot);
+                        }
+                    }
+                }
+            }
+            again.into_iter().for_each(|ticket| self.turn_of(ticket));
+            self.accept_all();
+            if self.desk.now >= self.tick {
+                self.close_expired();
+            }
+        }
+    }
+
+    /// How long there is nothing to do but to wait for events.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() || (self.retry.is_none() && self.doors.iter().any(|door| door.waiting)) {
+            return Some(Duration::ZERO);
+        }
+        let tick = (!self.connections.is_empty()).then_some(self.tick);
+        let next = tick.into_iter().chain(self.retry).min()?;
+        Some(next.saturating_duration_since(self.desk.now))
+    }
+
+    fn turn(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        match connection.turn(&mut self.desk) {
+            Turn::Wait => {}
+            Turn::Again => self.again.push(connection.ticket()),
+            // How a connection ends concerns its client alone.
+            Turn::Over => drop(self.connections.remove(slot)),
+        }
+    }
+
+    fn turn_of(&mut self, ticket: Ticket) {
+        if self.connection(ticket).is_some() {
+            self.turn(ticket.slot);
+        }
+    }
+
+    fn connection(&mut self, ticket: Ticket) -> Option<&mut Connection> {
+        self.connections.get_mut(ticket.slot).filter(|connection| connection.ticket() == ticket)
+    }
+
+    /// Hands out what has come by mail.
+    fn deliver(&mut self) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.mailbox.take(&mut mail);
+        let now = self.desk.now;
+        for item in mail.drain(..) {
+            match item {
+                Mail::Reply(ticket, reply) => {
+                    let Some(connection) = self.connection(ticket) else { continue };
+                    connection.settle(&reply, now);
+                    self.turn(ticket.slot);
+                }
+                Mail::Transfer(ticket) => self.turn_of(ticket),
+            }
+        }
+        self.mail = mail;
+    }
+
+    fn accept_all(&mut self) {
+        if self.retry.is_some_and(|retry| self.desk.now < retry) {
+            return;
+        }
+        self.retry = None;
+        for number in 0..self.doors.len() {
+            for _ in 0..ACCEPT {
+                if !self.doors[number].waiting || self.retry.is_some() {
+                    break;
+                }
+                self.accept(number);
+            }
+        }
+    }
+
+    fn accept(&mut self, number: usize) {
+        let Some(permit) = self.limits.admit() else {
+            self.retry = Some(self.desk.now + SHORTAGE);
+            return;
+        };
+        match self.doors[number].socket.accept() {
+            Ok((stream, from)) => {
+                self.told = false;
+                self.begin(stream, from, permit);
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => self.doors[number].waiting = false,
+                // The client has gone already.
+                ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted => {}
+                _ => {
+                    self.retry = Some(self.desk.now + SHORTAGE);
+                    if !std::mem::replace(&mut self.told, true) {
+                        tracing::warn!(
+                            "cannot accept TCP connections: {error}; raise the limit on open files"
+                        );
+                    }
+                }
+            },
+        }
+    }
+
+    fn begin(&mut self, stream: TcpStream, from: SocketAddr, mut permit: Permit) {
+        // A client with too many connections is told so by the end of this one; so is one that has gone.
+        if !permit.charge(from.ip()) || stream.set_nodelay(true).is_err() {
+            return;
+        }
+        if self.connections.is_empty() {
+            self.tick = self.desk.now + TICK;
+        }
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key();
+        self.number += 1;
+        let ticket = Ticket { slot, number: self.number };
+        let mut connection = Connection::new(stream, from, ticket, permit, self.desk.now);
+        let token = Token(self.first + slot);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Without a registration there would be no events: such a connection is closed.
+        if self.poll.registry().register(connection.stream(), token, interest).is_ok() {
+            entry.insert(connection);
+            self.turn(slot);
+        }
+    }
+
+    fn close_expired(&mut self) {
+        let now = self.desk.now;
+        self.tick = now + TICK;
+        self.connections.retain(|_, connection| !connection.is_expired(now));
+    }
+}

@@ -1,0 +1,245 @@
+//! DNS cookies (RFC 7873) with server cookies of version 1, which all servers that share a secret make and accept alike (RFC 9018).
+//!
+//! ```text
+//!  0        8      9         12          16     24
+//!  | client | ver. | reserved | timestamp | hash |
+//!           |------- server cookie --------------|
+//! ```
+
+use std::fmt;
+use std::hash::Hasher;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use siphasher::sip::SipHasher24;
+
+use crate::time::Utc;
+
+/// Bytes of a client cookie (RFC 7873 4).
+pub const CLIENT: usize = 8;
+/// Bytes of a client cookie and a server cookie of version 1 (RFC 9018 4).
+pub const WHOLE: usize = 24;
+/// Server cookies of other makes are this long (RFC 7873 4).
+const SERVER: std::ops::RangeInclusive<usize> = 8..=32;
+/// The version, and the reserved bytes as they are sent.
+const VERSION: [u8; 4] = [1, 0, 0, 0];
+/// A cookie is good for an hour (RFC 9018 4.3), in seconds ...
+const MAX_AGE: i32 = 3_600;
+/// ... and up to five minutes before its time, because clocks differ ...
+const MAX_AHEAD: i32 = 300;
+/// ... and is replaced when half its life is over.
+const RENEW: i32 = 1_800;
+
+/// The secret that cookies are made with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret([u8; 16]);
+
+/// The text is not a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not 32 hexadecimal digits")]
+pub struct SecretError;
+
+/// The secrets in use: the first makes cookies, all of them are accepted, so that a new one can be spread among servers before the
+/// old one goes (RFC 9018 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    first: Secret,
+    others: Vec<Secret>,
+}
+
+/// What a COOKIE option holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie<'a> {
+    /// The client's part.
+    pub client: &'a [u8; CLIENT],
+    /// The server's part; empty when the client has none yet.
+    pub server: &'a [u8],
+}
+
+/// What a server cookie turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There was none.
+    Missing,
+    /// It is not ours, or too old.
+    Bad,
+    /// It is ours.
+    Good,
+}
+
+impl<'a> Cookie<'a> {
+    /// Takes the value of a COOKIE option; `None` when its length is none that a cookie has (RFC 7873 5.2.2).
+    pub fn read(value: &'a [u8]) -> Option<Cookie<'a>> {
+        let (client, server) = value.split_first_chunk()?;
+        (server.is_empty() || SERVER.contains(&server.len())).then_some(Cookie { client, server })
+    }
+}
+
+impl Secret {
+    /// The secret of these bytes.
+    pub fn new(bytes: [u8; 16]) -> Secret {
+        Secret(bytes)
+    }
+
+    /// The server cookie for a client at a time in seconds (RFC 9018 4.4).
+    fn cookie(&self, client: &[u8; CLIENT], at: u32, addr: IpAddr) -> [u8; WHOLE] {
+        let mut cookie = [0; WHOLE];
+        cookie[..8].copy_from_slice(client);
+        cookie[8..12].copy_from_slice(&VERSION);
+        cookie[12..16].copy_from_slice(&at.to_be_bytes());
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(&cookie[..16]);
+        match addr {
+            IpAddr::V4(addr) => hasher.write(&addr.octets()),
+            IpAddr::V6(addr) => hasher.write(&addr.octets()),
+        }
+        cookie[16..].copy_from_slice(&hasher.finish().to_le_bytes());
+        cookie
+    }
+}
+
+impl FromStr for Secret {
+    type Err = SecretError;
+
+    /// Reads 32 hexadecimal digits, with or without `0x` as Knot writes it.
+    fn from_str(text: &str) -> Result<Secret, SecretError> {
+        let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
+        let mut bytes = [0; 16];
+        let (pairs, rest) = digits.as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(SecretError);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digit = |at: usize| char::from(pair[at]).to_digit(16).ok_or(SecretError);
+            *byte = (digit(0)? << 4 | digit(1)?) as u8;
+        }
+        Ok(Secret(bytes))
+    }
+}
+
+impl fmt::Debug for Secret {
+    /// Says nothing of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secrets {
+    /// `first` makes cookies; those of `others` are accepted too.
+    pub fn new(first: Secret, others: Vec<Secret>) -> Secrets {
+        Secrets { first, others }
+    }
+
+    /// Judges a client's cookie, and makes the one that it gets: its own again while that is young, else a new one.
+    pub fn exchange(&self, cookie: Cookie<'_>, addr: IpAddr, now: Utc) -> (Standing, [u8; WHOLE]) {
+        let now = (now.0 / 1_000_000) as u32;
+        let (standing, age) = match self.age(cookie, addr, now) {
+            _ if cookie.server.is_empty() => (Standing::Missing, None),
+            None => (Standing::Bad, None),
+            Some((age, current)) => (Standing::Good, Some(age).filter(|_| current)),
+        };
+        // The time wraps in 2106 (RFC 9018 4.3).
+        let at = age.filter(|age| (0..RENEW).contains(age)).map_or(now, |age| now.wrapping_sub(age as u32));
+        (standing, self.first.cookie(cookie.client, at, addr))
+    }
+
+    /// The age in seconds of a server cookie that is ours and may be used, and whether the first secret made it.
+    fn age(&self, cookie: Cookie<'_>, addr: IpAddr, now: u32) -> Option<(i32, bool)> {
+        let server: &[u8; WHOLE - CLIENT] = cookie.server.try_into().ok()?;
+        // The reserved bytes count as they came (RFC 9018 4.2), but nothing is known of others than zeros.
+        if server[..4] != VERSION {
+            return None;
+        }
+        let at = u32::from_be_bytes([server[4], server[5], server[6], server[7]]);
+        let age = now.wrapping_sub(at) as i32;
+        if !(-MAX_AHEAD..=MAX_AGE).contains(&age) {
+            return None;
+        }
+        let made = |secret: &Secret| secret.cookie(cookie.client, at, addr)[CLIENT..] == server[..];
+        if made(&self.first) {
+            return Some((age, true));
+        }
+        self.others.iter().any(made).then_some((age, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+
+    fn secrets(all: &[&str]) -> Secrets {
+        let all: Vec<Secret> = all.iter().map(|text| text.parse().unwrap()).collect();
+        Secrets::new(all[0].clone(), all[1..].to_vec())
+    }
+
+    fn at(seconds: u64) -> Utc {
+        Utc(seconds * 1_000_000)
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_new_cookie_as_in_the_rfc() {
+        // RFC 9018 A.1.
+        let client = hex("2464c4abcf10c957");
+        let cookie = Cookie::read(&client).unwrap();
+        let addr = "198.51.100.100".parse().unwrap();
+        let (standing, reply) = secrets(&[SECRET]).exchange(cookie, addr, at(1_559_731_985));
+        assert_eq!(standing, Standing::Missing);
+        assert_eq!(reply[..], hex("2464c4abcf10c957010000005cf79f111f8130c3eee29480")[..]);
+    }
+
+    #[test]
+    fn a_cookie_lives_an_hour_and_is_renewed_at_half_of_it() {
+        let addr = "2001:db8::1".parse().unwrap();
+        let secrets = secrets(&[SECRET]);
+        let made = secrets.exchange(Cookie::read(b"clientck").unwrap(), addr, at(10_000)).1;
+        let cookie = Cookie::read(&made).unwrap();
+        let judged = |seconds| {
+            let (standing, reply) = secrets.exchange(cookie, addr, at(seconds));
+            (standing, reply == made)
+        };
+        assert_eq!(judged(11_799), (Standing::Good, true));
+        assert_eq!(judged(11_800), (Standing::Good, false));
+        assert_eq!(judged(13_600), (Standing::Good, false));
+        assert_eq!(judged(13_601), (Standing::Bad, false));
+        assert_eq!(judged(9_700), (Standing::Good, false));
+        assert_eq!(judged(9_699), (Standing::Bad, false));
+    }
+
+    #[test]
+    fn a_cookie_is_for_one_client_and_of_one_secret() {
+        let addr: IpAddr = "192.0.2.1".parse().unwrap();
+        let other = "192.0.2.2".parse().unwrap();
+        let (old, new) = (secrets(&[SECRET]), secrets(&["0x000102030405060708090A0b0c0d0e0f", SECRET]));
+        let made = old.exchange(Cookie::read(b"clientck").unwrap(), addr, at(10_000)).1;
+        let cookie = Cookie::read(&made).unwrap();
+        let standing = |secrets: &Secrets, cookie, addr| secrets.exchange(cookie, addr, at(10_001)).0;
+        assert_eq!(standing(&old, cookie, addr), Standing::Good);
+        assert_eq!(standing(&old, cookie, other), Standing::Bad);
+        assert_eq!(standing(&old, Cookie { client: b"another1", ..cookie }, addr), Standing::Bad);
+        // While secrets change, both are accepted, and the new one makes the cookies.
+        let (kept, renewed) = new.exchange(cookie, addr, at(10_001));
+        assert_eq!(kept, Standing::Good);
+        assert_ne!(renewed, made);
+        assert_eq!(standing(&old, Cookie::read(&renewed).unwrap(), addr), Standing::Bad);
+    }
+
+    #[test]
+    fn lengths_that_no_cookie_has() {
+        for length in (0..8).chain(9..16).chain(41..50) {
+            assert_eq!(Cookie::read(&vec![1; length]), None, "{length}");
+        }
+        for length in [8, 16, 24, 40] {
+            assert!(Cookie::read(&vec![1; length]).is_some(), "{length}");
+        }
+        for bad in ["", "00", "e5e973e5a6b2a43f48e7dc849e37bfcg", &format!("{SECRET}00"), "\u{e9}\u{e9}"] {
+            assert!(bad.parse::<Secret>().is_err(), "{bad}");
+        }
+        assert!(!format!("{:?}", secrets(&[SECRET])).contains("e5"));
+    }
+}
