@@ -65,7 +65,7 @@ impl Entry {
     pub(super) fn add_children(&mut self, count: usize) {
         let most = u32::MAX / CHILD;
         let children = u32::try_from(count).unwrap_or(most).saturating_add(self.meta / CHILD).min(most);
-        self.meta = children * CHILD | self.meta & FLAGS;
+        self.meta = (children * CHILD) | (self.meta & FLAGS);
     }
 
     pub(super) fn remove_child(&mut self) {
