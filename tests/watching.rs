@@ -198,3 +198,25 @@ fn what_is_no_regular_file_is_refused() {
         assert!(log.contains("not a regular file") && log.contains(named), "{log}");
     }
 }
+
+#[test]
+fn a_thousand_files_come_change_and_go_at_once() {
+    const FILES: u32 = 1_000;
+    let name = |number: u32| format!("zone{number}.test.");
+    let node = start("[[zone-dir]]\npath = \"z\"\n", |dir| {
+        fs::create_dir(dir.join("z")).unwrap();
+        fs::write(dir.join("z/example.zone"), text(1)).unwrap();
+    });
+    node.await_serial(ZONE, 1, LIMIT);
+    let path = |number: u32| node.dir().join(format!("z/{number}.zone"));
+    let serials = || [0, FILES / 2, FILES - 1].map(|number| soa::serial(node.addr, &name(number)));
+    for serial in [1, 2] {
+        for number in 0..FILES {
+            fs::write(path(number), zones::text(&name(number), serial, &[])).unwrap();
+        }
+        await_until(&format!("serial {serial} of all"), LIMIT, || serials() == [Some(serial); 3]);
+    }
+    (0..FILES).for_each(|number| fs::remove_file(path(number)).unwrap());
+    await_until("none of them", LIMIT, || serials() == [None; 3]);
+    assert_eq!(soa::serial(node.addr, ZONE), Some(1));
+}

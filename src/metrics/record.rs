@@ -9,7 +9,6 @@ impl Metrics {
     /// Counts an event of the node.
     pub fn record(&self, event: &Event) {
         match event {
-            Event::Added(zone) => self.zone_added(zone),
             Event::Removed(zone) => self.zone_removed(zone),
             Event::Published { publication, heard, now } => {
                 if publication.mismatch.is_some() {
@@ -40,7 +39,8 @@ impl Metrics {
             Event::Observed { propagation: Some(propagation), .. } => {
                 self.propagated(Hop::PublishToObserved, propagation.best().as_secs_f64());
             }
-            Event::Observed { propagation: None, .. }
+            Event::Added(_)
+            | Event::Observed { propagation: None, .. }
             | Event::Behind(..)
             | Event::Expired(_)
             | Event::Reachable { .. } => {}

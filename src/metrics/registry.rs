@@ -1,12 +1,13 @@
 //! Counters and histograms that grow with events.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::wire::name::NameRef;
+use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rcode;
 
 use super::tally::Tally;
@@ -54,8 +55,8 @@ pub struct Metrics {
     transfer_bytes: IntCounterVec,
     transfer_duration: HistogramVec,
     fallbacks: IntCounterVec,
-    mismatches: IntCounterVec,
-    load_failures: IntCounterVec,
+    /// Zones of which something was counted; the others' series are made when they are shown.
+    pub(super) troubles: Mutex<BTreeMap<Name, Troubles>>,
     stale_answers: IntCounter,
 }
 
@@ -100,18 +101,7 @@ impl Metrics {
                 "Incremental transfers that gave way to full ones",
                 &["reason"],
             )?,
-            mismatches: counter(
-                &registry,
-                "tidemark_zone_digest_mismatches_total",
-                "Versions whose content differed from the primary's under the same serial",
-                &["zone"],
-            )?,
-            load_failures: counter(
-                &registry,
-                "tidemark_zone_load_failures_total",
-                "Zone files, or changes of them, that could not be published",
-                &["zone"],
-            )?,
+            troubles: Mutex::default(),
             stale_answers: registered(
                 &registry,
                 IntCounter::new(
@@ -190,12 +180,17 @@ impl Metrics {
 
     /// A version's digest was not the primary's.
     pub fn mismatched(&self, zone: &NameRef) {
-        self.mismatches.with_label_values(&[zone.to_string()]).inc();
+        self.trouble(zone, |troubles| troubles.mismatches += 1);
     }
 
     /// A zone file could not be published.
     pub fn load_failed(&self, zone: &NameRef) {
-        self.load_failures.with_label_values(&[zone.to_string()]).inc();
+        self.trouble(zone, |troubles| troubles.load_failures += 1);
+    }
+
+    fn trouble(&self, zone: &NameRef, count: impl FnOnce(&mut Troubles)) {
+        let mut all = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        count(all.entry(zone.to_name()).or_default());
     }
 
     /// Old answers were given out.
@@ -203,18 +198,17 @@ impl Metrics {
         self.stale_answers.inc_by(count);
     }
 
-    /// A zone is configured: its series begin.
-    pub fn zone_added(&self, zone: &NameRef) {
-        self.mismatches.with_label_values(&[zone.to_string()]);
-        self.load_failures.with_label_values(&[zone.to_string()]);
-    }
-
     /// A zone is not configured any more: its series end.
     pub fn zone_removed(&self, zone: &NameRef) {
-        // An error says that there was no such series.
-        let _ = self.mismatches.remove_label_values(&[zone.to_string()]);
-        let _ = self.load_failures.remove_label_values(&[zone.to_string()]);
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(zone);
     }
+}
+
+/// What went wrong with a zone, and how often.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Troubles {
+    pub(super) mismatches: u64,
+    pub(super) load_failures: u64,
 }
 
 fn counter(

@@ -1,6 +1,7 @@
 //! The text of `/metrics`: what was counted, and gauges made afresh from the node's status, so that a zone which is gone
 //! leaves no series behind.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,9 +9,10 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Encoder, TextEncoder};
 
 use crate::node::status::{State, Status, ZoneStatus};
+use crate::wire::name::Name;
 use crate::wire::rtype::Rcode;
 
-use super::registry::Metrics;
+use super::registry::{Metrics, Troubles};
 use super::tally::{BUCKETS, Path, RCODES, Tally};
 
 /// Zones above which each has series of its own only when asked for.
@@ -34,7 +36,8 @@ impl Metrics {
     pub fn render(&self, gauges: &Gauges) -> Result<String, prometheus::Error> {
         let mut families = self.registry.gather();
         families.extend(self.data_plane(gauges));
-        families.extend(zones(gauges));
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        families.extend(zones(gauges, &troubles));
         families.retain(|family| !family.get_metric().is_empty());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();
@@ -114,7 +117,7 @@ impl Metrics {
 }
 
 /// Gauges of the zones and of the servers watched.
-fn zones(gauges: &Gauges) -> Vec<MetricFamily> {
+fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFamily> {
     let all = &gauges.status.zones;
     let count =
         |state: State| all.iter().filter(|zone| zone.role != "stub" && zone.state == state).count() as f64;
@@ -122,7 +125,11 @@ fn zones(gauges: &Gauges) -> Vec<MetricFamily> {
     let mut families = vec![family("tidemark_zones", "Zones by state", MetricType::GAUGE, states.to_vec())];
     let mut shown: Vec<&ZoneStatus> = all.iter().collect();
     if shown.len() > MANY_ZONES && !gauges.per_zone {
-        shown.sort_by(|a, b| staleness(b).total_cmp(&staleness(a)));
+        let worst = |zone: &ZoneStatus| (zone.problem.is_some(), staleness(zone));
+        shown.sort_by(|a, b| {
+            let ((a_fails, a), (b_fails, b)) = (worst(a), worst(b));
+            b_fails.cmp(&a_fails).then(b.total_cmp(&a))
+        });
         shown.truncate(WORST);
     }
     let mut each = |name: &str, help: &str, value: &dyn Fn(&ZoneStatus) -> Option<f64>| {
@@ -152,6 +159,24 @@ fn zones(gauges: &Gauges) -> Vec<MetricFamily> {
         "tidemark_zone_staleness_seconds",
         "0 when current, else age of the oldest version not yet served",
         &|zone| zone.serial.map(|_| staleness(zone)),
+    );
+    let mut counted = |name: &str, help: &str, count: &dyn Fn(&Troubles) -> u64| {
+        let own = shown.iter().filter(|zone| zone.role != "stub");
+        let metrics = own.map(|zone| {
+            let count = troubles.get(&zone.zone).map_or(0, count);
+            counter(&[("zone", &zone.zone.to_string())], count)
+        });
+        families.push(family(name, help, MetricType::COUNTER, metrics.collect()));
+    };
+    counted(
+        "tidemark_zone_digest_mismatches_total",
+        "Versions whose content differed from the primary's under the same serial",
+        &|troubles| troubles.mismatches,
+    );
+    counted(
+        "tidemark_zone_load_failures_total",
+        "Zone files, or changes of them, that could not be published",
+        &|troubles| troubles.load_failures,
     );
     let mut observed =
         |name: &str, help: &str, value: &dyn Fn(&crate::node::status::ServerStatus) -> Option<f64>| {

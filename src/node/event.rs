@@ -36,6 +36,8 @@ pub enum Input {
         /// Its content, or why it cannot be had.
         content: Result<Snapshot, String>,
     },
+    /// Zone files were read: the content of each zone, or why it cannot be had. They are published together.
+    Files(Vec<(Name, Result<Snapshot, String>)>),
     /// A secondary zone's primaries are to be asked now.
     Refresh {
         /// The zone.

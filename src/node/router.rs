@@ -6,7 +6,7 @@
 //!   arrival, time)  +------published-------+--> Event
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::zone::snapshot::Snapshot;
 use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
 use super::event::{Event, Input};
-use super::status::Status;
+use super::status::{Problem, Status, ZoneStatus};
 use super::stub::Sight;
 use super::zone::{Member, Role, ZoneConfig};
 
@@ -43,7 +43,8 @@ enum Route {
 /// The machines of a node.
 pub struct Node {
     store: Arc<ZoneStore>,
-    members: BTreeMap<Name, Member>,
+    /// In no order; what is handed out is sorted.
+    members: HashMap<Name, Box<Member>>,
     /// Zones that only a cache here asks about, with their servers.
     stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
     watch: Watch,
@@ -60,7 +61,7 @@ impl Node {
         let watch = Watch::new(Pace::default(), rng.random());
         Node {
             store,
-            members: BTreeMap::new(),
+            members: HashMap::new(),
             stubs: BTreeMap::new(),
             watch,
             routes: HashMap::new(),
@@ -77,12 +78,30 @@ impl Node {
         out: &mut Outbox,
         log: &mut dyn Log,
     ) -> Vec<Event> {
-        let wanted: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
-        let gone: Vec<Name> = self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
-        let mut events = Vec::new();
-        gone.iter().for_each(|name| events.extend(self.remove(name, out)));
-        zones.into_iter().for_each(|zone| events.extend(self.add(now, zone, out, log)));
+        let wanted = zones.iter().map(|zone| zone.name.clone()).collect();
+        let mut events = self.retain(&wanted, out);
+        events.extend(self.add_all(now, zones, out, log));
         events
+    }
+
+    /// Lets all other zones go.
+    pub fn retain(&mut self, wanted: &HashSet<Name>, out: &mut Outbox) -> Vec<Event> {
+        let mut gone: Vec<Name> =
+            self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        gone.sort();
+        gone.iter().flat_map(|name| self.remove(name, out)).collect()
+    }
+
+    /// Takes in zones, or other configurations of some.
+    pub fn add_all(
+        &mut self,
+        now: Now,
+        zones: Vec<ZoneConfig>,
+        out: &mut Outbox,
+        log: &mut dyn Log,
+    ) -> Vec<Event> {
+        self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
+        zones.into_iter().flat_map(|zone| self.add(now, zone, out, log)).collect()
     }
 
     /// Takes in a zone, or another configuration of one.
@@ -103,13 +122,15 @@ impl Node {
             ask.have = zone.version().map(|version| version.stamp.serial);
             self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
-        let notifier = Notifier::new(name.clone(), config.notify.clone(), self.rng.random());
+        let seed = self.rng.random();
+        let notifier = (!config.notify.is_empty())
+            .then(|| Box::new(Notifier::new(name.clone(), config.notify.clone(), seed)));
         let refresh = match &config.role {
             Role::Primary(_) => None,
             Role::Secondary(primaries) => {
                 let primaries = primaries.clone();
                 let config = refresh::Config { zone: name.clone(), primaries, limits: Limits::default() };
-                Some(Refresh::new(config, self.rng.random()))
+                Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
         let sight = Sight {
@@ -122,7 +143,7 @@ impl Node {
         if let Some(version) = &version {
             member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
-        self.members.insert(name.clone(), member);
+        self.members.insert(name.clone(), Box::new(member));
         if let Some(version) = &version {
             // A node that stopped between a publication and its NOTIFY still owes it.
             let soa = version.snapshot.soa_record();
@@ -134,7 +155,8 @@ impl Node {
         let found = self.with_refresh(&name, out, |refresh, counted_from, out| {
             refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
         });
-        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(&name)
+        if let Some(Member { zone, refresh: Some(refresh), .. }) =
+            self.members.get(&name).map(|member| &**member)
             && let Some(at) = refresh.expires_at()
         {
             // Those who ask before the first poll has an answer are told what is left, too.
@@ -166,7 +188,7 @@ impl Node {
             }
             !mine
         });
-        Some(member)
+        Some(*member)
     }
 
     /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
@@ -186,20 +208,29 @@ impl Node {
         self.members.get(zone).is_some_and(|member| member.refresh.is_none())
     }
 
+    /// The primary zones, each with what keeps it from being up to date.
+    pub fn primaries(&self) -> Vec<(&Name, Option<&Problem>)> {
+        let primaries = self.members.values().filter(|member| member.refresh.is_none());
+        let mut all: Vec<_> =
+            primaries.map(|member| (&member.config.name, member.problem.as_ref())).collect();
+        all.sort_by_key(|(name, _)| *name);
+        all
+    }
+
     /// The secondary zones.
     pub fn secondaries(&self) -> Vec<Name> {
-        self.members
-            .values()
-            .filter(|member| member.refresh.is_some())
-            .map(|member| member.config.name.clone())
-            .collect()
+        let secondaries = self.members.values().filter(|member| member.refresh.is_some());
+        let mut names: Vec<Name> = secondaries.map(|member| member.config.name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// How everything is.
     pub fn status(&self, now: Now) -> Status {
-        let served = self.members.values().map(|member| member.status(now));
-        let stubs = self.stubs.iter().map(|(zone, (sight, servers))| sight.stub(now, zone, servers));
-        Status { zones: served.chain(stubs).collect() }
+        let mut zones: Vec<ZoneStatus> = self.members.values().map(|member| member.status(now)).collect();
+        zones.sort_by(|a, b| a.zone.cmp(&b.zone));
+        zones.extend(self.stubs.iter().map(|(zone, (sight, servers))| sight.stub(now, zone, servers)));
+        Status { zones }
     }
 
     /// When [`Input::Timeout`] is due.
@@ -220,7 +251,8 @@ impl Node {
                 let heard = Event::Heard { zone: zone.clone(), from, serial };
                 [heard].into_iter().chain(self.settle_all(now, &zone, found, out, log)).collect()
             }
-            Input::File { zone, content } => self.file(now, &zone, content, out, log),
+            Input::File { zone, content } => self.files(now, vec![(zone, content)], out, log),
+            Input::Files(files) => self.files(now, files, out, log),
             Input::Refresh { zone } => {
                 let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.refresh_now(now, out));
                 self.settle_all(now, &zone, found, out, log)
@@ -279,38 +311,48 @@ impl Node {
         events
     }
 
-    fn file(
+    fn files(
         &mut self,
         now: Now,
-        zone: &NameRef,
-        content: Result<Snapshot, String>,
+        files: Vec<(Name, Result<Snapshot, String>)>,
         out: &mut Outbox,
         log: &mut dyn Log,
     ) -> Vec<Event> {
-        let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
-        let Role::Primary(policy) = member.config.role else { return Vec::new() };
-        let name = member.config.name.clone();
-        let published = match content {
-            Err(why) => {
-                member.blame(now, why.clone());
-                return vec![Event::NotPublished { zone: name, why }];
-            }
-            Ok(content) => self.store.publish(now, zone, Change::File(content, policy), log),
-        };
-        match published {
-            Ok(publication) => {
-                member.problem = None;
-                publication.map(|publication| self.announce(now, publication, out)).into_iter().collect()
-            }
-            Err(error) => {
-                let why = error.to_string();
-                member.blame(now, why.clone());
-                vec![match error {
-                    PublishError::Log(_) => Event::NotKept { zone: name, why },
-                    _ => Event::NotPublished { zone: name, why },
-                }]
+        let mut events = Vec::new();
+        let (mut names, mut changes) = (Vec::new(), Vec::new());
+        for (name, content) in files {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            let Role::Primary(policy) = member.config.role else { continue };
+            match content {
+                Err(why) => {
+                    member.blame(now, why.clone());
+                    events.push(Event::NotPublished { zone: name, why });
+                }
+                Ok(content) => {
+                    names.push(name.clone());
+                    changes.push((name, Change::File(content, policy)));
+                }
             }
         }
+        let published = self.store.publish_all(now, changes, log);
+        for (name, published) in names.into_iter().zip(published) {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            match published {
+                Ok(publication) => {
+                    member.problem = None;
+                    events.extend(publication.map(|publication| self.announce(now, publication, out)));
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    member.blame(now, why.clone());
+                    events.push(match error {
+                        PublishError::Log(_) => Event::NotKept { zone: name, why },
+                        _ => Event::NotPublished { zone: name, why },
+                    });
+                }
+            }
+        }
+        events
     }
 
     /// Sets going all that follows a publication.
@@ -320,6 +362,8 @@ impl Node {
         if let Some(member) = self.members.get_mut(&zone) {
             heard = member.heard.take();
             match member.config.role {
+                // Nobody else shows a version of a zone without other servers.
+                Role::Primary(_) if member.config.notify.is_empty() && member.config.watch.is_empty() => {}
                 Role::Primary(_) => member.sight.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
                     // A transfer may bring many versions at once; each followed the one before.
@@ -331,11 +375,8 @@ impl Node {
                 }
             }
         }
-        let soa = self
-            .members
-            .get(&zone)
-            .and_then(|member| member.zone.version())
-            .map(|version| version.snapshot.soa_record());
+        let told = self.members.get(&zone).filter(|member| member.notifier.is_some());
+        let soa = told.and_then(|member| member.zone.version()).map(|version| version.snapshot.soa_record());
         if let Some(soa) = soa {
             self.with_notifier(&zone, out, |notifier, out| {
                 notifier.publish(now, soa, out);
@@ -465,9 +506,14 @@ impl Node {
         out: &mut Outbox,
         act: impl FnOnce(&mut Refresh, Option<Utc>, &mut Outbox) -> Vec<refresh::Event>,
     ) -> Vec<refresh::Event> {
-        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
-            _ => Vec::new(),
+        if self.members.get(zone).is_none_or(|member| member.refresh.is_none()) {
+            return Vec::new();
+        }
+        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| {
+            match node.members.get_mut(zone).map(|member| &mut **member) {
+                Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
+                _ => Vec::new(),
+            }
         })
     }
 
@@ -477,9 +523,12 @@ impl Node {
         out: &mut Outbox,
         act: impl FnOnce(&mut Notifier, &mut Outbox) -> Vec<notify::Event>,
     ) -> Vec<notify::Event> {
-        self.routed(out, &Route::Notifier(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(member) => act(&mut member.notifier, out),
-            None => Vec::new(),
+        if self.members.get(zone).is_none_or(|member| member.notifier.is_none()) {
+            return Vec::new();
+        }
+        self.routed(out, &Route::Notifier(zone.to_name()), |node, out| {
+            let notifier = node.members.get_mut(zone).and_then(|member| member.notifier.as_mut());
+            notifier.map(|notifier| act(notifier, out)).unwrap_or_default()
         })
     }
 

@@ -68,8 +68,9 @@ pub(super) struct Member {
     pub(super) config: ZoneConfig,
     pub(super) zone: std::sync::Arc<Zone>,
     /// For secondaries.
-    pub(super) refresh: Option<Refresh>,
-    pub(super) notifier: Notifier,
+    pub(super) refresh: Option<Box<Refresh>>,
+    /// For zones of which others are told.
+    pub(super) notifier: Option<Box<Notifier>>,
     /// The other servers.
     pub(super) sight: Sight,
     pub(super) problem: Option<Problem>,
@@ -82,8 +83,9 @@ pub(super) struct Member {
 impl Member {
     /// When the first of its machines wants to be called.
     pub(super) fn next_timeout(&self) -> Option<Mono> {
-        let refresh = self.refresh.as_ref().and_then(Refresh::next_timeout);
-        refresh.into_iter().chain(self.notifier.next_timeout()).min()
+        let refresh = self.refresh.as_ref().and_then(|refresh| refresh.next_timeout());
+        let notifier = self.notifier.as_ref().and_then(|notifier| notifier.next_timeout());
+        refresh.into_iter().chain(notifier).min()
     }
 
     /// Notes what is wrong; the first moment of one wrong stays.
@@ -94,9 +96,9 @@ impl Member {
 
     pub(super) fn status(&self, now: Now) -> ZoneStatus {
         let version = self.zone.version();
-        let newer = self.refresh.as_ref().and_then(Refresh::newer);
+        let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
         let state = match &version {
-            None if self.refresh.as_ref().is_some_and(Refresh::is_expired) => State::Expired,
+            None if self.refresh.as_ref().is_some_and(|refresh| refresh.is_expired()) => State::Expired,
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
             Some(_) if newer.is_some() || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,19 +18,24 @@ use crate::outbox::{Arrival, Outbox, Token};
 use crate::time::Mono;
 use crate::wire::name::Name;
 use crate::zone::journal::Entry;
+use crate::zone::served::Version;
 use crate::zone::store::ZoneStore;
 
 use super::clock;
-use super::disk::Disk;
+use super::disk::{Disk, DiskError, Rewritten};
 use super::exchange::Exchanges;
-use super::files::{FileEvent, Files};
+use super::files::{Changed, FileEvent, Files};
 use super::log;
+use super::priority;
 use super::settings::{Settings, Source, Zone};
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
 /// A zone file whose content could not be written down is tried again after so long.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a version is still read.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the control plane is told and asked.
 pub enum Command {
@@ -47,6 +53,8 @@ pub enum Command {
     Refresh(Vec<Name>, oneshot::Sender<Result<Vec<Name>, String>>),
     /// All files asked for have been read and reported.
     Settled(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
+    /// A new journal is written, but for what the old one got since.
+    Rewritten(Result<Rewritten, DiskError>),
     /// End the thread.
     Stop,
 }
@@ -74,6 +82,8 @@ pub struct Control {
     pub reread: Reread,
     /// Zones of which a file's content waits to be read and published again, and when.
     pub retries: BTreeMap<Name, Mono>,
+    /// Whether a new journal is being written.
+    pub rewriting: bool,
 }
 
 impl Control {
@@ -86,7 +96,9 @@ impl Control {
         }
         exchanges.carry_out(&mut outbox);
         loop {
-            let deadline = self.node.next_timeout().into_iter().chain(self.retries.values().copied()).min();
+            let timers = self.node.next_timeout().into_iter().chain(self.retries.values().copied());
+            let rewrite = self.disk.due(|| self.store.records()).filter(|_| !self.rewriting);
+            let deadline = timers.chain(rewrite).min();
             let command = match deadline {
                 Some(deadline) => tokio::time::timeout_at(clock::until(deadline), queue.recv()).await.ok(),
                 None => Some(queue.recv().await),
@@ -96,13 +108,15 @@ impl Control {
                     self.retry();
                     self.handle(Input::Timeout, &mut outbox);
                 }
-                Some(None | Some(Command::Stop)) => return,
+                Some(None | Some(Command::Stop)) => {
+                    // The process ends; taking very many zones to pieces before that would only take time.
+                    std::mem::forget(self.node);
+                    return;
+                }
                 Some(Some(command)) => self.obey(command, &commands, &mut exchanges, &mut outbox),
             }
             exchanges.carry_out(&mut outbox);
-            if self.disk.is_overgrown() {
-                self.compact();
-            }
+            self.tidy(&commands);
         }
     }
 
@@ -126,6 +140,13 @@ impl Control {
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, outbox))),
             Command::Settled(zones, answer) => self.settled(zones, answer),
+            Command::Rewritten(rewritten) => {
+                self.rewriting = false;
+                if let Err(error) = self.disk.replace(rewritten) {
+                    // The old journal is still whole and in use.
+                    tracing::error!("journal not rewritten: {error}");
+                }
+            }
             Command::Stop => {}
         }
     }
@@ -136,8 +157,8 @@ impl Control {
     }
 
     fn record(&mut self, events: Vec<Event>) {
+        log::events(&events);
         for event in &events {
-            log::event(event);
             self.metrics.record(event);
             match event {
                 Event::Confirmed { zone, counted_from, .. } => {
@@ -152,30 +173,35 @@ impl Control {
     }
 
     fn file(&mut self, event: FileEvent, outbox: &mut Outbox) {
-        match event {
-            FileEvent::Read(zone, Ok(loaded)) => {
-                log::warnings(&zone, &loaded.warnings);
-                self.retries.remove(&zone);
-                self.handle(Input::File { zone, content: Ok(loaded.snapshot) }, outbox);
-            }
-            FileEvent::Read(zone, Err(error)) => {
-                log::diagnostics(&zone, error.diagnostics());
-                self.handle(Input::File { zone, content: Err(error.to_string()) }, outbox);
-            }
+        let Changed { vanished, appeared, read } = match event {
+            FileEvent::Changed(changed) => changed,
             FileEvent::Zones(zones) => {
-                let zones = zones.iter().map(config).collect();
-                let events = self.node.configure(clock::now(), zones, outbox, &mut self.disk);
-                self.record(events);
+                let events = self.node.retain(&zones, outbox);
+                return self.record(events);
             }
-            FileEvent::Appeared(zone) => {
-                let events = self.node.add(clock::now(), config(&zone), outbox, &mut self.disk);
-                self.record(events);
-            }
-            FileEvent::Vanished(zone) => {
-                let events = self.node.remove(&zone, outbox);
-                self.record(events);
+        };
+        let mut events = Vec::new();
+        for zone in &vanished {
+            events.extend(self.node.remove(zone, outbox));
+        }
+        let zones = appeared.iter().map(config).collect();
+        events.extend(self.node.add_all(clock::now(), zones, outbox, &mut self.disk));
+        self.record(events);
+        let mut files = Vec::with_capacity(read.len());
+        for (zone, loaded) in read {
+            match loaded {
+                Ok(loaded) => {
+                    log::warnings(&zone, &loaded.warnings);
+                    self.retries.remove(&zone);
+                    files.push((zone, Ok(loaded.snapshot)));
+                }
+                Err(error) => {
+                    log::diagnostics(&zone, error.diagnostics());
+                    files.push((zone, Err(error.to_string())));
+                }
             }
         }
+        self.handle(Input::Files(files), outbox);
     }
 
     fn retry(&mut self) {
@@ -233,20 +259,19 @@ impl Control {
             self.served.store(Arc::new(Served { cookies, ..served }));
         }
         self.settings = settings;
-        self.files.configure(&self.settings, move || {
+        self.files.configure(&self.settings, move |_| {
             drop(commands.blocking_send(Command::Settled(Vec::new(), answer)));
         });
     }
 
     /// Answers who asked for a reload, once every file has been read: which of the zones could not be brought up to date.
     fn settled(&mut self, zones: Vec<Name>, answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>) {
-        let status = self.node.status(clock::now());
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
-        for zone in status.zones.into_iter().filter(|zone| zone.role == "primary" && asked(&zone.zone)) {
-            match zone.problem {
-                Some(problem) => problems.push(format!("{}: {}", zone.zone, problem.what)),
-                None => reloaded.push(zone.zone),
+        for (zone, problem) in self.node.primaries().into_iter().filter(|(zone, _)| asked(zone)) {
+            match problem {
+                Some(problem) => problems.push(format!("{zone}: {}", problem.what)),
+                None => reloaded.push(zone.clone()),
             }
         }
         let outcome = if problems.is_empty() { Ok(reloaded) } else { Err(problems.join("\n")) };
@@ -263,13 +288,41 @@ impl Control {
         Ok(zones)
     }
 
-    fn compact(&mut self) {
-        let compacted = self.disk.compact(|each| self.store.checkpoint(each));
-        if let Err(error) = compacted {
-            // The old journal is still whole and in use.
-            tracing::error!("journal not compacted: {error}");
+    /// Has done elsewhere what takes long and nobody waits for.
+    fn tidy(&mut self, commands: &mpsc::Sender<Command>) {
+        let retired = self.store.take_retired();
+        if !retired.is_empty() {
+            // Without a thread for it, it is done here.
+            let _ = thread::Builder::new().name("retire".to_owned()).spawn(move || retire(retired));
+        }
+        let due = self.disk.due(|| self.store.records());
+        if self.rewriting || due.is_none_or(|due| due > clock::now().mono) {
+            return;
+        }
+        let (rewrite, checkpoint, commands) =
+            (self.disk.rewrite(), self.store.checkpoint(), commands.clone());
+        let write = move || {
+            priority::idle();
+            let rewritten = rewrite.write(|each| checkpoint.entries(each));
+            // A node that stops does without it.
+            let _ = commands.blocking_send(Command::Rewritten(rewritten));
+        };
+        match thread::Builder::new().name("journal".to_owned()).spawn(write) {
+            Ok(_) => self.rewriting = true,
+            Err(error) => tracing::error!("journal not rewritten: no thread ({error})"),
         }
     }
+}
+
+/// Takes versions to pieces that nobody reads any more.
+fn retire(mut versions: Vec<Arc<Version>>) {
+    priority::idle();
+    while !versions.is_empty() {
+        // A transfer may go on for minutes, a query is over in no time.
+        versions.retain(|version| Arc::strong_count(version) > 1);
+        thread::sleep(PAUSE);
+    }
+    priority::give_back_memory();
 }
 
 /// What the node is to do with a configured zone.

@@ -11,11 +11,14 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::time::{Now, Utc};
+use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
 use crate::zone::journal::{self, Entry, FRAME, Happened, Log, LogError};
+use crate::zone::snapshot::Snapshot;
 
 use super::clock;
 
@@ -23,6 +26,17 @@ use super::clock;
 const ONE_WRITE: u64 = 64 << 10;
 /// A journal below this size is never compacted.
 const SMALL: u64 = 16 << 20;
+/// Content of so many records is written down only after it is served, where that is allowed: what has fewer costs no more than
+/// the sync that its stamp needs anyway.
+const MANY_RECORDS: u64 = 10_000;
+/// What was put off is written down after so long: others that are still to come can go with it.
+const PUT_OFF: Duration = Duration::from_secs(1);
+/// A journal that could not be rewritten is left alone for so long.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// Bytes a record takes in a journal, about.
+const RECORD: u64 = 48;
+/// What is read or written at once.
+const CHUNK: usize = 256 << 10;
 /// A buffer that grew beyond this is let go of after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -36,7 +50,22 @@ pub struct Disk {
     compacted: u64,
     buffer: Vec<u8>,
     broken: bool,
+    /// When content that was put off is to be written down.
+    owed: Option<Mono>,
     _lock: File,
+}
+
+/// A new journal in the making, from a state that the old one had at some length.
+pub struct Rewrite {
+    dir: PathBuf,
+    from: u64,
+}
+
+/// A new journal that lacks what the old one got since.
+pub struct Rewritten {
+    file: File,
+    from: u64,
+    length: u64,
 }
 
 /// The data folder cannot be used.
@@ -106,6 +135,7 @@ impl Disk {
             compacted: length,
             buffer: Vec::new(),
             broken: false,
+            owed: None,
             _lock: lock,
         })
     }
@@ -135,52 +165,69 @@ impl Disk {
 
     /// Appends entries whose loss would do no harm (how fresh a zone is), without waiting for the disk.
     pub fn note(&mut self, entry: &Entry<'_>) {
-        self.serialise(std::slice::from_ref(entry));
         // If this fails, the next entry that matters will fail too, and be told.
-        let _ = self.write();
+        let _ = self.write(std::slice::from_ref(entry));
     }
 
-    /// Whether the journal has grown so far beyond what it has to hold that [`Disk::compact`] is worth its time.
-    pub fn is_overgrown(&self) -> bool {
-        self.length > SMALL.max(3 * self.compacted)
+    /// When the journal is to be rewritten: content waits to be written down, or the journal may have grown far beyond what it has
+    /// to hold, which `records`, the number of all records, decides.
+    pub fn due(&mut self, records: impl FnOnce() -> u64) -> Option<Mono> {
+        if self.length > SMALL.max(3 * self.compacted) {
+            // What was never compacted need not have grown by what is of no use now.
+            self.compacted = self.compacted.max(records().saturating_mul(RECORD)).max(1);
+            if self.length > 3 * self.compacted {
+                return Some(Mono(0));
+            }
+        }
+        self.owed
     }
 
-    /// Writes a new journal from what `fill` hands out, and puts it in the old one's place.
-    pub fn compact(&mut self, fill: impl FnOnce(&mut dyn FnMut(Entry<'_>))) -> Result<(), DiskError> {
+    /// Begins a new journal. What the old one holds up to here is to be written to it; what comes is taken over in the end.
+    pub fn rewrite(&mut self) -> Rewrite {
+        self.owed = None;
+        Rewrite { dir: self.dir.clone(), from: self.length }
+    }
+
+    /// Puts a new journal in the old one's place. On an error the old one goes on, and the rewriting is to be tried again.
+    pub fn replace(&mut self, rewritten: Result<Rewritten, DiskError>) -> Result<(), DiskError> {
+        let replaced = rewritten.and_then(|rewritten| self.take_over(rewritten));
+        if replaced.is_err() {
+            self.owed = Some(clock::now().mono + TRY_AGAIN);
+            self.compacted = self.length;
+        }
+        replaced
+    }
+
+    fn take_over(&mut self, rewritten: Rewritten) -> Result<(), DiskError> {
+        let Rewritten { mut file, from, mut length } = rewritten;
         let temporary = self.dir.join("journal.new");
         let path = self.dir.join("journal");
-        let mut file = File::create(&temporary).map_err(io_error("create", &temporary))?;
-        let mut length = 0;
-        let mut result = Ok(());
-        let mut buffer = Vec::new();
-        fill(&mut |entry| {
-            buffer.clear();
-            entry.write(&mut buffer);
-            if result.is_ok() {
-                result = file.write_all(&buffer);
-                length += buffer.len() as u64;
-            }
-        });
-        result.and_then(|()| file.sync_all()).map_err(io_error("write", &temporary))?;
+        let mut since = vec![0; CHUNK.min((self.length - from) as usize)];
+        let mut at = from;
+        while at < self.length {
+            let part = since.len().min((self.length - at) as usize);
+            self.file.read_exact_at(&mut since[..part], at).map_err(io_error("read", &path))?;
+            file.write_all(&since[..part]).map_err(io_error("write", &temporary))?;
+            at += part as u64;
+        }
+        length += self.length - from;
+        file.sync_all().map_err(io_error("write", &temporary))?;
         fs::rename(&temporary, &path).map_err(io_error("replace", &path))?;
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", &self.dir))?;
         (self.file, self.length, self.compacted, self.broken) = (file, length, length, false);
-        Ok(())
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", &self.dir))
     }
 
-    fn serialise(&mut self, entries: &[Entry<'_>]) {
-        self.buffer.clear();
-        self.buffer.shrink_to(KEEP_BUFFER);
-        entries.iter().for_each(|entry| entry.write(&mut self.buffer));
-    }
-
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self, entries: &[Entry<'_>]) -> io::Result<()> {
         if self.broken {
             self.repair()?;
         }
-        match self.file.write_all(&self.buffer) {
+        self.buffer.clear();
+        let mut written = 0;
+        let result = pour(&mut self.file, &mut self.buffer, entries, &mut written);
+        self.buffer.shrink_to(KEEP_BUFFER);
+        match result {
             Ok(()) => {
-                self.length += self.buffer.len() as u64;
+                self.length += written;
                 Ok(())
             }
             Err(error) => {
@@ -200,15 +247,73 @@ impl Disk {
     }
 }
 
+impl Rewrite {
+    /// Writes the new journal beside the old one, from what `fill` hands out.
+    pub fn write(self, fill: impl FnOnce(&mut dyn FnMut(Entry<'_>))) -> Result<Rewritten, DiskError> {
+        let temporary = self.dir.join("journal.new");
+        let open = || File::options().read(true).write(true).create(true).truncate(true).open(&temporary);
+        let mut file = open().map_err(io_error("create", &temporary))?;
+        let (mut buffer, mut length, mut result) = (Vec::with_capacity(2 * CHUNK), 0, Ok(()));
+        fill(&mut |entry| {
+            if result.is_ok() {
+                result = serialise(&mut file, &mut buffer, &entry, &mut length);
+            }
+        });
+        result
+            .and_then(|()| drain(&mut file, &mut buffer, &mut length))
+            .and_then(|()| file.sync_all())
+            .map_err(io_error("write", &temporary))?;
+        Ok(Rewritten { file, from: self.from, length })
+    }
+}
+
+/// Writes entries, counting the bytes.
+fn pour(file: &mut File, buffer: &mut Vec<u8>, entries: &[Entry<'_>], written: &mut u64) -> io::Result<()> {
+    entries.iter().try_for_each(|entry| serialise(file, buffer, entry, written))?;
+    drain(file, buffer, written)
+}
+
+/// Appends an entry to the buffer, and writes what is much.
+fn serialise(file: &mut File, buffer: &mut Vec<u8>, entry: &Entry<'_>, written: &mut u64) -> io::Result<()> {
+    if entry.is_large() {
+        let mut result = Ok(());
+        entry.pieces(&mut |piece| {
+            if result.is_ok() {
+                buffer.extend_from_slice(piece);
+                if buffer.len() >= CHUNK {
+                    result = drain(file, buffer, written);
+                }
+            }
+        });
+        return result;
+    }
+    entry.write(buffer);
+    if buffer.len() >= CHUNK { drain(file, buffer, written) } else { Ok(()) }
+}
+
+fn drain(file: &mut File, buffer: &mut Vec<u8>, written: &mut u64) -> io::Result<()> {
+    file.write_all(buffer)?;
+    *written += buffer.len() as u64;
+    buffer.clear();
+    Ok(())
+}
+
 impl Log for Disk {
+    fn defers(&mut self, content: &Snapshot) -> bool {
+        let defers = content.records() > MANY_RECORDS;
+        if defers {
+            self.owed.get_or_insert(clock::now().mono + PUT_OFF);
+        }
+        defers
+    }
+
     fn moment(&self, _: Now) -> Utc {
         clock::now().utc
     }
 
     fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
-        self.serialise(entries);
         let before = self.length;
-        let kept = self.write().and_then(|()| self.file.sync_data());
+        let kept = self.write(entries).and_then(|()| self.file.sync_data());
         kept.map_err(|error| {
             if self.length > before {
                 // Written but perhaps not kept: what the caller will not serve must not come back after a restart.
@@ -334,10 +439,19 @@ mod tests {
         let name: Name = "example.".parse().unwrap();
         let (mut disk, _) = read_all(dir.path());
         (0..10).for_each(|at| disk.append(&[entry(&name, at)]).unwrap());
-        disk.compact(|each| each(entry(&name, 9))).unwrap();
+        let rewrite = disk.rewrite();
+        // What comes meanwhile is kept, also when it never comes to the end.
         disk.append(&[entry(&name, 10)]).unwrap();
+        let rewritten = rewrite.write(|each| each(entry(&name, 9)));
+        disk.append(&[entry(&name, 11)]).unwrap();
+        assert_eq!(
+            fs::read(dir.path().join("journal")).map(|bytes| bytes.len()).unwrap(),
+            12 * fs::read(dir.path().join("journal.new")).unwrap().len()
+        );
+        disk.replace(rewritten).unwrap();
+        disk.append(&[entry(&name, 12)]).unwrap();
         drop(disk);
-        assert_eq!(read_all(dir.path()).1, [9, 10]);
+        assert_eq!(read_all(dir.path()).1, [9, 10, 11, 12]);
     }
 
     #[test]

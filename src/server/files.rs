@@ -2,10 +2,12 @@
 //! `[[zone-dir]]` become zones and stop being zones.
 //!
 //! One thread owns the watch. Changes are gathered until nothing more happened for a moment, because editors write a file
-//! in several steps.
+//! in several steps. A file that lies in a folder of zones, is no link and includes nothing is watched with its folder; only for
+//! others is the way to them kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,31 +15,48 @@ use std::time::{Duration, Instant};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::wire::name::Name;
+use crate::zone::store::ZoneStore;
 
+use super::priority;
+use super::reading::{Done, Haste, Job, read_all};
 use super::settings::{Settings, Source, Zone, ZoneDir};
 use super::watched::{Batch, Changes, Trail};
-use super::zone_file::{Identity, LoadError, Loaded, identify, is_zone_file, load, name_of, zone_files};
+use super::zone_file::{
+    Identity, InFolder, LoadError, Loaded, Opened, identify, is_zone_file, name_of, zone_files,
+};
+
+mod changes;
 
 /// How long a missing file may be missing: some programs remove a file and then write or rename the new one.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// What became of a zone file.
+/// Files reported in one go: what they hold is published with one write.
+const TOGETHER: usize = 4_096;
+
+/// What became of zone files.
 pub enum FileEvent {
-    /// A zone file was read, well or badly.
-    Read(Name, Result<Loaded, LoadError>),
-    /// These are all the zones there are now, from the configuration and from folders.
-    Zones(Vec<Zone>),
-    /// A folder of zones now holds this zone too, to be configured like so.
-    Appeared(Zone),
-    /// A zone's file has gone from its folder.
-    Vanished(Name),
+    /// Something changed.
+    Changed(Changed),
+    /// These are all the zones there are now, from the configuration and from folders; each was in a [`Changed`] before.
+    Zones(HashSet<Name>),
+}
+
+/// Changes, to be taken in in this order.
+#[derive(Default)]
+pub struct Changed {
+    /// Zones whose file has gone from its folder.
+    pub vanished: Vec<Name>,
+    /// Zones that are there, to be configured like so.
+    pub appeared: Vec<Zone>,
+    /// Zone files that were read, well or badly.
+    pub read: Vec<(Name, Result<Loaded, LoadError>)>,
 }
 
 /// What the thread is asked to do besides watching.
 enum Request {
     Changed(notify::Event),
     Reload(Option<Name>, Box<dyn FnOnce() + Send>),
-    Configure(Box<Settings>, Box<dyn FnOnce() + Send>),
+    Configure(Box<Settings>, Box<dyn FnOnce(usize) + Send>),
 }
 
 /// The way to the watching thread.
@@ -47,8 +66,11 @@ pub struct Files {
 }
 
 impl Files {
-    /// Starts to watch; `report` is called from the thread.
-    pub fn start(report: impl Fn(FileEvent) + Send + 'static) -> notify::Result<Files> {
+    /// Starts to watch for the zones of `store`; `report` is called from the thread.
+    pub fn start(
+        store: Arc<ZoneStore>,
+        report: impl Fn(FileEvent) + Send + 'static,
+    ) -> notify::Result<Files> {
         let (requests, queue) = mpsc::channel();
         let changes = requests.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
@@ -61,10 +83,15 @@ impl Files {
         })?;
         let watch = Watch {
             watcher,
+            store,
+            haste: Haste::Start,
             folders: BTreeSet::new(),
             places: BTreeSet::new(),
-            zones: BTreeMap::new(),
+            zones: HashMap::new(),
+            held: HashMap::new(),
+            traced: BTreeSet::new(),
             others: BTreeSet::new(),
+            changed: Changed::default(),
             missing: BTreeMap::new(),
             told: BTreeSet::new(),
             dirs: Vec::new(),
@@ -78,8 +105,8 @@ impl Files {
     }
 
     /// Finds all zones that these settings name, watches their files, and reads every one; `done` is called behind the last
-    /// report.
-    pub fn configure(&self, settings: &Settings, done: impl FnOnce() + Send + 'static) {
+    /// report, with the number of files that hold no zone to be served.
+    pub fn configure(&self, settings: &Settings, done: impl FnOnce(usize) + Send + 'static) {
         let _ = self.requests.send(Request::Configure(Box::new(settings.clone()), Box::new(done)));
     }
 
@@ -96,13 +123,22 @@ fn is_close(kind: &EventKind) -> bool {
 
 struct Watch<R> {
     watcher: RecommendedWatcher,
+    store: Arc<ZoneStore>,
+    /// Whether anything is served yet.
+    haste: Haste,
     /// Folders watched, free of links: those of all files, because a file that is replaced takes a watch on itself along.
     folders: BTreeSet<PathBuf>,
-    /// What events may matter for: all places of all zones and folders of zones, and some that once were.
+    /// What events may matter for: all places of traced zones and folders of zones, and some that once were.
     places: BTreeSet<PathBuf>,
-    zones: BTreeMap<Name, Watched>,
+    zones: HashMap<Name, Watched>,
+    /// Which zone a file in a folder of zones holds.
+    held: HashMap<Arc<Path>, Name>,
+    /// The zones with a way of their own.
+    traced: BTreeSet<Name>,
     /// Zones from elsewhere than a file, which a file may not claim.
     others: BTreeSet<Name>,
+    /// What is to be reported.
+    changed: Changed,
     /// Zones whose file is missing, and when that is told.
     missing: BTreeMap<Name, Instant>,
     /// Files that have been told to be empty.
@@ -112,13 +148,19 @@ struct Watch<R> {
 }
 
 struct Watched {
-    path: PathBuf,
+    path: Arc<Path>,
+    /// The index of the folder it was found in.
+    dir: Option<usize>,
+    /// `None` for a plain file in that folder.
+    way: Option<Box<Way>>,
+}
+
+/// How a zone's content is come by.
+struct Way {
     /// The file and what it includes, as far as known from the last time it could be read.
     files: Vec<PathBuf>,
     /// The places on the way to any of the files.
     places: BTreeSet<PathBuf>,
-    /// The index of the folder it was found in.
-    dir: Option<usize>,
 }
 
 /// A folder of zones.
@@ -151,15 +193,20 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 }
                 Ok(Request::Reload(zone, done)) => {
                     let is_asked = |name: &&Name| zone.as_ref().is_none_or(|zone| zone == *name);
-                    let zones: Vec<Name> = self.zones.keys().filter(is_asked).cloned().collect();
+                    let mut zones: Vec<Name> = self.zones.keys().filter(is_asked).cloned().collect();
+                    zones.sort();
                     self.folders.clear();
                     self.look_at_dirs();
-                    zones.iter().for_each(|name| self.read(name));
+                    self.read(zones);
+                    self.flush();
                     done();
                 }
                 Ok(Request::Configure(settings, done)) => {
-                    self.configure(*settings);
-                    done();
+                    let refused = self.configure(*settings);
+                    if std::mem::replace(&mut self.haste, Haste::Gentle) == Haste::Start {
+                        priority::small_share();
+                    }
+                    done(refused);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -171,9 +218,11 @@ impl<R: Fn(FileEvent)> Watch<R> {
             || is_zone_file(path) && self.dirs.iter().any(|dir| path.parent() == Some(&dir.real))
     }
 
-    fn configure(&mut self, settings: Settings) {
-        let zones = find_zones(&settings);
+    /// Takes all zones in anew; how many files hold none that can be served.
+    fn configure(&mut self, settings: Settings) -> usize {
         self.zones.clear();
+        self.held.clear();
+        self.traced.clear();
         self.places.clear();
         self.missing.clear();
         self.told.clear();
@@ -183,16 +232,100 @@ impl<R: Fn(FileEvent)> Watch<R> {
         self.dirs = settings.zone_dirs.into_iter().map(dir).collect();
         self.look_at_dirs();
         let is_elsewhere = |zone: &&Zone| matches!(zone.source, Source::Primaries(_));
-        self.others = zones.iter().filter(is_elsewhere).map(|zone| zone.name.clone()).collect();
-        for zone in &zones {
+        self.others = settings.zones.iter().filter(is_elsewhere).map(|zone| zone.name.clone()).collect();
+        let mut known: HashSet<Name> = settings.zones.iter().map(|zone| zone.name.clone()).collect();
+        let mut jobs = Vec::new();
+        for zone in &settings.zones {
             if let Source::File(path) = &zone.source {
                 let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.settings.path));
-                self.zones.insert(zone.name.clone(), Watched::new(path, dir));
+                self.hold(&zone.name, Watched::traced(path, dir));
+                self.retrace(&zone.name);
+                jobs.push(Job::Of(zone.name.clone(), path.clone()));
             }
         }
-        (self.report)(FileEvent::Zones(zones));
-        let names: Vec<Name> = self.zones.keys().cloned().collect();
-        names.iter().for_each(|name| self.read(name));
+        self.changed.appeared = settings.zones;
+        self.flush();
+        let mut of: HashMap<PathBuf, (Option<usize>, bool)> = HashMap::new();
+        for path in settings.zone_files {
+            // Watched before it is read, as all are.
+            self.watch(&Trail::follow(&path));
+            of.insert(path.clone(), (None, true));
+            jobs.push(Job::Unknown(path));
+        }
+        for (index, dir) in self.dirs.iter().enumerate() {
+            for InFolder { path, is_link } in zone_files(&dir.settings.path) {
+                of.insert(path.clone(), (Some(index), is_link));
+                jobs.push(Job::Unknown(path));
+            }
+        }
+        let mut refused = 0;
+        read_all(&Arc::clone(&self.store), jobs, self.haste, &mut |done| {
+            let (path, opened) = match done {
+                Done::Of(name, loaded) => return self.loaded(&name, loaded),
+                Done::Unknown(path, opened) => (path, opened),
+            };
+            let (dir, is_link) = of.remove(&path).unwrap_or((None, true));
+            let (name, loaded) = match opened {
+                Ok(Opened { identity: Identity::Certain(name) | Identity::Guess(name), loaded }) => {
+                    (name, loaded)
+                }
+                Ok(Opened { identity: Identity::Empty, .. }) if dir.is_some() => return tell_empty(&path),
+                Ok(_) => match name_of(&path) {
+                    Ok(name) => (name, None),
+                    Err(error) => {
+                        refused += 1;
+                        return tracing::error!("{error}");
+                    }
+                },
+                Err(error) => {
+                    refused += 1;
+                    return tracing::error!("{error}");
+                }
+            };
+            if !known.insert(name.clone()) {
+                refused += 1;
+                return tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display());
+            }
+            let as_file = ZoneDir::default();
+            let settings = dir.map_or(&as_file, |dir| &self.dirs[dir].settings);
+            self.changed.appeared.push(settings.zone(name.clone(), &path));
+            let plain = dir.is_some() && !is_link;
+            self.hold(&name, if plain { Watched::plain(&path, dir) } else { Watched::traced(&path, dir) });
+            match loaded {
+                Some(loaded) => self.loaded(&name, loaded),
+                None => self.read(vec![name]),
+            }
+        });
+        self.flush();
+        (self.report)(FileEvent::Zones(known));
+        refused
+    }
+
+    fn hold(&mut self, name: &Name, watched: Watched) {
+        if watched.dir.is_some() {
+            self.held.insert(Arc::clone(&watched.path), name.clone());
+        }
+        if watched.way.is_some() {
+            self.traced.insert(name.clone());
+        }
+        self.zones.insert(name.clone(), watched);
+    }
+
+    fn let_go(&mut self, name: &Name) -> Option<(Name, Watched)> {
+        self.traced.remove(name);
+        let entry = self.zones.remove_entry(name)?;
+        if self.held.get(&entry.1.path) == Some(name) {
+            self.held.remove(&entry.1.path);
+        }
+        Some(entry)
+    }
+
+    /// Hands on what is to be reported.
+    fn flush(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        if !(changed.vanished.is_empty() && changed.appeared.is_empty() && changed.read.is_empty()) {
+            (self.report)(FileEvent::Changed(changed));
+        }
     }
 
     /// Follows the ways to the folders of zones.
@@ -234,88 +367,17 @@ impl<R: Fn(FileEvent)> Watch<R> {
     /// Follows the ways to the files of a zone again; whether that led to folders that were not watched.
     fn retrace(&mut self, name: &Name) -> bool {
         let Some(zone) = self.zones.get_mut(name) else { return false };
+        if zone.way.is_none() {
+            if std::fs::symlink_metadata(&zone.path).is_ok_and(|file| !file.is_symlink()) {
+                return false;
+            }
+            self.traced.insert(name.clone());
+        }
+        let way = zone.way.get_or_insert_with(|| Way::to(&zone.path));
         let mut trail = Trail::default();
-        zone.files.iter().for_each(|file| trail.extend(Trail::follow(file)));
-        zone.places.clone_from(&trail.places);
+        way.files.iter().for_each(|file| trail.extend(Trail::follow(file)));
+        way.places.clone_from(&trail.places);
         self.watch(&trail)
-    }
-
-    fn changed(&mut self, batch: &Batch, now: Instant) {
-        self.watch_again(batch);
-        let is_open = |places: &BTreeSet<PathBuf>| !places.is_disjoint(&batch.open);
-        let is_overdue = |name: &Name| self.missing.get(name).is_some_and(|due| *due <= now);
-        let touched: Vec<(Name, bool)> = self
-            .zones
-            .iter()
-            .filter(|(_, zone)| !is_open(&zone.places))
-            .map(|(name, zone)| (name, zone, is_overdue(name)))
-            .filter(|(_, zone, overdue)| *overdue || batch.all || !zone.places.is_disjoint(&batch.paths))
-            .map(|(name, _, overdue)| (name.clone(), overdue))
-            .collect();
-        self.missing.retain(|_, due| *due > now);
-        let mut freed: BTreeMap<Name, Watched> = BTreeMap::new();
-        let mut found: Vec<(PathBuf, usize, Name)> = Vec::new();
-        let mut to_read: BTreeSet<Name> = BTreeSet::new();
-        for (name, overdue) in touched {
-            self.retrace(&name);
-            let Some(zone) = self.zones.get(&name) else { continue };
-            let (path, dir) = (zone.path.clone(), zone.dir);
-            match dir {
-                _ if !path.exists() && !overdue => {
-                    self.missing.entry(name).or_insert(now + GRACE);
-                    continue;
-                }
-                Some(_) if !path.exists() => {}
-                Some(index) => match identify(&path) {
-                    Ok(Identity::Certain(new)) if new != name => found.push((path, index, new)),
-                    _ => {
-                        to_read.insert(name);
-                        continue;
-                    }
-                },
-                None => {
-                    to_read.insert(name);
-                    continue;
-                }
-            }
-            self.missing.remove(&name);
-            freed.extend(self.zones.remove_entry(&name));
-        }
-        to_read.iter().filter(|name| self.zones.get(*name).is_some_and(|zone| zone.path.exists())).for_each(
-            |name| {
-                self.missing.remove(name);
-            },
-        );
-        for (path, index) in self.unheld() {
-            let is_changed = |dir: &Dir| {
-                path.file_name().is_some_and(|file| batch.paths.contains(&dir.real.join(file)))
-                    || !dir.places.is_disjoint(&batch.paths)
-            };
-            let is_new = !found.iter().any(|(known, ..)| *known == path);
-            if is_new
-                && (batch.all || is_changed(&self.dirs[index]))
-                && !is_open(&Trail::follow(&path).places)
-            {
-                found.extend(self.name_of_new(&path).map(|name| (path, index, name)));
-            }
-        }
-        for (path, index, name) in found {
-            if self.adopt(&path, index, &name, &mut freed) {
-                to_read.insert(name);
-            }
-        }
-        // A file that was left out may hold what another one held until now.
-        let left_out = if freed.is_empty() { Vec::new() } else { self.unheld() };
-        for (path, index) in left_out {
-            if let Ok(Identity::Certain(name) | Identity::Guess(name)) = identify(&path)
-                && freed.contains_key(&name)
-                && self.adopt(&path, index, &name, &mut freed)
-            {
-                to_read.insert(name);
-            }
-        }
-        freed.into_keys().for_each(|name| (self.report)(FileEvent::Vanished(name)));
-        to_read.iter().for_each(|name| self.read(name));
     }
 
     /// Sets up watches anew where they may have been lost: a folder that is replaced takes them along.
@@ -335,77 +397,61 @@ impl<R: Fn(FileEvent)> Watch<R> {
         }
     }
 
-    /// The files in folders of zones from which no zone is served, with the index of the folder.
-    fn unheld(&self) -> Vec<(PathBuf, usize)> {
-        let held: BTreeSet<&Path> = self.zones.values().map(|zone| zone.path.as_path()).collect();
-        let of = |(index, dir): (usize, &Dir)| {
-            zone_files(&dir.settings.path).into_iter().map(move |path| (path, index))
-        };
-        let all = self.dirs.iter().enumerate().flat_map(of);
-        all.filter(|(path, _)| !held.contains(path.as_path())).collect()
-    }
-
-    fn name_of_new(&mut self, path: &Path) -> Option<Name> {
-        match identify(path) {
-            Ok(Identity::Certain(name) | Identity::Guess(name)) => return Some(name),
-            Ok(Identity::Empty) if self.told.insert(path.to_owned()) => tell_empty(path),
-            Ok(Identity::Empty) => {}
-            Err(error) => tracing::error!("{error}"),
+    /// Reads zones' files.
+    fn read(&mut self, names: Vec<Name>) {
+        let mut jobs = Vec::with_capacity(names.len());
+        for name in names {
+            self.retrace(&name);
+            jobs.extend(self.zones.get(&name).map(|zone| Job::Of(name, zone.path.to_path_buf())));
         }
-        None
-    }
-
-    /// Takes in a file found in a folder of zones; `false` when it is no new zone. It may hold one of the zones that have
-    /// just lost their file.
-    fn adopt(&mut self, path: &Path, index: usize, name: &Name, freed: &mut BTreeMap<Name, Watched>) -> bool {
-        if self.others.contains(name) {
-            tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display());
-            return false;
-        }
-        if let Some(other) = self.zones.get(name) {
-            if other.dir.is_none() || other.path.exists() {
-                tracing::error!(zone = %name, "{} and {} both hold this zone; the second is left out", other.path.display(), path.display());
-                return false;
+        read_all(&Arc::clone(&self.store), jobs, Haste::Gentle, &mut |done| {
+            if let Done::Of(name, loaded) = done {
+                self.loaded(&name, loaded);
             }
-            self.missing.remove(name);
-            freed.extend(self.zones.remove_entry(name));
-        }
-        match freed.remove(name) {
-            // The zone goes on, from another file.
-            Some(old) if old.dir == Some(index) => {}
-            old => {
-                old.into_iter().for_each(|_| (self.report)(FileEvent::Vanished(name.clone())));
-                (self.report)(FileEvent::Appeared(self.dirs[index].settings.zone(name.clone(), path)));
-            }
-        }
-        self.zones.insert(name.clone(), Watched::new(path, Some(index)));
-        true
+        });
     }
 
-    fn read(&mut self, name: &Name) {
-        self.retrace(name);
-        let Some(mut loaded) = self.load(name) else { return };
-        // What was included may have changed before it was watched.
-        if loaded.is_ok() && self.retrace(name) {
-            let Some(again) = self.load(name) else { return };
-            loaded = again;
-        }
-        (self.report)(FileEvent::Read(name.clone(), loaded));
-    }
-
-    fn load(&mut self, name: &Name) -> Option<Result<Loaded, LoadError>> {
-        let zone = self.zones.get_mut(name)?;
-        let loaded = load(&zone.path, name);
+    /// Takes in what was read from a zone's file.
+    fn loaded(&mut self, name: &Name, mut loaded: Result<Loaded, LoadError>) {
+        let Some(zone) = self.zones.get_mut(name) else { return };
         if let Ok(loaded) = &loaded {
-            zone.files.clone_from(&loaded.files);
+            let is_alone = matches!(&loaded.files[..], [only] if **only == *zone.path);
+            if !is_alone || zone.way.is_some() {
+                self.traced.insert(name.clone());
+                zone.way.get_or_insert_with(|| Way::to(&zone.path)).files.clone_from(&loaded.files);
+            }
         }
-        Some(loaded)
+        // What was included may have changed before it was watched.
+        if loaded.is_ok()
+            && self.retrace(name)
+            && let Some(path) = self.zones.get(name).map(|zone| zone.path.to_path_buf())
+        {
+            read_all(&Arc::clone(&self.store), vec![Job::Of(name.clone(), path)], self.haste, &mut |done| {
+                if let Done::Of(_, again) = done {
+                    loaded = again;
+                }
+            });
+        }
+        self.changed.read.push((name.clone(), loaded));
+        if self.changed.read.len() >= TOGETHER {
+            self.flush();
+        }
     }
 }
 
 impl Watched {
-    fn new(path: &Path, dir: Option<usize>) -> Watched {
-        Watched { path: path.to_owned(), files: vec![path.to_owned()], places: BTreeSet::new(), dir }
+    fn plain(path: &Path, dir: Option<usize>) -> Watched {
+        Watched { path: path.into(), dir, way: None }
+    }
+
+    fn traced(path: &Path, dir: Option<usize>) -> Watched {
+        Watched { path: path.into(), dir, way: Some(Way::to(path)) }
+    }
+}
+
+impl Way {
+    fn to(path: &Path) -> Box<Way> {
+        Box::new(Way { files: vec![path.to_owned()], places: BTreeSet::new() })
     }
 }
 
@@ -418,7 +464,7 @@ pub fn find_zones(settings: &Settings) -> Vec<Zone> {
     let in_dirs = settings
         .zone_dirs
         .iter()
-        .flat_map(|dir| zone_files(&dir.path).into_iter().map(move |path| (path, Some(dir))));
+        .flat_map(|dir| zone_files(&dir.path).into_iter().map(move |file| (file.path, Some(dir))));
     for (path, dir) in files.chain(in_dirs) {
         let name = match identify(&path) {
             Ok(Identity::Empty) if dir.is_some() => {

@@ -7,8 +7,21 @@ use crate::transfer::notify;
 use crate::wire::name::Name;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
 
-/// Logs an event of the node.
-pub(super) fn event(event: &Event) {
+/// Zones that begin to be served at once and are each told of.
+const FEW: usize = 100;
+
+/// Logs events of the node.
+pub(super) fn events(events: &[Event]) {
+    let is_first =
+        |event: &&Event| matches!(event, Event::Published { publication, .. } if publication.from.is_none());
+    let first = events.iter().filter(is_first).count();
+    if first > FEW {
+        info!(zones = first, "serving many zones");
+    }
+    events.iter().filter(|event| first <= FEW || !is_first(event)).for_each(self::event);
+}
+
+fn event(event: &Event) {
     match event {
         Event::Added(zone) => debug!(%zone, "configured"),
         Event::Removed(zone) => info!(%zone, "no longer configured; not served any more"),

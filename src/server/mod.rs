@@ -16,5 +16,7 @@ pub mod udp;
 pub mod zone_file;
 
 mod log;
+mod priority;
 mod privileges;
+mod reading;
 mod watched;

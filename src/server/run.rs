@@ -22,7 +22,7 @@ use crate::zone::store::ZoneStore;
 use super::admin::{self, Admin};
 use super::control::{self, Command, Control, Reread};
 use super::disk::{Disk, DiskError};
-use super::files::{Files, find_zones};
+use super::files::Files;
 use super::resolvers::Resolvers;
 use super::settings::Settings;
 use super::tcp::listen::Connections;
@@ -88,15 +88,8 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
     }
     let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
-    let zones = find_zones(&settings);
-    if !settings.zone_files.is_empty() && zones.len() < settings.zone_files.len() {
-        return Err(StartError::Zones(
-            "not every zone file given can be served; what is wrong stands above".to_owned(),
-        ));
-    }
-    for zone in zones {
-        store.configure(&zone.name, control::config(&zone).access());
-    }
+    // Large zones take long to take to pieces, and the end of the process does it at once.
+    std::mem::forget(Arc::clone(&store));
     let disk = Disk::open(&settings.server.data_dir, |zone, happened| {
         store.replay(&zone, happened);
     })?;
@@ -138,7 +131,8 @@ async fn serve(
     let (commands, queue) = mpsc::channel(control::QUEUE);
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
-    let files = Files::start(move |event| drop(reports.blocking_send(Command::File(event))))?;
+    let files =
+        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))?;
     let by_file = !settings.zone_files.is_empty();
     let listen = settings.server.listen.clone();
     let admin = Admin {
@@ -159,7 +153,7 @@ async fn serve(
     };
     let control = Control {
         node: Node::new(Arc::clone(&store), rand::random()),
-        store,
+        store: Arc::clone(&store),
         disk,
         metrics: Arc::clone(&metrics),
         files: files.clone(),
@@ -167,6 +161,7 @@ async fn serve(
         settings: settings.clone(),
         reread,
         retries: Default::default(),
+        rewriting: false,
     };
     let thread = start_control(control, commands.clone(), queue)?;
     tokio::spawn(http::serve(
@@ -180,15 +175,25 @@ async fn serve(
         ));
     }
     let (settled, all_read) = oneshot::channel();
+    let (counted, refused) = oneshot::channel();
     let behind = commands.clone();
-    files.configure(&settings, move || {
+    files.configure(&settings, move |refused| {
+        // A start that was given up asks no more.
+        let _ = counted.send(refused);
         drop(behind.blocking_send(Command::Settled(Vec::new(), Some(settled))))
     });
-    match all_read.await {
+    let problems = all_read.await;
+    if by_file && refused.await.is_ok_and(|refused| refused > 0) {
+        return Err(StartError::Zones(
+            "not every zone file given can be served; what is wrong stands above".to_owned(),
+        ));
+    }
+    match problems {
         Ok(Err(problems)) if by_file => return Err(StartError::Zones(problems)),
         // Every problem has been logged; what can be served is served.
         _ => {}
     }
+    store.forget_unconfigured();
     let connections = Connections::default();
     for sockets in bound.tcp {
         let listeners = sockets.into_iter().map(tcp::listen::listen).collect::<Result<_, _>>()?;

@@ -6,9 +6,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
+use crate::zone::edit::Edit;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
@@ -76,12 +78,24 @@ pub enum Identity {
     Empty,
 }
 
+/// A zone file that was read once for its name and its content.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Which zone it holds.
+    pub(super) identity: Identity,
+    /// The zone's content, unless the file is empty.
+    pub(super) loaded: Option<Result<Loaded, LoadError>>,
+}
+
 /// The zone in a file: that of its SOA, else its first `$ORIGIN`, else the file name less `.zone`.
 pub fn identify(path: &Path) -> Result<Identity, LoadError> {
-    let text = bytes(path)?;
+    identify_text(path, &bytes(path)?)
+}
+
+fn identify_text(path: &Path, text: &[u8]) -> Result<Identity, LoadError> {
     let from_file = name_in(path);
     let mut entries = 0_usize;
-    let outcome = scan(path, &text, from_file.as_deref(), text_limit(), &mut |_| entries += 1);
+    let outcome = scan(path, text, from_file.as_deref(), text_limit(), &mut |_| entries += 1);
     let is_ok = outcome.is_ok();
     match (outcome.origin, from_file) {
         (Some(name), _) if is_ok => Ok(Identity::Certain(name)),
@@ -89,6 +103,51 @@ pub fn identify(path: &Path) -> Result<Identity, LoadError> {
         (Some(name), _) | (None, Some(name)) => Ok(Identity::Guess(name)),
         (None, None) => Err(nameless(path)),
     }
+}
+
+/// Reads the zone in a file, whichever it is: usually in one go. `base` gives the version of a zone that its new content is
+/// compared with as it is read.
+pub(super) fn open(path: &Path, base: &dyn Fn(&NameRef) -> Option<Snapshot>) -> Result<Opened, LoadError> {
+    let text = bytes(path)?;
+    // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
+    if let Some(name) = first_origin(&text).or_else(|| name_in(path)) {
+        let (outcome, loaded) = load_text(
+            path,
+            &text,
+            &name,
+            base(&name),
+            &Bounds { memory: half_the_memory(), is_needless: &AtomicBool::new(false) },
+        );
+        if outcome.is_ok() && outcome.origin.as_ref() == Some(&name) {
+            return Ok(Opened { identity: Identity::Certain(name), loaded: Some(loaded) });
+        }
+    }
+    let identity = identify_text(path, &text)?;
+    let loaded = match &identity {
+        Identity::Certain(name) | Identity::Guess(name) => Some(
+            load_text(
+                path,
+                &text,
+                name,
+                base(name),
+                &Bounds { memory: half_the_memory(), is_needless: &AtomicBool::new(false) },
+            )
+            .1,
+        ),
+        Identity::Empty => None,
+    };
+    Ok(Opened { identity, loaded })
+}
+
+/// The absolute name in an `$ORIGIN` that is the first line of a file which says anything.
+fn first_origin(text: &[u8]) -> Option<Name> {
+    let line = text.split(|&byte| byte == b'\n').find(|line| {
+        line.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|&byte| byte != b';')
+    })?;
+    let mut words =
+        line.strip_prefix(b"$ORIGIN")?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let name = words.next().filter(|name| name.ends_with(b"."))?;
+    Name::parse(name, None).ok()
 }
 
 /// The name of the zone in a file as by [`identify`]; an empty file has that of its file name.
@@ -119,8 +178,16 @@ pub(super) fn is_zone_file(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("zone"))
 }
 
+/// A file in a folder of zones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct InFolder {
+    pub(super) path: PathBuf,
+    /// Whether it is a link to a file rather than one.
+    pub(super) is_link: bool,
+}
+
 /// The `*.zone` files in a folder, sorted; none when it cannot be read, which is told.
-pub(super) fn zone_files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn zone_files(folder: &Path) -> Vec<InFolder> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
@@ -128,46 +195,115 @@ pub(super) fn zone_files(folder: &Path) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = paths.filter(|path| is_zone_file(path) && path.is_file()).collect();
+    let found = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let path = entry.path();
+        if !is_zone_file(&path) {
+            return None;
+        }
+        let kind = entry.file_type().ok()?;
+        // What is no plain file may still lead to one.
+        let is_link = !kind.is_file();
+        (!is_link || path.is_file()).then_some(InFolder { path, is_link })
+    });
+    let mut files: Vec<InFolder> = found.collect();
     files.sort();
     files
 }
 
 /// Reads the zone `apex` from a file.
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
-    load_within(path, apex, half_the_memory())
+    load_onto(path, apex, None, &AtomicBool::new(false))
 }
 
-/// The same, with `limit` bytes for its records.
-fn load_within(path: &Path, apex: &NameRef, limit: u64) -> Result<Loaded, LoadError> {
-    let text = bytes(path)?;
-    let mut builder = Builder::new(apex.to_name());
-    // A short line can make a long record, when it takes over the owner from the line before.
-    let mut taken = 0;
-    let outcome = scan(path, &text, Some(apex), text_limit(), &mut |entry| {
-        taken += entry.owner.as_wire().len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
-        if taken <= limit {
-            builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
+/// Reads the zone `apex` from a file, comparing it with an older version that the outcome may share with. Once `is_needless` is
+/// set, the outcome is of no use.
+pub(super) fn load_onto(
+    path: &Path,
+    apex: &NameRef,
+    base: Option<Snapshot>,
+    is_needless: &AtomicBool,
+) -> Result<Loaded, LoadError> {
+    load_text(path, &bytes(path)?, apex, base, &Bounds { memory: half_the_memory(), is_needless }).1
+}
+
+/// What ends the taking of records before the file ends.
+struct Bounds<'b> {
+    /// Bytes that records may need.
+    memory: u64,
+    /// Set once the outcome is of no use.
+    is_needless: &'b AtomicBool,
+}
+
+impl Bounds<'_> {
+    /// Hands records on to `take` while there is need and room for them; counts in `taken` what they need.
+    fn within(&self, taken: &mut u64, entry: &Entry<'_>, take: impl FnOnce(&Entry<'_>)) {
+        // A short line can make a long record, when it takes over the owner from the line before.
+        *taken += entry.owner.as_wire().len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
+        if *taken <= self.memory && !self.is_needless.load(Ordering::Relaxed) {
+            take(entry);
         }
-    });
-    if taken > limit {
-        let reason = format!("its records need more than the {} MiB that there are for a zone", limit >> 20);
-        return Err(LoadError::Unreadable { path: path.to_owned(), reason });
     }
-    let files = outcome.files.iter().map(PathBuf::from).collect();
-    if !outcome.is_ok() {
-        return Err(LoadError::Faulty(outcome.diagnostics));
+}
+
+fn load_text(
+    path: &Path,
+    text: &[u8],
+    apex: &NameRef,
+    base: Option<Snapshot>,
+    bounds: &Bounds<'_>,
+) -> (Outcome, Result<Loaded, LoadError>) {
+    let read = |take: &mut dyn FnMut(&Entry<'_>)| {
+        let mut taken = 0;
+        let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
+            bounds.within(&mut taken, entry, &mut *take)
+        });
+        let fault = if taken > bounds.memory {
+            let megabytes = bounds.memory >> 20;
+            let reason = format!("its records need more than the {megabytes} MiB that there are for a zone");
+            Some(LoadError::Unreadable { path: path.to_owned(), reason })
+        } else {
+            (!outcome.is_ok()).then(|| LoadError::Faulty(outcome.diagnostics.clone()))
+        };
+        (outcome, fault)
+    };
+    if let Some(base) = base {
+        let mut edit = Edit::new(base);
+        let (outcome, fault) = read(&mut |entry| edit.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
+        if let Some(fault) = fault {
+            return (outcome, Err(fault));
+        }
+        if let Some(made) = edit.finish() {
+            let loaded = judge(path, text, apex, &outcome, Ok(made));
+            return (outcome, loaded);
+        }
     }
-    match builder.finish() {
+    let mut builder = Builder::new(apex.to_name());
+    let (outcome, fault) = read(&mut |entry| builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
+    let loaded = match fault {
+        Some(fault) => Err(fault),
+        None => judge(path, text, apex, &outcome, builder.finish()),
+    };
+    (outcome, loaded)
+}
+
+/// What is to be said of records that were read well.
+fn judge(
+    path: &Path,
+    text: &[u8],
+    apex: &NameRef,
+    outcome: &Outcome,
+    made: Result<(Snapshot, Vec<Fault>), Vec<Fault>>,
+) -> Result<Loaded, LoadError> {
+    let mut diagnostics = outcome.diagnostics.clone();
+    match made {
         Ok((snapshot, left_out)) => {
-            let mut warnings = outcome.diagnostics;
-            warnings.extend(locate(path, &text, apex, Severity::Warning, &left_out));
-            Ok(Loaded { snapshot, warnings, files })
+            diagnostics.extend(locate(path, text, apex, Severity::Warning, &left_out));
+            let files = outcome.files.iter().map(PathBuf::from).collect();
+            Ok(Loaded { snapshot, warnings: diagnostics, files })
         }
         Err(faults) => {
-            let mut diagnostics = outcome.diagnostics;
-            diagnostics.extend(locate(path, &text, apex, Severity::Error, &faults));
+            diagnostics.extend(locate(path, text, apex, Severity::Error, &faults));
             Err(LoadError::Faulty(diagnostics))
         }
     }

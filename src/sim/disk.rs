@@ -2,9 +2,12 @@
 
 use crate::wire::name::Name;
 use crate::zone::journal::{self, Entry, Happened, Log, LogError};
+use crate::zone::snapshot::Snapshot;
 
 /// A journal below this size is never compacted: small, so that compaction happens in short runs too.
 const SMALL: usize = 24 << 10;
+/// Content that was put off is written down once the journal has grown by so much: some changes later.
+const SOON: usize = 128;
 
 /// The journal of one host; outlives its crashes.
 #[derive(Debug, Default)]
@@ -13,6 +16,8 @@ pub struct Disk {
     /// How much of it survives any crash.
     synced: usize,
     compacted: usize,
+    /// Content that waits to be written down: how long the journal was when it was put off.
+    owed: Option<usize>,
     /// There is no room for more.
     pub full: bool,
     /// The host crashes in the next append, after a part of it was written.
@@ -34,6 +39,7 @@ impl Disk {
         self.bytes.truncate(length);
         self.synced = length;
         self.compacted = length;
+        self.owed = None;
     }
 
     /// Loses what was not synced from a place on that `at` chooses (given how many bytes there are), and spoils the byte
@@ -56,7 +62,8 @@ impl Disk {
 
     /// Whether it is time to compact.
     pub fn is_overgrown(&self) -> bool {
-        !self.full && self.bytes.len() > SMALL.max(3 * self.compacted)
+        let settles = self.owed.is_some_and(|at| self.bytes.len() > at + SOON);
+        !self.full && (settles || self.bytes.len() > SMALL.max(3 * self.compacted))
     }
 
     /// Puts what `fill` hands out in the journal's place.
@@ -66,10 +73,16 @@ impl Disk {
         self.bytes = bytes;
         self.synced = self.bytes.len();
         self.compacted = self.bytes.len();
+        self.owed = None;
     }
 }
 
 impl Log for Disk {
+    fn defers(&mut self, _: &Snapshot) -> bool {
+        self.owed = Some(self.bytes.len());
+        true
+    }
+
     fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
         if self.full || self.crashed {
             return Err(LogError("no space left on the pretend disk".to_owned()));

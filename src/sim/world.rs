@@ -381,10 +381,11 @@ impl World {
         if self.hosts[host].running.is_some() {
             return Ok(());
         }
-        let events = self.hosts[host].boot(self.now, self.plan.seed);
+        let mut events = self.hosts[host].boot(self.now, self.plan.seed);
         self.trace.note(self.now, || format!("host {host} boots"));
-        self.settle(host, events)?;
-        self.read_file(host)
+        // A node reads its files before it listens.
+        events.extend(self.hand(host, self.file_input(host)));
+        self.settle(host, events)
     }
 
     fn kill(&mut self, host: usize) {
@@ -419,19 +420,32 @@ impl World {
     }
 
     fn read_file(&mut self, host: usize) -> Result<(), Violation> {
-        if !self.hosts[host].is_primary() {
-            return Ok(());
+        match self.file_input(host) {
+            Some(input) => self.tell(host, input),
+            None => Ok(()),
         }
-        let content = self.file.snapshot().ok_or_else(|| "no zone".to_owned());
-        self.tell(host, Input::File { zone: apex(), content })
+    }
+
+    /// What the zone file says, for a host that has it.
+    fn file_input(&self, host: usize) -> Option<Input> {
+        let content = || self.file.snapshot().ok_or_else(|| "no zone".to_owned());
+        self.hosts[host].is_primary().then(|| Input::File { zone: apex(), content: content() })
     }
 
     /// Hands something to a host's node.
     fn tell(&mut self, host: usize, input: Input) -> Result<(), Violation> {
-        let now = self.hosts[host].now(self.now);
-        let Host { running: Some(running), disk, .. } = &mut self.hosts[host] else { return Ok(()) };
-        let events = running.node.handle(now, input, &mut running.node_outbox, disk);
+        if self.hosts[host].running.is_none() {
+            return Ok(());
+        }
+        let events = self.hand(host, Some(input));
         self.settle(host, events)
+    }
+
+    fn hand(&mut self, host: usize, input: Option<Input>) -> Vec<Event> {
+        let now = self.hosts[host].now(self.now);
+        let Host { running: Some(running), disk, .. } = &mut self.hosts[host] else { return Vec::new() };
+        let input = input.into_iter();
+        input.flat_map(|input| running.node.handle(now, input, &mut running.node_outbox, disk)).collect()
     }
 
     /// Does what the daemon does with a node's events, and checks what they say.

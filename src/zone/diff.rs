@@ -29,7 +29,8 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
     (!unchanged).then_some(delta)
 }
 
-fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
+/// Adds what turns the records that `name` had into those that it has now, its SOA aside.
+pub(super) fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
     for set in now.rrsets().filter(|set| set.rtype != Rtype::SOA) {
         let old = before.like(set);
         for data in set.rdatas() {

@@ -5,6 +5,7 @@
 //! A record is hashed in canonical form (RFC 4034 6.2) with its TTL. The SOA serial is taken as 0, so that the digest speaks of
 //! content alone.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::wire::name::NameRef;
@@ -19,12 +20,15 @@ impl Digest {
     /// The digest of one record.
     pub fn of(owner: &NameRef, rtype: Rtype, ttl: u32, data: &[u8]) -> Digest {
         let mut buffer = [0; 512];
-        let mut hasher = blake3::Hasher::new();
         let name = owner.as_wire();
         let folded = &mut buffer[..name.len()];
         folded.copy_from_slice(name);
         folded.make_ascii_lowercase();
-        let canonical = rdata::canonical(rtype, data);
+        // Names are all there is to fold, and most are written in small letters.
+        let canonical = match data.iter().any(u8::is_ascii_uppercase) {
+            true => rdata::canonical(rtype, data),
+            false => Cow::Borrowed(data),
+        };
         let mut at = name.len();
         for part in [&rtype.0.to_be_bytes()[..], &ttl.to_be_bytes(), &(canonical.len() as u32).to_be_bytes()]
         {
@@ -40,6 +44,7 @@ impl Digest {
             }
             return Digest::from_bytes(*blake3::hash(whole).as_bytes());
         }
+        let mut hasher = blake3::Hasher::new();
         hasher.update(&buffer[..at]);
         if rtype == Rtype::SOA {
             let mut owned = canonical.into_owned();

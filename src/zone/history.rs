@@ -29,6 +29,10 @@ impl History {
         if self.stamps.len() == MAX_STAMPS {
             self.stamps.pop_front();
         }
+        if self.stamps.is_empty() {
+            // Most zones of a server with very many never change.
+            self.stamps.reserve_exact(1);
+        }
         self.stamps.push_back(stamp);
         let Some(delta) = delta else {
             self.deltas.clear();

@@ -22,11 +22,22 @@ use super::stamp::Stamp;
 
 /// Bytes of a frame before its payload.
 pub const FRAME: usize = 8;
+/// An entry of more records is written in pieces.
+const MANY_RECORDS: u64 = 10_000;
+/// How long such pieces are, about.
+const PIECE: usize = 64 << 10;
 
 /// A place that keeps entries safely.
 pub trait Log {
     /// Returns once all entries are on stable storage, in this order; an error means that any prefix may be.
     fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError>;
+
+    /// Whether this content of a zone file may be written down later, soon after it is served ([`Log::append`] then gets its stamp
+    /// alone). A crash before that costs nothing but the differences to what was served before: the file has the content,
+    /// and the stamp has the serial and the digest, so that no serial goes back or comes to stand for other content.
+    fn defers(&mut self, _content: &Snapshot) -> bool {
+        false
+    }
 
     /// The present, for a caller who was told `now` and has been at work since: comparing a large zone and waiting for the disk
     /// take long enough to show in a lag. Where no time passes within a step, it is what the caller was told.
@@ -47,7 +58,8 @@ pub enum Entry<'a> {
     Full(&'a Snapshot, Stamp, Utc),
     /// A change to the content.
     Change(&'a NameRef, Arc<Delta>, Stamp, Utc),
-    /// A version up to the one that the next `Full` holds, with the delta that led to it if that is still kept.
+    /// A version up to the one that the next `Full` holds, with the delta that led to it if that is still kept. The last
+    /// version may stand here too, when its content is written down later.
     Past(&'a NameRef, Option<Arc<Delta>>, Stamp),
     /// A secondary found its content current at this time.
     Verified(&'a NameRef, Utc),
@@ -68,6 +80,40 @@ impl Entry<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; FRAME]);
+        self.payload(out, &mut |_| ());
+        let payload = &out[start + FRAME..];
+        let (length, sum) = (payload.len() as u32, crc32fast::hash(payload));
+        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        out[start + 4..start + FRAME].copy_from_slice(&sum.to_le_bytes());
+    }
+
+    /// Whether the entry is better written in pieces than held in memory as a whole.
+    pub fn is_large(&self) -> bool {
+        matches!(self, Entry::Full(snapshot, ..) if snapshot.records() > MANY_RECORDS)
+    }
+
+    /// Hands out the entry, framed, piece by piece. It is put together twice, because its length and sum come first.
+    pub fn pieces(&self, each: &mut dyn FnMut(&[u8])) {
+        let mut piece = Vec::with_capacity(2 * PIECE);
+        let (mut length, mut sum) = (0, crc32fast::Hasher::new());
+        let mut measure = |piece: &mut Vec<u8>| {
+            length += piece.len() as u32;
+            sum.update(piece);
+            piece.clear();
+        };
+        self.payload(&mut piece, &mut measure);
+        measure(&mut piece);
+        piece.extend_from_slice(&length.to_le_bytes());
+        piece.extend_from_slice(&sum.finalize().to_le_bytes());
+        self.payload(&mut piece, &mut |piece| {
+            each(piece);
+            piece.clear();
+        });
+        each(&piece);
+    }
+
+    /// Appends the payload; `spill` may take away what there is of it at times.
+    fn payload(&self, out: &mut Vec<u8>, spill: &mut dyn FnMut(&mut Vec<u8>)) {
         match self {
             Entry::Full(snapshot, stamp, applied) => {
                 begin(out, 1, snapshot.apex());
@@ -78,6 +124,9 @@ impl Entry<'_> {
                         for data in set.rdatas() {
                             write_record(out, owner.name(), set.rtype, set.ttl, data);
                         }
+                    }
+                    if out.len() >= PIECE {
+                        spill(out);
                     }
                 }
             }
@@ -99,10 +148,6 @@ impl Entry<'_> {
                 out.extend_from_slice(&at.0.to_le_bytes());
             }
         }
-        let payload = &out[start + FRAME..];
-        let (length, sum) = (payload.len() as u32, crc32fast::hash(payload));
-        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        out[start + 4..start + FRAME].copy_from_slice(&sum.to_le_bytes());
     }
 }
 

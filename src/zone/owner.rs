@@ -74,6 +74,23 @@ impl<'z> Owner<'z> {
         self.rrsets().find(|rrset| rrset.rtype == rtype)
     }
 
+    /// How many records are here.
+    pub(super) fn len(self) -> u64 {
+        self.rrsets().map(|set| u64::from(set.count)).sum()
+    }
+
+    pub(super) fn types(self) -> impl Iterator<Item = Rtype> {
+        self.rrsets().map(|set| set.rtype)
+    }
+
+    pub(super) fn count(self, rtype: Rtype) -> usize {
+        self.rrset(rtype).map_or(0, |set| usize::from(set.count))
+    }
+
+    pub(super) fn has(self, rtype: Rtype) -> bool {
+        self.rrset(rtype).is_some()
+    }
+
     /// The signatures over the RRset of one type.
     pub fn signatures(self, covered: Rtype) -> Option<Rrset<'z>> {
         self.rrsets().find(|rrset| rrset.covers() == Some(covered))
@@ -208,24 +225,8 @@ impl Draft {
         &mut self.sets[at]
     }
 
-    pub(super) fn clear(&mut self) {
-        self.sets.clear();
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.sets.is_empty()
-    }
-
-    pub(super) fn types(&self) -> impl Iterator<Item = Rtype> {
-        self.sets.iter().map(|set| set.rtype)
-    }
-
-    pub(super) fn count(&self, rtype: Rtype) -> usize {
-        self.sets.iter().find(|set| set.rtype == rtype).map_or(0, |set| set.data.len())
-    }
-
-    pub(super) fn has(&self, rtype: Rtype) -> bool {
-        self.sets.iter().any(|set| set.rtype == rtype)
     }
 
     pub(super) fn block(&self, name: &NameRef) -> Block {
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(owner.rrset(Rtype::TXT).unwrap().first(), b"\x01b");
         let mut draft = Draft::of(owner);
         assert!(draft.remove(Rtype::TXT, b"\x01b") && !draft.remove(Rtype::TXT, b"\x01b"));
-        assert!(!draft.has(Rtype::TXT) && !draft.is_empty());
+        assert!(!Owner::new(&draft.block(&name)).has(Rtype::TXT) && !draft.is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::time::{Hlc, Mono, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::prefix::Prefix;
 
+use super::delta::Delta;
 use super::history::History;
 use super::journal::Entry;
 use super::snapshot::Snapshot;
@@ -136,20 +137,47 @@ impl Zone {
         Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// What a journal has to hold of this zone, at this moment.
+    pub(super) fn kept(self: &Arc<Zone>) -> Kept {
+        Kept {
+            past: self.history().kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
+            version: self.version(),
+            counted_from: self.counted_from(),
+            zone: Arc::clone(self),
+        }
+    }
+
     /// Entries from which [`ZoneStore::replay`] makes this zone again: what a compacted journal begins with.
-    pub fn checkpoint(&self, each: &mut dyn FnMut(Entry<'_>)) {
-        for (stamp, delta) in self.history().kept() {
-            each(Entry::Past(&self.name, delta.cloned(), *stamp));
-        }
-        if let Some(version) = self.version() {
-            each(Entry::Full(&version.snapshot, version.stamp, version.applied));
-        }
-        if let Some(from) = self.counted_from() {
-            each(Entry::Verified(&self.name, from));
-        }
+    ///
+    /// [`ZoneStore::replay`]: super::store::ZoneStore::replay
+    pub fn checkpoint(self: &Arc<Zone>, each: &mut dyn FnMut(Entry<'_>)) {
+        self.kept().checkpoint(each);
     }
 
     pub(super) fn last_published(&self) -> Option<Hlc> {
         self.history().last().and_then(|stamp| stamp.published)
+    }
+}
+
+/// What a journal has to hold of a zone, as it was at one moment.
+#[derive(Debug)]
+pub(super) struct Kept {
+    zone: Arc<Zone>,
+    past: Vec<(Stamp, Option<Arc<Delta>>)>,
+    version: Option<Arc<Version>>,
+    counted_from: Option<Utc>,
+}
+
+impl Kept {
+    pub(super) fn checkpoint(self, each: &mut dyn FnMut(Entry<'_>)) {
+        for (stamp, delta) in self.past {
+            each(Entry::Past(&self.zone.name, delta, stamp));
+        }
+        if let Some(version) = self.version {
+            each(Entry::Full(&version.snapshot, version.stamp, version.applied));
+        }
+        if let Some(from) = self.counted_from {
+            each(Entry::Verified(&self.zone.name, from));
+        }
     }
 }

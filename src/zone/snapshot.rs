@@ -9,6 +9,7 @@ use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::digest::Digest;
+use super::gather::Run;
 use super::owner::{Block, Draft, Owner, Rrset};
 use super::serial::Serial;
 use super::signed::Signed;
@@ -127,6 +128,16 @@ pub enum ApplyError {
 }
 
 impl Snapshot {
+    /// The zone that a table holds, or why it is none.
+    fn assemble(apex: Name, table: Table, records: u64, digest: Digest) -> Result<Snapshot, Fault> {
+        let apex = Arc::new(Apex::new(apex));
+        let mut snapshot = Snapshot { apex, table, signed: None, serial: Serial(0), records, digest };
+        snapshot.check_apex()?;
+        snapshot.serial = snapshot.timers().serial;
+        snapshot.index();
+        Ok(snapshot)
+    }
+
     /// The zone's name.
     pub fn apex(&self) -> &NameRef {
         &self.apex.name
@@ -253,10 +264,10 @@ impl Snapshot {
             }
             self.records += 1;
         }
-        if let Some(fault) = draft.fault(name, self.apex()) {
+        let block = draft.block(name);
+        if let Some(fault) = Owner::new(&block).fault(self.apex()) {
             return Err(fault.into());
         }
-        let block = draft.block(name);
         self.digest.add(Owner::new(&block).digest());
         match self.table.get_mut(hash, name) {
             Some(entry) if draft.is_empty() && !entry.has_children() => {
@@ -301,9 +312,10 @@ impl Snapshot {
     }
 }
 
-impl Draft {
+impl Owner<'_> {
     /// What this owner breaks by itself.
-    fn fault(&self, name: &NameRef, apex: &NameRef) -> Option<Fault> {
+    pub(super) fn fault(self, apex: &NameRef) -> Option<Fault> {
+        let name = self.name();
         if self.has(Rtype::SOA) && name != apex {
             return Some(Fault::StraySoa(name.to_name()));
         }
@@ -351,31 +363,43 @@ fn prune(table: &mut Table, apex: &NameRef, name: &NameRef) {
     }
 }
 
-/// Collects records in any order and makes a snapshot of them.
-pub struct Builder {
-    apex: Name,
-    /// Owner, type, TTL, RDATA of each record, back to back.
-    arena: Vec<u8>,
-    index: Vec<Slot>,
-    out_of_zone: Vec<Name>,
-}
-
-struct Slot {
-    hash: u64,
-    at: usize,
-    rtype: Rtype,
-    owner: u8,
-    rdata: u16,
-    ttl: u32,
-}
-
 /// How many faults of one zone are told.
 const MAX_FAULTS: usize = 20;
+
+/// Collects records in any order and makes a snapshot of them. Cheapest when the records of each owner come together.
+pub struct Builder {
+    apex: Name,
+    /// The records of the owner that is being read.
+    run: Run,
+    /// What has been read, with the hash of its name. An owner that came back is in it more than once.
+    blocks: Vec<(u64, Entry)>,
+    /// Names whose parent is not the apex: the hash of that parent, their own, and their block.
+    deep: Vec<(u64, u64, Block)>,
+    /// How many names are right below the apex.
+    shallow: usize,
+    /// Records taken, those given twice included.
+    taken: usize,
+    records: u64,
+    digest: Digest,
+    faults: Vec<Fault>,
+    out_of_zone: Vec<Name>,
+}
 
 impl Builder {
     /// Starts an empty zone.
     pub fn new(apex: Name) -> Builder {
-        Builder { apex, arena: Vec::new(), index: Vec::new(), out_of_zone: Vec::new() }
+        Builder {
+            apex,
+            run: Run::default(),
+            blocks: Vec::new(),
+            deep: Vec::new(),
+            shallow: 0,
+            taken: 0,
+            records: 0,
+            digest: Digest::default(),
+            faults: Vec::new(),
+            out_of_zone: Vec::new(),
+        }
     }
 
     /// The zone's name.
@@ -385,23 +409,23 @@ impl Builder {
 
     /// How many records were taken so far.
     pub fn records(&self) -> usize {
-        self.index.len()
+        self.taken
     }
 
     /// Takes one record. One outside the zone is left out and told by [`Builder::finish`].
     pub fn add(&mut self, owner: &NameRef, rtype: Rtype, ttl: u32, rdata: &[u8]) {
-        if !owner.is_in(&self.apex) {
-            if self.out_of_zone.len() < MAX_FAULTS {
-                self.out_of_zone.push(owner.to_name());
+        if self.run.is_empty() || !self.run.is_of(owner) {
+            if !owner.is_in(&self.apex) {
+                if self.out_of_zone.len() < MAX_FAULTS {
+                    self.out_of_zone.push(owner.to_name());
+                }
+                return;
             }
-            return;
+            self.flush();
+            self.run.begin(owner);
         }
-        let Ok(length) = u16::try_from(rdata.len()) else { return };
-        let at = self.arena.len();
-        self.arena.extend_from_slice(owner.as_wire());
-        self.arena.extend_from_slice(rdata);
-        let owner_length = owner.as_wire().len() as u8;
-        self.index.push(Slot { hash: hash_name(owner), at, rtype, owner: owner_length, rdata: length, ttl });
+        self.run.add(rtype, ttl, rdata);
+        self.taken += 1;
     }
 
     /// Takes an owned record.
@@ -413,64 +437,155 @@ impl Builder {
     ///
     /// `Err` holds what keeps this from being a zone; the second part of `Ok` what was left out of it.
     pub fn finish(mut self) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
-        let mut faults = Vec::new();
-        let mut index = std::mem::take(&mut self.index);
-        // Stable, so that records of one RRset keep the order they came in.
-        index.sort_by_key(|slot| (slot.hash, slot.rtype));
-        let mut blocks = Vec::with_capacity(index.len() / 2);
-        let mut digest = Digest::default();
-        let mut records = 0;
-        let mut draft = Draft::default();
-        for same_hash in index.chunk_by(|a, b| a.hash == b.hash) {
-            let name = self.name(&same_hash[0]);
-            let one_name = same_hash.iter().all(|slot| self.name(slot) == name);
-            let mut add = |name: &NameRef, slots: &mut dyn Iterator<Item = &Slot>| {
-                draft.clear();
-                for slot in slots {
-                    if slot.rtype.is_meta() {
-                        faults.push(Fault::MetaType(name.to_name(), slot.rtype));
-                    }
-                    records += u64::from(draft.add_lowest(slot.rtype, slot.ttl, self.rdata(slot)));
-                }
-                faults.extend(draft.fault(name, &self.apex));
-                let block = draft.block(name);
-                digest.add(Owner::new(&block).digest());
-                blocks.push((same_hash[0].hash, block));
-            };
-            if one_name {
-                add(name, &mut same_hash.iter());
-            } else {
-                let names: std::collections::BTreeSet<&NameRef> =
-                    same_hash.iter().map(|slot| self.name(slot)).collect();
-                for name in names {
-                    add(name, &mut same_hash.iter().filter(|slot| self.name(slot) == name));
-                }
+        self.flush();
+        let mut blocks = std::mem::take(&mut self.blocks);
+        // Stable, so that an owner that came back keeps the order of its records.
+        blocks.sort_by_key(|&(hash, _)| hash);
+        let collided = self.join_returned(&mut blocks);
+        let mut unlinked = std::mem::take(&mut self.deep);
+        if collided {
+            // Beside names of one hash, hashes do not tell who is whose parent.
+            unlinked = blocks.iter().map(|(hash, entry)| (0, *hash, Block::clone(&entry.block))).collect();
+        } else {
+            let apex = hash_name(&self.apex);
+            if let Ok(at) = blocks.binary_search_by_key(&apex, |&(hash, _)| hash) {
+                blocks[at].1.add_children(self.shallow);
             }
+            unlinked.sort_unstable_by_key(|&(parent, child, _)| (parent, child));
+            count_children(&mut blocks, &mut unlinked);
         }
-        let names: Vec<Block> = blocks.iter().map(|(_, block)| Block::clone(block)).collect();
         let mut table = Table::build(blocks);
-        for block in &names {
+        for (.., block) in &unlinked {
             link(&mut table, &self.apex, Owner::new(block).name());
         }
-        let apex = Arc::new(Apex::new(self.apex));
-        let mut snapshot = Snapshot { apex, table, signed: None, serial: Serial(0), records, digest };
-        snapshot.index();
-        if let Err(fault) = snapshot.check_apex() {
-            faults.insert(0, fault);
-        }
-        if !faults.is_empty() {
-            faults.truncate(MAX_FAULTS);
-            return Err(faults);
-        }
-        let serial = snapshot.timers().serial;
-        Ok((Snapshot { serial, ..snapshot }, self.out_of_zone.into_iter().map(Fault::OutOfZone).collect()))
+        let mut faults = self.faults;
+        let made = Snapshot::assemble(self.apex, table, self.records, self.digest);
+        let snapshot = match made {
+            Ok(snapshot) if faults.is_empty() => snapshot,
+            Ok(_) => return Err(faults),
+            Err(fault) => {
+                faults.insert(0, fault);
+                faults.truncate(MAX_FAULTS);
+                return Err(faults);
+            }
+        };
+        Ok((snapshot, self.out_of_zone.into_iter().map(Fault::OutOfZone).collect()))
     }
 
-    fn name(&self, slot: &Slot) -> &NameRef {
-        NameRef::read_trusted(&self.arena[slot.at..slot.at + usize::from(slot.owner)])
+    /// Makes a block of the records at hand.
+    fn flush(&mut self) {
+        if self.run.is_empty() {
+            return;
+        }
+        for rtype in self.run.types().filter(|rtype| rtype.is_meta()) {
+            note(&mut self.faults, || Fault::MetaType(self.run.name().to_name(), rtype));
+        }
+        let block: Block = self.run.block().into();
+        let owner = Owner::new(&block);
+        let name = owner.name();
+        let hash = hash_name(name);
+        self.take_in(owner);
+        match name.parent() {
+            Some(_) if *name == *self.apex => {}
+            Some(parent) if *parent == *self.apex => self.shallow += 1,
+            Some(parent) => self.deep.push((hash_name(parent), hash, Block::clone(&block))),
+            None => {}
+        }
+        self.blocks.push((hash, Entry::new(hash, block)));
     }
 
-    fn rdata(&self, slot: &Slot) -> &[u8] {
-        &self.arena[slot.at + usize::from(slot.owner)..][..usize::from(slot.rdata)]
+    /// Counts what an owner has.
+    fn take_in(&mut self, owner: Owner<'_>) {
+        if let Some(fault) = owner.fault(&self.apex) {
+            note(&mut self.faults, || fault);
+        }
+        self.digest.add(owner.digest());
+        self.records += owner.len();
+    }
+
+    /// Makes one of the blocks of each owner that came back. Whether two names have one hash.
+    fn join_returned(&mut self, blocks: &mut Vec<(u64, Entry)>) -> bool {
+        if blocks.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+            return false;
+        }
+        let mut collided = false;
+        let mut joined: Vec<(u64, Entry)> = Vec::with_capacity(blocks.len());
+        let mut given = std::mem::take(blocks).into_iter().peekable();
+        while let Some((hash, first)) = given.next() {
+            let mut same = vec![first];
+            while let Some((_, entry)) = given.next_if(|&(other, _)| other == hash) {
+                same.push(entry);
+            }
+            while !same.is_empty() {
+                let name = same[0].owner().name().to_name();
+                let (pieces, others): (Vec<Entry>, Vec<Entry>) =
+                    same.into_iter().partition(|entry| *entry.owner().name() == *name);
+                collided |= !others.is_empty();
+                same = others;
+                joined.push((hash, self.join(hash, pieces)));
+            }
+        }
+        *blocks = joined;
+        collided
+    }
+
+    fn join(&mut self, hash: u64, mut pieces: Vec<Entry>) -> Entry {
+        if pieces.len() == 1
+            && let Some(only) = pieces.pop()
+        {
+            return only;
+        }
+        let name = pieces[0].owner().name().to_name();
+        self.run.begin(&name);
+        for piece in &pieces {
+            self.digest.remove(piece.owner().digest());
+            self.records -= piece.owner().len();
+            self.run.add_all(piece.owner());
+        }
+        let again = pieces.len() - 1;
+        match name.parent() {
+            Some(parent) if name != self.apex && *parent == *self.apex => self.shallow -= again,
+            _ => {}
+        }
+        let block: Block = self.run.block().into();
+        self.take_in(Owner::new(&block));
+        Entry::new(hash, block)
     }
 }
+
+fn note(faults: &mut Vec<Fault>, fault: impl FnOnce() -> Fault) {
+    if faults.len() < MAX_FAULTS {
+        let fault = fault();
+        // An owner that came back has one fault, not two.
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+}
+
+/// Counts every name of `deep` (ascending by the hash of its parent, then its own) at its parent among `blocks` (ascending by
+/// hash), and leaves in `deep` those that have no parent yet.
+fn count_children(blocks: &mut [(u64, Entry)], deep: &mut Vec<(u64, u64, Block)>) {
+    let mut at = 0;
+    let mut before = None;
+    deep.retain(|(parent, child, block)| {
+        // An owner that came back is one name.
+        if before.replace((*parent, *child)) == Some((*parent, *child)) {
+            return false;
+        }
+        while blocks.get(at).is_some_and(|(hash, _)| hash < parent) {
+            at += 1;
+        }
+        let name = Owner::new(block).name();
+        match blocks.get_mut(at) {
+            Some((hash, entry)) if hash == parent && name.parent() == Some(entry.owner().name()) => {
+                entry.add_children(1);
+                false
+            }
+            _ => true,
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,12 @@
 //! publish:  check -> delta -> journal -> stamp -> swap -> Publication
 //! ```
 //!
+//! The first content of a zone file may be served once its stamp is in the journal ([`Log::defers`]).
+//!
 //! Only [`ZoneStore::publish`] and [`ZoneStore::expire`] change what is served ([`ZoneStore::replay`] brings back what a
 //! former life had published). Readers take the current [`Version`] and never wait.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +28,7 @@ use super::digest::Digest;
 use super::directory::Directory;
 use super::journal::{Entry, Happened, Log, LogError};
 use super::serial::{Policy, Serial};
-use super::served::{Access, Version, Zone};
+use super::served::{Access, Kept, Version, Zone};
 use super::snapshot::{ApplyError, Snapshot};
 use super::stamp::Stamp;
 
@@ -110,8 +113,21 @@ pub struct ZoneStore {
     /// Zones that were served once and are not configured now: without content, but their serials are remembered, so that one
     /// which comes back goes on where it was.
     withdrawn: DashMap<Name, Arc<Zone>>,
+    /// What was served until lately.
+    retired: Mutex<Vec<Arc<Version>>>,
     /// This node, as the writer of what it publishes itself.
     writer: u64,
+}
+
+/// What a journal has to hold, as it was at one moment.
+#[derive(Debug)]
+pub struct Checkpoint(Vec<Kept>);
+
+impl Checkpoint {
+    /// Hands out entries from which [`ZoneStore::replay`] makes all zones again: what a compacted journal begins with.
+    pub fn entries(self, each: &mut dyn FnMut(Entry<'_>)) {
+        self.0.into_iter().for_each(|kept| kept.checkpoint(each));
+    }
 }
 
 impl ZoneStore {
@@ -144,7 +160,7 @@ impl ZoneStore {
     /// Takes a zone out. Its last serials are remembered, in case it comes back.
     pub fn remove(&self, name: &NameRef) {
         if let Some(zone) = self.edit(|directory| directory.remove(name)) {
-            zone.current.store(None);
+            self.retire(zone.current.swap(None));
             zone.history_mut().forget_deltas();
             self.withdrawn.insert(name.to_name(), zone);
         }
@@ -158,12 +174,37 @@ impl ZoneStore {
         outcome
     }
 
-    /// Hands out entries from which [`ZoneStore::replay`] makes all zones again: what a compacted journal consists of.
-    pub fn checkpoint(&self, each: &mut dyn FnMut(Entry<'_>)) {
-        self.zones().iter().for_each(|zone| zone.checkpoint(each));
+    /// What a journal has to hold at this moment; later changes do not show in it.
+    pub fn checkpoint(&self) -> Checkpoint {
         let withdrawn: Vec<Arc<Zone>> =
             self.withdrawn.iter().map(|entry| Arc::clone(entry.value())).collect();
-        withdrawn.iter().for_each(|zone| zone.checkpoint(each));
+        Checkpoint(self.zones().iter().chain(&withdrawn).map(Zone::kept).collect())
+    }
+
+    /// How many records all zones have.
+    pub fn records(&self) -> u64 {
+        self.directory().iter().filter_map(|zone| Some(zone.version()?.snapshot.records())).sum()
+    }
+
+    /// Versions that were replaced as a whole and may still be read somewhere: to be let go of once nobody else has them, where
+    /// that keeps no query waiting.
+    pub fn take_retired(&self) -> Vec<Arc<Version>> {
+        std::mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps the version that was served until now, so that no reader is the last one to have it and has to take it to pieces.
+    fn retire(&self, version: Option<Arc<Version>>) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|version| Arc::strong_count(version) > 1);
+        retired.extend(version);
+    }
+
+    /// Lets go of content that [`ZoneStore::replay`] brought back of zones that nobody has configured since.
+    pub fn forget_unconfigured(&self) {
+        for entry in self.withdrawn.iter() {
+            self.retire(entry.value().current.swap(None));
+            entry.value().history_mut().forget_deltas();
+        }
     }
 
     /// The zones as they are configured now: what answers are found in, without a lock or a copy.
@@ -196,26 +237,90 @@ impl ZoneStore {
         change: Change,
         log: &mut dyn Log,
     ) -> Result<Option<Publication>, PublishError> {
-        let zone = self.get(name).ok_or_else(|| PublishError::NoSuchZone(name.to_name()))?;
-        let current = zone.version();
-        let Some(step) = self.prepare(now, &zone, current.as_deref(), change, log)? else { return Ok(None) };
-        let entries: Vec<Entry<'_>> = match &step.content {
-            Content::Full => vec![Entry::Full(&step.snapshot, step.stamp(), now.utc)],
-            Content::Deltas(deltas) => deltas
+        let mut outcomes = self.publish_all(now, vec![(name.to_name(), change)], log);
+        outcomes.pop().unwrap_or_else(|| Err(PublishError::NoSuchZone(name.to_name())))
+    }
+
+    /// The door for many at once, at the cost of one write: what came of each change, in their order. Two changes of one zone are
+    /// published one after the other.
+    pub fn publish_all(
+        &self,
+        now: Now,
+        changes: Vec<(Name, Change)>,
+        log: &mut dyn Log,
+    ) -> Vec<Result<Option<Publication>, PublishError>> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut together: Vec<(Arc<Zone>, Option<Step>)> = Vec::new();
+            let mut names = HashSet::new();
+            let first = outcomes.len();
+            // A zone that changes twice has to be looked at again in between.
+            while let Some((name, change)) = changes.next_if(|(name, _)| !names.contains(name)) {
+                let prepared = self.get(&name).ok_or_else(|| PublishError::NoSuchZone(name.clone()));
+                let prepared = prepared.and_then(|zone| {
+                    let current = zone.version();
+                    let step = self.prepare(now, &zone, current.as_deref(), change, log)?;
+                    Ok((zone, step))
+                });
+                names.insert(name);
+                outcomes.push(prepared.map(|prepared| together.push(prepared)).map(|()| None));
+            }
+            let entries: Vec<Entry<'_>> = together
                 .iter()
-                .map(|(delta, stamp)| Entry::Change(name, Arc::clone(delta), *stamp, now.utc))
-                .collect(),
-        };
-        log.append(&entries)?;
-        Ok(Some(swap(&zone, log.moment(now), step)))
+                .filter_map(|(zone, step)| Some((zone, step.as_ref()?)))
+                .flat_map(|(zone, step)| step.entries(&zone.name, now.utc))
+                .collect();
+            let kept = if entries.is_empty() { Ok(()) } else { log.append(&entries) };
+            drop(entries);
+            let steps = outcomes[first..].iter_mut().filter(|outcome| outcome.is_ok()).zip(together);
+            for (outcome, (zone, step)) in steps {
+                if let Some(step) = step {
+                    let kept = kept.clone().map_err(PublishError::Log);
+                    *outcome = kept.map(|()| Some(self.swap(&zone, log.moment(now), step)));
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Puts a version that has been written down in the place of the current one.
+    fn swap(&self, zone: &Zone, applied: Utc, step: Step) -> Publication {
+        let stamp = step.stamp();
+        let records = step.snapshot.records();
+        {
+            let mut history = zone.history_mut();
+            match step.content {
+                // Content that is back as it was.
+                Content::Full | Content::Deferred { .. } if history.last() == Some(&stamp) => {}
+                Content::Full | Content::Deferred { .. } => history.push(stamp, None, records),
+                Content::Deltas(deltas) => {
+                    deltas.into_iter().for_each(|(delta, stamp)| history.push(stamp, Some(delta), records));
+                }
+            }
+        }
+        let version = Version { snapshot: step.snapshot, stamp, applied };
+        self.retire(zone.current.swap(Some(Arc::new(version))));
+        Publication {
+            zone: zone.name.clone(),
+            from: step.from,
+            stamp,
+            applied,
+            records,
+            renumbered: step.renumbered,
+            mismatch: step.mismatch,
+        }
     }
 
     /// Stops serving a secondary's content whose EXPIRE has passed; `false` when it was not served anyway.
     pub fn expire(&self, name: &NameRef) -> bool {
-        self.get(name).is_some_and(|zone| zone.current.swap(None).is_some())
+        let Some(expired) = self.get(name).and_then(|zone| zone.current.swap(None)) else { return false };
+        self.retire(Some(expired));
+        true
     }
 
-    /// Takes in what the journal of a former life holds.
+    /// Takes in what the journal of a former life holds, of all zones: which of them are configured still may show later
+    /// ([`ZoneStore::forget_unconfigured`]).
     ///
     /// A change that does not fit, because entries before it are damaged, leaves the zone without content but with its serial
     /// remembered: nothing older than what was served is ever served again.
@@ -225,7 +330,6 @@ impl ZoneStore {
                 self.withdrawn.entry(name.to_name()).or_insert_with(|| Arc::new(Zone::new(name.to_name())));
             Arc::clone(&zone)
         });
-        let configured = self.directory().get(name).is_some();
         let content = match happened {
             Happened::Full(snapshot, stamp, applied) => {
                 let mut history = zone.history_mut();
@@ -235,10 +339,14 @@ impl ZoneStore {
                 Some(Version { snapshot, stamp, applied })
             }
             Happened::Change(delta, stamp, applied) => {
-                let snapshot = zone.version().and_then(|version| version.snapshot.apply(&delta).ok());
-                let fits = snapshot.as_ref().map(|snapshot| (Arc::new(delta), snapshot.records()));
-                let (delta, records) = fits.map_or((None, 0), |(delta, records)| (Some(delta), records));
-                zone.history_mut().push(stamp, delta, records);
+                let current = zone.version();
+                let snapshot = current.as_ref().and_then(|version| version.snapshot.apply(&delta).ok());
+                let mut history = zone.history_mut();
+                // Where the content is written down later, its differences fit the stamp that stands for it.
+                let follows =
+                    current.is_none() && history.last().is_some_and(|last| last.serial == delta.from());
+                let records = snapshot.as_ref().map(Snapshot::records).or(follows.then_some(u64::MAX));
+                history.push(stamp, records.map(|_| Arc::new(delta)), records.unwrap_or_default());
                 snapshot.map(|snapshot| Version { snapshot, stamp, applied })
             }
             Happened::Past(delta, stamp) => {
@@ -251,7 +359,7 @@ impl ZoneStore {
                 return;
             }
         };
-        zone.current.store(content.filter(|_| configured).map(Arc::new));
+        zone.current.store(content.map(Arc::new));
     }
 
     fn prepare(
@@ -260,7 +368,7 @@ impl ZoneStore {
         zone: &Zone,
         current: Option<&Version>,
         change: Change,
-        log: &dyn Log,
+        log: &mut dyn Log,
     ) -> Result<Option<Step>, PublishError> {
         let from = current.map(|version| version.stamp.serial);
         match change {
@@ -300,11 +408,17 @@ impl ZoneStore {
                             (content, stamp, None)
                         }
                     };
+                    let is_known = remembered == Some(stamp);
+                    // Where the policy may refuse the file after a restart, the file does not stand for the content.
+                    let content_of_step = match policy != Policy::Keep && log.defers(&content) {
+                        true => Content::Deferred { is_known },
+                        false => Content::Full,
+                    };
                     let stamps = vec![stamp];
                     let step = Step {
                         from,
                         snapshot: content,
-                        content: Content::Full,
+                        content: content_of_step,
                         stamps,
                         renumbered,
                         mismatch: None,
@@ -433,38 +547,30 @@ struct Step {
 
 enum Content {
     Full,
+    /// Like `Full`, but only the stamp is written down now, unless it is already.
+    Deferred {
+        is_known: bool,
+    },
     Deltas(Vec<(Arc<Delta>, Stamp)>),
 }
 
 impl Step {
+    /// What is to be written down before this is served.
+    fn entries<'s>(&'s self, zone: &'s NameRef, applied: Utc) -> Vec<Entry<'s>> {
+        match &self.content {
+            Content::Full => vec![Entry::Full(&self.snapshot, self.stamp(), applied)],
+            Content::Deferred { is_known: true } => Vec::new(),
+            Content::Deferred { is_known: false } => vec![Entry::Past(zone, None, self.stamp())],
+            Content::Deltas(deltas) => deltas
+                .iter()
+                .map(|(delta, stamp)| Entry::Change(zone, Arc::clone(delta), *stamp, applied))
+                .collect(),
+        }
+    }
+
     fn stamp(&self) -> Stamp {
         // Every way to make a step gives it one stamp at least.
         self.stamps.last().copied().unwrap_or(own_stamp(&self.snapshot, None))
-    }
-}
-
-/// Puts a version that has been written down in the place of the current one.
-fn swap(zone: &Zone, applied: Utc, step: Step) -> Publication {
-    let stamp = step.stamp();
-    let records = step.snapshot.records();
-    {
-        let mut history = zone.history_mut();
-        match step.content {
-            Content::Full => history.push(stamp, None, records),
-            Content::Deltas(deltas) => {
-                deltas.into_iter().for_each(|(delta, stamp)| history.push(stamp, Some(delta), records));
-            }
-        }
-    }
-    zone.current.store(Some(Arc::new(Version { snapshot: step.snapshot, stamp, applied })));
-    Publication {
-        zone: zone.name.clone(),
-        from: step.from,
-        stamp,
-        applied,
-        records,
-        renumbered: step.renumbered,
-        mismatch: step.mismatch,
     }
 }
 

@@ -35,6 +35,10 @@ const FLAGS: u32 = 0xff;
 const CHILD: u32 = FLAGS + 1;
 
 impl Entry {
+    pub(super) fn new(hash: u64, block: Block) -> Entry {
+        Entry { hash: hash as u32, meta: flags_of(&block), block }
+    }
+
     pub(super) fn owner(&self) -> Owner<'_> {
         Owner::new(&self.block)
     }
@@ -55,12 +59,18 @@ impl Entry {
     }
 
     pub(super) fn add_child(&mut self) {
-        self.meta = self.meta.saturating_add(CHILD);
+        self.add_children(1);
+    }
+
+    pub(super) fn add_children(&mut self, count: usize) {
+        let most = u32::MAX / CHILD;
+        let children = u32::try_from(count).unwrap_or(most).saturating_add(self.meta / CHILD).min(most);
+        self.meta = (children * CHILD) | (self.meta & FLAGS);
     }
 
     pub(super) fn remove_child(&mut self) {
         // A count that once reached its maximum is no longer exact and stays: a needless empty non-terminal at worst.
-        if self.has_children() && self.meta <= u32::MAX - CHILD {
+        if self.has_children() && self.meta / CHILD < u32::MAX / CHILD {
             self.meta -= CHILD;
         }
     }
@@ -92,29 +102,20 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Lays out a table for these blocks, each with the hash of its name; names must differ.
-    pub(super) fn build(mut blocks: Vec<(u64, Block)>) -> Table {
-        blocks.sort_unstable_by_key(|&(hash, _)| hash);
-        let entries = blocks
-            .into_iter()
-            .map(|(hash, block)| (hash, Entry { hash: hash as u32, meta: flags_of(&block), block }));
-        Table::lay_out(entries.collect())
-    }
-
-    /// `entries` ascend by hash.
-    fn lay_out(entries: Vec<(u64, Entry)>) -> Table {
+    /// Lays out a table for these entries, which ascend by the hashes of their names; names must differ.
+    pub(super) fn build(entries: Vec<(u64, Entry)>) -> Table {
         let len = entries.len();
         let bits = (len / LEAF).next_power_of_two().trailing_zeros();
         let middle_bits = bits / 2;
         let top_bits = bits - middle_bits;
         let mut entries = entries.into_iter().peekable();
+        let mut inside: Vec<Entry> = Vec::new();
         let mut leaf = |index: u64| -> Leaf {
-            let mut inside: Vec<Entry> = Vec::new();
             while let Some((_, entry)) = entries.next_if(|&(hash, _)| leaf_index(hash, bits) == index) {
                 inside.push(entry);
             }
             inside.sort_unstable_by_key(|entry| entry.hash);
-            inside.into()
+            inside.drain(..).collect()
         };
         let mut middle =
             |t: u64| -> Middle { (0..1 << middle_bits).map(|m| leaf((t << middle_bits) | m)).collect() };
@@ -170,7 +171,7 @@ impl Table {
 
     /// Adds a name that is not in the table.
     pub(super) fn insert(&mut self, hash: u64, block: Block) {
-        let entry = Entry { hash: hash as u32, meta: flags_of(&block), block };
+        let entry = Entry::new(hash, block);
         let leaf = self.leaf_mut(hash);
         let at = position(leaf, hash);
         *leaf = leaf[..at].iter().cloned().chain([entry]).chain(leaf[at..].iter().cloned()).collect();
@@ -179,7 +180,7 @@ impl Table {
             let mut all: Vec<(u64, Entry)> =
                 self.iter().map(|entry| (hash_name(entry.owner().name()), entry.clone())).collect();
             all.sort_unstable_by_key(|&(hash, _)| hash);
-            *self = Table::lay_out(all);
+            *self = Table::build(all);
         }
     }
 
@@ -224,6 +225,53 @@ impl Table {
     fn leaf_mut(&mut self, hash: u64) -> &mut Leaf {
         let (top, middle) = self.place(hash);
         &mut Arc::make_mut(&mut Arc::make_mut(&mut self.top)[top])[middle]
+    }
+}
+
+/// Which entries of a table have been met.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// The place of the first entry of each leaf when all entries are counted through.
+    first: Vec<u32>,
+    bits: Vec<u64>,
+}
+
+impl Marks {
+    /// None of the table's entries.
+    pub(super) fn new(table: &Table) -> Marks {
+        let mut count = 0;
+        let leaves = table.top.iter().flat_map(|middle| middle.iter());
+        let first = leaves.map(|leaf| {
+            let first = count;
+            count += leaf.len() as u32;
+            first
+        });
+        Marks { first: first.collect(), bits: vec![0; table.len().div_ceil(64)] }
+    }
+
+    /// The entry of a name and its place. The table must be the one these are marks of.
+    pub(super) fn find<'t>(&self, table: &'t Table, hash: u64, name: &NameRef) -> Option<(usize, &'t Entry)> {
+        let (top, middle) = table.place(hash);
+        let leaf = &table.top[top][middle];
+        let from = position(leaf, hash);
+        let mut same = leaf[from..].iter().take_while(|entry| entry.hash == hash as u32);
+        let at = from + same.position(|entry| entry.owner().name() == name)?;
+        let first = self.first[(top << table.middle_bits) | middle];
+        Some((first as usize + at, &leaf[at]))
+    }
+
+    /// Marks a place; `false` when it was marked before.
+    pub(super) fn mark(&mut self, place: usize) -> bool {
+        let (word, bit) = (&mut self.bits[place / 64], 1 << (place % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    /// The entries without a mark.
+    pub(super) fn missing<'t>(&self, table: &'t Table) -> impl Iterator<Item = &'t Entry> {
+        let is_missing = |place: &usize| self.bits[place / 64] & 1 << (place % 64) == 0;
+        table.iter().enumerate().filter(move |(place, _)| is_missing(place)).map(|(_, entry)| entry)
     }
 }
 
@@ -286,8 +334,10 @@ mod tests {
 
     #[test]
     fn a_change_leaves_the_copy_alone_and_shares_the_rest() {
-        let blocks = (0..10_000).map(block).map(|(hash, _, block)| (hash, block)).collect();
-        let old = Table::build(blocks);
+        let mut entries: Vec<(u64, Entry)> =
+            (0..10_000).map(block).map(|(hash, _, block)| (hash, Entry::new(hash, block))).collect();
+        entries.sort_by_key(|&(hash, _)| hash);
+        let old = Table::build(entries);
         let mut new = old.clone();
         let (hash, name, _) = block(77);
         new.get_mut(hash, &name).unwrap().add_child();

@@ -38,6 +38,11 @@ fn what_is_included_counts_each_time() {
     );
 }
 
+fn within(path: &Path, memory: u64) -> Result<Loaded, LoadError> {
+    let is_needless = &AtomicBool::new(false);
+    load_text(path, &bytes(path).unwrap(), &apex(), None, &Bounds { memory, is_needless }).1
+}
+
 /// Eleven bytes of text can make a record of three hundred.
 #[test]
 fn records_are_counted_with_the_owners_they_take_over() {
@@ -46,8 +51,8 @@ fn records_are_counted_with_the_owners_they_take_over() {
     let label = "a".repeat(63);
     let lines: String = (0..100).map(|number| format!(" A 192.0.2.{number}\n")).collect();
     fs::write(&path, format!("{ZONE}{label}.{label}.{label} TXT a\n{lines}")).unwrap();
-    let loaded = load_within(&path, &apex(), 100 << 10).unwrap();
+    let loaded = within(&path, 100 << 10).unwrap();
     assert_eq!(loaded.snapshot.records(), 103);
-    let error = load_within(&path, &apex(), 20 << 10).unwrap_err().to_string();
+    let error = within(&path, 20 << 10).unwrap_err().to_string();
     assert!(error.contains("its records need more than"), "{error}");
 }

@@ -152,7 +152,7 @@ fn a_zone_that_comes_back_goes_on_where_it_was() {
     replay(&other, &log.bytes);
     assert!(other.get(&apex()).is_none());
     let mut compacted = Vec::new();
-    other.checkpoint(&mut |entry| entry.write(&mut compacted));
+    other.checkpoint().entries(&mut |entry| entry.write(&mut compacted));
     let third = ZoneStore::new(7);
     third.configure(&apex(), Access::default());
     replay(&third, &compacted);

@@ -1,0 +1,221 @@
+//! A zone's content read anew and compared with the version before while it is read: only what differs is kept, and the outcome
+//! shares all else with that version. Costs a table probe per owner, and no second copy of the zone.
+
+use std::collections::BTreeMap;
+
+use crate::wire::name::{Name, NameRef, hash_name};
+use crate::wire::rtype::Rtype;
+
+use super::delta::Delta;
+use super::diff::compare;
+use super::gather::Run;
+use super::owner::Owner;
+use super::snapshot::{Fault, Snapshot};
+use super::table::Marks;
+
+/// Owners that may differ however small the zone is.
+const FEW: usize = 256;
+/// Of a larger zone, one in so many owners may differ: with more, building it from scratch is cheaper.
+const ONE_IN: usize = 8;
+/// How many records outside the zone are told.
+const MAX_LEFT_OUT: usize = 20;
+
+/// Takes a zone's records in any order and finds what turns an older version into them. Cheapest when the records of each
+/// owner come together, in the order they had in the older version.
+pub struct Edit {
+    base: Snapshot,
+    seen: Marks,
+    run: Run,
+    /// Owners that differ from the base, or came in several pieces.
+    differing: BTreeMap<Name, Run>,
+    most: usize,
+    left_out: Vec<Fault>,
+}
+
+impl Edit {
+    /// Begins to compare with a version.
+    pub fn new(base: Snapshot) -> Edit {
+        Edit {
+            seen: Marks::new(&base.table),
+            run: Run::default(),
+            differing: BTreeMap::new(),
+            most: FEW.max(base.names() / ONE_IN),
+            left_out: Vec::new(),
+            base,
+        }
+    }
+
+    /// Whether so much differs that [`Edit::finish`] will have nothing; further records change nothing about that.
+    pub fn is_hopeless(&self) -> bool {
+        self.differing.len() > self.most
+    }
+
+    /// Takes one record. One outside the zone is left out and told by [`Edit::finish`].
+    pub fn add(&mut self, owner: &NameRef, rtype: Rtype, ttl: u32, rdata: &[u8]) {
+        if self.run.is_empty() || !self.run.is_of(owner) {
+            if self.is_hopeless() {
+                return;
+            }
+            if !owner.is_in(self.base.apex()) {
+                if self.left_out.len() < MAX_LEFT_OUT {
+                    self.left_out.push(Fault::OutOfZone(owner.to_name()));
+                }
+                return;
+            }
+            self.flush();
+            self.run.begin(owner);
+        }
+        self.run.add(rtype, ttl, rdata);
+    }
+
+    /// The new version, and what was left out of it. `None` when it is no zone or has little in common with the older
+    /// version; [`super::snapshot::Builder`] then makes it or tells what is wrong.
+    pub fn finish(mut self) -> Option<(Snapshot, Vec<Fault>)> {
+        self.flush();
+        if self.is_hopeless() {
+            return None;
+        }
+        let base = &self.base;
+        let soa = base.soa_record();
+        let mut delta = Delta { removed: vec![soa.clone()], added: vec![soa] };
+        for (name, run) in &mut self.differing {
+            if run.types().any(Rtype::is_meta) {
+                return None;
+            }
+            let now = Owner::new(run.block());
+            if now.fault(base.apex()).is_some() {
+                return None;
+            }
+            if **name == *base.apex() {
+                let soa = now.rrset(Rtype::SOA)?;
+                delta.added[0] = soa.records(base.apex()).next()?;
+            }
+            match base.owner(name) {
+                Some(before) => compare(&mut delta, name, before, now),
+                None => delta.added.extend(now.records()),
+            }
+        }
+        for entry in self.seen.missing(&base.table) {
+            delta.removed.extend(entry.owner().records());
+        }
+        let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
+        let snapshot = if unchanged { base.clone() } else { base.apply(&delta).ok()? };
+        Some((snapshot, self.left_out))
+    }
+
+    /// Compares the records at hand.
+    fn flush(&mut self) {
+        if self.run.is_empty() {
+            return;
+        }
+        let name = self.run.name();
+        let known = self.seen.find(&self.base.table, hash_name(name), name);
+        let mut before = None;
+        if let Some((place, entry)) = known {
+            let is_first = self.seen.mark(place);
+            if is_first && *self.run.block() == *entry.block {
+                return;
+            }
+            // It was found equal, and now more of it comes.
+            before = Some(entry.owner()).filter(|_| !is_first);
+        }
+        let run = self.differing.entry(self.run.name().to_name()).or_insert_with_key(|name| {
+            let mut run = Run::default();
+            run.begin(name);
+            before.into_iter().for_each(|owner| run.add_all(owner));
+            run
+        });
+        run.append(&self.run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::diff::between;
+    use super::super::snapshot::Builder;
+    use super::*;
+
+    type Records = Vec<(u8, u8)>;
+
+    fn feed(serial: u8, records: &Records, add: &mut dyn FnMut(&NameRef, Rtype, u32, &[u8])) {
+        let apex: Name = "example.".parse().unwrap();
+        let mut soa = vec![0; 22];
+        soa[5] = serial;
+        add(&apex, Rtype::SOA, 60, &soa);
+        add(&apex, Rtype::NS, 60, b"\x02ns\x00");
+        for &(host, data) in records {
+            let owner: Name = match host % 3 {
+                0 => format!("h{host}.example."),
+                1 => format!("a.h{}.example.", host - 1),
+                _ => format!("a.b.{host}.example."),
+            }
+            .parse()
+            .unwrap();
+            add(&owner, Rtype::A, 60 + u32::from(data / 4), &[data; 4]);
+        }
+    }
+
+    fn built(serial: u8, records: &Records) -> Snapshot {
+        let mut builder = Builder::new("example.".parse().unwrap());
+        feed(serial, records, &mut |owner, rtype, ttl, data| builder.add(owner, rtype, ttl, data));
+        builder.finish().unwrap().0
+    }
+
+    fn edited(base: &Snapshot, serial: u8, records: &Records) -> Snapshot {
+        let mut edit = Edit::new(base.clone());
+        feed(serial, records, &mut |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
+        edit.finish().unwrap().0
+    }
+
+    fn records() -> impl Strategy<Value = Records> {
+        proptest::collection::vec((0u8..30, 0u8..8), 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn an_edit_leads_to_what_building_leads_to(old in records(), new in records(), sorted: bool) {
+            let (old, mut new) = (built(1, &old), new);
+            if sorted {
+                new.sort_unstable();
+            }
+            let (edit, whole) = (edited(&old, 2, &new), built(2, &new));
+            prop_assert_eq!(between(&edit, &whole), None);
+            prop_assert_eq!(
+                (edit.digest(), edit.serial(), edit.records(), edit.names()),
+                (whole.digest(), whole.serial(), whole.records(), whole.names())
+            );
+            prop_assert_eq!(edited(&edit, 2, &new).digest(), whole.digest());
+        }
+    }
+
+    #[test]
+    fn an_edit_shares_what_did_not_change() {
+        let hosts: Records = (0..255).map(|host| (host, 1)).collect();
+        let old = built(1, &hosts);
+        let mut changed = hosts.clone();
+        changed[30].1 = 2;
+        let new = edited(&old, 2, &changed);
+        let delta = between(&old, &new).unwrap();
+        assert_eq!((delta.removed.len(), delta.added.len()), (2, 2));
+        let mut unshared = 0;
+        new.table.unshared(&old.table, |_| unshared += 1);
+        assert!(unshared < new.names() / 2, "{unshared} of {}", new.names());
+    }
+
+    #[test]
+    fn what_is_no_zone_or_too_different_is_left_to_the_builder() {
+        let old = built(1, &Vec::new());
+        assert!(Edit::new(old.clone()).finish().is_none());
+        let mut edit = Edit::new(old.clone());
+        feed(2, &vec![(0, 1)], &mut |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
+        edit.add(&"h0.example.".parse::<Name>().unwrap(), Rtype::CNAME, 60, b"\0");
+        assert!(edit.finish().is_none());
+        let mut edit = Edit::new(old);
+        for number in 0..=FEW + 1 {
+            edit.add(&format!("n{number}.example.").parse::<Name>().unwrap(), Rtype::A, 60, &[1; 4]);
+        }
+        assert!(edit.is_hopeless() && edit.finish().is_none());
+    }
+}

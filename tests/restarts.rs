@@ -1,0 +1,91 @@
+//! What a primary knows after a crash: content that is served before it is written down, and files that are edited while nobody
+//! watches.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use support::await_until::await_until;
+use support::tidemark::{self, Tidemark};
+use support::zones::{self, Zone};
+use support::{dig, ports, soa};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const ZONE: &str = "example.";
+/// More records than are written down at once, and more bytes than their stamp takes.
+const HOSTS: u32 = 20_000;
+const WRITTEN: u64 = HOSTS as u64 * 20;
+
+fn text(serial: u32, last: &str) -> String {
+    let hosts: Vec<String> = (0..HOSTS).map(|host| format!("h{host} A 192.0.2.{}", host % 250)).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).chain([last]).collect();
+    zones::text(ZONE, serial, &hosts)
+}
+
+fn journal(node: &Tidemark) -> u64 {
+    fs::metadata(node.data_dir().join("journal")).unwrap().len()
+}
+
+/// A node that was killed after it served a zone and before it wrote that down.
+fn killed_early(first: &str) -> Tidemark {
+    for _ in 0..10 {
+        let mut node = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, first)]);
+        node.daemon.kill();
+        if journal(&node) < WRITTEN {
+            return node;
+        }
+    }
+    panic!("a large zone is never served before it is in the journal");
+}
+
+#[test]
+fn content_that_is_not_written_down_yet_keeps_its_serial() {
+    let first = text(1, "www A 192.0.2.1");
+    let mut node = killed_early(&first);
+
+    // As it was: the same version, under the same stamp.
+    node.daemon.restart();
+    assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(1));
+    node.daemon.kill();
+
+    // Edited meanwhile, and the serial forgotten.
+    zones::write(&node.daemon.zone_file(ZONE), &text(1, "www A 192.0.2.2"));
+    node.daemon.restart();
+    assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(2));
+    node.daemon.kill();
+
+    // And taken back: that is no version 1, which had other content at other servers for a while.
+    zones::write(&node.daemon.zone_file(ZONE), &first);
+    node.daemon.restart();
+    assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(3));
+    assert_eq!(dig::short(node.daemon.addr, &["www.example.", "A"]), ["192.0.2.1"]);
+}
+
+#[test]
+fn differences_go_on_across_a_restart_once_the_content_is_written_down() {
+    let mut node = killed_early(&text(1, "www A 192.0.2.1"));
+    node.daemon.restart();
+    // A change that is written down before the content it changes.
+    zones::write(&node.daemon.zone_file(ZONE), &text(2, "www A 192.0.2.2"));
+    node.daemon.await_serial(ZONE, 2, LIMIT);
+    await_until("the content in the journal", LIMIT, || journal(&node) >= WRITTEN);
+    node.daemon.kill();
+
+    zones::write(&node.daemon.zone_file(ZONE), &text(3, "www A 192.0.2.3"));
+    node.daemon.restart();
+    assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(3));
+    let sent = dig::ixfr(node.daemon.addr, ZONE, 1);
+    assert!(sent.len() < 20, "{} records instead of differences", sent.len());
+    let addresses: Vec<&str> =
+        sent.iter().filter_map(|record| record.strip_prefix("www.example. ")).collect();
+    assert_eq!(addresses.len(), 4, "{sent:?}");
+
+    // The journal has the content: with a file that is broken it is served all the same.
+    node.daemon.kill();
+    zones::write(&node.daemon.zone_file(ZONE), "@ SOA ns.example. broken\n");
+    node.daemon.restart();
+    assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(3));
+}
