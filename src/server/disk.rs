@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +38,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 const RECORD: u64 = 48;
 /// What is read or written at once.
 const CHUNK: usize = 256 << 10;
+/// Bytes kept free for stamps and changes while content waits to be written.
+const RESERVE: libc::off_t = 1 << 20;
 /// A buffer that grew beyond this is let go of after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -239,6 +242,17 @@ impl Disk {
         }
     }
 
+    /// Makes sure of room behind the journal's end, so that a disk that fills up before the content is written does not keep the
+    /// stamps of later versions from being kept.
+    fn reserve(&self) -> io::Result<()> {
+        let (Ok(from), length) = (libc::off_t::try_from(self.length), RESERVE) else {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        // SAFETY: the descriptor is that of an open file, and no memory is touched.
+        let done = unsafe { libc::fallocate(self.file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, from, length) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     fn repair(&mut self) -> io::Result<()> {
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length))?;
@@ -300,7 +314,7 @@ fn drain(file: &mut File, buffer: &mut Vec<u8>, written: &mut u64) -> io::Result
 
 impl Log for Disk {
     fn defers(&mut self, content: &Snapshot) -> bool {
-        let defers = content.records() > MANY_RECORDS;
+        let defers = content.records() > MANY_RECORDS && self.reserve().is_ok();
         if defers {
             self.owed.get_or_insert(clock::now().mono + PUT_OFF);
         }

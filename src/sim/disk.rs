@@ -8,6 +8,8 @@ use crate::zone::snapshot::Snapshot;
 const SMALL: usize = 24 << 10;
 /// Content that was put off is written down once the journal has grown by so much: some changes later.
 const SOON: usize = 128;
+/// Bytes kept free while content waits to be written.
+const RESERVE: usize = 512;
 
 /// The journal of one host; outlives its crashes.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub struct Disk {
     compacted: usize,
     /// Content that waits to be written down: how long the journal was when it was put off.
     owed: Option<usize>,
+    /// How long the journal may grow on a full disk.
+    reserved: usize,
     /// There is no room for more.
     pub full: bool,
     /// The host crashes in the next append, after a part of it was written.
@@ -79,15 +83,22 @@ impl Disk {
 
 impl Log for Disk {
     fn defers(&mut self, _: &Snapshot) -> bool {
-        self.owed = Some(self.bytes.len());
-        true
+        let wanted = self.bytes.len() + RESERVE;
+        let defers = !self.full || wanted <= self.reserved;
+        if defers {
+            self.reserved = self.reserved.max(wanted);
+            self.owed = Some(self.bytes.len());
+        }
+        defers
     }
 
     fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
-        if self.full || self.crashed {
+        let before = self.bytes.len();
+        entries.iter().for_each(|entry| entry.write(&mut self.bytes));
+        if self.crashed || self.full && self.bytes.len() > self.reserved {
+            self.bytes.truncate(before);
             return Err(LogError("no space left on the pretend disk".to_owned()));
         }
-        entries.iter().for_each(|entry| entry.write(&mut self.bytes));
         if self.armed {
             self.crashed = true;
             return Err(LogError("the pretend host crashed while it wrote".to_owned()));

@@ -139,7 +139,7 @@ mod tests {
 
     type Records = Vec<(u8, u8)>;
 
-    fn feed(serial: u8, records: &Records, add: &mut dyn FnMut(&NameRef, Rtype, u32, &[u8])) {
+    fn feed(serial: u8, records: &Records, mut add: impl FnMut(&NameRef, Rtype, u32, &[u8])) {
         let apex: Name = "example.".parse().unwrap();
         let mut soa = vec![0; 22];
         soa[5] = serial;
@@ -159,13 +159,13 @@ mod tests {
 
     fn built(serial: u8, records: &Records) -> Snapshot {
         let mut builder = Builder::new("example.".parse().unwrap());
-        feed(serial, records, &mut |owner, rtype, ttl, data| builder.add(owner, rtype, ttl, data));
+        feed(serial, records, |owner, rtype, ttl, data| builder.add(owner, rtype, ttl, data));
         builder.finish().unwrap().0
     }
 
     fn edited(base: &Snapshot, serial: u8, records: &Records) -> Snapshot {
         let mut edit = Edit::new(base.clone());
-        feed(serial, records, &mut |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
+        feed(serial, records, |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
         edit.finish().unwrap().0
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let old = built(1, &Vec::new());
         assert!(Edit::new(old.clone()).finish().is_none());
         let mut edit = Edit::new(old.clone());
-        feed(2, &vec![(0, 1)], &mut |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
+        feed(2, &vec![(0, 1)], |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
         edit.add(&"h0.example.".parse::<Name>().unwrap(), Rtype::CNAME, 60, b"\0");
         assert!(edit.finish().is_none());
         let mut edit = Edit::new(old);
