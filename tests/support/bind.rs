@@ -20,10 +20,15 @@ const KEY: &str =
 /// As a primary it turns file edits into IXFR and sends NOTIFY at once; as a secondary it accepts NOTIFY from any
 /// loopback address and, left to itself, tries again every second.
 pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
+    start_with(addr, zones, "minimal-responses yes;")
+}
+
+/// The same with these statements in the `options` block, instead of minimal responses.
+pub fn start_with(addr: SocketAddr, zones: &[Zone], options: &str) -> Daemon {
     let dir = daemon::prepare(zones);
     let control = ports::reserve();
     let config = dir.path().join("named.conf");
-    fs::write(&config, named_conf(addr, control, zones)).unwrap();
+    fs::write(&config, named_conf(addr, control, zones, options)).unwrap();
     let rndc_conf = dir.path().join("rndc.conf");
     fs::write(&rndc_conf, rndc_conf_text(control)).unwrap();
     // In the foreground, logging to stderr, with one worker: `-g` is `-f` with the log.
@@ -32,7 +37,7 @@ pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
     Daemon::start(dir, addr, zones, command, Reload::Command(reload))
 }
 
-fn named_conf(addr: SocketAddr, control: SocketAddr, zones: &[Zone]) -> String {
+fn named_conf(addr: SocketAddr, control: SocketAddr, zones: &[Zone], options: &str) -> String {
     let (ip, port) = (addr.ip(), addr.port());
     let mut text = format!(
         r#"{KEY}
@@ -41,7 +46,8 @@ options {{
     directory "."; pid-file none; session-keyfile none; lock-file none;
     listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};
     query-source {ip}; notify-source {ip}; transfer-source {ip};
-    recursion no; dnssec-validation no; empty-zones-enable no; minimal-responses yes;
+    recursion no; dnssec-validation no; empty-zones-enable no;
+    {options}
     allow-query {{ 127.0.0.0/8; }}; allow-transfer {{ 127.0.0.0/8; }}; allow-notify {{ 127.0.0.0/8; }};
     notify explicit; notify-delay 0; notify-rate 1000; startup-notify-rate 1000; serial-query-rate 1000;
     ixfr-from-differences yes; max-ixfr-ratio unlimited; request-expire yes;

@@ -1,0 +1,15 @@
+//! Generated zones, generated questions, and the comparison of what servers of four makes answer.
+//!
+//! [`generate`] makes the zones of a [`world`] and [`ask`] the questions; [`client`] puts them to all servers; [`reply`]
+//! reads what comes back, strictly; [`compare`] finds the differences, and [`explained`] says which of them are known,
+//! and why.
+
+pub mod ask;
+pub mod client;
+pub mod compare;
+pub mod explained;
+pub mod generate;
+pub mod name;
+pub mod rdata;
+pub mod reply;
+pub mod world;
