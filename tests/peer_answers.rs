@@ -35,9 +35,13 @@ fn judge(world: &World, cases: &[Case]) {
     let mut explained: BTreeMap<(&str, Make), usize> = BTreeMap::new();
     let mut unexplained: BTreeMap<String, Vec<&Case>> = BTreeMap::new();
     for case in cases {
+        for fault in case.faults() {
+            let kind = fault.split(':').next().unwrap_or_default();
+            unexplained.entry(format!("faults of tidemark's: {kind}")).or_default().push(case);
+        }
         let mut open = Vec::new();
         for (make, part) in case.differences() {
-            match explained::class(case, make, part) {
+            match explained::class(&world.zones, case, make, part) {
                 Some(class) => *explained.entry((class.name, make)).or_default() += 1,
                 None => open.push((make, part)),
             }

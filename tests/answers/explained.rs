@@ -1,21 +1,293 @@
 //! The differences that are known, each with who differs, the RFC that decides, and why.
 
+use std::collections::BTreeSet;
+
 use super::compare::{Case, Part};
-use super::world::Make;
+use super::generate::Zone;
+use super::name::Name;
+use super::reply::{AA, AD, CD, CNAME, Record, Reply, TC, type_number};
+use super::world::Make::{self, Bind, Knot, Nsd};
 
 /// One class of differences.
 pub struct Class {
     pub name: &'static str,
     /// The RFC and section that decides.
     pub decides: &'static str,
+    /// Who differs from tidemark.
+    pub who: &'static [Make],
     pub why: &'static str,
-    pub applies: fn(&Case, Make, Part) -> bool,
+    pub applies: fn(&Seen) -> bool,
 }
+
+/// A difference, with all that a class may look at.
+pub struct Seen<'c> {
+    pub zones: &'c [Zone],
+    pub case: &'c Case,
+    pub make: Make,
+    pub part: Part,
+    pub ours: &'c Reply,
+    pub theirs: &'c Reply,
+}
+
+const SERVFAIL: u16 = 2;
+const NXDOMAIN: u16 = 3;
 
 /// All of them; the first that applies counts.
-pub const CLASSES: &[Class] = &[];
+pub const CLASSES: &[Class] = &[
+    Class {
+        name: "OPEN: CD copied",
+        decides: "RFC 4035 3.1.6",
+        who: &[Knot, Nsd],
+        why: "x",
+        applies: |seen| seen.part == Part::Flags && (seen.ours.flags ^ seen.theirs.flags) & !(AA | TC) == CD,
+    },
+    Class {
+        name: "ANY answered in full",
+        decides: "RFC 8482 4.1",
+        who: &[Bind],
+        why: "one RRset stands for all; BIND gives all of them, with minimal-any as without",
+        applies: |seen| {
+            let ours: BTreeSet<&Record> = seen.ours.sorted(0).into_iter().collect();
+            let theirs: BTreeSet<&Record> = seen.theirs.sorted(0).into_iter().collect();
+            seen.case.question.rtype == 255 && seen.part == Part::Answer && !ours.is_empty() && ours.is_subset(&theirs)
+        },
+    },
+    Class {
+        name: "ANY answered by another RRset",
+        decides: "RFC 8482 4.1",
+        who: &[Nsd, Knot],
+        why: "any one RRset may stand for all",
+        applies: |seen| {
+            let ours: BTreeSet<u16> = seen.ours.sorted(0).iter().map(|record| record.rtype).collect();
+            let theirs: BTreeSet<u16> = seen.theirs.sorted(0).iter().map(|record| record.rtype).collect();
+            seen.case.question.rtype == 255 && seen.part == Part::Answer && ours.len() == theirs.len()
+        },
+    },
+    Class {
+        name: "ANY stops at the CNAME made from a DNAME",
+        decides: "RFC 6672 3.2 step 3c",
+        who: &[Bind],
+        why: "a DNAME is followed whatever the type; BIND lets ANY match the CNAME",
+        applies: |seen| {
+            let dname = |record: &Record| record.rtype == type_number("DNAME");
+            seen.case.question.rtype == 255 && seen.ours.sections[0].first().is_some_and(dname) && stops(seen).is_some()
+        },
+    },
+    Class {
+        name: "RRSIG or NSEC at a CNAME in an unsigned zone",
+        decides: "RFC 1034 4.3.2 step 3a, RFC 4035 2.5",
+        who: &[Bind, Knot],
+        why: "signatures may stand beside a CNAME; without any, the CNAME is followed like for other types; BIND and Knot say there is no data",
+        applies: |seen| ["RRSIG", "NSEC"].iter().any(|rtype| type_number(rtype) == seen.case.question.rtype) && aliases(seen.ours) > aliases(seen.theirs)
+                && seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record)),
+    },
+    Class {
+        name: "NSEC3 at a CNAME",
+        decides: "RFC 5155 7.2.8",
+        who: &[Nsd],
+        why: "no name owns NSEC3 beside a CNAME, so that the CNAME is followed; NSD says there is no data",
+        applies: |seen| {
+            seen.case.question.rtype == type_number("NSEC3") && aliases(seen.ours) > 0 && seen.theirs.sections[0].is_empty()
+        },
+    },
+    Class {
+        name: "DS of a name whose zone and two above it are here",
+        decides: "RFC 4035 3.1.4.1",
+        who: &[Nsd],
+        why: "the zone right above the cut answers; NSD takes the one above that",
+        applies: |seen| {
+            let apex = seen.zones.iter().any(|zone| zone.apex == seen.case.name());
+            seen.case.question.rtype == type_number("DS") && apex && cut(seen.theirs).is_some_and(|cut| seen.case.name().is_below(&cut))
+        },
+    },
+    Class {
+        name: "larger than in tidemark's compression",
+        decides: "RFC 1035 4.1.4",
+        who: &[Bind, Knot],
+        why: "the whole reply does not fit: BIND points to names of the same case only, Knot to fewer names",
+        applies: |seen| seen.part == Part::Truncated && !seen.ours.has(TC)
+            && seen.case.whole_of(seen.make).is_some_and(|whole| whole.length > seen.case.question.limit()),
+    },
+    Class {
+        name: "AD copied into a truncated reply",
+        decides: "RFC 4035 3.1.6",
+        who: &[Bind],
+        why: "there is nothing that was found authentic",
+        applies: |seen| seen.part == Part::Flags && seen.theirs.has(TC) && (seen.ours.flags ^ seen.theirs.flags) & !(AA | TC) == AD,
+    },
+    Class {
+        name: "a DNAME of a wildcard owned by the name asked for",
+        decides: "RFC 6672 3.3",
+        who: &[Knot],
+        why: "",
+        applies: |seen| seen.part == Part::Answer && seen.ours.sections[0].iter().any(|record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*")),
+    },
+    Class {
+        name: "OPEN: DS behind a chain",
+        decides: "RFC 4035 3.1.4.1",
+        who: &[Bind, Knot, Nsd],
+        why: "",
+        applies: |seen| seen.case.question.rtype == type_number("DS") && aliases(seen.ours) > 0,
+    },
+    Class {
+        name: "OPEN: loop repeated",
+        decides: "RFC 2181 5",
+        who: &[Nsd, Bind],
+        why: "",
+        applies: |seen| aliases(seen.ours) >= 16,
+    },
+    Class {
+        name: "addresses of hosts named in the answer",
+        decides: "RFC 1034 4.3.2 step 6, RFC 2181 5",
+        who: &[Bind, Knot, Nsd],
+        why: "optional: NSD gives none as configured, Knot for ANY too, BIND and Knot also where a wildcard makes them",
+        applies: |seen| seen.part == Part::Additional && useful_addresses(seen),
+    },
+    Class {
+        name: "optional addresses in a referral",
+        decides: "RFC 9471 3.2",
+        who: &[Bind, Knot, Nsd],
+        why: "addresses of servers outside the delegated zone may be left out",
+        applies: |seen| seen.part == Part::Additional && optional_addresses(seen),
+    },
+    Class {
+        name: "glue missing without TC",
+        decides: "RFC 9471 3.1",
+        who: &[Bind],
+        why: "addresses of servers inside the delegated zone must be there, or TC be set",
+        applies: |seen| {
+            seen.part == Part::Truncated && seen.ours.has(TC) && cut(seen.theirs).is_some_and(|cut| lacks_glue(seen, &cut))
+        },
+    },
+    Class {
+        name: "a chain is not followed into another zone",
+        decides: "RFC 1034 4.3.2 step 3a, RFC 6604 3",
+        who: &[Bind, Knot],
+        why: "the target is looked up in all zones of the server; BIND (without recursion) and Knot stay in the first",
+        applies: |seen| {
+            stops(seen).is_some_and(|last| apex(seen.zones, &Name::from_wire(&last.data)) != apex(seen.zones, &seen.case.name()))
+        },
+    },
+    Class {
+        name: "a referral instead of the answer from the zone delegated to",
+        decides: "RFC 1034 4.3.2 step 1",
+        who: &[Bind, Knot],
+        why: "as above: the target is below a cut, and what is there is served too",
+        applies: |seen| {
+            aliases(seen.theirs) > 0 && cut(seen.theirs).is_some_and(|cut| seen.zones.iter().any(|zone| zone.apex == cut))
+        },
+    },
+    Class {
+        name: "a chain of more than five",
+        decides: "RFC 1034 3.6.2",
+        who: &[Knot],
+        why: "chains should be followed; Knot follows five CNAMEs",
+        applies: |seen| stops(seen).is_some() && aliases(seen.theirs) >= 5 && aliases(seen.ours) > 5,
+    },
+    Class {
+        name: "OPEN: SERVFAIL for endless chain",
+        decides: "RFC 1034 3.6.2",
+        who: &[Bind],
+        why: "x",
+        applies: |seen| seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL && aliases(seen.ours) >= 16,
+    },
+    Class {
+        name: "the names of another zone hide a wildcard",
+        decides: "RFC 4592 3.3.1",
+        who: &[Nsd],
+        why: "the closest encloser is a name of the zone; NSD 4.6 takes names that only a zone above has",
+        applies: |seen| foreign_encloser(seen),
+    },
+];
 
 /// The class of a difference, when it is known.
-pub fn class(case: &Case, make: Make, part: Part) -> Option<&'static Class> {
-    CLASSES.iter().find(|class| (class.applies)(case, make, part))
+pub fn class(zones: &[Zone], case: &Case, make: Make, part: Part) -> Option<&'static Class> {
+    let seen = Seen { zones, case, make, part, ours: case.ours(), theirs: case.of(make)? };
+    CLASSES.iter().find(|class| class.who.contains(&make) && (class.applies)(&seen))
 }
+
+/// The name of the zone that has this name.
+fn apex(zones: &[Zone], name: &Name) -> Option<Name> {
+    zones.iter().filter(|zone| name.is_in(&zone.apex)).map(|zone| zone.apex.clone()).max_by_key(Name::len)
+}
+
+fn aliases(reply: &Reply) -> usize {
+    reply.sections[0].iter().filter(|record| record.rtype == CNAME).count()
+}
+
+/// The owner of the NS records in a referral, also at the end of a chain.
+fn cut(reply: &Reply) -> Option<Name> {
+    let ns = reply.sections[1].iter().find(|record| record.rtype == type_number("NS"))?;
+    Some(Name::from_wire(&ns.owner))
+}
+
+fn servers(reply: &Reply) -> BTreeSet<Name> {
+    let ns = reply.sections[1].iter().filter(|record| record.rtype == type_number("NS"));
+    ns.map(|record| Name::from_wire(&record.data)).collect()
+}
+
+/// Whether what is in one reply only are addresses of names that the answer mentions.
+fn useful_addresses(seen: &Seen) -> bool {
+    let mentioned = |record: &Record| {
+        let replies = [seen.ours, seen.theirs];
+        replies.iter().flat_map(|reply| reply.sections[0].iter().chain(&reply.sections[2])).any(|answer| {
+            let found = answer.data.windows(record.owner.len()).any(|part| *part == record.owner[..]);
+            let wildcard = record.owner.strip_prefix(b"\x01*");
+            let covers = wildcard.is_some_and(|above| answer.data.windows(above.len()).any(|part| part == above));
+            found || covers
+        })
+    };
+    let address = |record: &&Record| ["A", "AAAA", "CNAME", "SVCB", "HTTPS"].iter().any(|rtype| type_number(rtype) == record.rtype) && mentioned(record);
+    !seen.ours.sections[0].is_empty() && seen.ours.sections[2].iter().all(|record| address(&record)) && seen.theirs.sections[2].iter().all(|record| address(&record))
+}
+
+fn optional_addresses(seen: &Seen) -> bool {
+    let (Some(cut), servers) = (cut(seen.theirs), servers(seen.theirs)) else { return false };
+    let (ours, theirs) = (seen.ours.sorted(2), seen.theirs.sorted(2));
+    let required = |records: &[&Record]| -> Vec<Record> {
+        let inside = records.iter().filter(|record| Name::from_wire(&record.owner).is_in(&cut));
+        inside.map(|record| (*record).clone()).collect()
+    };
+    let fits = |record: &&Record| servers.contains(&Name::from_wire(&record.owner));
+    required(&ours) == required(&theirs) && ours.iter().all(fits) && theirs.iter().all(fits)
+}
+
+/// Whether the reply lacks addresses, of servers at or below the cut, that the zone has.
+fn lacks_glue(seen: &Seen, cut: &Name) -> bool {
+    let above = cut.parent().and_then(|parent| apex(seen.zones, &parent));
+    let Some(zone) = seen.zones.iter().find(|zone| Some(&zone.apex) == above.as_ref()) else { return false };
+    let inside = servers(seen.theirs).into_iter().filter(|server| server.is_in(cut));
+    inside.into_iter().any(|server| {
+        ["A", "AAAA"].iter().any(|rtype| {
+            let there = seen.theirs.sections[2].iter().any(|record| {
+                Name::from_wire(&record.owner) == server && record.rtype == type_number(rtype)
+            });
+            zone.has(&server, rtype) && !there
+        })
+    })
+}
+
+/// When the other answer is the beginning of ours and ends with a CNAME: that CNAME.
+fn stops<'c>(seen: &'c Seen) -> Option<&'c Record> {
+    let (ours, theirs) = (&seen.ours.sections[0], &seen.theirs.sections[0]);
+    let last = theirs.last().filter(|record| record.rtype == CNAME)?;
+    theirs.iter().all(|record| ours.contains(record)).then_some(last)
+}
+
+/// Whether a name at or above the one asked for, or one the chain leads to, exists in another zone only.
+fn foreign_encloser(seen: &Seen) -> bool {
+    let targets = seen.ours.sections[0].iter().filter(|record| record.rtype == CNAME);
+    let names = targets.map(|record| Name::from_wire(&record.data)).chain([seen.case.name()]);
+    names.into_iter().any(|name| {
+        let Some(apex) = apex(seen.zones, &name) else { return false };
+        name.up().take_while(|above| above.is_below(&apex)).any(|above| {
+            let has = |zone: &Zone| zone.sets.keys().any(|(owner, _)| owner.is_in(&above));
+            let (own, others): (Vec<&Zone>, Vec<&Zone>) = seen.zones.iter().partition(|zone| zone.apex == apex);
+            let wildcard = above.child(b"*");
+            let covers = |zone: &Zone| zone.sets.keys().any(|(owner, _)| *owner == wildcard);
+            !own.iter().any(|zone| has(zone)) && others.iter().any(|zone| has(zone))
+                || !own.iter().any(|zone| covers(zone)) && others.iter().any(|zone| covers(zone))
+        })
+    })
+}
+

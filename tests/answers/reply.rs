@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 pub const QR: u16 = 0x8000;
 pub const AA: u16 = 0x0400;
 pub const TC: u16 = 0x0200;
+pub const RD: u16 = 0x0100;
+pub const AD: u16 = 0x0020;
+pub const CD: u16 = 0x0010;
 
 pub const CNAME: u16 = 5;
 pub const SOA: u16 = 6;
@@ -139,6 +142,11 @@ impl Reply {
 }
 
 impl Record {
+    /// Whether the two are of one RRset.
+    pub fn is_beside(&self, other: &Record) -> bool {
+        self.owner == other.owner && self.rtype == other.rtype && covered(self) == covered(other)
+    }
+
     pub fn text(&self) -> String {
         let owner = super::name::Name::from_wire(&self.owner).text();
         let ascii: String = self.data.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' }).collect();

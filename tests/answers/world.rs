@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use hickory_proto::op::Message;
+
 use super::ask::Question;
 use super::client;
 use super::compare::Case;
@@ -22,7 +24,7 @@ pub enum Make {
 
 /// BIND gives addresses of the hosts named in an answer, but not the zone's NS; ANY is answered in full; and zones are
 /// loaded however odd their contents.
-const BIND_OPTIONS: &str = "minimal-responses no-auth; minimal-any no; check-names primary ignore; \
+const BIND_OPTIONS: &str = "minimal-responses no-auth; minimal-any no; zero-no-soa-ttl no; max-query-restarts 16; check-names primary ignore; \
      check-integrity no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-wildcard no;";
 /// NSD does not add the zone's NS to answers.
 const NSD_OPTIONS: &str = "    minimal-responses: yes\n    tcp-count: 200\n";
@@ -57,9 +59,13 @@ impl World {
     /// Puts the questions to all servers, and those that some answer with TC once more over TCP.
     pub fn ask(&self, questions: Vec<Question>) -> Vec<Case> {
         let mut cases = self.ask_once(questions);
-        let truncated = |case: &&Case| case.replies.iter().any(|(_, reply)| reply.has(TC));
-        let again: Vec<Question> = cases.iter().filter(truncated).map(|case| case.question.over_tcp()).collect();
-        cases.extend(self.ask_once(again));
+        let truncated = |case: &Case| case.replies.iter().any(|(_, reply)| reply.has(TC));
+        let cut_off: Vec<usize> = (0..cases.len()).filter(|&index| truncated(&cases[index])).collect();
+        let again = self.ask_once(cut_off.iter().map(|&index| cases[index].question.over_tcp()).collect());
+        for (&index, whole) in cut_off.iter().zip(&again) {
+            cases[index].whole = whole.replies.clone();
+        }
+        cases.extend(again);
         cases
     }
 
@@ -88,12 +94,17 @@ impl World {
             let threads: Vec<_> = self.servers.iter().map(ask).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
+        // A second opinion on tidemark's bytes: the library can read them.
+        for (question, bytes) in questions.iter().zip(&replies[0].1) {
+            let read = Message::from_vec(bytes);
+            assert!(read.is_ok(), "hickory-proto cannot read the reply to {}: {read:?}\n{bytes:x?}", question.dig());
+        }
         let case = |(index, question): (usize, Question)| {
             let read = |(make, all): &(Make, Vec<Vec<u8>>)| {
                 let read = Reply::read(&all[index]);
                 (*make, read.unwrap_or_else(|e| panic!("{make:?} to {}: {e}\n{:x?}", question.dig(), all[index])))
             };
-            Case { replies: replies.iter().map(read).collect(), question }
+            Case { replies: replies.iter().map(read).collect(), question, whole: Vec::new() }
         };
         questions.into_iter().enumerate().map(case).collect()
     }
