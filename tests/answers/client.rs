@@ -1,6 +1,6 @@
 //! Putting many questions to a server, quickly: over UDP a window of them at a time, over TCP in one pipelined stream.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -41,7 +41,8 @@ fn over_udp(addr: SocketAddr, questions: &[Question], indices: &[usize], replies
         let message = questions[indices[id]].message(id as u16);
         socket.send(&message).unwrap_or_else(|e| panic!("cannot send to {addr}: {e}"));
     };
-    let mut flying: HashSet<usize> = HashSet::new();
+    // In order: when a server hangs, the first of them is the one it hangs on.
+    let mut flying: BTreeSet<usize> = BTreeSet::new();
     let (mut next, mut tries) = (0, 0);
     let mut buffer = [0; 65_535];
     while next < indices.len() || !flying.is_empty() {
@@ -61,7 +62,7 @@ fn over_udp(addr: SocketAddr, questions: &[Question], indices: &[usize], replies
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 tries += 1;
                 let asked = || flying.iter().map(|&id| questions[indices[id]].dig()).collect::<Vec<_>>();
-                assert!(tries < TRIES, "{addr} does not answer: {:?}", asked());
+                assert!(tries < TRIES, "{addr} does not answer: {:#?}", asked());
                 flying.iter().for_each(|&id| send(id));
             }
             Err(e) => panic!("cannot receive from {addr}: {e}"),

@@ -25,8 +25,11 @@ pub struct Seen<'c> {
     pub case: &'c Case,
     pub make: Make,
     pub part: Part,
+    /// Flags and sections; of the reply over TCP, when one was truncated.
     pub ours: &'c Reply,
     pub theirs: &'c Reply,
+    /// What was really said.
+    pub said: &'c Reply,
 }
 
 const SERVFAIL: u16 = 2;
@@ -39,7 +42,7 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 4035 3.1.6",
         who: &[Knot, Nsd],
         why: "x",
-        applies: |seen| seen.part == Part::Flags && (seen.ours.flags ^ seen.theirs.flags) & !(AA | TC) == CD,
+        applies: |seen| seen.part == Part::Flags && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD,
     },
     Class {
         name: "ANY answered in full",
@@ -49,7 +52,7 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let ours: BTreeSet<&Record> = seen.ours.sorted(0).into_iter().collect();
             let theirs: BTreeSet<&Record> = seen.theirs.sorted(0).into_iter().collect();
-            seen.case.question.rtype == 255 && seen.part == Part::Answer && !ours.is_empty() && ours.is_subset(&theirs)
+            seen.case.question.rtype == 255 && [Part::Answer, Part::Truncated].contains(&seen.part) && !ours.is_empty() && ours.is_subset(&theirs)
         },
     },
     Class {
@@ -60,7 +63,7 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let ours: BTreeSet<u16> = seen.ours.sorted(0).iter().map(|record| record.rtype).collect();
             let theirs: BTreeSet<u16> = seen.theirs.sorted(0).iter().map(|record| record.rtype).collect();
-            seen.case.question.rtype == 255 && seen.part == Part::Answer && ours.len() == theirs.len()
+            seen.case.question.rtype == 255 && [Part::Answer, Part::Truncated].contains(&seen.part) && ours.len() == theirs.len()
         },
     },
     Class {
@@ -105,15 +108,20 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 1035 4.1.4",
         who: &[Bind, Knot],
         why: "the whole reply does not fit: BIND points to names of the same case only, Knot to fewer names",
-        applies: |seen| seen.part == Part::Truncated && !seen.ours.has(TC)
-            && seen.case.whole_of(seen.make).is_some_and(|whole| whole.length > seen.case.question.limit()),
+        applies: |seen| {
+            [Part::Truncated, Part::Rcode].contains(&seen.part)
+                && seen.said.has(TC)
+                && seen.ours.rcode == seen.theirs.rcode
+                && seen.theirs.length > seen.case.question.limit()
+                && seen.ours.length <= seen.case.question.limit()
+        },
     },
     Class {
         name: "AD copied into a truncated reply",
         decides: "RFC 4035 3.1.6",
         who: &[Bind],
         why: "there is nothing that was found authentic",
-        applies: |seen| seen.part == Part::Flags && seen.theirs.has(TC) && (seen.ours.flags ^ seen.theirs.flags) & !(AA | TC) == AD,
+        applies: |seen| seen.part == Part::Flags && seen.said.has(TC) && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == AD,
     },
     Class {
         name: "a DNAME of a wildcard owned by the name asked for",
@@ -151,12 +159,21 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Additional && optional_addresses(seen),
     },
     Class {
+        name: "glue made from a wildcard below the cut",
+        decides: "RFC 4592 2.1.1, RFC 1034 4.2.1",
+        who: &[Knot, Nsd],
+        why: "below a cut nothing is the zone's to make answers from, and glue is records that are there",
+        applies: |seen| seen.part == Part::Additional && cut(seen.theirs).is_some_and(|cut| wildcard_glue(seen, &cut)),
+    },
+    Class {
         name: "glue missing without TC",
         decides: "RFC 9471 3.1",
         who: &[Bind],
         why: "addresses of servers inside the delegated zone must be there, or TC be set",
         applies: |seen| {
-            seen.part == Part::Truncated && seen.ours.has(TC) && cut(seen.theirs).is_some_and(|cut| lacks_glue(seen, &cut))
+            [Part::Truncated, Part::Additional].contains(&seen.part)
+                && !seen.said.has(TC)
+                && cut(seen.said).is_some_and(|cut| lacks_glue(seen, &cut))
         },
     },
     Class {
@@ -202,7 +219,9 @@ pub const CLASSES: &[Class] = &[
 
 /// The class of a difference, when it is known.
 pub fn class(zones: &[Zone], case: &Case, make: Make, part: Part) -> Option<&'static Class> {
-    let seen = Seen { zones, case, make, part, ours: case.ours(), theirs: case.of(make)? };
+    let whole = |make| case.whole_of(make).or(case.of(make));
+    let (ours, theirs) = (whole(Make::Tidemark)?, whole(make)?);
+    let seen = Seen { zones, case, make, part, ours, theirs, said: case.of(make)? };
     CLASSES.iter().find(|class| class.who.contains(&make) && (class.applies)(&seen))
 }
 
@@ -256,15 +275,26 @@ fn optional_addresses(seen: &Seen) -> bool {
 fn lacks_glue(seen: &Seen, cut: &Name) -> bool {
     let above = cut.parent().and_then(|parent| apex(seen.zones, &parent));
     let Some(zone) = seen.zones.iter().find(|zone| Some(&zone.apex) == above.as_ref()) else { return false };
-    let inside = servers(seen.theirs).into_iter().filter(|server| server.is_in(cut));
+    let inside = servers(seen.said).into_iter().filter(|server| server.is_in(cut));
     inside.into_iter().any(|server| {
         ["A", "AAAA"].iter().any(|rtype| {
-            let there = seen.theirs.sections[2].iter().any(|record| {
+            let there = seen.said.sections[2].iter().any(|record| {
                 Name::from_wire(&record.owner) == server && record.rtype == type_number(rtype)
             });
             zone.has(&server, rtype) && !there
         })
     })
+}
+
+/// Whether what the other adds are addresses of servers below the cut that do not exist.
+fn wildcard_glue(seen: &Seen, cut: &Name) -> bool {
+    let added = seen.theirs.sections[2].iter().filter(|record| !seen.ours.sections[2].contains(record));
+    let ghost = |record: &Record| {
+        let name = Name::from_wire(&record.owner);
+        let exists = |zone: &Zone| zone.types_at(&name).next().is_some();
+        name.is_below(cut) && !seen.zones.iter().any(exists)
+    };
+    added.into_iter().all(ghost)
 }
 
 /// When the other answer is the beginning of ours and ends with a CNAME: that CNAME.
@@ -280,7 +310,7 @@ fn foreign_encloser(seen: &Seen) -> bool {
     let names = targets.map(|record| Name::from_wire(&record.data)).chain([seen.case.name()]);
     names.into_iter().any(|name| {
         let Some(apex) = apex(seen.zones, &name) else { return false };
-        name.up().take_while(|above| above.is_below(&apex)).any(|above| {
+        name.up().take_while(|above| above.is_in(&apex)).any(|above| {
             let has = |zone: &Zone| zone.sets.keys().any(|(owner, _)| owner.is_in(&above));
             let (own, others): (Vec<&Zone>, Vec<&Zone>) = seen.zones.iter().partition(|zone| zone.apex == apex);
             let wildcard = above.child(b"*");
