@@ -12,17 +12,32 @@ use std::time::Instant;
 
 use answers::compare::Case;
 use answers::world::{Make, World};
-use answers::{ask, explained, generate};
+use answers::generate::{self, Zone};
+use answers::{ask, explained, sign};
+use rand::rngs::StdRng;
 use support::seed;
 
 /// Where the different ones are shown, so many of each kind.
 const SHOWN: usize = 2;
 
 #[test]
-fn unsigned_zones() {
+fn plain_zones() {
     let mut random = seed::generator();
     let zones = generate::zones(&mut random, false, 60);
-    let questions = ask::questions(&mut random, &zones);
+    compare(&mut random, zones);
+}
+
+#[test]
+fn signed_zones() {
+    let mut random = seed::generator();
+    let mut zones = generate::zones(&mut random, false, 60);
+    sign::sign(&mut random, &mut zones);
+    compare(&mut random, zones);
+}
+
+/// Serves the zones, asks about them, and judges the answers.
+fn compare(random: &mut StdRng, zones: Vec<Zone>) {
+    let questions = ask::questions(random, &zones);
     let world = World::start(zones, &[Make::Bind, Make::Knot, Make::Nsd]);
     let begun = Instant::now();
     let cases = world.ask(questions);

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use super::generate::Zone;
 use super::name::Name;
 use super::reply::{type_name, type_number};
+use super::sign;
 
 /// Asked for at every name.
 const ALWAYS: &[&str] = &["A", "MX", "DS", "CNAME", "DNAME", "ANY", "NS", "SOA"];
@@ -123,6 +124,7 @@ fn names(zone: &Zone) -> BTreeSet<Name> {
             names.insert(parent.child(b"zz"));
         }
     }
+    names.extend(sign::hashed_owners(zone));
     names.into_iter().map(|name| name.lower()).filter(Name::is_legal).collect()
 }
 

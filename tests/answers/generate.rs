@@ -59,6 +59,8 @@ pub struct Zone {
     pub sets: BTreeMap<(Name, String), Set>,
     /// Owners and types in other zones of the same world.
     elsewhere: Vec<(Name, String)>,
+    /// The text of the zone with signatures, when it has been signed.
+    pub signed: Option<String>,
 }
 
 /// An RRset.
@@ -77,7 +79,7 @@ pub fn zones(random: &mut StdRng, with_root: bool, things: usize) -> Vec<Zone> {
     for apex in &apexes {
         let others = apexes.iter().filter(|other| *other != apex).map(|other| (other.clone(), "SOA".to_owned()));
         let elsewhere = zones.iter().flat_map(|zone| zone.sets.keys().cloned()).chain(others).collect();
-        zones.push(Builder::zone(random, Zone { apex: apex.clone(), sets: BTreeMap::new(), elsewhere }, &apexes, things));
+        zones.push(Builder::zone(random, Zone { apex: apex.clone(), sets: BTreeMap::new(), elsewhere, signed: None }, &apexes, things));
     }
     zones
 }
@@ -145,7 +147,7 @@ impl Zone {
         .collect()
     }
 
-    /// The master file.
+    /// The master file without signatures.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // The SOA first, as RFC 1035 5.2 has it.

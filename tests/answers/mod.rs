@@ -1,6 +1,6 @@
 //! Generated zones, generated questions, and the comparison of what servers of four makes answer.
 //!
-//! [`generate`] makes the zones of a [`world`] and [`ask`] the questions; [`client`] puts them to all servers; [`reply`]
+//! [`generate`] makes the zones of a [`world`], [`sign`] signs them, and [`ask`] makes the questions; [`client`] puts them to all servers; [`reply`]
 //! reads what comes back, strictly; [`compare`] finds the differences, and [`explained`] says which of them are known,
 //! and why.
 
@@ -12,4 +12,5 @@ pub mod generate;
 pub mod name;
 pub mod rdata;
 pub mod reply;
+pub mod sign;
 pub mod world;

@@ -38,8 +38,9 @@ pub struct World {
 impl World {
     /// Starts servers of these makes besides tidemark.
     pub fn start(zones: Vec<Zone>, peers: &[Make]) -> World {
+        let file = |zone: &Zone| zone.signed.clone().unwrap_or_else(|| zone.text());
         let files: Vec<zones::Zone> =
-            zones.iter().map(|zone| zones::Zone::primary(&zone.apex.text(), zone.text())).collect();
+            zones.iter().map(|zone| zones::Zone::primary(&zone.apex.text(), file(zone))).collect();
         let start = |make| match make {
             Make::Tidemark => tidemark::start(ports::reserve(), &files).daemon,
             Make::Bind => bind::start_with(ports::reserve(), &files, BIND_OPTIONS),
