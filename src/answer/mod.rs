@@ -4,13 +4,17 @@
 //! hits, errors); what needs time (a transfer, a cache miss, a NOTIFY to act on) it hands back as an
 //! [`served::Outcome`].
 
+pub mod additional;
 pub mod authoritative;
 pub mod cached;
 pub mod edns;
+pub mod proof;
+pub mod referral;
 pub mod reply;
 pub mod respond;
 pub mod served;
 pub mod server_names;
+pub mod view;
 
 #[cfg(test)]
 mod tests;

@@ -53,12 +53,7 @@ fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<
 }
 
 fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let zone = served.store.find(request.name).map(|zone| {
-        // DS at a zone's own apex belongs to its parent, which may be served here too (RFC 4035 3.1.4.1).
-        let above =
-            request.name.parent().filter(|_| request.rtype == Rtype::DS && request.name == zone.name());
-        above.and_then(|name| served.store.find(name)).unwrap_or(zone)
-    });
+    let zone = authoritative::zone_for(served, request.name, request.rtype);
     if let Some(zone) = zone {
         return finish(served, request, from, reply, |writer, options| match zone.version() {
             Some(version) => {

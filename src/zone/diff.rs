@@ -31,7 +31,7 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
 
 fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
     for set in now.rrsets().filter(|set| set.rtype != Rtype::SOA) {
-        let old = before.rrset(set.rtype);
+        let old = before.like(set);
         for data in set.rdatas() {
             if !old.is_some_and(|old| old.ttl == set.ttl && holds(old, data)) {
                 delta.added.push(record(name, set, data));
@@ -39,7 +39,7 @@ fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>)
         }
     }
     for set in before.rrsets().filter(|set| set.rtype != Rtype::SOA) {
-        let new = now.rrset(set.rtype);
+        let new = now.like(set);
         for data in set.rdatas() {
             if !new.is_some_and(|new| new.ttl == set.ttl && holds(new, data)) {
                 delta.removed.push(record(name, set, data));

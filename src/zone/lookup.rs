@@ -56,7 +56,7 @@ impl Snapshot {
     }
 
     /// The wildcard right below the closest encloser, the source of synthesis (RFC 4592 3.3.1).
-    fn wildcard(&self, encloser_hash: u64, encloser: &NameRef, rtype: Rtype) -> Found<'_> {
+    pub(super) fn wildcard(&self, encloser_hash: u64, encloser: &NameRef, rtype: Rtype) -> Found<'_> {
         // An encloser too long to have a child has no wildcard.
         let Ok(name) = encloser.child(b"*") else { return Found::NoName };
         match self.table.get(hash_label(encloser_hash, b"*"), &name) {

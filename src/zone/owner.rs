@@ -5,8 +5,9 @@
 //! RRset: type u16 | count u16 | ttl u32 | length u32 | (RDATA length u16 | RDATA) ...
 //! ```
 //!
-//! Numbers are little-endian; RRsets stand in the order of their types. A block without RRsets is an empty non-terminal (RFC 4592
-//! 2.2.2).
+//! Numbers are little-endian; RRsets stand in the order of their types. Signatures are kept apart by the type they cover, in the
+//! order of those, since each has the TTL of what it covers (RFC 4034 3): several RRsets of type RRSIG. A block without RRsets
+//! is an empty non-terminal (RFC 4592 2.2.2).
 
 use std::sync::Arc;
 
@@ -73,6 +74,16 @@ impl<'z> Owner<'z> {
         self.rrsets().find(|rrset| rrset.rtype == rtype)
     }
 
+    /// The signatures over the RRset of one type.
+    pub fn signatures(self, covered: Rtype) -> Option<Rrset<'z>> {
+        self.rrsets().find(|rrset| rrset.covers() == Some(covered))
+    }
+
+    /// What this owner has of the type of `set`; for signatures, of the type covered.
+    pub fn like(self, set: Rrset<'_>) -> Option<Rrset<'z>> {
+        self.rrsets().find(|rrset| rrset.rtype == set.rtype && rrset.covers() == set.covers())
+    }
+
     /// The sum of the digests of all records here.
     pub(super) fn digest(self) -> Digest {
         let mut digest = Digest::default();
@@ -112,6 +123,16 @@ impl<'z> Rrset<'z> {
         self.rdatas().next().unwrap_or_default()
     }
 
+    /// The type that these signatures cover; `None` for any other type than RRSIG.
+    pub fn covers(self) -> Option<Rtype> {
+        (self.rtype == Rtype::RRSIG).then(|| covered(self.rtype, self.first()))
+    }
+
+    /// The same records with another TTL.
+    pub fn with_ttl(self, ttl: u32) -> Rrset<'z> {
+        Rrset { ttl, ..self }
+    }
+
     /// The records as owned ones.
     pub fn records(self, owner: &NameRef) -> impl Iterator<Item = Record> {
         self.rdatas().map(move |data| Record {
@@ -132,6 +153,7 @@ pub(super) struct Draft {
 #[derive(Clone, Debug)]
 struct DraftSet {
     rtype: Rtype,
+    covered: Rtype,
     ttl: u32,
     data: Vec<Box<[u8]>>,
 }
@@ -140,6 +162,7 @@ impl Draft {
     pub(super) fn of(owner: Owner<'_>) -> Draft {
         let sets = owner.rrsets().map(|set| DraftSet {
             rtype: set.rtype,
+            covered: covered(set.rtype, set.first()),
             ttl: set.ttl,
             data: set.rdatas().map(Box::from).collect(),
         });
@@ -148,13 +171,13 @@ impl Draft {
 
     /// Adds a record, whose TTL becomes its RRset's; `false` when its data is there already.
     pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> bool {
-        self.set(rtype, ttl).ttl = ttl;
+        self.set(rtype, ttl, data).ttl = ttl;
         self.add_lowest(rtype, ttl, data)
     }
 
     /// Adds a record; of its TTL and its RRset's the lower holds. `false` when its data is there already.
     pub(super) fn add_lowest(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> bool {
-        let set = self.set(rtype, ttl);
+        let set = self.set(rtype, ttl, data);
         set.ttl = set.ttl.min(ttl);
         let new = !set.data.iter().any(|known| rdata::same(rtype, known, data));
         if new {
@@ -165,7 +188,8 @@ impl Draft {
 
     /// Removes a record, whatever its TTL; `false` when it is not there.
     pub(super) fn remove(&mut self, rtype: Rtype, data: &[u8]) -> bool {
-        let Some(set) = self.sets.iter_mut().find(|set| set.rtype == rtype) else { return false };
+        let key = (rtype, covered(rtype, data));
+        let Some(set) = self.sets.iter_mut().find(|set| set.key() == key) else { return false };
         let Some(at) = set.data.iter().position(|known| rdata::same(rtype, known, data)) else {
             return false;
         };
@@ -174,10 +198,12 @@ impl Draft {
         true
     }
 
-    fn set(&mut self, rtype: Rtype, ttl: u32) -> &mut DraftSet {
-        let at = self.sets.partition_point(|set| set.rtype < rtype);
-        if self.sets.get(at).is_none_or(|set| set.rtype != rtype) {
-            self.sets.insert(at, DraftSet { rtype, ttl, data: Vec::with_capacity(1) });
+    /// The set that a record with this data belongs to.
+    fn set(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> &mut DraftSet {
+        let covered = covered(rtype, data);
+        let at = self.sets.partition_point(|set| set.key() < (rtype, covered));
+        if self.sets.get(at).is_none_or(|set| set.key() != (rtype, covered)) {
+            self.sets.insert(at, DraftSet { rtype, covered, ttl, data: Vec::with_capacity(1) });
         }
         &mut self.sets[at]
     }
@@ -209,6 +235,20 @@ impl Draft {
             write_set(&mut bytes, set.rtype, set.ttl, set.data.iter().map(|data| &**data));
         }
         bytes.into()
+    }
+}
+
+impl DraftSet {
+    fn key(&self) -> (Rtype, Rtype) {
+        (self.rtype, self.covered)
+    }
+}
+
+/// The type that an RRSIG covers, its first field (RFC 4034 3.1); 0 for all other types.
+pub(super) fn covered(rtype: Rtype, data: &[u8]) -> Rtype {
+    match (rtype, data) {
+        (Rtype::RRSIG, &[high, low, ..]) => Rtype(u16::from_be_bytes([high, low])),
+        _ => Rtype(0),
     }
 }
 
@@ -262,5 +302,28 @@ mod tests {
         let mut draft = Draft::of(owner);
         assert!(draft.remove(Rtype::TXT, b"\x01b") && !draft.remove(Rtype::TXT, b"\x01b"));
         assert!(!draft.has(Rtype::TXT) && !draft.is_empty());
+    }
+
+    #[test]
+    fn signatures_are_kept_by_the_type_they_cover() {
+        let name: Name = "www.example.".parse().unwrap();
+        let mut draft = Draft::default();
+        for (ttl, data) in [(60, b"\x00\x10b"), (300, b"\x00\x01a"), (60, b"\x00\x10a")] {
+            assert!(draft.add_lowest(Rtype::RRSIG, ttl, data));
+        }
+        draft.add(Rtype::TXT, 60, b"\x01b");
+        let block = draft.block(&name);
+        let owner = Owner::new(&block);
+        let ttls: Vec<(u32, u16)> = owner.rrsets().map(|set| (set.ttl, set.count)).collect();
+        assert_eq!(ttls, [(60, 1), (300, 1), (60, 2)]);
+        assert_eq!(owner.signatures(Rtype::A).unwrap().first(), b"\x00\x01a");
+        assert_eq!(
+            owner.signatures(Rtype::TXT).map(|set| (set.count, owner.like(set).unwrap().count)),
+            Some((2, 2))
+        );
+        assert!(owner.signatures(Rtype::MX).is_none());
+        let mut draft = Draft::of(owner);
+        assert!(draft.remove(Rtype::RRSIG, b"\x00\x10a") && !draft.remove(Rtype::RRSIG, b"\x00\x1ca"));
+        assert_eq!(draft.block(&name).len(), block.len() - 5);
     }
 }

@@ -11,6 +11,7 @@ use super::delta::Delta;
 use super::digest::Digest;
 use super::owner::{Block, Draft, Owner, Rrset};
 use super::serial::Serial;
+use super::signed::Signed;
 use super::soa::{self, Timers};
 use super::table::{Entry, Table};
 
@@ -19,6 +20,8 @@ use super::table::{Entry, Table};
 pub struct Snapshot {
     apex: Arc<Name>,
     pub(super) table: Table,
+    /// The order of a signed zone.
+    signed: Option<Signed>,
     serial: Serial,
     records: u64,
     digest: Digest,
@@ -130,6 +133,11 @@ impl Snapshot {
         self.digest
     }
 
+    /// What proves absence here; `None` for an unsigned zone.
+    pub fn signed(&self) -> Option<&Signed> {
+        self.signed.as_ref()
+    }
+
     /// The SOA RRset; a snapshot always has one.
     pub fn soa(&self) -> Rrset<'_> {
         self.owner(&self.apex).and_then(|owner| owner.rrset(Rtype::SOA)).unwrap_or(Rrset::empty())
@@ -179,7 +187,16 @@ impl Snapshot {
             next.change(name, &removed, &added)?;
         }
         next.check_apex()?;
+        next.index();
         Ok(next)
+    }
+
+    /// Makes the order of a signed zone, unless there is one that still fits.
+    fn index(&mut self) {
+        let Some(apex) = self.owner(&self.apex) else { return };
+        if !self.signed.as_ref().is_some_and(|signed| signed.is_for(apex)) {
+            self.signed = Signed::build(apex, &self.table);
+        }
     }
 
     fn change(&mut self, name: &NameRef, removed: &[&Record], added: &[&Record]) -> Result<(), ApplyError> {
@@ -223,6 +240,9 @@ impl Snapshot {
                 link(&mut self.table, &self.apex, name);
             }
         }
+        if let Some(signed) = &mut self.signed {
+            signed.update(name, self.table.get(hash, name));
+        }
         Ok(())
     }
 
@@ -245,6 +265,9 @@ impl Snapshot {
             draft.remove(Rtype::SOA, old.first());
             draft.add(Rtype::SOA, old.ttl, &soa::with_serial(old.first(), serial));
             entry.set_block(draft.block(&self.apex));
+        }
+        if let Some(signed) = &mut next.signed {
+            signed.update(&self.apex, next.table.get(hash, &self.apex));
         }
         next
     }
@@ -401,7 +424,9 @@ impl Builder {
         for block in &names {
             link(&mut table, &self.apex, Owner::new(block).name());
         }
-        let snapshot = Snapshot { apex: Arc::new(self.apex), table, serial: Serial(0), records, digest };
+        let mut snapshot =
+            Snapshot { apex: Arc::new(self.apex), table, signed: None, serial: Serial(0), records, digest };
+        snapshot.index();
         if let Err(fault) = snapshot.check_apex() {
             faults.insert(0, fault);
         }

@@ -1,0 +1,74 @@
+//! One zone version as it answers one question: with DNSSEC records or without.
+
+use crate::wire::name::NameRef;
+use crate::wire::rtype::Rtype;
+use crate::wire::writer::{Full, Section, Writer};
+use crate::zone::owner::{Owner, Rrset};
+use crate::zone::signed::Signed;
+use crate::zone::snapshot::Snapshot;
+
+/// What is answered from.
+#[derive(Clone, Copy)]
+pub(super) struct View<'z> {
+    /// The zone.
+    pub(super) zone: &'z Snapshot,
+    /// What proves absence, when the zone is signed and the question asks for that (DO, RFC 3225).
+    pub(super) proofs: Option<&'z Signed>,
+}
+
+impl<'z> View<'z> {
+    pub(super) fn new(zone: &'z Snapshot, dnssec_ok: bool) -> View<'z> {
+        View { zone, proofs: zone.signed().filter(|_| dnssec_ok) }
+    }
+
+    /// Writes an RRset of `owner` under `name` (for a wildcard another one), with its signatures where they are wanted (RFC 4035
+    /// 3.1.1): all of that or nothing.
+    pub(super) fn write(
+        self,
+        writer: &mut Writer<'_>,
+        section: Section,
+        name: &NameRef,
+        owner: Owner<'z>,
+        set: Rrset<'z>,
+    ) -> Result<(), Full> {
+        let signatures = match self.proofs {
+            Some(_) => owner.signatures(set.rtype),
+            None => None,
+        };
+        let Some(signatures) = signatures else { return write_set(writer, section, name, set) };
+        let mark = writer.mark();
+        let written =
+            write_set(writer, section, name, set).and_then(|()| write_set(writer, section, name, signatures));
+        if written.is_err() {
+            writer.rewind(mark);
+        }
+        written
+    }
+
+    /// Writes the SOA with the TTL that a negative answer may be kept for (RFC 2308 section 3). Its signatures get that TTL too, as
+    /// they have the TTL of what they cover (RFC 4034 section 3).
+    pub(super) fn write_soa(self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        let apex = self.zone.apex();
+        let soa = self.zone.soa();
+        let ttl = soa.ttl.min(self.zone.timers().minimum);
+        writer.record(Section::Authority, apex, Rtype::SOA, ttl, soa.first())?;
+        if self.proofs.is_some()
+            && let Some(signatures) = self.zone.owner(apex).and_then(|owner| owner.signatures(Rtype::SOA))
+        {
+            write_set(writer, Section::Authority, apex, signatures.with_ttl(ttl))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes an RRset, whole or not at all.
+fn write_set(writer: &mut Writer<'_>, section: Section, owner: &NameRef, set: Rrset<'_>) -> Result<(), Full> {
+    let mark = writer.mark();
+    for data in set.rdatas() {
+        if let Err(full) = writer.record(section, owner, set.rtype, set.ttl, data) {
+            writer.rewind(mark);
+            return Err(full);
+        }
+    }
+    Ok(())
+}
