@@ -32,6 +32,14 @@ pub enum Part {
     Additional,
 }
 
+impl Part {
+    /// Whether it says something about the zones' data.
+    pub fn is_content(self) -> bool {
+        use Part::{Additional, Answer, Authority, Rcode, Truncated};
+        [Rcode, Truncated, Answer, Authority, Additional].contains(&self)
+    }
+}
+
 impl Case {
     pub fn ours(&self) -> &Reply {
         &self.replies[0].1
