@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::compare::{Case, Part};
 use super::generate::Zone;
 use super::name::Name;
-use super::reply::{AA, AD, CD, CNAME, Record, Reply, TC, type_number};
+use super::reply::{AA, AD, CD, CNAME, Record, Reply, TC, covered, type_number};
 use super::world::Make::{self, Bind, Knot, Nsd};
 
 /// One class of differences.
@@ -32,6 +32,8 @@ pub struct Seen<'c> {
     pub said: &'c Reply,
 }
 
+/// QTYPE `*`.
+const ANY: u16 = 255;
 const SERVFAIL: u16 = 2;
 const NXDOMAIN: u16 = 3;
 
@@ -45,25 +47,14 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Flags && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD,
     },
     Class {
-        name: "ANY answered in full",
+        name: "ANY answered with other RRsets",
         decides: "RFC 8482 4.1",
-        who: &[Bind],
-        why: "one RRset stands for all; BIND gives all of them, with minimal-any as without",
+        who: &[Bind, Knot, Nsd],
+        why: "one RRset stands for all, whichever; BIND gives all of them",
         applies: |seen| {
-            let ours: BTreeSet<&Record> = seen.ours.sorted(0).into_iter().collect();
-            let theirs: BTreeSet<&Record> = seen.theirs.sorted(0).into_iter().collect();
-            seen.case.question.rtype == 255 && [Part::Answer, Part::Truncated].contains(&seen.part) && !ours.is_empty() && ours.is_subset(&theirs)
-        },
-    },
-    Class {
-        name: "ANY answered by another RRset",
-        decides: "RFC 8482 4.1",
-        who: &[Nsd, Knot],
-        why: "any one RRset may stand for all",
-        applies: |seen| {
-            let ours: BTreeSet<u16> = seen.ours.sorted(0).iter().map(|record| record.rtype).collect();
-            let theirs: BTreeSet<u16> = seen.theirs.sorted(0).iter().map(|record| record.rtype).collect();
-            seen.case.question.rtype == 255 && [Part::Answer, Part::Truncated].contains(&seen.part) && ours.len() == theirs.len()
+            let types = |reply: &Reply| reply.sections[0].iter().map(|record| record.rtype).collect::<BTreeSet<u16>>();
+            let parts = [Part::Answer, Part::Additional, Part::Truncated];
+            seen.case.question.rtype == ANY && parts.contains(&seen.part) && types(seen.ours) != types(seen.theirs)
         },
     },
     Class {
@@ -73,7 +64,7 @@ pub const CLASSES: &[Class] = &[
         why: "a DNAME is followed whatever the type; BIND lets ANY match the CNAME",
         applies: |seen| {
             let dname = |record: &Record| record.rtype == type_number("DNAME");
-            seen.case.question.rtype == 255 && seen.ours.sections[0].first().is_some_and(dname) && stops(seen)
+            seen.case.question.rtype == ANY && seen.ours.sections[0].first().is_some_and(dname) && stops(seen)
         },
     },
     Class {
@@ -104,16 +95,16 @@ pub const CLASSES: &[Class] = &[
         },
     },
     Class {
-        name: "larger than in tidemark's compression",
-        decides: "RFC 1035 4.1.4",
-        who: &[Bind, Knot],
-        why: "the whole reply does not fit: BIND points to names of the same case only, Knot to fewer names",
+        name: "does not fit where tidemark's reply does",
+        decides: "RFC 1035 4.1.4, RFC 2181 9",
+        who: &[Bind, Knot, Nsd],
+        why: "BIND points to names of the same case only, Knot to fewer names; NSD sets TC where addresses are left out that may be",
         applies: |seen| {
             [Part::Truncated, Part::Rcode].contains(&seen.part)
                 && seen.said.has(TC)
+                && !seen.case.ours().has(TC)
                 && seen.ours.rcode == seen.theirs.rcode
                 && seen.theirs.length > seen.case.question.limit()
-                && seen.ours.length <= seen.case.question.limit()
         },
     },
     Class {
@@ -124,11 +115,14 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Flags && seen.said.has(TC) && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == AD,
     },
     Class {
-        name: "a DNAME of a wildcard owned by the name asked for",
-        decides: "RFC 6672 3.3",
+        name: "a DNAME at a wildcard",
+        decides: "RFC 6672 3.3, RFC 4592 4.4",
         who: &[Knot],
-        why: "",
-        applies: |seen| seen.part == Part::Answer && seen.ours.sections[0].iter().any(|record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*")),
+        why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and SERVFAIL where that does not work",
+        applies: |seen| {
+            let dname = |record: &Record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*");
+            seen.ours.sections[0].iter().any(dname)
+        },
     },
     Class {
         name: "addresses of hosts named in the answer",
@@ -136,6 +130,13 @@ pub const CLASSES: &[Class] = &[
         who: &[Bind, Knot, Nsd],
         why: "optional: NSD gives none as configured, Knot for ANY too, BIND and Knot also where a wildcard makes them",
         applies: |seen| seen.part == Part::Additional && useful_addresses(seen),
+    },
+    Class {
+        name: "OPEN: rcode of TC",
+        decides: "x",
+        who: &[Bind, Knot, Nsd],
+        why: "",
+        applies: |seen| seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode,
     },
     Class {
         name: "RRSIG answered by one signature",
@@ -156,6 +157,36 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let opt_out = |record: &Record| record.rtype == type_number("NSEC3") && record.data[1] == 1;
             [Part::Authority, Part::Truncated].contains(&seen.part) && seen.ours.sections[1].iter().any(opt_out) && seen.theirs.sections[1].iter().any(opt_out)
+        },
+    },
+    Class {
+        name: "an NSEC3 more than needed",
+        decides: "RFC 5155 7.2.6",
+        who: &[Nsd],
+        why: "a wildcard's answer needs the next closer name covered; NSD gives the closest encloser too",
+        applies: |seen| {
+            let (ours, theirs) = (&seen.ours.sections[1], &seen.theirs.sections[1]);
+            let added = theirs.iter().filter(|record| !ours.contains(record));
+            [Part::Authority, Part::Truncated].contains(&seen.part)
+                && ours.iter().all(|record| theirs.contains(record))
+                && added.into_iter().all(|record| record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3")))
+        },
+    },
+    Class {
+        name: "a wildcard that is an empty non-terminal",
+        decides: "RFC 4035 3.1.3.4",
+        who: &[Bind, Knot],
+        why: "that it has no data is to be proved by the NSEC over it, which BIND and Knot leave out",
+        applies: |seen| seen.part == Part::Authority && fewer_nsec(seen) && empty_wildcard(seen),
+    },
+    Class {
+        name: "a name with `*` in front, made from a wildcard",
+        decides: "RFC 4035 3.1.3.4",
+        who: &[Knot],
+        why: "that the name itself does not exist is to be proved too",
+        applies: |seen| {
+            let star = seen.case.name().labels.first().is_some_and(|label| label == b"*");
+            seen.part == Part::Authority && star && fewer_nsec(seen)
         },
     },
     Class {
@@ -212,6 +243,16 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL && endless(seen),
     },
     Class {
+        name: "a chain of more than seventeen",
+        decides: "RFC 1034 3.6.2",
+        who: &[Nsd],
+        why: "a limit has to be; NSD's is higher",
+        applies: |seen| {
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.part.is_content() && ours.len() == 17 && theirs.len() > 17 && theirs.starts_with(&ours)
+        },
+    },
+    Class {
         name: "the names of another zone hide a wildcard",
         decides: "RFC 4592 3.3.1",
         who: &[Nsd],
@@ -259,8 +300,28 @@ fn useful_addresses(seen: &Seen) -> bool {
             found || covers
         })
     };
-    let address = |record: &&Record| ["A", "AAAA", "CNAME", "SVCB", "HTTPS"].iter().any(|rtype| type_number(rtype) == record.rtype) && mentioned(record);
+    let useful = ["A", "AAAA", "CNAME", "SVCB", "HTTPS", "RRSIG", "NSEC"].map(type_number);
+    // Knot proves what it makes from wildcards here too.
+    let proof = |record: &Record| record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3"));
+    let address = |record: &&Record| useful.contains(&record.rtype) && mentioned(record) || seen.make == Knot && proof(record);
     !seen.ours.sections[0].is_empty() && seen.ours.sections[2].iter().all(|record| address(&record)) && seen.theirs.sections[2].iter().all(|record| address(&record))
+}
+
+/// Whether the other gives part of our authority section, and what it leaves out are NSEC records and their signatures.
+fn fewer_nsec(seen: &Seen) -> bool {
+    let (ours, theirs) = (&seen.ours.sections[1], &seen.theirs.sections[1]);
+    let nsec = |record: &&Record| record.rtype == type_number("NSEC") || covered(record) == Some(type_number("NSEC"));
+    theirs.iter().all(|record| ours.contains(record)) && ours.iter().filter(|record| !theirs.contains(record)).all(|record| nsec(&record))
+}
+
+/// Whether the wildcard next above the name asked for has names below it, but no data.
+fn empty_wildcard(seen: &Seen) -> bool {
+    let name = seen.case.name();
+    let Some(zone) = apex(seen.zones, &name).and_then(|apex| seen.zones.iter().find(|zone| zone.apex == apex)) else { return false };
+    let exists = |name: &Name| zone.sets.keys().any(|(owner, _)| owner.is_in(name));
+    let Some(encloser) = name.up().find(exists) else { return false };
+    let wildcard = encloser.child(b"*");
+    exists(&wildcard) && zone.types_at(&wildcard).next().is_none()
 }
 
 fn optional_addresses(seen: &Seen) -> bool {
