@@ -12,13 +12,14 @@ use crate::wire::writer::{Full, Section, Writer};
 use crate::zone::lookup::{Found, substitute};
 use crate::zone::owner::{Owner, Rrset};
 use crate::zone::served::{Version, Zone};
+use crate::zone::snapshot::stands_beside_cname;
 
 use super::proof::Proofs;
 use super::served::Served;
 use super::view::View;
 use super::{additional, referral};
 
-/// CNAMEs and DNAMEs followed for one question.
+/// Aliases written for one question (BIND follows 11, Knot 5, NSD all).
 const MAX_CHAIN: usize = 16;
 
 /// The zone that answers for a name: the nearest above it, or at it unless DS is asked for at the zone's own apex. That belongs
@@ -62,13 +63,17 @@ fn solve(
         Step::Alias(alias) => alias,
     };
     let mut version = None;
-    for _ in 0..MAX_CHAIN {
+    loop {
         let name = alias.target.clone();
         let known = &*name == request.name || chain.hops.iter().any(|hop| hop.target == name);
         chain.hops.push(Hop { version: version.take(), ..alias });
+        // A loop, or so long that it is as good as one: what was found of it is the answer.
+        if known || chain.hops.len() == MAX_CHAIN {
+            break;
+        }
         // The chain may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a).
         let next = zone_for(served, &name, request.rtype).and_then(|zone| zone.version());
-        let Some(next) = next.filter(|_| !known) else { break };
+        let Some(next) = next else { break };
         let view = View::new(&next.snapshot, dnssec_ok);
         alias = match step(view, &chain, &name, request.rtype, writer)? {
             Step::End(end) => return finish(view, &chain, &name, end, writer),
@@ -76,7 +81,6 @@ fn solve(
         };
         version = Some(next);
     }
-    // It leads elsewhere, is a loop, or is so long that it is as good as one: what was found of it is the answer.
     let nothing = End { rcode: Rcode::NOERROR, authority: Authority::Nothing, additional: None };
     finish(view, &chain, request.name, nothing, writer)
 }
@@ -206,7 +210,9 @@ fn data<'z>(
             }
         }
     }
-    if let Some(cname) = owner.rrset(Rtype::CNAME) {
+    // An alias has the types that may stand beside it itself, or not at all (RFC 4034 3 and 4); BIND and Knot hold it so too.
+    let alias = owner.rrset(Rtype::CNAME).filter(|_| !stands_beside_cname(rtype));
+    if let Some(cname) = alias {
         view.write(writer, Section::Answer, name, owner, cname)?;
         if let Ok(target) = NameRef::read(cname.first()) {
             let synthesised = (is_wildcard && view.proofs.is_some()).then(|| name.to_name());

@@ -22,6 +22,8 @@ use crate::zone::snapshot::Builder;
 use crate::zone::stamp::Told;
 use crate::zone::store::{Change, ZoneStore};
 
+mod signed;
+
 const EXAMPLE: &str = "
 $ORIGIN example.
 @ 3600 SOA ns1 hostmaster 7 7200 900 86400 300
@@ -125,6 +127,13 @@ impl Query {
         self.bytes.extend_from_slice(&(options.len() as u16).to_be_bytes());
         self.bytes.extend_from_slice(options);
         self
+    }
+
+    fn dnssec(self) -> Query {
+        let mut query = self.edns(1232, 0, &[]);
+        let flags = query.bytes.len() - 4;
+        query.bytes[flags] = 0x80;
+        query
     }
 
     fn tcp(mut self) -> Query {

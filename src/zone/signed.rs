@@ -143,3 +143,116 @@ impl Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::diff::between;
+    use super::super::serial::Serial;
+    use super::super::snapshot::Builder;
+    use super::*;
+    use crate::wire::name::Name;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn owner(number: u8) -> Name {
+        name(&format!("{}.{}.example.", number % 4, number / 4))
+    }
+
+    fn hashed(number: u8) -> Name {
+        let digit = char::from(b"0123456789abcdefghijklmnopqrstuv"[usize::from(number % 32)]);
+        name(&format!("{}.example.", digit.to_string().repeat(32)))
+    }
+
+    /// A zone with these names and these NSEC3 records; `kind` says how it is signed: not, NSEC, NSEC3, NSEC3 with other
+    /// parameters.
+    fn zone(serial: u8, kind: u8, names: &[u8], hashes: &[u8]) -> Snapshot {
+        let apex = name("example.");
+        let mut builder = Builder::new(apex.clone());
+        let mut soa = vec![0; 22];
+        soa[5] = serial;
+        builder.add(&apex, Rtype::SOA, 60, &soa);
+        builder.add(&apex, Rtype::NS, 60, b"\x02ns\x00");
+        if kind > 0 {
+            builder.add(&apex, Rtype::RRSIG, 60, &[0, 6, 1]);
+        }
+        if kind > 1 {
+            builder.add(&apex, Rtype::NSEC3PARAM, 60, &[1, 0, 0, kind - 2, 0]);
+        }
+        for &number in names {
+            builder.add(&owner(number), Rtype::NSEC, 60, &[0, number]);
+        }
+        for &number in hashes {
+            builder.add(&hashed(number), Rtype::NSEC3, 60, &[1, 0, 0, number % 2, 0, 1, number]);
+        }
+        builder.finish().unwrap().0
+    }
+
+    fn links(zone: &Snapshot) -> Option<(Rtype, Vec<Option<(Name, bool)>>)> {
+        let signed = zone.signed()?;
+        let link = |name: &NameRef| {
+            signed.link(name, zone.apex()).map(|link| (link.owner.name().to_name(), link.matches))
+        };
+        Some((signed.chain(), (0..20).map(|number| link(&owner(number))).collect()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+        /// What deltas make of a zone is what a load would make.
+        #[test]
+        fn an_index_follows_its_zone(
+            old in (0u8..4, proptest::collection::vec(0u8..20, 0..12), proptest::collection::vec(0u8..32, 0..12)),
+            new in (0u8..4, proptest::collection::vec(0u8..20, 0..12), proptest::collection::vec(0u8..32, 0..12)),
+        ) {
+            let (old, new) = (zone(1, old.0, &old.1, &old.2), zone(2, new.0, &new.1, &new.2));
+            let applied = old.apply(&between(&old, &new).unwrap()).unwrap();
+            prop_assert_eq!(links(&applied), links(&new));
+            let renumbered = new.with_serial(Serial(9));
+            prop_assert_eq!(links(&renumbered), links(&new));
+        }
+    }
+
+    #[test]
+    fn unsigned_zones_have_no_index() {
+        assert!(zone(1, 0, &[1, 2], &[3]).signed().is_none());
+        assert_eq!(
+            zone(1, 1, &[], &[]).signed().unwrap().link(&name("a.example."), &name("example.")).map(|_| ()),
+            None
+        );
+    }
+
+    #[test]
+    fn the_block_of_the_newest_version_is_served() {
+        let (old, new) = (zone(1, 1, &[5], &[]), zone(2, 1, &[5], &[]));
+        let mut delta = between(&old, &new).unwrap();
+        delta.added.push(crate::wire::message::Record {
+            owner: owner(5),
+            rtype: Rtype::A,
+            ttl: 60,
+            rdata: [1; 4].into(),
+        });
+        let applied = old.apply(&delta).unwrap();
+        let link = applied.signed().unwrap().link(&owner(5), applied.apex()).unwrap();
+        assert!(link.matches && link.owner.rrset(Rtype::A).is_some());
+    }
+
+    #[test]
+    fn closest_enclosers() {
+        let zone = zone(1, 2, &[5], &[8]);
+        let find = |text: &str| {
+            let name = name(text);
+            let (encloser, next) = zone.closest_encloser(&name);
+            (encloser.to_string(), next.to_string())
+        };
+        let pair = |encloser: &str, next: &str| (encloser.to_owned(), next.to_owned());
+        assert_eq!(find("x.y.1.example."), pair("1.example.", "y.1.example."));
+        assert_eq!(find("x.1.1.example."), pair("1.1.example.", "x.1.1.example."));
+        assert_eq!(find("q.example."), pair("example.", "q.example."));
+        let hashed = hashed(8);
+        assert_eq!(find(&format!("x.{hashed}")), pair("example.", &hashed.to_string()));
+    }
+}

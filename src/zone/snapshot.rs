@@ -86,7 +86,7 @@ impl Fault {
 }
 
 /// Whether the type may stand beside a CNAME (RFC 4034 3 and 4, RFC 2535 2.3.5).
-fn stands_beside_cname(rtype: Rtype) -> bool {
+pub fn stands_beside_cname(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
 }
 
