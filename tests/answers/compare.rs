@@ -95,7 +95,8 @@ impl Case {
             let set = names.iter().filter(|(bit, _)| reply.has(*bit));
             let flags: Vec<&str> = set.map(|(_, name)| *name).collect();
             let (rcode, length) = (reply.rcode, reply.length);
-            text += &format!("  {make:?}: rcode {rcode}, {flags:?}, {length} bytes, {:?}\n", reply.opt);
+            let whole = self.whole_of(*make).map_or(String::new(), |whole| format!(", {} over TCP", whole.length));
+            text += &format!("  {make:?}: rcode {rcode}, {flags:?}, {length} bytes{whole}, {:?}\n", reply.opt);
             for (at, section) in ["answer", "authority", "additional"].iter().enumerate() {
                 let (ours, theirs) = (self.ours().sorted(at), reply.sorted(at));
                 let lines: Vec<String> = match *make {

@@ -34,6 +34,8 @@ pub struct Seen<'c> {
 
 /// QTYPE `*`.
 const ANY: u16 = 255;
+/// As many CNAMEs does tidemark follow.
+const LONGEST: usize = 16;
 const SERVFAIL: u16 = 2;
 const NXDOMAIN: u16 = 3;
 
@@ -68,12 +70,15 @@ pub const CLASSES: &[Class] = &[
         },
     },
     Class {
-        name: "RRSIG or NSEC at a CNAME in an unsigned zone",
-        decides: "RFC 1034 4.3.2 step 3a, RFC 4035 2.5",
-        who: &[Bind, Knot],
-        why: "signatures may stand beside a CNAME; without any, the CNAME is followed like for other types; BIND and Knot say there is no data",
-        applies: |seen| ["RRSIG", "NSEC"].iter().any(|rtype| type_number(rtype) == seen.case.question.rtype) && aliases(seen.ours) > aliases(seen.theirs)
-                && seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record)),
+        name: "RRSIG or NSEC at a CNAME that has none",
+        decides: "RFC 4035 2.5",
+        who: &[Nsd],
+        why: "both types may stand beside a CNAME, so that there is no data, as BIND and Knot say; NSD follows the CNAME",
+        applies: |seen| {
+            let beside = ["RRSIG", "NSEC"].iter().any(|rtype| type_number(rtype) == seen.case.question.rtype);
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.part.is_content() && beside && theirs.len() > ours.len() && theirs.starts_with(&ours)
+        },
     },
     Class {
         name: "NSEC3 at a CNAME",
@@ -88,10 +93,14 @@ pub const CLASSES: &[Class] = &[
         name: "DS of a name whose zone and two above it are here",
         decides: "RFC 4035 3.1.4.1",
         who: &[Nsd],
-        why: "the zone right above the cut answers; NSD takes the one above that",
+        why: "the zone right above the cut answers; NSD takes the one above that, which delegates",
         applies: |seen| {
-            let apex = seen.zones.iter().any(|zone| zone.apex == seen.case.name());
-            seen.case.question.rtype == type_number("DS") && apex && cut(seen.theirs).is_some_and(|cut| seen.case.name().is_below(&cut))
+            let trail = trail(seen.case, seen.ours);
+            let name = trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target));
+            let is_zone = |name: &Name| seen.zones.iter().any(|zone| zone.apex == *name);
+            seen.case.question.rtype == type_number("DS")
+                && is_zone(&name)
+                && cut(seen.theirs).is_some_and(|cut| is_zone(&cut) && name.is_below(&cut))
         },
     },
     Class {
@@ -243,13 +252,13 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL && endless(seen),
     },
     Class {
-        name: "a chain of more than seventeen",
+        name: "a chain of more than sixteen",
         decides: "RFC 1034 3.6.2",
         who: &[Nsd],
         why: "a limit has to be; NSD's is higher",
         applies: |seen| {
             let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
-            seen.part.is_content() && ours.len() == 17 && theirs.len() > 17 && theirs.starts_with(&ours)
+            seen.part.is_content() && ours.len() == LONGEST && theirs.len() >= LONGEST && theirs.starts_with(&ours)
         },
     },
     Class {
@@ -310,7 +319,8 @@ fn useful_addresses(seen: &Seen) -> bool {
 /// Whether the other gives part of our authority section, and what it leaves out are NSEC records and their signatures.
 fn fewer_nsec(seen: &Seen) -> bool {
     let (ours, theirs) = (&seen.ours.sections[1], &seen.theirs.sections[1]);
-    let nsec = |record: &&Record| record.rtype == type_number("NSEC") || covered(record) == Some(type_number("NSEC"));
+    let types = ["NSEC", "NSEC3"].map(type_number);
+    let nsec = |record: &&Record| types.contains(&covered(record).unwrap_or(record.rtype));
     theirs.iter().all(|record| ours.contains(record)) && ours.iter().filter(|record| !theirs.contains(record)).all(|record| nsec(&record))
 }
 
@@ -389,7 +399,7 @@ fn crossing(seen: &Seen) -> Option<usize> {
 /// Whether our chain is a loop or breaks off at the limit.
 fn endless(seen: &Seen) -> bool {
     let trail = trail(seen.case, seen.ours);
-    trail.len() > 16 || trail.last().is_some_and(|(_, target)| trail.iter().any(|(owner, _)| owner == target))
+    trail.len() >= LONGEST || trail.last().is_some_and(|(_, target)| trail.iter().any(|(owner, _)| owner == target))
 }
 
 /// Whether the other answer is the beginning of ours.

@@ -24,7 +24,7 @@ pub enum Make {
 
 /// BIND gives addresses of the hosts named in an answer, but not the zone's NS; ANY is answered in full; and zones are
 /// loaded however odd their contents.
-const BIND_OPTIONS: &str = "minimal-responses no-auth; minimal-any no; zero-no-soa-ttl no; max-query-restarts 16; check-names primary ignore; \
+const BIND_OPTIONS: &str = "minimal-responses no-auth; minimal-any no; zero-no-soa-ttl no; max-query-restarts 15; check-names primary ignore; \
      check-integrity no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-wildcard no;";
 /// NSD does not add the zone's NS to answers.
 const NSD_OPTIONS: &str = "    minimal-responses: yes\n    tcp-count: 200\n";
