@@ -148,6 +148,22 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode,
     },
     Class {
+        name: "NSEC of a delegation",
+        decides: "RFC 4035 3.1.4.1",
+        who: &[Bind],
+        why: "at a cut only DS is answered, everything else is referred; BIND answers NSEC too",
+        applies: |seen| {
+            seen.case.question.rtype == type_number("NSEC") && cut(seen.ours) == Some(seen.case.name())
+        },
+    },
+    Class {
+        name: "OPEN: room for EDE",
+        decides: "x",
+        who: &[Bind, Knot, Nsd],
+        why: "",
+        applies: |seen| seen.part == Part::Truncated && seen.case.ours().has(TC) && !seen.said.has(TC) && seen.said.length + 6 > seen.case.question.limit(),
+    },
+    Class {
         name: "RRSIG answered by one signature",
         decides: "RFC 8482 7",
         who: &[Knot],
