@@ -34,6 +34,8 @@ pub struct Seen<'c> {
 
 /// QTYPE `*`.
 const ANY: u16 = 255;
+/// Where it shows that a proof is missing.
+const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
 /// As many CNAMEs does tidemark follow.
 const LONGEST: usize = 16;
 const SERVFAIL: u16 = 2;
@@ -86,7 +88,8 @@ pub const CLASSES: &[Class] = &[
         who: &[Nsd],
         why: "no name owns NSEC3 beside a CNAME, so that the CNAME is followed; NSD says there is no data",
         applies: |seen| {
-            seen.case.question.rtype == type_number("NSEC3") && aliases(seen.ours) > 0 && seen.theirs.sections[0].is_empty()
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.case.question.rtype == type_number("NSEC3") && ours.len() > theirs.len() && ours.starts_with(&theirs)
         },
     },
     Class {
@@ -104,24 +107,27 @@ pub const CLASSES: &[Class] = &[
         },
     },
     Class {
-        name: "does not fit where tidemark's reply does",
+        name: "fits at one and not at the other",
         decides: "RFC 1035 4.1.4, RFC 2181 9",
         who: &[Bind, Knot, Nsd],
-        why: "BIND points to names of the same case only, Knot to fewer names; NSD sets TC where addresses are left out that may be",
+        why: "BIND points into the data of a DNAME, but only to names of the same case; Knot points to fewer names; NSD sets TC where addresses are left out that may be",
         applies: |seen| {
-            [Part::Truncated, Part::Rcode].contains(&seen.part)
-                && seen.said.has(TC)
-                && !seen.case.ours().has(TC)
-                && seen.ours.rcode == seen.theirs.rcode
-                && seen.theirs.length > seen.case.question.limit()
+            let limit = seen.case.question.limit();
+            let same = |section| seen.ours.sorted(section) == seen.theirs.sorted(section);
+            let theirs_larger = seen.said.has(TC) && !seen.case.ours().has(TC) && seen.theirs.length > limit;
+            let ours_larger = !seen.said.has(TC) && seen.case.ours().has(TC) && seen.ours.length > limit && same(0) && same(1);
+            [Part::Truncated, Part::Rcode].contains(&seen.part) && seen.ours.rcode == seen.theirs.rcode && (theirs_larger || ours_larger)
         },
     },
     Class {
-        name: "AD copied into a truncated reply",
+        name: "AD copied into a reply without answer",
         decides: "RFC 4035 3.1.6",
         who: &[Bind],
         why: "there is nothing that was found authentic",
-        applies: |seen| seen.part == Part::Flags && seen.said.has(TC) && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == AD,
+        applies: |seen| {
+            let differ = (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC | CD);
+            seen.part == Part::Flags && differ == AD && (seen.said.has(TC) || seen.said.sections[0].is_empty())
+        },
     },
     Class {
         name: "a DNAME at a wildcard",
@@ -202,16 +208,32 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 4035 3.1.3.4",
         who: &[Bind, Knot],
         why: "that it has no data is to be proved by the NSEC over it, which BIND and Knot leave out",
-        applies: |seen| seen.part == Part::Authority && fewer_nsec(seen) && empty_wildcard(seen),
+        applies: |seen| PROOFS.contains(&seen.part) && fewer_nsec(seen) && empty_wildcard(seen),
     },
     Class {
-        name: "a name with `*` in front, made from a wildcard",
-        decides: "RFC 4035 3.1.3.4",
+        name: "a name with `*` in front",
+        decides: "RFC 4592 2.1.3, RFC 4035 3.1.3.2",
         who: &[Knot],
-        why: "that the name itself does not exist is to be proved too",
+        why: "as a question it is a name like others, and what is not there to be proved; Knot does not, nor set AA",
         applies: |seen| {
             let star = seen.case.name().labels.first().is_some_and(|label| label == b"*");
-            seen.part == Part::Authority && star && fewer_nsec(seen)
+            (PROOFS.contains(&seen.part) || seen.part == Part::Authoritative) && star && fewer(seen)
+        },
+    },
+    Class {
+        name: "no proof that there is no wildcard, or of the closest encloser",
+        decides: "RFC 4035 3.1.3.2, RFC 5155 7.2.5",
+        who: &[Nsd],
+        why: "both are to be proved; NSD does not always",
+        applies: |seen| PROOFS.contains(&seen.part) && seen.ours.rcode == seen.theirs.rcode && fewer_nsec(seen),
+    },
+    Class {
+        name: "NSEC of a name made from a wildcard",
+        decides: "RFC 4035 3.1.3.3",
+        who: &[Knot],
+        why: "the wildcard is proved as for other types; Knot leaves that out where the answer is the NSEC itself",
+        applies: |seen| {
+            PROOFS.contains(&seen.part) && seen.case.question.rtype == type_number("NSEC") && fewer_nsec(seen)
         },
     },
     Class {
@@ -231,7 +253,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "glue missing without TC",
         decides: "RFC 9471 3.1",
-        who: &[Bind],
+        who: &[Bind, Nsd],
         why: "addresses of servers inside the delegated zone must be there, or TC be set",
         applies: |seen| {
             [Part::Truncated, Part::Additional].contains(&seen.part)
@@ -262,10 +284,13 @@ pub const CLASSES: &[Class] = &[
     },
     Class {
         name: "a chain without end",
-        decides: "RFC 1034 3.6.2",
-        who: &[Bind],
-        why: "no RFC names a response code for it; BIND has SERVFAIL, the others NOERROR",
-        applies: |seen| seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL && endless(seen),
+        decides: "RFC 1034 3.6.2, RFC 2181 5",
+        who: &[Bind, Knot],
+        why: "no RFC names a response code for it: BIND has SERVFAIL, the others NOERROR; a record stands once, Knot repeats it",
+        applies: |seen| {
+            let same = || seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
+            endless(seen) && (seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL || seen.part == Part::Answer && same())
+        },
     },
     Class {
         name: "a chain of more than sixteen",
@@ -316,20 +341,30 @@ fn servers(reply: &Reply) -> BTreeSet<Name> {
 
 /// Whether what is in one reply only are addresses of names that the answer mentions.
 fn useful_addresses(seen: &Seen) -> bool {
-    let mentioned = |record: &Record| {
+    let mentioned = |owner: &[u8]| {
         let replies = [seen.ours, seen.theirs];
         replies.iter().flat_map(|reply| reply.sections[0].iter().chain(&reply.sections[2])).any(|answer| {
-            let found = answer.data.windows(record.owner.len()).any(|part| *part == record.owner[..]);
-            let wildcard = record.owner.strip_prefix(b"\x01*");
+            let found = answer.data.windows(owner.len()).any(|part| part == owner);
+            let wildcard = owner.strip_prefix(b"\x01*");
             let covers = wildcard.is_some_and(|above| answer.data.windows(above.len()).any(|part| part == above));
             found || covers
         })
     };
-    let useful = ["A", "AAAA", "CNAME", "SVCB", "HTTPS", "RRSIG", "NSEC"].map(type_number);
+    // BIND gives _25._tcp of mail servers too (RFC 7672).
+    let mentioned = |record: &Record| {
+        let host = record.owner.strip_prefix(b"\x03_25\x04_tcp");
+        mentioned(&record.owner) || host.is_some_and(mentioned)
+    };
+    let useful = ["A", "AAAA", "CNAME", "SVCB", "HTTPS", "TLSA", "RRSIG", "NSEC"].map(type_number);
     // Knot proves what it makes from wildcards here too.
     let proof = |record: &Record| record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3"));
     let address = |record: &&Record| useful.contains(&record.rtype) && mentioned(record) || seen.make == Knot && proof(record);
     !seen.ours.sections[0].is_empty() && seen.ours.sections[2].iter().all(|record| address(&record)) && seen.theirs.sections[2].iter().all(|record| address(&record))
+}
+
+/// Whether the other gives part of our authority section.
+fn fewer(seen: &Seen) -> bool {
+    seen.theirs.sections[1].iter().all(|record| seen.ours.sections[1].contains(record))
 }
 
 /// Whether the other gives part of our authority section, and what it leaves out are NSEC records and their signatures.
@@ -337,7 +372,7 @@ fn fewer_nsec(seen: &Seen) -> bool {
     let (ours, theirs) = (&seen.ours.sections[1], &seen.theirs.sections[1]);
     let types = ["NSEC", "NSEC3"].map(type_number);
     let nsec = |record: &&Record| types.contains(&covered(record).unwrap_or(record.rtype));
-    theirs.iter().all(|record| ours.contains(record)) && ours.iter().filter(|record| !theirs.contains(record)).all(|record| nsec(&record))
+    fewer(seen) && ours.iter().filter(|record| !theirs.contains(record)).all(|record| nsec(&record))
 }
 
 /// Whether the wildcard next above the name asked for has names below it, but no data.
@@ -403,13 +438,16 @@ fn trail<'c>(case: &Case, reply: &'c Reply) -> Vec<(&'c [u8], &'c [u8])> {
 
 /// Which CNAME of our chain leads into another zone.
 fn crossing(seen: &Seen) -> Option<usize> {
-    let ds = seen.case.question.rtype == type_number("DS");
-    let zone = |name: &Name| match apex(seen.zones, name) {
-        Some(found) if ds && found == *name => found.parent().and_then(|above| apex(seen.zones, &above)).or(Some(found)),
-        found => found,
-    };
-    let first = zone(&seen.case.name());
-    trail(seen.case, seen.ours).iter().position(|(_, target)| zone(&Name::from_wire(target)) != first)
+    let first = answering(seen, &seen.case.name());
+    trail(seen.case, seen.ours).iter().position(|(_, target)| answering(seen, &Name::from_wire(target)) != first)
+}
+
+/// The zone that answers for a name: for DS at its apex the one above.
+fn answering(seen: &Seen, name: &Name) -> Option<Name> {
+    let found = apex(seen.zones, name)?;
+    let above = || apex(seen.zones, &found.parent()?);
+    let ds = seen.case.question.rtype == type_number("DS") && found == *name;
+    if ds { above().or(Some(found)) } else { Some(found) }
 }
 
 /// Whether our chain is a loop or breaks off at the limit.
@@ -429,7 +467,7 @@ fn foreign_encloser(seen: &Seen) -> bool {
     let targets = seen.ours.sections[0].iter().filter(|record| record.rtype == CNAME);
     let names = targets.map(|record| Name::from_wire(&record.data)).chain([seen.case.name()]);
     names.into_iter().any(|name| {
-        let Some(apex) = apex(seen.zones, &name) else { return false };
+        let Some(apex) = answering(seen, &name) else { return false };
         name.up().take_while(|above| above.is_in(&apex)).any(|above| {
             let has = |zone: &Zone| zone.sets.keys().any(|(owner, _)| owner.is_in(&above));
             let (own, others): (Vec<&Zone>, Vec<&Zone>) = seen.zones.iter().partition(|zone| zone.apex == apex);

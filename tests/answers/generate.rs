@@ -306,7 +306,8 @@ impl Builder<'_> {
                 }
             }
         }
-        if self.chance(0.3) {
+        // dnssec-signzone minds DS where the NS were refused.
+        if self.chance(0.3) && self.zone.has(&cut.lower(), "NS") {
             let (ttl, data) = (self.ttl(), rdata::ds(self.random));
             self.zone.add(cut, "DS", ttl, data);
         }
