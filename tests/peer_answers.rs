@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use answers::compare::Case;
 use answers::world::{Make, World};
-use answers::generate::{self, Zone};
+use answers::generate::{self, Plan, Zone};
 use answers::{ask, explained, sign};
 use rand::rngs::StdRng;
 use support::seed;
@@ -20,28 +20,45 @@ use support::seed;
 /// Where the different ones are shown, so many of each kind.
 const SHOWN: usize = 2;
 
+/// Everybody else.
+const PEERS: &[Make] = &[Make::Bind, Make::Knot, Make::Nsd];
+
 #[test]
 fn plain_zones() {
     let mut random = seed::generator();
-    let zones = generate::zones(&mut random, false, 60);
-    compare(&mut random, zones);
+    let zones = generate::zones(&mut random, Plan::default());
+    compare(&mut random, zones, PEERS);
 }
 
 #[test]
 fn signed_zones() {
     let mut random = seed::generator();
-    let mut zones = generate::zones(&mut random, false, 60);
+    let mut zones = generate::zones(&mut random, Plan::default());
     sign::sign(&mut random, &mut zones);
-    compare(&mut random, zones);
+    compare(&mut random, zones, PEERS);
+}
+
+#[test]
+fn below_the_root() {
+    let mut random = seed::generator();
+    let zones = generate::zones(&mut random, Plan { root: true, ..Plan::default() });
+    compare(&mut random, zones, PEERS);
+}
+
+#[test]
+fn cuts_at_wildcards() {
+    let mut random = seed::generator();
+    let zones = generate::zones(&mut random, Plan { wildcard_cuts: true, ..Plan::default() });
+    compare(&mut random, zones, &[Make::Knot, Make::Nsd]);
 }
 
 /// Serves the zones, asks about them, and judges the answers.
-fn compare(random: &mut StdRng, zones: Vec<Zone>) {
+fn compare(random: &mut StdRng, zones: Vec<Zone>, peers: &[Make]) {
     let questions = ask::questions(random, &zones);
-    let world = World::start(zones, &[Make::Bind, Make::Knot, Make::Nsd]);
+    let mut world = World::start(zones, peers);
     let begun = Instant::now();
     let cases = world.ask(questions);
-    println!("{} questions at four servers in {:?}", cases.len(), begun.elapsed());
+    println!("{} questions to tidemark and {peers:?} in {:?}", cases.len(), begun.elapsed());
     judge(&world, &cases);
 }
 

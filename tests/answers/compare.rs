@@ -69,8 +69,12 @@ impl Case {
         if let Err(fault) = reply.check_order(signatures) {
             faults.push(fault);
         }
-        if let Some(whole) = self.whole_of(Make::Tidemark).filter(|_| reply.has(TC)) {
-            faults.extend(halves(reply, whole));
+        match self.whole_of(Make::Tidemark) {
+            Some(whole) if reply.has(TC) => faults.extend(halves(reply, whole)),
+            Some(whole) if !same(reply, whole, 0) || !same(reply, whole, 1) || reply.rcode != whole.rcode => {
+                faults.push("less than over TCP without TC".to_owned());
+            }
+            _ => {}
         }
         faults
     }

@@ -183,24 +183,15 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "closest encloser without NSEC3",
         decides: "RFC 5155 7.2.1",
-        who: &[Nsd],
-        why: "under opt-out an empty non-terminal may have no NSEC3: the closest provable encloser is above it; NSD takes the name itself",
+        who: &[Knot, Nsd],
+        why: "under opt-out an empty non-terminal may have no NSEC3: the closest provable encloser is above it; \
+              NSD takes the name itself, Knot gives up, without SOA and AA",
         applies: |seen| {
             let opt_out = |record: &Record| record.rtype == type_number("NSEC3") && record.data[1] == 1;
-            [Part::Authority, Part::Truncated].contains(&seen.part) && seen.ours.sections[1].iter().any(opt_out) && seen.theirs.sections[1].iter().any(opt_out)
-        },
-    },
-    Class {
-        name: "an NSEC3 more than needed",
-        decides: "RFC 5155 7.2.6",
-        who: &[Nsd],
-        why: "a wildcard's answer needs the next closer name covered; NSD gives the closest encloser too",
-        applies: |seen| {
-            let (ours, theirs) = (&seen.ours.sections[1], &seen.theirs.sections[1]);
-            let added = theirs.iter().filter(|record| !ours.contains(record));
-            [Part::Authority, Part::Truncated].contains(&seen.part)
-                && ours.iter().all(|record| theirs.contains(record))
-                && added.into_iter().all(|record| record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3")))
+            let bare = seen.make == Knot && seen.theirs.sections[1].is_empty();
+            (PROOFS.contains(&seen.part) || bare && seen.part == Part::Authoritative)
+                && seen.ours.sections[1].iter().any(opt_out)
+                && (bare || proofs_only(seen))
         },
     },
     Class {
@@ -221,11 +212,12 @@ pub const CLASSES: &[Class] = &[
         },
     },
     Class {
-        name: "no proof that there is no wildcard, or of the closest encloser",
-        decides: "RFC 4035 3.1.3.2, RFC 5155 7.2.5",
+        name: "a proof with more or less in it",
+        decides: "RFC 4035 3.1.3, RFC 5155 7.2",
         who: &[Nsd],
-        why: "both are to be proved; NSD does not always",
-        applies: |seen| PROOFS.contains(&seen.part) && seen.ours.rcode == seen.theirs.rcode && fewer_nsec(seen),
+        why: "NSD is wrong about the wildcard below names with labels that sort before `*`, and does not always prove the closest \
+              encloser, or does where it need not; BIND or Knot prove what tidemark proves",
+        applies: |seen| PROOFS.contains(&seen.part) && seen.ours.rcode == seen.theirs.rcode && proofs_only(seen) && backed(seen, 1),
     },
     Class {
         name: "NSEC of a name made from a wildcard",
@@ -355,11 +347,28 @@ fn useful_addresses(seen: &Seen) -> bool {
         let host = record.owner.strip_prefix(b"\x03_25\x04_tcp");
         mentioned(&record.owner) || host.is_some_and(mentioned)
     };
-    let useful = ["A", "AAAA", "CNAME", "SVCB", "HTTPS", "TLSA", "RRSIG", "NSEC"].map(type_number);
+    let useful = ["A", "AAAA", "CNAME", "SVCB", "HTTPS", "TLSA", "SRV", "RRSIG", "NSEC"].map(type_number);
     // Knot proves what it makes from wildcards here too.
     let proof = |record: &Record| record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3"));
     let address = |record: &&Record| useful.contains(&record.rtype) && mentioned(record) || seen.make == Knot && proof(record);
     !seen.ours.sections[0].is_empty() && seen.ours.sections[2].iter().all(|record| address(&record)) && seen.theirs.sections[2].iter().all(|record| address(&record))
+}
+
+/// Whether what differs in the authority sections are proofs.
+fn proofs_only(seen: &Seen) -> bool {
+    let types = ["NSEC", "NSEC3"].map(type_number);
+    let rest = |reply: &Reply| -> Vec<Record> {
+        let proof = |record: &Record| types.contains(&covered(record).unwrap_or(record.rtype));
+        reply.sorted(1).into_iter().filter(|record| !proof(record)).cloned().collect()
+    };
+    rest(seen.ours) == rest(seen.theirs)
+}
+
+/// Whether another make has the same in this section as tidemark.
+fn backed(seen: &Seen, section: usize) -> bool {
+    let others = [Bind, Knot, Nsd].into_iter().filter(|make| *make != seen.make);
+    let mut replies = others.filter_map(|make| seen.case.whole_of(make).or(seen.case.of(make)));
+    replies.any(|reply| reply.sorted(section) == seen.ours.sorted(section))
 }
 
 /// Whether the other gives part of our authority section.

@@ -59,6 +59,7 @@ pub struct Zone {
     pub sets: BTreeMap<(Name, String), Set>,
     /// Owners and types in other zones of the same world.
     elsewhere: Vec<(Name, String)>,
+    plan: Plan,
     /// The text of the zone with signatures, when it has been signed.
     pub signed: Option<String>,
 }
@@ -71,15 +72,28 @@ pub struct Set {
     pub rdata: Vec<String>,
 }
 
+/// What kind of zones is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    /// The root zone is among them, so that every name is in one.
+    pub root: bool,
+    /// Wildcards may own NS (RFC 4592 4.2), which BIND does not load.
+    pub wildcard_cuts: bool,
+}
+
+/// How often the generator adds something to a zone.
+const THINGS: usize = 60;
+
 /// All zones of one world.
-pub fn zones(random: &mut StdRng, with_root: bool, things: usize) -> Vec<Zone> {
-    let root = with_root.then_some(".");
+pub fn zones(random: &mut StdRng, plan: Plan) -> Vec<Zone> {
+    let root = plan.root.then_some(".");
     let apexes: Vec<Name> = root.iter().chain(APEXES).map(|apex| Name::plain(apex)).collect();
     let mut zones: Vec<Zone> = Vec::new();
     for apex in &apexes {
         let others = apexes.iter().filter(|other| *other != apex).map(|other| (other.clone(), "SOA".to_owned()));
         let elsewhere = zones.iter().flat_map(|zone| zone.sets.keys().cloned()).chain(others).collect();
-        zones.push(Builder::zone(random, Zone { apex: apex.clone(), sets: BTreeMap::new(), elsewhere, signed: None }, &apexes, things));
+        let zone = Zone { apex: apex.clone(), sets: BTreeMap::new(), elsewhere, plan, signed: None };
+        zones.push(Builder::zone(random, zone, &apexes));
     }
     zones
 }
@@ -115,7 +129,7 @@ impl Zone {
             || single && has(rtype)
             || lower != self.apex && (rtype == "DNAME" && has("NS") || rtype == "NS" && has("DNAME"))
             || rtype == "CDS" && lower == self.apex
-            || rtype == "NS" && lower.labels.first().is_some_and(|label| label == b"*")
+            || rtype == "NS" && !self.plan.wildcard_cuts && lower.labels.first().is_some_and(|label| label == b"*")
             || lower.up().skip(1).any(|above| self.has(&above, "DNAME"))
             || rtype == "DNAME" && self.sets.keys().any(|(other, _)| other.is_below(&lower))
             || self.elsewhere.iter().any(|(other, at)| {
@@ -169,11 +183,11 @@ struct Builder<'r> {
 }
 
 impl Builder<'_> {
-    fn zone(random: &mut StdRng, zone: Zone, apexes: &[Name], things: usize) -> Zone {
+    fn zone(random: &mut StdRng, zone: Zone, apexes: &[Name]) -> Zone {
         let mut builder = Builder { random, zone, apexes };
         builder.apex();
         builder.children();
-        for _ in 0..things {
+        for _ in 0..THINGS {
             builder.thing();
         }
         builder.zone
@@ -232,7 +246,8 @@ impl Builder<'_> {
             }
             70..74 => self.large(&owner),
             74..76 => self.long_chain(&owner),
-            _ if !owner.labels.contains(&b"*".to_vec()) => self.delegation(&owner),
+            76..80 if self.zone.plan.wildcard_cuts => self.delegation(&owner.child(b"*")),
+            _ if self.zone.plan.wildcard_cuts || !owner.labels.contains(&b"*".to_vec()) => self.delegation(&owner),
             _ => self.plain(&owner),
         }
     }
