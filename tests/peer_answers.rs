@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use answers::compare::Case;
-use answers::world::{Make, World};
+use answers::explained::{self, Class};
 use answers::generate::{self, Plan, Zone};
-use answers::{ask, explained, sign};
+use answers::world::{Make, World};
+use answers::{ask, sign};
 use rand::rngs::StdRng;
 use support::seed;
 
@@ -64,7 +65,7 @@ fn compare(random: &mut StdRng, zones: Vec<Zone>, peers: &[Make]) {
 
 /// Fails when there is a difference that is not explained; prints how many there are of each explained class.
 fn judge(world: &World, cases: &[Case]) {
-    let mut explained: BTreeMap<(&str, Make), usize> = BTreeMap::new();
+    let mut explained: BTreeMap<(&str, Make), (usize, &Class)> = BTreeMap::new();
     let mut unexplained: BTreeMap<String, Vec<&Case>> = BTreeMap::new();
     for case in cases {
         for fault in case.faults() {
@@ -74,7 +75,7 @@ fn judge(world: &World, cases: &[Case]) {
         let mut open = Vec::new();
         for (make, part) in case.differences() {
             match explained::class(&world.zones, case, make, part) {
-                Some(class) => *explained.entry((class.name, make)).or_default() += 1,
+                Some(class) => explained.entry((class.name, make)).or_insert((0, class)).0 += 1,
                 None => open.push((make, part)),
             }
         }
@@ -82,8 +83,8 @@ fn judge(world: &World, cases: &[Case]) {
             unexplained.entry(format!("{open:?}")).or_default().push(case);
         }
     }
-    for ((name, make), count) in &explained {
-        println!("{count:6} {make:?}: {name}");
+    for ((name, make), (count, class)) in &explained {
+        println!("{count:6} {make:?}: {name} ({}): {}", class.decides, class.why);
     }
     let mut text = String::new();
     let mut groups: Vec<_> = unexplained.into_iter().collect();

@@ -13,8 +13,19 @@ use super::sign;
 /// Asked for at every name.
 const ALWAYS: &[&str] = &["A", "MX", "DS", "CNAME", "DNAME", "ANY", "NS", "SOA"];
 /// One of these besides, at every name.
-const SOMETIMES: &[&str] =
-    &["AAAA", "TXT", "RRSIG", "NSEC", "NSEC3", "DNSKEY", "NSEC3PARAM", "SRV", "HTTPS", "TYPE65280", "TYPE65281"];
+const SOMETIMES: &[&str] = &[
+    "AAAA",
+    "TXT",
+    "RRSIG",
+    "NSEC",
+    "NSEC3",
+    "DNSKEY",
+    "NSEC3PARAM",
+    "SRV",
+    "HTTPS",
+    "TYPE65280",
+    "TYPE65281",
+];
 
 /// One question, with everything that goes into its header and its OPT record.
 #[derive(Clone, Debug)]
@@ -77,14 +88,23 @@ impl Question {
     /// The arguments that make `dig` ask this.
     pub fn dig(&self) -> String {
         let mut text = format!("dig {} {}", self.name.text(), type_name(self.rtype));
-        let bits = [(self.recursion, "rec"), (self.authentic, "ad"), (self.checking_disabled, "cd"), (self.tcp, "tcp")];
+        let bits = [
+            (self.recursion, "rec"),
+            (self.authentic, "ad"),
+            (self.checking_disabled, "cd"),
+            (self.tcp, "tcp"),
+        ];
         for (set, flag) in bits {
             text += &format!(" +{}{flag}", if set { "" } else { "no" });
         }
         match self.edns {
             None => text + " +noedns",
             Some(edns) => {
-                text + &format!(" +bufsize={} +nocookie{}", edns.payload, if edns.dnssec { " +dnssec" } else { "" })
+                text + &format!(
+                    " +bufsize={} +nocookie{}",
+                    edns.payload,
+                    if edns.dnssec { " +dnssec" } else { "" }
+                )
             }
         }
     }

@@ -61,7 +61,10 @@ impl Case {
         };
         let echoed = QR | if question.recursion { RD } else { 0 };
         check(reply.question == question.question(), "the question is not echoed byte by byte");
-        check(reply.flags & !(AA | TC | CD) == echoed, "header bits other than QR, AA, TC and the RD of the query");
+        check(
+            reply.flags & !(AA | TC | CD) == echoed,
+            "header bits other than QR, AA, TC and the RD of the query",
+        );
         check(reply.length <= question.limit(), "longer than the limit");
         check(reply.opt.is_some() == question.edns.is_some(), "OPT, which only answers OPT (RFC 6891 6.1.1)");
         check(!question.tcp || !reply.has(TC), "TC over TCP");
@@ -88,7 +91,9 @@ impl Case {
     pub fn differences(&self) -> Vec<(Make, Part)> {
         let ours = self.ours();
         let peers = self.replies[1..].iter();
-        peers.flat_map(|(make, reply)| differences(ours, reply).into_iter().map(|part| (*make, part))).collect()
+        peers
+            .flat_map(|(make, reply)| differences(ours, reply).into_iter().map(|part| (*make, part)))
+            .collect()
     }
 
     /// Everything about the case, for people: tidemark's reply, and what the others have instead.
@@ -99,12 +104,16 @@ impl Case {
             let set = names.iter().filter(|(bit, _)| reply.has(*bit));
             let flags: Vec<&str> = set.map(|(_, name)| *name).collect();
             let (rcode, length) = (reply.rcode, reply.length);
-            let whole = self.whole_of(*make).map_or(String::new(), |whole| format!(", {} over TCP", whole.length));
-            text += &format!("  {make:?}: rcode {rcode}, {flags:?}, {length} bytes{whole}, {:?}\n", reply.opt);
+            let whole =
+                self.whole_of(*make).map_or(String::new(), |whole| format!(", {} over TCP", whole.length));
+            text +=
+                &format!("  {make:?}: rcode {rcode}, {flags:?}, {length} bytes{whole}, {:?}\n", reply.opt);
             for (at, section) in ["answer", "authority", "additional"].iter().enumerate() {
                 let (ours, theirs) = (self.ours().sorted(at), reply.sorted(at));
                 let lines: Vec<String> = match *make {
-                    Make::Tidemark => reply.sections[at].iter().map(|record| format!("  {}", record.text())).collect(),
+                    Make::Tidemark => {
+                        reply.sections[at].iter().map(|record| format!("  {}", record.text())).collect()
+                    }
                     _ => {
                         let missing = ours.iter().filter(|record| !theirs.contains(record));
                         let added = theirs.iter().filter(|record| !ours.contains(record));

@@ -39,16 +39,31 @@ const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
 /// As many CNAMEs does tidemark follow.
 const LONGEST: usize = 16;
 const SERVFAIL: u16 = 2;
-const NXDOMAIN: u16 = 3;
 
 /// All of them; the first that applies counts.
 pub const CLASSES: &[Class] = &[
     Class {
-        name: "OPEN: CD copied",
+        name: "CD copied",
+        decides: "RFC 4035 3.1.6",
+        who: &[Bind],
+        why: "an authoritative answer has CD clear",
+        applies: |seen| {
+            seen.part == Part::Flags
+                && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
+                && seen.said.has(CD)
+        },
+    },
+    // To be mended in tidemark: src/answer/reply.rs.
+    Class {
+        name: "TIDEMARK IS WRONG: CD copied",
         decides: "RFC 4035 3.1.6",
         who: &[Knot, Nsd],
-        why: "x",
-        applies: |seen| seen.part == Part::Flags && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD,
+        why: "an authoritative answer has CD clear",
+        applies: |seen| {
+            seen.part == Part::Flags
+                && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
+                && !seen.said.has(CD)
+        },
     },
     Class {
         name: "ANY answered with other RRsets",
@@ -56,9 +71,13 @@ pub const CLASSES: &[Class] = &[
         who: &[Bind, Knot, Nsd],
         why: "one RRset stands for all, whichever; BIND gives all of them",
         applies: |seen| {
-            let types = |reply: &Reply| reply.sections[0].iter().map(|record| record.rtype).collect::<BTreeSet<u16>>();
+            let types = |reply: &Reply| {
+                reply.sections[0].iter().map(|record| record.rtype).collect::<BTreeSet<u16>>()
+            };
             let parts = [Part::Answer, Part::Additional, Part::Truncated];
-            seen.case.question.rtype == ANY && parts.contains(&seen.part) && types(seen.ours) != types(seen.theirs)
+            seen.case.question.rtype == ANY
+                && parts.contains(&seen.part)
+                && types(seen.ours) != types(seen.theirs)
         },
     },
     Class {
@@ -89,7 +108,9 @@ pub const CLASSES: &[Class] = &[
         why: "no name owns NSEC3 beside a CNAME, so that the CNAME is followed; NSD says there is no data",
         applies: |seen| {
             let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
-            seen.case.question.rtype == type_number("NSEC3") && ours.len() > theirs.len() && ours.starts_with(&theirs)
+            seen.case.question.rtype == type_number("NSEC3")
+                && ours.len() > theirs.len()
+                && ours.starts_with(&theirs)
         },
     },
     Class {
@@ -115,8 +136,14 @@ pub const CLASSES: &[Class] = &[
             let limit = seen.case.question.limit();
             let same = |section| seen.ours.sorted(section) == seen.theirs.sorted(section);
             let theirs_larger = seen.said.has(TC) && !seen.case.ours().has(TC) && seen.theirs.length > limit;
-            let ours_larger = !seen.said.has(TC) && seen.case.ours().has(TC) && seen.ours.length > limit && same(0) && same(1);
-            [Part::Truncated, Part::Rcode].contains(&seen.part) && seen.ours.rcode == seen.theirs.rcode && (theirs_larger || ours_larger)
+            let ours_larger = !seen.said.has(TC)
+                && seen.case.ours().has(TC)
+                && seen.ours.length > limit
+                && same(0)
+                && same(1);
+            [Part::Truncated, Part::Rcode].contains(&seen.part)
+                && seen.ours.rcode == seen.theirs.rcode
+                && (theirs_larger || ours_larger)
         },
     },
     Class {
@@ -126,7 +153,9 @@ pub const CLASSES: &[Class] = &[
         why: "there is nothing that was found authentic",
         applies: |seen| {
             let differ = (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC | CD);
-            seen.part == Part::Flags && differ == AD && (seen.said.has(TC) || seen.said.sections[0].is_empty())
+            seen.part == Part::Flags
+                && differ == AD
+                && (seen.said.has(TC) || seen.said.sections[0].is_empty())
         },
     },
     Class {
@@ -135,7 +164,8 @@ pub const CLASSES: &[Class] = &[
         who: &[Knot],
         why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and SERVFAIL where that does not work",
         applies: |seen| {
-            let dname = |record: &Record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*");
+            let dname =
+                |record: &Record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*");
             seen.ours.sections[0].iter().any(dname)
         },
     },
@@ -146,12 +176,15 @@ pub const CLASSES: &[Class] = &[
         why: "optional: NSD gives none as configured, Knot for ANY too, BIND and Knot also where a wildcard makes them",
         applies: |seen| seen.part == Part::Additional && useful_addresses(seen),
     },
+    // To be mended in tidemark: `write` in src/answer/authoritative.rs.
     Class {
-        name: "OPEN: rcode of TC",
-        decides: "x",
+        name: "TIDEMARK IS WRONG: NOERROR with TC",
+        decides: "RFC 6604 3, RFC 2181 9",
         who: &[Bind, Knot, Nsd],
-        why: "",
-        applies: |seen| seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode,
+        why: "the response code is that of the whole answer",
+        applies: |seen| {
+            seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode
+        },
     },
     Class {
         name: "NSEC of a delegation",
@@ -162,12 +195,16 @@ pub const CLASSES: &[Class] = &[
             seen.case.question.rtype == type_number("NSEC") && cut(seen.ours) == Some(seen.case.name())
         },
     },
+    // To be mended in tidemark: `Options::most` in src/answer/edns.rs.
     Class {
-        name: "OPEN: room for EDE",
-        decides: "x",
+        name: "TIDEMARK IS WRONG: TC although the reply fits",
+        decides: "RFC 2181 9",
         who: &[Bind, Knot, Nsd],
-        why: "",
-        applies: |seen| seen.part == Part::Truncated && seen.case.ours().has(TC) && !seen.said.has(TC) && seen.said.length + 6 > seen.case.question.limit(),
+        why: "six bytes are kept for an extended error that an authoritative answer never has",
+        applies: |seen| {
+            let tight = seen.said.length + 8 > seen.case.question.limit();
+            seen.part == Part::Truncated && seen.case.ours().has(TC) && !seen.said.has(TC) && tight
+        },
     },
     Class {
         name: "RRSIG answered by one signature",
@@ -176,7 +213,9 @@ pub const CLASSES: &[Class] = &[
         why: "a server may choose which to give; Knot gives one",
         applies: |seen| {
             let inside = seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
-            seen.case.question.rtype == type_number("RRSIG") && inside && !seen.theirs.sections[0].is_empty()
+            seen.case.question.rtype == type_number("RRSIG")
+                && inside
+                && !seen.theirs.sections[0].is_empty()
                 && [Part::Answer, Part::Truncated].contains(&seen.part)
         },
     },
@@ -197,9 +236,10 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "a wildcard that is an empty non-terminal",
         decides: "RFC 4035 3.1.3.4",
-        who: &[Bind, Knot],
-        why: "that it has no data is to be proved by the NSEC over it, which BIND and Knot leave out",
-        applies: |seen| PROOFS.contains(&seen.part) && fewer_nsec(seen) && empty_wildcard(seen),
+        who: &[Bind, Knot, Nsd],
+        why: "that it has no data is to be proved by the NSEC over it, and the name's absence by another: BIND and Knot leave the \
+              first out, NSD sometimes the second",
+        applies: |seen| PROOFS.contains(&seen.part) && proofs_only(seen) && empty_wildcard(seen),
     },
     Class {
         name: "a name with `*` in front",
@@ -217,7 +257,12 @@ pub const CLASSES: &[Class] = &[
         who: &[Nsd],
         why: "NSD is wrong about the wildcard below names with labels that sort before `*`, and does not always prove the closest \
               encloser, or does where it need not; BIND or Knot prove what tidemark proves",
-        applies: |seen| PROOFS.contains(&seen.part) && seen.ours.rcode == seen.theirs.rcode && proofs_only(seen) && backed(seen, 1),
+        applies: |seen| {
+            PROOFS.contains(&seen.part)
+                && seen.ours.rcode == seen.theirs.rcode
+                && proofs_only(seen)
+                && unopposed(seen)
+        },
     },
     Class {
         name: "NSEC of a name made from a wildcard",
@@ -236,11 +281,20 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.part == Part::Additional && optional_addresses(seen),
     },
     Class {
+        name: "NS at a wildcard",
+        decides: "RFC 4592 4.2",
+        who: &[Nsd],
+        why: "undefined there: Knot and tidemark refer to the wildcard's servers, NSD answers as from other data",
+        applies: |seen| cut(seen.ours).is_some_and(|cut| cut.labels[0] == b"*"),
+    },
+    Class {
         name: "glue made from a wildcard below the cut",
         decides: "RFC 4592 2.1.1, RFC 1034 4.2.1",
         who: &[Knot, Nsd],
         why: "below a cut nothing is the zone's to make answers from, and glue is records that are there",
-        applies: |seen| seen.part == Part::Additional && cut(seen.theirs).is_some_and(|cut| wildcard_glue(seen, &cut)),
+        applies: |seen| {
+            seen.part == Part::Additional && cut(seen.theirs).is_some_and(|cut| wildcard_glue(seen, &cut))
+        },
     },
     Class {
         name: "glue missing without TC",
@@ -261,7 +315,9 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let crossing = crossing(seen);
             seen.part.is_content()
-                && crossing.is_some_and(|at| trail(seen.case, seen.theirs).starts_with(&trail(seen.case, seen.ours)[..=at]))
+                && crossing.is_some_and(|at| {
+                    trail(seen.case, seen.theirs).starts_with(&trail(seen.case, seen.ours)[..=at])
+                })
         },
     },
     Class {
@@ -271,7 +327,10 @@ pub const CLASSES: &[Class] = &[
         why: "chains should be followed; Knot follows five CNAMEs",
         applies: |seen| {
             let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
-            seen.part.is_content() && theirs.len() >= 5 && ours.len() > theirs.len() && ours.starts_with(&theirs)
+            seen.part.is_content()
+                && theirs.len() >= 5
+                && ours.len() > theirs.len()
+                && ours.starts_with(&theirs)
         },
     },
     Class {
@@ -281,7 +340,9 @@ pub const CLASSES: &[Class] = &[
         why: "no RFC names a response code for it: BIND has SERVFAIL, the others NOERROR; a record stands once, Knot repeats it",
         applies: |seen| {
             let same = || seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
-            endless(seen) && (seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL || seen.part == Part::Answer && same())
+            endless(seen)
+                && (seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL
+                    || seen.part == Part::Answer && same())
         },
     },
     Class {
@@ -291,7 +352,10 @@ pub const CLASSES: &[Class] = &[
         why: "a limit has to be; NSD's is higher",
         applies: |seen| {
             let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
-            seen.part.is_content() && ours.len() == LONGEST && theirs.len() >= LONGEST && theirs.starts_with(&ours)
+            seen.part.is_content()
+                && ours.len() == LONGEST
+                && theirs.len() >= LONGEST
+                && theirs.starts_with(&ours)
         },
     },
     Class {
@@ -316,10 +380,6 @@ fn apex(zones: &[Zone], name: &Name) -> Option<Name> {
     zones.iter().filter(|zone| name.is_in(&zone.apex)).map(|zone| zone.apex.clone()).max_by_key(Name::len)
 }
 
-fn aliases(reply: &Reply) -> usize {
-    reply.sections[0].iter().filter(|record| record.rtype == CNAME).count()
-}
-
 /// The owner of the NS records in a referral, also at the end of a chain.
 fn cut(reply: &Reply) -> Option<Name> {
     let ns = reply.sections[1].iter().find(|record| record.rtype == type_number("NS"))?;
@@ -338,8 +398,9 @@ fn useful_addresses(seen: &Seen) -> bool {
         replies.iter().flat_map(|reply| reply.sections[0].iter().chain(&reply.sections[2])).any(|answer| {
             let found = answer.data.windows(owner.len()).any(|part| part == owner);
             let wildcard = owner.strip_prefix(b"\x01*");
-            let covers = wildcard.is_some_and(|above| answer.data.windows(above.len()).any(|part| part == above));
-            found || covers
+            let covers =
+                wildcard.is_some_and(|above| answer.data.windows(above.len()).any(|part| part == above));
+            found || covers || answer.owner == owner
         })
     };
     // BIND gives _25._tcp of mail servers too (RFC 7672).
@@ -349,9 +410,15 @@ fn useful_addresses(seen: &Seen) -> bool {
     };
     let useful = ["A", "AAAA", "CNAME", "SVCB", "HTTPS", "TLSA", "SRV", "RRSIG", "NSEC"].map(type_number);
     // Knot proves what it makes from wildcards here too.
-    let proof = |record: &Record| record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3"));
-    let address = |record: &&Record| useful.contains(&record.rtype) && mentioned(record) || seen.make == Knot && proof(record);
-    !seen.ours.sections[0].is_empty() && seen.ours.sections[2].iter().all(|record| address(&record)) && seen.theirs.sections[2].iter().all(|record| address(&record))
+    let proof = |record: &Record| {
+        record.rtype == type_number("NSEC3") || covered(record) == Some(type_number("NSEC3"))
+    };
+    let address = |record: &&Record| {
+        useful.contains(&record.rtype) && mentioned(record) || seen.make == Knot && proof(record)
+    };
+    !seen.ours.sections[0].is_empty()
+        && seen.ours.sections[2].iter().all(|record| address(&record))
+        && seen.theirs.sections[2].iter().all(|record| address(&record))
 }
 
 /// Whether what differs in the authority sections are proofs.
@@ -364,11 +431,10 @@ fn proofs_only(seen: &Seen) -> bool {
     rest(seen.ours) == rest(seen.theirs)
 }
 
-/// Whether another make has the same in this section as tidemark.
-fn backed(seen: &Seen, section: usize) -> bool {
-    let others = [Bind, Knot, Nsd].into_iter().filter(|make| *make != seen.make);
-    let mut replies = others.filter_map(|make| seen.case.whole_of(make).or(seen.case.of(make)));
-    replies.any(|reply| reply.sorted(section) == seen.ours.sorted(section))
+/// Whether another make has the same in the authority section as tidemark, or BIND and Knot have not gone as far as NSD.
+fn unopposed(seen: &Seen) -> bool {
+    let others = [Bind, Knot].into_iter().filter_map(|make| seen.case.whole_of(make).or(seen.case.of(make)));
+    crossing(seen).is_some() || others.into_iter().any(|reply| reply.sorted(1) == seen.ours.sorted(1))
 }
 
 /// Whether the other gives part of our authority section.
@@ -386,8 +452,13 @@ fn fewer_nsec(seen: &Seen) -> bool {
 
 /// Whether the wildcard next above the name asked for has names below it, but no data.
 fn empty_wildcard(seen: &Seen) -> bool {
-    let name = seen.case.name();
-    let Some(zone) = apex(seen.zones, &name).and_then(|apex| seen.zones.iter().find(|zone| zone.apex == apex)) else { return false };
+    let trail = trail(seen.case, seen.ours);
+    let name = trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target));
+    let Some(zone) =
+        apex(seen.zones, &name).and_then(|apex| seen.zones.iter().find(|zone| zone.apex == apex))
+    else {
+        return false;
+    };
     let exists = |name: &Name| zone.sets.keys().any(|(owner, _)| owner.is_in(name));
     let Some(encloser) = name.up().find(exists) else { return false };
     let wildcard = encloser.child(b"*");
@@ -412,9 +483,9 @@ fn lacks_glue(seen: &Seen, cut: &Name) -> bool {
     let inside = servers(seen.said).into_iter().filter(|server| server.is_in(cut));
     inside.into_iter().any(|server| {
         ["A", "AAAA"].iter().any(|rtype| {
-            let there = seen.said.sections[2].iter().any(|record| {
-                Name::from_wire(&record.owner) == server && record.rtype == type_number(rtype)
-            });
+            let there = seen.said.sections[2]
+                .iter()
+                .any(|record| Name::from_wire(&record.owner) == server && record.rtype == type_number(rtype));
             zone.has(&server, rtype) && !there
         })
     })
@@ -435,7 +506,9 @@ fn wildcard_glue(seen: &Seen, cut: &Name) -> bool {
 fn trail<'c>(case: &Case, reply: &'c Reply) -> Vec<(&'c [u8], &'c [u8])> {
     let mut trail: Vec<(&[u8], &[u8])> = Vec::new();
     let mut name = case.name().wire();
-    while let Some(next) = reply.sections[0].iter().find(|record| record.rtype == CNAME && record.owner == name) {
+    while let Some(next) =
+        reply.sections[0].iter().find(|record| record.rtype == CNAME && record.owner == name)
+    {
         if trail.iter().any(|(owner, _)| *owner == name) {
             break;
         }
@@ -448,7 +521,9 @@ fn trail<'c>(case: &Case, reply: &'c Reply) -> Vec<(&'c [u8], &'c [u8])> {
 /// Which CNAME of our chain leads into another zone.
 fn crossing(seen: &Seen) -> Option<usize> {
     let first = answering(seen, &seen.case.name());
-    trail(seen.case, seen.ours).iter().position(|(_, target)| answering(seen, &Name::from_wire(target)) != first)
+    trail(seen.case, seen.ours)
+        .iter()
+        .position(|(_, target)| answering(seen, &Name::from_wire(target)) != first)
 }
 
 /// The zone that answers for a name: for DS at its apex the one above.
@@ -462,13 +537,16 @@ fn answering(seen: &Seen, name: &Name) -> Option<Name> {
 /// Whether our chain is a loop or breaks off at the limit.
 fn endless(seen: &Seen) -> bool {
     let trail = trail(seen.case, seen.ours);
-    trail.len() >= LONGEST || trail.last().is_some_and(|(_, target)| trail.iter().any(|(owner, _)| owner == target))
+    trail.len() >= LONGEST
+        || trail.last().is_some_and(|(_, target)| trail.iter().any(|(owner, _)| owner == target))
 }
 
 /// Whether the other answer is the beginning of ours.
 fn stops(seen: &Seen) -> bool {
     let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
-    !theirs.is_empty() && ours.starts_with(&theirs) && seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record))
+    !theirs.is_empty()
+        && ours.starts_with(&theirs)
+        && seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record))
 }
 
 /// Whether a name at or above the one asked for, or one the chain leads to, exists in another zone only.
@@ -479,7 +557,8 @@ fn foreign_encloser(seen: &Seen) -> bool {
         let Some(apex) = answering(seen, &name) else { return false };
         name.up().take_while(|above| above.is_in(&apex)).any(|above| {
             let has = |zone: &Zone| zone.sets.keys().any(|(owner, _)| owner.is_in(&above));
-            let (own, others): (Vec<&Zone>, Vec<&Zone>) = seen.zones.iter().partition(|zone| zone.apex == apex);
+            let (own, others): (Vec<&Zone>, Vec<&Zone>) =
+                seen.zones.iter().partition(|zone| zone.apex == apex);
             let wildcard = above.child(b"*");
             let covers = |zone: &Zone| zone.sets.keys().any(|(owner, _)| *owner == wildcard);
             !own.iter().any(|zone| has(zone)) && others.iter().any(|zone| has(zone))
@@ -487,4 +566,3 @@ fn foreign_encloser(seen: &Seen) -> bool {
         })
     })
 }
-

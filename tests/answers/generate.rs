@@ -90,7 +90,8 @@ pub fn zones(random: &mut StdRng, plan: Plan) -> Vec<Zone> {
     let apexes: Vec<Name> = root.iter().chain(APEXES).map(|apex| Name::plain(apex)).collect();
     let mut zones: Vec<Zone> = Vec::new();
     for apex in &apexes {
-        let others = apexes.iter().filter(|other| *other != apex).map(|other| (other.clone(), "SOA".to_owned()));
+        let others =
+            apexes.iter().filter(|other| *other != apex).map(|other| (other.clone(), "SOA".to_owned()));
         let elsewhere = zones.iter().flat_map(|zone| zone.sets.keys().cloned()).chain(others).collect();
         let zone = Zone { apex: apex.clone(), sets: BTreeMap::new(), elsewhere, plan, signed: None };
         zones.push(Builder::zone(random, zone, &apexes));
@@ -103,7 +104,10 @@ impl Zone {
     pub fn types_at<'z>(&'z self, owner: &Name) -> impl Iterator<Item = &'z str> {
         let from = (owner.clone(), String::new());
         let owner = owner.clone();
-        self.sets.range(from..).take_while(move |((name, _), _)| *name == owner).map(|((_, rtype), _)| &rtype[..])
+        self.sets
+            .range(from..)
+            .take_while(move |((name, _), _)| *name == owner)
+            .map(|((_, rtype), _)| &rtype[..])
     }
 
     /// Whether the owner, in lower case, has an RRset of this type.
@@ -129,11 +133,14 @@ impl Zone {
             || single && has(rtype)
             || lower != self.apex && (rtype == "DNAME" && has("NS") || rtype == "NS" && has("DNAME"))
             || rtype == "CDS" && lower == self.apex
-            || rtype == "NS" && !self.plan.wildcard_cuts && lower.labels.first().is_some_and(|label| label == b"*")
+            || rtype == "NS"
+                && !self.plan.wildcard_cuts
+                && lower.labels.first().is_some_and(|label| label == b"*")
             || lower.up().skip(1).any(|above| self.has(&above, "DNAME"))
             || rtype == "DNAME" && self.sets.keys().any(|(other, _)| other.is_below(&lower))
             || self.elsewhere.iter().any(|(other, at)| {
-                rtype == "DNAME" && (other.is_below(&lower) || at == "SOA" && *other == lower) || at == "DNAME" && lower.is_below(other)
+                rtype == "DNAME" && (other.is_below(&lower) || at == "SOA" && *other == lower)
+                    || at == "DNAME" && lower.is_below(other)
             })
             || lower.is_below(&Name::plain(MOVED));
         if clash {
@@ -210,7 +217,7 @@ impl Builder<'_> {
                 self.zone.add(&server, "A", ttl, "127.0.0.1".to_owned());
                 self.zone.add(&apex, "NS", ns_ttl, server.text());
             }
-            if self.chance(0.5) {
+            if self.chance(0.5) && !self.zone.plan.root {
                 self.zone.add(&apex, "NS", ns_ttl, "ns.nowhere.".to_owned());
             }
         }
@@ -247,7 +254,9 @@ impl Builder<'_> {
             70..74 => self.large(&owner),
             74..76 => self.long_chain(&owner),
             76..80 if self.zone.plan.wildcard_cuts => self.delegation(&owner.child(b"*")),
-            _ if self.zone.plan.wildcard_cuts || !owner.labels.contains(&b"*".to_vec()) => self.delegation(&owner),
+            _ if self.zone.plan.wildcard_cuts || !owner.labels.contains(&b"*".to_vec()) => {
+                self.delegation(&owner)
+            }
             _ => self.plain(&owner),
         }
     }

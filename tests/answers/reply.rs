@@ -130,7 +130,8 @@ impl Reply {
                 }
                 last = Some(key);
                 let signed = |other: &Record| {
-                    other.owner == record.owner && (Some(other.rtype) == covered(record) || other.rtype == RRSIG)
+                    other.owner == record.owner
+                        && (Some(other.rtype) == covered(record) || other.rtype == RRSIG)
                 };
                 if signatures && record.rtype == RRSIG && (index == 0 || !signed(&records[index - 1])) {
                     return Err(format!("a signature apart from its RRset: {}", record.text()));
@@ -149,7 +150,8 @@ impl Record {
 
     pub fn text(&self) -> String {
         let owner = super::name::Name::from_wire(&self.owner).text();
-        let ascii: String = self.data.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' }).collect();
+        let ascii: String =
+            self.data.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' }).collect();
         let hex: String = self.data.iter().take(24).map(|byte| format!("{byte:02x}")).collect();
         format!("{owner} {} {} {hex} {}", self.ttl, type_name(self.rtype), &ascii[..ascii.len().min(80)])
     }

@@ -96,8 +96,9 @@ impl World {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let servers = self.servers.iter_mut().zip(first);
-        let replies: Vec<(Make, Vec<Option<Vec<u8>>>)> =
-            servers.map(|((make, daemon), first)| (*make, go_on(*make, daemon, &self.zones, &questions, first))).collect();
+        let replies: Vec<(Make, Vec<Option<Vec<u8>>>)> = servers
+            .map(|((make, daemon), first)| (*make, go_on(*make, daemon, &self.zones, &questions, first)))
+            .collect();
         // A second opinion on tidemark's bytes: the library can read them.
         for (question, bytes) in questions.iter().zip(&replies[0].1) {
             let read = bytes.as_ref().map(|bytes| Message::from_vec(bytes));
@@ -108,7 +109,8 @@ impl World {
             let read = |(make, all): &(Make, Vec<Option<Vec<u8>>>)| {
                 let bytes = all[index].as_ref()?;
                 let read = Reply::read(bytes);
-                let reply = read.unwrap_or_else(|e| panic!("{make:?} to {}: {e}\n{bytes:x?}", question.dig()));
+                let reply =
+                    read.unwrap_or_else(|e| panic!("{make:?} to {}: {e}\n{bytes:x?}", question.dig()));
                 Some((*make, reply))
             };
             Case { replies: replies.iter().filter_map(read).collect(), question, whole: Vec::new() }
