@@ -10,6 +10,7 @@ pub mod ask;
 pub mod client;
 pub mod compare;
 pub mod explained;
+pub mod facts;
 pub mod generate;
 pub mod name;
 pub mod rdata;
