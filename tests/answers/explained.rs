@@ -28,9 +28,44 @@ const ANY: u16 = 255;
 /// Where it shows that a proof is missing.
 const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
 const SERVFAIL: u16 = 2;
+const YXDOMAIN: u16 = 6;
 
 /// All of them; the first that applies counts.
 pub const CLASSES: &[Class] = &[
+    // To be mended in tidemark: the chain in src/answer/authoritative.rs; see `Case::faults`.
+    Class {
+        name: "TIDEMARK IS WRONG: a DNAME twice in one answer",
+        decides: "RFC 2181 5",
+        who: &[Bind, Nsd],
+        why: "a chain that comes back to the DNAME it began with ends there",
+        applies: |seen| {
+            let within = |record: &Record| seen.theirs.sections[0].contains(record);
+            let dname = seen.case.question.rtype == type_number("DNAME");
+            dname && seen.part == Part::Answer && seen.ours.sections[0].iter().all(within)
+        },
+    },
+    Class {
+        name: "more than the DNAME with YXDOMAIN",
+        decides: "RFC 6672 2.2",
+        who: &[Knot, Nsd],
+        why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over",
+        applies: |seen| {
+            seen.part.is_content() && seen.ours.rcode == YXDOMAIN && seen.theirs.rcode == YXDOMAIN
+        },
+    },
+    Class {
+        name: "a DNAME to a name below itself",
+        decides: "RFC 6672 3.2",
+        who: &[Nsd],
+        why: "the target is looked up like any other, up to a limit; NSD does so once",
+        applies: |seen| {
+            let below = |record: &Record| {
+                let (owner, target) = (Name::from_wire(&record.owner), Name::from_wire(&record.data));
+                record.rtype == type_number("DNAME") && target.is_below(&owner)
+            };
+            seen.part.is_content() && seen.ours.sections[0].iter().any(below) && stops(seen)
+        },
+    },
     Class {
         name: "CD copied",
         decides: "RFC 4035 3.1.6",
