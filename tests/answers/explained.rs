@@ -60,8 +60,8 @@ pub const CLASSES: &[Class] = &[
         why: "the target is looked up like any other, up to a limit; NSD does so once",
         applies: |seen| {
             let below = |record: &Record| {
-                let (owner, target) = (Name::from_wire(&record.owner), Name::from_wire(&record.data));
-                record.rtype == type_number("DNAME") && target.is_below(&owner)
+                record.rtype == type_number("DNAME")
+                    && Name::from_wire(&record.data).is_below(&Name::from_wire(&record.owner))
             };
             seen.part.is_content() && seen.ours.sections[0].iter().any(below) && stops(seen)
         },
