@@ -40,7 +40,7 @@ pub const CLASSES: &[Class] = &[
         why: "a chain that comes back to the DNAME it began with ends there",
         applies: |seen| {
             let within = |record: &Record| seen.theirs.sections[0].contains(record);
-            let dname = seen.case.question.rtype == type_number("DNAME");
+            let dname = [ANY, type_number("DNAME")].contains(&seen.case.question.rtype);
             dname && seen.part == Part::Answer && seen.ours.sections[0].iter().all(within)
         },
     },
