@@ -28,6 +28,7 @@ const ANY: u16 = 255;
 /// Where it shows that a proof is missing.
 const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
 const SERVFAIL: u16 = 2;
+const NXDOMAIN: u16 = 3;
 const YXDOMAIN: u16 = 6;
 
 /// All of them; the first that applies counts.
@@ -41,14 +42,19 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let within = |record: &Record| seen.theirs.sections[0].contains(record);
             let dname = [ANY, type_number("DNAME")].contains(&seen.case.question.rtype);
-            dname && seen.part == Part::Answer && seen.ours.sections[0].iter().all(within)
+            let distinct = seen.ours.sections[0].iter().collect::<BTreeSet<_>>().len();
+            dname
+                && seen.part == Part::Answer
+                && distinct < seen.ours.sections[0].len()
+                && seen.ours.sections[0].iter().all(within)
         },
     },
     Class {
         name: "more than the DNAME with YXDOMAIN",
         decides: "RFC 6672 2.2",
         who: &[Knot, Nsd],
-        why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over",
+        why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
+              or says NXDOMAIN",
         applies: |seen| {
             seen.part.is_content() && seen.ours.rcode == YXDOMAIN && seen.theirs.rcode == YXDOMAIN
         },
