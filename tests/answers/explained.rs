@@ -56,7 +56,9 @@ pub const CLASSES: &[Class] = &[
         why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
               or says NXDOMAIN",
         applies: |seen| {
-            seen.part.is_content() && seen.ours.rcode == YXDOMAIN && seen.theirs.rcode == YXDOMAIN
+            seen.part.is_content()
+                && seen.ours.rcode == YXDOMAIN
+                && [YXDOMAIN, NXDOMAIN].contains(&seen.theirs.rcode)
         },
     },
     Class {
