@@ -33,7 +33,7 @@ fn zone() -> Zone {
 fn start_bind(addr: SocketAddr, options: &str) -> Daemon {
     let cookies =
         format!("server-id \"ams1\"; cookie-algorithm siphash24; cookie-secret \"{SECRET}\"; {options}\n");
-    bind::start_with(addr, &[zone()], &cookies)
+    bind::start_with(addr, &[zone()], &format!("minimal-responses yes; {cookies}"))
 }
 
 fn start_knot(addr: SocketAddr) -> Daemon {

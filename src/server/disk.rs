@@ -39,7 +39,7 @@ const RECORD: u64 = 48;
 /// What is read or written at once.
 const CHUNK: usize = 256 << 10;
 /// Bytes kept free for stamps and changes while content waits to be written.
-const RESERVE: libc::off_t = 1 << 20;
+const RESERVE: u64 = 1 << 20;
 /// A buffer that grew beyond this is let go of after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -245,7 +245,9 @@ impl Disk {
     /// Makes sure of room behind the journal's end, so that a disk that fills up before the content is written does not keep the
     /// stamps of later versions from being kept.
     fn reserve(&self) -> io::Result<()> {
-        let (Ok(from), length) = (libc::off_t::try_from(self.length), RESERVE) else {
+        // Up to the same place again and again, so that what was reserved before a restart still counts.
+        let end = (self.length / RESERVE + 2) * RESERVE;
+        let (Ok(from), Ok(length)) = (self.length.try_into(), (end - self.length).try_into()) else {
             return Err(io::ErrorKind::FileTooLarge.into());
         };
         // SAFETY: the descriptor is that of an open file, and no memory is touched.

@@ -9,7 +9,7 @@ const SMALL: usize = 24 << 10;
 /// Content that was put off is written down once the journal has grown by so much: some changes later.
 const SOON: usize = 128;
 /// Bytes kept free while content waits to be written.
-const RESERVE: usize = 512;
+const RESERVE: usize = 4_096;
 
 /// The journal of one host; outlives its crashes.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Disk {
 
 impl Log for Disk {
     fn defers(&mut self, _: &Snapshot) -> bool {
-        let wanted = self.bytes.len() + RESERVE;
+        let wanted = (self.bytes.len() / RESERVE + 2) * RESERVE;
         let defers = !self.full || wanted <= self.reserved;
         if defers {
             self.reserved = self.reserved.max(wanted);

@@ -20,10 +20,10 @@ const KEY: &str =
 /// As a primary it turns file edits into IXFR and sends NOTIFY at once; as a secondary it accepts NOTIFY from any
 /// loopback address and, left to itself, tries again every second.
 pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
-    start_with(addr, zones, "")
+    start_with(addr, zones, "minimal-responses yes;")
 }
 
-/// The same with further lines in `options`.
+/// The same with these statements in the `options` block, instead of minimal responses.
 pub fn start_with(addr: SocketAddr, zones: &[Zone], options: &str) -> Daemon {
     let dir = daemon::prepare(zones);
     let control = ports::reserve();
@@ -46,13 +46,14 @@ options {{
     directory "."; pid-file none; session-keyfile none; lock-file none;
     listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};
     query-source {ip}; notify-source {ip}; transfer-source {ip};
-    recursion no; dnssec-validation no; empty-zones-enable no; minimal-responses yes;
+    recursion no; dnssec-validation no; empty-zones-enable no;
+    {options}
     allow-query {{ 127.0.0.0/8; }}; allow-transfer {{ 127.0.0.0/8; }}; allow-notify {{ 127.0.0.0/8; }};
     notify explicit; notify-delay 0; notify-rate 1000; startup-notify-rate 1000; serial-query-rate 1000;
     ixfr-from-differences yes; max-ixfr-ratio unlimited; request-expire yes;
     min-refresh-time 1; min-retry-time 1; max-retry-time 1;
     masterfile-format text;
-{options}}};
+}};
 "#,
         control_ip = control.ip(),
         control_port = control.port(),

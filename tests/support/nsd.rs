@@ -16,17 +16,17 @@ pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
     start_with(addr, zones, "")
 }
 
-/// The same with further lines in the `server` clause.
-pub fn start_with(addr: SocketAddr, zones: &[Zone], server: &str) -> Daemon {
+/// The same with these lines in the `server` clause, each indented by four spaces and with its line end.
+pub fn start_with(addr: SocketAddr, zones: &[Zone], options: &str) -> Daemon {
     let dir = daemon::prepare(zones);
     let config = dir.path().join("nsd.conf");
-    fs::write(&config, nsd_conf(addr, &dir.path().display().to_string(), zones, server)).unwrap();
+    fs::write(&config, nsd_conf(addr, &dir.path().display().to_string(), zones, options)).unwrap();
     let command = words([&program("nsd"), &"-d", &"-c", &config]);
     let reload = words([&program("nsd-control"), &"-c", &config, &"reload"]);
     Daemon::start(dir, addr, zones, command, Reload::Command(reload))
 }
 
-fn nsd_conf(addr: SocketAddr, dir: &str, zones: &[Zone], server: &str) -> String {
+fn nsd_conf(addr: SocketAddr, dir: &str, zones: &[Zone], options: &str) -> String {
     let (ip, port) = (addr.ip(), addr.port());
     let mut text = format!(
         r#"server:
@@ -42,7 +42,7 @@ fn nsd_conf(addr: SocketAddr, dir: &str, zones: &[Zone], server: &str) -> String
     verbosity: 2
     xfrd-reload-timeout: 0
     rrl-ratelimit: 0
-{server}remote-control:
+{options}remote-control:
     control-enable: yes
     control-interface: "{dir}/nsd.sock"
 "#

@@ -1,0 +1,408 @@
+//! The differences that are known, each with who differs, the RFC that decides, and why.
+
+use std::collections::BTreeSet;
+
+use super::compare::{Case, Part};
+use super::facts::{
+    LONGEST, Seen, crossing, cut, empty_wildcard, endless, fewer, fewer_nsec, foreign_encloser, lacks_glue,
+    optional_addresses, proofs_only, stops, trail, unopposed, useful_addresses, wildcard_glue,
+};
+use super::generate::Zone;
+use super::name::Name;
+use super::reply::{AA, AD, CD, Record, Reply, TC, type_number};
+use super::world::Make::{self, Bind, Knot, Nsd};
+
+/// One class of differences.
+pub struct Class {
+    pub name: &'static str,
+    /// The RFC and section that decides.
+    pub decides: &'static str,
+    /// Who differs from tidemark.
+    pub who: &'static [Make],
+    pub why: &'static str,
+    pub applies: fn(&Seen) -> bool,
+}
+
+/// QTYPE `*`.
+const ANY: u16 = 255;
+/// Where it shows that a proof is missing.
+const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
+const SERVFAIL: u16 = 2;
+const NXDOMAIN: u16 = 3;
+const YXDOMAIN: u16 = 6;
+
+/// All of them; the first that applies counts.
+pub const CLASSES: &[Class] = &[
+    // To be mended in tidemark: the chain in src/answer/authoritative.rs; see `Case::faults`.
+    Class {
+        name: "TIDEMARK IS WRONG: a DNAME twice in one answer",
+        decides: "RFC 2181 5",
+        who: &[Bind, Nsd],
+        why: "a chain that comes back to the DNAME it began with ends there",
+        applies: |seen| {
+            let within = |record: &Record| seen.theirs.sections[0].contains(record);
+            let dname = [ANY, type_number("DNAME")].contains(&seen.case.question.rtype);
+            let distinct = seen.ours.sections[0].iter().collect::<BTreeSet<_>>().len();
+            dname
+                && seen.part == Part::Answer
+                && distinct < seen.ours.sections[0].len()
+                && seen.ours.sections[0].iter().all(within)
+        },
+    },
+    Class {
+        name: "more than the DNAME with YXDOMAIN",
+        decides: "RFC 6672 2.2",
+        who: &[Knot, Nsd],
+        why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
+              or says NXDOMAIN",
+        applies: |seen| {
+            seen.part.is_content()
+                && seen.ours.rcode == YXDOMAIN
+                && [YXDOMAIN, NXDOMAIN].contains(&seen.theirs.rcode)
+        },
+    },
+    Class {
+        name: "a DNAME to a name below itself",
+        decides: "RFC 6672 3.2",
+        who: &[Nsd],
+        why: "the target is looked up like any other, up to a limit; NSD does so once",
+        applies: |seen| {
+            let below = |record: &Record| {
+                record.rtype == type_number("DNAME")
+                    && Name::from_wire(&record.data).is_below(&Name::from_wire(&record.owner))
+            };
+            seen.part.is_content() && seen.ours.sections[0].iter().any(below) && stops(seen)
+        },
+    },
+    Class {
+        name: "CD copied",
+        decides: "RFC 4035 3.1.6",
+        who: &[Bind],
+        why: "an authoritative answer has CD clear",
+        applies: |seen| {
+            seen.part == Part::Flags
+                && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
+                && seen.said.has(CD)
+        },
+    },
+    // To be mended in tidemark: src/answer/reply.rs.
+    Class {
+        name: "TIDEMARK IS WRONG: CD copied",
+        decides: "RFC 4035 3.1.6",
+        who: &[Knot, Nsd],
+        why: "an authoritative answer has CD clear",
+        applies: |seen| {
+            seen.part == Part::Flags
+                && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
+                && !seen.said.has(CD)
+        },
+    },
+    Class {
+        name: "ANY answered with other RRsets",
+        decides: "RFC 8482 4.1",
+        who: &[Bind, Knot, Nsd],
+        why: "one RRset stands for all, whichever; BIND gives all of them",
+        applies: |seen| {
+            let types = |reply: &Reply| {
+                reply.sections[0].iter().map(|record| record.rtype).collect::<BTreeSet<u16>>()
+            };
+            let parts = [Part::Answer, Part::Additional, Part::Truncated];
+            seen.case.question.rtype == ANY
+                && parts.contains(&seen.part)
+                && types(seen.ours) != types(seen.theirs)
+        },
+    },
+    Class {
+        name: "ANY stops at the CNAME made from a DNAME",
+        decides: "RFC 6672 3.2 step 3c",
+        who: &[Bind],
+        why: "a DNAME is followed whatever the type; BIND lets ANY match the CNAME",
+        applies: |seen| {
+            let dname = |record: &Record| record.rtype == type_number("DNAME");
+            seen.case.question.rtype == ANY && seen.ours.sections[0].first().is_some_and(dname) && stops(seen)
+        },
+    },
+    Class {
+        name: "RRSIG or NSEC at a CNAME that has none",
+        decides: "RFC 4035 2.5",
+        who: &[Nsd],
+        why: "both types may stand beside a CNAME, so that there is no data, as BIND and Knot say; NSD follows the CNAME",
+        applies: |seen| {
+            let beside = ["RRSIG", "NSEC"].iter().any(|rtype| type_number(rtype) == seen.case.question.rtype);
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.part.is_content() && beside && theirs.len() > ours.len() && theirs.starts_with(&ours)
+        },
+    },
+    Class {
+        name: "NSEC3 at a CNAME",
+        decides: "RFC 5155 7.2.8",
+        who: &[Nsd],
+        why: "no name owns NSEC3 beside a CNAME, so that the CNAME is followed; NSD says there is no data",
+        applies: |seen| {
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.case.question.rtype == type_number("NSEC3")
+                && ours.len() > theirs.len()
+                && ours.starts_with(&theirs)
+        },
+    },
+    Class {
+        name: "DS of a name whose zone and two above it are here",
+        decides: "RFC 4035 3.1.4.1",
+        who: &[Nsd],
+        why: "the zone right above the cut answers; NSD takes the one above that, which delegates",
+        applies: |seen| {
+            let trail = trail(seen.case, seen.ours);
+            let name = trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target));
+            let is_zone = |name: &Name| seen.zones.iter().any(|zone| zone.apex == *name);
+            seen.case.question.rtype == type_number("DS")
+                && is_zone(&name)
+                && cut(seen.theirs).is_some_and(|cut| is_zone(&cut) && name.is_below(&cut))
+        },
+    },
+    Class {
+        name: "fits at one and not at the other",
+        decides: "RFC 1035 4.1.4, RFC 2181 9",
+        who: &[Bind, Knot, Nsd],
+        why: "BIND points into the data of a DNAME, but only to names of the same case; Knot points to fewer names; NSD sets TC where addresses are left out that may be",
+        applies: |seen| {
+            let limit = seen.case.question.limit();
+            let same = |section| seen.ours.sorted(section) == seen.theirs.sorted(section);
+            let theirs_larger = seen.said.has(TC) && !seen.case.ours().has(TC) && seen.theirs.length > limit;
+            let ours_larger = !seen.said.has(TC)
+                && seen.case.ours().has(TC)
+                && seen.ours.length > limit
+                && same(0)
+                && same(1);
+            [Part::Truncated, Part::Rcode].contains(&seen.part)
+                && seen.ours.rcode == seen.theirs.rcode
+                && (theirs_larger || ours_larger)
+        },
+    },
+    Class {
+        name: "AD copied into a reply without answer",
+        decides: "RFC 4035 3.1.6",
+        who: &[Bind],
+        why: "there is nothing that was found authentic",
+        applies: |seen| {
+            let differ = (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC | CD);
+            seen.part == Part::Flags
+                && differ == AD
+                && (seen.said.has(TC) || seen.said.sections[0].is_empty())
+        },
+    },
+    Class {
+        name: "a DNAME at a wildcard",
+        decides: "RFC 6672 3.3, RFC 4592 4.4",
+        who: &[Knot],
+        why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and SERVFAIL where that does not work",
+        applies: |seen| {
+            let dname =
+                |record: &Record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*");
+            seen.ours.sections[0].iter().any(dname)
+        },
+    },
+    Class {
+        name: "addresses of hosts named in the answer",
+        decides: "RFC 1034 4.3.2 step 6, RFC 2181 5",
+        who: &[Bind, Knot, Nsd],
+        why: "optional: NSD gives none as configured, Knot for ANY too, BIND and Knot also where a wildcard makes them",
+        applies: |seen| seen.part == Part::Additional && useful_addresses(seen),
+    },
+    // To be mended in tidemark: `write` in src/answer/authoritative.rs.
+    Class {
+        name: "TIDEMARK IS WRONG: NOERROR with TC",
+        decides: "RFC 6604 3, RFC 2181 9",
+        who: &[Bind, Knot, Nsd],
+        why: "the response code is that of the whole answer",
+        applies: |seen| {
+            seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode
+        },
+    },
+    Class {
+        name: "NSEC of a delegation",
+        decides: "RFC 4035 3.1.4.1",
+        who: &[Bind],
+        why: "at a cut only DS is answered, everything else is referred; BIND answers NSEC too",
+        applies: |seen| {
+            seen.case.question.rtype == type_number("NSEC") && cut(seen.ours) == Some(seen.case.name())
+        },
+    },
+    // To be mended in tidemark: `Options::most` in src/answer/edns.rs.
+    Class {
+        name: "TIDEMARK IS WRONG: TC although the reply fits",
+        decides: "RFC 2181 9",
+        who: &[Bind, Knot, Nsd],
+        why: "six bytes are kept for an extended error that an authoritative answer never has",
+        applies: |seen| {
+            let tight = seen.said.length + 8 > seen.case.question.limit();
+            seen.part == Part::Truncated && seen.case.ours().has(TC) && !seen.said.has(TC) && tight
+        },
+    },
+    Class {
+        name: "RRSIG answered by one signature",
+        decides: "RFC 8482 7",
+        who: &[Knot],
+        why: "a server may choose which to give; Knot gives one",
+        applies: |seen| {
+            let inside = seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
+            seen.case.question.rtype == type_number("RRSIG")
+                && inside
+                && !seen.theirs.sections[0].is_empty()
+                && [Part::Answer, Part::Truncated].contains(&seen.part)
+        },
+    },
+    Class {
+        name: "closest encloser without NSEC3",
+        decides: "RFC 5155 7.2.1",
+        who: &[Knot, Nsd],
+        why: "under opt-out an empty non-terminal may have no NSEC3: the closest provable encloser is above it; \
+              NSD takes the name itself, Knot gives up, without SOA and AA",
+        applies: |seen| {
+            let opt_out = |record: &Record| record.rtype == type_number("NSEC3") && record.data[1] == 1;
+            let bare = seen.make == Knot && seen.theirs.sections[1].is_empty();
+            (PROOFS.contains(&seen.part) || bare && seen.part == Part::Authoritative)
+                && seen.ours.sections[1].iter().any(opt_out)
+                && (bare || proofs_only(seen))
+        },
+    },
+    Class {
+        name: "a wildcard that is an empty non-terminal",
+        decides: "RFC 4035 3.1.3.4",
+        who: &[Bind, Knot, Nsd],
+        why: "that it has no data is to be proved by the NSEC over it, and the name's absence by another: BIND and Knot leave the \
+              first out, NSD sometimes the second",
+        applies: |seen| PROOFS.contains(&seen.part) && proofs_only(seen) && empty_wildcard(seen),
+    },
+    Class {
+        name: "a name with `*` in front",
+        decides: "RFC 4592 2.1.3, RFC 4035 3.1.3.2",
+        who: &[Knot],
+        why: "as a question it is a name like others, and what is not there to be proved; Knot does not, nor set AA",
+        applies: |seen| {
+            let star = seen.case.name().labels.first().is_some_and(|label| label == b"*");
+            (PROOFS.contains(&seen.part) || seen.part == Part::Authoritative) && star && fewer(seen)
+        },
+    },
+    Class {
+        name: "a proof with more or less in it",
+        decides: "RFC 4035 3.1.3, RFC 5155 7.2",
+        who: &[Nsd],
+        why: "NSD is wrong about the wildcard below names with labels that sort before `*`, and does not always prove the closest \
+              encloser, or does where it need not; BIND or Knot prove what tidemark proves",
+        applies: |seen| {
+            PROOFS.contains(&seen.part)
+                && seen.ours.rcode == seen.theirs.rcode
+                && proofs_only(seen)
+                && unopposed(seen)
+        },
+    },
+    Class {
+        name: "NSEC of a name made from a wildcard",
+        decides: "RFC 4035 3.1.3.3",
+        who: &[Knot],
+        why: "the wildcard is proved as for other types; Knot leaves that out where the answer is the NSEC itself",
+        applies: |seen| {
+            PROOFS.contains(&seen.part) && seen.case.question.rtype == type_number("NSEC") && fewer_nsec(seen)
+        },
+    },
+    Class {
+        name: "optional addresses in a referral",
+        decides: "RFC 9471 3.2",
+        who: &[Bind, Knot, Nsd],
+        why: "addresses of servers outside the delegated zone may be left out",
+        applies: |seen| seen.part == Part::Additional && optional_addresses(seen),
+    },
+    Class {
+        name: "NS at a wildcard",
+        decides: "RFC 4592 4.2",
+        who: &[Nsd],
+        why: "undefined there: Knot and tidemark refer to the wildcard's servers, NSD answers as from other data",
+        applies: |seen| cut(seen.ours).is_some_and(|cut| cut.labels[0] == b"*"),
+    },
+    Class {
+        name: "glue made from a wildcard below the cut",
+        decides: "RFC 4592 2.1.1, RFC 1034 4.2.1",
+        who: &[Knot, Nsd],
+        why: "below a cut nothing is the zone's to make answers from, and glue is records that are there",
+        applies: |seen| {
+            seen.part == Part::Additional && cut(seen.theirs).is_some_and(|cut| wildcard_glue(seen, &cut))
+        },
+    },
+    Class {
+        name: "glue missing without TC",
+        decides: "RFC 9471 3.1",
+        who: &[Bind, Nsd],
+        why: "addresses of servers inside the delegated zone must be there, or TC be set",
+        applies: |seen| {
+            [Part::Truncated, Part::Additional].contains(&seen.part)
+                && !seen.said.has(TC)
+                && cut(seen.said).is_some_and(|cut| lacks_glue(seen, &cut))
+        },
+    },
+    Class {
+        name: "a chain is not followed into another zone",
+        decides: "RFC 1034 4.3.2 step 3a, RFC 6604 3",
+        who: &[Bind, Knot],
+        why: "a target is looked up in all zones of the server; BIND (without recursion) and Knot look in the first zone only",
+        applies: |seen| {
+            let crossing = crossing(seen);
+            seen.part.is_content()
+                && crossing.is_some_and(|at| {
+                    trail(seen.case, seen.theirs).starts_with(&trail(seen.case, seen.ours)[..=at])
+                })
+        },
+    },
+    Class {
+        name: "a chain of more than five",
+        decides: "RFC 1034 3.6.2",
+        who: &[Knot],
+        why: "chains should be followed; Knot follows five CNAMEs",
+        applies: |seen| {
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.part.is_content()
+                && theirs.len() >= 5
+                && ours.len() > theirs.len()
+                && ours.starts_with(&theirs)
+        },
+    },
+    Class {
+        name: "a chain without end",
+        decides: "RFC 1034 3.6.2, RFC 2181 5",
+        who: &[Bind, Knot],
+        why: "no RFC names a response code for it: BIND has SERVFAIL, the others NOERROR; a record stands once, Knot repeats it",
+        applies: |seen| {
+            let same = || seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
+            endless(seen)
+                && (seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL
+                    || seen.part == Part::Answer && same())
+        },
+    },
+    Class {
+        name: "a chain of more than sixteen",
+        decides: "RFC 1034 3.6.2",
+        who: &[Nsd],
+        why: "a limit has to be; NSD's is higher",
+        applies: |seen| {
+            let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
+            seen.part.is_content()
+                && ours.len() == LONGEST
+                && theirs.len() >= LONGEST
+                && theirs.starts_with(&ours)
+        },
+    },
+    Class {
+        name: "the names of another zone hide a wildcard",
+        decides: "RFC 4592 3.3.1",
+        who: &[Nsd],
+        why: "the closest encloser is a name of the zone; NSD 4.6 takes names that only a zone above has",
+        applies: |seen| foreign_encloser(seen),
+    },
+];
+
+/// The class of a difference, when it is known.
+pub fn class(zones: &[Zone], case: &Case, make: Make, part: Part) -> Option<&'static Class> {
+    let whole = |make| case.whole_of(make).or(case.of(make));
+    let (ours, theirs) = (whole(Make::Tidemark)?, whole(make)?);
+    let seen = Seen { zones, case, make, part, ours, theirs, said: case.of(make)? };
+    CLASSES.iter().find(|class| class.who.contains(&make) && (class.applies)(&seen))
+}

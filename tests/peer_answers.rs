@@ -1,0 +1,100 @@
+//! tidemark, BIND, Knot and NSD answer the same questions about the same generated zones; every difference is explained.
+//!
+//! The zones and the questions are drawn anew in every run; a failure prints the seed to repeat it with.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod answers;
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use answers::compare::Case;
+use answers::explained::{self, Class};
+use answers::generate::{self, Plan, Zone};
+use answers::world::{Make, World};
+use answers::{ask, sign};
+use rand::rngs::StdRng;
+use support::seed;
+
+/// Where the different ones are shown, so many of each kind.
+const SHOWN: usize = 2;
+
+/// Everybody else.
+const PEERS: &[Make] = &[Make::Bind, Make::Knot, Make::Nsd];
+
+#[test]
+fn plain_zones() {
+    let mut random = seed::generator();
+    let zones = generate::zones(&mut random, Plan::default());
+    compare(&mut random, zones, PEERS);
+}
+
+#[test]
+fn signed_zones() {
+    let mut random = seed::generator();
+    let mut zones = generate::zones(&mut random, Plan::default());
+    sign::sign(&mut random, &mut zones);
+    compare(&mut random, zones, PEERS);
+}
+
+#[test]
+fn below_the_root() {
+    let mut random = seed::generator();
+    let zones = generate::zones(&mut random, Plan { root: true, ..Plan::default() });
+    compare(&mut random, zones, PEERS);
+}
+
+#[test]
+fn cuts_at_wildcards() {
+    let mut random = seed::generator();
+    let zones = generate::zones(&mut random, Plan { wildcard_cuts: true, ..Plan::default() });
+    compare(&mut random, zones, &[Make::Knot, Make::Nsd]);
+}
+
+/// Serves the zones, asks about them, and judges the answers.
+fn compare(random: &mut StdRng, zones: Vec<Zone>, peers: &[Make]) {
+    let questions = ask::questions(random, &zones);
+    let mut world = World::start(zones, peers);
+    let begun = Instant::now();
+    let cases = world.ask(questions);
+    println!("{} questions to tidemark and {peers:?} in {:?}", cases.len(), begun.elapsed());
+    judge(&world, &cases);
+}
+
+/// Fails when there is a difference that is not explained; prints how many there are of each explained class.
+fn judge(world: &World, cases: &[Case]) {
+    let mut explained: BTreeMap<(&str, Make), (usize, &Class)> = BTreeMap::new();
+    let mut unexplained: BTreeMap<String, Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        for fault in case.faults() {
+            let kind = fault.split(':').next().unwrap_or_default();
+            unexplained.entry(format!("faults of tidemark's: {kind}")).or_default().push(case);
+        }
+        let mut open = Vec::new();
+        for (make, part) in case.differences() {
+            match explained::class(&world.zones, case, make, part) {
+                Some(class) => explained.entry((class.name, make)).or_insert((0, class)).0 += 1,
+                None => open.push((make, part)),
+            }
+        }
+        if !open.is_empty() {
+            unexplained.entry(format!("{open:?}")).or_default().push(case);
+        }
+    }
+    for ((name, make), (count, class)) in &explained {
+        println!("{count:6} {make:?}: {name} ({}): {}", class.decides, class.why);
+    }
+    let mut text = String::new();
+    let mut groups: Vec<_> = unexplained.into_iter().collect();
+    groups.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
+    for (parts, cases) in &groups {
+        text += &format!("{} times {parts}\n", cases.len());
+        for case in cases.iter().take(SHOWN) {
+            text += &case.text();
+            text += &world.lines(&case.name());
+        }
+    }
+    assert!(groups.is_empty(), "not explained:\n{text}");
+}
