@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::answer::cached::complete;
 use crate::answer::respond::answer;
 use crate::answer::served::{self, Outcome, Source};
+use crate::answer::straight::{REPLY, Straight};
 use crate::metrics::tally::Path;
 use crate::node::event::Input;
 use crate::server::clock;
@@ -32,6 +33,8 @@ pub(super) struct Responder {
     pub(super) now: Now,
     /// Requests so far.
     pub(super) requests: u64,
+    /// Room for a plain reply.
+    pub(super) room: Box<[u8; REPLY]>,
 }
 
 /// What became of a request.
@@ -81,7 +84,7 @@ impl Responder {
     }
 
     fn answer(
-        &self,
+        &mut self,
         request: &[u8],
         from: SocketAddr,
         ticket: Ticket,
@@ -91,6 +94,13 @@ impl Responder {
         let source = Source { addr: from, stream: true };
         context.tally.query(true, from.is_ipv6());
         let served = context.served.load();
+        let directory = served.store.directory();
+        if let Some(length) = Straight::read(&directory, request)
+            .and_then(|plain| plain.answer(served.recursion.is_some(), true, &mut self.room))
+        {
+            output.extend_from_slice(&self.room[..length]);
+            return (After::Done, Some(Path::Zone));
+        }
         let path = match answer(&served, self.now, request, source, output) {
             Outcome::Reply(served::Path::Zone) => Path::Zone,
             Outcome::Reply(served::Path::Hit) => Path::Hit,

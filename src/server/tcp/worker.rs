@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 use tokio::runtime::Handle;
 
+use crate::answer::straight::REPLY;
 use crate::server::clock;
 use crate::server::udp::Context;
 
@@ -52,6 +53,7 @@ pub fn start(
         turns: Arc::clone(connections.transfers()),
         now: clock::now(),
         requests: 0,
+        room: Box::new([0; REPLY]),
     };
     let now = Instant::now();
     let worker = Worker {
