@@ -96,7 +96,7 @@ impl Responder {
         let served = context.served.load();
         let directory = served.store.directory();
         if let Some(length) = Straight::read(&directory, request)
-            .and_then(|plain| plain.answer(served.recursion.is_some(), true, &mut self.room))
+            .and_then(|plain| plain.answer(served.recursion.is_some(), true, &mut self.room[..]))
         {
             output.extend_from_slice(&self.room[..length]);
             return (After::Done, Some(Path::Zone));
