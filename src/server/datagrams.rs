@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSo
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use libc::{c_uint, iovec, mmsghdr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use libc::{c_uint, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+
+use super::departures::Departures;
 
 /// Datagrams per batch: enough to share the cost of a system call, few enough to stay in the nearest cache.
 pub const BATCH: usize = 64;
@@ -25,8 +27,7 @@ type Control = [u64; 8];
 pub struct Datagrams {
     requests: Requests,
     replies: Box<[Reply]>,
-    out_vectors: Box<[iovec]>,
-    outgoing: Box<[mmsghdr]>,
+    departures: Departures,
 }
 
 /// The requests of a batch.
@@ -79,6 +80,11 @@ impl Reply {
     pub fn as_bytes(&self) -> &[u8] {
         &self.room[..self.length]
     }
+
+    /// The reply as the kernel wants it.
+    pub(super) fn vector(&mut self) -> iovec {
+        iovec { iov_base: self.room.as_mut_ptr().cast(), iov_len: self.length }
+    }
 }
 
 // SAFETY: the pointers lead into boxes that move along, and nobody else has them.
@@ -112,8 +118,8 @@ impl Datagrams {
         Ok(Datagrams {
             requests: Requests { bytes, senders, targets, _vectors: vectors, incoming },
             replies: (0..BATCH).map(|_| Reply::default()).collect(),
-            out_vectors: vec![vector(ptr::null_mut(), 0); BATCH].into_boxed_slice(),
-            outgoing: vec![nothing; BATCH].into_boxed_slice(),
+            // Where each reply says which address it leaves from, each is a message of its own.
+            departures: Departures::new(controls == 0),
         })
     }
 
@@ -147,38 +153,7 @@ impl Datagrams {
 
     /// Sends the replies to the first `count` requests. One that cannot be sent is lost, as the network might lose it.
     pub fn send(&mut self, socket: &UdpSocket, count: usize) {
-        let mut ready = 0;
-        for (number, reply) in self.replies.iter_mut().enumerate().take(count) {
-            if reply.length == 0 {
-                continue;
-            }
-            self.out_vectors[ready] =
-                iovec { iov_base: reply.room.as_mut_ptr().cast(), iov_len: reply.length };
-            let header = &mut self.outgoing[ready].msg_hdr;
-            let request = &self.requests.incoming[number].msg_hdr;
-            header.msg_name = request.msg_name;
-            header.msg_namelen = request.msg_namelen;
-            header.msg_iov = &mut self.out_vectors[ready];
-            header.msg_iovlen = 1;
-            // What the kernel said of the request's target is, in the same form, what it is told of the reply's source.
-            header.msg_control = request.msg_control;
-            header.msg_controllen = request.msg_controllen;
-            ready += 1;
-        }
-        let mut sent = 0;
-        while sent < ready {
-            // SAFETY: the headers from `sent` to `ready` were filled in above, and what they point to has not moved since.
-            let done = unsafe {
-                libc::sendmmsg(
-                    socket.as_raw_fd(),
-                    self.outgoing[sent..].as_mut_ptr(),
-                    (ready - sent) as c_uint,
-                    0,
-                )
-            };
-            // An error is that of the first of them.
-            sent += usize::try_from(done).unwrap_or(1).max(1);
-        }
+        self.departures.send(socket, &self.requests, &mut self.replies[..count]);
     }
 }
 
@@ -192,6 +167,31 @@ impl Requests {
         }
         let from = address(&self.senders[number])?;
         Some((&self.bytes[number * STRIDE..][..message.msg_len as usize], from))
+    }
+}
+
+impl Requests {
+    /// The head that the request with this number came with.
+    pub(super) fn header(&self, number: usize) -> &msghdr {
+        &self.incoming[number].msg_hdr
+    }
+
+    /// A number that replies of this length to one sender have in common, and hardly any others.
+    pub(super) fn mark(&self, number: usize, length: usize) -> u64 {
+        let (address, port) = match address(&self.senders[number]) {
+            Some(SocketAddr::V4(from)) => (u64::from(from.ip().to_bits()), from.port()),
+            Some(SocketAddr::V6(from)) => {
+                let bits = from.ip().to_bits();
+                ((bits >> 64) as u64 ^ (bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), from.port())
+            }
+            None => (0, 0),
+        };
+        address << 32 ^ address >> 32 ^ u64::from(port) << 16 ^ length as u64
+    }
+
+    /// Whether two requests came from one sender.
+    pub(super) fn have_one_sender(&self, one: usize, other: usize) -> bool {
+        address(&self.senders[one]) == address(&self.senders[other])
     }
 }
 
@@ -277,6 +277,45 @@ mod tests {
             }
             clients[3].set_nonblocking(true).unwrap();
             assert_eq!(clients[3].recv(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn replies_of_one_length_to_one_client_go_together_and_arrive_apart() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let server = UdpSocket::bind(local).unwrap();
+            let addr = server.local_addr().unwrap();
+            let clients = [UdpSocket::bind(local).unwrap(), UdpSocket::bind(local).unwrap()];
+            for number in 0..12_u8 {
+                clients[usize::from(number % 2)].send_to(&[number], addr).unwrap();
+            }
+            let mut datagrams = Datagrams::new(&server).unwrap();
+            let mut left = 12;
+            while left > 0 {
+                let count = datagrams.receive(&server).unwrap();
+                let (requests, replies) = datagrams.split();
+                for (number, reply) in replies[..count].iter_mut().enumerate() {
+                    let request = requests.get(number).unwrap().0[0];
+                    // Of three lengths, one of which is too long to be put together with a second.
+                    let length = [1, 700, 40_000][usize::from(request % 3)];
+                    reply.append(|reply| reply.resize(length, request));
+                }
+                datagrams.send(&server, count);
+                left -= count;
+            }
+            for (parity, client) in (0..).zip(&clients) {
+                let mut seen: Vec<u8> = (0..6)
+                    .map(|_| {
+                        let mut reply = [0; 50_000];
+                        let length = client.recv(&mut reply).unwrap();
+                        assert_eq!(length, [1, 700, 40_000][usize::from(reply[0] % 3)]);
+                        assert!(reply[..length].iter().all(|byte| *byte == reply[0]));
+                        reply[0]
+                    })
+                    .collect();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..12).filter(|number| number % 2 == parity).collect::<Vec<u8>>());
+            }
         }
     }
 

@@ -15,6 +15,7 @@ pub mod tcp;
 pub mod udp;
 pub mod zone_file;
 
+mod departures;
 mod log;
 mod priority;
 mod privileges;

@@ -1,0 +1,160 @@
+//! Replies on their way out: one system call for a batch (sendmmsg), and within it one message for all replies of one length to
+//! one client, which the kernel takes to pieces late (UDP_SEGMENT). A resolver, forwarder or load balancer that keeps its
+//! sockets has many queries under way on each; a third of the kernel's work for a reply is then done once for several.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use libc::{c_int, c_uint, cmsghdr, iovec, mmsghdr};
+
+use super::datagrams::{BATCH, Reply, Requests};
+
+/// Bytes of one message: a datagram's most, less its headers.
+const MESSAGE: usize = 65_000;
+/// UDP_SEGMENT of linux/udp.h.
+const UDP_SEGMENT: c_int = 103;
+
+/// A control message that holds the length of segments.
+type Segments = [u64; 3];
+
+/// What leaves with one call.
+pub(super) struct Departures {
+    /// The replies to be sent, those that go together side by side: what they have in common, and their numbers.
+    order: Vec<(u64, u8)>,
+    /// For each message, how many replies.
+    sizes: Vec<u8>,
+    vectors: Box<[iovec]>,
+    controls: Box<[Segments]>,
+    messages: Box<[mmsghdr]>,
+    /// Whether the kernel and the network devices can take messages to pieces.
+    joins: bool,
+}
+
+impl Departures {
+    /// Room for a batch. Without `joins` every reply is a message of its own.
+    pub(super) fn new(joins: bool) -> Departures {
+        let vector = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        // SAFETY: a C struct of numbers and pointers, for which all zeroes is a value.
+        let message: mmsghdr = unsafe { std::mem::zeroed() };
+        Departures {
+            order: Vec::with_capacity(BATCH),
+            sizes: Vec::with_capacity(BATCH),
+            vectors: vec![vector; BATCH].into_boxed_slice(),
+            controls: vec![Segments::default(); BATCH].into_boxed_slice(),
+            messages: vec![message; BATCH].into_boxed_slice(),
+            joins,
+        }
+    }
+
+    /// Sends those of `replies` that are not empty. One that cannot be sent is lost, as the network might lose it.
+    pub(super) fn send(&mut self, socket: &UdpSocket, requests: &Requests, replies: &mut [Reply]) {
+        self.order.clear();
+        for (number, reply) in (0..).zip(replies.iter()).filter(|(_, reply)| !reply.as_bytes().is_empty()) {
+            let mark =
+                if self.joins { requests.mark(usize::from(number), reply.as_bytes().len()) } else { 0 };
+            self.order.push((mark, number));
+        }
+        if self.joins && self.order.len() > 1 {
+            self.order.sort_unstable();
+        }
+        self.sizes.clear();
+        let mut first = 0;
+        while first < self.order.len() {
+            let size = self.alike(first, requests, replies);
+            self.prepare(first, size, requests, replies);
+            first += size;
+        }
+        self.leave(socket, requests, replies);
+    }
+
+    /// How many replies, from the `first` in order on, can be one message.
+    fn alike(&self, first: usize, requests: &Requests, replies: &[Reply]) -> usize {
+        if !self.joins {
+            return 1;
+        }
+        let (mark, number) = self.order[first];
+        let length = replies[usize::from(number)].as_bytes().len();
+        self.order[first..]
+            .iter()
+            .take(MESSAGE / length)
+            .take_while(|(other, another)| {
+                *other == mark && requests.have_one_sender(usize::from(number), usize::from(*another))
+            })
+            .count()
+            .max(1)
+    }
+
+    fn prepare(&mut self, first: usize, size: usize, requests: &Requests, replies: &mut [Reply]) {
+        let vectors = &mut self.vectors[first..first + size];
+        for ((_, number), vector) in self.order[first..].iter().zip(vectors.iter_mut()) {
+            *vector = replies[usize::from(*number)].vector();
+        }
+        let at = self.sizes.len();
+        let request = requests.header(usize::from(self.order[first].1));
+        let header = &mut self.messages[at].msg_hdr;
+        header.msg_name = request.msg_name;
+        header.msg_namelen = request.msg_namelen;
+        header.msg_iov = vectors.as_mut_ptr();
+        header.msg_iovlen = size;
+        // What the kernel said of the request's target is, in the same form, what it is told of the reply's source.
+        header.msg_control = request.msg_control;
+        header.msg_controllen = request.msg_controllen;
+        if size > 1 {
+            // SAFETY: these compute lengths.
+            let (length, space) = unsafe { (libc::CMSG_LEN(2), libc::CMSG_SPACE(2)) };
+            header.msg_control = self.controls[at].as_mut_ptr().cast();
+            header.msg_controllen = space as usize;
+            let control = ptr::from_mut(&mut self.controls[at]).cast::<cmsghdr>();
+            // SAFETY: the control message is as long as a head and eight bytes more, and aligned like a u64, as heads are.
+            unsafe {
+                (*control).cmsg_len = length as usize;
+                (*control).cmsg_level = libc::SOL_UDP;
+                (*control).cmsg_type = UDP_SEGMENT;
+                libc::CMSG_DATA(control).cast::<u16>().write_unaligned(vectors[0].iov_len as u16);
+            }
+        }
+        self.sizes.push(size as u8);
+    }
+
+    fn leave(&mut self, socket: &UdpSocket, requests: &Requests, replies: &mut [Reply]) {
+        let mut sent = 0;
+        while sent < self.sizes.len() {
+            // SAFETY: the headers from `sent` on were filled in by `prepare`, and what they point to has not moved since.
+            let done = unsafe {
+                libc::sendmmsg(
+                    socket.as_raw_fd(),
+                    self.messages[sent..].as_mut_ptr(),
+                    (self.sizes.len() - sent) as c_uint,
+                    0,
+                )
+            };
+            match usize::try_from(done) {
+                Ok(done) if done > 0 => sent += done,
+                // An error is that of the first of them.
+                _ => {
+                    if self.sizes[sent] > 1 {
+                        return self.leave_apart(socket, sent, requests, replies);
+                    }
+                    sent += 1;
+                }
+            }
+        }
+    }
+
+    /// Sends the replies from a message on one by one: the message could not be taken to pieces, because the way to the client
+    /// takes no datagrams of that length, or because the device cannot do it. Then no message is tried again.
+    fn leave_apart(&mut self, socket: &UdpSocket, from: usize, requests: &Requests, replies: &mut [Reply]) {
+        if io::Error::last_os_error().raw_os_error() != Some(libc::EMSGSIZE) {
+            self.joins = false;
+        }
+        let skipped: usize = self.sizes[..from].iter().map(|&size| usize::from(size)).sum();
+        self.order.drain(..skipped);
+        self.sizes.clear();
+        for first in 0..self.order.len() {
+            self.prepare(first, 1, requests, replies);
+        }
+        self.leave(socket, requests, replies);
+    }
+}
