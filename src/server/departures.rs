@@ -9,7 +9,10 @@ use std::ptr;
 
 use libc::{c_int, c_uint, cmsghdr, iovec, mmsghdr};
 
-use super::datagrams::{BATCH, Reply, Requests};
+use super::arrivals::{BATCH, Requests};
+
+/// Room for a reply at least; one that needs more (none over UDP does) gets more.
+const ROOM: usize = 1_280;
 
 /// Bytes of one message: a datagram's most, less its headers.
 const MESSAGE: usize = 65_000;
@@ -18,6 +21,52 @@ const UDP_SEGMENT: c_int = 103;
 
 /// A control message that holds the length of segments.
 type Segments = [u64; 3];
+
+/// A buffer that a reply is written into.
+pub struct Reply {
+    /// At least [`ROOM`] bytes, of which the first `length` are the reply.
+    room: Vec<u8>,
+    length: usize,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply { room: vec![0; ROOM], length: 0 }
+    }
+}
+
+impl Reply {
+    /// Room for a reply that is not appended piece by piece; what was written counts from [`Reply::set_length`] on.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.room
+    }
+
+    /// Says how many bytes of the room are the reply.
+    pub fn set_length(&mut self, length: usize) {
+        self.length = length.min(self.room.len());
+    }
+
+    /// Has the reply written by appending to an empty vector.
+    pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.room.clear();
+        let outcome = write(&mut self.room);
+        self.length = self.room.len();
+        if self.room.len() < ROOM {
+            self.room.resize(ROOM, 0);
+        }
+        outcome
+    }
+
+    /// The reply.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.room[..self.length]
+    }
+
+    /// The reply as the kernel wants it.
+    fn vector(&mut self) -> iovec {
+        iovec { iov_base: self.room.as_mut_ptr().cast(), iov_len: self.length }
+    }
+}
 
 /// What leaves with one call.
 pub(super) struct Departures {
@@ -31,6 +80,9 @@ pub(super) struct Departures {
     /// Whether the kernel and the network devices can take messages to pieces.
     joins: bool,
 }
+
+// SAFETY: the pointers lead into what is handed over with each batch, or into boxes that move along.
+unsafe impl Send for Departures {}
 
 impl Departures {
     /// Room for a batch. Without `joins` every reply is a message of its own.

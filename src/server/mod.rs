@@ -1,9 +1,11 @@
 //! The real world: sockets, files, clocks, threads, HTTP. Everything below this floor is told the time and handed bytes.
 
 pub mod admin;
+pub mod arrivals;
 pub mod clock;
 pub mod control;
 pub mod datagrams;
+pub mod departures;
 pub mod disk;
 pub mod exchange;
 pub mod files;
@@ -15,7 +17,6 @@ pub mod tcp;
 pub mod udp;
 pub mod zone_file;
 
-mod departures;
 mod log;
 mod priority;
 mod privileges;

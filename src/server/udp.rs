@@ -19,9 +19,11 @@ use crate::node::event::Input;
 use crate::time::Now;
 use crate::transfer::stuck::Stuck;
 
+use super::arrivals::tell_targets;
 use super::clock;
 use super::control::Command;
-use super::datagrams::{Datagrams, Reply, tell_targets};
+use super::datagrams::Datagrams;
+use super::departures::Reply;
 use super::resolvers::{FollowUp, Resolvers, Route};
 
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
