@@ -20,3 +20,4 @@ mod priority;
 mod privileges;
 mod reading;
 mod watched;
+mod watcher;
