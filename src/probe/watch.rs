@@ -10,7 +10,7 @@
 //! A server is asked about a zone once at a time. How many questions are on their way in all is bounded; what is due
 //! beyond that waits a little.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -66,7 +66,8 @@ pub struct Watch {
     rng: StdRng,
     next_key: u64,
     targets: HashMap<u64, Target>,
-    keys: HashMap<(Name, SocketAddr), u64>,
+    /// The targets by zone: there may be very many zones, with a few servers each.
+    keys: HashMap<Name, BTreeMap<SocketAddr, u64>>,
     flights: HashMap<Token, u64>,
     /// One deadline per target: that of its probe, or of its next one.
     due: BTreeSet<(Mono, u64)>,
@@ -115,7 +116,7 @@ impl Watch {
         }
         let key = self.next_key;
         self.next_key += 1;
-        self.keys.insert((ask.zone.clone(), ask.server), key);
+        self.keys.entry(ask.zone.clone()).or_default().insert(ask.server, key);
         self.due.insert((now.mono, key));
         let target = Target { ask, due: now.mono, probe: None, began: now.mono, shown: None, quick: None };
         self.targets.insert(key, target);
@@ -124,7 +125,11 @@ impl Watch {
 
     /// Ends asking a server about a zone.
     pub fn remove(&mut self, zone: &NameRef, server: SocketAddr, out: &mut Outbox) {
-        let Some(key) = self.keys.remove(&(zone.to_name(), server)) else { return };
+        let Some(servers) = self.keys.get_mut(zone) else { return };
+        let Some(key) = servers.remove(&server) else { return };
+        if servers.is_empty() {
+            self.keys.remove(zone);
+        }
         self.land(key, out);
         if let Some(target) = self.targets.remove(&key) {
             self.due.remove(&(target.due, key));
@@ -143,7 +148,7 @@ impl Watch {
 
     /// Changes whose successors' stamps a server is asked for.
     pub fn set_have(&mut self, zone: &NameRef, server: SocketAddr, have: Option<Serial>) {
-        let key = self.keys.get(&(zone.to_name(), server));
+        let key = self.keys.get(zone).and_then(|servers| servers.get(&server));
         if let Some(target) = key.and_then(|key| self.targets.get_mut(key)) {
             target.ask.have = have;
         }
@@ -151,15 +156,12 @@ impl Watch {
 
     /// A version of a zone was published: its servers are asked quickly until they show it.
     pub fn published(&mut self, now: Now, zone: &NameRef, serial: Serial) {
-        let mut keys: Vec<u64> = self
-            .targets
-            .iter()
-            .filter(|(_, target)| *target.ask.zone == *zone && !has(target.shown, serial))
-            .map(|(&key, _)| key)
-            .collect();
-        // Hash maps have no order, and the jitter is drawn in this one.
-        keys.sort_unstable();
+        let Some(servers) = self.keys.get(zone) else { return };
+        let keys: Vec<u64> = servers.values().copied().collect();
         for key in keys {
+            if self.targets.get(&key).is_none_or(|target| has(target.shown, serial)) {
+                continue;
+            }
             let pause = self.jittered(self.pace.quick);
             let Some(target) = self.targets.get_mut(&key) else { continue };
             target.quick = Some(Quick { serial, pause: self.pace.quick, until: now.mono + QUICK_FOR });

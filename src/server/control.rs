@@ -139,7 +139,12 @@ impl Control {
             Command::Status(answer) => drop(answer.send(self.node.status(clock::now()))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, outbox))),
-            Command::Settled(zones, answer) => self.settled(zones, answer),
+            Command::Settled(zones, answer) => {
+                // The first time, queries are answered from now on: building a large zone from a transfer must not make them
+                // wait for whole time slices.
+                priority::small_share();
+                self.settled(zones, answer);
+            }
             Command::Rewritten(rewritten) => {
                 self.rewriting = false;
                 if let Err(error) = self.disk.replace(rewritten) {

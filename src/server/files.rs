@@ -6,13 +6,12 @@
 //! others is the way to them kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::wire::name::Name;
 use crate::zone::store::ZoneStore;
@@ -20,7 +19,8 @@ use crate::zone::store::ZoneStore;
 use super::priority;
 use super::reading::{Done, Haste, Job, read_all};
 use super::settings::{Settings, Source, Zone, ZoneDir};
-use super::watched::{Batch, Changes, Trail};
+use super::watched::{Batch, Changes, Seen, Trail};
+use super::watcher::Watcher;
 use super::zone_file::{
     Identity, InFolder, LoadError, Loaded, Opened, identify, is_zone_file, name_of, zone_files,
 };
@@ -54,7 +54,7 @@ pub struct Changed {
 
 /// What the thread is asked to do besides watching.
 enum Request {
-    Changed(notify::Event),
+    Changed(Seen),
     Reload(Option<Name>, Box<dyn FnOnce() + Send>),
     Configure(Box<Settings>, Box<dyn FnOnce(usize) + Send>),
 }
@@ -67,20 +67,11 @@ pub struct Files {
 
 impl Files {
     /// Starts to watch for the zones of `store`; `report` is called from the thread.
-    pub fn start(
-        store: Arc<ZoneStore>,
-        report: impl Fn(FileEvent) + Send + 'static,
-    ) -> notify::Result<Files> {
+    pub fn start(store: Arc<ZoneStore>, report: impl Fn(FileEvent) + Send + 'static) -> io::Result<Files> {
         let (requests, queue) = mpsc::channel();
         let changes = requests.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
-            Ok(event) if !matches!(event.kind, EventKind::Access(_)) || is_close(&event.kind) => {
-                // Without a thread that listens the node is stopping.
-                let _ = changes.send(Request::Changed(event));
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("watching zone files: {error}"),
-        })?;
+        // Without a thread that listens the node is stopping.
+        let watcher = Watcher::start(move |seen| drop(changes.send(Request::Changed(seen))))?;
         let watch = Watch {
             watcher,
             store,
@@ -97,10 +88,7 @@ impl Files {
             dirs: Vec::new(),
             report,
         };
-        thread::Builder::new()
-            .name("files".to_owned())
-            .spawn(move || watch.run(&queue))
-            .map_err(notify::Error::io)?;
+        thread::Builder::new().name("files".to_owned()).spawn(move || watch.run(&queue))?;
         Ok(Files { requests })
     }
 
@@ -116,13 +104,8 @@ impl Files {
     }
 }
 
-fn is_close(kind: &EventKind) -> bool {
-    use notify::event::{AccessKind, AccessMode};
-    matches!(kind, EventKind::Access(AccessKind::Close(AccessMode::Write)))
-}
-
 struct Watch<R> {
-    watcher: RecommendedWatcher,
+    watcher: Watcher,
     store: Arc<ZoneStore>,
     /// Whether anything is served yet.
     haste: Haste,
@@ -184,8 +167,8 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 Some(deadline) => queue.recv_timeout(deadline - now),
             };
             match request {
-                Ok(Request::Changed(event)) => {
-                    changes.note(Instant::now(), event, |path| self.matters(path));
+                Ok(Request::Changed(seen)) => {
+                    changes.note(Instant::now(), seen, |path| self.matters(path));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
@@ -351,7 +334,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 continue;
             }
             is_more = true;
-            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+            match self.watcher.watch(folder) {
                 Err(error) if trail.folders.contains(folder) => tracing::warn!(
                     folder = %folder.display(),
                     "cannot watch for edits ({error}); use `tidemark reload` after an edit"
@@ -389,8 +372,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
         let stale: Vec<PathBuf> = self.folders.iter().filter(|folder| is_stale(folder)).cloned().collect();
         for folder in stale {
             self.folders.remove(&folder);
-            // An error says that the watch is gone already.
-            let _ = self.watcher.unwatch(&folder);
+            self.watcher.unwatch(&folder);
         }
         if batch.all || !batch.paths.is_empty() {
             self.look_at_dirs();

@@ -22,3 +22,4 @@ mod priority;
 mod privileges;
 mod reading;
 mod watched;
+mod watcher;

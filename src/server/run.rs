@@ -61,7 +61,7 @@ pub enum StartError {
     System(#[from] io::Error),
     /// Zone files cannot be watched.
     #[error("cannot watch zone files: {0}")]
-    Watch(#[from] notify::Error),
+    Watch(io::Error),
     /// The metrics do not fit together.
     #[error("cannot set up metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -132,7 +132,8 @@ async fn serve(
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
     let files =
-        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))?;
+        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))
+            .map_err(StartError::Watch)?;
     let by_file = !settings.zone_files.is_empty();
     let listen = settings.server.listen.clone();
     let admin = Admin {

@@ -7,9 +7,6 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use notify::EventKind;
-use notify::event::ModifyKind;
-
 /// After the last change of a file, it is left alone for so long before it is read.
 const QUIET: Duration = Duration::from_millis(30);
 /// What keeps changing is read after so long all the same.
@@ -18,6 +15,29 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const PATIENCE_OPEN: Duration = Duration::from_secs(2);
 /// Links followed on the way to one file; as many as Linux follows.
 const MAX_LINKS: usize = 40;
+
+/// Something that happened in a folder that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) what: Happened,
+    /// To whom, by the path of the folder watched; empty for [`Happened::Lost`].
+    pub(super) path: PathBuf,
+}
+
+/// What happened to a file, link or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// There it is; perhaps it is still to be written.
+    Created,
+    /// It was written to and is still open.
+    Written,
+    /// Its owner, mode or times changed.
+    Touched,
+    /// It was closed after writing, or moved here, or it has gone.
+    Changed,
+    /// Events were lost.
+    Lost,
+}
 
 /// The way to a file through folders and symbolic links.
 #[derive(Debug, Default)]
@@ -107,30 +127,27 @@ pub(super) struct Batch {
 }
 
 impl Changes {
-    /// Takes in an event, as far as it is about something that matters.
-    pub(super) fn note(&mut self, now: Instant, event: notify::Event, matters: impl Fn(&Path) -> bool) {
-        let lost = event.need_rescan();
-        let kind = event.kind;
-        let paths: Vec<PathBuf> = event.paths.into_iter().filter(|path| matters(path)).collect();
-        if paths.is_empty() && !lost {
-            return;
-        }
-        self.all |= lost;
-        for path in paths {
+    /// Takes in what was seen, as far as it is about something that matters.
+    pub(super) fn note(&mut self, now: Instant, Seen { what, path }: Seen, matters: impl Fn(&Path) -> bool) {
+        if what == Happened::Lost {
+            self.all = true;
+        } else if matters(&path) {
             // A file that is made to be written starts empty; one that is made by linking does not.
-            let begins = match kind {
-                EventKind::Modify(ModifyKind::Data(_)) => true,
-                EventKind::Create(_) => {
+            let begins = match what {
+                Happened::Written => true,
+                Happened::Created => {
                     fs::symlink_metadata(&path).is_ok_and(|made| made.is_file() && made.len() == 0)
                 }
                 _ => false,
             };
             let open = self.pending.entry(path).or_default();
-            match kind {
+            match what {
                 _ if begins => *open = open.or(Some(now)),
-                EventKind::Modify(ModifyKind::Metadata(_)) => {}
+                Happened::Touched => {}
                 _ => *open = None,
             }
+        } else {
+            return;
         }
         // Patience is for what could be read.
         let is_readable = self.all || self.pending.values().any(Option::is_none);
@@ -165,27 +182,22 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{AccessKind, AccessMode, DataChange, Flag};
-
     use super::*;
 
-    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
-
-    fn note(changes: &mut Changes, now: Instant, kind: EventKind, path: &str) {
-        changes.note(now, notify::Event::new(kind).add_path(path.into()), |path| path != Path::new("/other"));
+    fn note(changes: &mut Changes, now: Instant, what: Happened, path: &str) {
+        changes.note(now, Seen { what, path: path.into() }, |path| path != Path::new("/other"));
     }
 
     #[test]
     fn a_file_being_written_waits_for_its_end_but_not_for_ever() {
         let start = Instant::now();
         let mut changes = Changes::default();
-        note(&mut changes, start, WRITTEN, "/other");
+        note(&mut changes, start, Happened::Written, "/other");
         assert_eq!(changes.deadline(), None);
-        note(&mut changes, start, WRITTEN, "/a");
+        note(&mut changes, start, Happened::Written, "/a");
         assert_eq!(changes.deadline(), Some(start + PATIENCE_OPEN));
         let later = start + PATIENCE_OPEN / 2;
-        note(&mut changes, later, CLOSED, "/b");
+        note(&mut changes, later, Happened::Changed, "/b");
         assert_eq!(changes.deadline(), Some(later + QUIET));
         assert!(changes.take(later).paths.is_empty());
         let batch = changes.take(later + QUIET);
@@ -194,8 +206,8 @@ mod tests {
         assert_eq!(changes.take(start + PATIENCE_OPEN).paths, BTreeSet::from(["/a".into()]));
         assert_eq!(changes.deadline(), None);
 
-        note(&mut changes, later, WRITTEN, "/a");
-        note(&mut changes, later + QUIET, CLOSED, "/a");
+        note(&mut changes, later, Happened::Written, "/a");
+        note(&mut changes, later + QUIET, Happened::Changed, "/a");
         assert_eq!(changes.deadline(), Some(later + 2 * QUIET));
     }
 
@@ -203,7 +215,7 @@ mod tests {
     fn lost_events_mean_that_all_may_have_changed() {
         let now = Instant::now();
         let mut changes = Changes::default();
-        changes.note(now, notify::Event::new(EventKind::Other).set_flag(Flag::Rescan), |_| true);
+        note(&mut changes, now, Happened::Lost, "");
         assert!(changes.take(now + QUIET).all);
         assert_eq!(changes.deadline(), None);
     }

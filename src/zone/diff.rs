@@ -1,12 +1,15 @@
 //! What turns one version of a zone into another. Parts that the two share are not looked at.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use crate::wire::message::Record;
 use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
-use super::owner::{Owner, Rrset};
+use super::owner::{FEW, Owner, Rrset};
 use super::snapshot::Snapshot;
 
 /// What turns `old` into `new`. `None` when the two are equal, SOA included.
@@ -31,21 +34,23 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
 
 /// Adds what turns the records that `name` had into those that it has now, its SOA aside.
 pub(super) fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
-    for set in now.rrsets().filter(|set| set.rtype != Rtype::SOA) {
-        let old = before.like(set);
-        for data in set.rdatas() {
-            if !old.is_some_and(|old| old.ttl == set.ttl && holds(old, data)) {
-                delta.added.push(record(name, set, data));
-            }
-        }
-    }
-    for set in before.rrsets().filter(|set| set.rtype != Rtype::SOA) {
-        let new = now.like(set);
-        for data in set.rdatas() {
-            if !new.is_some_and(|new| new.ttl == set.ttl && holds(new, data)) {
-                delta.removed.push(record(name, set, data));
-            }
-        }
+    collect(&mut delta.added, name, now, before);
+    collect(&mut delta.removed, name, before, now);
+}
+
+/// Adds the records of `these` that are not among `those`.
+fn collect(records: &mut Vec<Record>, name: &NameRef, these: Owner<'_>, those: Owner<'_>) {
+    for set in these.rrsets().filter(|set| set.rtype != Rtype::SOA) {
+        let other = those.like(set).filter(|other| other.ttl == set.ttl);
+        let is_large = |other: &Rrset<'_>| usize::from(other.count) > FEW;
+        let known: Option<HashSet<Cow<'_, [u8]>>> = other
+            .filter(is_large)
+            .map(|other| other.rdatas().map(|data| rdata::canonical(set.rtype, data)).collect());
+        let is_there = |data: &[u8]| match &known {
+            Some(known) => known.contains(&rdata::canonical(set.rtype, data)),
+            None => other.is_some_and(|other| holds(other, data)),
+        };
+        records.extend(set.rdatas().filter(|data| !is_there(data)).map(|data| record(name, set, data)));
     }
 }
 

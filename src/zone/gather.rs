@@ -7,10 +7,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
-use super::owner::{Owner, covered, write_set};
-
-/// RRsets up to this size are searched for a record given twice one by one; larger ones by hash.
-const FEW: usize = 16;
+use super::owner::{FEW, Owner, covered, write_set};
 
 /// The records of one owner, in the order they came.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@
 //! order of those, since each has the TTL of what it covers (RFC 4034 3): several RRsets of type RRSIG. A block without RRsets
 //! is an empty non-terminal (RFC 4592 2.2.2).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::wire::message::Record;
@@ -23,6 +24,11 @@ pub(super) type Block = Arc<[u8]>;
 
 /// The length of an RRset's head.
 const HEAD: usize = 12;
+/// RRsets up to this size are searched for a record one by one; larger ones by hash.
+pub(super) const FEW: usize = 16;
+/// An RRset with so many records is no zone data ([`super::snapshot::Fault::TooMany`]), and what it has beyond them is not
+/// kept. Each record takes 12 bytes at least, so that not a tenth of them could be sent in an answer.
+pub(super) const TOO_MANY: u16 = u16::MAX;
 
 /// A view of an owner name and its RRsets.
 #[derive(Clone, Copy, Debug)]
@@ -172,46 +178,45 @@ struct DraftSet {
     rtype: Rtype,
     covered: Rtype,
     ttl: u32,
-    data: Vec<Box<[u8]>>,
+    /// In the order they came, with a gap for each that was removed.
+    data: Vec<Option<Box<[u8]>>>,
+    /// How many are no gaps.
+    count: usize,
+    /// Where data stands, in canonical form; empty until a set of more than [`FEW`] is searched.
+    places: HashMap<Box<[u8]>, usize>,
 }
 
 impl Draft {
     pub(super) fn of(owner: Owner<'_>) -> Draft {
         let sets = owner.rrsets().map(|set| DraftSet {
-            rtype: set.rtype,
-            covered: covered(set.rtype, set.first()),
-            ttl: set.ttl,
-            data: set.rdatas().map(Box::from).collect(),
+            data: set.rdatas().map(|data| Some(data.into())).collect(),
+            count: usize::from(set.count),
+            ..DraftSet::new(set.rtype, covered(set.rtype, set.first()), set.ttl)
         });
         Draft { sets: sets.collect() }
     }
 
     /// Adds a record, whose TTL becomes its RRset's; `false` when its data is there already.
     pub(super) fn add(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> bool {
-        self.set(rtype, ttl, data).ttl = ttl;
-        self.add_lowest(rtype, ttl, data)
-    }
-
-    /// Adds a record; of its TTL and its RRset's the lower holds. `false` when its data is there already.
-    pub(super) fn add_lowest(&mut self, rtype: Rtype, ttl: u32, data: &[u8]) -> bool {
         let set = self.set(rtype, ttl, data);
-        set.ttl = set.ttl.min(ttl);
-        let new = !set.data.iter().any(|known| rdata::same(rtype, known, data));
-        if new {
-            set.data.push(data.into());
+        set.ttl = ttl;
+        let is_new = set.find(data).is_none();
+        if is_new {
+            set.push(data);
         }
-        new
+        is_new
     }
 
     /// Removes a record, whatever its TTL; `false` when it is not there.
     pub(super) fn remove(&mut self, rtype: Rtype, data: &[u8]) -> bool {
         let key = (rtype, covered(rtype, data));
-        let Some(set) = self.sets.iter_mut().find(|set| set.key() == key) else { return false };
-        let Some(at) = set.data.iter().position(|known| rdata::same(rtype, known, data)) else {
-            return false;
-        };
-        set.data.remove(at);
-        self.sets.retain(|set| !set.data.is_empty());
+        let Some(at) = self.sets.iter().position(|set| set.key() == key) else { return false };
+        let set = &mut self.sets[at];
+        let Some(place) = set.find(data) else { return false };
+        set.clear(place);
+        if set.count == 0 {
+            self.sets.remove(at);
+        }
         true
     }
 
@@ -220,7 +225,7 @@ impl Draft {
         let covered = covered(rtype, data);
         let at = self.sets.partition_point(|set| set.key() < (rtype, covered));
         if self.sets.get(at).is_none_or(|set| set.key() != (rtype, covered)) {
-            self.sets.insert(at, DraftSet { rtype, covered, ttl, data: Vec::with_capacity(1) });
+            self.sets.insert(at, DraftSet::new(rtype, covered, ttl));
         }
         &mut self.sets[at]
     }
@@ -233,15 +238,50 @@ impl Draft {
         let mut bytes = Vec::with_capacity(name.as_wire().len() + 64);
         bytes.extend_from_slice(name.as_wire());
         for set in &self.sets {
-            write_set(&mut bytes, set.rtype, set.ttl, set.data.iter().map(|data| &**data));
+            write_set(&mut bytes, set.rtype, set.ttl, set.data.iter().flatten().map(|data| &**data));
         }
         bytes.into()
     }
 }
 
 impl DraftSet {
+    fn new(rtype: Rtype, covered: Rtype, ttl: u32) -> DraftSet {
+        DraftSet { rtype, covered, ttl, data: Vec::new(), count: 0, places: HashMap::new() }
+    }
+
     fn key(&self) -> (Rtype, Rtype) {
         (self.rtype, self.covered)
+    }
+
+    /// Where a record's data stands.
+    fn find(&mut self, data: &[u8]) -> Option<usize> {
+        let DraftSet { rtype, data: all, places, .. } = self;
+        if all.len() <= FEW {
+            let is_same = |known: &Option<Box<[u8]>>| {
+                known.as_ref().is_some_and(|known| rdata::same(*rtype, known, data))
+            };
+            return all.iter().position(is_same);
+        }
+        if places.is_empty() {
+            let known = all.iter().enumerate().filter_map(|(at, data)| Some((at, data.as_ref()?)));
+            places.extend(known.map(|(at, data)| (Box::from(rdata::canonical(*rtype, data)), at)));
+        }
+        places.get(&*rdata::canonical(*rtype, data)).copied()
+    }
+
+    fn push(&mut self, data: &[u8]) {
+        if !self.places.is_empty() {
+            self.places.insert(rdata::canonical(self.rtype, data).into(), self.data.len());
+        }
+        self.data.push(Some(data.into()));
+        self.count += 1;
+    }
+
+    fn clear(&mut self, place: usize) {
+        if let Some(data) = self.data[place].take() {
+            self.places.remove(&*rdata::canonical(self.rtype, &data));
+            self.count -= 1;
+        }
     }
 }
 
@@ -267,9 +307,9 @@ pub(super) fn write_set<'a>(
     bytes.extend_from_slice(&[0; 4]);
     let mut count: u16 = 0;
     for data in rdatas {
-        // RDATA is at most 65,535 bytes by its length field; a set of more than 65,535 records could not be sent anyway.
+        // RDATA is at most 65,535 bytes by its length field.
         let Ok(length) = u16::try_from(data.len()) else { continue };
-        if count == u16::MAX {
+        if count == TOO_MANY {
             break;
         }
         bytes.extend_from_slice(&length.to_le_bytes());
@@ -310,7 +350,7 @@ mod tests {
         let name: Name = "www.example.".parse().unwrap();
         let mut draft = Draft::default();
         for (ttl, data) in [(60, b"\x00\x10b"), (300, b"\x00\x01a"), (60, b"\x00\x10a")] {
-            assert!(draft.add_lowest(Rtype::RRSIG, ttl, data));
+            assert!(draft.add(Rtype::RRSIG, ttl, data));
         }
         draft.add(Rtype::TXT, 60, b"\x01b");
         let block = draft.block(&name);
@@ -326,5 +366,26 @@ mod tests {
         let mut draft = Draft::of(owner);
         assert!(draft.remove(Rtype::RRSIG, b"\x00\x10a") && !draft.remove(Rtype::RRSIG, b"\x00\x1ca"));
         assert_eq!(draft.block(&name).len(), block.len() - 5);
+    }
+    /// Tens of thousands of records in one RRset: searched one by one, this would take minutes.
+    #[test]
+    fn a_large_set_is_changed_like_a_small_one() {
+        let name: Name = "www.example.".parse().unwrap();
+        for many in [FEW as u16 / 4, 15_000] {
+            let target = |number: u16| format!("\x05h{number:04x}\x00").into_bytes();
+            let mut draft = Draft::default();
+            assert!((0..2 * many).all(|number| draft.add(Rtype::NS, 60, &target(number))));
+            let mut draft = Draft::of(Owner::new(&draft.block(&name)));
+            let capitals = |number| target(number).to_ascii_uppercase();
+            assert!(!(0..2 * many).any(|number| draft.add(Rtype::NS, 60, &capitals(number))));
+            assert!((0..many).all(|number| draft.remove(Rtype::NS, &capitals(2 * number))));
+            assert!(!(0..many).any(|number| draft.remove(Rtype::NS, &target(2 * number))));
+            assert!((0..many).all(|number| draft.add(Rtype::NS, 60, &target(2 * number))));
+            let block = draft.block(&name);
+            let odd_before_even = (0..many).map(|n| 2 * n + 1).chain((0..many).map(|n| 2 * n));
+            assert!(Owner::new(&block).rrset(Rtype::NS).unwrap().rdatas().eq(odd_before_even.map(target)));
+            assert!((0..2 * many).all(|number| draft.remove(Rtype::NS, &target(number))));
+            assert!(draft.is_empty());
+        }
     }
 }

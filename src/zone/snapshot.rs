@@ -10,7 +10,7 @@ use crate::wire::rtype::Rtype;
 use super::delta::Delta;
 use super::digest::Digest;
 use super::gather::Run;
-use super::owner::{Block, Draft, Owner, Rrset};
+use super::owner::{Block, Draft, Owner, Rrset, TOO_MANY};
 use super::serial::Serial;
 use super::signed::Signed;
 use super::soa::{self, Timers};
@@ -66,6 +66,9 @@ pub enum Fault {
     /// Two of a type that stands alone.
     #[error("`{0}` has more than one {1} record")]
     NotSingle(Name, Rtype),
+    /// An RRset larger than anything that could be answered with.
+    #[error("`{0}` has {TOO_MANY} or more {1} records, which no answer could hold")]
+    TooMany(Name, Rtype),
     /// A type that is no zone data.
     #[error("`{0}` has a record of type {1}, which cannot be zone data")]
     MetaType(Name, Rtype),
@@ -79,8 +82,8 @@ impl Fault {
             Fault::SecondSoa(name) | Fault::StraySoa(name) => rtype == Rtype::SOA && owner == &**name,
             Fault::OutOfZone(name) => owner == &**name,
             Fault::CnameAndOther(name) => owner == &**name && !stands_beside_cname(rtype),
-            Fault::NotSingle(name, single) | Fault::MetaType(name, single) => {
-                rtype == *single && owner == &**name
+            Fault::NotSingle(name, one) | Fault::TooMany(name, one) | Fault::MetaType(name, one) => {
+                rtype == *one && owner == &**name
             }
         }
     }
@@ -95,6 +98,7 @@ impl Fault {
             Fault::OutOfZone(_) => "a name in the zone; is a final dot too many or missing?".to_owned(),
             Fault::CnameAndOther(_) => "the CNAME alone, or the other records without it".to_owned(),
             Fault::NotSingle(..) => "one of them".to_owned(),
+            Fault::TooMany(..) => "a few thousand at most, the rest under other names".to_owned(),
             Fault::MetaType(..) => return None,
         })
     }
@@ -324,6 +328,9 @@ impl Owner<'_> {
         }
         if let Some(rtype) = [Rtype::CNAME, Rtype::DNAME].into_iter().find(|&rtype| self.count(rtype) > 1) {
             return Some(Fault::NotSingle(name.to_name(), rtype));
+        }
+        if let Some(set) = self.rrsets().find(|set| set.count == TOO_MANY) {
+            return Some(Fault::TooMany(name.to_name(), set.rtype));
         }
         let others = |rtype: Rtype| rtype != Rtype::CNAME && !stands_beside_cname(rtype);
         (self.has(Rtype::CNAME) && self.types().any(others)).then(|| Fault::CnameAndOther(name.to_name()))

@@ -116,3 +116,25 @@ fn the_same_seed_asks_at_the_same_moments() {
     assert_eq!(trace(7), trace(7));
     assert_ne!(trace(7), trace(8));
 }
+
+#[test]
+fn only_servers_of_the_published_zone_are_asked_quickly() {
+    let mut out = Outbox::default();
+    let mut watch = Watch::new(Pace::default(), 4);
+    let other: Name = "other.".parse().unwrap();
+    for number in 1..=3 {
+        assert!(watch.insert(at(0), Ask::soa(server(number), zone()), &mut out));
+        assert!(watch.insert(at(0), Ask::soa(server(number), other.clone()), &mut out));
+    }
+    watch.remove(&zone(), server(2), &mut out);
+    run(&mut watch, &mut out, 0, 5, |_| 1);
+    // In other letters it is the same zone.
+    watch.published(at(10), &"EXAMPLE.".parse::<Name>().unwrap(), Serial(2));
+    assert_eq!(run(&mut watch, &mut out, 10, 25, |_| 2).len(), 2);
+    for number in [1, 3] {
+        watch.remove(&zone(), server(number), &mut out);
+    }
+    watch.published(at(30), &zone(), Serial(3));
+    assert!(run(&mut watch, &mut out, 30, 1_000, |_| 2).is_empty());
+    assert_eq!(watch.asks().count(), 3);
+}

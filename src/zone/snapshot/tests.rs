@@ -81,3 +81,26 @@ fn a_large_set_counts_each_record_once() {
     let ns = zone.owner(&apex).unwrap().rrset(Rtype::NS).unwrap();
     assert_eq!((ns.count, ns.ttl, zone.records()), (100, 50, 101));
 }
+
+#[test]
+fn an_rrset_that_no_answer_could_hold_is_a_fault() {
+    let built = |many: u32| {
+        let mut builder = Builder::new(name("example."));
+        builder.add(&name("example."), Rtype::SOA, 60, &[0; 22]);
+        builder.add(&name("example."), Rtype::NS, 60, b"\x02ns\x00");
+        (0..many).for_each(|host| builder.add(&name("h.example."), Rtype::A, 60, &host.to_be_bytes()));
+        builder.finish().map(|(zone, _)| zone)
+    };
+    let fault = Fault::TooMany(name("h.example."), Rtype::A);
+    let most = built(65_534).unwrap();
+    assert_eq!(most.records(), 65_536);
+    for too_many in [65_535, 70_000] {
+        assert_eq!(built(too_many).unwrap_err(), std::slice::from_ref(&fault));
+    }
+    assert!(fault.concerns(&name("h.example."), Rtype::A) && fault.remedy().is_some());
+    let soa = most.soa_record();
+    let rdata: Box<[u8]> = 70_000_u32.to_be_bytes().into();
+    let one_more = Record { owner: name("h.example."), rtype: Rtype::A, ttl: 60, rdata };
+    let delta = Delta { removed: vec![soa.clone()], added: vec![soa, one_more] };
+    assert_eq!(most.apply(&delta).unwrap_err(), ApplyError::Fault(fault));
+}
