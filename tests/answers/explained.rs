@@ -33,22 +33,6 @@ const YXDOMAIN: u16 = 6;
 
 /// All of them; the first that applies counts.
 pub const CLASSES: &[Class] = &[
-    // To be mended in tidemark: the chain in src/answer/authoritative.rs; see `Case::faults`.
-    Class {
-        name: "TIDEMARK IS WRONG: a DNAME twice in one answer",
-        decides: "RFC 2181 5",
-        who: &[Bind, Nsd],
-        why: "a chain that comes back to the DNAME it began with ends there",
-        applies: |seen| {
-            let within = |record: &Record| seen.theirs.sections[0].contains(record);
-            let dname = [ANY, type_number("DNAME")].contains(&seen.case.question.rtype);
-            let distinct = seen.ours.sections[0].iter().collect::<BTreeSet<_>>().len();
-            dname
-                && seen.part == Part::Answer
-                && distinct < seen.ours.sections[0].len()
-                && seen.ours.sections[0].iter().all(within)
-        },
-    },
     Class {
         name: "more than the DNAME with YXDOMAIN",
         decides: "RFC 6672 2.2",
@@ -83,18 +67,6 @@ pub const CLASSES: &[Class] = &[
             seen.part == Part::Flags
                 && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
                 && seen.said.has(CD)
-        },
-    },
-    // To be mended in tidemark: src/answer/reply.rs.
-    Class {
-        name: "TIDEMARK IS WRONG: CD copied",
-        decides: "RFC 4035 3.1.6",
-        who: &[Knot, Nsd],
-        why: "an authoritative answer has CD clear",
-        applies: |seen| {
-            seen.part == Part::Flags
-                && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
-                && !seen.said.has(CD)
         },
     },
     Class {
@@ -208,16 +180,6 @@ pub const CLASSES: &[Class] = &[
         why: "optional: NSD gives none as configured, Knot for ANY too, BIND and Knot also where a wildcard makes them",
         applies: |seen| seen.part == Part::Additional && useful_addresses(seen),
     },
-    // To be mended in tidemark: `write` in src/answer/authoritative.rs.
-    Class {
-        name: "TIDEMARK IS WRONG: NOERROR with TC",
-        decides: "RFC 6604 3, RFC 2181 9",
-        who: &[Bind, Knot, Nsd],
-        why: "the response code is that of the whole answer",
-        applies: |seen| {
-            seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode
-        },
-    },
     Class {
         name: "NSEC of a delegation",
         decides: "RFC 4035 3.1.4.1",
@@ -225,17 +187,6 @@ pub const CLASSES: &[Class] = &[
         why: "at a cut only DS is answered, everything else is referred; BIND answers NSEC too",
         applies: |seen| {
             seen.case.question.rtype == type_number("NSEC") && cut(seen.ours) == Some(seen.case.name())
-        },
-    },
-    // To be mended in tidemark: `Options::most` in src/answer/edns.rs.
-    Class {
-        name: "TIDEMARK IS WRONG: TC although the reply fits",
-        decides: "RFC 2181 9",
-        who: &[Bind, Knot, Nsd],
-        why: "six bytes are kept for an extended error that an authoritative answer never has",
-        applies: |seen| {
-            let tight = seen.said.length + 8 > seen.case.question.limit();
-            seen.part == Part::Truncated && seen.case.ours().has(TC) && !seen.said.has(TC) && tight
         },
     },
     Class {
