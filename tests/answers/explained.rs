@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::compare::{Case, Part};
 use super::facts::{
-    LONGEST, Seen, crossing, cut, empty_wildcard, endless, fewer, fewer_nsec, foreign_encloser, lacks_glue,
-    optional_addresses, proofs_only, stops, trail, unopposed, useful_addresses, wildcard_glue,
+    LONGEST, Seen, crossing, cut, ds_from_above, empty_wildcard, endless, fewer, fewer_nsec,
+    foreign_encloser, lacks_glue, optional_addresses, proofs_only, stops, trail, unopposed, useful_addresses,
+    wildcard_glue,
 };
 use super::generate::Zone;
 use super::name::Name;
@@ -25,6 +26,8 @@ pub struct Class {
 
 /// QTYPE `*`.
 const ANY: u16 = 255;
+/// Type, class, TTL and length of a record.
+const HEAD: usize = 10;
 /// Where it shows that a proof is missing.
 const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
 const SERVFAIL: u16 = 2;
@@ -121,15 +124,8 @@ pub const CLASSES: &[Class] = &[
         name: "DS of a name whose zone and two above it are here",
         decides: "RFC 4035 3.1.4.1",
         who: &[Nsd],
-        why: "the zone right above the cut answers; NSD takes the one above that, which delegates",
-        applies: |seen| {
-            let trail = trail(seen.case, seen.ours);
-            let name = trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target));
-            let is_zone = |name: &Name| seen.zones.iter().any(|zone| zone.apex == *name);
-            seen.case.question.rtype == type_number("DS")
-                && is_zone(&name)
-                && cut(seen.theirs).is_some_and(|cut| is_zone(&cut) && name.is_below(&cut))
-        },
+        why: "the zone right above the cut answers; NSD takes one above that",
+        applies: |seen| seen.case.question.rtype == type_number("DS") && ds_from_above(seen),
     },
     Class {
         name: "fits at one and not at the other",
@@ -149,6 +145,28 @@ pub const CLASSES: &[Class] = &[
                 && seen.ours.rcode == seen.theirs.rcode
                 && (theirs_larger || ours_larger)
         },
+    },
+    Class {
+        name: "TC although the glue fits",
+        decides: "RFC 2181 9, RFC 9471 3.1",
+        who: &[Bind],
+        why: "the addresses fit as soon as their owners are pointers; BIND wants room for one that is written out",
+        applies: |seen| {
+            let owners = seen.ours.sections[2].iter().map(|record| record.owner.len());
+            let room = seen.case.question.limit() - seen.said.length.min(seen.case.question.limit());
+            seen.part == Part::Truncated
+                && cut(seen.ours).is_some()
+                && seen.said.has(TC)
+                && owners.max().is_some_and(|longest| longest + HEAD > room)
+                && (0..3).all(|section| seen.ours.sorted(section) == seen.theirs.sorted(section))
+        },
+    },
+    Class {
+        name: "another code with TC",
+        decides: "RFC 6604 3",
+        who: &[Knot],
+        why: "the code is that of the whole answer, as it is over TCP; Knot stops where there is no more room",
+        applies: |seen| seen.part == Part::Rcode && seen.said.has(TC) && seen.ours.rcode == seen.theirs.rcode,
     },
     Class {
         name: "AD copied into a reply without answer",
@@ -324,7 +342,7 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let same = || seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
             endless(seen)
-                && (seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL
+                && ([Part::Rcode, Part::Truncated].contains(&seen.part) && seen.theirs.rcode == SERVFAIL
                     || seen.part == Part::Answer && same())
         },
     },
