@@ -1,7 +1,8 @@
 //! Answers from zones: RFC 1034 4.3.2, in the order answer, authority, additional, then truncation.
 //!
 //! A chain of CNAMEs and DNAMEs is followed name by name, which writes the answer section; the last name decides the code and
-//! the authority section, where proofs that earlier names of the chain need come behind its own.
+//! the authority section, where proofs that earlier names of the chain need come behind its own. It is followed to its end even
+//! where there is no room for it: the code of a truncated answer is that of the whole one (RFC 6604 3).
 
 use std::sync::Arc;
 
@@ -40,26 +41,25 @@ pub(super) fn write(
 ) -> Rcode {
     writer.set_flags(flags::AA);
     let start = writer.mark();
-    match solve(served, version, request, writer) {
-        Ok(rcode) => rcode,
-        Err(Full) => {
-            writer.rewind(start);
-            writer.set_flags(flags::TC);
-            Rcode::NOERROR
-        }
+    let (rcode, written) = solve(served, version, request, writer);
+    if written.is_err() {
+        writer.rewind(start);
+        writer.set_flags(flags::TC);
     }
+    rcode
 }
 
+/// Writes the sections; returns the response code, known also where they do not fit.
 fn solve(
     served: &Served,
     version: &Version,
     request: &Request<'_>,
     writer: &mut Writer<'_>,
-) -> Result<Rcode, Full> {
+) -> (Rcode, Result<(), Full>) {
     let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
     let view = View::new(&version.snapshot, dnssec_ok);
-    let mut chain = Chain { first: view, hops: Vec::new(), dnssec_ok };
-    let mut alias = match step(view, &chain, request.name, request.rtype, writer)? {
+    let mut chain = Chain { first: view, hops: Vec::new(), answer: Ok(()), dnssec_ok };
+    let mut alias = match step(view, &mut chain, request.name, request.rtype, writer) {
         Step::End(end) => return finish(view, &chain, request.name, end, writer),
         Step::Alias(alias) => alias,
     };
@@ -76,7 +76,7 @@ fn solve(
         let next = zone_for(&served.store.directory(), &name, request.rtype).and_then(|zone| zone.version());
         let Some(next) = next else { break };
         let view = View::new(&next.snapshot, dnssec_ok);
-        alias = match step(view, &chain, &name, request.rtype, writer)? {
+        alias = match step(view, &mut chain, &name, request.rtype, writer) {
             Step::End(end) => return finish(view, &chain, &name, end, writer),
             Step::Alias(alias) => alias,
         };
@@ -114,6 +114,8 @@ enum Authority<'z> {
 struct Chain<'z> {
     first: View<'z>,
     hops: Vec<Hop>,
+    /// Whether the answer section had room for everything so far.
+    answer: Result<(), Full>,
     dnssec_ok: bool,
 }
 
@@ -129,6 +131,17 @@ struct Hop {
 }
 
 impl Chain<'_> {
+    /// Notes whether something had its place in the answer section.
+    fn note(&mut self, written: Result<(), Full>) {
+        self.answer = self.answer.and(written);
+    }
+
+    /// Whether the DNAME at `owner` is in the answer already: a chain may come to it twice, and it is the same record, which
+    /// stands once (RFC 2181 5).
+    fn has_dname(&self, owner: &NameRef) -> bool {
+        self.hops.iter().any(|hop| hop.dname.as_deref() == Some(owner))
+    }
+
     /// Writes the proofs for wildcards passed on the way.
     fn prove(&self, proofs: &mut Proofs, writer: &mut Writer<'_>) -> Result<(), Full> {
         for hop in &self.hops {
@@ -146,133 +159,153 @@ impl Chain<'_> {
 /// Writes what belongs into the answer section for one name of the chain.
 fn step<'z>(
     view: View<'z>,
-    chain: &Chain<'_>,
+    chain: &mut Chain<'_>,
     name: &NameRef,
     rtype: Rtype,
     writer: &mut Writer<'_>,
-) -> Result<Step<'z>, Full> {
+) -> Step<'z> {
     let found = view.zone.lookup(name, rtype);
     let found = match view.zone.signed() {
         Some(_) => view.zone.without_hashed(found, name, rtype),
         None => found,
     };
     match found {
-        Found::Exact(owner) => data(view, name, owner, false, rtype, writer),
-        Found::Wildcard(owner) => data(view, name, owner, true, rtype, writer),
+        Found::Exact(owner) => data(view, chain, name, owner, false, rtype, writer),
+        Found::Wildcard(owner) => data(view, chain, name, owner, true, rtype, writer),
         Found::Delegation(cut) => {
             if chain.hops.is_empty() {
                 writer.clear_flags(flags::AA);
             }
-            Ok(end(Rcode::NOERROR, Authority::Referral(cut)))
+            end(Rcode::NOERROR, Authority::Referral(cut))
         }
         Found::Dname(owner) => {
             let Some(dname) = owner.rrset(Rtype::DNAME) else {
-                return Ok(end(Rcode::SERVFAIL, Authority::Nothing));
+                return end(Rcode::SERVFAIL, Authority::Nothing);
             };
-            // A chain may pass through one DNAME twice; it is the same record.
-            if !chain.hops.iter().any(|hop| hop.dname.as_deref() == Some(owner.name())) {
-                view.write(writer, Section::Answer, owner.name(), owner, dname)?;
+            if !chain.has_dname(owner.name()) {
+                chain.note(view.write(writer, Section::Answer, owner.name(), owner, dname));
             }
             let target =
                 NameRef::read(dname.first()).ok().and_then(|target| substitute(name, owner.name(), target));
-            let Some(target) = target else { return Ok(end(Rcode::YXDOMAIN, Authority::Nothing)) };
+            let Some(target) = target else { return end(Rcode::YXDOMAIN, Authority::Nothing) };
             // RFC 6672 3.1: the synthesised CNAME has the DNAME's TTL; it is not signed (5.3.1).
-            writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire())?;
+            chain.note(writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire()));
             if rtype == Rtype::CNAME {
-                return Ok(end(Rcode::NOERROR, Authority::Nothing));
+                return end(Rcode::NOERROR, Authority::Nothing);
             }
             let dname = Some(owner.name().to_name());
-            Ok(Step::Alias(Hop { target, synthesised: None, dname, version: None }))
+            Step::Alias(Hop { target, synthesised: None, dname, version: None })
         }
-        Found::NoName => Ok(end(Rcode::NXDOMAIN, Authority::NoName)),
+        Found::NoName => end(Rcode::NXDOMAIN, Authority::NoName),
     }
 }
 
 /// Answers with what a name has, or the wildcard that speaks for it.
 fn data<'z>(
     view: View<'z>,
+    chain: &mut Chain<'_>,
     name: &NameRef,
     owner: Owner<'z>,
     is_wildcard: bool,
     rtype: Rtype,
     writer: &mut Writer<'_>,
-) -> Result<Step<'z>, Full> {
+) -> Step<'z> {
     let authority = if is_wildcard { Authority::Synthesised } else { Authority::Nothing };
     match rtype {
         Rtype::ANY | Rtype::RRSIG | Rtype::NSEC3 => {
-            if several(view, name, owner, rtype, writer)? {
-                return Ok(end(Rcode::NOERROR, authority));
+            if several(view, chain, name, owner, rtype, writer) {
+                return end(Rcode::NOERROR, authority);
             }
         }
         _ => {
             if let Some(set) = owner.rrset(rtype) {
-                view.write(writer, Section::Answer, name, owner, set)?;
-                return Ok(Step::End(End { rcode: Rcode::NOERROR, authority, additional: Some(set) }));
+                if rtype != Rtype::DNAME || !chain.has_dname(name) {
+                    chain.note(view.write(writer, Section::Answer, name, owner, set));
+                }
+                return Step::End(End { rcode: Rcode::NOERROR, authority, additional: Some(set) });
             }
         }
     }
     // An alias has the types that may stand beside it itself, or not at all (RFC 4034 3 and 4); BIND and Knot hold it so too.
     let alias = owner.rrset(Rtype::CNAME).filter(|_| !stands_beside_cname(rtype));
     if let Some(cname) = alias {
-        view.write(writer, Section::Answer, name, owner, cname)?;
+        chain.note(view.write(writer, Section::Answer, name, owner, cname));
         if let Ok(target) = NameRef::read(cname.first()) {
             let synthesised = (is_wildcard && view.proofs.is_some()).then(|| name.to_name());
-            return Ok(Step::Alias(Hop {
-                target: target.to_name(),
-                synthesised,
-                dname: None,
-                version: None,
-            }));
+            return Step::Alias(Hop { target: target.to_name(), synthesised, dname: None, version: None });
         }
     }
-    Ok(end(Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner))))
+    end(Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner)))
 }
 
 /// Answers for the types that do not simply name one RRset; `false` when there is nothing to answer with.
 fn several(
     view: View<'_>,
+    chain: &mut Chain<'_>,
     name: &NameRef,
     owner: Owner<'_>,
     rtype: Rtype,
     writer: &mut Writer<'_>,
-) -> Result<bool, Full> {
+) -> bool {
     // In a signed zone an NSEC3 record belongs to no name that could be asked for (RFC 5155 7.2.8).
     let is_signed = view.zone.signed().is_some();
     let hidden =
         |set: &Rrset<'_>| is_signed && (set.rtype == Rtype::NSEC3 || set.covers() == Some(Rtype::NSEC3));
     let sets = || owner.rrsets().filter(|set| !hidden(set));
+    // What stands in the answer already, as it came with the DNAME.
+    let has_dname = chain.has_dname(name);
+    let is_given = |set: &Rrset<'_>| {
+        has_dname
+            && (set.rtype == Rtype::DNAME || view.proofs.is_some() && set.covers() == Some(Rtype::DNAME))
+    };
     let mut found = false;
+    let mut write = |set: Rrset<'_>| {
+        found = true;
+        if !is_given(&set) {
+            chain.note(view.write(writer, Section::Answer, name, owner, set));
+        }
+    };
     match rtype {
-        Rtype::ANY => {
-            // RFC 8482 4.1: one RRset stands for all.
-            let set = sets().find(|set| set.rtype != Rtype::RRSIG).or_else(|| sets().next());
-            if let Some(set) = set {
-                view.write(writer, Section::Answer, name, owner, set)?;
-                found = true;
-            }
-        }
-        _ => {
-            for set in sets().filter(|set| set.rtype == rtype) {
-                view.write(writer, Section::Answer, name, owner, set)?;
-                found = true;
-            }
-        }
+        // RFC 8482 4.1: one RRset stands for all.
+        Rtype::ANY => sets().min_by_key(|set| of_dnssec(set.rtype)).into_iter().for_each(write),
+        _ => sets().filter(|set| set.rtype == rtype).for_each(&mut write),
     }
-    Ok(found)
+    found
+}
+
+/// The order in which RRsets may stand for all of a name: what the owner of the zone has written comes before what signing adds.
+fn of_dnssec(rtype: Rtype) -> u8 {
+    match rtype {
+        Rtype::RRSIG => 2,
+        Rtype::NSEC | Rtype::NSEC3 => 1,
+        _ => 0,
+    }
 }
 
 fn end<'z>(rcode: Rcode, authority: Authority<'z>) -> Step<'z> {
     Step::End(End { rcode, authority, additional: None })
 }
 
-/// Writes authority and additional section for the last `name` of the chain.
+/// Writes authority and additional section for the last `name` of the chain; returns the response code, and whether the whole
+/// answer has room.
 fn finish(
     view: View<'_>,
     chain: &Chain<'_>,
     name: &NameRef,
     end: End<'_>,
     writer: &mut Writer<'_>,
-) -> Result<Rcode, Full> {
+) -> (Rcode, Result<(), Full>) {
+    (end.rcode, chain.answer.and_then(|()| behind(view, chain, name, end, writer)))
+}
+
+/// What follows the answer section.
+fn behind(
+    view: View<'_>,
+    chain: &Chain<'_>,
+    name: &NameRef,
+    end: End<'_>,
+    writer: &mut Writer<'_>,
+) -> Result<(), Full> {
     let mut proofs = Proofs::default();
     match end.authority {
         Authority::Nothing => {}
@@ -298,5 +331,5 @@ fn finish(
         // Useful, but never worth a truncated answer.
         let _ = additional::of(view, name, set, writer);
     }
-    Ok(end.rcode)
+    Ok(())
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::compare::{Case, Part};
 use super::facts::{
-    LONGEST, Seen, crossing, cut, empty_wildcard, endless, fewer, fewer_nsec, foreign_encloser, lacks_glue,
-    optional_addresses, proofs_only, stops, trail, unopposed, useful_addresses, wildcard_glue,
+    LONGEST, Seen, crossing, cut, ds_from_above, empty_wildcard, endless, fewer, fewer_nsec,
+    foreign_encloser, lacks_glue, optional_addresses, proofs_only, stops, trail, unopposed, useful_addresses,
+    wildcard_glue,
 };
 use super::generate::Zone;
 use super::name::Name;
@@ -25,6 +26,8 @@ pub struct Class {
 
 /// QTYPE `*`.
 const ANY: u16 = 255;
+/// Type, class, TTL and length of a record.
+const HEAD: usize = 10;
 /// Where it shows that a proof is missing.
 const PROOFS: &[Part] = &[Part::Authority, Part::Truncated];
 const SERVFAIL: u16 = 2;
@@ -33,22 +36,6 @@ const YXDOMAIN: u16 = 6;
 
 /// All of them; the first that applies counts.
 pub const CLASSES: &[Class] = &[
-    // To be mended in tidemark: the chain in src/answer/authoritative.rs; see `Case::faults`.
-    Class {
-        name: "TIDEMARK IS WRONG: a DNAME twice in one answer",
-        decides: "RFC 2181 5",
-        who: &[Bind, Nsd],
-        why: "a chain that comes back to the DNAME it began with ends there",
-        applies: |seen| {
-            let within = |record: &Record| seen.theirs.sections[0].contains(record);
-            let dname = [ANY, type_number("DNAME")].contains(&seen.case.question.rtype);
-            let distinct = seen.ours.sections[0].iter().collect::<BTreeSet<_>>().len();
-            dname
-                && seen.part == Part::Answer
-                && distinct < seen.ours.sections[0].len()
-                && seen.ours.sections[0].iter().all(within)
-        },
-    },
     Class {
         name: "more than the DNAME with YXDOMAIN",
         decides: "RFC 6672 2.2",
@@ -83,18 +70,6 @@ pub const CLASSES: &[Class] = &[
             seen.part == Part::Flags
                 && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
                 && seen.said.has(CD)
-        },
-    },
-    // To be mended in tidemark: src/answer/reply.rs.
-    Class {
-        name: "TIDEMARK IS WRONG: CD copied",
-        decides: "RFC 4035 3.1.6",
-        who: &[Knot, Nsd],
-        why: "an authoritative answer has CD clear",
-        applies: |seen| {
-            seen.part == Part::Flags
-                && (seen.case.ours().flags ^ seen.said.flags) & !(AA | TC) == CD
-                && !seen.said.has(CD)
         },
     },
     Class {
@@ -149,15 +124,8 @@ pub const CLASSES: &[Class] = &[
         name: "DS of a name whose zone and two above it are here",
         decides: "RFC 4035 3.1.4.1",
         who: &[Nsd],
-        why: "the zone right above the cut answers; NSD takes the one above that, which delegates",
-        applies: |seen| {
-            let trail = trail(seen.case, seen.ours);
-            let name = trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target));
-            let is_zone = |name: &Name| seen.zones.iter().any(|zone| zone.apex == *name);
-            seen.case.question.rtype == type_number("DS")
-                && is_zone(&name)
-                && cut(seen.theirs).is_some_and(|cut| is_zone(&cut) && name.is_below(&cut))
-        },
+        why: "the zone right above the cut answers; NSD takes one above that",
+        applies: |seen| seen.case.question.rtype == type_number("DS") && ds_from_above(seen),
     },
     Class {
         name: "fits at one and not at the other",
@@ -177,6 +145,28 @@ pub const CLASSES: &[Class] = &[
                 && seen.ours.rcode == seen.theirs.rcode
                 && (theirs_larger || ours_larger)
         },
+    },
+    Class {
+        name: "TC although the glue fits",
+        decides: "RFC 2181 9, RFC 9471 3.1",
+        who: &[Bind],
+        why: "the addresses fit as soon as their owners are pointers; BIND wants room for one that is written out",
+        applies: |seen| {
+            let owners = seen.ours.sections[2].iter().map(|record| record.owner.len());
+            let room = seen.case.question.limit() - seen.said.length.min(seen.case.question.limit());
+            seen.part == Part::Truncated
+                && cut(seen.ours).is_some()
+                && seen.said.has(TC)
+                && owners.max().is_some_and(|longest| longest + HEAD > room)
+                && (0..3).all(|section| seen.ours.sorted(section) == seen.theirs.sorted(section))
+        },
+    },
+    Class {
+        name: "another code with TC",
+        decides: "RFC 6604 3",
+        who: &[Knot],
+        why: "the code is that of the whole answer, as it is over TCP; Knot stops where there is no more room",
+        applies: |seen| seen.part == Part::Rcode && seen.said.has(TC) && seen.ours.rcode == seen.theirs.rcode,
     },
     Class {
         name: "AD copied into a reply without answer",
@@ -208,16 +198,6 @@ pub const CLASSES: &[Class] = &[
         why: "optional: NSD gives none as configured, Knot for ANY too, BIND and Knot also where a wildcard makes them",
         applies: |seen| seen.part == Part::Additional && useful_addresses(seen),
     },
-    // To be mended in tidemark: `write` in src/answer/authoritative.rs.
-    Class {
-        name: "TIDEMARK IS WRONG: NOERROR with TC",
-        decides: "RFC 6604 3, RFC 2181 9",
-        who: &[Bind, Knot, Nsd],
-        why: "the response code is that of the whole answer",
-        applies: |seen| {
-            seen.part == Part::Rcode && seen.case.ours().has(TC) && seen.ours.rcode == seen.said.rcode
-        },
-    },
     Class {
         name: "NSEC of a delegation",
         decides: "RFC 4035 3.1.4.1",
@@ -225,17 +205,6 @@ pub const CLASSES: &[Class] = &[
         why: "at a cut only DS is answered, everything else is referred; BIND answers NSEC too",
         applies: |seen| {
             seen.case.question.rtype == type_number("NSEC") && cut(seen.ours) == Some(seen.case.name())
-        },
-    },
-    // To be mended in tidemark: `Options::most` in src/answer/edns.rs.
-    Class {
-        name: "TIDEMARK IS WRONG: TC although the reply fits",
-        decides: "RFC 2181 9",
-        who: &[Bind, Knot, Nsd],
-        why: "six bytes are kept for an extended error that an authoritative answer never has",
-        applies: |seen| {
-            let tight = seen.said.length + 8 > seen.case.question.limit();
-            seen.part == Part::Truncated && seen.case.ours().has(TC) && !seen.said.has(TC) && tight
         },
     },
     Class {
@@ -373,7 +342,7 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| {
             let same = || seen.theirs.sections[0].iter().all(|record| seen.ours.sections[0].contains(record));
             endless(seen)
-                && (seen.part == Part::Rcode && seen.theirs.rcode == SERVFAIL
+                && ([Part::Rcode, Part::Truncated].contains(&seen.part) && seen.theirs.rcode == SERVFAIL
                     || seen.part == Part::Answer && same())
         },
     },

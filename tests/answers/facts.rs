@@ -80,10 +80,12 @@ pub fn proofs_only(seen: &Seen) -> bool {
     rest(seen.ours) == rest(seen.theirs)
 }
 
-/// Whether another make has the same in the authority section as tidemark, or BIND and Knot have not gone as far as NSD.
+/// Whether another make has what tidemark has in the authority section, or BIND and Knot have not gone as far as NSD.
 pub fn unopposed(seen: &Seen) -> bool {
     let others = [Bind, Knot].into_iter().filter_map(|make| seen.case.whole_of(make).or(seen.case.of(make)));
-    crossing(seen).is_some() || others.into_iter().any(|reply| reply.sorted(1) == seen.ours.sorted(1))
+    let proves =
+        |reply: &Reply| seen.ours.sections[1].iter().all(|record| reply.sections[1].contains(record));
+    crossing(seen).is_some() || others.into_iter().any(proves)
 }
 
 /// Whether the other gives part of our authority section.
@@ -183,6 +185,29 @@ pub fn answering(seen: &Seen, name: &Name) -> Option<Name> {
     if ds { above().or(Some(found)) } else { Some(found) }
 }
 
+/// Whether the other takes what it says of a zone's name, asked for or come to, from a zone above the one that has its DS.
+pub fn ds_from_above(seen: &Seen) -> bool {
+    let targets = trail(seen.case, seen.ours).into_iter().map(|(_, target)| Name::from_wire(target));
+    let at = |name: &Name| seen.zones.iter().find(|zone| zone.apex == *name);
+    targets.chain([seen.case.name()]).filter(|name| at(name).is_some()).any(|name| {
+        let Some(parent) = answering(seen, &name) else { return false };
+        let mut above = seen.zones.iter().filter(|zone| parent.is_below(&zone.apex));
+        let names_zone = |record: &Record, rtype| {
+            let owner = Name::from_wire(&record.owner);
+            record.rtype == type_number(rtype) && at(&owner).is_some() && name.is_below(&owner)
+        };
+        let theirs = &seen.theirs.sections;
+        let refers = theirs[1].iter().any(|record| names_zone(record, "NS"));
+        let denies = theirs[1]
+            .iter()
+            .any(|record| names_zone(record, "SOA") && parent.is_below(&Name::from_wire(&record.owner)));
+        let ds =
+            |record: &Record| record.rtype == type_number("DS") && Name::from_wire(&record.owner) == name;
+        let tells = theirs[0].iter().any(ds) && above.any(|zone| zone.has(&name, "DS"));
+        refers || denies || tells
+    })
+}
+
 /// Whether our chain is a loop or breaks off at the limit.
 pub fn endless(seen: &Seen) -> bool {
     let trail = trail(seen.case, seen.ours);
@@ -209,7 +234,7 @@ pub fn foreign_encloser(seen: &Seen) -> bool {
             let (own, others): (Vec<&Zone>, Vec<&Zone>) =
                 seen.zones.iter().partition(|zone| zone.apex == apex);
             let wildcard = above.child(b"*");
-            let covers = |zone: &Zone| zone.sets.keys().any(|(owner, _)| *owner == wildcard);
+            let covers = |zone: &Zone| zone.sets.keys().any(|(owner, _)| owner.is_in(&wildcard));
             !own.iter().any(|zone| has(zone)) && others.iter().any(|zone| has(zone))
                 || !own.iter().any(|zone| covers(zone)) && others.iter().any(|zone| covers(zone))
         })

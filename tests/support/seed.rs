@@ -8,7 +8,16 @@ const VARIABLE: &str = "TIDEMARK_SEED";
 
 /// A generator from `TIDEMARK_SEED`, or from a fresh seed; prints which.
 pub fn generator() -> StdRng {
-    let seed = std::env::var(VARIABLE).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    from(rand::random)
+}
+
+/// A generator from `TIDEMARK_SEED`, or from this seed; prints which.
+pub fn generator_or(seed: u64) -> StdRng {
+    from(|| seed)
+}
+
+fn from(default: impl FnOnce() -> u64) -> StdRng {
+    let seed = std::env::var(VARIABLE).map_or_else(|_| default(), |seed| seed.parse().unwrap());
     println!("seed {seed}; the same choices again: {VARIABLE}={seed}");
     StdRng::seed_from_u64(seed)
 }

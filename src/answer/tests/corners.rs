@@ -31,6 +31,9 @@ a.target 60 CNAME b.once
 b.target 60 A 192.0.2.8
 under.once 60 A 192.0.2.9
 mxunder 60 MX 10 under.once
+back 60 DNAME tail
+a.tail 60 CNAME back
+in.round 60 DNAME round
 loop 60 DNAME loop2
 loop2 60 DNAME loop
 self 60 CNAME self
@@ -141,6 +144,38 @@ fn dnames() {
         ["old. 3600 DNAME c.", "ns2.old. 3600 CNAME ns2.c.", "ns2.c. 3600 A 192.0.2.1"]
     );
     assert_eq!(answer("old.", Rtype::TXT), ["old. 3600 TXT \"apex\""]);
+}
+
+#[test]
+fn a_dname_that_a_chain_comes_back_to_stands_once() {
+    let back = ["back.c. 60 DNAME tail.c.", "a.back.c. 60 CNAME a.tail.c.", "a.tail.c. 60 CNAME back.c."];
+    assert_eq!(answer("a.back.c.", Rtype::DNAME), back);
+    let round = ["in.round.c. 60 DNAME round.c.", "in.in.round.c. 60 CNAME in.round.c."];
+    assert_eq!(answer("in.in.round.c.", Rtype::DNAME), round);
+    assert_eq!(answer("in.in.round.c.", Rtype::ANY), round);
+}
+
+/// RFC 6604 3: also where the answer section has no room for the chain.
+#[test]
+fn the_code_of_a_truncated_answer_is_that_of_the_whole() {
+    let names = ["p", "q", "r", "s"].map(|letter| [&*letter.repeat(63); 3].join("."));
+    let aliases = names.windows(2).map(|pair| format!("{} 60 CNAME {}\n", pair[0], pair[1]));
+    let chain = aliases.fold(CORNERS.to_owned(), |text, line| text + &line);
+    let ends = [
+        (String::new(), Rcode::NXDOMAIN),
+        (format!("{} 60 A 192.0.2.1\n", names[3]), Rcode::NOERROR),
+        (format!("{0} 60 DNAME {0}.{0}\n", "s".repeat(63)), Rcode::YXDOMAIN),
+    ];
+    for (last, rcode) in ends {
+        let served = serve();
+        publish(&served.store, &(chain.replace(" 7 7200", " 8 7200") + &last), Access::default());
+        let qname = format!("{}.c.", names[0]);
+        let whole = Query::new(&qname, Rtype::A).tcp().ask(&served);
+        assert_eq!((whole.rcode(), whole.header.is_truncated()), (rcode, false));
+        assert!(whole.answer.len() >= 3);
+        let cut = Query::new(&qname, Rtype::A).ask(&served);
+        assert_eq!((cut.rcode(), cut.header.is_truncated(), cut.answer.len()), (rcode, true, 0));
+    }
 }
 
 #[test]

@@ -231,6 +231,31 @@ fn nothing_is_broken_in_half() {
     let cut = cut.ask(&served);
     assert!(cut.header.is_truncated() && cut.answer.is_empty() && cut.authority.is_empty());
     assert!(cut.opt.is_some());
+    assert_eq!(cut.rcode(), Rcode::NXDOMAIN, "the code is that of the whole answer");
+}
+
+/// A chain that comes back to its DNAME finds it, and what signs it, in the answer already.
+#[test]
+fn a_dname_and_its_signature_stand_once() {
+    let signature = NSEC.lines().find(|line| line.contains(" RRSIG DNAME ")).unwrap();
+    let signature = signature.replace("moved.nsec.", "in.round.nsec.");
+    let served = serve(&[&format!("{NSEC}in.round.nsec. 600 IN DNAME round.nsec.\n{signature}\n")]);
+    for rtype in [Rtype::DNAME, Rtype::ANY, Rtype::RRSIG] {
+        let message = query(&served, "in.in.round.nsec.", rtype);
+        assert_eq!(brief(&message.answer), ["in.round.nsec. DNAME+", "in.in.round.nsec. CNAME"], "{rtype}");
+        assert_eq!(message.answer.len(), 3);
+    }
+    // Without DO the signature is asked for by its type alone.
+    assert_eq!(Query::new("in.in.round.nsec.", Rtype::RRSIG).ask(&served).answer.len(), 3);
+}
+
+/// RFC 8482 4.1 leaves the choice; what proves and signs is of no use to those who ask for anything.
+#[test]
+fn any_is_not_what_signing_added() {
+    let served = serve(&[&format!(
+        "{NSEC}_443.www.nsec. 60 IN TLSA 3 1 1 00\n_443.www.nsec. 60 IN NSEC a.nsec. TLSA\n"
+    )]);
+    assert_eq!(brief(&query(&served, "_443.www.nsec.", Rtype::ANY).answer), ["_443.www.nsec. TLSA"]);
 }
 
 /// A zone in which something of the signing is missing gives what there is.
