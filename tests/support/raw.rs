@@ -53,12 +53,19 @@ pub fn ask_udp(addr: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
     socket.send(&marker()).unwrap();
     let mut buffer = [0; 65_535];
     let mut reply = None;
+    let mut markers = 0;
     loop {
         let length = socket.recv(&mut buffer).expect("the good query is answered");
-        if buffer[..2] == MARKER {
+        if buffer[..2] != MARKER {
+            reply = Some(buffer[..length].to_vec());
+            continue;
+        }
+        // What arrived together may be answered in any order; what is asked now is answered behind all of it.
+        markers += 1;
+        if markers == 2 {
             return reply;
         }
-        reply = Some(buffer[..length].to_vec());
+        socket.send(&marker()).unwrap();
     }
 }
 
