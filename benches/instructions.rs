@@ -36,44 +36,45 @@ struct Mix {
     name: &'static str,
     /// Whether the straight path answers it, or the whole of it that every query can take.
     is_straight: bool,
-    /// The most instructions that an answer may take.
+    /// The most instructions that an answer may take: what is counted, and a twelfth more, as other machines copy memory in other
+    /// ways.
     limit: u64,
     questions: fn() -> Vec<Vec<u8>>,
 }
 
 const MIXES: [Mix; 7] = [
-    Mix { name: "flat", is_straight: true, limit: 1_230, questions: || asked("n", ".flat.", Rtype::A) },
+    Mix { name: "flat", is_straight: true, limit: 1_610, questions: || asked("n", ".flat.", Rtype::A) },
     Mix {
         name: "referral",
         is_straight: true,
-        limit: 3_180,
+        limit: 3_560,
         questions: || asked("www.d", ".example.", Rtype::A),
     },
     Mix {
         name: "nxdomain",
         is_straight: true,
-        limit: 1_990,
+        limit: 2_470,
         questions: || asked("x", ".example.", Rtype::A),
     },
     Mix {
         name: "flat-whole",
         is_straight: false,
-        limit: 2_680,
+        limit: 2_790,
         questions: || asked("n", ".flat.", Rtype::A),
     },
     Mix {
         name: "referral-whole",
         is_straight: false,
-        limit: 5_730,
+        limit: 5_830,
         questions: || asked("www.d", ".example.", Rtype::A),
     },
     Mix {
         name: "nxdomain-whole",
         is_straight: false,
-        limit: 3_840,
+        limit: 4_080,
         questions: || asked("x", ".example.", Rtype::A),
     },
-    Mix { name: "cname", is_straight: false, limit: 5_600, questions: || asked("c", ".flat.", Rtype::A) },
+    Mix { name: "cname", is_straight: false, limit: 5_820, questions: || asked("c", ".flat.", Rtype::A) },
 ];
 
 /// Questions in a mix.
