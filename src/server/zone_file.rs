@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wire::name::{Name, NameRef};
@@ -375,12 +376,17 @@ fn text_limit() -> u64 {
 
 /// Half of the memory that the machine has, in bytes.
 fn half_the_memory() -> u64 {
-    // SAFETY: sysconf takes a number and touches no memory of ours.
-    let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
-    match (u64::try_from(pages), u64::try_from(size)) {
-        (Ok(pages), Ok(size)) => pages.saturating_mul(size) / 2,
-        _ => MAX_TEXT,
-    }
+    // Asked of the system once: there may be a hundred thousand files.
+    static HALF: OnceLock<u64> = OnceLock::new();
+    *HALF.get_or_init(|| {
+        // SAFETY: sysconf takes a number and touches no memory of ours.
+        let (pages, size) =
+            unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+        match (u64::try_from(pages), u64::try_from(size)) {
+            (Ok(pages), Ok(size)) => pages.saturating_mul(size) / 2,
+            _ => MAX_TEXT,
+        }
+    })
 }
 
 /// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.
