@@ -94,17 +94,17 @@ impl Requests {
         &self.incoming[number].msg_hdr
     }
 
-    /// A number that replies of this length to one sender have in common, and hardly any others.
-    pub(super) fn mark(&self, number: usize, length: usize) -> u64 {
+    /// 48 bits that requests of one sender have in common, and hardly any others.
+    pub(super) fn mark(&self, number: usize) -> u64 {
         let (address, port) = match address(&self.senders[number]) {
             Some(SocketAddr::V4(from)) => (u64::from(from.ip().to_bits()), from.port()),
             Some(SocketAddr::V6(from)) => {
                 let bits = from.ip().to_bits();
-                ((bits >> 64) as u64 ^ (bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), from.port())
+                (((bits >> 64) as u64 ^ bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32, from.port())
             }
             None => (0, 0),
         };
-        address << 32 ^ address >> 32 ^ u64::from(port) << 16 ^ length as u64
+        address << 16 | u64::from(port)
     }
 
     /// Whether two requests came from one sender.

@@ -1,6 +1,7 @@
-//! Replies on their way out: one system call for a batch (sendmmsg), and within it one message for all replies of one length to
-//! one client, which the kernel takes to pieces late (UDP_SEGMENT). A resolver, forwarder or load balancer that keeps its
-//! sockets has many queries under way on each; a third of the kernel's work for a reply is then done once for several.
+//! Replies on their way out: one system call for a batch (sendmmsg), and within it one message for several replies to one
+//! client, which the kernel takes to pieces late (UDP_SEGMENT): those of one length, and as the last piece a shorter one. A
+//! resolver, forwarder or load balancer that keeps its sockets has many queries under way on each; half of the kernel's work
+//! for a reply is then done once for several.
 
 use std::io;
 use std::net::UdpSocket;
@@ -70,7 +71,7 @@ impl Reply {
 
 /// What leaves with one call.
 pub(super) struct Departures {
-    /// The replies to be sent, those that go together side by side: what they have in common, and their numbers.
+    /// The replies to be sent: those to one client side by side, the longest first. What sorts them so, and their numbers.
     order: Vec<(u64, u8)>,
     /// For each message, how many replies.
     sizes: Vec<u8>,
@@ -104,9 +105,9 @@ impl Departures {
     pub(super) fn send(&mut self, socket: &UdpSocket, requests: &Requests, replies: &mut [Reply]) {
         self.order.clear();
         for (number, reply) in (0..).zip(replies.iter()).filter(|(_, reply)| !reply.as_bytes().is_empty()) {
-            let mark =
-                if self.joins { requests.mark(usize::from(number), reply.as_bytes().len()) } else { 0 };
-            self.order.push((mark, number));
+            let length = reply.as_bytes().len() as u16;
+            let rank = requests.mark(usize::from(number)) << 16 | u64::from(!length);
+            self.order.push((rank, number));
         }
         if self.joins && self.order.len() > 1 {
             self.order.sort_unstable();
@@ -114,7 +115,7 @@ impl Departures {
         self.sizes.clear();
         let mut first = 0;
         while first < self.order.len() {
-            let size = self.alike(first, requests, replies);
+            let size = self.together(first, requests, replies);
             self.prepare(first, size, requests, replies);
             first += size;
         }
@@ -122,20 +123,25 @@ impl Departures {
     }
 
     /// How many replies, from the `first` in order on, can be one message.
-    fn alike(&self, first: usize, requests: &Requests, replies: &[Reply]) -> usize {
+    fn together(&self, first: usize, requests: &Requests, replies: &[Reply]) -> usize {
         if !self.joins {
             return 1;
         }
-        let (mark, number) = self.order[first];
-        let length = replies[usize::from(number)].as_bytes().len();
-        self.order[first..]
-            .iter()
-            .take(MESSAGE / length)
-            .take_while(|(other, another)| {
-                *other == mark && requests.have_one_sender(usize::from(number), usize::from(*another))
-            })
-            .count()
-            .max(1)
+        let length = |number: u8| replies[usize::from(number)].as_bytes().len();
+        let (_, number) = self.order[first];
+        let segment = length(number);
+        let mut size = 1;
+        for &(_, another) in self.order[first + 1..].iter().take((MESSAGE / segment).saturating_sub(1)) {
+            if !requests.have_one_sender(usize::from(number), usize::from(another)) {
+                break;
+            }
+            size += 1;
+            // All pieces but the last have to be of one length.
+            if length(another) < segment {
+                break;
+            }
+        }
+        size
     }
 
     fn prepare(&mut self, first: usize, size: usize, requests: &Requests, replies: &mut [Reply]) {
