@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSo
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use libc::{c_uint, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use libc::{c_int, c_uint, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
 
 /// Datagrams per batch: enough to share the cost of a system call, few enough to stay in the nearest cache.
 pub const BATCH: usize = 64;
@@ -124,11 +124,24 @@ pub fn tell_targets(socket: &UdpSocket) -> io::Result<()> {
         true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
     };
-    let on: libc::c_int = 1;
+    set_option(socket, level, option, 1)
+}
+
+/// Keeps replies whole. They fit the links of today (RFC 9715 R3); should a network say otherwise, it is not believed,
+/// because anybody can say so, and pieces of an answer are easier to forge than an answer (R2).
+pub(super) fn keep_whole(socket: &UdpSocket) -> io::Result<()> {
+    let (level, option, probe) = match socket.local_addr()?.is_ipv6() {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+        false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+    };
+    set_option(socket, level, option, probe)
+}
+
+fn set_option(socket: &UdpSocket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the pointer is to an int of the length given, and is not kept.
     let done = unsafe {
-        let value = ptr::from_ref(&on).cast();
-        libc::setsockopt(socket.as_raw_fd(), level, option, value, size_of_val(&on) as socklen_t)
+        let length = size_of_val(&value) as socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&value).cast(), length)
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -18,6 +18,7 @@ pub mod udp;
 pub mod zone_file;
 
 mod log;
+mod pace;
 mod priority;
 mod privileges;
 mod reading;

@@ -19,11 +19,13 @@ use crate::node::event::Input;
 use crate::time::Now;
 use crate::transfer::stuck::Stuck;
 
-use super::arrivals::tell_targets;
+use super::arrivals::{keep_whole, tell_targets};
 use super::clock;
 use super::control::Command;
 use super::datagrams::Datagrams;
 use super::departures::Reply;
+use super::pace::Pace;
+use super::priority;
 use super::resolvers::{FollowUp, Resolvers, Route};
 
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
@@ -72,6 +74,7 @@ fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&addr.into())?;
     let socket = socket.into();
     tell_targets(&socket)?;
+    keep_whole(&socket)?;
     Ok(socket)
 }
 
@@ -86,6 +89,8 @@ pub fn start(socket: UdpSocket, context: Context) -> io::Result<()> {
 
 fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
     let is_ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
+    let mut pace = Pace::new(clock::mono());
+    priority::wake_on_time();
     loop {
         // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.
         let Ok(count) = datagrams.receive(&socket) else { continue };
@@ -119,7 +124,10 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
         }
         datagrams.send(&socket, count);
         context.tally.queries(false, is_ipv6, count as u64);
-        context.tally.batch(&batch, clock::now().mono.since(now.mono));
+        context.tally.batch(&batch, clock::mono().since(now.mono));
+        if let Some(rest) = pace.rest(now.mono, count) {
+            thread::sleep(rest);
+        }
     }
 }
 
