@@ -347,6 +347,10 @@ fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
     text.map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
 }
 
+/// What is read of a file at once: a core that copies is taken from those who answer until it is done (where the kernel is built
+/// so that it does not give way), however low the priority.
+const PIECE: u64 = 128 << 10;
+
 /// The bytes of a regular file of at most `limit` bytes. Others (pipes, devices) could block for good or never end.
 fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
@@ -359,7 +363,7 @@ fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if metadata.len() <= limit {
         text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
         // It may grow while it is read.
-        file.take(limit + 1).read_to_end(&mut text)?;
+        while text.len() as u64 <= limit && (&file).take(PIECE).read_to_end(&mut text)? > 0 {}
     }
     if metadata.len() > limit || text.len() as u64 > limit {
         let reason =
