@@ -22,8 +22,6 @@ pub(crate) struct Load<'a> {
     pub(crate) clients: u32,
     /// Queries on their way at a time.
     pub(crate) window: u32,
-    /// Threads of dnsperf, each of which has one for sending and one for receiving.
-    pub(crate) threads: usize,
     /// Where dnsperf runs.
     pub(crate) cores: &'a [usize],
     /// For how long.
@@ -51,7 +49,7 @@ pub(crate) fn run(server: SocketAddr, load: Load, folder: &Path) -> Count {
     command.arg("-d").arg(load.queries);
     command.args(["-s", &server.ip().to_string(), "-p", &server.port().to_string(), "-e"]);
     command.args(["-q", &load.window.to_string()]);
-    command.args(["-c", &load.clients.to_string(), "-T", &load.threads.to_string()]);
+    command.args(["-c", &load.clients.to_string(), "-T", "1"]);
     command.args(["-l", &load.seconds.to_string(), "-t", "2"]);
     if load.tcp {
         command.args(["-m", "tcp"]);

@@ -16,6 +16,7 @@
 mod bench;
 mod config;
 mod content;
+mod datagrams;
 mod dns;
 mod echo;
 mod figures;

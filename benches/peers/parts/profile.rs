@@ -46,7 +46,6 @@ pub(crate) fn measure(bench: &Bench) -> String {
             tcp: false,
             clients: queries::CLIENTS,
             window: queries::WINDOW,
-            threads: 1,
             cores: &bench.load_core,
             seconds,
         };

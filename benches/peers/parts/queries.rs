@@ -89,7 +89,8 @@ pub(crate) fn run(server: &Server, load: Load, folder: &Path) -> Run {
     cost(server, || load::run(server.addr, load, folder))
 }
 
-fn cost(server: &Server, load: impl FnOnce() -> Count) -> Run {
+/// What answering a load cost a server.
+pub(crate) fn cost(server: &Server, load: impl FnOnce() -> Count) -> Run {
     let before = server.session.cpu();
     let count = load();
     let used = server.session.cpu().since(before);
@@ -167,7 +168,7 @@ impl Way<'_> {
                 let tcp = matches!(self, Way::Tcp(_));
                 let clients = if tcp { CONNECTIONS as u32 } else { CLIENTS };
                 let cores = &bench.load_core;
-                let load = Load { queries, tcp, clients, window: WINDOW, threads: 1, cores, seconds };
+                let load = Load { queries, tcp, clients, window: WINDOW, cores, seconds };
                 let mut best = run(server, load, &bench.load_folder);
                 for _ in 1..TRIES {
                     if tcp && best.lost > HALF_OPEN {
