@@ -211,9 +211,9 @@ fn field(field: Field) -> BoxedStrategy<Vec<u8>> {
         Field::String | Field::Salt => prefixed(0..=255).boxed(),
         Field::Hash => prefixed(1..=255).boxed(),
         Field::Strings => vec(prefixed(0..=40), 1..=3).prop_map(|all| all.concat()).boxed(),
-        Field::Wks | Field::LongString | Field::Hex | Field::Base64 | Field::Nsap | Field::Unknown => {
-            bytes(0..=300)
-        }
+        // The protocol always stands before the bitmap (RFC 1035 3.4.2).
+        Field::Wks => bytes(1..=300),
+        Field::LongString | Field::Hex | Field::Base64 | Field::Nsap | Field::Unknown => bytes(0..=300),
         Field::OptBase64 | Field::DashBase64 => bytes(0..=40),
         Field::Bitmap => {
             proptest::collection::btree_map(any::<u8>(), (vec(any::<u8>(), 0..=31), 1_u8..), 0..=3)
