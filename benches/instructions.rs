@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
-use tidemark::answer::straight::{REPLY, Straight};
+use tidemark::answer::straight::{REPLY, Straight, Versions};
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::message::flags;
@@ -171,7 +171,8 @@ fn answer_all(
     for question in questions {
         let question = black_box(question);
         if mix.is_straight {
-            let plain = Straight::read(&directory, question).expect("a plain query");
+            let versions = Versions::<1>::default();
+            let plain = Straight::read(&directory, &versions, question).expect("a plain query");
             plain.fetch();
             assert!(plain.answer(false, false, room).is_some(), "not a plain answer");
         } else {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tidemark::answer::respond::answer;
 use tidemark::answer::served::{Served, Source};
-use tidemark::answer::straight::{REPLY, Straight};
+use tidemark::answer::straight::{REPLY, Straight, Versions};
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
@@ -172,9 +172,10 @@ fn main() {
                 || (),
                 |()| {
                     for questions in questions.chunks(side_by_side) {
+                        let versions = Versions::<16>::default();
                         let mut plain = [const { None }; 16];
                         for (plain, question) in plain.iter_mut().zip(questions) {
-                            *plain = Straight::read(&directory, question);
+                            *plain = Straight::read(&directory, &versions, question);
                         }
                         plain.iter().flatten().for_each(Straight::fetch);
                         for plain in plain.iter().flatten() {

@@ -4,6 +4,8 @@
 //! Most queries are like this: one question, an answer that is one RRset, a referral, or nothing. Everything else is left to
 //! [`super::respond::answer`], whose replies to the same queries say the same.
 
+use std::cell::OnceCell;
+
 use crate::wire::message::flags;
 use crate::wire::name::NameRef;
 use crate::wire::plain::{Place, PlainQuery, PlainReply};
@@ -13,7 +15,7 @@ use crate::wire::writer::Section;
 use crate::zone::directory::Directory;
 use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
-use crate::zone::served::Zone;
+use crate::zone::served::{Current, Zone};
 use crate::zone::snapshot::Snapshot;
 
 /// The bytes that a reply may need.
@@ -21,11 +23,30 @@ pub const REPLY: usize = 1_232;
 /// Servers of a delegation; one with more is not plain.
 const MAX_SERVERS: usize = 13;
 
+/// The versions that a group of at most `N` queries is answered from, each taken once however many of them ask for its zone.
+pub struct Versions<'d, const N: usize>([OnceCell<(&'d Zone, Current)>; N]);
+
+impl<const N: usize> Default for Versions<'_, N> {
+    fn default() -> Self {
+        Versions([const { OnceCell::new() }; N])
+    }
+}
+
+impl<'d, const N: usize> Versions<'d, N> {
+    /// What a zone serves.
+    #[inline]
+    fn of(&self, zone: &'d Zone) -> Option<&Snapshot> {
+        let mut held = self.0.iter().map(|cell| cell.get_or_init(|| (zone, zone.current())));
+        let (_, current) = held.find(|(other, _)| std::ptr::eq(*other, zone))?;
+        Some(&current.as_ref()?.snapshot)
+    }
+}
+
 /// A plain query on its way to an answer. What it needs of a large zone is fetched from memory while other queries of the same
 /// batch are worked on.
 pub struct Straight<'q> {
     query: PlainQuery<'q>,
-    zone: &'q Zone,
+    zone: &'q Snapshot,
     /// The hash of the name below the apex that the answer is likely to be found at.
     hash: Option<u64>,
 }
@@ -33,20 +54,22 @@ pub struct Straight<'q> {
 impl<'q> Straight<'q> {
     /// Reads a query, and begins to fetch; `None` when it is not plain.
     #[inline]
-    pub fn read(directory: &'q Directory, query: &'q [u8]) -> Option<Straight<'q>> {
+    pub fn read<'d, const N: usize>(
+        directory: &'d Directory,
+        versions: &'q Versions<'d, N>,
+        query: &'q [u8],
+    ) -> Option<Straight<'q>> {
         let query = PlainQuery::read(query)?;
         if !is_plain(query.rtype) {
             return None;
         }
-        let zone = directory.find_at(query.name, query.starts())?;
-        let version = zone.current();
-        let snapshot = &version.as_ref()?.snapshot;
-        if snapshot.signed().is_some() {
+        let zone = versions.of(directory.find_at(query.name, query.starts())?)?;
+        if zone.signed().is_some() {
             return None;
         }
-        let hash = snapshot.hash_below_apex(query.name, query.starts());
+        let hash = zone.hash_below_apex(query.name, query.starts());
         if let Some(hash) = hash {
-            snapshot.fetch_leaf(hash);
+            zone.fetch_leaf(hash);
         }
         Some(Straight { query, zone, hash })
     }
@@ -54,19 +77,14 @@ impl<'q> Straight<'q> {
     /// Goes on to fetch.
     #[inline]
     pub fn fetch(&self) {
-        if let (Some(version), Some(hash)) = (&*self.zone.current(), self.hash) {
-            version.snapshot.fetch_block(hash);
+        if let Some(hash) = self.hash {
+            self.zone.fetch_block(hash);
         }
     }
 
     /// Answers into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the answer is not
     /// plain. `recursion` says whether this node is a cache besides, `stream` whether the query came over TCP.
     pub fn answer(&self, recursion: bool, stream: bool, reply: &mut [u8]) -> Option<usize> {
-        let version = self.zone.current();
-        let zone = &version.as_ref()?.snapshot;
-        if zone.signed().is_some() {
-            return None;
-        }
         let query = &self.query;
         let limit = if stream { REPLY } else { query.limit() };
         let mut reply = PlainReply::new(query, limit, reply)?;
@@ -74,7 +92,7 @@ impl<'q> Straight<'q> {
         if recursion {
             bits |= flags::RA;
         }
-        bits = write(zone, query, bits, &mut reply)?;
+        bits = write(self.zone, query, bits, &mut reply)?;
         Some(reply.finish(bits))
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::answer::cached::complete;
 use crate::answer::respond::answer;
 use crate::answer::served::{self, Outcome, Served, Source};
-use crate::answer::straight::Straight;
+use crate::answer::straight::{Straight, Versions};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
@@ -102,10 +102,12 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
         let (requests, replies) = datagrams.split();
         for (group, replies) in replies[..count].chunks_mut(GROUP).enumerate() {
             let numbers = group * GROUP..;
+            let versions = Versions::<GROUP>::default();
             // What one query has to wait for from memory comes while the others are worked on.
             let mut plain = [const { None }; GROUP];
             for (number, plain) in numbers.clone().zip(&mut plain[..replies.len()]) {
-                *plain = requests.get(number).and_then(|(bytes, _)| Straight::read(&directory, bytes));
+                *plain =
+                    requests.get(number).and_then(|(bytes, _)| Straight::read(&directory, &versions, bytes));
             }
             plain.iter().flatten().for_each(Straight::fetch);
             for ((number, plain), reply) in numbers.zip(&plain).zip(replies) {

@@ -26,6 +26,9 @@ pub struct Version {
     pub applied: Utc,
 }
 
+/// What a zone serves, held for a moment.
+pub type Current = arc_swap::Guard<Option<Arc<Version>>>;
+
 /// Who may do what with a zone besides asking it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -81,7 +84,7 @@ impl Zone {
     }
 
     /// What is served now, as [`Zone::version`] but for a moment only: without a count that workers would have to share.
-    pub fn current(&self) -> arc_swap::Guard<Option<Arc<Version>>> {
+    pub fn current(&self) -> Current {
         self.current.load()
     }
 

@@ -105,7 +105,8 @@ fn agrees(served: &Served, query: &[u8]) -> bool {
 fn agrees_over(served: &Served, query: &[u8], stream: bool) -> bool {
     let mut room = [0xaa; REPLY];
     let directory = served.store.directory();
-    let plain = Straight::read(&directory, query);
+    let versions = Versions::<1>::default();
+    let plain = Straight::read(&directory, &versions, query);
     let Some(length) = plain.and_then(|plain| plain.answer(false, stream, &mut room)) else { return false };
     let from = Source { addr: "127.0.0.1:53".parse().unwrap(), stream };
     let mut whole = Vec::new();

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::answer::cached::complete;
 use crate::answer::respond::answer;
 use crate::answer::served::{self, Outcome, Source};
-use crate::answer::straight::{REPLY, Straight};
+use crate::answer::straight::{REPLY, Straight, Versions};
 use crate::metrics::tally::Path;
 use crate::node::event::Input;
 use crate::server::clock;
@@ -95,7 +95,8 @@ impl Responder {
         context.tally.query(true, from.is_ipv6());
         let served = context.served.load();
         let directory = served.store.directory();
-        if let Some(length) = Straight::read(&directory, request)
+        let versions = Versions::<1>::default();
+        if let Some(length) = Straight::read(&directory, &versions, request)
             .and_then(|plain| plain.answer(served.recursion.is_some(), true, &mut self.room[..]))
         {
             output.extend_from_slice(&self.room[..length]);
