@@ -23,6 +23,7 @@ use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::message::flags;
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::{CLASS_IN, Rcode, Rtype};
+use tidemark::wire::via::Via;
 use tidemark::wire::writer::Writer;
 use tidemark::zone::file::read::read;
 use tidemark::zone::journal::{Entry, Log, LogError};
@@ -142,7 +143,7 @@ fn play(mix: &Mix) {
     let questions = (mix.questions)();
     let mut reply = Vec::with_capacity(2_048);
     let mut room = vec![0; REPLY];
-    let from = Source { addr: "127.0.0.1:53".parse().unwrap(), stream: false };
+    let from = Source { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp };
     answer_all(mix, &served, from, &questions, &mut reply, &mut room);
     count_all(mix, &served, from, &questions, &mut reply, &mut room);
 }
@@ -174,7 +175,7 @@ fn answer_all(
             let versions = Versions::<1>::default();
             let plain = Straight::read(&directory, &versions, question).expect("a plain query");
             plain.fetch();
-            assert!(plain.answer(false, false, room).is_some(), "not a plain answer");
+            assert!(plain.answer(false, Via::Udp, room).is_some(), "not a plain answer");
         } else {
             reply.clear();
             black_box(answer(served, now(), question, from, reply));

@@ -22,6 +22,7 @@ use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::Rtype;
+use tidemark::wire::via::Via;
 use tidemark::wire::writer::Writer;
 use tidemark::zone::delta::Delta;
 use tidemark::zone::diff::between;
@@ -146,7 +147,7 @@ fn main() {
 
     let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));
     let served = Served { store: Arc::clone(&store), recursion: None, nsid: None, cookies };
-    let source = Source { addr: "127.0.0.1:53".parse().unwrap(), stream: false };
+    let source = Source { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp };
     for (what, prefix) in [("answer: referrals", "www.d"), ("answer: names that do not exist", "x")] {
         let questions: Vec<Vec<u8>> = (0..QUESTIONS)
             .map(|number| {
@@ -179,7 +180,7 @@ fn main() {
                         }
                         plain.iter().flatten().for_each(Straight::fetch);
                         for plain in plain.iter().flatten() {
-                            black_box(plain.answer(false, false, &mut room));
+                            black_box(plain.answer(false, Via::Udp, &mut room));
                         }
                     }
                 },

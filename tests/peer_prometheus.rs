@@ -68,7 +68,7 @@ const PROMISES: &[Promise] = &[
 
 /// Values that labels with a fixed set of values may have.
 const VALUES: &[(&str, &[&str])] = &[
-    ("transport", &["udp", "tcp"]),
+    ("transport", &["udp", "tcp", "tls"]),
     ("family", &["ipv4", "ipv6"]),
     ("path", &["zone", "hit", "miss"]),
     ("hop", &["publish_to_applied", "publish_to_notified", "notified_to_applied", "publish_to_observed"]),

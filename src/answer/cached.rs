@@ -85,6 +85,7 @@ mod tests {
     use crate::wire::message::Header;
     use crate::wire::name::Name;
     use crate::wire::rtype::{CLASS_IN, Rtype};
+    use crate::wire::via::Via;
     use crate::wire::writer::Writer;
     use crate::zone::store::ZoneStore;
 
@@ -98,7 +99,7 @@ mod tests {
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
         let recursion = Some(Recursion { cache, allow });
         let served = Served { store: Arc::new(ZoneStore::new(1)), recursion, nsid: None, cookies: cookies() };
-        let from = Source { addr: "127.0.0.1:5000".parse().unwrap(), stream: false };
+        let from = Source { addr: "127.0.0.1:5000".parse().unwrap(), via: Via::Udp };
         let name: Name = "www.example.".parse().unwrap();
         let ask = |flags: u16| {
             let (mut request, mut reply) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
 //! The EDNS options of a reply: NSID (RFC 5001), ZONEVERSION (RFC 9660), EXPIRE (RFC 7314), extended errors (RFC 8914) and
-//! publication stamps, cookies (RFC 7873) and edns-tcp-keepalive (RFC 7828). Each is sent only to those who asked for it; errors to
+//! publication stamps, cookies (RFC 7873), edns-tcp-keepalive (RFC 7828) and padding (RFC 7830). Each is sent only to those who asked for it; errors to
 //! everyone who speaks EDNS.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::time::Now;
 use crate::transfer::provide;
 use crate::wire::cookie::{Cookie, Standing};
-use crate::wire::edns::{COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, STAMP, ZONEVERSION, push_option};
+use crate::wire::edns::{COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, PADDING, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
 use crate::zone::served::{Version, Zone};
@@ -34,6 +34,8 @@ impl Ede {
 pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// The same in the units of the option.
 const KEEPALIVE_TIMEOUT: u16 = (TCP_IDLE.as_millis() / 100) as u16;
+/// Padded replies are a multiple of this long, so that their length tells little (RFC 8467 4.1).
+const BLOCK: usize = 468;
 /// The bytes of an OPT record without options.
 const OPT: usize = 11;
 /// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
@@ -60,6 +62,7 @@ struct Wants {
     zone_version: bool,
     expire: bool,
     stamp: Option<Vec<u8>>,
+    padding: bool,
 }
 
 impl Options {
@@ -90,9 +93,11 @@ impl Options {
                     push_option(&mut options.bytes, COOKIE, &reply);
                 }
                 // Over UDP it means nothing (RFC 7828 3.3.1).
-                KEEPALIVE if from.stream && first(2) => {
+                KEEPALIVE if from.via.is_stream() && first(2) => {
                     push_option(&mut options.bytes, KEEPALIVE, &KEEPALIVE_TIMEOUT.to_be_bytes());
                 }
+                // Where everybody can read along it hides nothing (RFC 7830 6).
+                PADDING => options.wants.padding = from.via.is_encrypted(),
                 ZONEVERSION => options.wants.zone_version = true,
                 EXPIRE => options.wants.expire = true,
                 STAMP => options.wants.stamp = Some(value.to_vec()),
@@ -115,7 +120,8 @@ impl Options {
         let stamp = if self.wants.stamp.is_some() { 4 + 4 + STAMPS * Stamp::LENGTH } else { 0 };
         let version = if self.wants.zone_version { 4 + 6 } else { 0 };
         let expire = if self.wants.expire { 4 + 4 } else { 0 };
-        OPT + self.bytes.len() + stamp + version + expire
+        let padding = if self.wants.padding { 4 } else { 0 };
+        OPT + self.bytes.len() + stamp + version + expire + padding
     }
 
     /// Tells of the version that an authoritative answer comes from.
@@ -147,10 +153,17 @@ impl Options {
         self.ede = Some(ede);
     }
 
-    /// The options, in an OPT record that may be `room` bytes long.
-    pub(super) fn finish(&mut self, room: usize) -> &[u8] {
-        if let Some(ede) = self.ede.take().filter(|_| OPT + self.bytes.len() + 6 <= room) {
+    /// The options, in an OPT record behind `length` bytes of a message that may be `limit` bytes long.
+    pub(super) fn finish(&mut self, length: usize, limit: usize) -> &[u8] {
+        let padding = if self.wants.padding { 4 } else { 0 };
+        let ended = |options: &[u8]| length + OPT + options.len() + padding;
+        if let Some(ede) = self.ede.take().filter(|_| ended(&self.bytes) + 6 <= limit) {
             push_option(&mut self.bytes, EDE, &ede.0.to_be_bytes());
+        }
+        if self.wants.padding {
+            let least = ended(&self.bytes);
+            let filled = least.next_multiple_of(BLOCK).min(limit).saturating_sub(least);
+            push_option(&mut self.bytes, PADDING, &vec![0; filled]);
         }
         &self.bytes
     }

@@ -47,7 +47,7 @@ pub(super) fn write_reply(
     writer.set_limit(limit);
     writer.set_rcode(rcode);
     if request.opt.is_some() {
-        let options = options.finish(limit.saturating_sub(writer.len()));
+        let options = options.finish(writer.len(), limit);
         let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
         if writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, options) == Err(Full) {
             // Room was left for all options; should that ever be wrong, the answer goes without them.
@@ -60,7 +60,7 @@ pub(super) fn write_reply(
 /// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.
 fn limit(request: &Request<'_>, from: Source) -> usize {
     match request.opt {
-        _ if from.stream => 65_535,
+        _ if from.via.is_stream() => 65_535,
         Some(opt) => usize::from(opt.payload.min(UDP_PAYLOAD)),
         None => 512,
     }

@@ -134,7 +134,7 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
     if zone.version().is_none() {
         return refuse(reply, Rcode::SERVFAIL, Some(Ede::NOT_READY));
     }
-    match (from.stream, request.rtype) {
+    match (from.via.is_stream(), request.rtype) {
         (true, _) => Outcome::Transfer(zone),
         (false, Rtype::IXFR) => {
             // What was given shows in the reply; over UDP it costs too little to be counted.

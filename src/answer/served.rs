@@ -8,6 +8,7 @@ use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::wire::rtype::Rcode;
+use crate::wire::via::Via;
 use crate::zone::serial::Serial;
 use crate::zone::served::Zone;
 use crate::zone::store::ZoneStore;
@@ -39,8 +40,8 @@ pub struct Recursion {
 pub struct Source {
     /// The client.
     pub addr: SocketAddr,
-    /// Whether it came over TCP.
-    pub stream: bool,
+    /// By what it came.
+    pub via: Via,
 }
 
 /// What became of a request.

@@ -11,6 +11,7 @@ use crate::wire::name::NameRef;
 use crate::wire::plain::{Place, PlainQuery, PlainReply};
 use crate::wire::rdata;
 use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::via::Via;
 use crate::wire::writer::Section;
 use crate::zone::directory::Directory;
 use crate::zone::lookup::Found;
@@ -83,10 +84,10 @@ impl<'q> Straight<'q> {
     }
 
     /// Answers into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the answer is not
-    /// plain. `recursion` says whether this node is a cache besides, `stream` whether the query came over TCP.
-    pub fn answer(&self, recursion: bool, stream: bool, reply: &mut [u8]) -> Option<usize> {
+    /// plain. `recursion` says whether this node is a cache besides, `via` is what the query came by.
+    pub fn answer(&self, recursion: bool, via: Via, reply: &mut [u8]) -> Option<usize> {
         let query = &self.query;
-        let limit = if stream { REPLY } else { query.limit() };
+        let limit = if via.is_stream() { REPLY } else { query.limit() };
         let mut reply = PlainReply::new(query, limit, reply)?;
         let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
         if recursion {

@@ -9,10 +9,11 @@ use super::served::{Outcome, Path, Recursion, Served, Source};
 use crate::resolve::cache::{self, Answer, Ask, Cache};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::cookie::{Secret, Secrets};
-use crate::wire::edns::{EDE, EXPIRE, NSID, STAMP, ZONEVERSION, push_option};
+use crate::wire::edns::{EDE, EXPIRE, NSID, PADDING, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::{Message, Opcode, Record, flags};
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
+use crate::wire::via::Via;
 use crate::wire::writer::Writer;
 use crate::zone::file::read::read;
 use crate::zone::journal::{Entry, Log, LogError};
@@ -122,13 +123,13 @@ fn cookies() -> Arc<Secrets> {
     Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
 }
 
-fn client(stream: bool) -> Source {
-    Source { addr: "127.0.0.1:4711".parse().unwrap(), stream }
+fn client(via: Via) -> Source {
+    Source { addr: "127.0.0.1:4711".parse().unwrap(), via }
 }
 
 struct Query {
     bytes: Vec<u8>,
-    stream: bool,
+    via: Via,
 }
 
 impl Query {
@@ -137,7 +138,7 @@ impl Query {
         let mut writer = Writer::new(&mut bytes, 512, 0x1234, flags::RD);
         writer.question(&name(qname), rtype, 1).unwrap();
         writer.finish();
-        Query { bytes, stream: false }
+        Query { bytes, via: Via::Udp }
     }
 
     fn edns(mut self, payload: u16, version: u8, options: &[u8]) -> Query {
@@ -157,14 +158,18 @@ impl Query {
         query
     }
 
-    fn tcp(mut self) -> Query {
-        self.stream = true;
+    fn over(mut self, via: Via) -> Query {
+        self.via = via;
         self
+    }
+
+    fn tcp(self) -> Query {
+        self.over(Via::Tcp)
     }
 
     fn ask(&self, served: &Served) -> Message {
         let mut reply = Vec::new();
-        let outcome = answer(served, at(200), &self.bytes, client(self.stream), &mut reply);
+        let outcome = answer(served, at(200), &self.bytes, client(self.via), &mut reply);
         assert!(matches!(outcome, Outcome::Reply(_)), "{outcome:?}");
         let message = Message::read(&reply).unwrap();
         assert!(message.header.is_response() && message.header.id == 0x1234);
@@ -189,6 +194,35 @@ fn show(records: &[Record]) -> Vec<String> {
 }
 
 const SOA: &str = "example. 300 SOA ns1.example. hostmaster.example. 7 7200 900 86400 300";
+
+#[test]
+fn replies_over_tls_are_padded_to_a_block_when_asked() {
+    let served = served();
+    let with = |options: &[(u16, &[u8])]| {
+        let mut bytes = Vec::new();
+        options.iter().for_each(|(code, value)| push_option(&mut bytes, *code, value));
+        Query::new("www.example.", Rtype::A).edns(1232, 0, &bytes)
+    };
+    let length = |query: Query, via: Via| {
+        let mut reply = Vec::new();
+        answer(&served, at(200), &query.bytes, client(via), &mut reply);
+        let message = Message::read(&reply).unwrap();
+        let opt = message.opt.unwrap();
+        let padding = opt.get().option(PADDING);
+        assert!(padding.is_none_or(|padding| padding.iter().all(|byte| *byte == 0)));
+        (reply.len(), padding.is_some())
+    };
+    // RFC 8467 4.1, whatever else the reply says.
+    assert_eq!(length(with(&[(PADDING, &[0; 37])]), Via::Tls), (468, true));
+    assert_eq!(length(with(&[(PADDING, b""), (NSID, b""), (PADDING, b"")]), Via::Tls), (468, true));
+    let mut refused = with(&[(PADDING, b"")]);
+    refused.bytes[13..16].copy_from_slice(b"not");
+    assert_eq!(length(refused, Via::Tls), (468, true));
+    assert!(!length(with(&[]), Via::Tls).1);
+    // RFC 7830 6.
+    assert!(!length(with(&[(PADDING, b"")]), Via::Tcp).1);
+    assert!(!length(with(&[(PADDING, b"")]), Via::Udp).1);
+}
 
 #[test]
 fn data_with_useful_addresses() {
@@ -332,7 +366,7 @@ fn what_is_refused_and_why() {
 fn a_transfer_is_handed_on_over_tcp_only() {
     let query = Query::new("example.", Rtype::AXFR);
     let mut reply = Vec::new();
-    let outcome = answer(&served(), at(200), &query.bytes, client(true), &mut reply);
+    let outcome = answer(&served(), at(200), &query.bytes, client(Via::Tcp), &mut reply);
     assert!(
         matches!(outcome, Outcome::Transfer(zone) if zone.name() == &*name("example.")) && reply.is_empty()
     );
@@ -345,7 +379,7 @@ fn notify_is_heard_from_primaries_alone() {
         let mut query = Query::new(zone, Rtype::SOA);
         query.bytes[2] = Opcode::NOTIFY.0 << 3;
         let mut reply = Vec::new();
-        let source = Source { addr: from.parse().unwrap(), stream: false };
+        let source = Source { addr: from.parse().unwrap(), via: Via::Udp };
         let outcome = answer(&served(), at(200), &query.bytes, source, &mut reply);
         let rcode = Message::read(&reply).unwrap().rcode();
         match outcome {
@@ -369,7 +403,7 @@ fn the_servers_own_names() {
         let class = query.bytes.len() - 1;
         query.bytes[class] = CLASS_CH as u8;
         let mut reply = Vec::new();
-        answer(served, at(200), &query.bytes, client(false), &mut reply);
+        answer(served, at(200), &query.bytes, client(Via::Udp), &mut reply);
         (reply[3] & 0xf, reply.ends_with(b"\x08tidemark"), reply.ends_with(b"\x04ams1"))
     };
     assert_eq!(ask(&served, "VERSION.bind."), (0, true, false));
@@ -392,20 +426,20 @@ fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
         let mut reply = Vec::new();
         (answer(&served, at(200), bytes, source, &mut reply), reply)
     };
-    assert!(matches!(ask(client(false), &query.bytes).0, Outcome::FollowUp(ask) if ask == asked));
+    assert!(matches!(ask(client(Via::Udp), &query.bytes).0, Outcome::FollowUp(ask) if ask == asked));
     let record = Record { owner: asked.name.clone(), rtype: Rtype::A, ttl: 60, rdata: [192, 0, 2, 9].into() };
     let known = Answer { rcode: Rcode::NOERROR, answer: vec![record], authority: Vec::new(), negative: None };
     cache.put(at(190).mono, &asked, &known);
-    let (outcome, reply) = ask(client(false), &query.bytes);
+    let (outcome, reply) = ask(client(Via::Udp), &query.bytes);
     assert!(matches!(outcome, Outcome::Reply(Path::Hit)));
     let message = Message::read(&reply).unwrap();
     assert_eq!(show(&message.answer), ["www.invalid. 50 A 192.0.2.9"]);
     assert!(!message.header.is_authoritative() && message.header.flags & flags::RA != 0);
-    let stranger = Source { addr: "192.0.2.77:53".parse().unwrap(), stream: false };
+    let stranger = Source { addr: "192.0.2.77:53".parse().unwrap(), via: Via::Udp };
     assert_eq!(Message::read(&ask(stranger, &query.bytes).1).unwrap().rcode(), Rcode::REFUSED);
     let mut iterative = Query::new("unknown.invalid.", Rtype::A).bytes;
     iterative[2] &= !1;
-    assert_eq!(Message::read(&ask(client(false), &iterative).1).unwrap().rcode(), Rcode::REFUSED);
+    assert_eq!(Message::read(&ask(client(Via::Udp), &iterative).1).unwrap().rcode(), Rcode::REFUSED);
     // Zones served here are answered from themselves, cache or not.
     assert!(query_is_authoritative(&served));
 }
@@ -420,7 +454,7 @@ fn responses_and_scraps_meet_silence() {
     response[2] |= 0x80;
     let mut reply = Vec::new();
     for bytes in [&response[..], &response[..5], &[]] {
-        assert!(matches!(answer(&served(), at(200), bytes, client(false), &mut reply), Outcome::Drop));
+        assert!(matches!(answer(&served(), at(200), bytes, client(Via::Udp), &mut reply), Outcome::Drop));
     }
     assert!(reply.is_empty());
 }
@@ -443,7 +477,7 @@ proptest! {
         }
         bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(60)));
         let mut reply = Vec::new();
-        let outcome = answer(&served(), at(200), &bytes, client(false), &mut reply);
+        let outcome = answer(&served(), at(200), &bytes, client(Via::Udp), &mut reply);
         if let Outcome::Reply(_) = outcome {
             prop_assert!(reply.len() <= 1232);
             let message = Message::read(&reply);

@@ -41,8 +41,12 @@ fn select(status: &mut Value, wanted: &[Name]) -> Result<(), Failure> {
 }
 
 fn print(status: &Value) -> io::Result<()> {
-    let listen: Vec<&str> =
-        status["listen"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let listen = |key: &str| {
+        let all = status[key].as_array().into_iter().flatten();
+        all.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let encrypted = listen("listen-tls").into_iter().map(|addr| format!("{addr} (TLS)"));
+    let listen: Vec<String> = listen("listen").into_iter().chain(encrypted).collect();
     let version = status["version"].as_str().unwrap_or("?");
     anstream::println!("tidemark {version} on {}", listen.join(", "));
     if let Some(entries) = status["cache"]["entries"].as_u64() {

@@ -1,7 +1,7 @@
 //! From the file as written to settings: what serde cannot check, with the place of whatever fails.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,27 +11,19 @@ use toml::Spanned;
 
 use crate::config::document::{self, Document, Mode, Text, Texts};
 use crate::config::error::Error;
-use crate::config::secrets;
 use crate::config::suggest;
 use crate::config::value::{self, ValueError};
 use crate::resolve;
 use crate::server::settings::{self, Settings, Source};
-use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 
-/// Workers beyond this many only wait for each other.
-const MAX_WORKERS: i64 = 1_024;
 /// Entries beyond this many would not fit into memory at a hundred bytes each on any machine of today.
 const MAX_CACHE_ENTRIES: i64 = 1 << 32;
 /// The largest TTL there is (RFC 2181 section 8).
 const MAX_MAX_TTL: Duration = Duration::from_secs((1 << 31) - 1);
 /// RFC 8767 section 5 suggests one to three days; after a week data is no longer old but wrong.
 const MAX_SERVE_STALE: Duration = Duration::from_secs(7 * 86_400);
-/// An NSID has to fit into an answer beside everything else (RFC 5001 sets no limit).
-const MAX_NSID: usize = 128;
-/// A Unix socket's address holds this many bytes, the final NUL counted (`sun_path` of sockaddr_un on Linux is 108).
-const MAX_SOCKET_PATH: usize = 107;
 
 /// The settings in `text`, the content of the file at `path`.
 pub(super) fn settings(path: &Path, text: &str) -> Result<Settings, Error> {
@@ -53,10 +45,10 @@ struct Upstreams {
 }
 
 /// The file being read, for messages and for paths relative to it.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     path: &'a Path,
     text: &'a str,
-    folder: &'a Path,
+    pub(super) folder: &'a Path,
 }
 
 impl<'a> Reading<'a> {
@@ -84,77 +76,6 @@ impl<'a> Reading<'a> {
             resolver: document.resolver.map(|resolver| self.resolver(resolver)).transpose()?,
             metrics_per_zone: document.metrics_per_zone.unwrap_or(false),
         })
-    }
-
-    fn server(&self, server: Option<Spanned<document::Server>>) -> Result<settings::Server, Error> {
-        let Some(server) = server else {
-            return Err(self
-                .whole("there is no `[server]` section")
-                .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"));
-        };
-        let section = server.span();
-        let server = server.into_inner();
-        let help = "give at least one ADDR:PORT, for example `listen = [\"127.0.0.1:53\"]`";
-        let listen = self.some(section, "`[server]`", "listen", server.listen, value::address, help)?;
-        let data_dir = match &server.data_dir {
-            Some(path) => self.relative(path)?,
-            None => self.folder.join(settings::DATA_DIR),
-        };
-        let control = match &server.control {
-            Some(path) => self.relative(path)?,
-            None => data_dir.join(settings::CONTROL_FILE),
-        };
-        if control.as_os_str().len() > MAX_SOCKET_PATH {
-            let message = format!(
-                "the path of the control socket, {}, is longer than {MAX_SOCKET_PATH} bytes",
-                control.display()
-            );
-            let error = match &server.control {
-                Some(path) => self.error(path.span(), message),
-                None => self.whole(message),
-            };
-            return Err(error.help("set `control` to a shorter path, for example `/run/tidemark.sock`"));
-        }
-        if let Some(nsid) = server.nsid.as_ref().filter(|nsid| nsid.as_ref().len() > MAX_NSID) {
-            return Err(self
-                .error(nsid.span(), format!("`nsid` is longer than {MAX_NSID} bytes"))
-                .help("choose a shorter name for this node"));
-        }
-        if let Some(user) = server.user.as_ref().filter(|user| user.as_ref().is_empty()) {
-            return Err(self.error(user.span(), "`user` is empty").help("name a user, or remove the key"));
-        }
-        let cookies = self.cookies(server.cookie_secret, server.cookie_secret_file)?;
-        Ok(settings::Server {
-            listen,
-            http: server.http.map(|http| self.value(&http, value::address)).transpose()?,
-            data_dir,
-            control,
-            workers: self.number("workers", server.workers, MAX_WORKERS)?,
-            nsid: server.nsid.map(Spanned::into_inner),
-            cookies,
-            user: server.user.map(Spanned::into_inner),
-        })
-    }
-
-    fn cookies(
-        &self,
-        written: Option<Spanned<toml::Value>>,
-        file: Option<Text>,
-    ) -> Result<Option<Secrets>, Error> {
-        let (place, read) = match (written, file) {
-            (None, None) => return Ok(None),
-            (Some(written), None) => (written.span(), secrets::listed(written.as_ref())),
-            (None, Some(file)) => {
-                (file.span(), secrets::from_file(&self.readable(&file, "cookie secret file")?))
-            }
-            (Some(written), Some(file)) => {
-                return Err(self
-                    .error(file.span(), "cookie secrets stand in the configuration or in a file, not in both")
-                    .and(written.span(), "here too")
-                    .help("keep `cookie-secret` or `cookie-secret-file`"));
-            }
-        };
-        read.map(Some).map_err(|fault| self.error(place, fault).help(secrets::HELP))
     }
 
     fn zones(&self, written: Vec<Spanned<document::Zone>>) -> Result<Vec<settings::Zone>, Error> {
@@ -410,7 +331,7 @@ impl<'a> Reading<'a> {
     }
 
     /// A list of addresses that must hold at least one.
-    fn some(
+    pub(super) fn some(
         &self,
         section: Range<usize>,
         what: &str,
@@ -428,7 +349,7 @@ impl<'a> Reading<'a> {
         self.list(key, written, read)
     }
 
-    fn number<T: TryFrom<i64>>(
+    pub(super) fn number<T: TryFrom<i64>>(
         &self,
         key: &str,
         written: Option<Spanned<i64>>,
@@ -466,7 +387,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a string by `read`; an error points at the part of the string that is wrong.
-    fn value<T>(&self, text: &Text, read: fn(&str) -> Result<T, ValueError>) -> Result<T, Error> {
+    pub(super) fn value<T>(&self, text: &Text, read: fn(&str) -> Result<T, ValueError>) -> Result<T, Error> {
         read(text.as_ref()).map_err(|error| {
             let span = text.span();
             // Without escapes the value stands in the file byte for byte, between quotes of one byte each.
@@ -481,12 +402,16 @@ impl<'a> Reading<'a> {
         })
     }
 
-    fn readable(&self, text: &Text, what: &str) -> Result<PathBuf, Error> {
+    pub(super) fn readable(&self, text: &Text, what: &str) -> Result<PathBuf, Error> {
         let path = self.relative(text)?;
-        let opened = File::open(&path).and_then(|file| file.metadata());
-        let fault = match opened {
+        let fault = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => "it is a folder".to_owned(),
-            Ok(_) => return Ok(path),
+            // Opening a pipe would wait for a writer.
+            Ok(metadata) if !metadata.is_file() => "it is not a regular file".to_owned(),
+            Ok(_) => match File::open(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) => error.to_string(),
+            },
             Err(error) => error.to_string(),
         };
         Err(self
@@ -494,7 +419,7 @@ impl<'a> Reading<'a> {
             .help("correct the path or the permissions; paths are relative to the folder of this file"))
     }
 
-    fn relative(&self, text: &Text) -> Result<PathBuf, Error> {
+    pub(super) fn relative(&self, text: &Text) -> Result<PathBuf, Error> {
         if text.as_ref().is_empty() {
             return Err(self
                 .error(text.span(), "empty path")
@@ -503,11 +428,11 @@ impl<'a> Reading<'a> {
         Ok(self.folder.join(text.as_ref()))
     }
 
-    fn error(&self, place: Range<usize>, message: impl Into<String>) -> Error {
+    pub(super) fn error(&self, place: Range<usize>, message: impl Into<String>) -> Error {
         self.whole(message).at(place, "")
     }
 
-    fn whole(&self, message: impl Into<String>) -> Error {
+    pub(super) fn whole(&self, message: impl Into<String>) -> Error {
         Error::new(self.path, self.text, message)
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct Document {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Server {
     pub(super) listen: Texts,
+    pub(super) tls: Option<Spanned<Tls>>,
     pub(super) http: Option<Text>,
     pub(super) data_dir: Option<Text>,
     pub(super) control: Option<Text>,
@@ -37,6 +38,15 @@ pub(super) struct Server {
     pub(super) cookie_secret: Option<Spanned<toml::Value>>,
     pub(super) cookie_secret_file: Option<Text>,
     pub(super) user: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Tls {
+    #[serde(default)]
+    pub(super) listen: Texts,
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
 }
 
 #[derive(Deserialize)]

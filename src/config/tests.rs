@@ -10,6 +10,7 @@ use crate::config::error::Error;
 use crate::config::load::{self, REFERENCE};
 use crate::resolve;
 use crate::server::settings::{Resolver, Server, Settings, Source, Zone, ZoneDir};
+use crate::server::tls::Identity;
 use crate::wire::cookie::{Secret, Secrets};
 use crate::zone::serial::Policy;
 
@@ -89,6 +90,13 @@ impl Site {
         self.0.path().join(name)
     }
 
+    /// Puts a certificate and its key into the folder.
+    fn put_certificate(&self, name: &str) {
+        let made = rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
+        fs::write(self.path(&format!("{name}.crt")), made.cert.pem()).unwrap();
+        fs::write(self.path(&format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    }
+
     fn load(&self, text: impl AsRef<[u8]>) -> Result<Settings, Error> {
         fs::write(self.path("tidemark.toml"), text).unwrap();
         load::load(&self.path("tidemark.toml"))
@@ -107,6 +115,7 @@ fn the_example_is_understood() {
     let expected = Settings {
         server: Server {
             listen: vec![addr("127.0.0.1:5300"), addr("[::1]:5300")],
+            tls: None,
             http: Some(addr("127.0.0.1:9153")),
             data_dir: site.path("state"),
             control: site.path("state/tidemark.sock"),
@@ -203,6 +212,7 @@ fn the_cache_is_told_its_limits() {
 #[test]
 fn the_reference_is_right_about_defaults() {
     let site = Site::new();
+    site.put_certificate("dns");
     let reference = site.load(REFERENCE).unwrap();
     let defaults = |line: &str| line.contains("# default") && !line.contains("# default:");
     let (kept, dropped): (Vec<&str>, Vec<&str>) = REFERENCE.lines().partition(|line| !defaults(line));
@@ -237,6 +247,35 @@ fn cookie_secrets_come_from_here_or_from_a_file() {
         let error = load(&keys).unwrap_err().to_string();
         assert!(error.contains(fault), "{keys}: {error}");
         assert!(!error.contains("1234") || keys.contains("1234"), "{error}");
+    }
+}
+
+#[test]
+fn tls_takes_a_certificate_and_its_key() {
+    let site = Site::new();
+    site.put_certificate("dns");
+    site.put_certificate("other");
+    let text = fs::read(site.path("dns.crt")).unwrap();
+    fs::write(site.path("cut.crt"), &text[..200]).unwrap();
+    let load = |keys: &str| site.load(format!("{SERVER}[server.tls]\n{keys}"));
+    let at = "listen = [\"127.0.0.1:853\"]\n";
+    let tls = load(&format!("{at}certificate = \"dns.crt\"\nkey = \"dns.key\"")).unwrap().server.tls.unwrap();
+    assert_eq!(tls.listen, ["127.0.0.1:853".parse().unwrap()]);
+    assert_eq!(tls.identity, Identity::read(&site.path("dns.crt"), &site.path("dns.key")).unwrap());
+    for (keys, fault) in [
+        ("certificate = \"dns.crt\"\nkey = \"dns.key\"".to_owned(), "listen"),
+        (at.to_owned(), "TLS takes a certificate and its key"),
+        (format!("{at}certificate = \"dns.crt\"\nkey = \"other.key\""), "the key is not the certificate's"),
+        (format!("{at}certificate = \"dns.key\"\nkey = \"dns.key\""), "there is no certificate in"),
+        (format!("{at}certificate = \"cut.crt\"\nkey = \"dns.key\""), "the certificate is not whole"),
+        (format!("{at}certificate = \"dns.crt\"\nkey = \"dns.crt\""), "there is no private key in"),
+        (format!("{at}certificate = \"none\"\nkey = \"dns.key\""), "cannot read the certificate"),
+        (format!("{at}certificate = \"zones\"\nkey = \"dns.key\""), "it is a folder"),
+        ("listen = [\"127.0.0.1:53\"]".to_owned(), "without TLS is listened for"),
+        (format!("{at}certficate = \"dns.crt\""), "certificate"),
+    ] {
+        let error = load(&keys).unwrap_err().to_string();
+        assert!(error.contains(fault), "{keys}: {error}");
     }
 }
 

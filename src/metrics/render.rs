@@ -11,6 +11,7 @@ use prometheus::{Encoder, TextEncoder};
 use crate::node::status::{State, Status, ZoneStatus};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rcode;
+use crate::wire::via::Via;
 
 use super::registry::{Metrics, Troubles};
 use super::tally::{BUCKETS, Path, RCODES, Tally};
@@ -51,10 +52,10 @@ impl Metrics {
             tallies.iter().map(|tally| counter(tally).load(Ordering::Relaxed)).sum()
         };
         let mut queries = Vec::new();
-        for (t, transport) in ["udp", "tcp"].into_iter().enumerate() {
+        for via in Via::ALL {
             for (f, family) in ["ipv4", "ipv6"].into_iter().enumerate() {
-                let labels = [("transport", transport), ("family", family)];
-                queries.push(counter(&labels, sum(&|tally| &tally.queries[t][f])));
+                let labels = [("transport", via.name()), ("family", family)];
+                queries.push(counter(&labels, sum(&|tally| &tally.queries[via as usize][f])));
             }
         }
         let responses = (0..RCODES).filter_map(|rcode| {

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::wire::via::Via;
+
 /// Upper bounds of the buckets of query durations, in microseconds; one more takes the rest.
 pub(super) const BUCKETS: [u64; 14] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_000_000, 5_000_000];
@@ -25,8 +27,8 @@ pub enum Path {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Tally {
-    /// By transport (UDP, TCP) and family (IPv4, IPv6).
-    pub(super) queries: [[AtomicU64; 2]; 2],
+    /// By [`Via`] and family (IPv4, IPv6).
+    pub(super) queries: [[AtomicU64; 2]; Via::ALL.len()],
     pub(super) responses: [AtomicU64; RCODES],
     pub(super) durations: [Durations; 3],
     /// Requests that were not answered: no DNS, responses, or more than could be handed on.
@@ -63,13 +65,13 @@ impl Batch {
 
 impl Tally {
     /// Counts a request.
-    pub fn query(&self, stream: bool, ipv6: bool) {
-        self.queries(stream, ipv6, 1);
+    pub fn query(&self, via: Via, ipv6: bool) {
+        self.queries(via, ipv6, 1);
     }
 
     /// Counts requests.
-    pub fn queries(&self, stream: bool, ipv6: bool, count: u64) {
-        add(&self.queries[usize::from(stream)][usize::from(ipv6)], count);
+    pub fn queries(&self, via: Via, ipv6: bool, count: u64) {
+        add(&self.queries[via as usize][usize::from(ipv6)], count);
     }
 
     /// Counts a request that gets no reply.

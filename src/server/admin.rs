@@ -40,6 +40,8 @@ pub struct Admin {
     pub cache: Option<Arc<Cache>>,
     /// Where DNS is served.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens for TLS.
+    pub listen_tls: Vec<SocketAddr>,
     /// Whether every zone has metrics of its own.
     pub per_zone: bool,
 }
@@ -151,6 +153,7 @@ async fn status(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, R
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listen": admin.listen,
+        "listen-tls": admin.listen_tls,
         "zones": status.zones,
         "cache": admin.cache.as_ref().map(|cache| json!({ "entries": cache.entry_count() })),
     })))

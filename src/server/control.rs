@@ -28,6 +28,7 @@ use super::files::{Changed, FileEvent, Files};
 use super::log;
 use super::priority;
 use super::settings::{Settings, Source, Zone};
+use super::tls::Shown;
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
@@ -78,6 +79,8 @@ pub struct Control {
     pub served: Arc<ArcSwap<Served>>,
     /// The settings in force.
     pub settings: Settings,
+    /// What new connections with TLS are shown.
+    pub shown: Option<Arc<Shown>>,
     /// Where new settings come from.
     pub reread: Reread,
     /// Zones of which a file's content waits to be read and published again, and when.
@@ -262,6 +265,10 @@ impl Control {
         if let Some(cookies) = settings.server.cookies.as_ref().map(|new| Arc::new(new.clone())) {
             let served = Served::clone(&self.served.load());
             self.served.store(Arc::new(Served { cookies, ..served }));
+        }
+        // Certificates are renewed every few weeks.
+        if let Some((shown, tls)) = self.shown.as_ref().zip(settings.server.tls.as_ref()) {
+            shown.renew(tls.identity.clone());
         }
         self.settings = settings;
         self.files.configure(&self.settings, move |_| {

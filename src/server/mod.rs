@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod arrivals;
 pub mod clock;
+pub mod content;
 pub mod control;
 pub mod datagrams;
 pub mod departures;
@@ -14,6 +15,7 @@ pub mod resolvers;
 pub mod run;
 pub mod settings;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 pub mod zone_file;
 

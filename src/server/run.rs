@@ -26,6 +26,7 @@ use super::files::Files;
 use super::resolvers::Resolvers;
 use super::settings::Settings;
 use super::tcp::listen::Connections;
+use super::tls::{self, Shown};
 use super::udp::Context;
 use super::{http, privileges, tcp, udp};
 
@@ -62,6 +63,9 @@ pub enum StartError {
     /// Zone files cannot be watched.
     #[error("cannot watch zone files: {0}")]
     Watch(io::Error),
+    /// The library for TLS does not work here.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The metrics do not fit together.
     #[error("cannot set up metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -136,12 +140,16 @@ async fn serve(
             .map_err(StartError::Watch)?;
     let by_file = !settings.zone_files.is_empty();
     let listen = settings.server.listen.clone();
+    let encrypted = settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone());
+    let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));
+    let tls = shown.as_ref().map(tls::config).transpose()?;
     let admin = Admin {
         commands: commands.clone(),
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         cache,
         listen: listen.clone(),
+        listen_tls: encrypted.clone(),
         per_zone: settings.metrics_per_zone,
     };
     let context = Context {
@@ -160,6 +168,7 @@ async fn serve(
         files: files.clone(),
         served,
         settings: settings.clone(),
+        shown,
         reread,
         retries: Default::default(),
         rewriting: false,
@@ -196,8 +205,11 @@ async fn serve(
     }
     store.forget_unconfigured();
     let connections = Connections::default();
-    for sockets in bound.tcp {
-        let listeners = sockets.into_iter().map(tcp::listen::listen).collect::<Result<_, _>>()?;
+    for (plain, encrypted) in bound.tcp.into_iter().zip(bound.tls) {
+        let plain = plain.into_iter().map(|socket| (socket, None));
+        let encrypted = encrypted.into_iter().map(|socket| (socket, tls.clone()));
+        let listen = |(socket, tls)| Ok((tcp::listen::listen(socket)?, tls));
+        let listeners = plain.chain(encrypted).map(listen).collect::<io::Result<_>>()?;
         let context = Context { tally: metrics.tally(), ..context.clone() };
         tcp::worker::start(listeners, context, connections.clone())?;
     }
@@ -206,6 +218,9 @@ async fn serve(
     }
     for addr in &listen {
         tracing::info!("listening on {addr}");
+    }
+    for addr in &encrypted {
+        tracing::info!("listening on {addr} (TLS)");
     }
     stopped(&commands).await?;
     // A node that is gone already needs no telling.
@@ -258,6 +273,8 @@ struct Bound {
     udp: Vec<UdpSocket>,
     /// For each worker one per address.
     tcp: Vec<Vec<Socket>>,
+    /// The same for TLS.
+    tls: Vec<Vec<Socket>>,
     http: Option<std::net::TcpListener>,
     control: std::os::unix::net::UnixListener,
 }
@@ -270,6 +287,7 @@ impl Bound {
         let mut bound = Bound {
             udp: Vec::new(),
             tcp: (0..workers).map(|_| Vec::new()).collect(),
+            tls: (0..workers).map(|_| Vec::new()).collect(),
             http: None,
             control: admin::bind_control(&server.control).map_err(|error| StartError::Bind {
                 what: "control socket",
@@ -281,6 +299,10 @@ impl Bound {
             let sockets = tcp::listen::bind(addr, workers).map_err(at("TCP", addr))?;
             bound.tcp.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
             bound.udp.extend(udp::bind(addr, workers).map_err(at("UDP", addr))?);
+        }
+        for &addr in server.tls.iter().flat_map(|tls| &tls.listen) {
+            let sockets = tcp::listen::bind(addr, workers).map_err(at("TLS", addr))?;
+            bound.tls.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
         }
         if let Some(addr) = server.http {
             let bind = || {

@@ -10,6 +10,8 @@ use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial;
 
+use super::tls::Identity;
+
 /// The default of `data-dir`, beside the configuration file.
 pub const DATA_DIR: &str = "state";
 /// The default of `control` is this file in the data folder.
@@ -43,6 +45,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// The control socket.
     pub control: PathBuf,
+    /// DNS over TLS (RFC 7858); off when absent.
+    pub tls: Option<Tls>,
     /// UDP workers; one per core when absent.
     pub workers: Option<usize>,
     /// What an EDNS NSID request is answered with (RFC 5001); nothing when absent.
@@ -51,6 +55,15 @@ pub struct Server {
     pub cookies: Option<Secrets>,
     /// The user to become after binding, when started as root.
     pub user: Option<String>,
+}
+
+/// `[server.tls]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// What the node shows.
+    pub identity: Identity,
 }
 
 /// `[[zone]]`.
@@ -123,8 +136,10 @@ impl Settings {
     /// Keys whose values differ in `new` and take effect only after a restart.
     pub fn needs_restart(&self, new: &Settings) -> Vec<&'static str> {
         let (old, server) = (&self.server, &new.server);
+        let listens = |server: &Server| server.tls.as_ref().map(|tls| tls.listen.clone());
         let changed = [
             ("listen", old.listen != server.listen),
+            ("[server.tls] listen", listens(old) != listens(server)),
             ("http", old.http != server.http),
             ("data-dir", old.data_dir != server.data_dir),
             ("control", old.control != server.control),
@@ -147,6 +162,7 @@ impl Settings {
                 http: None,
                 control: data_dir.join(CONTROL_FILE),
                 data_dir,
+                tls: None,
                 workers: None,
                 nsid: None,
                 cookies: None,

@@ -18,6 +18,7 @@ use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
 use crate::time::Now;
 use crate::transfer::stuck::Stuck;
+use crate::wire::via::Via;
 
 use super::arrivals::{keep_whole, tell_targets};
 use super::clock;
@@ -111,7 +112,8 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
             }
             plain.iter().flatten().for_each(Straight::fetch);
             for ((number, plain), reply) in numbers.zip(&plain).zip(replies) {
-                let answered = plain.as_ref().and_then(|plain| plain.answer(recursion, false, reply.room()));
+                let answered =
+                    plain.as_ref().and_then(|plain| plain.answer(recursion, Via::Udp, reply.room()));
                 match (answered, requests.get(number)) {
                     (Some(length), _) => {
                         reply.set_length(length);
@@ -125,7 +127,7 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
             }
         }
         datagrams.send(&socket, count);
-        context.tally.queries(false, is_ipv6, count as u64);
+        context.tally.queries(Via::Udp, is_ipv6, count as u64);
         context.tally.batch(&batch, clock::mono().since(now.mono));
         if let Some(rest) = pace.rest(now.mono, count) {
             thread::sleep(rest);
@@ -143,7 +145,7 @@ fn respond(
     context: &Context,
     batch: &mut Batch,
 ) {
-    let source = Source { addr: from, stream: false };
+    let source = Source { addr: from, via: Via::Udp };
     let path = match reply.append(|reply| answer(served, now, request, source, reply)) {
         Outcome::Reply(served::Path::Zone) => Path::Zone,
         Outcome::Reply(served::Path::Hit) => Path::Hit,

@@ -2,9 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,8 @@ use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Fault, Snapshot};
+
+use super::content;
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 const MAX_TEXT: u64 = 4 << 30;
@@ -347,30 +348,10 @@ fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
     text.map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// What is read of a file at once: a core that copies is taken from those who answer until it is done (where the kernel is built
-/// so that it does not give way), however low the priority.
-const PIECE: u64 = 128 << 10;
-
-/// The bytes of a regular file of at most `limit` bytes. Others (pipes, devices) could block for good or never end.
 fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file; put the zone into one"));
-    }
-    let mut text = Vec::new();
-    if metadata.len() <= limit {
-        text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
-        // It may grow while it is read.
-        while text.len() as u64 <= limit && (&file).take(PIECE).read_to_end(&mut text)? > 0 {}
-    }
-    if metadata.len() > limit || text.len() as u64 > limit {
-        let reason =
-            format!("it is larger than the {} MiB that there are for a zone; split the zone", limit >> 20);
-        return Err(io::Error::other(reason));
-    }
-    Ok(text)
+    let too_large =
+        || format!("it is larger than the {} MiB that there are for a zone; split the zone", limit >> 20);
+    content::content(path, limit, too_large)
 }
 
 /// How much text a zone may have in all its files: what is read must fit the memory, with the records made of it.

@@ -17,6 +17,7 @@ use crate::time::{Mono, Now};
 use crate::wire::edns::{ZONEVERSION, push_option};
 use crate::wire::message::Message;
 use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::via::Via;
 use crate::wire::writer::Writer;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
@@ -171,7 +172,7 @@ impl Oracle {
             push_option(&mut options, ZONEVERSION, &[]);
             let query = Writer::query(index as u16, 0, &canary(index), Rtype::A, &options);
             let mut reply = Vec::new();
-            answer(served, now, &query, Source { addr: address(host), stream: false }, &mut reply);
+            answer(served, now, &query, Source { addr: address(host), via: Via::Udp }, &mut reply);
             let Ok(message) = Message::read(&reply) else {
                 return fail(format!("no answer for canary {index}"));
             };

@@ -8,6 +8,8 @@ pub const NSID: u16 = 3;
 pub const COOKIE: u16 = 10;
 /// edns-tcp-keepalive (RFC 7828).
 pub const KEEPALIVE: u16 = 11;
+/// Padding (RFC 7830).
+pub const PADDING: u16 = 12;
 /// Extended DNS error (RFC 8914).
 pub const EDE: u16 = 15;
 /// ZONEVERSION (RFC 9660).

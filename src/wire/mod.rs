@@ -9,4 +9,5 @@ pub mod plain;
 pub mod prefix;
 pub mod rdata;
 pub mod rtype;
+pub mod via;
 pub mod writer;

@@ -25,10 +25,15 @@ pub fn start(addr: SocketAddr, zones: &[Zone]) -> Daemon {
 
 /// The same with these statements in the `options` block, instead of minimal responses.
 pub fn start_with(addr: SocketAddr, zones: &[Zone], options: &str) -> Daemon {
+    start_as(addr, zones, options, "")
+}
+
+/// The same with further blocks after all others.
+pub fn start_as(addr: SocketAddr, zones: &[Zone], options: &str, blocks: &str) -> Daemon {
     let dir = daemon::prepare(zones);
     let control = ports::reserve();
     let config = dir.path().join("named.conf");
-    fs::write(&config, named_conf(addr, control, zones, options)).unwrap();
+    fs::write(&config, named_conf(addr, control, zones, options) + blocks).unwrap();
     let rndc_conf = dir.path().join("rndc.conf");
     fs::write(&rndc_conf, rndc_conf_text(control)).unwrap();
     // In the foreground, logging to stderr, with one worker: `-g` is `-f` with the log.

@@ -12,6 +12,7 @@ use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::message::Message;
 use crate::wire::name::Name;
 use crate::wire::rtype::CLASS_IN;
+use crate::wire::via::Via;
 use crate::wire::writer::Writer;
 use crate::zone::file::read::read;
 use crate::zone::journal::{Entry, Log, LogError};
@@ -99,16 +100,16 @@ fn now() -> Now {
 
 /// Whether the query was plain; if it was, both ways of answering agree.
 fn agrees(served: &Served, query: &[u8]) -> bool {
-    [false, true].map(|stream| agrees_over(served, query, stream)) == [true, true]
+    Via::ALL.map(|via| agrees_over(served, query, via)) == [true; 3]
 }
 
-fn agrees_over(served: &Served, query: &[u8], stream: bool) -> bool {
+fn agrees_over(served: &Served, query: &[u8], via: Via) -> bool {
     let mut room = [0xaa; REPLY];
     let directory = served.store.directory();
     let versions = Versions::<1>::default();
     let plain = Straight::read(&directory, &versions, query);
-    let Some(length) = plain.and_then(|plain| plain.answer(false, stream, &mut room)) else { return false };
-    let from = Source { addr: "127.0.0.1:53".parse().unwrap(), stream };
+    let Some(length) = plain.and_then(|plain| plain.answer(false, via, &mut room)) else { return false };
+    let from = Source { addr: "127.0.0.1:53".parse().unwrap(), via };
     let mut whole = Vec::new();
     respond::answer(served, now(), query, from, &mut whole);
     let (ours, theirs) = (Message::read(&room[..length]).unwrap(), Message::read(&whole).unwrap());

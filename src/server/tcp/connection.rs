@@ -9,18 +9,18 @@
 //! ```
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::answer::edns::TCP_IDLE;
+use crate::answer::served::Source;
 
 use super::listen::Permit;
 use super::mailbox::Ticket;
 use super::respond::{After, Responder};
+use super::stream::Stream;
 
 /// A client that takes nothing for so long, or for whom nothing came for so long, is given up.
 const STALLED: Duration = Duration::from_secs(30);
@@ -59,8 +59,8 @@ pub(super) enum Turn {
 }
 
 pub(super) struct Connection {
-    stream: TcpStream,
-    from: SocketAddr,
+    stream: Stream,
+    from: Source,
     ticket: Ticket,
     /// Counted as long as the connection lives.
     _permit: Permit,
@@ -87,8 +87,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        stream: TcpStream,
-        from: SocketAddr,
+        stream: Stream,
+        from: Source,
         ticket: Ticket,
         permit: Permit,
         now: Instant,
@@ -116,8 +116,8 @@ impl Connection {
         self.ticket
     }
 
-    /// The socket, to be registered.
-    pub(super) fn stream(&mut self) -> &mut TcpStream {
+    /// What it reads from and writes to.
+    pub(super) fn stream(&mut self) -> &mut Stream {
         &mut self.stream
     }
 
@@ -185,7 +185,7 @@ impl Connection {
 
     /// Whether the client has something to come.
     fn is_busy(&self) -> bool {
-        self.owed > 0 || !self.output.is_empty() || self.transfer.is_some()
+        self.owed > 0 || !self.output.is_empty() || self.transfer.is_some() || self.stream.is_behind()
     }
 
     /// Whether a request would be answered now. What is asked during a transfer waits for its end, so that no client
@@ -222,8 +222,9 @@ impl Connection {
         if let Ok(length) = read {
             self.take_bytes(&buffer[..length], desk);
             self.ended |= length == 0;
-            // A short read has emptied the socket; only the end of the stream can still stand behind it.
-            self.readable = length == buffer.len() || (self.closing && !self.ended);
+            // Only the end of the stream can stand behind all that has come.
+            let drained = self.stream.is_drained(length, buffer.len());
+            self.readable = !self.ended && (!drained || self.closing);
         }
         desk.buffer = buffer;
         match read {
@@ -313,6 +314,12 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => return Err(error),
+            }
+        }
+        if self.writable {
+            match self.stream.flush() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                flushed => flushed?,
             }
         }
         if self.written == self.output.len() {

@@ -19,4 +19,5 @@ pub mod worker;
 
 mod connection;
 mod respond;
+mod stream;
 mod transfer;

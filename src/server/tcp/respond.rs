@@ -1,6 +1,5 @@
 //! One request: answered at once, or handed on.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -59,7 +58,7 @@ impl Responder {
     pub(super) fn respond(
         &mut self,
         request: &[u8],
-        from: SocketAddr,
+        from: Source,
         ticket: Ticket,
         output: &mut Vec<u8>,
     ) -> After {
@@ -86,23 +85,22 @@ impl Responder {
     fn answer(
         &mut self,
         request: &[u8],
-        from: SocketAddr,
+        from: Source,
         ticket: Ticket,
         output: &mut Vec<u8>,
     ) -> (After, Option<Path>) {
         let context = &self.context;
-        let source = Source { addr: from, stream: true };
-        context.tally.query(true, from.is_ipv6());
+        context.tally.query(from.via, from.addr.is_ipv6());
         let served = context.served.load();
         let directory = served.store.directory();
         let versions = Versions::<1>::default();
         if let Some(length) = Straight::read(&directory, &versions, request)
-            .and_then(|plain| plain.answer(served.recursion.is_some(), true, &mut self.room[..]))
+            .and_then(|plain| plain.answer(served.recursion.is_some(), from.via, &mut self.room[..]))
         {
             output.extend_from_slice(&self.room[..length]);
             return (After::Done, Some(Path::Zone));
         }
-        let path = match answer(&served, self.now, request, source, output) {
+        let path = match answer(&served, self.now, request, from, output) {
             Outcome::Reply(served::Path::Zone) => Path::Zone,
             Outcome::Reply(served::Path::Hit) => Path::Hit,
             Outcome::Reply(served::Path::Unheard(rcode)) => {
@@ -123,22 +121,21 @@ impl Responder {
             }
             Outcome::FollowUp(ask) => {
                 let Some(resolvers) = &context.resolvers else {
-                    complete(&served, self.now, request, source, None, output);
+                    complete(&served, self.now, request, from, None, output);
                     return (After::Done, Some(Path::Miss));
                 };
                 let route = Route::Tcp(ReturnPath::new(&self.mailbox, ticket));
                 let began = self.now.mono;
-                let asked =
-                    resolvers.ask(FollowUp { ask, request: request.to_vec(), from: source, route, began });
+                let asked = resolvers.ask(FollowUp { ask, request: request.to_vec(), from, route, began });
                 if asked.is_ok() {
                     return (After::Owed, None);
                 }
-                complete(&served, self.now, request, source, None, output);
+                complete(&served, self.now, request, from, None, output);
                 // The way back that was not taken sends its mail all the same.
                 return (After::Owed, Some(Path::Miss));
             }
             Outcome::Transfer(zone) => {
-                let client = Client { request: request.to_vec(), from, began: self.now, ticket };
+                let client = Client { request: request.to_vec(), from: from.addr, began: self.now, ticket };
                 let messages =
                     transfer::start(&self.runtime, &self.turns, zone, client, context, &self.mailbox);
                 return (After::Transfer(messages), None);

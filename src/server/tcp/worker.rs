@@ -8,17 +8,21 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ServerConfig;
 use slab::Slab;
 use tokio::runtime::Handle;
 
+use crate::answer::served::Source;
 use crate::answer::straight::REPLY;
 use crate::server::clock;
 use crate::server::udp::Context;
+use crate::wire::via::Via;
 
 use super::connection::{Connection, Desk, READ, Turn};
 use super::listen::{Connections, Permit};
 use super::mailbox::{Mail, Mailbox, Ticket};
 use super::respond::Responder;
+use super::stream::Stream;
 
 /// Events taken at a time.
 const EVENTS: usize = 256;
@@ -32,19 +36,19 @@ const SHORTAGE: Duration = Duration::from_millis(100);
 /// The event of the mailbox. Listeners follow, then connections.
 const MAIL: Token = Token(0);
 
-/// Starts a thread that serves what connects to `listeners`. Transfers run in the current tokio runtime.
+/// Starts a thread that serves what connects to `listeners`, with TLS where there is a configuration for it. Transfers run in the current tokio runtime.
 pub fn start(
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<(std::net::TcpListener, Option<Arc<ServerConfig>>)>,
     context: Context,
     connections: Connections,
 ) -> io::Result<()> {
     let poll = Poll::new()?;
     let mailbox = Arc::new(Mailbox::new(Waker::new(poll.registry(), MAIL)?));
     let mut doors = Vec::with_capacity(listeners.len());
-    for (number, listener) in listeners.into_iter().enumerate() {
+    for (number, (listener, tls)) in listeners.into_iter().enumerate() {
         let mut socket = TcpListener::from_std(listener);
         poll.registry().register(&mut socket, Token(1 + number), Interest::READABLE)?;
-        doors.push(Door { socket, waiting: true });
+        doors.push(Door { socket, tls, waiting: true });
     }
     let responder = Responder {
         context,
@@ -100,6 +104,7 @@ struct Worker {
 /// A listening socket.
 struct Door {
     socket: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     /// Somebody may be waiting: events tell only of those who come.
     waiting: bool,
 }
@@ -207,9 +212,9 @@ impl Worker {
             return;
         };
         match self.doors[number].socket.accept() {
-            Ok((stream, from)) => {
+            Ok((socket, from)) => {
                 self.told = false;
-                self.begin(stream, from, permit);
+                self.begin(socket, from, number, permit);
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => self.doors[number].waiting = false,
@@ -227,11 +232,15 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, stream: TcpStream, from: SocketAddr, mut permit: Permit) {
+    fn begin(&mut self, socket: TcpStream, addr: SocketAddr, door: usize, mut permit: Permit) {
         // A client with too many connections is told so by the end of this one; so is one that has gone.
-        if !permit.charge(from.ip()) || stream.set_nodelay(true).is_err() {
+        if !permit.charge(addr.ip()) || socket.set_nodelay(true).is_err() {
             return;
         }
+        let tls = self.doors[door].tls.as_ref();
+        let via = if tls.is_some() { Via::Tls } else { Via::Tcp };
+        let Ok(stream) = Stream::new(socket, tls) else { return };
+        let from = Source { addr, via };
         if self.connections.is_empty() {
             self.tick = self.desk.now + TICK;
         }
@@ -243,7 +252,7 @@ impl Worker {
         let token = Token(self.first + slot);
         let interest = Interest::READABLE | Interest::WRITABLE;
         // Without a registration there would be no events: such a connection is closed.
-        if self.poll.registry().register(connection.stream(), token, interest).is_ok() {
+        if self.poll.registry().register(connection.stream().socket(), token, interest).is_ok() {
             entry.insert(connection);
             self.turn(slot);
         }

@@ -1,3 +1,5 @@
+use std::fs::File;
+
 use super::*;
 
 const ZONE: &str = "$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a.\n";

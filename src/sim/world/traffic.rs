@@ -18,6 +18,7 @@ use crate::transfer::query::Kind;
 use crate::wire::edns::EDE;
 use crate::wire::message::{Message, Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::via::Via;
 use crate::wire::writer::Writer;
 use crate::zone::snapshot::Builder;
 
@@ -133,7 +134,7 @@ impl World {
             }
             return Ok(());
         }
-        self.respond(to, Source { addr: address(from), stream: false }, back, bytes)
+        self.respond(to, Source { addr: address(from), via: Via::Udp }, back, bytes)
     }
 
     /// A host answers a request, as the daemon's workers do.
@@ -321,7 +322,7 @@ impl World {
         self.summary.messages += 1;
         let request = connection.request.clone();
         self.trace.mix(self.now, &[6, server as u64], &request);
-        let source = Source { addr: address(client), stream: true };
+        let source = Source { addr: address(client), via: Via::Tcp };
         self.respond(server, source, Back::Connection(id), &request)
     }
 
@@ -407,7 +408,7 @@ impl World {
             return Ok(());
         }
         let query = Writer::query(index as u16, flags::RD, &canary(index), Rtype::A, &[]);
-        let client = Source { addr: ([192, 0, 2, 9], 4_000).into(), stream: false };
+        let client = Source { addr: ([192, 0, 2, 9], 4_000).into(), via: Via::Udp };
         self.respond(cache, client, Back::Client(index), &query)
     }
 

@@ -1,0 +1,120 @@
+//! What this node proves who it is with: a certificate and its key, read from files, and renewed while connections go on.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{Error, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::sign::CertifiedKey;
+
+use super::content::content;
+
+/// No certificate with its chain, and no key, is longer.
+const MAX_FILE: u64 = 1 << 20;
+/// What clients that name protocols (RFC 7301) name this one.
+const ALPN: &[u8] = b"dot";
+
+/// Why there is no identity in the files given.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The certificate's file cannot be used.
+    #[error("{0}")]
+    Certificate(String),
+    /// The key's file cannot be used.
+    #[error("{0}")]
+    Key(String),
+}
+
+/// A certificate with the chain above it, and its key.
+#[derive(Clone, Debug)]
+pub struct Identity(Arc<CertifiedKey>);
+
+/// The same certificate: it can have one key only.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.0.cert == other.0.cert
+    }
+}
+
+impl Eq for Identity {}
+
+impl Identity {
+    /// Reads both from PEM files (RFC 7468), and sees that they belong together.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Identity, IdentityError> {
+        let at = |path: &Path, what: &str| format!("{what} in {}", path.display());
+        let text = pem(certificate).map_err(|error| {
+            IdentityError::Certificate(at(certificate, &format!("cannot read the certificate ({error})")))
+        })?;
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<_, _>>()
+            .map_err(|error| IdentityError::Certificate(at(certificate, &told(&error, "certificate"))))?;
+        if chain.is_empty() {
+            return Err(IdentityError::Certificate(at(certificate, "there is no certificate")));
+        }
+        let text = pem(key)
+            .map_err(|error| IdentityError::Key(at(key, &format!("cannot read the key ({error})"))))?;
+        let secret = PrivateKeyDer::from_pem_slice(&text)
+            .map_err(|error| IdentityError::Key(at(key, &told(&error, "private key"))))?;
+        match CertifiedKey::from_der(chain, secret, &ring::default_provider()) {
+            Ok(certified) => Ok(Identity(Arc::new(certified))),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                Err(IdentityError::Key(at(key, "the key is not the certificate's, or it is not the first")))
+            }
+            Err(rustls::Error::InvalidCertificate(error)) => {
+                let what = format!("the certificate cannot be used ({error:?})");
+                Err(IdentityError::Certificate(at(certificate, &what)))
+            }
+            Err(error) => Err(IdentityError::Key(at(key, &format!("the key cannot be used ({error})")))),
+        }
+    }
+}
+
+fn pem(path: &Path) -> io::Result<Vec<u8>> {
+    content(path, MAX_FILE, || "it is larger than a megabyte; name a PEM file".to_owned())
+}
+
+fn told(error: &Error, what: &str) -> String {
+    match error {
+        Error::NoItemsFound => format!("there is no {what}"),
+        error => format!("the {what} is not whole ({error})"),
+    }
+}
+
+/// What new connections are shown, replaced when it is renewed.
+#[derive(Debug)]
+pub struct Shown(ArcSwap<CertifiedKey>);
+
+impl Shown {
+    /// Shows an identity from the start.
+    pub fn new(identity: Identity) -> Shown {
+        Shown(ArcSwap::new(identity.0))
+    }
+
+    /// Shows another from now on; connections that stand go on.
+    pub fn renew(&self, identity: Identity) {
+        self.0.store(identity.0);
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// How connections are set up: TLS 1.2 or 1.3 (RFC 9325 3.1.1), and never with data before the handshake is over, which could be
+/// replayed.
+pub fn config(shown: &Arc<Shown>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(shown) as Arc<dyn ResolvesServerCert>);
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // Whoever comes back saves a round trip and a signature; nothing is kept for it here.
+    config.ticketer = ring::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
