@@ -11,10 +11,10 @@ use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 use crate::zone::directory::Directory;
+use crate::zone::fault::stands_beside_cname;
 use crate::zone::lookup::{Found, substitute};
 use crate::zone::owner::{Owner, Rrset};
 use crate::zone::served::{Version, Zone};
-use crate::zone::snapshot::stands_beside_cname;
 
 use super::proof::Proofs;
 use super::served::Served;

@@ -12,9 +12,10 @@ use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 use crate::zone::edit::Edit;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
+use crate::zone::fault::Fault;
 use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
-use crate::zone::snapshot::{Builder, Fault, Snapshot};
+use crate::zone::snapshot::{Builder, Snapshot};
 
 use super::content;
 

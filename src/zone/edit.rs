@@ -8,9 +8,10 @@ use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::diff::compare;
+use super::fault::Fault;
 use super::gather::Run;
 use super::owner::Owner;
-use super::snapshot::{Fault, Snapshot};
+use super::snapshot::Snapshot;
 use super::table::Marks;
 
 /// Owners that may differ however small the zone is.
@@ -76,6 +77,11 @@ impl Edit {
             return None;
         }
         let base = &self.base;
+        // What stands above new names may be new, too.
+        let new = self.differing.keys().map(|name| missing_above(base, name));
+        if new.sum::<usize>() > self.most {
+            return None;
+        }
         let soa = base.soa_record();
         let mut delta = Delta { removed: vec![soa.clone()], added: vec![soa] };
         for (name, run) in &mut self.differing {
@@ -127,6 +133,12 @@ impl Edit {
         });
         run.append(&self.run);
     }
+}
+
+/// How many names above this one the version does not have.
+fn missing_above(base: &Snapshot, name: &NameRef) -> usize {
+    let is_missing = |above: &&NameRef| base.owner(above).is_none();
+    std::iter::successors(name.parent(), |above| above.parent()).take_while(is_missing).count()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ pub mod diff;
 pub mod digest;
 pub mod directory;
 pub mod edit;
+pub mod empty;
+pub mod fault;
 pub mod file;
 pub mod gather;
 pub mod history;

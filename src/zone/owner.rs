@@ -26,7 +26,7 @@ pub(super) type Block = Arc<[u8]>;
 const HEAD: usize = 12;
 /// RRsets up to this size are searched for a record one by one; larger ones by hash.
 pub(super) const FEW: usize = 16;
-/// An RRset with so many records is no zone data ([`super::snapshot::Fault::TooMany`]), and what it has beyond them is not
+/// An RRset with so many records is no zone data ([`super::fault::Fault::TooMany`]), and what it has beyond them is not
 /// kept. Each record takes 12 bytes at least, so that not a tenth of them could be sent in an answer.
 pub(super) const TOO_MANY: u16 = u16::MAX;
 

@@ -9,6 +9,8 @@ use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::digest::Digest;
+use super::empty::{Room, count_children, fill, link, prune};
+use super::fault::{Fault, stands_beside_cname};
 use super::gather::Run;
 use super::owner::{Block, Draft, Owner, Rrset, TOO_MANY};
 use super::serial::Serial;
@@ -40,73 +42,6 @@ impl Apex {
     fn new(name: Name) -> Apex {
         Apex { hash: hash_name(&name), labels: name.label_count(), name }
     }
-}
-
-/// Why records do not make a zone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// No SOA at the apex.
-    #[error("zone `{0}` has no SOA record at its apex")]
-    NoSoa(Name),
-    /// Several SOA records at the apex.
-    #[error("zone `{0}` has more than one SOA record")]
-    SecondSoa(Name),
-    /// A SOA elsewhere.
-    #[error("SOA record at `{0}`, which is not the apex")]
-    StraySoa(Name),
-    /// No NS at the apex.
-    #[error("zone `{0}` has no NS record at its apex")]
-    NoNs(Name),
-    /// A name outside the zone.
-    #[error("`{0}` is outside the zone")]
-    OutOfZone(Name),
-    /// CNAME with other data (RFC 1034 3.6.2, RFC 2181 10.1).
-    #[error("`{0}` has a CNAME beside other data")]
-    CnameAndOther(Name),
-    /// Two of a type that stands alone.
-    #[error("`{0}` has more than one {1} record")]
-    NotSingle(Name, Rtype),
-    /// An RRset larger than anything that could be answered with.
-    #[error("`{0}` has {TOO_MANY} or more {1} records, which no answer could hold")]
-    TooMany(Name, Rtype),
-    /// A type that is no zone data.
-    #[error("`{0}` has a record of type {1}, which cannot be zone data")]
-    MetaType(Name, Rtype),
-}
-
-impl Fault {
-    /// Whether a record with this owner and type is (one of those) at fault.
-    pub fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
-        match self {
-            Fault::NoSoa(_) | Fault::NoNs(_) => false,
-            Fault::SecondSoa(name) | Fault::StraySoa(name) => rtype == Rtype::SOA && owner == &**name,
-            Fault::OutOfZone(name) => owner == &**name,
-            Fault::CnameAndOther(name) => owner == &**name && !stands_beside_cname(rtype),
-            Fault::NotSingle(name, one) | Fault::TooMany(name, one) | Fault::MetaType(name, one) => {
-                rtype == *one && owner == &**name
-            }
-        }
-    }
-
-    /// What was expected instead.
-    pub fn remedy(&self) -> Option<String> {
-        Some(match self {
-            Fault::NoSoa(apex) => format!("a record `{apex} SOA ...`; is the zone's name right?"),
-            Fault::NoNs(apex) => format!("at least one record `{apex} NS ...`"),
-            Fault::SecondSoa(_) => "one SOA record".to_owned(),
-            Fault::StraySoa(_) => "the SOA at the apex only; a child zone has a file of its own".to_owned(),
-            Fault::OutOfZone(_) => "a name in the zone; is a final dot too many or missing?".to_owned(),
-            Fault::CnameAndOther(_) => "the CNAME alone, or the other records without it".to_owned(),
-            Fault::NotSingle(..) => "one of them".to_owned(),
-            Fault::TooMany(..) => "a few thousand at most, the rest under other names".to_owned(),
-            Fault::MetaType(..) => return None,
-        })
-    }
-}
-
-/// Whether the type may stand beside a CNAME (RFC 4034 3 and 4, RFC 2535 2.3.5).
-pub fn stands_beside_cname(rtype: Rtype) -> bool {
-    matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
 }
 
 /// Why a delta does not fit a snapshot. Nothing was changed.
@@ -227,8 +162,9 @@ impl Snapshot {
         }
         let mut next = self.clone();
         next.serial = delta.to();
+        let mut room = Room::default();
         for (name, (removed, added)) in changes {
-            next.change(name, &removed, &added)?;
+            next.change(name, &removed, &added, &mut room)?;
         }
         next.check_apex()?;
         next.index();
@@ -243,7 +179,13 @@ impl Snapshot {
         }
     }
 
-    fn change(&mut self, name: &NameRef, removed: &[&Record], added: &[&Record]) -> Result<(), ApplyError> {
+    fn change(
+        &mut self,
+        name: &NameRef,
+        removed: &[&Record],
+        added: &[&Record],
+        room: &mut Room,
+    ) -> Result<(), ApplyError> {
         if !name.is_in(self.apex()) {
             return Err(Fault::OutOfZone(name.to_name()).into());
         }
@@ -281,7 +223,7 @@ impl Snapshot {
             None if draft.is_empty() => {}
             None => {
                 self.table.insert(hash, block);
-                link(&mut self.table, &self.apex.name, name);
+                link(&mut self.table, &self.apex.name, name, room)?;
             }
         }
         if let Some(signed) = &mut self.signed {
@@ -334,39 +276,6 @@ impl Owner<'_> {
         }
         let others = |rtype: Rtype| rtype != Rtype::CNAME && !stands_beside_cname(rtype);
         (self.has(Rtype::CNAME) && self.types().any(others)).then(|| Fault::CnameAndOther(name.to_name()))
-    }
-}
-
-/// Counts a new name at its parent, making the empty non-terminals between it and the nearest name that exists.
-fn link(table: &mut Table, apex: &NameRef, name: &NameRef) {
-    let mut child = name;
-    while child != apex {
-        let Some(parent) = child.parent() else { return };
-        let hash = hash_name(parent);
-        if let Some(entry) = table.get_mut(hash, parent) {
-            entry.add_child();
-            return;
-        }
-        table.insert(hash, Draft::default().block(parent));
-        if let Some(entry) = table.get_mut(hash, parent) {
-            entry.add_child();
-        }
-        child = parent;
-    }
-}
-
-/// Removes a name without data and children, and every empty non-terminal that is left without children by that.
-fn prune(table: &mut Table, apex: &NameRef, name: &NameRef) {
-    let mut gone = name;
-    while gone != apex {
-        table.remove(hash_name(gone), gone);
-        let Some(parent) = gone.parent() else { return };
-        let Some(entry) = table.get_mut(hash_name(parent), parent) else { return };
-        entry.remove_child();
-        if entry.has_children() || entry.owner().rrsets().next().is_some() {
-            return;
-        }
-        gone = parent;
     }
 }
 
@@ -443,27 +352,53 @@ impl Builder {
     /// Makes the snapshot. Records given twice count once; of differing TTLs in an RRset the lowest counts (RFC 2181 5.2).
     ///
     /// `Err` holds what keeps this from being a zone; the second part of `Ok` what was left out of it.
-    pub fn finish(mut self) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
+    pub fn finish(self) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
+        self.finish_in(Room::default())
+    }
+
+    /// The same, where the names above those that were taken may need so many bytes.
+    pub fn finish_within(self, bytes: u64) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
+        self.finish_in(Room::new(bytes))
+    }
+
+    fn finish_in(mut self, mut room: Room) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
         self.flush();
         let mut blocks = std::mem::take(&mut self.blocks);
         // Stable, so that an owner that came back keeps the order of its records.
         blocks.sort_by_key(|&(hash, _)| hash);
-        let collided = self.join_returned(&mut blocks);
-        let mut unlinked = std::mem::take(&mut self.deep);
-        if collided {
-            // Beside names of one hash, hashes do not tell who is whose parent.
-            unlinked = blocks.iter().map(|(hash, entry)| (0, *hash, Block::clone(&entry.block))).collect();
-        } else {
+        let mut collided = self.join_returned(&mut blocks);
+        let mut deep = std::mem::take(&mut self.deep);
+        if !collided {
             let apex = hash_name(&self.apex);
             if let Ok(at) = blocks.binary_search_by_key(&apex, |&(hash, _)| hash) {
                 blocks[at].1.add_children(self.shallow);
             }
-            unlinked.sort_unstable_by_key(|&(parent, child, _)| (parent, child));
-            count_children(&mut blocks, &mut unlinked);
+            deep.sort_unstable_by_key(|&(parent, child, _)| (parent, child));
+            count_children(&mut blocks, &mut deep);
+            match fill(&mut blocks, &self.apex, &deep, &mut room).map_err(|fault| vec![fault])? {
+                Some(made) if made.is_empty() => {}
+                Some(made) => {
+                    blocks.extend(made);
+                    blocks.sort_unstable_by_key(|&(hash, _)| hash);
+                }
+                None => collided = true,
+            }
+        }
+        let mut unlinked: Vec<Block> = Vec::new();
+        if collided {
+            // Beside names of one hash, hashes do not tell who is whose parent: each name is counted by itself.
+            for (hash, entry) in &mut blocks {
+                let block = Block::clone(&entry.block);
+                unlinked.push(Block::clone(&block));
+                *entry = Entry::new(*hash, block);
+            }
         }
         let mut table = Table::build(blocks);
-        for (.., block) in &unlinked {
-            link(&mut table, &self.apex, Owner::new(block).name());
+        if let Some(owner) = table.crowded() {
+            return Err(vec![Fault::Crowded(owner.name().to_name())]);
+        }
+        for block in &unlinked {
+            link(&mut table, &self.apex, Owner::new(block).name(), &mut room).map_err(|fault| vec![fault])?;
         }
         let mut faults = self.faults;
         let made = Snapshot::assemble(self.apex, table, self.records, self.digest);
@@ -523,14 +458,20 @@ impl Builder {
             while let Some((_, entry)) = given.next_if(|&(other, _)| other == hash) {
                 same.push(entry);
             }
-            while !same.is_empty() {
-                let name = same[0].owner().name().to_name();
-                let (pieces, others): (Vec<Entry>, Vec<Entry>) =
-                    same.into_iter().partition(|entry| *entry.owner().name() == *name);
-                collided |= !others.is_empty();
-                same = others;
+            // Stable, as above.
+            same.sort_by(|a, b| a.owner().name().canonical_cmp(b.owner().name()));
+            let mut names = 0;
+            let mut same = same.into_iter().peekable();
+            while let Some(first) = same.next() {
+                let mut pieces = vec![first];
+                while let Some(piece) = same.next_if(|piece| piece.owner().name() == pieces[0].owner().name())
+                {
+                    pieces.push(piece);
+                }
+                names += 1;
                 joined.push((hash, self.join(hash, pieces)));
             }
+            collided |= names > 1;
         }
         *blocks = joined;
         collided
@@ -568,30 +509,6 @@ fn note(faults: &mut Vec<Fault>, fault: impl FnOnce() -> Fault) {
             faults.push(fault);
         }
     }
-}
-
-/// Counts every name of `deep` (ascending by the hash of its parent, then its own) at its parent among `blocks` (ascending by
-/// hash), and leaves in `deep` those that have no parent yet.
-fn count_children(blocks: &mut [(u64, Entry)], deep: &mut Vec<(u64, u64, Block)>) {
-    let mut at = 0;
-    let mut before = None;
-    deep.retain(|(parent, child, block)| {
-        // An owner that came back is one name.
-        if before.replace((*parent, *child)) == Some((*parent, *child)) {
-            return false;
-        }
-        while blocks.get(at).is_some_and(|(hash, _)| hash < parent) {
-            at += 1;
-        }
-        let name = Owner::new(block).name();
-        match blocks.get_mut(at) {
-            Some((hash, entry)) if hash == parent && name.parent() == Some(entry.owner().name()) => {
-                entry.add_children(1);
-                false
-            }
-            _ => true,
-        }
-    });
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use super::owner::{Block, Owner};
 const LEAF: usize = 8;
 /// Entries per leaf, on average, at which the table is laid out anew.
 const CROWDED: usize = 8 * LEAF;
+/// Entries that no leaf comes to have by chance: hashes were made to agree, and the names would be searched one by one.
+pub(super) const MAX_LEAF: usize = 16 * CROWDED;
 
 /// An owner in the table.
 #[derive(Clone, Debug)]
@@ -167,6 +169,18 @@ impl Table {
         let leaf = Arc::make_mut(self.leaf_mut(hash));
         let from = position(leaf, hash);
         leaf[from..].iter_mut().find(|entry| entry.hash == hash as u32 && entry.owner().name() == name)
+    }
+
+    /// Whether the leaf that a name with this hash is in has more entries than come about by chance.
+    pub(super) fn is_crowded(&self, hash: u64) -> bool {
+        let (top, middle) = self.place(hash);
+        self.top[top][middle].len() > MAX_LEAF
+    }
+
+    /// An owner in such a leaf.
+    pub(super) fn crowded(&self) -> Option<Owner<'_>> {
+        let mut leaves = self.top.iter().flat_map(|middle| middle.iter());
+        leaves.find(|leaf| leaf.len() > MAX_LEAF).map(|leaf| leaf[0].owner())
     }
 
     /// Adds a name that is not in the table.

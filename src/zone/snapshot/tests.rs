@@ -104,3 +104,55 @@ fn an_rrset_that_no_answer_could_hold_is_a_fault() {
     let delta = Delta { removed: vec![soa.clone()], added: vec![soa, one_more] };
     assert_eq!(most.apply(&delta).unwrap_err(), ApplyError::Fault(fault));
 }
+
+/// A zone with these names, and room for what stands above them.
+fn named(names: impl Iterator<Item = String>, room: u64) -> Result<Snapshot, Vec<Fault>> {
+    let mut builder = Builder::new(name("example."));
+    builder.add(&name("example."), Rtype::SOA, 60, &[0; 22]);
+    builder.add(&name("example."), Rtype::NS, 60, b"\x02ns\x00");
+    names.for_each(|owner| builder.add(&name(&owner), Rtype::A, 60, &[1; 4]));
+    builder.finish_within(room).map(|(zone, _)| zone)
+}
+
+#[test]
+fn empty_non_terminals_are_made_as_far_as_there_is_room() {
+    let deep = |many| (0..many).map(|number| format!("{}{number}.example.", "a.".repeat(100)));
+    let zone = named(deep(10), 1 << 20).unwrap();
+    assert_eq!((zone.names(), zone.records()), (1 + 10 * 101, 12));
+    let faults = named(deep(10), 1 << 10).unwrap_err();
+    assert!(matches!(&faults[..], [Fault::TooDeep(_, 0)]), "{faults:?}");
+    assert!(
+        deep(10).any(|owner| faults[0].concerns(&name(&owner), Rtype::A)) && faults[0].remedy().is_some()
+    );
+    // Names above that others have in common, or that have records, count once.
+    let shared = ["a.b.c.example.", "x.c.example.", "y.x.c.example.", "z.b.c.example."];
+    let zone = named(shared.into_iter().map(str::to_owned), 1 << 10).unwrap();
+    assert_eq!(zone.names(), 7);
+}
+
+/// Digits have the bit by which the hash folds case, and these control characters differ from them in nothing else.
+fn colliding(number: u32) -> String {
+    let label: String = (0..16).map(|bit| if number >> bit & 1 == 0 { "0" } else { "\\016" }).collect();
+    format!("{label}.example.")
+}
+
+#[test]
+fn names_with_one_hash_are_told_apart_and_a_crowd_of_them_refused() {
+    let few = named((0..100).map(|number| format!("www.{}", colliding(number))), 1 << 20).unwrap();
+    assert_eq!(few.names(), 201);
+    assert!((0..100).all(|number| few.owner(&name(&colliding(number))).is_some()));
+    let faults = named((0..2_000).map(colliding), 1 << 20).unwrap_err();
+    assert!(matches!(&faults[..], [Fault::Crowded(_)]), "{faults:?}");
+    let faults = named((0..2_000).map(|number| format!("www.{}", colliding(number))), 1 << 20).unwrap_err();
+    assert!(matches!(&faults[..], [Fault::Crowded(_)]), "{faults:?}");
+    // One by one, as transfers bring them.
+    let soa = few.soa_record();
+    let added = (0..2_000).map(|number| Record {
+        owner: name(&format!("x.{}", colliding(number))),
+        rtype: Rtype::A,
+        ttl: 60,
+        rdata: [1; 4].into(),
+    });
+    let delta = Delta { removed: vec![soa.clone()], added: std::iter::once(soa).chain(added).collect() };
+    assert!(matches!(few.apply(&delta), Err(ApplyError::Fault(Fault::Crowded(_)))));
+}
