@@ -275,13 +275,9 @@ impl<'a> Lexer<'a> {
     /// next record, and the fault of the parenthesis is returned.
     pub fn recover(&mut self, fault: &Fault, first_line: u32) -> Option<Fault> {
         let opened = self.opened;
-        let mut open = fault.span == opened && self.depth == 0 && *fault == unclosed(opened);
-        while !open {
-            match self.next() {
-                Ok(token) if token.kind == Kind::End => return None,
-                Ok(_) => {}
-                Err(later) => open = later == unclosed(self.opened),
-            }
+        let was_open = fault.span == opened && self.depth == 0 && *fault == unclosed(opened);
+        if !was_open && !self.skip() {
+            return None;
         }
         let opened = self.opened;
         self.depth = 0;
@@ -302,6 +298,37 @@ impl<'a> Lexer<'a> {
             }
             self.new_line();
         }
+    }
+
+    /// Goes on to the end of the record as [`Lexer::next`] would, token after token and fault after fault, without a word about
+    /// either: there may be billions. Whether the text ends inside a parenthesis.
+    fn skip(&mut self) -> bool {
+        while let Some(&byte) = self.text.get(self.at) {
+            match byte {
+                b'\n' if self.depth == 0 => return false,
+                b'\n' => self.new_line(),
+                b';' => self.at = self.line_end(self.at),
+                b'(' => {
+                    if self.depth == 0 {
+                        self.opened = self.span(self.at, self.at + 1);
+                    }
+                    self.depth = (self.depth + 1).min(MAX_PARENTHESES);
+                    self.at += 1;
+                }
+                b')' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.at += 1;
+                }
+                // Whatever is wrong with it, what comes behind it is found.
+                b'"' => drop(self.quoted()),
+                b'\\' => {
+                    let escapes = !matches!(self.text.get(self.at + 1), None | Some(b'\r' | b'\n'));
+                    self.at += 1 + usize::from(escapes);
+                }
+                _ => self.at += 1,
+            }
+        }
+        std::mem::take(&mut self.depth) > 0
     }
 
     fn word(&mut self) -> Token<'a> {

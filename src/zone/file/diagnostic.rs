@@ -1,6 +1,7 @@
 //! What a compiler would say about a file: where, what is wrong, and what was expected instead.
 
 use std::fmt;
+use std::str::Utf8Chunk;
 
 use crate::zone::lexer::Span;
 
@@ -108,6 +109,8 @@ fn line_text(text: &[u8]) -> String {
 }
 
 fn characters(text: &[u8]) -> u32 {
-    let count = if text.is_ascii() { text.len() } else { String::from_utf8_lossy(text).chars().count() };
+    // As many as the text has where it is shown, but counted in place: it may be all of a large file.
+    let of = |chunk: Utf8Chunk<'_>| chunk.valid().chars().count() + usize::from(!chunk.invalid().is_empty());
+    let count = if text.is_ascii() { text.len() } else { text.utf8_chunks().map(of).sum() };
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -87,6 +87,8 @@ impl Pattern {
     /// Adds the text of a token behind a blank, in its quotes if it has any.
     pub fn push(&mut self, token: &Token<'_>) -> Result<(), Fault> {
         let quote: &[u8] = if token.kind == Kind::Quoted { b"\"" } else { b"" };
+        // Tokens without text make the pattern longer, too.
+        self.length += 1 + 2 * quote.len();
         self.text(b" ");
         self.text(quote);
         self.push_bare(token)?;
@@ -247,6 +249,15 @@ mod tests {
         let mut below = Pattern::default();
         below.push_bare(&word("${-1}")).unwrap();
         assert!(below.expand(0, Span::default(), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_pattern_ends_somewhere() {
+        for token in [word("a"), Token { kind: Kind::Quoted, text: b"", span: Span::default() }] {
+            let mut pattern = Pattern::default();
+            let taken = (0..MAX_PATTERN).take_while(|_| pattern.push(&token).is_ok()).count();
+            assert!((1_000..MAX_PATTERN).contains(&taken), "{taken}");
+        }
     }
 
     #[test]

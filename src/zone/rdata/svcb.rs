@@ -33,7 +33,7 @@ pub fn read_params(lexer: &mut Lexer<'_>, out: &mut Vec<u8>) -> Result<(), Fault
         }
         let start = values.len();
         let key = param(&token, &mut values)?;
-        if values.len() - start > usize::from(u16::MAX) || params.len() > usize::from(u16::MAX) {
+        if values.len() > usize::from(u16::MAX) || params.len() > usize::from(u16::MAX) {
             return Err(Fault::new(token.span, "the parameters are longer than RDATA can be"));
         }
         params.push((key, start..values.len(), token.span));
