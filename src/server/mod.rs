@@ -20,6 +20,7 @@ pub mod udp;
 pub mod zone_file;
 
 mod log;
+mod memory;
 mod pace;
 mod priority;
 mod privileges;

@@ -5,24 +5,25 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 use crate::zone::edit::Edit;
-use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::fault::Fault;
+use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Snapshot};
 
-use super::content;
+use super::{content, memory};
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 const MAX_TEXT: u64 = 4 << 30;
-/// What a record costs in memory beside its name and data, in bytes, roughly.
-const RECORD_COST: u64 = 32;
+/// What a record costs in memory beside its name and data, in bytes, roughly and while a zone is put together.
+const RECORD_COST: u64 = 64;
+/// What it costs besides when its owner is another one than that of the record before.
+const OWNER_COST: u64 = 128;
 
 /// A zone file that was read.
 #[derive(Debug)]
@@ -119,7 +120,7 @@ pub(super) fn open(path: &Path, base: &dyn Fn(&NameRef) -> Option<Snapshot>) -> 
             &text,
             &name,
             base(&name),
-            &Bounds { memory: half_the_memory(), is_needless: &AtomicBool::new(false) },
+            &Bounds { memory: memory::half(), is_needless: &AtomicBool::new(false) },
         );
         if outcome.is_ok() && outcome.origin.as_ref() == Some(&name) {
             return Ok(Opened { identity: Identity::Certain(name), loaded: Some(loaded) });
@@ -133,7 +134,7 @@ pub(super) fn open(path: &Path, base: &dyn Fn(&NameRef) -> Option<Snapshot>) -> 
                 &text,
                 name,
                 base(name),
-                &Bounds { memory: half_the_memory(), is_needless: &AtomicBool::new(false) },
+                &Bounds { memory: memory::half(), is_needless: &AtomicBool::new(false) },
             )
             .1,
         ),
@@ -227,23 +228,38 @@ pub(super) fn load_onto(
     base: Option<Snapshot>,
     is_needless: &AtomicBool,
 ) -> Result<Loaded, LoadError> {
-    load_text(path, &bytes(path)?, apex, base, &Bounds { memory: half_the_memory(), is_needless }).1
+    load_text(path, &bytes(path)?, apex, base, &Bounds { memory: memory::half(), is_needless }).1
 }
 
 /// What ends the taking of records before the file ends.
 struct Bounds<'b> {
-    /// Bytes that records may need.
+    /// Bytes that text and records may need together.
     memory: u64,
     /// Set once the outcome is of no use.
     is_needless: &'b AtomicBool,
 }
 
+/// What has been taken so far.
+#[derive(Default)]
+struct Taken {
+    /// Bytes.
+    bytes: u64,
+    /// The owner of the last record in wire form.
+    owner: Vec<u8>,
+}
+
 impl Bounds<'_> {
-    /// Hands records on to `take` while there is need and room for them; counts in `taken` what they need.
-    fn within(&self, taken: &mut u64, entry: &Entry<'_>, take: impl FnOnce(&Entry<'_>)) {
+    /// Hands records on to `take` while there is need and room for them; counts what they need.
+    fn within(&self, taken: &mut Taken, entry: &Entry<'_>, take: impl FnOnce(&Entry<'_>)) {
+        let owner = entry.owner.as_wire();
         // A short line can make a long record, when it takes over the owner from the line before.
-        *taken += entry.owner.as_wire().len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
-        if *taken <= self.memory && !self.is_needless.load(Ordering::Relaxed) {
+        taken.bytes += owner.len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
+        if owner != taken.owner {
+            taken.bytes += OWNER_COST;
+            taken.owner.clear();
+            taken.owner.extend_from_slice(owner);
+        }
+        if taken.bytes <= self.memory && !self.is_needless.load(Ordering::Relaxed) {
             take(entry);
         }
     }
@@ -257,22 +273,25 @@ fn load_text(
     bounds: &Bounds<'_>,
 ) -> (Outcome, Result<Loaded, LoadError>) {
     let read = |take: &mut dyn FnMut(&Entry<'_>)| {
-        let mut taken = 0;
+        let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
         let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
             bounds.within(&mut taken, entry, &mut *take)
         });
-        let fault = if taken > bounds.memory {
+        let fault = if taken.bytes > bounds.memory {
             let megabytes = bounds.memory >> 20;
-            let reason = format!("its records need more than the {megabytes} MiB that there are for a zone");
+            let reason = format!(
+                "its text and records need more than the {megabytes} MiB that there are for a zone; split the zone"
+            );
             Some(LoadError::Unreadable { path: path.to_owned(), reason })
         } else {
             (!outcome.is_ok()).then(|| LoadError::Faulty(outcome.diagnostics.clone()))
         };
-        (outcome, fault)
+        (outcome, fault, bounds.memory.saturating_sub(taken.bytes))
     };
     if let Some(base) = base {
         let mut edit = Edit::new(base);
-        let (outcome, fault) = read(&mut |entry| edit.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
+        let (outcome, fault, _) =
+            read(&mut |entry| edit.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
         if let Some(fault) = fault {
             return (outcome, Err(fault));
         }
@@ -282,10 +301,11 @@ fn load_text(
         }
     }
     let mut builder = Builder::new(apex.to_name());
-    let (outcome, fault) = read(&mut |entry| builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
+    let (outcome, fault, left) =
+        read(&mut |entry| builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
     let loaded = match fault {
         Some(fault) => Err(fault),
-        None => judge(path, text, apex, &outcome, builder.finish()),
+        None => judge(path, text, apex, &outcome, builder.finish_within(left)),
     };
     (outcome, loaded)
 }
@@ -357,22 +377,7 @@ fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// How much text a zone may have in all its files: what is read must fit the memory, with the records made of it.
 fn text_limit() -> u64 {
-    MAX_TEXT.min(half_the_memory())
-}
-
-/// Half of the memory that the machine has, in bytes.
-fn half_the_memory() -> u64 {
-    // Asked of the system once: there may be a hundred thousand files.
-    static HALF: OnceLock<u64> = OnceLock::new();
-    *HALF.get_or_init(|| {
-        // SAFETY: sysconf takes a number and touches no memory of ours.
-        let (pages, size) =
-            unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
-        match (u64::try_from(pages), u64::try_from(size)) {
-            (Ok(pages), Ok(size)) => pages.saturating_mul(size) / 2,
-            _ => MAX_TEXT,
-        }
-    })
+    MAX_TEXT.min(memory::half())
 }
 
 /// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.

@@ -1,0 +1,89 @@
+//! How much memory this process may have: what the machine has, unless its group (cgroups of Linux, as containers are made of) or
+//! a limit of its own is narrower.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Where Linux shows groups.
+const GROUPS: &str = "/sys/fs/cgroup";
+
+/// Half of it, in bytes.
+pub(super) fn half() -> u64 {
+    // Asked of the system once: there may be a hundred thousand files.
+    static HALF: OnceLock<u64> = OnceLock::new();
+    *HALF.get_or_init(|| {
+        let limits = [of_the_machine(), of_the_process(), of_the_group()];
+        limits.into_iter().flatten().min().map_or(u64::MAX, |least| least / 2)
+    })
+}
+
+fn of_the_machine() -> Option<u64> {
+    // SAFETY: sysconf takes a number and touches no memory of ours.
+    let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    Some(u64::try_from(pages).ok()?.saturating_mul(u64::try_from(size).ok()?))
+}
+
+/// The address space that it may have (`ulimit -v`).
+fn of_the_process() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a structure of the right kind, which is filled in.
+    let status = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+    (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+fn of_the_group() -> Option<u64> {
+    narrowest(Path::new(GROUPS), &fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// The narrowest limit of the groups in `listing` (cgroups(7)) and of those around them.
+fn narrowest(groups: &Path, listing: &str) -> Option<u64> {
+    let limits = listing.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (root, file) = match controllers {
+            "" => (groups.to_owned(), "memory.max"),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                (groups.join("memory"), "memory.limit_in_bytes")
+            }
+            _ => return None,
+        };
+        let group: PathBuf = root.join(path.trim_start_matches('/'));
+        let around = group.ancestors().take_while(|folder| folder.starts_with(&root));
+        // A group without a limit has a word in place of the number, or no such file.
+        around
+            .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok())
+            .min()
+    });
+    limits.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrowest_group_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("a/b/memory.max", "max\n");
+        write("a/memory.max", "1000\n");
+        write("memory.max", "2000\n");
+        write("memory/c/memory.limit_in_bytes", "500\n");
+        for (listing, limit) in [
+            ("0::/a/b\n", Some(1_000)),
+            ("0::/\n", Some(2_000)),
+            ("0::/gone\n", Some(2_000)),
+            ("7:cpu,memory:/c\n3:pids:/a\n", Some(500)),
+            ("7:memory:/c\n0::/a\n", Some(500)),
+            ("3:pids:/a\n", None),
+            ("", None),
+        ] {
+            assert_eq!(narrowest(dir.path(), listing), limit, "{listing}");
+        }
+        assert!((1 << 20..=u64::MAX / 2).contains(&half()));
+    }
+}
