@@ -14,7 +14,7 @@ use crate::server::zone_file;
 use crate::server::zone_file::{LoadError, Loaded, name_of};
 use crate::wire::name::Name;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
-use crate::zone::rdata::write;
+use crate::zone::file::print::lines;
 use crate::zone::snapshot::Snapshot;
 
 /// Checks every file, and the zone files that configurations name.
@@ -104,25 +104,9 @@ fn zone(path: &Path, origin: Option<&Name>, tally: &mut Tally) -> Option<Snapsho
     }
 }
 
-/// Writes a zone in canonical order (RFC 4034 6.1), the SOA first, one record a line.
+/// Writes a zone in canonical order, one record a line.
 fn print(zone: &Snapshot) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut owners: Vec<_> = zone.owners().collect();
-    owners.sort_by(|a, b| a.name().cmp(b.name()));
-    let mut line = String::new();
-    let soa = zone.soa_record();
-    write::record(&soa.owner, soa.ttl, soa.rtype, &soa.rdata, &mut line);
-    writeln!(out, "{}", line.trim_end())?;
-    for owner in owners {
-        for set in owner.rrsets().filter(|set| set.rtype != soa.rtype) {
-            let mut rdatas: Vec<&[u8]> = set.rdatas().collect();
-            rdatas.sort_unstable();
-            for rdata in rdatas {
-                line.clear();
-                write::record(owner.name(), set.ttl, set.rtype, rdata, &mut line);
-                writeln!(out, "{}", line.trim_end())?;
-            }
-        }
-    }
+    lines(zone, |line| writeln!(out, "{line}"))?;
     out.flush()
 }

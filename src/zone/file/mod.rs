@@ -54,5 +54,6 @@
 pub mod diagnostic;
 pub mod generate;
 pub mod head;
+pub mod print;
 pub mod read;
 pub mod suggest;
