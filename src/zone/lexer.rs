@@ -470,4 +470,25 @@ mod tests {
             assert_eq!(lexer.next_pair().unwrap().text, expected);
         }
     }
+
+    /// All texts of six bytes of those that mean something.
+    #[test]
+    fn a_record_is_skipped_as_it_is_read() {
+        const BYTES: &[u8; 8] = b"a()\"\\;\n\r";
+        for number in 0..8_usize.pow(6) {
+            let text: Vec<u8> = (0..6).map(|digit| BYTES[number >> (3 * digit) & 7]).collect();
+            let mut read = Lexer::new(&text);
+            let unclosed = loop {
+                match read.next() {
+                    Ok(token) if token.kind == Kind::End => break false,
+                    Err(fault) if fault == unclosed(read.opened) => break true,
+                    _ => {}
+                }
+            };
+            let mut skipped = Lexer::new(&text);
+            assert_eq!(skipped.skip(), unclosed, "{}", text.escape_ascii());
+            let place = |lexer: &Lexer<'_>| (lexer.at, lexer.line, lexer.line_start, lexer.depth);
+            assert_eq!(place(&skipped), place(&read), "{}", text.escape_ascii());
+        }
+    }
 }
