@@ -86,13 +86,18 @@ fn a_line_that_makes_millions() {
     let dir = TempDir::new().unwrap();
     for (text, told) in [
         ("$GENERATE 0-4294967295 $ A 192.0.2.1\n".to_owned(), "`$GENERATE` makes more than"),
-        (format!("$GENERATE 1-1048575 $ TXT {}\n", "${0,63,d} ".repeat(400)), "bytes of text"),
         // Every name brings a hundred others into being, which have no records.
         (format!("$GENERATE 1-30000 {}$ NS .\n", "a.".repeat(110)), "fewer labels"),
     ] {
         let said = refused_text(&dir, text);
         assert!(said.contains(told) && said.contains("example.zone:5:"), "{said}");
     }
+    let long = "${0,63,d} ".repeat(400);
+    let said = refused_text(&dir, format!("$GENERATE 1-1048575 $ TXT {long}\n"));
+    assert!(
+        said.contains("its text and records need more than") && said.contains("split the zone"),
+        "{said}"
+    );
 }
 
 /// The hash of names folds case by a bit that other bytes than letters have, too.
