@@ -1,0 +1,126 @@
+//! What the messages are put to: a few plain and signed zones, served by a node that is also a cache and by one that is not.
+
+use std::sync::{Arc, OnceLock};
+
+use tidemark::answer::served::{Recursion, Served};
+use tidemark::resolve::cache::{Cache, Config};
+use tidemark::time::{Mono, Now, Utc};
+use tidemark::wire::cookie::{Secret, Secrets};
+use tidemark::wire::name::Name;
+use tidemark::zone::file::read::read;
+use tidemark::zone::journal::{Entry, Log, LogError};
+use tidemark::zone::serial::Policy;
+use tidemark::zone::served::Access;
+use tidemark::zone::snapshot::Builder;
+use tidemark::zone::store::{Change, ZoneStore};
+
+/// A zone in which everything is that a query can meet, with names short enough to be asked for by chance.
+const EXAMPLE: &str = r#"
+$ORIGIN example.
+$TTL 3600
+@ SOA ns.a.example. b.test. 1 7200 900 86400 300
+@ NS a
+@ NS ns.c
+@ MX 10 b
+@ A 192.0.2.1
+a A 192.0.2.1
+a A 192.0.2.2
+a AAAA 2001:db8::1
+b TXT "one" "two"
+b CAA 0 issue "ca.test"
+b SRV 1 2 3 a
+b HTTPS 1 . alpn=h2
+*.b A 192.0.2.3
+*.b PTR host.b.example.
+*.b MX 1 a
+x.y.b A 192.0.2.4
+c NS ns.c
+c NS ns.a.c
+c NS a
+c NS ns.other.test.
+c DS 1 13 2 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
+ns.c A 192.0.2.5
+ns.c AAAA 2001:db8::5
+ns.a.c A 192.0.2.6
+y NS ns.c
+y NS y
+y A 192.0.2.7
+z NS q.b
+z NS a
+ns CNAME a
+l CNAME m
+m CNAME l
+o CNAME o.test.
+q CNAME n.b
+p PTR a
+p PTR z.p.example.
+p PTR a.b.test.
+d DNAME b
+*.e NS ns.e
+f DNAME f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f
+*.w CNAME k.w
+$GENERATE 1-25 big TXT "record $ of a set that does not fit into the message that anybody gets over UDP"
+$GENERATE 1-14 s NS ns$.s
+$GENERATE 1-14 ns$.s A 192.0.2.$
+"#;
+
+/// A zone above all others, whose apex is the root of every name.
+const ROOT: &str = ". 60 SOA a. b.c. 1 2 3 4 5\n. 60 NS a.\na. 60 A 192.0.2.1\ncom. 60 NS a.com.\ncom. 60 NS a.\na.com. 60 A 192.0.2.2\n";
+
+const NSEC: &str = include_str!("../data/signed/nsec.zone");
+const NSEC3: &str = include_str!("../data/signed/nsec3.zone");
+const OPTOUT: &str = include_str!("../data/signed/optout.zone");
+
+/// The two nodes.
+pub fn nodes() -> &'static [Served; 2] {
+    static NODES: OnceLock<[Served; 2]> = OnceLock::new();
+    NODES.get_or_init(|| {
+        let cache = Arc::new(Cache::new(&Config::default()));
+        let allow = vec!["127.0.0.0/8".parse().unwrap()];
+        [
+            served(&[EXAMPLE, ROOT, NSEC, NSEC3, OPTOUT], None),
+            served(&[EXAMPLE, NSEC3], Some(Recursion { cache, allow })),
+        ]
+    })
+}
+
+/// When all of this happens.
+pub fn now() -> Now {
+    Now { mono: Mono(1_000_000), utc: Utc(1_700_000_000_000_000) }
+}
+
+fn served(texts: &[&str], recursion: Option<Recursion>) -> Served {
+    let store = ZoneStore::new(1);
+    texts.iter().for_each(|text| publish(&store, text));
+    // One that is still to come from its primary.
+    let access = Access { secondary: true, notify: vec!["127.0.0.1".parse().unwrap()], ..open() };
+    store.configure(&"later.".parse::<Name>().unwrap(), access);
+    let cookies = Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()));
+    Served { store: Arc::new(store), recursion, nsid: Some(b"a".as_slice().into()), cookies }
+}
+
+/// Whoever asks from 127.0.0.0/8 may transfer.
+fn open() -> Access {
+    Access { transfer: vec!["127.0.0.0/8".parse().unwrap()], ..Access::default() }
+}
+
+fn publish(store: &ZoneStore, text: &str) {
+    let mut none = |_: &str, _: &str| Err(String::new());
+    let origin = read("zone", text.as_bytes(), None, &mut none, &mut |_| {}).origin.unwrap();
+    let mut builder = Builder::new(origin.clone());
+    let outcome = read("zone", text.as_bytes(), None, &mut none, &mut |entry| {
+        builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
+    });
+    assert!(outcome.is_ok(), "{:?}", outcome.diagnostics);
+    store.configure(&origin, open());
+    let change = Change::File(builder.finish().unwrap().0, Policy::Increment);
+    store.publish(now(), &origin, change, &mut NoDisk).unwrap();
+}
+
+struct NoDisk;
+
+impl Log for NoDisk {
+    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+        Ok(())
+    }
+}
