@@ -14,59 +14,8 @@ use tidemark::zone::served::Access;
 use tidemark::zone::snapshot::Builder;
 use tidemark::zone::store::{Change, ZoneStore};
 
-/// A zone in which everything is that a query can meet, with names short enough to be asked for by chance.
-const EXAMPLE: &str = r#"
-$ORIGIN example.
-$TTL 3600
-@ SOA ns.a.example. b.test. 1 7200 900 86400 300
-@ NS a
-@ NS ns.c
-@ MX 10 b
-@ A 192.0.2.1
-a A 192.0.2.1
-a A 192.0.2.2
-a AAAA 2001:db8::1
-b TXT "one" "two"
-b CAA 0 issue "ca.test"
-b SRV 1 2 3 a
-b HTTPS 1 . alpn=h2
-*.b A 192.0.2.3
-*.b PTR host.b.example.
-*.b MX 1 a
-x.y.b A 192.0.2.4
-c NS ns.c
-c NS ns.a.c
-c NS a
-c NS ns.other.test.
-c DS 1 13 2 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
-ns.c A 192.0.2.5
-ns.c AAAA 2001:db8::5
-ns.a.c A 192.0.2.6
-y NS ns.c
-y NS y
-y A 192.0.2.7
-z NS q.b
-z NS a
-ns CNAME a
-l CNAME m
-m CNAME l
-o CNAME o.test.
-q CNAME n.b
-p PTR a
-p PTR z.p.example.
-p PTR a.b.test.
-d DNAME b
-*.e NS ns.e
-f DNAME f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f.f
-*.w CNAME k.w
-$GENERATE 1-25 big TXT "record $ of a set that does not fit into the message that anybody gets over UDP"
-$GENERATE 1-14 s NS ns$.s
-$GENERATE 1-14 ns$.s A 192.0.2.$
-"#;
-
-/// A zone above all others, whose apex is the root of every name.
-const ROOT: &str = ". 60 SOA a. b.c. 1 2 3 4 5\n. 60 NS a.\na. 60 A 192.0.2.1\ncom. 60 NS a.com.\ncom. 60 NS a.\na.com. 60 A 192.0.2.2\n";
-
+const EXAMPLE: &str = include_str!("../data/plain/example.zone");
+const ROOT: &str = include_str!("../data/plain/root.zone");
 const NSEC: &str = include_str!("../data/signed/nsec.zone");
 const NSEC3: &str = include_str!("../data/signed/nsec3.zone");
 const OPTOUT: &str = include_str!("../data/signed/optout.zone");

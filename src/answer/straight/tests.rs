@@ -21,52 +21,8 @@ use crate::zone::served::Access;
 use crate::zone::snapshot::Builder;
 use crate::zone::store::{Change, ZoneStore};
 
-/// A zone in which everything is that a plain query can meet, with names short enough to be asked for by chance.
-const EXAMPLE: &str = r#"
-$ORIGIN example.
-$TTL 3600
-@ SOA ns.a.example. b.test. 1 7200 900 86400 300
-@ NS a
-@ NS ns.c
-@ MX 10 b
-@ A 192.0.2.1
-a A 192.0.2.1
-a A 192.0.2.2
-a AAAA 2001:db8::1
-b TXT "one" "two"
-b CAA 0 issue "ca.test"
-*.b A 192.0.2.3
-*.b PTR host.b.example.
-x.y.b A 192.0.2.4
-c NS ns.c
-c NS ns.a.c
-c NS a
-c NS ns.other.test.
-c NS ns2.other.test.
-c DS 1 13 2 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
-ns.c A 192.0.2.5
-ns.c AAAA 2001:db8::5
-ns.a.c A 192.0.2.6
-y NS ns.c
-y NS y
-z NS q.b
-z NS a
-y A 192.0.2.7
-ns CNAME a
-p PTR a
-p PTR z.p.example.
-p PTR p
-p PTR a.b.test.
-p PTR c.b.test.
-d DNAME b
-*.e NS ns.e
-big TXT "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-big TXT "baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-big TXT "caaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-"#;
-
-/// A zone above all others, whose apex is the root of every name.
-const ROOT: &str = ". 60 SOA a. b.c. 1 2 3 4 5\n. 60 NS a.\na. 60 A 192.0.2.1\ncom. 60 NS a.com.\ncom. 60 NS a.\na.com. 60 A 192.0.2.2\n";
+const EXAMPLE: &str = include_str!("../../../tests/data/plain/example.zone");
+const ROOT: &str = include_str!("../../../tests/data/plain/root.zone");
 
 struct NoDisk;
 
