@@ -1,5 +1,6 @@
 //! A message from anybody: it gets the reply that is due, a whole one that keeps to its limit, over UDP and over TCP, and the
-//! same one by the straight path as by the general one. Both read what hickory-proto reads, in requests and replies. What a client or a secondary reads is read, too.
+//! same one by the straight path as by the general one. Requests and replies say here what they say to hickory-proto, where it
+//! reads them. What a client or a secondary reads is read, too.
 
 use tidemark::answer::cached::complete;
 use tidemark::answer::respond;
