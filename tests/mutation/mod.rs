@@ -8,7 +8,7 @@ const MAX_CHANGES: usize = 6;
 /// The longest input: longer ones take longer and say nothing more.
 const MAX_LENGTH: usize = 2_000;
 /// Bytes, numbers and words that mean something somewhere.
-const WORDS: [&[u8]; 44] = [
+const WORDS: [&[u8]; 45] = [
     b"\0",
     b"\xff",
     b"\xff\xff",
@@ -21,6 +21,7 @@ const WORDS: [&[u8]; 44] = [
     b"\0\x01\0\x01",
     b"\0\0\x29\x04\xd0\0\0\x80\0\0\0",
     b"\0\x0a\0\x08",
+    b"\0\x0c\0\0",
     b"\x07example\0",
     b"\x01*",
     b"\x01a",

@@ -1,4 +1,4 @@
-//! A message from anybody: it gets the reply that is due, a whole one that keeps to its limit, over UDP and over TCP, and the
+//! A message from anybody: it gets the reply that is due, a whole one that keeps to its limit, by UDP, TCP and TLS, and the
 //! same one by the straight path as by the general one. Requests and replies say here what they say to hickory-proto, where it
 //! reads them. What a client or a secondary reads is read, too.
 
@@ -14,6 +14,7 @@ use tidemark::transfer::stuck::Stuck;
 use tidemark::wire::edns::UDP_PAYLOAD;
 use tidemark::wire::message::{Header, Message, Opcode, Record, Request, flags};
 use tidemark::wire::name::Name;
+use tidemark::wire::via::Via;
 use tidemark::wire::writer::{Section, Writer};
 use tidemark::zone::serial::Serial;
 
@@ -32,10 +33,11 @@ pub fn holds(bytes: &[u8]) {
     }
     for served in nodes() {
         for from in ["127.0.0.1:53", "[2001:db8::1]:5353"] {
-            let [datagram, stream] = [false, true]
-                .map(|stream| asked(served, bytes, Source { addr: from.parse().unwrap(), stream }));
-            if let (Some(datagram), Some(stream)) = (datagram, stream) {
+            let [datagram, stream, encrypted] =
+                Via::ALL.map(|via| asked(served, bytes, Source { addr: from.parse().unwrap(), via }));
+            if let (Some(datagram), Some(stream), Some(encrypted)) = (datagram, stream, encrypted) {
                 are_alike(&datagram, &stream);
+                are_alike(&stream, &encrypted);
             }
         }
     }
@@ -60,7 +62,7 @@ fn asked(served: &Served, bytes: &[u8], from: Source) -> Option<Message> {
             complete(served, now(), bytes, from, None, &mut reply);
         }
         Outcome::Transfer(zone) => {
-            assert!(reply.is_empty() && from.stream);
+            assert!(reply.is_empty() && from.via.is_stream());
             let request = Request::read(bytes).unwrap();
             let messages = provide(zone, &request, now(), from.addr.ip(), &mut Stuck::default());
             let count = messages.inspect(|message| is_whole(bytes, message, LONGEST)).take(TRANSFER).count();
@@ -73,26 +75,26 @@ fn asked(served: &Served, bytes: &[u8], from: Source) -> Option<Message> {
     let versions = Versions::<1>::default();
     let plain = Straight::read(&directory, &versions, bytes);
     plain.iter().for_each(Straight::fetch);
-    let straight = plain.and_then(|plain| plain.answer(served.recursion.is_some(), from.stream, &mut room));
+    let straight = plain.and_then(|plain| plain.answer(served.recursion.is_some(), from.via, &mut room));
     if let Some(length) = straight {
         assert!(matches!(outcome, Outcome::Reply(_)), "{outcome:?}");
-        is_whole(bytes, &room[..length], limit(bytes, from.stream));
+        is_whole(bytes, &room[..length], limit(bytes, from.via));
         agree(bytes, &room[..length], &reply);
         reached("answered by the straight path");
     }
     if reply.is_empty() {
         return None;
     }
-    is_whole(bytes, &reply, limit(bytes, from.stream));
+    is_whole(bytes, &reply, limit(bytes, from.via));
     Some(Message::read(&reply).unwrap())
 }
 
 /// How long the reply may be (RFC 1035 4.2.1, RFC 6891 6.2.5).
-fn limit(bytes: &[u8], stream: bool) -> usize {
+fn limit(bytes: &[u8], via: Via) -> usize {
     let opt =
         Request::read(bytes).or_else(|_| Request::read_bare(bytes)).ok().and_then(|request| request.opt);
     match opt {
-        _ if stream => LONGEST,
+        _ if via.is_stream() => LONGEST,
         Some(opt) => usize::from(opt.payload.clamp(512, UDP_PAYLOAD)),
         None => 512,
     }
@@ -135,7 +137,7 @@ fn agree(request: &[u8], straight: &[u8], general: &[u8]) {
     assert!(straight.len() <= general.len(), "{} bytes instead of {}", straight.len(), general.len());
 }
 
-/// Over TCP the answer is the same, but for what had no room.
+/// By a stream the answer is the same, but for what had no room.
 fn are_alike(datagram: &Message, stream: &Message) {
     assert_eq!(datagram.header.id, stream.header.id);
     let is_part = |part: &[Record], whole: &[Record]| part.iter().all(|record| whole.contains(record));
