@@ -119,7 +119,7 @@ fn what_is_no_file() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe = pipe.to_str().unwrap();
     for path in ["/dev/zero", "/dev/null", pipe, "/"] {
-        let next = "it is not a regular file; put the zone into one";
+        let next = "it is not a regular file; put what it says into one";
         let said = refused(Path::new(path));
         assert!(said.contains(path) && said.contains(next), "{said}");
         let said = refused_text(&dir, format!("$INCLUDE {path}\n"));
