@@ -1,4 +1,5 @@
-//! tidemark, BIND, Knot and NSD answer the same questions about the same generated zones; every difference is explained.
+//! tidemark, BIND, Knot and NSD answer the same questions about the same generated zones; every difference is explained, and
+//! every answer of tidemark's is what the RFCs want, whoever differs from it.
 //!
 //! The zones and the questions are drawn with a fixed seed, so that every run asks the same. `TIDEMARK_SEED=n` draws others: there
 //! may be differences among them that no class explains yet.
@@ -12,8 +13,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use answers::compare::Case;
+use answers::expected;
 use answers::explained::{self, Class};
 use answers::generate::{self, Plan, Zone};
+use answers::loaded::Loaded;
 use answers::world::{Make, World};
 use answers::{ask, sign};
 use rand::rngs::StdRng;
@@ -69,21 +72,23 @@ fn compare(random: &mut StdRng, zones: Vec<Zone>, peers: &[Make]) {
 /// Fails when there is a difference that is not explained; prints how many there are of each explained class.
 fn judge(world: &World, cases: &[Case]) {
     let mut explained: BTreeMap<(&str, Make), (usize, &Class)> = BTreeMap::new();
-    let mut unexplained: BTreeMap<String, Vec<&Case>> = BTreeMap::new();
+    let mut unexplained: BTreeMap<String, Vec<(String, &Case)>> = BTreeMap::new();
+    let loaded: Vec<Loaded> = world.zones.iter().map(Loaded::new).collect();
     for case in cases {
-        for fault in case.faults() {
+        for fault in case.faults().into_iter().chain(expected::faults(&loaded, case)) {
             let kind = fault.split(':').next().unwrap_or_default();
-            unexplained.entry(format!("faults of tidemark's: {kind}")).or_default().push(case);
+            let kind = format!("faults of tidemark's: {kind}");
+            unexplained.entry(kind).or_default().push((fault, case));
         }
         let mut open = Vec::new();
         for (make, part) in case.differences() {
-            match explained::class(&world.zones, case, make, part) {
+            match explained::class((&world.zones, &loaded), case, make, part) {
                 Some(class) => explained.entry((class.name, make)).or_insert((0, class)).0 += 1,
                 None => open.push((make, part)),
             }
         }
         if !open.is_empty() {
-            unexplained.entry(format!("{open:?}")).or_default().push(case);
+            unexplained.entry(format!("{open:?}")).or_default().push((String::new(), case));
         }
     }
     for ((name, make), (count, class)) in &explained {
@@ -94,7 +99,8 @@ fn judge(world: &World, cases: &[Case]) {
     groups.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
     for (parts, cases) in &groups {
         text += &format!("{} times {parts}\n", cases.len());
-        for case in cases.iter().take(SHOWN) {
+        for (fault, case) in cases.iter().take(SHOWN) {
+            text += &format!("  {fault}\n");
             text += &case.text();
             text += &world.lines(&case.name());
         }

@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::compare::{Case, Part};
+use super::denial::is_proof;
+use super::expected::is_confined;
 use super::facts::{
-    LONGEST, Seen, crossing, cut, ds_from_above, empty_wildcard, endless, fewer, fewer_nsec,
-    foreign_encloser, lacks_glue, optional_addresses, proofs_only, stops, trail, unopposed, useful_addresses,
-    wildcard_glue,
+    LONGEST, Seen, crossing, cut, ds_from_above, empty_wildcard, end, endless, fewer, fewer_nsec,
+    foreign_encloser, lacks_glue, optional_addresses, proofs_only, same_but_optional, stops, trail,
+    unopposed, useful_addresses, wildcard_glue,
 };
 use super::generate::Zone;
+use super::loaded::Loaded;
 use super::name::Name;
-use super::reply::{AA, AD, CD, Record, Reply, TC, type_number};
+use super::reply::{AA, AD, CD, Record, Reply, SOA, TC, covered, type_number};
 use super::world::Make::{self, Bind, Knot, Nsd};
 
 /// One class of differences.
@@ -41,11 +44,18 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 6672 2.2",
         who: &[Knot, Nsd],
         why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
-              or says NXDOMAIN",
+              or what its target has, or says NXDOMAIN",
         applies: |seen| {
+            let answer = &seen.theirs.sections[0];
+            let leads = |owner: &[u8]| answer.iter().any(|other| is_alias(other) && other.data == owner);
+            let known = |record: &Record| {
+                seen.ours.sections[0].contains(record) || seen.make == Knot && leads(&record.owner)
+            };
             seen.part.is_content()
                 && seen.ours.rcode == YXDOMAIN
                 && [YXDOMAIN, NXDOMAIN].contains(&seen.theirs.rcode)
+                && seen.theirs.sections[0].iter().all(known)
+                && seen.theirs.sections[1].iter().all(|record| is_proof(record) || is_soa(record))
         },
     },
     Class {
@@ -78,13 +88,20 @@ pub const CLASSES: &[Class] = &[
         who: &[Bind, Knot, Nsd],
         why: "one RRset stands for all, whichever; BIND gives all of them",
         applies: |seen| {
+            let end = seen.ours.sections[0].last().map_or(end(seen).wire(), |record| record.owner.clone());
             let types = |reply: &Reply| {
-                reply.sections[0].iter().map(|record| record.rtype).collect::<BTreeSet<u16>>()
+                let at_end = reply.sections[0].iter().filter(|record| record.owner == end);
+                at_end.map(|record| record.rtype).collect::<BTreeSet<u16>>()
+            };
+            let before = |reply: &Reply| -> Vec<Record> {
+                reply.sorted(0).into_iter().filter(|record| record.owner != end).cloned().collect()
             };
             let parts = [Part::Answer, Part::Additional, Part::Truncated];
             seen.case.question.rtype == ANY
                 && parts.contains(&seen.part)
                 && types(seen.ours) != types(seen.theirs)
+                && !types(seen.theirs).is_empty()
+                && before(seen.ours) == before(seen.theirs)
         },
     },
     Class {
@@ -128,37 +145,35 @@ pub const CLASSES: &[Class] = &[
         applies: |seen| seen.case.question.rtype == type_number("DS") && ds_from_above(seen),
     },
     Class {
-        name: "fits at one and not at the other",
-        decides: "RFC 1035 4.1.4, RFC 2181 9",
+        name: "TC although there is room",
+        decides: "RFC 2181 9, RFC 9471 3.1",
         who: &[Bind, Knot, Nsd],
-        why: "BIND points into the data of a DNAME, but only to names of the same case; Knot points to fewer names; NSD sets TC where addresses are left out that may be",
+        why: "tidemark's answer, the same, fits. BIND points into the data of a DNAME, but only to names of the same case, has its \
+              records in another order each time, and wants room for an address's owner written out; Knot points to \
+              fewer names; NSD sets TC where addresses are left out that may be",
         applies: |seen| {
             let limit = seen.case.question.limit();
-            let same = |section| seen.ours.sorted(section) == seen.theirs.sorted(section);
-            let theirs_larger = seen.said.has(TC) && !seen.case.ours().has(TC) && seen.theirs.length > limit;
-            let ours_larger = !seen.said.has(TC)
-                && seen.case.ours().has(TC)
-                && seen.ours.length > limit
-                && same(0)
-                && same(1);
             [Part::Truncated, Part::Rcode].contains(&seen.part)
+                && seen.said.has(TC)
+                && !seen.case.ours().has(TC)
                 && seen.ours.rcode == seen.theirs.rcode
-                && (theirs_larger || ours_larger)
+                && (seen.theirs.length > limit
+                    || seen.make == Bind
+                        && same_but_optional(seen)
+                        && seen.said.length + written_out(seen.ours) > limit)
         },
     },
     Class {
-        name: "TC although the glue fits",
-        decides: "RFC 2181 9, RFC 9471 3.1",
-        who: &[Bind],
-        why: "the addresses fit as soon as their owners are pointers; BIND wants room for one that is written out",
+        name: "no TC although it does not fit",
+        decides: "RFC 1035 4.1.4, RFC 2181 9",
+        who: &[Bind, Knot, Nsd],
+        why: "tidemark's answer is longer, as BIND and NSD point to some names that it writes out",
         applies: |seen| {
-            let owners = seen.ours.sections[2].iter().map(|record| record.owner.len());
-            let room = seen.case.question.limit() - seen.said.length.min(seen.case.question.limit());
-            seen.part == Part::Truncated
-                && cut(seen.ours).is_some()
-                && seen.said.has(TC)
-                && owners.max().is_some_and(|longest| longest + HEAD > room)
-                && (0..3).all(|section| seen.ours.sorted(section) == seen.theirs.sorted(section))
+            [Part::Truncated, Part::Rcode].contains(&seen.part)
+                && !seen.said.has(TC)
+                && seen.case.ours().has(TC)
+                && seen.ours.rcode == seen.theirs.rcode
+                && same_but_optional(seen)
         },
     },
     Class {
@@ -186,9 +201,14 @@ pub const CLASSES: &[Class] = &[
         who: &[Knot],
         why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and SERVFAIL where that does not work",
         applies: |seen| {
-            let dname =
-                |record: &Record| record.rtype == type_number("DNAME") && record.owner.starts_with(b"\x01*");
-            seen.ours.sections[0].iter().any(dname)
+            let dname = |record: &&Record| record.rtype == type_number("DNAME");
+            let theirs = || seen.theirs.sections[0].iter().filter(dname);
+            let ours = seen.ours.sections[0].iter().filter(dname);
+            let wild = ours.filter(|record| record.owner.starts_with(b"\x01*"));
+            wild.into_iter().any(|own| {
+                let made = |other: &Record| other.owner != own.owner && other.data == own.data;
+                seen.theirs.rcode == SERVFAIL || theirs().any(made)
+            })
         },
     },
     Class {
@@ -204,7 +224,15 @@ pub const CLASSES: &[Class] = &[
         who: &[Bind],
         why: "at a cut only DS is answered, everything else is referred; BIND answers NSEC too",
         applies: |seen| {
-            seen.case.question.rtype == type_number("NSEC") && cut(seen.ours) == Some(seen.case.name())
+            let nsec = |record: &Record| covered(record).unwrap_or(record.rtype) == type_number("NSEC");
+            let (asked, last) = (seen.case.question.rtype, end(seen));
+            let at_cut = |record: &Record| Name::from_wire(&record.owner) == last && nsec(record);
+            let added =
+                seen.theirs.sections[0].iter().filter(|record| !seen.ours.sections[0].contains(record));
+            asked == type_number("NSEC")
+                && cut(seen.ours) == Some(last.clone())
+                && added.clone().count() > 0
+                && added.into_iter().all(at_cut)
         },
     },
     Class {
@@ -225,11 +253,13 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 5155 7.2.1",
         who: &[Knot, Nsd],
         why: "under opt-out an empty non-terminal may have no NSEC3: the closest provable encloser is above it; \
-              NSD takes the name itself, Knot gives up, without SOA and AA",
+              NSD takes the name itself, Knot gives up, with all sections empty and without AA",
         applies: |seen| {
             let opt_out = |record: &Record| record.rtype == type_number("NSEC3") && record.data[1] == 1;
-            let bare = seen.make == Knot && seen.theirs.sections[1].is_empty();
-            (PROOFS.contains(&seen.part) || bare && seen.part == Part::Authoritative)
+            let bare = seen.make == Knot
+                && seen.ours.rcode == seen.theirs.rcode
+                && seen.theirs.sections.iter().all(Vec::is_empty);
+            (PROOFS.contains(&seen.part) || bare && [Part::Authoritative, Part::Answer].contains(&seen.part))
                 && seen.ours.sections[1].iter().any(opt_out)
                 && (bare || proofs_only(seen))
         },
@@ -248,8 +278,11 @@ pub const CLASSES: &[Class] = &[
         who: &[Knot],
         why: "as a question it is a name like others, and what is not there to be proved; Knot does not, nor set AA",
         applies: |seen| {
+            // The chain may have stayed in the first zone besides.
+            let rest = || is_confined(seen.loaded, seen.case, (Knot, seen.theirs), Part::Additional);
             let star = seen.case.name().labels.first().is_some_and(|label| label == b"*");
-            (PROOFS.contains(&seen.part) || seen.part == Part::Authoritative) && star && fewer(seen)
+            let shows = PROOFS.contains(&seen.part) || seen.part == Part::Authoritative;
+            star && shows && (fewer(seen) || crossing(seen).is_some() && rest())
         },
     },
     Class {
@@ -286,7 +319,9 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 4592 4.2",
         who: &[Nsd],
         why: "undefined there: Knot and tidemark refer to the wildcard's servers, NSD answers as from other data",
-        applies: |seen| cut(seen.ours).is_some_and(|cut| cut.labels[0] == b"*"),
+        applies: |seen| {
+            cut(seen.ours).is_some_and(|at| at.labels[0] == b"*" && cut(seen.theirs).as_ref() != Some(&at))
+        },
     },
     Class {
         name: "glue made from a wildcard below the cut",
@@ -312,13 +347,11 @@ pub const CLASSES: &[Class] = &[
         name: "a chain is not followed into another zone",
         decides: "RFC 1034 4.3.2 step 3a, RFC 6604 3",
         who: &[Bind, Knot],
-        why: "a target is looked up in all zones of the server; BIND (without recursion) and Knot look in the first zone only",
+        why: "a target is looked up in all zones of the server; BIND (without recursion) stops, and Knot looks in the first zone only",
         applies: |seen| {
-            let crossing = crossing(seen);
-            seen.part.is_content()
-                && crossing.is_some_and(|at| {
-                    trail(seen.case, seen.theirs).starts_with(&trail(seen.case, seen.ours)[..=at])
-                })
+            crossing(seen).is_some()
+                && seen.part.is_content()
+                && is_confined(seen.loaded, seen.case, (seen.make, seen.theirs), seen.part)
         },
     },
     Class {
@@ -347,6 +380,23 @@ pub const CLASSES: &[Class] = &[
         },
     },
     Class {
+        name: "a DNAME that the chain comes to twice",
+        decides: "RFC 2181 5",
+        who: &[Knot],
+        why: "a record stands once in an answer; Knot repeats the DNAME",
+        applies: |seen| {
+            let (ours, theirs) = (&seen.ours.sections[0], &seen.theirs.sections[0]);
+            let count = |record: &Record| theirs.iter().filter(|other| *other == record).count();
+            let dname = type_number("DNAME");
+            seen.part == Part::Answer
+                && ours.iter().all(|record| {
+                    count(record) == 1
+                        || count(record) > 1 && covered(record).unwrap_or(record.rtype) == dname
+                })
+                && theirs.iter().all(|record| ours.contains(record))
+        },
+    },
+    Class {
         name: "a chain of more than sixteen",
         decides: "RFC 1034 3.6.2",
         who: &[Nsd],
@@ -363,15 +413,38 @@ pub const CLASSES: &[Class] = &[
         name: "the names of another zone hide a wildcard",
         decides: "RFC 4592 3.3.1",
         who: &[Nsd],
-        why: "the closest encloser is a name of the zone; NSD 4.6 takes names that only a zone above has",
-        applies: |seen| foreign_encloser(seen),
+        why: "the closest encloser is a name of the zone; NSD 4.6 takes names that only a zone above has, and says less",
+        applies: |seen| {
+            let known = |record: &Record| seen.ours.sections[0].contains(record);
+            foreign_encloser(seen) && seen.theirs.sections[0].iter().all(known)
+        },
     },
 ];
 
+/// The longest record of a reply, without pointers.
+fn written_out(reply: &Reply) -> usize {
+    let length = |record: &Record| record.owner.len() + HEAD + record.data.len();
+    reply.sections.iter().flatten().map(length).max().unwrap_or(0)
+}
+
+/// CNAME or DNAME, which both have one name for data.
+fn is_alias(record: &Record) -> bool {
+    ["CNAME", "DNAME"].map(type_number).contains(&record.rtype)
+}
+
+fn is_soa(record: &Record) -> bool {
+    covered(record).unwrap_or(record.rtype) == SOA
+}
+
 /// The class of a difference, when it is known.
-pub fn class(zones: &[Zone], case: &Case, make: Make, part: Part) -> Option<&'static Class> {
+pub fn class(
+    (zones, loaded): (&[Zone], &[Loaded]),
+    case: &Case,
+    make: Make,
+    part: Part,
+) -> Option<&'static Class> {
     let whole = |make| case.whole_of(make).or(case.of(make));
     let (ours, theirs) = (whole(Make::Tidemark)?, whole(make)?);
-    let seen = Seen { zones, case, make, part, ours, theirs, said: case.of(make)? };
+    let seen = Seen { zones, loaded, case, make, part, ours, theirs, said: case.of(make)? };
     CLASSES.iter().find(|class| class.who.contains(&make) && (class.applies)(&seen))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::compare::{Case, Part};
 use super::generate::Zone;
+use super::loaded::Loaded;
 use super::name::Name;
 use super::reply::{CNAME, Record, Reply, covered, type_number};
 use super::world::Make::{self, Bind, Knot};
@@ -14,6 +15,8 @@ pub const LONGEST: usize = 16;
 /// A difference, with all that a class may look at.
 pub struct Seen<'c> {
     pub zones: &'c [Zone],
+    /// The same zones as the servers have read them.
+    pub loaded: &'c [Loaded],
     pub case: &'c Case,
     pub make: Make,
     pub part: Part,
@@ -103,8 +106,7 @@ pub fn fewer_nsec(seen: &Seen) -> bool {
 
 /// Whether the wildcard next above the name asked for has names below it, but no data.
 pub fn empty_wildcard(seen: &Seen) -> bool {
-    let trail = trail(seen.case, seen.ours);
-    let name = trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target));
+    let name = end(seen);
     let Some(zone) =
         apex(seen.zones, &name).and_then(|apex| seen.zones.iter().find(|zone| zone.apex == apex))
     else {
@@ -167,6 +169,18 @@ pub fn trail<'c>(case: &Case, reply: &'c Reply) -> Vec<(&'c [u8], &'c [u8])> {
         name = next.data.clone();
     }
     trail
+}
+
+/// The last name of our chain, or the one asked for.
+pub fn end(seen: &Seen) -> Name {
+    let trail = trail(seen.case, seen.ours);
+    trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target))
+}
+
+/// Whether the replies have the same to say, apart from addresses that may be left out.
+pub fn same_but_optional(seen: &Seen) -> bool {
+    let same = |section| seen.ours.sorted(section) == seen.theirs.sorted(section);
+    same(0) && same(1) && (optional_addresses(seen) || useful_addresses(seen) || same(2))
 }
 
 /// Which CNAME of our chain leads into another zone.

@@ -2,16 +2,20 @@
 //!
 //! [`generate`] makes the zones of a [`world`], [`sign`] signs them, and [`ask`] makes the questions; [`client`] puts them to all servers; [`reply`]
 //! reads what comes back, strictly; [`compare`] finds the differences, and [`explained`] says which of them are known,
-//! and why.
+//! and why. Whoever differs, tidemark's own answers are held against what is [`expected`] by the RFCs, and its proofs against
+//! what they have to prove ([`denial`]).
 #![allow(unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod ask;
 pub mod client;
 pub mod compare;
+pub mod denial;
+pub mod expected;
 pub mod explained;
 pub mod facts;
 pub mod generate;
+pub mod loaded;
 pub mod name;
 pub mod rdata;
 pub mod reply;

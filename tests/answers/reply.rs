@@ -27,6 +27,8 @@ pub struct Reply {
     pub question: Vec<u8>,
     /// Answer, authority, additional; without OPT.
     pub sections: [Vec<Record>; 3],
+    /// Where in the message each of them ends.
+    pub ends: [Vec<usize>; 3],
     pub opt: Option<Opt>,
 }
 
@@ -71,6 +73,7 @@ impl Reply {
             rcode: header[1] & 0xf,
             question: Vec::new(),
             sections: Default::default(),
+            ends: Default::default(),
             opt: None,
         };
         if header[2] > 1 {
@@ -87,6 +90,7 @@ impl Reply {
                 let record = record(bytes, &mut at)?;
                 if record.rtype != OPT {
                     reply.sections[section].push(record);
+                    reply.ends[section].push(at);
                     continue;
                 }
                 if section != 2 || reply.opt.is_some() || record.owner != [0] {
