@@ -15,11 +15,10 @@ use std::time::Instant;
 use answers::compare::Case;
 use answers::expected;
 use answers::explained::{self, Class};
-use answers::generate::{self, Plan, Zone};
+use answers::generate::{self, Plan};
 use answers::loaded::Loaded;
 use answers::world::{Make, World};
-use answers::{ask, sign};
-use rand::rngs::StdRng;
+use answers::{ask, sign, tally};
 use support::seed;
 
 /// The seed unless `TIDEMARK_SEED` gives another.
@@ -32,41 +31,38 @@ const PEERS: &[Make] = &[Make::Bind, Make::Knot, Make::Nsd];
 
 #[test]
 fn plain_zones() {
-    let mut random = seed::generator_or(SEED);
-    let zones = generate::zones(&mut random, Plan::default());
-    compare(&mut random, zones, PEERS);
+    compare(Plan::default(), false, PEERS);
 }
 
 #[test]
 fn signed_zones() {
-    let mut random = seed::generator_or(SEED);
-    let mut zones = generate::zones(&mut random, Plan::default());
-    sign::sign(&mut random, &mut zones);
-    compare(&mut random, zones, PEERS);
+    compare(Plan::default(), true, PEERS);
 }
 
 #[test]
 fn below_the_root() {
-    let mut random = seed::generator_or(SEED);
-    let zones = generate::zones(&mut random, Plan { root: true, ..Plan::default() });
-    compare(&mut random, zones, PEERS);
+    compare(Plan { root: true, ..Plan::default() }, false, PEERS);
 }
 
 #[test]
 fn cuts_at_wildcards() {
-    let mut random = seed::generator_or(SEED);
-    let zones = generate::zones(&mut random, Plan { wildcard_cuts: true, ..Plan::default() });
-    compare(&mut random, zones, &[Make::Knot, Make::Nsd]);
+    compare(Plan { wildcard_cuts: true, ..Plan::default() }, false, &[Make::Knot, Make::Nsd]);
 }
 
-/// Serves the zones, asks about them, and judges the answers.
-fn compare(random: &mut StdRng, zones: Vec<Zone>, peers: &[Make]) {
-    let questions = ask::questions(random, &zones);
+/// Draws zones, signed or not, serves them, asks about them, and judges the answers.
+fn compare(plan: Plan, signed: bool, peers: &[Make]) {
+    let mut random = seed::generator_or(SEED);
+    let mut zones = generate::zones(&mut random, plan);
+    if signed {
+        sign::sign(&mut random, &mut zones);
+    }
+    let questions = ask::questions(&mut random, &zones);
     let mut world = World::start(zones, peers);
     let begun = Instant::now();
     let cases = world.ask(questions);
     println!("{} questions to tidemark and {peers:?} in {:?}", cases.len(), begun.elapsed());
     judge(&world, &cases);
+    tally::check(&cases, peers, plan, signed);
 }
 
 /// Fails when there is a difference that is not explained; prints how many there are of each explained class.

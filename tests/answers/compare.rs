@@ -38,6 +38,11 @@ impl Part {
         use Part::{Additional, Answer, Authority, Rcode, Truncated};
         [Rcode, Truncated, Answer, Authority, Additional].contains(&self)
     }
+
+    /// The same, or whether the zone speaks for itself.
+    pub fn is_verdict(self) -> bool {
+        self.is_content() || self == Part::Authoritative
+    }
 }
 
 impl Case {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::compare::{Case, Part};
 use super::denial::is_proof;
-use super::expected::is_confined;
+use super::expected::{are_the_zones, is_confined};
 use super::facts::{
     LONGEST, Seen, crossing, cut, ds_from_above, empty_wildcard, end, endless, fewer, fewer_nsec,
-    foreign_encloser, lacks_glue, optional_addresses, proofs_only, same_but_optional, stops, trail,
-    unopposed, useful_addresses, wildcard_glue,
+    foreign_encloser, lacks_glue, opted_out, optional_addresses, passed, proofs_only, same_but_optional,
+    stops, trail, unopposed, useful_addresses, wildcard_glue,
 };
 use super::generate::Zone;
 use super::loaded::Loaded;
@@ -44,18 +44,27 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 6672 2.2",
         who: &[Knot, Nsd],
         why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
-              or what its target has, or says NXDOMAIN",
+              or what its target has or is referred to, or says NXDOMAIN",
         applies: |seen| {
             let answer = &seen.theirs.sections[0];
             let leads = |owner: &[u8]| answer.iter().any(|other| is_alias(other) && other.data == owner);
             let known = |record: &Record| {
                 seen.ours.sections[0].contains(record) || seen.make == Knot && leads(&record.owner)
             };
+            let refers = |record: &Record| {
+                let cut = Name::from_wire(&record.owner);
+                let kinds = ["NS", "DS"].map(type_number);
+                seen.make == Knot
+                    && kinds.contains(&covered(record).unwrap_or(record.rtype))
+                    && answer.iter().any(|other| is_alias(other) && Name::from_wire(&other.data).is_in(&cut))
+            };
             seen.part.is_content()
                 && seen.ours.rcode == YXDOMAIN
                 && [YXDOMAIN, NXDOMAIN].contains(&seen.theirs.rcode)
                 && seen.theirs.sections[0].iter().all(known)
-                && seen.theirs.sections[1].iter().all(|record| is_proof(record) || is_soa(record))
+                && seen.theirs.sections[1]
+                    .iter()
+                    .all(|record| is_proof(record) || is_soa(record) || refers(record))
         },
     },
     Class {
@@ -102,6 +111,7 @@ pub const CLASSES: &[Class] = &[
                 && types(seen.ours) != types(seen.theirs)
                 && !types(seen.theirs).is_empty()
                 && before(seen.ours) == before(seen.theirs)
+                && are_the_zones(seen.loaded, &Name::from_wire(&end), &seen.theirs.sections[0])
         },
     },
     Class {
@@ -132,7 +142,8 @@ pub const CLASSES: &[Class] = &[
         why: "no name owns NSEC3 beside a CNAME, so that the CNAME is followed; NSD says there is no data",
         applies: |seen| {
             let (ours, theirs) = (trail(seen.case, seen.ours), trail(seen.case, seen.theirs));
-            seen.case.question.rtype == type_number("NSEC3")
+            seen.part.is_content()
+                && seen.case.question.rtype == type_number("NSEC3")
                 && ours.len() > theirs.len()
                 && ours.starts_with(&theirs)
         },
@@ -142,7 +153,9 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 4035 3.1.4.1",
         who: &[Nsd],
         why: "the zone right above the cut answers; NSD takes one above that",
-        applies: |seen| seen.case.question.rtype == type_number("DS") && ds_from_above(seen),
+        applies: |seen| {
+            seen.part.is_verdict() && seen.case.question.rtype == type_number("DS") && ds_from_above(seen)
+        },
     },
     Class {
         name: "TC although there is room",
@@ -199,16 +212,16 @@ pub const CLASSES: &[Class] = &[
         name: "a DNAME at a wildcard",
         decides: "RFC 6672 3.3, RFC 4592 4.4",
         who: &[Knot],
-        why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and SERVFAIL where that does not work",
+        why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and has SERVFAIL, or nothing in any section and no AA, where that does not work",
         applies: |seen| {
             let dname = |record: &&Record| record.rtype == type_number("DNAME");
             let theirs = || seen.theirs.sections[0].iter().filter(dname);
             let ours = seen.ours.sections[0].iter().filter(dname);
             let wild = ours.filter(|record| record.owner.starts_with(b"\x01*"));
-            wild.into_iter().any(|own| {
-                let made = |other: &Record| other.owner != own.owner && other.data == own.data;
-                seen.theirs.rcode == SERVFAIL || theirs().any(made)
-            })
+            let made =
+                |own: &Record| theirs().any(|other| other.owner != own.owner && other.data == own.data);
+            let failed = seen.theirs.rcode == SERVFAIL || seen.theirs.is_bare();
+            seen.part.is_verdict() && wild.into_iter().any(|own| failed || made(own))
         },
     },
     Class {
@@ -229,7 +242,8 @@ pub const CLASSES: &[Class] = &[
             let at_cut = |record: &Record| Name::from_wire(&record.owner) == last && nsec(record);
             let added =
                 seen.theirs.sections[0].iter().filter(|record| !seen.ours.sections[0].contains(record));
-            asked == type_number("NSEC")
+            seen.part.is_verdict()
+                && asked == type_number("NSEC")
                 && cut(seen.ours) == Some(last.clone())
                 && added.clone().count() > 0
                 && added.into_iter().all(at_cut)
@@ -255,12 +269,9 @@ pub const CLASSES: &[Class] = &[
         why: "under opt-out an empty non-terminal may have no NSEC3: the closest provable encloser is above it; \
               NSD takes the name itself, Knot gives up, with all sections empty and without AA",
         applies: |seen| {
-            let opt_out = |record: &Record| record.rtype == type_number("NSEC3") && record.data[1] == 1;
-            let bare = seen.make == Knot
-                && seen.ours.rcode == seen.theirs.rcode
-                && seen.theirs.sections.iter().all(Vec::is_empty);
+            let bare = seen.make == Knot && seen.ours.rcode == seen.theirs.rcode && seen.theirs.is_bare();
             (PROOFS.contains(&seen.part) || bare && [Part::Authoritative, Part::Answer].contains(&seen.part))
-                && seen.ours.sections[1].iter().any(opt_out)
+                && opted_out(seen)
                 && (bare || proofs_only(seen))
         },
     },
@@ -276,13 +287,11 @@ pub const CLASSES: &[Class] = &[
         name: "a name with `*` in front",
         decides: "RFC 4592 2.1.3, RFC 4035 3.1.3.2",
         who: &[Knot],
-        why: "as a question it is a name like others, and what is not there to be proved; Knot does not, nor set AA",
+        why: "asked for or come to it is a name like others, and what is not there to be proved; Knot does not, nor set AA",
         applies: |seen| {
-            // The chain may have stayed in the first zone besides.
-            let rest = || is_confined(seen.loaded, seen.case, (Knot, seen.theirs), Part::Additional);
-            let star = seen.case.name().labels.first().is_some_and(|label| label == b"*");
+            let star = passed(seen).iter().any(|name| name.labels.first().is_some_and(|label| label == b"*"));
             let shows = PROOFS.contains(&seen.part) || seen.part == Part::Authoritative;
-            star && shows && (fewer(seen) || crossing(seen).is_some() && rest())
+            star && shows && fewer(seen)
         },
     },
     Class {
@@ -320,7 +329,9 @@ pub const CLASSES: &[Class] = &[
         who: &[Nsd],
         why: "undefined there: Knot and tidemark refer to the wildcard's servers, NSD answers as from other data",
         applies: |seen| {
-            cut(seen.ours).is_some_and(|at| at.labels[0] == b"*" && cut(seen.theirs).as_ref() != Some(&at))
+            seen.part.is_verdict()
+                && cut(seen.ours)
+                    .is_some_and(|at| at.labels[0] == b"*" && cut(seen.theirs).as_ref() != Some(&at))
         },
     },
     Class {
@@ -347,7 +358,7 @@ pub const CLASSES: &[Class] = &[
         name: "a chain is not followed into another zone",
         decides: "RFC 1034 4.3.2 step 3a, RFC 6604 3",
         who: &[Bind, Knot],
-        why: "a target is looked up in all zones of the server; BIND (without recursion) stops, and Knot looks in the first zone only",
+        why: "a target is looked up in all zones of the server; BIND (without recursion) stops, and Knot looks in the first zone only; what they do not prove there they do not prove otherwise",
         applies: |seen| {
             crossing(seen).is_some()
                 && seen.part.is_content()
@@ -416,7 +427,7 @@ pub const CLASSES: &[Class] = &[
         why: "the closest encloser is a name of the zone; NSD 4.6 takes names that only a zone above has, and says less",
         applies: |seen| {
             let known = |record: &Record| seen.ours.sections[0].contains(record);
-            foreign_encloser(seen) && seen.theirs.sections[0].iter().all(known)
+            seen.part.is_verdict() && foreign_encloser(seen) && seen.theirs.sections[0].iter().all(known)
         },
     },
 ];

@@ -173,8 +173,23 @@ pub fn trail<'c>(case: &Case, reply: &'c Reply) -> Vec<(&'c [u8], &'c [u8])> {
 
 /// The last name of our chain, or the one asked for.
 pub fn end(seen: &Seen) -> Name {
-    let trail = trail(seen.case, seen.ours);
-    trail.last().map_or(seen.case.name(), |(_, target)| Name::from_wire(target))
+    passed(seen).pop().unwrap_or_else(|| seen.case.name())
+}
+
+/// The name asked for and those that our chain comes to.
+pub fn passed(seen: &Seen) -> Vec<Name> {
+    let targets = trail(seen.case, seen.ours).into_iter().map(|(_, target)| Name::from_wire(target));
+    [seen.case.name()].into_iter().chain(targets).collect()
+}
+
+/// Whether the last name, or what is next above it, is an empty non-terminal without NSEC3.
+pub fn opted_out(seen: &Seen) -> bool {
+    let end = end(seen);
+    let zone = answering(seen, &end).and_then(|apex| seen.loaded.iter().find(|zone| zone.apex == apex));
+    zone.is_some_and(|zone| {
+        let hashed = zone.hashed(&zone.encloser(&end));
+        hashed.is_some_and(|hashed| !zone.chain.contains_key(&hashed))
+    })
 }
 
 /// Whether the replies have the same to say, apart from addresses that may be left out.
@@ -201,9 +216,8 @@ pub fn answering(seen: &Seen, name: &Name) -> Option<Name> {
 
 /// Whether the other takes what it says of a zone's name, asked for or come to, from a zone above the one that has its DS.
 pub fn ds_from_above(seen: &Seen) -> bool {
-    let targets = trail(seen.case, seen.ours).into_iter().map(|(_, target)| Name::from_wire(target));
     let at = |name: &Name| seen.zones.iter().find(|zone| zone.apex == *name);
-    targets.chain([seen.case.name()]).filter(|name| at(name).is_some()).any(|name| {
+    passed(seen).into_iter().filter(|name| at(name).is_some()).any(|name| {
         let Some(parent) = answering(seen, &name) else { return false };
         let mut above = seen.zones.iter().filter(|zone| parent.is_below(&zone.apex));
         let names_zone = |record: &Record, rtype| {
@@ -239,9 +253,7 @@ pub fn stops(seen: &Seen) -> bool {
 
 /// Whether a name at or above the one asked for, or one the chain leads to, exists in another zone only.
 pub fn foreign_encloser(seen: &Seen) -> bool {
-    let targets = seen.ours.sections[0].iter().filter(|record| record.rtype == CNAME);
-    let names = targets.map(|record| Name::from_wire(&record.data)).chain([seen.case.name()]);
-    names.into_iter().any(|name| {
+    passed(seen).into_iter().any(|name| {
         let Some(apex) = answering(seen, &name) else { return false };
         name.up().take_while(|above| above.is_in(&apex)).any(|above| {
             let has = |zone: &Zone| zone.sets.keys().any(|(owner, _)| owner.is_in(&above));

@@ -81,6 +81,11 @@ pub struct Plan {
     pub wildcard_cuts: bool,
 }
 
+/// RFC 1035 2.3.4.
+const LONGEST_NAME: usize = 255;
+/// So many records of fifty bytes are more than 1,232 bytes.
+const LARGE: usize = 30;
+
 /// How often the generator adds something to a zone.
 const THINGS: usize = 60;
 
@@ -183,6 +188,16 @@ impl Zone {
     }
 }
 
+/// A name of so many bytes, or one less.
+fn long(apex: &Name, length: usize) -> Name {
+    let mut name = apex.clone();
+    while name.len() < length - 1 {
+        let room = (length - name.len() - 1).min(63);
+        name = name.child(&vec![b'l'; room]);
+    }
+    name
+}
+
 struct Builder<'r> {
     random: &'r mut StdRng,
     zone: Zone,
@@ -197,7 +212,20 @@ impl Builder<'_> {
         for _ in 0..THINGS {
             builder.thing();
         }
+        builder.limits();
         builder.zone
+    }
+
+    /// What every zone has, as chance gives it to few: answers larger than a message, and names that a DNAME makes as long as a
+    /// name can be, or longer.
+    fn limits(&mut self) {
+        let apex = self.zone.apex.clone();
+        let wildcard = apex.child(b"big").child(b"*");
+        for number in 0..LARGE {
+            self.zone.add(&wildcard, "TXT", 60, format!("\"{number} {}\"", "x".repeat(40)));
+        }
+        let target = long(&apex, LONGEST_NAME - 2);
+        self.zone.add(&apex.child(b"far"), "DNAME", 60, target.text());
     }
 
     /// SOA and NS; the servers of most zones have addresses in the zone, which BIND insists on, and nothing else is put there.
@@ -374,13 +402,8 @@ impl Builder<'_> {
 
     /// A name of 255 bytes, or some less.
     fn longest(&mut self, apex: &Name) -> Name {
-        let length = self.random.random_range(250..=255);
-        let mut name = apex.clone();
-        while name.len() < length - 1 {
-            let room = (length - name.len() - 1).min(63);
-            name = name.child(&vec![b'l'; room]);
-        }
-        name
+        let length = self.random.random_range(250..=LONGEST_NAME);
+        long(apex, length)
     }
 
     fn existing(&mut self) -> Name {

@@ -3,7 +3,7 @@
 //! [`generate`] makes the zones of a [`world`], [`sign`] signs them, and [`ask`] makes the questions; [`client`] puts them to all servers; [`reply`]
 //! reads what comes back, strictly; [`compare`] finds the differences, and [`explained`] says which of them are known,
 //! and why. Whoever differs, tidemark's own answers are held against what is [`expected`] by the RFCs, and its proofs against
-//! what they have to prove ([`denial`]).
+//! what they have to prove ([`denial`]). A run that has seen too little fails ([`tally`]).
 #![allow(unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -20,4 +20,5 @@ pub mod name;
 pub mod rdata;
 pub mod reply;
 pub mod sign;
+pub mod tally;
 pub mod world;

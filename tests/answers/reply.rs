@@ -110,6 +110,11 @@ impl Reply {
         self.flags & flag != 0
     }
 
+    /// Whether there is nothing in any section.
+    pub fn is_bare(&self) -> bool {
+        self.sections.iter().all(Vec::is_empty)
+    }
+
     /// A section's records in order.
     pub fn sorted(&self, section: usize) -> Vec<&Record> {
         let mut records: Vec<&Record> = self.sections[section].iter().collect();

@@ -164,6 +164,6 @@ fn dig(questions: &[Question], indices: &[usize]) -> Vec<String> {
 }
 
 /// So many questions may make Knot hang; each costs seconds.
-const MOST_SILENT: usize = 5;
+pub const MOST_SILENT: usize = 5;
 /// Until a server has loaded all zones; it takes a second or so.
 const LOAD_LIMIT: Duration = Duration::from_secs(30);
