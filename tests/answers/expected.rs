@@ -109,13 +109,15 @@ pub fn is_confined(zones: &[Loaded], case: &Case, (make, reply): (Make, &Reply),
     is_from(&[first]) || make == Make::Bind && is_from(&all)
 }
 
-/// Whether the records of one owner are whole RRsets that the zone has for it.
-pub fn are_the_zones(zones: &[Loaded], name: &Name, records: &[Record]) -> bool {
-    let all: Vec<&Loaded> = zones.iter().collect();
-    let Some(zone) = answering(&all, name, ANY) else { return false };
-    let Found::At(owner) = find(zone, name, ANY) else { return false };
-    sets(records).iter().filter(|((at, _), _)| at == name).all(|((_, kind), (ttl, count))| {
-        zone.sets.get(&(owner.clone(), *kind)).is_some_and(|set| (set.ttl, set.data.len()) == (*ttl, *count))
+/// Whether a name's records are whole RRsets that one of the zones has for it.
+pub fn are_of_one_zone(zones: &[Loaded], name: &Name, records: &[Record]) -> bool {
+    let sets = sets(records);
+    zones.iter().filter(|zone| name.is_in(&zone.apex)).any(|zone| {
+        let Found::At(owner) = find(zone, name, ANY) else { return false };
+        sets.iter().filter(|((at, _), _)| at == name).all(|((_, kind), have)| {
+            let set = zone.sets.get(&(owner.clone(), *kind));
+            set.is_some_and(|set| (set.ttl, set.data.len()) == *have)
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::compare::{Case, Part};
 use super::denial::is_proof;
-use super::expected::{are_the_zones, is_confined};
+use super::expected::{are_of_one_zone, is_confined};
 use super::facts::{
     LONGEST, Seen, crossing, cut, ds_from_above, empty_wildcard, end, endless, fewer, fewer_nsec,
     foreign_encloser, lacks_glue, opted_out, optional_addresses, passed, proofs_only, same_but_optional,
@@ -44,21 +44,26 @@ pub const CLASSES: &[Class] = &[
         decides: "RFC 6672 2.2",
         who: &[Knot, Nsd],
         why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
-              or what its target has or is referred to, or says NXDOMAIN",
+              or what its target has or is referred to, or says NXDOMAIN, also with nothing in any section and without AA",
         applies: |seen| {
             let answer = &seen.theirs.sections[0];
-            let leads = |owner: &[u8]| answer.iter().any(|other| is_alias(other) && other.data == owner);
+            let leads = |fits: &dyn Fn(&Name) -> bool| {
+                let mut targets = answer.iter().filter(|other| is_alias(other));
+                seen.make == Knot && targets.any(|other| fits(&Name::from_wire(&other.data)))
+            };
             let known = |record: &Record| {
-                seen.ours.sections[0].contains(record) || seen.make == Knot && leads(&record.owner)
+                let owner = Name::from_wire(&record.owner);
+                let above = covered(record).unwrap_or(record.rtype) == type_number("DNAME");
+                let fits = |target: &Name| if above { target.is_below(&owner) } else { *target == owner };
+                seen.ours.sections[0].contains(record) || leads(&fits)
             };
             let refers = |record: &Record| {
-                let cut = Name::from_wire(&record.owner);
-                let kinds = ["NS", "DS"].map(type_number);
-                seen.make == Knot
-                    && kinds.contains(&covered(record).unwrap_or(record.rtype))
-                    && answer.iter().any(|other| is_alias(other) && Name::from_wire(&other.data).is_in(&cut))
+                let cut = Name::from_wire(record.owner.strip_prefix(b"\x01*").unwrap_or(&record.owner));
+                let ns = ["NS", "DS"].map(type_number).contains(&covered(record).unwrap_or(record.rtype));
+                ns && leads(&|target| target.is_in(&cut))
             };
-            seen.part.is_content()
+            let bare = seen.make == Knot && seen.theirs.is_bare();
+            (seen.part.is_content() || bare && seen.part == Part::Authoritative)
                 && seen.ours.rcode == YXDOMAIN
                 && [YXDOMAIN, NXDOMAIN].contains(&seen.theirs.rcode)
                 && seen.theirs.sections[0].iter().all(known)
@@ -111,7 +116,7 @@ pub const CLASSES: &[Class] = &[
                 && types(seen.ours) != types(seen.theirs)
                 && !types(seen.theirs).is_empty()
                 && before(seen.ours) == before(seen.theirs)
-                && are_the_zones(seen.loaded, &Name::from_wire(&end), &seen.theirs.sections[0])
+                && are_of_one_zone(seen.loaded, &Name::from_wire(&end), &seen.theirs.sections[0])
         },
     },
     Class {
@@ -212,7 +217,8 @@ pub const CLASSES: &[Class] = &[
         name: "a DNAME at a wildcard",
         decides: "RFC 6672 3.3, RFC 4592 4.4",
         who: &[Knot],
-        why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and has SERVFAIL, or nothing in any section and no AA, where that does not work",
+        why: "below the wildcard's own name the DNAME is that name's; Knot makes one for the name asked for, and has \
+              SERVFAIL, or nothing in any section and no AA, where that does not work",
         applies: |seen| {
             let dname = |record: &&Record| record.rtype == type_number("DNAME");
             let theirs = || seen.theirs.sections[0].iter().filter(dname);
@@ -358,7 +364,8 @@ pub const CLASSES: &[Class] = &[
         name: "a chain is not followed into another zone",
         decides: "RFC 1034 4.3.2 step 3a, RFC 6604 3",
         who: &[Bind, Knot],
-        why: "a target is looked up in all zones of the server; BIND (without recursion) stops, and Knot looks in the first zone only; what they do not prove there they do not prove otherwise",
+        why: "a target is looked up in all zones of the server; BIND (without recursion) stops, and Knot looks in \
+              the first zone only; what they do not prove there they do not prove otherwise",
         applies: |seen| {
             crossing(seen).is_some()
                 && seen.part.is_content()

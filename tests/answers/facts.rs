@@ -107,8 +107,7 @@ pub fn fewer_nsec(seen: &Seen) -> bool {
 /// Whether the wildcard next above the name asked for has names below it, but no data.
 pub fn empty_wildcard(seen: &Seen) -> bool {
     let name = end(seen);
-    let Some(zone) =
-        apex(seen.zones, &name).and_then(|apex| seen.zones.iter().find(|zone| zone.apex == apex))
+    let Some(zone) = answering(seen, &name).and_then(|apex| seen.zones.iter().find(|zone| zone.apex == apex))
     else {
         return false;
     };
