@@ -54,7 +54,7 @@ pub const CLASSES: &[Class] = &[
             let known = |record: &Record| {
                 let owner = Name::from_wire(&record.owner);
                 let above = covered(record).unwrap_or(record.rtype) == type_number("DNAME");
-                let fits = |target: &Name| if above { target.is_below(&owner) } else { *target == owner };
+                let fits = |target: &Name| if above { target.is_in(&owner) } else { *target == owner };
                 seen.ours.sections[0].contains(record) || leads(&fits)
             };
             let refers = |record: &Record| {
