@@ -14,8 +14,10 @@ const OF_EACH: usize = 20;
 /// Each make has the same to say to so many of a hundred, apart from bits that it copies and addresses that may be left out.
 const AGREED: usize = 90;
 
-/// Kinds of answers, and how to tell them; one answer may be of many.
-const KINDS: &[(&str, fn(&Reply) -> bool)] = &[
+/// A kind of answers, and how to tell it; one answer may be of many.
+type Kind = (&'static str, fn(&Reply) -> bool);
+/// Of all zones.
+const KINDS: &[Kind] = &[
     ("data", |reply| reply.rcode == 0 && !reply.sections[0].is_empty()),
     ("no data", |reply| reply.rcode == 0 && reply.sections[0].is_empty() && has(reply, 1, "SOA")),
     ("a referral", |reply| !reply.has(AA) && has(reply, 1, "NS")),
@@ -27,9 +29,9 @@ const KINDS: &[(&str, fn(&Reply) -> bool)] = &[
     ("TC", |reply| reply.has(TC)),
 ];
 /// Only where some names are in no zone.
-const OUTSIDE: (&str, fn(&Reply) -> bool) = ("REFUSED", |reply| reply.rcode == 5);
+const OUTSIDE: Kind = ("REFUSED", |reply| reply.rcode == 5);
 /// Of signed zones.
-const SIGNED: &[(&str, fn(&Reply) -> bool)] = &[
+const SIGNED: &[Kind] = &[
     ("signatures", |reply| has(reply, 0, "RRSIG")),
     ("NSEC", |reply| has(reply, 1, "NSEC")),
     ("NSEC3", |reply| has(reply, 1, "NSEC3")),
