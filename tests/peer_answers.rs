@@ -21,8 +21,8 @@ use answers::world::{Make, World};
 use answers::{ask, sign, tally};
 use support::seed;
 
-/// The seeds unless `TIDEMARK_SEED` gives another.
-const SEEDS: &[u64] = &[1, 2, 3];
+/// The seeds unless `TIDEMARK_SEED` gives another: among their differences are some of every class.
+const SEEDS: &[u64] = &[2, 16, 21];
 /// Where the different ones are shown, so many of each kind.
 const SHOWN: usize = 2;
 
@@ -62,7 +62,7 @@ fn compare(plan: Plan, signed: bool, peers: &[Make]) {
         let cases = world.ask(questions);
         println!("{} questions to tidemark and {peers:?} in {:?}", cases.len(), begun.elapsed());
         judge(&world, &cases);
-        tally::check(&cases, peers, plan, signed);
+        tally::check(&cases, peers, plan, &world.zones);
     }
 }
 

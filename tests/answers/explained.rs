@@ -42,14 +42,14 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "more than the DNAME with YXDOMAIN",
         decides: "RFC 6672 2.2",
-        who: &[Knot, Nsd],
+        who: &[Knot],
         why: "the DNAME that makes too long a name is the answer; Knot adds the SOA, or the DNAME over and over, \
               or what its target has or is referred to, or says NXDOMAIN, also with nothing in any section and without AA",
         applies: |seen| {
             let answer = &seen.theirs.sections[0];
             let leads = |fits: &dyn Fn(&Name) -> bool| {
                 let mut targets = answer.iter().filter(|other| is_alias(other));
-                seen.make == Knot && targets.any(|other| fits(&Name::from_wire(&other.data)))
+                targets.any(|other| fits(&Name::from_wire(&other.data)))
             };
             let known = |record: &Record| {
                 let owner = Name::from_wire(&record.owner);
@@ -62,7 +62,7 @@ pub const CLASSES: &[Class] = &[
                 let ns = ["NS", "DS"].map(type_number).contains(&covered(record).unwrap_or(record.rtype));
                 ns && leads(&|target| target.is_in(&cut))
             };
-            let bare = seen.make == Knot && seen.theirs.is_bare();
+            let bare = seen.theirs.is_bare();
             (seen.part.is_content() || bare && seen.part == Part::Authoritative)
                 && seen.ours.rcode == YXDOMAIN
                 && [YXDOMAIN, NXDOMAIN].contains(&seen.theirs.rcode)

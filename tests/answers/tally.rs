@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::compare::{Case, Part};
-use super::generate::Plan;
+use super::generate::{Plan, Zone};
 use super::reply::{AA, CNAME, Reply, TC, type_number};
+use super::sign;
 use super::world::{MOST_SILENT, Make};
 
 /// So many questions at the least ...
@@ -34,20 +35,23 @@ const OUTSIDE: Kind = ("REFUSED", |reply| reply.rcode == 5);
 const SIGNED: &[Kind] = &[
     ("signatures", |reply| has(reply, 0, "RRSIG")),
     ("NSEC", |reply| has(reply, 1, "NSEC")),
-    ("NSEC3", |reply| has(reply, 1, "NSEC3")),
     ("DS", |reply| has(reply, 1, "DS")),
 ];
+
+/// Of zones signed with it, which there are not with every seed.
+const HASHED: Kind = ("NSEC3", |reply| has(reply, 1, "NSEC3"));
 
 fn has(reply: &Reply, section: usize, rtype: &str) -> bool {
     reply.sections[section].iter().any(|record| record.rtype == type_number(rtype))
 }
 
 /// Prints how many answers there are of each kind, and how many are alike at each make; fails when there are too few.
-pub fn check(cases: &[Case], peers: &[Make], plan: Plan, signed: bool) {
+pub fn check(cases: &[Case], peers: &[Make], plan: Plan, zones: &[Zone]) {
     let outside = if plan.root { None } else { Some(OUTSIDE) };
-    let signed = if signed { SIGNED } else { &[] };
+    let signed = if zones.iter().any(|zone| zone.signed.is_some()) { SIGNED } else { &[] };
+    let hashed = zones.iter().any(|zone| !sign::hashed_owners(zone).is_empty()).then_some(HASHED);
     let mut few = Vec::new();
-    for (kind, fits) in KINDS.iter().chain(&outside).chain(signed) {
+    for (kind, fits) in KINDS.iter().chain(&outside).chain(signed).chain(&hashed) {
         let count = cases.iter().filter(|case| fits(case.ours())).count();
         println!("{count:6} answers of tidemark's: {kind}");
         if count < OF_EACH {
