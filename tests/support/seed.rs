@@ -11,10 +11,15 @@ pub fn generator() -> StdRng {
     from(rand::random)
 }
 
+/// A generator from `TIDEMARK_SEED`, or from this seed; prints which.
+pub fn generator_or(seed: u64) -> StdRng {
+    from(|| seed)
+}
+
 /// A generator from `TIDEMARK_SEED`, or one from each of these seeds; prints which, as its turn comes.
 pub fn each_or(seeds: &[u64]) -> impl Iterator<Item = StdRng> {
     let count = if std::env::var_os(VARIABLE).is_some() { 1 } else { seeds.len() };
-    seeds[..count].iter().map(|seed| from(|| *seed))
+    seeds[..count].iter().map(|seed| generator_or(*seed))
 }
 
 fn from(default: impl FnOnce() -> u64) -> StdRng {
