@@ -257,9 +257,6 @@ fn configurations_that_cannot_be_served_are_refused_with_the_place() {
     let twice = refused(dir.path(), &format!("{server}{zone}{zone}"));
     assert!(twice.contains("example.") && twice.contains(&at_line(7)), "{twice}");
 
-    let absent = refused(dir.path(), &format!("{server}{}", zone.replace("example.zone", "absent.zone")));
-    assert!(absent.contains("absent.zone") && absent.contains(&at_line(5)), "{absent}");
-
     let syntax = refused(dir.path(), "[server\n");
     assert!(syntax.contains(&at_line(1)), "{syntax}");
 

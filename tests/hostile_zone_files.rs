@@ -118,8 +118,13 @@ fn what_is_no_file() {
     let pipe = dir.path().join("pipe.zone");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe = pipe.to_str().unwrap();
-    for path in ["/dev/zero", "/dev/null", pipe, "/"] {
-        let next = "it is not a regular file; put what it says into one";
+    let irregular = "it is not a regular file; name one";
+    for (path, next) in [
+        ("/dev/zero", irregular),
+        ("/dev/null", irregular),
+        (pipe, irregular),
+        ("/", "it is a folder; name a file"),
+    ] {
         let said = refused(Path::new(path));
         assert!(said.contains(path) && said.contains(next), "{said}");
         let said = refused_text(&dir, format!("$INCLUDE {path}\n"));

@@ -89,3 +89,25 @@ fn differences_go_on_across_a_restart_once_the_content_is_written_down() {
     node.daemon.restart();
     assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(3));
 }
+
+#[test]
+fn a_file_that_is_gone_keeps_no_zone_from_being_served() {
+    let other = Zone::primary("example.org.", zones::text("example.org.", 1, &["www A 192.0.2.1"]));
+    let mut node =
+        tidemark::start(ports::reserve(), &[Zone::primary(ZONE, zones::text(ZONE, 1, &[])), other]);
+    let gone = node.daemon.zone_file("example.org.");
+    let kept = gone.with_extension("kept");
+    node.daemon.kill();
+    fs::rename(&gone, &kept).unwrap();
+    node.daemon.restart();
+    // The last version is in the journal.
+    for zone in [ZONE, "example.org."] {
+        assert_eq!(soa::serial(node.daemon.addr, zone), Some(1), "{zone}");
+    }
+    assert!(node.daemon.log().contains("No such file"), "{}", node.daemon.log());
+    zones::write(&kept, &zones::text("example.org.", 2, &["www A 192.0.2.2"]));
+    fs::rename(&kept, &gone).unwrap();
+    await_until("the file to be read when it is back", LIMIT, || {
+        soa::serial(node.daemon.addr, "example.org.") == Some(2)
+    });
+}

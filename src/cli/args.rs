@@ -89,10 +89,14 @@ impl Colour {
 
 /// `tidemark serve`: run a node in the foreground.
 #[derive(Debug, Args)]
-#[command(after_help = SERVE_EXAMPLES, after_long_help = serve_reference())]
+#[command(
+    override_usage = "tidemark serve --config <FILE>\n       tidemark serve --listen <ADDR:PORT> <ZONEFILE>...",
+    after_help = SERVE_EXAMPLES,
+    after_long_help = serve_reference()
+)]
 pub struct ServeArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "listen",
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present_any = ["listen", "zone_files"],
           conflicts_with_all = ["listen", "zone_files"])]
     pub config: Option<PathBuf>,
     /// Without a configuration: where to serve the zone files, over UDP and TCP
@@ -108,7 +112,8 @@ Examples:
   tidemark serve --config /etc/tidemark/tidemark.toml
   tidemark serve --listen 127.0.0.1:5300 zones/example.zone
 
-SIGHUP reloads configuration and zones; SIGTERM and SIGINT stop the node.";
+SIGHUP reloads configuration and zones; SIGTERM and SIGINT stop the node. TIDEMARK_LOG=debug in the environment makes it say
+more, TIDEMARK_LOG=warn less; the default is info.";
 
 /// The examples and the configuration reference. It is indented because manual pages run lines together that are not.
 fn serve_reference() -> String {

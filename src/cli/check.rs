@@ -56,6 +56,11 @@ impl Tally {
         }
     }
 
+    fn warn(&mut self, message: &str) {
+        self.warnings += 1;
+        anstream::eprintln!("warning: {message}");
+    }
+
     fn error(&mut self, message: &str) {
         self.errors += 1;
         anstream::eprintln!("error: {message}");
@@ -71,6 +76,12 @@ fn config(path: &Path, tally: &mut Tally) {
             return;
         }
     };
+    if settings.serves_nothing() {
+        tally.warn(&format!(
+            "{}: neither a zone nor `[resolver]`: every query would be refused",
+            path.display()
+        ));
+    }
     for found in find_zones(&settings) {
         if let Source::File(path) = &found.source {
             zone(path, Some(&found.name), tally);

@@ -46,9 +46,28 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
             let man = Man::new(command);
             let mut page = Vec::new();
             man.render(&mut page)?;
-            Ok((man.get_filename(), page))
+            Ok((man.get_filename(), verbatim(&String::from_utf8_lossy(&page)).into_bytes()))
         })
         .collect()
+}
+
+/// The page with its examples and configuration line by line, as they are on the terminal: the renderer puts them into a section
+/// "EXTRA" and fills the lines.
+fn verbatim(page: &str) -> String {
+    let mut inside = false;
+    let line = |line: &str| {
+        let opens = line == ".SH EXTRA";
+        let closes = inside && line.starts_with(".SH");
+        inside = opens || inside && !closes;
+        match (opens, closes) {
+            (true, _) => ".SH EXAMPLES\n.nf\n".to_owned(),
+            (_, true) => format!(".fi\n{line}\n"),
+            // Text in a section of its own needs no heading.
+            _ if inside && line == "Examples:" => String::new(),
+            _ => format!("{line}\n"),
+        }
+    };
+    page.lines().map(line).collect()
 }
 
 #[cfg(test)]
@@ -63,7 +82,8 @@ mod tests {
         assert!(fs::read_to_string(dir.join("tidemark.1")).unwrap().starts_with(".ie"));
         for command in Cli::command().get_subcommands() {
             let page = fs::read_to_string(dir.join(format!("tidemark-{}.1", command.get_name()))).unwrap();
-            assert!(page.contains("Examples:"), "{}", command.get_name());
+            assert!(page.contains(".SH EXAMPLES\n.nf\n  tidemark"), "{}", command.get_name());
+            assert!(!page.contains("EXTRA"));
         }
     }
 

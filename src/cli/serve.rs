@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::args::ServeArgs;
 use crate::cli::exit::{Exit, Failure};
@@ -15,7 +16,7 @@ const LOG: &str = "TIDEMARK_LOG";
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: ServeArgs) -> Result<Exit, Failure> {
-    log_to_stderr();
+    log_to_stderr()?;
     let settings = settings(&args)?;
     let reread = move || settings_again(&args);
     run::run(settings, Box::new(reread)).map_err(|error| Failure::new(error.to_string()))?;
@@ -36,8 +37,17 @@ fn settings_again(args: &ServeArgs) -> Result<Settings, String> {
     settings(args).map_err(|failure| failure.to_string())
 }
 
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
+fn log_to_stderr() -> Result<(), Failure> {
+    let wanted = std::env::var(LOG).ok().filter(|wanted| !wanted.is_empty());
+    let wanted = wanted.as_deref().unwrap_or("info");
+    // A word that is no level is taken for the name of a module, and then nothing at all is logged.
+    let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    let filter = EnvFilter::try_new(wanted).ok().filter(|_| wanted.split(',').all(is_known));
+    let filter = filter.ok_or_else(|| {
+        Failure::new(format!(
+            "`{LOG}={wanted}` is no level of logging: write error, warn, info, debug or trace"
+        ))
+    })?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -45,4 +55,5 @@ fn log_to_stderr() {
         .with_target(false)
         .with_writer(std::io::stderr)
         .init();
+    Ok(())
 }

@@ -104,7 +104,7 @@ impl<'a> Reading<'a> {
                 .help("add the name of the zone's apex, for example `name = \"example.org.\"`"));
         };
         let source = match (&zone.file, zone.primaries) {
-            (Some(file), None) => Source::File(self.readable(file, "zone file")?),
+            (Some(file), None) => Source::File(self.relative(file)?),
             (None, primaries @ Some(_)) => {
                 let help = "give at least one server to pull from, or `file` to make this a primary";
                 Source::Primaries(self.some(

@@ -105,8 +105,8 @@ impl Reading<'_> {
         let is_taken = |text: &&Text| value::address(text.as_ref()).is_ok_and(|addr| plain.contains(&addr));
         if let Some(taken) = tls.listen.iter().flat_map(Spanned::as_ref).find(is_taken) {
             return Err(self
-                .error(taken.span(), "DNS without TLS is listened for at this address already")
-                .help("choose another port; 853 is the one of DNS over TLS"));
+                .error(taken.span(), "this address already answers without TLS")
+                .help("choose another port; DNS over TLS has 853"));
         }
         let listen =
             self.some(section.clone(), "`[server.tls]`", "listen", tls.listen, value::address, help)?;
@@ -122,7 +122,7 @@ impl Reading<'_> {
                 IdentityError::Key(_) => key.span(),
             };
             self.error(place, error.to_string())
-                .help("name PEM files: the certificate with those above it behind it, and its private key")
+                .help("name two PEM files: the certificate with its chain, and its private key")
         })?;
         Ok(settings::Tls { listen, identity })
     }

@@ -265,13 +265,16 @@ fn tls_takes_a_certificate_and_its_key() {
     for (keys, fault) in [
         ("certificate = \"dns.crt\"\nkey = \"dns.key\"".to_owned(), "listen"),
         (at.to_owned(), "TLS takes a certificate and its key"),
-        (format!("{at}certificate = \"dns.crt\"\nkey = \"other.key\""), "the key is not the certificate's"),
-        (format!("{at}certificate = \"dns.key\"\nkey = \"dns.key\""), "there is no certificate in"),
+        (
+            format!("{at}certificate = \"dns.crt\"\nkey = \"other.key\""),
+            "the private key does not match the certificate",
+        ),
+        (format!("{at}certificate = \"dns.key\"\nkey = \"dns.key\""), "there is no certificate in PEM form"),
         (format!("{at}certificate = \"cut.crt\"\nkey = \"dns.key\""), "the certificate is not whole"),
-        (format!("{at}certificate = \"dns.crt\"\nkey = \"dns.crt\""), "there is no private key in"),
+        (format!("{at}certificate = \"dns.crt\"\nkey = \"dns.crt\""), "there is no private key in PEM form"),
         (format!("{at}certificate = \"none\"\nkey = \"dns.key\""), "cannot read the certificate"),
         (format!("{at}certificate = \"zones\"\nkey = \"dns.key\""), "it is a folder"),
-        ("listen = [\"127.0.0.1:53\"]".to_owned(), "without TLS is listened for"),
+        ("listen = [\"127.0.0.1:53\"]".to_owned(), "already answers without TLS"),
         (format!("{at}certficate = \"dns.crt\""), "certificate"),
     ] {
         let error = load(&keys).unwrap_err().to_string();
@@ -288,9 +291,9 @@ fn the_deployed_example_is_understood() {
 }
 
 #[test]
-fn the_control_socket_is_found_when_zone_files_are_gone() {
+fn the_control_socket_is_found_when_zones_are_not() {
     let site = Site::new();
-    let text = format!("{SERVER}[[zone]]\nname = \"example.\"\nfile = \"missing.zone\"\n");
+    let text = format!("{SERVER}[[zone-dir]]\npath = \"missing\"\n");
     assert!(site.load(&text).is_err());
     assert_eq!(load::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
 }

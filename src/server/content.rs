@@ -14,8 +14,11 @@ pub fn content(path: &Path, limit: u64, too_large: impl FnOnce() -> String) -> i
     // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::other("it is a folder; name a file"));
+    }
     if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file; put what it says into one"));
+        return Err(io::Error::other("it is not a regular file; name one"));
     }
     let mut text = Vec::new();
     if metadata.len() <= limit {

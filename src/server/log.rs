@@ -41,7 +41,7 @@ fn event(event: &Event) {
             }
         }
         Event::NotPublished { zone, why } => {
-            error!(%zone, "not published, the version before is still served: {why}")
+            error!(%zone, "not published; what was served before, if anything, still is: {why}")
         }
         Event::NotKept { zone, why } => {
             error!(%zone, "not published, because it cannot be written down: {why}")

@@ -1,8 +1,8 @@
 //! A node from start to stop: bind, take back what the journal holds, read the zone files, serve, end on a signal.
 
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -43,6 +43,14 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// There is no place for the control socket.
+    #[error("cannot make the control socket {path}: {error}{}", place_advice(.error))]
+    Control {
+        /// Where it was to be.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// The user to become is not one, or may not be become.
     #[error("cannot become user `{user}`: {error}; check `user` in the configuration")]
     User {
@@ -80,6 +88,13 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+fn place_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop it, or give this node a `data-dir` of its own",
+        _ => "; set `data-dir` or `control` to a place where this node may write",
+    }
+}
+
 /// Runs a node until SIGTERM or SIGINT; SIGHUP reloads what `reread` returns.
 pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     privileges::raise_open_files();
@@ -90,6 +105,7 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         let owned = [settings.server.data_dir.as_path(), settings.server.control.as_path()];
         std::fs::create_dir_all(&settings.server.data_dir)?;
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
+        warn_of_unreadable(&settings);
     }
     let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
     // Large zones take long to take to pieces, and the end of the process does it at once.
@@ -102,6 +118,18 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     // Threads that wait for datagrams end with the process.
     runtime.shutdown_background();
     served
+}
+
+/// What root could read and the user of the node cannot: found now, and not when a certificate has been renewed months later.
+fn warn_of_unreadable(settings: &Settings) {
+    for path in settings.server.tls.iter().flat_map(|tls| tls.identity.files()) {
+        if let Err(error) = File::open(path) {
+            tracing::warn!(
+                "a reload will fail: {} cannot be read by the user of this node ({error})",
+                path.display()
+            );
+        }
+    }
 }
 
 async fn serve(
@@ -222,7 +250,14 @@ async fn serve(
     for addr in &encrypted {
         tracing::info!("listening on {addr} (TLS)");
     }
+    if let Some(addr) = settings.server.http {
+        tracing::info!("metrics and pages on http://{addr}/");
+    }
+    if settings.serves_nothing() {
+        tracing::warn!("every query is refused: the configuration has neither a zone nor `[resolver]`");
+    }
     stopped(&commands).await?;
+    tracing::info!("stopping");
     // A node that is gone already needs no telling.
     let _ = commands.send(Command::Stop).await;
     let joined = tokio::task::spawn_blocking(|| thread.join()).await;
@@ -289,11 +324,8 @@ impl Bound {
             tcp: (0..workers).map(|_| Vec::new()).collect(),
             tls: (0..workers).map(|_| Vec::new()).collect(),
             http: None,
-            control: admin::bind_control(&server.control).map_err(|error| StartError::Bind {
-                what: "control socket",
-                addr: PathBuf::from(&server.control).display().to_string(),
-                error,
-            })?,
+            control: admin::bind_control(&server.control)
+                .map_err(|error| StartError::Control { path: server.control.display().to_string(), error })?,
         };
         for &addr in &server.listen {
             let sockets = tcp::listen::bind(addr, workers).map_err(at("TCP", addr))?;

@@ -133,6 +133,12 @@ impl ZoneDir {
 }
 
 impl Settings {
+    /// Whether there is nothing to answer from.
+    pub fn serves_nothing(&self) -> bool {
+        let has_zones = !(self.zones.is_empty() && self.zone_files.is_empty() && self.zone_dirs.is_empty());
+        !has_zones && self.resolver.is_none()
+    }
+
     /// Keys whose values differ in `new` and take effect only after a restart.
     pub fn needs_restart(&self, new: &Settings) -> Vec<&'static str> {
         let (old, server) = (&self.server, &new.server);

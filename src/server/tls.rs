@@ -1,7 +1,7 @@
 //! What this node proves who it is with: a certificate and its key, read from files, and renewed while connections go on.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -31,12 +31,15 @@ pub enum IdentityError {
 
 /// A certificate with the chain above it, and its key.
 #[derive(Clone, Debug)]
-pub struct Identity(Arc<CertifiedKey>);
+pub struct Identity {
+    certified: Arc<CertifiedKey>,
+    files: [PathBuf; 2],
+}
 
 /// The same certificate: it can have one key only.
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
-        self.0.cert == other.0.cert
+        self.certified.cert == other.certified.cert
     }
 }
 
@@ -53,17 +56,24 @@ impl Identity {
             .collect::<Result<_, _>>()
             .map_err(|error| IdentityError::Certificate(at(certificate, &told(&error, "certificate"))))?;
         if chain.is_empty() {
-            return Err(IdentityError::Certificate(at(certificate, "there is no certificate")));
+            return Err(IdentityError::Certificate(at(
+                certificate,
+                &told(&Error::NoItemsFound, "certificate"),
+            )));
         }
         let text = pem(key)
             .map_err(|error| IdentityError::Key(at(key, &format!("cannot read the key ({error})"))))?;
         let secret = PrivateKeyDer::from_pem_slice(&text)
             .map_err(|error| IdentityError::Key(at(key, &told(&error, "private key"))))?;
         match CertifiedKey::from_der(chain, secret, &ring::default_provider()) {
-            Ok(certified) => Ok(Identity(Arc::new(certified))),
-            Err(rustls::Error::InconsistentKeys(_)) => {
-                Err(IdentityError::Key(at(key, "the key is not the certificate's, or it is not the first")))
-            }
+            Ok(certified) => Ok(Identity {
+                certified: Arc::new(certified),
+                files: [certificate.to_owned(), key.to_owned()],
+            }),
+            Err(rustls::Error::InconsistentKeys(_)) => Err(IdentityError::Key(at(
+                key,
+                "the private key does not match the certificate, which has to be the first in its file; this one is",
+            ))),
             Err(rustls::Error::InvalidCertificate(error)) => {
                 let what = format!("the certificate cannot be used ({error:?})");
                 Err(IdentityError::Certificate(at(certificate, &what)))
@@ -73,13 +83,21 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// The files of the certificate and of the key.
+    pub fn files(&self) -> &[PathBuf; 2] {
+        &self.files
+    }
+}
+
 fn pem(path: &Path) -> io::Result<Vec<u8>> {
     content(path, MAX_FILE, || "it is larger than a megabyte; name a PEM file".to_owned())
 }
 
 fn told(error: &Error, what: &str) -> String {
     match error {
-        Error::NoItemsFound => format!("there is no {what}"),
+        // An encrypted key has another label.
+        Error::NoItemsFound => format!("there is no {what} in PEM form, without a password,"),
         error => format!("the {what} is not whole ({error})"),
     }
 }
@@ -91,12 +109,12 @@ pub struct Shown(ArcSwap<CertifiedKey>);
 impl Shown {
     /// Shows an identity from the start.
     pub fn new(identity: Identity) -> Shown {
-        Shown(ArcSwap::new(identity.0))
+        Shown(ArcSwap::new(identity.certified))
     }
 
     /// Shows another from now on; connections that stand go on.
     pub fn renew(&self, identity: Identity) {
-        self.0.store(identity.0);
+        self.0.store(identity.certified);
     }
 }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wire::name::{Name, NameRef};
-use crate::wire::rtype::Rtype;
 use crate::zone::edit::Edit;
 use crate::zone::fault::Fault;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
@@ -340,13 +339,13 @@ pub fn lint(path: &Path, zone: &Snapshot) -> Vec<Diagnostic> {
 
 /// Something about records that [`locate`] finds the lines of.
 trait Finding: fmt::Display {
-    fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool;
+    fn concerns(&self, entry: &Entry<'_>) -> bool;
     fn remedy(&self) -> Option<String>;
 }
 
 impl Finding for Fault {
-    fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
-        Fault::concerns(self, owner, rtype)
+    fn concerns(&self, entry: &Entry<'_>) -> bool {
+        Fault::concerns(self, entry.owner, entry.rtype)
     }
 
     fn remedy(&self) -> Option<String> {
@@ -355,8 +354,8 @@ impl Finding for Fault {
 }
 
 impl Finding for Lint {
-    fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
-        Lint::concerns(self, owner, rtype)
+    fn concerns(&self, entry: &Entry<'_>) -> bool {
+        Lint::concerns(self, entry.owner, entry.rtype, entry.rdata)
     }
 
     fn remedy(&self) -> Option<String> {
@@ -414,7 +413,7 @@ fn locate<F: Finding>(
     let mut places = vec![None; faults.len()];
     let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
         for (fault, place) in faults.iter().zip(&mut places) {
-            if fault.concerns(entry.owner, entry.rtype) {
+            if fault.concerns(entry) {
                 // The last one is the one too many.
                 *place = Some(entry.at);
             }

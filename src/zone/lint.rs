@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::wire::name::{Name, NameRef};
+use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
 use super::lookup::Found;
@@ -22,6 +23,8 @@ pub struct Lint {
     rtype: Rtype,
     /// What the record points to, or the name that the record is hidden by; else the owner.
     target: Name,
+    /// The record's own data, where it is not the RRset as a whole that hurts.
+    rdata: Option<Box<[u8]>>,
     what: What,
 }
 
@@ -48,9 +51,10 @@ enum What {
 }
 
 impl Lint {
-    /// Whether a record with this owner and type is the one that hurts.
-    pub fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
-        rtype == self.rtype && owner == &*self.owner
+    /// Whether a record with this owner, type and data is the one that hurts.
+    pub fn concerns(&self, owner: &NameRef, rtype: Rtype, data: &[u8]) -> bool {
+        let is_it = self.rdata.as_ref().is_none_or(|own| rdata::same(rtype, own, data));
+        rtype == self.rtype && is_it && owner == &*self.owner
     }
 
     /// What would mend it.
@@ -74,7 +78,7 @@ impl Lint {
 
 impl fmt::Display for Lint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lint { owner, rtype, target, what } = self;
+        let Lint { owner, rtype, target, what, .. } = self;
         match what {
             What::NoGlue => {
                 write!(f, "`{owner}` is delegated to `{target}` below itself, which has no address")
@@ -99,21 +103,21 @@ impl fmt::Display for Lint {
 pub fn lint(zone: &Snapshot) -> Vec<Lint> {
     let mut lints = Vec::new();
     for owner in zone.owners() {
-        let mut tell = |rtype, target: &NameRef, what| {
+        let mut tell = |rtype, target: &NameRef, rdata: Option<&[u8]>, what| {
             let (owner, target) = (owner.name().to_name(), target.to_name());
-            lints.push(Lint { owner, rtype, target, what });
+            lints.push(Lint { owner, rtype, target, rdata: rdata.map(Box::from), what });
         };
         match zone.lookup(owner.name(), Rtype::DS) {
             // Nothing below a cut is this zone's to judge, but what is no glue is there in vain.
             Found::Delegation(cut) => {
                 for set in owner.rrsets().filter(|set| !may_be_glue(set.rtype)) {
-                    tell(set.rtype, cut.name(), What::BelowCut);
+                    tell(set.rtype, cut.name(), None, What::BelowCut);
                 }
                 continue;
             }
             Found::Dname(above) => {
                 for set in owner.rrsets() {
-                    tell(set.rtype, above.name(), What::BelowDname);
+                    tell(set.rtype, above.name(), None, What::BelowDname);
                 }
                 continue;
             }
@@ -122,15 +126,15 @@ pub fn lint(zone: &Snapshot) -> Vec<Lint> {
         let delegated = owner.rrset(Rtype::NS).is_some() && owner.name() != zone.apex();
         for set in owner.rrsets() {
             if size(owner, set) > MAX_MESSAGE {
-                tell(set.rtype, owner.name(), What::TooLarge);
+                tell(set.rtype, owner.name(), None, What::TooLarge);
             }
             match set.rtype {
                 Rtype::NS | Rtype::DNAME if owner.name().is_wildcard() => {
-                    tell(set.rtype, owner.name(), What::AtWildcard);
+                    tell(set.rtype, owner.name(), None, What::AtWildcard);
                 }
-                Rtype::DS if !delegated => tell(set.rtype, owner.name(), What::StrayDs),
+                Rtype::DS if !delegated => tell(set.rtype, owner.name(), None, What::StrayDs),
                 rtype if delegated && !stands_at_cut(rtype) => {
-                    tell(rtype, owner.name(), What::BelowCut);
+                    tell(rtype, owner.name(), None, What::BelowCut);
                 }
                 _ => {}
             }
@@ -144,7 +148,7 @@ pub fn lint(zone: &Snapshot) -> Vec<Lint> {
             for data in set.rdatas() {
                 let Some(Ok(target)) = data.get(skip..).map(NameRef::read) else { continue };
                 if let Some(what) = judge(zone, owner, set.rtype, target, needs_address) {
-                    tell(set.rtype, target, what);
+                    tell(set.rtype, target, Some(data), what);
                 }
             }
         }

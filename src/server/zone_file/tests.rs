@@ -58,3 +58,14 @@ fn records_are_counted_with_the_owners_they_take_over() {
     let error = within(&path, 20 << 10).unwrap_err().to_string();
     assert!(error.contains("its text and records need more than"), "{error}");
 }
+
+#[test]
+fn a_warning_stands_at_the_record_it_is_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.zone");
+    fs::write(&path, format!("{ZONE}m MX 1 one\nm MX 2 a.\nm MX 3 two\n@ NS three\n@ NS b.\n")).unwrap();
+    let loaded = load(&path, &apex()).unwrap();
+    let told: Vec<_> = lint(&path, &loaded.snapshot).iter().map(|found| found.line).collect();
+    // By owner and type: the NS of the apex, then the two MX.
+    assert_eq!(told, [7, 4, 6]);
+}
