@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use crate::answer::served::Source;
 use crate::answer::straight::REPLY;
 use crate::server::clock;
+use crate::server::priority;
 use crate::server::udp::Context;
 use crate::wire::via::Via;
 
@@ -111,6 +112,7 @@ struct Door {
 
 impl Worker {
     fn run(mut self) {
+        priority::run_at_once();
         let mut events = Events::with_capacity(EVENTS);
         loop {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
