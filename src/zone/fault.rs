@@ -3,7 +3,7 @@
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 
-use super::owner::TOO_MANY;
+use super::owner::{Owner, TOO_MANY};
 use super::table::MAX_LEAF;
 
 /// Why records do not make a zone.
@@ -21,6 +21,9 @@ pub enum Fault {
     /// No NS at the apex.
     #[error("zone `{0}` has no NS record at its apex")]
     NoNs(Name),
+    /// A server of the zone below a DNAME (RFC 6672 2.4): its address is never answered.
+    #[error("the name server `{0}` of the zone is below a DNAME, so that its address is never answered")]
+    NsBelowDname(Name, Name),
     /// A name outside the zone.
     #[error("`{0}` is outside the zone")]
     OutOfZone(Name),
@@ -53,6 +56,7 @@ impl Fault {
     pub fn concerns(&self, owner: &NameRef, rtype: Rtype) -> bool {
         match self {
             Fault::NoSoa(_) | Fault::NoNs(_) => false,
+            Fault::NsBelowDname(_, above) => rtype == Rtype::DNAME && owner == &**above,
             Fault::SecondSoa(name) | Fault::StraySoa(name) => rtype == Rtype::SOA && owner == &**name,
             Fault::OutOfZone(name) | Fault::Crowded(name) => owner == &**name,
             Fault::TooDeep(name, _) => owner.is_in(name),
@@ -69,6 +73,7 @@ impl Fault {
             Fault::NoSoa(apex) => format!("a record `{apex} SOA ...`; is the zone's name right?"),
             Fault::NoNs(apex) => format!("at least one record `{apex} NS ...`"),
             Fault::SecondSoa(_) => "one SOA record".to_owned(),
+            Fault::NsBelowDname(..) => "name servers that are not below it".to_owned(),
             Fault::StraySoa(_) => "the SOA at the apex only; a child zone has a file of its own".to_owned(),
             Fault::OutOfZone(_) => "a name in the zone; is a final dot too many or missing?".to_owned(),
             Fault::CnameAndOther(_) => "the CNAME alone, or the other records without it".to_owned(),
@@ -78,6 +83,27 @@ impl Fault {
             Fault::Crowded(_) => "names that were not made up to have it".to_owned(),
             Fault::MetaType(..) => return None,
         })
+    }
+}
+
+impl Owner<'_> {
+    /// What this owner breaks by itself.
+    pub(super) fn fault(self, apex: &NameRef) -> Option<Fault> {
+        let name = self.name();
+        if self.has(Rtype::SOA) && name != apex {
+            return Some(Fault::StraySoa(name.to_name()));
+        }
+        if self.count(Rtype::SOA) > 1 {
+            return Some(Fault::SecondSoa(name.to_name()));
+        }
+        if let Some(rtype) = [Rtype::CNAME, Rtype::DNAME].into_iter().find(|&rtype| self.count(rtype) > 1) {
+            return Some(Fault::NotSingle(name.to_name(), rtype));
+        }
+        if let Some(set) = self.rrsets().find(|set| set.count == TOO_MANY) {
+            return Some(Fault::TooMany(name.to_name(), set.rtype));
+        }
+        let others = |rtype: Rtype| rtype != Rtype::CNAME && !stands_beside_cname(rtype);
+        (self.has(Rtype::CNAME) && self.types().any(others)).then(|| Fault::CnameAndOther(name.to_name()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One version of a zone's content: immutable, cheap to clone, sharing what did not change with the version before.
 
 use std::collections::BTreeMap;
+use std::iter::successors;
 use std::sync::Arc;
 
 use crate::wire::message::Record;
@@ -10,9 +11,9 @@ use crate::wire::rtype::Rtype;
 use super::delta::Delta;
 use super::digest::Digest;
 use super::empty::{Room, count_children, fill, link, prune};
-use super::fault::{Fault, stands_beside_cname};
+use super::fault::Fault;
 use super::gather::Run;
-use super::owner::{Block, Draft, Owner, Rrset, TOO_MANY};
+use super::owner::{Block, Draft, Owner, Rrset};
 use super::serial::Serial;
 use super::signed::Signed;
 use super::soa::{self, Timers};
@@ -236,7 +237,16 @@ impl Snapshot {
         let apex = || self.apex().to_name();
         let owner = self.at_apex().ok_or_else(|| Fault::NoSoa(apex()))?;
         owner.rrset(Rtype::SOA).ok_or_else(|| Fault::NoSoa(apex()))?;
-        owner.rrset(Rtype::NS).ok_or_else(|| Fault::NoNs(apex()))?;
+        let servers = owner.rrset(Rtype::NS).ok_or_else(|| Fault::NoNs(apex()))?;
+        for host in servers.rdatas().filter_map(|data| NameRef::read(data).ok()) {
+            let has_dname = |name: &&NameRef| self.owner(name).is_some_and(|owner| owner.has(Rtype::DNAME));
+            let mut above = successors(host.parent(), |name| name.parent());
+            if self.owner(host).is_some()
+                && let Some(above) = above.find(has_dname)
+            {
+                return Err(Fault::NsBelowDname(host.to_name(), above.to_name()));
+            }
+        }
         Ok(())
     }
 
@@ -255,27 +265,6 @@ impl Snapshot {
             signed.update(self.apex(), next.table.get(self.apex.hash, self.apex()));
         }
         next
-    }
-}
-
-impl Owner<'_> {
-    /// What this owner breaks by itself.
-    pub(super) fn fault(self, apex: &NameRef) -> Option<Fault> {
-        let name = self.name();
-        if self.has(Rtype::SOA) && name != apex {
-            return Some(Fault::StraySoa(name.to_name()));
-        }
-        if self.count(Rtype::SOA) > 1 {
-            return Some(Fault::SecondSoa(name.to_name()));
-        }
-        if let Some(rtype) = [Rtype::CNAME, Rtype::DNAME].into_iter().find(|&rtype| self.count(rtype) > 1) {
-            return Some(Fault::NotSingle(name.to_name(), rtype));
-        }
-        if let Some(set) = self.rrsets().find(|set| set.count == TOO_MANY) {
-            return Some(Fault::TooMany(name.to_name(), set.rtype));
-        }
-        let others = |rtype: Rtype| rtype != Rtype::CNAME && !stands_beside_cname(rtype);
-        (self.has(Rtype::CNAME) && self.types().any(others)).then(|| Fault::CnameAndOther(name.to_name()))
     }
 }
 
