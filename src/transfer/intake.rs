@@ -161,6 +161,10 @@ impl Intake {
             self.told = message.option(edns::STAMP).and_then(Told::read);
             self.expire = message.option(edns::EXPIRE).and_then(seconds);
         }
+        // RFC 5936 2.2: at least one record in each; a server could keep us waiting with empty ones for ever.
+        if message.header.counts[1] == 0 {
+            return Err(Reason::Malformed);
+        }
         let mut records = message.answer.into_iter();
         while let Some(record) = records.next() {
             self.count(&record)?;
