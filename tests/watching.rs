@@ -165,6 +165,17 @@ fn a_folder_of_zones_follows_what_its_files_hold() {
     fs::remove_file(&second).unwrap();
     await_until("the zone to go with its file", SOON, || is_gone("other."));
 
+    // A folder that is not there says nothing of the zones in it; what is missing when it is back has gone.
+    fs::write(&second, zones::text("other.", 12, &[])).unwrap();
+    node.await_serial("other.", 12, SOON);
+    let (folder, aside) = (node.dir().join("z"), node.dir().join("aside"));
+    fs::rename(&folder, &aside).unwrap();
+    await_log(&node, "cannot read the folder of zones");
+    fs::write(aside.join("first.zone"), text(7)).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    node.await_serial(ZONE, 7, SOON);
+    assert_eq!(soa::serial(node.addr, "other."), Some(12));
+
     fs::write(&odd, "www 60 A 192.0.2.1\n").unwrap();
     await_log(&node, "file name is not a zone name");
 }

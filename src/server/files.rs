@@ -28,7 +28,7 @@ use super::zone_file::{
 mod changes;
 
 /// How long a missing file may be missing: some programs remove a file and then write or rename the new one.
-const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Files reported in one go: what they hold is published with one write.
 const TOGETHER: usize = 4_096;

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_millis(30);
 /// What keeps changing is read after so long all the same.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// A file that somebody is still writing to is read after so long all the same.
-const PATIENCE_OPEN: Duration = Duration::from_secs(2);
+/// A file that somebody has open for writing is read when nothing was written for so long,
+const PATIENCE_OPEN: Duration = Duration::from_secs(5);
+/// and after so long all the same.
+const PATIENCE_WRITTEN: Duration = Duration::from_secs(60);
 /// Links followed on the way to one file; as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
@@ -109,8 +111,8 @@ fn steps(path: &Path) -> Vec<OsString> {
 /// Changes that are gathered until nothing more happened for a moment, because editors write a file in several steps.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// What changed; with the time since when it is written to and was not closed.
-    pending: BTreeMap<PathBuf, Option<Instant>>,
+    /// What changed; with the times between which it was written to and not closed.
+    pending: BTreeMap<PathBuf, Option<(Instant, Instant)>>,
     all: bool,
     first_and_last: Option<(Instant, Instant)>,
 }
@@ -142,7 +144,7 @@ impl Changes {
             };
             let open = self.pending.entry(path).or_default();
             match what {
-                _ if begins => *open = open.or(Some(now)),
+                _ if begins => *open = Some((open.map_or(now, |(first, _)| first), now)),
                 Happened::Touched => {}
                 _ => *open = None,
             }
@@ -158,7 +160,7 @@ impl Changes {
     /// When there is something to [`take`](Changes::take).
     pub(super) fn deadline(&self) -> Option<Instant> {
         let closed = self.first_and_last.map(|(first, last)| (last + QUIET).min(first + PATIENCE));
-        let open = self.pending.values().flatten().min().map(|since| *since + PATIENCE_OPEN);
+        let open = self.pending.values().flatten().map(patience).min();
         closed.into_iter().chain(open).min()
     }
 
@@ -167,9 +169,10 @@ impl Changes {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return Batch::default();
         }
-        let is_open = |since: &Option<Instant>| since.is_some_and(|since| since + PATIENCE_OPEN > now);
+        let is_open =
+            |open: &Option<(Instant, Instant)>| open.as_ref().is_some_and(|open| patience(open) > now);
         let (open, ready): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(&mut self.pending).into_iter().partition(|(_, since)| is_open(since));
+            std::mem::take(&mut self.pending).into_iter().partition(|(_, open)| is_open(open));
         self.first_and_last = None;
         self.pending = open;
         Batch {
@@ -178,6 +181,11 @@ impl Changes {
             all: std::mem::take(&mut self.all),
         }
     }
+}
+
+/// How long a file that is open for writing is waited for, by the times of the first and the last write.
+fn patience(&(first, last): &(Instant, Instant)) -> Instant {
+    (last + PATIENCE_OPEN).min(first + PATIENCE_WRITTEN)
 }
 
 #[cfg(test)]
@@ -205,6 +213,15 @@ mod tests {
         assert_eq!(batch.open, BTreeSet::from(["/a".into()]));
         assert_eq!(changes.take(start + PATIENCE_OPEN).paths, BTreeSet::from(["/a".into()]));
         assert_eq!(changes.deadline(), None);
+
+        // Who goes on writing is waited for, but not for ever.
+        let mut now = start;
+        while now < start + PATIENCE_WRITTEN {
+            note(&mut changes, now, Happened::Written, "/a");
+            assert!(changes.take(now).paths.is_empty());
+            now += PATIENCE_OPEN / 2;
+        }
+        assert_eq!(changes.take(now).paths, BTreeSet::from(["/a".into()]));
 
         note(&mut changes, later, Happened::Written, "/a");
         note(&mut changes, later + QUIET, Happened::Changed, "/a");

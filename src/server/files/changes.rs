@@ -1,6 +1,7 @@
 //! What changes in folders mean for the zones: which are to be read again, which have gone, which are new.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,12 @@ use super::super::reading::{Done, Haste, Job, read_all};
 use super::super::watched::{Batch, Trail};
 use super::super::zone_file::{Identity, Opened, identify, is_zone_file, zone_files};
 use super::{Dir, FileEvent, GRACE, Watch, Watched, tell_empty};
+
+/// Whether it can be told that a file is not there: a folder that cannot be read, or is not there itself (not mounted, say), tells
+/// nothing of what was in it.
+fn is_in_sight(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| fs::read_dir(folder).is_ok()) && path.try_exists().is_ok()
+}
 
 impl<R: Fn(FileEvent)> Watch<R> {
     /// Where a plain file lies, free of links.
@@ -60,6 +67,10 @@ impl<R: Fn(FileEvent)> Watch<R> {
             self.retrace(&name);
             let Some(zone) = self.zones.get(&name) else { continue };
             match zone.dir {
+                // It is served on; what is wrong with the folder has been told.
+                Some(_) if !zone.path.exists() && !is_in_sight(&zone.path) => {
+                    self.missing.remove(&name);
+                }
                 _ if !zone.path.exists() && !overdue => {
                     self.missing.entry(name).or_insert(now + GRACE);
                 }
