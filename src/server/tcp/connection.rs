@@ -9,6 +9,7 @@
 //! ```
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -181,6 +182,11 @@ impl Connection {
     pub(super) fn is_expired(&self, now: Instant) -> bool {
         let limit = if self.is_busy() { STALLED } else { TCP_IDLE };
         now.saturating_duration_since(self.last) >= limit
+    }
+
+    /// The client, and since when nothing has happened and nothing is to come; `None` when something is.
+    pub(super) fn idle(&self) -> Option<(IpAddr, Instant)> {
+        (!self.is_busy()).then_some((self.from.addr.ip(), self.last))
     }
 
     /// Whether the client has something to come.

@@ -1,7 +1,7 @@
 //! A worker: the thread that accepts connections and gives each its turn.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ const EVENTS: usize = 256;
 const ACCEPT: usize = 32;
 /// How often connections are looked at for those that have been quiet for too long.
 const TICK: Duration = Duration::from_secs(1);
+/// A connection that was idle for so long gives way to a new one when there is no more room (RFC 7766 6.2.3).
+const GIVES_WAY: Duration = Duration::from_secs(1);
 /// When there is no room or no descriptor for a connection, this long until the next try. No event tells when another part
 /// of the process lets one go.
 const SHORTAGE: Duration = Duration::from_millis(100);
@@ -209,7 +211,8 @@ impl Worker {
     }
 
     fn accept(&mut self, number: usize) {
-        let Some(permit) = self.limits.admit() else {
+        let permit = self.limits.admit().or_else(|| self.give_way(None).then(|| self.limits.admit())?);
+        let Some(permit) = permit else {
             self.retry = Some(self.desk.now + SHORTAGE);
             return;
         };
@@ -236,7 +239,9 @@ impl Worker {
 
     fn begin(&mut self, socket: TcpStream, addr: SocketAddr, door: usize, mut permit: Permit) {
         // A client with too many connections is told so by the end of this one; so is one that has gone.
-        if !permit.charge(addr.ip()) || socket.set_nodelay(true).is_err() {
+        let client = addr.ip();
+        let charged = permit.charge(client) || self.give_way(Some(client)) && permit.charge(client);
+        if !charged || socket.set_nodelay(true).is_err() {
             return;
         }
         let tls = self.doors[door].tls.as_ref();
@@ -258,6 +263,18 @@ impl Worker {
             entry.insert(connection);
             self.turn(slot);
         }
+    }
+
+    /// Closes the connection that has been idle for longest, of one client or of all; `false` when none has been for long.
+    fn give_way(&mut self, client: Option<IpAddr>) -> bool {
+        let idle = |(slot, connection): (usize, &Connection)| {
+            let (of, since) = connection.idle()?;
+            client.is_none_or(|client| client == of).then_some((since, slot))
+        };
+        let longest = self.connections.iter().filter_map(idle).min();
+        let longest =
+            longest.filter(|(since, _)| self.desk.now.saturating_duration_since(*since) >= GIVES_WAY);
+        longest.inspect(|&(_, slot)| drop(self.connections.remove(slot))).is_some()
     }
 
     fn close_expired(&mut self) {
