@@ -111,3 +111,19 @@ fn a_file_that_is_gone_keeps_no_zone_from_being_served() {
         soa::serial(node.daemon.addr, "example.org.") == Some(2)
     });
 }
+
+#[test]
+fn a_primary_that_has_lost_its_serials_says_so() {
+    let [primary, secondary] = ports::reserve_many();
+    let zone = |serial| Zone::primary(ZONE, zones::text(ZONE, serial, &[])).notify(&[secondary]);
+    let mut node = tidemark::start(primary, &[zone(5)]);
+    let _secondary = tidemark::start(secondary, &[Zone::secondary(ZONE, &[primary])]);
+    await_until("the secondary to have the zone", LIMIT, || soa::serial(secondary, ZONE) == Some(5));
+    node.daemon.kill();
+    fs::remove_dir_all(node.data_dir()).unwrap();
+    zones::write(&node.daemon.zone_file(ZONE), &zones::text(ZONE, 1, &[]));
+    node.daemon.restart();
+    await_until("word of it", LIMIT, || {
+        node.daemon.log().contains("serves serial 5, which is newer than 1 here")
+    });
+}

@@ -172,6 +172,12 @@ impl Control {
                 Event::Confirmed { zone, counted_from, .. } => {
                     self.disk.note(&Entry::Verified(zone, *counted_from))
                 }
+                Event::Observed { zone, server, serial, .. } if self.node.is_primary(zone) => {
+                    let own = self.store.get(zone).and_then(|zone| Some(zone.version()?.snapshot.serial()));
+                    if let Some(own) = own.filter(|own| serial.is_newer_than(*own)) {
+                        log::ahead(zone, server, *serial, own);
+                    }
+                }
                 Event::NotKept { zone, .. } => {
                     self.retries.insert(zone.clone(), clock::now().mono + RETRY);
                 }

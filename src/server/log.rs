@@ -1,11 +1,14 @@
 //! Events as log lines: what an operator wants to read, at the level at which it matters.
 
+use std::net::SocketAddr;
+
 use tracing::{debug, error, info, warn};
 
 use crate::node::event::Event;
 use crate::transfer::notify;
 use crate::wire::name::Name;
 use crate::zone::file::diagnostic::{Diagnostic, Severity};
+use crate::zone::serial::Serial;
 
 /// Zones that begin to be served at once and are each told of.
 const FEW: usize = 100;
@@ -83,6 +86,15 @@ fn event(event: &Event) {
             warn!(%zone, %server, "does not answer for this zone any more")
         }
     }
+}
+
+/// Logs that a server has a newer version than the primary, which it then does not give up.
+pub(super) fn ahead(zone: &Name, server: &SocketAddr, theirs: Serial, own: Serial) {
+    error!(
+        %zone, %server,
+        "serves serial {theirs}, which is newer than {own} here, and takes nothing older: raise the serial in the zone file above it \
+         (was the data folder lost, or is there another primary?)"
+    );
 }
 
 /// Lines logged about one zone file; a mistake in a template repeats itself.

@@ -98,7 +98,9 @@ fn told(error: &Error, what: &str) -> String {
     match error {
         // An encrypted key has another label.
         Error::NoItemsFound => format!("there is no {what} in PEM form, without a password,"),
-        error => format!("the {what} is not whole ({error})"),
+        Error::MissingSectionEnd { .. } => format!("the {what} is not whole: its last line is missing,"),
+        Error::Base64Decode(_) => format!("the {what} is not whole: it is no base64"),
+        _ => format!("the {what} is not whole"),
     }
 }
 
