@@ -96,7 +96,7 @@ impl Figure {
 /// All rows as a Markdown table.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let head =
-        ["", "tidemark", "NSD", "Knot", "BIND", "echo", "/ NSD", "/ Knot", "/ echo", "must be at most", ""];
+        ["", "tidemark", "NSD", "Knot", "BIND", "echo", "/ NSD", "/ Knot", "/ echo", "goal: at most", ""];
     let row = |figure: &Figure| {
         let mut row = vec![figure.what.clone()];
         row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
@@ -109,7 +109,7 @@ pub(crate) fn table(figures: &[Figure]) -> String {
 
 /// The main rows as a narrower one.
 pub(crate) fn brief(figures: &[Figure]) -> String {
-    let head = ["", "tidemark", "NSD", "Knot", "BIND", "echo", "must be at most", ""];
+    let head = ["", "tidemark", "NSD", "Knot", "BIND", "echo", "goal: at most", ""];
     let row = |figure: &Figure| {
         let mut row = vec![figure.what.clone()];
         row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));

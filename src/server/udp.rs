@@ -88,6 +88,8 @@ pub fn start(socket: UdpSocket, context: Context) -> io::Result<()> {
     Ok(())
 }
 
+// A function of its own for those who profile.
+#[inline(never)]
 fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
     let is_ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
     let mut pace = Pace::new(clock::mono());

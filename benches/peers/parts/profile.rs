@@ -64,7 +64,9 @@ pub(crate) fn measure(bench: &Bench) -> String {
 
 fn functions(perf: &Path, samples: &Path, user: f64) -> String {
     let mut report = Command::new(perf);
-    report.args(["report", "--stdio", "--no-children", "-s", "symbol", "-i"]).arg(samples);
+    // The workers alone: what was read may still be on its way into the journal.
+    report.args(["report", "--stdio", "--no-children", "-s", "symbol", "--comms", "udp"]);
+    report.args(["--percentage", "relative", "-i"]).arg(samples);
     let output = report.output().unwrap();
     let mut text = String::new();
     let mut rest = 0.0;
