@@ -11,7 +11,7 @@
 //!
 //! One read takes all requests that have arrived, and their replies leave in one write (RFC 7766 6.2.1.1, 8). Only what takes
 //! time leaves the thread; its reply comes when it is ready, whatever was asked before it (section 7). A client that does not take its
-//! replies is not read from any more, and keeps nobody else waiting.
+//! replies is not read from any more, and keeps nobody else waiting. With TLS (RFC 7858) it is the same, through a session.
 
 pub mod listen;
 pub mod mailbox;

@@ -39,7 +39,8 @@ const SHORTAGE: Duration = Duration::from_millis(100);
 /// The event of the mailbox. Listeners follow, then connections.
 const MAIL: Token = Token(0);
 
-/// Starts a thread that serves what connects to `listeners`, with TLS where there is a configuration for it. Transfers run in the current tokio runtime.
+/// Starts a thread that serves what connects to `listeners`, with TLS where there is a configuration for it. Transfers run in the
+/// current tokio runtime.
 pub fn start(
     listeners: Vec<(std::net::TcpListener, Option<Arc<ServerConfig>>)>,
     context: Context,
