@@ -182,7 +182,7 @@ pub(super) fn is_zone_file(path: &Path) -> bool {
 }
 
 /// A file in a folder of zones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub(super) struct InFolder {
     pub(super) path: PathBuf,
     /// Whether it is a link to a file rather than one.
@@ -210,7 +210,8 @@ pub(super) fn zone_files(folder: &Path) -> Vec<InFolder> {
         (!is_link || path.is_file()).then_some(InFolder { path, is_link })
     });
     let mut files: Vec<InFolder> = found.collect();
-    files.sort();
+    // All in one folder: the bytes tell the order, and comparing paths step by step takes long.
+    files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
     files
 }
 
