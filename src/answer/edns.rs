@@ -1,6 +1,6 @@
 //! The EDNS options of a reply: NSID (RFC 5001), ZONEVERSION (RFC 9660), EXPIRE (RFC 7314), extended errors (RFC 8914) and
-//! publication stamps, cookies (RFC 7873), edns-tcp-keepalive (RFC 7828) and padding (RFC 7830). Each is sent only to those who asked for it; errors to
-//! everyone who speaks EDNS.
+//! publication stamps, cookies (RFC 7873), edns-tcp-keepalive (RFC 7828) and padding (RFC 7830). Each is sent only
+//! to those who asked for it; errors to everyone who speaks EDNS.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The secrets of DNS cookies, in the configuration or in a file of their own.
 
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::Path;
 
+use crate::server::content::content;
 use crate::wire::cookie::{Secret, Secrets};
 
 /// What to write instead of whatever is wrong.
@@ -28,9 +28,10 @@ pub(super) fn listed(value: &toml::Value) -> Result<Secrets, String> {
 
 /// Reads a file with one secret a line, and comments from `#` on; says what is wrong.
 pub(super) fn from_file(path: &Path) -> Result<Secrets, String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
-    read.map_err(|error| format!("cannot read the cookie secrets in {}: {error}", path.display()))?;
+    let read = content(path, MAX_FILE, || format!("it is larger than {} KiB", MAX_FILE >> 10));
+    let read = read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    let text =
+        read.map_err(|error| format!("cannot read the cookie secrets in {}: {error}", path.display()))?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
     secrets(lines.filter(|line| !line.is_empty()).collect())
         .map_err(|fault| format!("{fault}, in {}", path.display()))
