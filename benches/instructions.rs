@@ -15,9 +15,13 @@ use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
+use tidemark::answer::context::{Served, Source};
+use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond::answer;
-use tidemark::answer::served::{Served, Source};
-use tidemark::answer::straight::{REPLY, Straight, Versions};
+use tidemark::publish::journal::{Entry, Log, LogError};
+use tidemark::publish::store::{Change, ZoneStore};
+use tidemark::publish::zone::Access;
+use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::message::flags;
@@ -25,12 +29,8 @@ use tidemark::wire::name::Name;
 use tidemark::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use tidemark::wire::via::Via;
 use tidemark::wire::writer::Writer;
-use tidemark::zone::file::read::read;
-use tidemark::zone::journal::{Entry, Log, LogError};
 use tidemark::zone::serial::Policy;
-use tidemark::zone::served::Access;
 use tidemark::zone::snapshot::{Builder, Snapshot};
-use tidemark::zone::store::{Change, ZoneStore};
 
 /// A fixed set of questions.
 struct Mix {

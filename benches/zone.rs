@@ -15,9 +15,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidemark::answer::context::{Served, Source};
+use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond::answer;
-use tidemark::answer::served::{Served, Source};
-use tidemark::answer::straight::{REPLY, Straight, Versions};
+use tidemark::publish::journal::{Entry, Log, LogError};
+use tidemark::publish::store::{Change, ZoneStore};
+use tidemark::publish::zone::Access;
+use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
@@ -26,12 +30,8 @@ use tidemark::wire::via::Via;
 use tidemark::wire::writer::Writer;
 use tidemark::zone::delta::Delta;
 use tidemark::zone::diff::between;
-use tidemark::zone::file::read::read;
-use tidemark::zone::journal::{Entry, Log, LogError};
 use tidemark::zone::serial::{Policy, Serial};
-use tidemark::zone::served::Access;
 use tidemark::zone::snapshot::{Builder, Snapshot};
-use tidemark::zone::store::{Change, ZoneStore};
 
 /// Runs of each measurement.
 const RUNS: usize = 5;

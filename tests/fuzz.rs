@@ -15,10 +15,10 @@ use std::path::Path;
 
 use mutation::Mutator;
 use targets::{TARGETS, corpus, reached};
+use tidemark::text::rdata::read;
 use tidemark::wire::name::NameRef;
 use tidemark::wire::rdata::{self as layout, Field};
 use tidemark::wire::rtype::Rtype;
-use tidemark::zone::rdata::read;
 
 /// The seed where none is asked for: a change that breaks nothing fails no run by chance.
 const SEED: u64 = 4_096;

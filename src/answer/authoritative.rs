@@ -6,18 +6,18 @@
 
 use std::sync::Arc;
 
+use crate::publish::directory::Directory;
+use crate::publish::zone::{Version, Zone};
 use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
-use crate::zone::directory::Directory;
 use crate::zone::fault::stands_beside_cname;
 use crate::zone::lookup::{Found, substitute};
 use crate::zone::owner::{Owner, Rrset};
-use crate::zone::served::{Version, Zone};
 
+use super::context::Served;
 use super::proof::Proofs;
-use super::served::Served;
 use super::view::View;
 use super::{additional, referral};
 

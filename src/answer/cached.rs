@@ -6,9 +6,9 @@ use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Section, Writer};
 
+use super::context::{Outcome, Path, Served, Source};
 use super::edns::{Ede, Options};
 use super::reply::write_reply;
-use super::served::{Outcome, Path, Served, Source};
 
 pub(super) fn find(
     served: &Served,
@@ -78,8 +78,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::answer::context::Recursion;
     use crate::answer::respond::answer;
-    use crate::answer::served::Recursion;
+    use crate::publish::store::ZoneStore;
     use crate::resolve::cache::Config;
     use crate::wire::cookie::{Secret, Secrets};
     use crate::wire::message::Header;
@@ -87,7 +88,6 @@ mod tests {
     use crate::wire::rtype::{CLASS_IN, Rtype};
     use crate::wire::via::Via;
     use crate::wire::writer::Writer;
-    use crate::zone::store::ZoneStore;
 
     fn cookies() -> Arc<Secrets> {
         Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))

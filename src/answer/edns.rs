@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
+use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
 use crate::transfer::provide;
 use crate::wire::cookie::{Cookie, Standing};
 use crate::wire::edns::{COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, PADDING, STAMP, ZONEVERSION, push_option};
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
-use crate::zone::served::{Version, Zone};
 use crate::zone::stamp::{self, Stamp};
 
-use super::served::{Served, Source};
+use super::context::{Served, Source};
 
 /// An INFO-CODE of RFC 8914.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

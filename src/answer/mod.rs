@@ -7,14 +7,14 @@
 pub mod additional;
 pub mod authoritative;
 pub mod cached;
+pub mod context;
 pub mod edns;
+pub mod fast;
 pub mod proof;
 pub mod referral;
 pub mod reply;
 pub mod respond;
-pub mod served;
 pub mod server_names;
-pub mod straight;
 pub mod view;
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Full, Writer};
 
+use super::context::{Outcome, Path, Served, Source};
 use super::edns::Options;
-use super::served::{Outcome, Path, Served, Source};
 
 /// Writes the reply around what `body` writes into it: header, question, sections, OPT.
 pub(super) fn finish(

@@ -17,9 +17,9 @@ use crate::wire::message::{HEADER, Header, MessageError, Opcode, Request, flags}
 use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::error_response;
 
+use super::context::{Outcome, Path, Served, Source};
 use super::edns::Ede;
 use super::reply::finish;
-use super::served::{Outcome, Path, Served, Source};
 use super::{authoritative, cached, edns, server_names};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].

@@ -5,7 +5,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 
-use super::served::Served;
+use super::context::Served;
 
 const VERSION: [&[u8]; 2] = [b"\x07version\x04bind\x00", b"\x07version\x06server\x00"];
 const IDENTITY: [&[u8]; 2] = [b"\x02id\x06server\x00", b"\x08hostname\x04bind\x00"];

@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::context::{Outcome, Path, Recursion, Served, Source};
 use super::respond::answer;
-use super::served::{Outcome, Path, Recursion, Served, Source};
+use crate::publish::journal::{Entry, Log, LogError};
+use crate::publish::store::{Change, Publication, PublishError, ZoneStore};
+use crate::publish::zone::Access;
 use crate::resolve::cache::{self, Answer, Ask, Cache};
+use crate::text::file::read::read;
+use crate::text::rdata::write;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::edns::{EDE, EXPIRE, NSID, PADDING, STAMP, ZONEVERSION, push_option};
@@ -15,14 +20,9 @@ use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::wire::writer::Writer;
-use crate::zone::file::read::read;
-use crate::zone::journal::{Entry, Log, LogError};
-use crate::zone::rdata::write;
 use crate::zone::serial::Policy;
-use crate::zone::served::Access;
 use crate::zone::snapshot::{Builder, Snapshot};
 use crate::zone::stamp::Told;
-use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
 mod corners;
 mod signed;

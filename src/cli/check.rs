@@ -12,9 +12,10 @@ use crate::server::files::find_zones;
 use crate::server::settings::{Settings, Source};
 use crate::server::zone_file;
 use crate::server::zone_file::{LoadError, Loaded, name_of};
+use crate::text::file::diagnostic::{Diagnostic, Severity};
+use crate::text::rdata::write;
 use crate::wire::name::Name;
-use crate::zone::file::diagnostic::{Diagnostic, Severity};
-use crate::zone::file::print::lines;
+use crate::zone::canonical;
 use crate::zone::snapshot::Snapshot;
 
 /// Checks every file, and the zone files that configurations name.
@@ -118,6 +119,11 @@ fn zone(path: &Path, origin: Option<&Name>, tally: &mut Tally) -> Option<Snapsho
 /// Writes a zone in canonical order, one record a line.
 fn print(zone: &Snapshot) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    lines(zone, |line| writeln!(out, "{line}"))?;
+    let mut line = String::new();
+    for record in canonical::records(zone) {
+        line.clear();
+        write::record(record.owner, record.ttl, record.rtype, record.rdata, &mut line);
+        writeln!(out, "{}", line.trim_end())?;
+    }
     out.flush()
 }

@@ -2,7 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use crate::zone::file::diagnostic::{Diagnostic, Severity};
+use crate::text::file::diagnostic::{Diagnostic, Severity};
 
 /// What a tab is shown as: one blank, so that columns keep their numbers.
 const TAB: &str = " ";
@@ -61,7 +61,7 @@ fn block(renderer: &Renderer, diagnostic: &Diagnostic) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::file::read::read;
+    use crate::text::file::read::read;
 
     fn shown(text: &str, colour: bool) -> String {
         let outcome = read(

@@ -10,8 +10,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::ask::exchange::{self, Arrival, Exchange, Outbox, Token};
 use crate::cli::exit::Failure;
-use crate::outbox::{self, Arrival, Exchange, Outbox, Token};
 use crate::probe::observation::Ask;
 use crate::probe::observe::Event;
 use crate::probe::watch::{MAX_TARGETS, Pace, Watch};
@@ -166,14 +166,14 @@ async fn talk(
     }
 }
 
-fn failure(error: &io::Error) -> outbox::Failure {
+fn failure(error: &io::Error) -> exchange::Failure {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => outbox::Failure::Refused,
+        io::ErrorKind::ConnectionRefused => exchange::Failure::Refused,
         io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::PermissionDenied => outbox::Failure::Unreachable,
-        _ => outbox::Failure::Local,
+        | io::ErrorKind::PermissionDenied => exchange::Failure::Unreachable,
+        _ => exchange::Failure::Local,
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let mut observer = Observer::new(Pace::default());
         observer.insert(ask(server)).unwrap();
         let events = observer.next(None).await;
-        let refused = Reason::Network(outbox::Failure::Refused);
+        let refused = Reason::Network(exchange::Failure::Refused);
         assert!(matches!(&events[..], [Event::Failed { reason, .. }] if *reason == refused), "{events:?}");
     }
 }

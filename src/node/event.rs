@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::ask::exchange::{Arrival, Token};
 use crate::lag::Interval;
-use crate::outbox::{Arrival, Token};
+use crate::publish::store::Publication;
 use crate::time::{Now, Utc};
 use crate::transfer::notify;
 use crate::transfer::query::Kind;
@@ -13,7 +14,6 @@ use crate::transfer::refresh::Newer;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
-use crate::zone::store::Publication;
 
 /// What the node is told.
 #[derive(Debug)]

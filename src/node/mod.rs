@@ -8,4 +8,4 @@ pub mod router;
 pub mod status;
 pub mod zone;
 
-mod stub;
+mod seen_servers;

@@ -13,23 +13,23 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::lag::Sighting;
-use crate::outbox::{Arrival, Outbox, Token};
 use crate::probe::observation::Ask;
 use crate::probe::observe;
 use crate::probe::watch::{Pace, Watch};
+use crate::publish::journal::Log;
+use crate::publish::store::{Change, Publication, PublishError, ZoneStore};
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::intake::Limits;
 use crate::transfer::notify::{self, Notifier};
 use crate::transfer::refresh::{self, Refresh};
 use crate::wire::name::{Name, NameRef};
-use crate::zone::journal::Log;
 use crate::zone::snapshot::Snapshot;
-use crate::zone::store::{Change, Publication, PublishError, ZoneStore};
 
 use super::event::{Event, Input};
+use super::seen_servers::Sight;
 use super::status::{Problem, Status, ZoneStatus};
-use super::stub::Sight;
 use super::zone::{Member, Role, ZoneConfig};
 
 /// Which machine an exchange belongs to.

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::lag::{Interval, own_staleness};
+use crate::publish::zone::{Access, Zone};
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
 use crate::transfer::refresh::Refresh;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
-use crate::zone::served::{Access, Zone};
 
+use super::seen_servers::Sight;
 use super::status::{Problem, State, ZoneStatus};
-use super::stub::Sight;
 
 /// What a node is to do with a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]

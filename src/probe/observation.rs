@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::outbox::Failure;
+use crate::ask::exchange::Failure;
 use crate::time::{Mono, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;

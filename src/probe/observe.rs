@@ -18,7 +18,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::outbox::{Arrival, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Outbox, Token, Transport};
 use crate::time::{Mono, Now};
 use crate::wire::edns::{self, push_option};
 use crate::wire::message::flags;

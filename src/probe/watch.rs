@@ -17,7 +17,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::outbox::{Arrival, Outbox, Token};
+use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::time::{Mono, Now};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::serial::Serial;

@@ -16,15 +16,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::outbox::{Arrival, Failure, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Failure, Outbox, Token, Transport};
 use crate::time::Mono;
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::{Message, Opcode, flags};
 use crate::wire::rtype::{CLASS_IN, Rcode};
 use crate::wire::writer::Writer;
 
+use super::bailiwick::{self, Verdict};
 use super::cache::Ask;
-use super::sift::{self, Verdict};
 use super::upstream::Upstreams;
 
 /// How long the first message is waited for; doubled with each further one.
@@ -176,7 +176,7 @@ impl Forward {
                 self.again(now, at, transport, false, upstreams, out)
             }
             Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN if !message.header.is_truncated() => {
-                match sift::sift(message, &self.ask, |name| upstreams.may_tell(self.route, name)) {
+                match bailiwick::sift(message, &self.ask, |name| upstreams.may_tell(self.route, name)) {
                     Verdict::Useless => self.give_up(now, candidate, upstreams, out),
                     verdict => Step::Done { verdict, from: upstreams.address(server) },
                 }

@@ -7,11 +7,11 @@
 //!
 //! Not here yet: recursion from the root (it would be a second strategy beside [`forward`]) and DNSSEC validation.
 
+pub mod bailiwick;
 pub mod cache;
 pub mod forward;
 pub mod resolver;
 pub mod settings;
-pub mod sift;
 pub mod upstream;
 
 #[cfg(test)]

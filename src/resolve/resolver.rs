@@ -15,14 +15,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::outbox::{Arrival, Outbox, Token};
+use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::time::{Mono, Now};
 use crate::wire::message::Record;
 use crate::wire::rtype::{Rcode, Rtype};
 
+use super::bailiwick::Verdict;
 use super::cache::{Answer, Ask, Cache, Entry};
 use super::forward::{BUDGET, Forward, Step};
-use super::sift::Verdict;
 use super::upstream::Upstreams;
 
 pub use super::settings::Config;

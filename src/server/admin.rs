@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::metrics::registry::Metrics;
 use crate::metrics::render::Gauges;
 use crate::node::status::{State as ZoneState, Status};
+use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::name::Name;
-use crate::zone::store::ZoneStore;
 
 use super::control::Command;
 

@@ -8,18 +8,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answer::served::Served;
+use crate::answer::context::Served;
+use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::metrics::registry::Metrics;
 use crate::node::event::{Event, Input};
 use crate::node::router::Node;
 use crate::node::status::Status;
 use crate::node::zone::{Role, ZoneConfig};
-use crate::outbox::{Arrival, Outbox, Token};
+use crate::publish::journal::Entry;
+use crate::publish::store::ZoneStore;
+use crate::publish::zone::Version;
 use crate::time::Mono;
 use crate::wire::name::Name;
-use crate::zone::journal::Entry;
-use crate::zone::served::Version;
-use crate::zone::store::ZoneStore;
 
 use super::clock;
 use super::disk::{Disk, DiskError, Rewritten};

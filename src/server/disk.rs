@@ -1,4 +1,4 @@
-//! The journal on disk: one file of frames ([`crate::zone::journal`]) for all zones, so that any number of changes costs one
+//! The journal on disk: one file of frames ([`crate::publish::journal`]) for all zones, so that any number of changes costs one
 //! write and one sync, and a folder that one process at a time may use.
 //!
 //! ```text
@@ -16,9 +16,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::publish::journal::{self, Entry, FRAME, Happened, Log, LogError};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
-use crate::zone::journal::{self, Entry, FRAME, Happened, Log, LogError};
 use crate::zone::snapshot::Snapshot;
 
 use super::clock;

@@ -1,4 +1,4 @@
-//! Carries out what machines ask for ([`crate::outbox`]) with real sockets: one fresh socket per exchange, so that every
+//! Carries out what machines ask for ([`crate::ask::exchange`]) with real sockets: one fresh socket per exchange, so that every
 //! question leaves from a port of its own choice by the kernel (RFC 5452 9.2).
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::outbox::{Arrival, Exchange, Failure, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Exchange, Failure, Outbox, Token, Transport};
 
 /// No exchange over UDP lives longer: the machines' own deadlines are far below.
 const UDP_LIFE: Duration = Duration::from_secs(60);

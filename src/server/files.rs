@@ -13,8 +13,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::publish::store::ZoneStore;
 use crate::wire::name::Name;
-use crate::zone::store::ZoneStore;
 
 use super::priority;
 use super::reading::{Done, Haste, Job, read_all};

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use tracing::{debug, error, info, warn};
 
 use crate::node::event::Event;
+use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::transfer::notify;
 use crate::wire::name::Name;
-use crate::zone::file::diagnostic::{Diagnostic, Severity};
 use crate::zone::serial::Serial;
 
 /// Zones that begin to be served at once and are each told of.

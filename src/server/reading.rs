@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use crate::publish::store::ZoneStore;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
-use crate::zone::store::ZoneStore;
 
 use super::priority;
 use super::zone_file::{LoadError, Loaded, Opened, load_onto, open};

@@ -9,10 +9,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
-use crate::answer::served::{Served, Source};
+use crate::answer::context::{Served, Source};
+use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
-use crate::outbox::{Arrival, Outbox, Token};
 use crate::resolve::cache::{Ask, Cache};
 use crate::resolve::resolver::{Config, Event, Resolver};
 use crate::time::Mono;

@@ -12,12 +12,12 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answer::served::{Recursion, Served};
+use crate::answer::context::{Recursion, Served};
 use crate::metrics::registry::Metrics;
 use crate::node::router::Node;
+use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::cookie::{Secret, Secrets};
-use crate::zone::store::ZoneStore;
 
 use super::admin::{self, Admin};
 use super::control::{self, Command, Control, Reread};

@@ -10,14 +10,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
+use crate::answer::context::{self, Outcome, Served, Source};
+use crate::answer::fast::{Straight, Versions};
 use crate::answer::respond::answer;
-use crate::answer::served::{self, Outcome, Served, Source};
-use crate::answer::straight::{Straight, Versions};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
 use crate::time::Now;
-use crate::transfer::stuck::Stuck;
+use crate::transfer::ixfr_loop::Stuck;
 use crate::wire::via::Via;
 
 use super::arrivals::{keep_whole, tell_targets};
@@ -150,9 +150,9 @@ fn respond(
 ) {
     let source = Source { addr: from, via: Via::Udp };
     let path = match reply.append(|reply| answer(served, now, request, source, reply)) {
-        Outcome::Reply(served::Path::Zone) => Path::Zone,
-        Outcome::Reply(served::Path::Hit) => Path::Hit,
-        Outcome::Reply(served::Path::Unheard(rcode)) => {
+        Outcome::Reply(context::Path::Zone) => Path::Zone,
+        Outcome::Reply(context::Path::Hit) => Path::Hit,
+        Outcome::Reply(context::Path::Unheard(rcode)) => {
             context.metrics.unheard(rcode);
             Path::Zone
         }

@@ -7,11 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::text::file::diagnostic::{Diagnostic, Severity};
+use crate::text::file::read::{Entry, Outcome, read};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::edit::Edit;
 use crate::zone::fault::Fault;
-use crate::zone::file::diagnostic::{Diagnostic, Severity};
-use crate::zone::file::read::{Entry, Outcome, read};
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Snapshot};
 

@@ -9,10 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::answer::context::{Served, Source};
 use crate::answer::respond::answer;
-use crate::answer::served::{Served, Source};
 use crate::lag::Interval;
 use crate::node::status::Status;
+use crate::publish::zone::Version;
 use crate::time::{Mono, Now};
 use crate::wire::edns::{ZONEVERSION, push_option};
 use crate::wire::message::Message;
@@ -21,7 +22,6 @@ use crate::wire::via::Via;
 use crate::wire::writer::Writer;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
-use crate::zone::served::Version;
 use crate::zone::snapshot::Snapshot;
 
 use super::content::{CANARIES, apex, canary};

@@ -1,7 +1,7 @@
 //! A pretend disk: the journal's bytes, of which a crash may lose or tear whatever was not synced.
 
+use crate::publish::journal::{self, Entry, Happened, Log, LogError};
 use crate::wire::name::Name;
-use crate::zone::journal::{self, Entry, Happened, Log, LogError};
 use crate::zone::snapshot::Snapshot;
 
 /// A journal below this size is never compacted: small, so that compaction happens in short runs too.

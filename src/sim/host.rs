@@ -7,21 +7,21 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::answer::served::{Recursion, Served, Source};
+use crate::answer::context::{Recursion, Served, Source};
+use crate::ask::exchange::{Outbox, Token};
 use crate::node::event::Event;
 use crate::node::router::Node;
 use crate::node::zone::{self, ZoneConfig};
-use crate::outbox::{Outbox, Token};
+use crate::publish::store::ZoneStore;
+use crate::publish::zone::Version;
 use crate::resolve::cache::{self, Cache};
 use crate::resolve::resolver::Resolver;
 use crate::resolve::settings;
 use crate::time::{Mono, Now, Utc};
-use crate::transfer::stuck::Stuck;
+use crate::transfer::ixfr_loop::Stuck;
 use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
-use crate::zone::served::Version;
-use crate::zone::store::ZoneStore;
 
 use super::content;
 use super::disk::Disk;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::ask::exchange::Arrival;
 use crate::node::event::{Event, Input};
 use crate::node::status::Status;
-use crate::outbox::Arrival;
+use crate::publish::journal::Entry;
 use crate::time::Mono;
-use crate::zone::journal::Entry;
 use crate::zone::serial::Serial;
 
 use super::check::{Oracle, Violation};

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::publish::journal::{Entry, Log, LogError};
+use crate::publish::store::{Change, ZoneStore};
+use crate::publish::zone::{Access, Zone};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
-use crate::zone::journal::{Entry, Log, LogError};
 use crate::zone::serial::{Policy, Serial};
-use crate::zone::served::{Access, Zone};
 use crate::zone::snapshot::{Builder, Snapshot};
-use crate::zone::store::{Change, ZoneStore};
 
 /// Refresh, retry and expire of the zones here, in seconds.
 pub(super) const TIMERS: [u32; 3] = [100, 10, 1_000];

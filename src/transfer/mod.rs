@@ -8,17 +8,17 @@
 //!                        AXFR (RFC 5936)          -> refresh::Event::Fetched -> ZoneStore::publish
 //! ```
 //!
-//! All of it is without I/O: machines are told the time and what arrived, and ask an [`crate::outbox::Outbox`] to send.
+//! All of it is without I/O: machines are told the time and what arrived, and ask an [`crate::ask::exchange::Outbox`] to send.
 
 pub mod axfr;
 #[cfg(test)]
 mod fixture;
 pub mod intake;
 pub mod ixfr;
+pub mod ixfr_loop;
 pub mod notify;
 pub mod provide;
 pub mod query;
 pub mod reason;
 pub mod refresh;
-pub mod stuck;
 pub mod timers;

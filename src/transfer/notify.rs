@@ -21,7 +21,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::outbox::{Arrival, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Outbox, Token, Transport};
 use crate::time::{Mono, Now};
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::{Message, Opcode, Record, Request, flags};

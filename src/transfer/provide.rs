@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
 use crate::wire::edns::{self, UDP_PAYLOAD};
 use crate::wire::message::{HEADER, Message, Request, flags};
@@ -16,11 +17,10 @@ use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
-use crate::zone::served::{Version, Zone};
 use crate::zone::stamp::{MAX_IN_DATAGRAM, MAX_IN_STREAM, Told};
 
+use super::ixfr_loop::Stuck;
 use super::query::Kind;
-use super::stuck::Stuck;
 
 /// Bytes of a message before its OPT record. Names further into a message than 16,383 bytes cannot be pointed to (RFC 1035
 /// 4.1.4), so longer messages would only compress worse.

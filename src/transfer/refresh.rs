@@ -24,16 +24,16 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::outbox::{Arrival, Failure, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Failure, Outbox, Token, Transport};
+use crate::publish::store::{Change, Publication, PublishError};
+use crate::publish::zone::Version;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
-use crate::zone::served::Version;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
-use crate::zone::store::{Change, Publication, PublishError};
 
 use super::intake::{Asked, Intake, Limits, Outcome};
 use super::query::{self, Kind, SoaAnswer};

@@ -1,5 +1,5 @@
 //! How the RDATA of each type is laid out: one table, from which RDATA is checked, decompressed, folded, compared,
-//! compressed (here and in [`super::writer`]), and read from and written as text (`zone::rdata`).
+//! compressed (here and in [`super::writer`]), and read from and written as text (`text::rdata`).
 
 use std::borrow::Cow;
 

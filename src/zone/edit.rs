@@ -9,8 +9,8 @@ use crate::wire::rtype::Rtype;
 use super::delta::Delta;
 use super::diff::compare;
 use super::fault::Fault;
-use super::gather::Run;
 use super::owner::Owner;
+use super::owner_run::Run;
 use super::snapshot::Snapshot;
 use super::table::Marks;
 

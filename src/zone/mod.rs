@@ -1,32 +1,25 @@
-//! Zones: immutable snapshots, how they are read, searched, compared, published, and remembered.
+//! Zones as data: immutable snapshots, how they are built, searched, compared and checked.
 //!
-//! A [`snapshot::Snapshot`] is one version of a zone's content. Every change enters by [`store::ZoneStore::publish`]; readers
-//! take the current [`store::Version`] and never wait.
+//! A [`snapshot::Snapshot`] is one version of a zone's content. How versions are written as text is [`crate::text`], how one takes the
+//! place of another is [`crate::publish`].
 
-pub mod absence;
+pub mod canonical;
+pub mod closest_encloser;
 pub mod delta;
 pub mod diff;
 pub mod digest;
-pub mod directory;
 pub mod edit;
-pub mod empty;
+pub mod empty_nonterminal;
 pub mod fault;
-pub mod file;
-pub mod gather;
-pub mod history;
-pub mod journal;
-pub mod lexer;
 pub mod lint;
 pub mod lookup;
 pub mod nsec3;
 pub mod order;
 pub mod owner;
-pub mod rdata;
+pub mod owner_run;
 pub mod serial;
-pub mod served;
 pub mod signed;
 pub mod snapshot;
 pub mod soa;
 pub mod stamp;
-pub mod store;
 pub mod table;

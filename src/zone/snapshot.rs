@@ -10,10 +10,10 @@ use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::digest::Digest;
-use super::empty::{Room, count_children, fill, link, prune};
+use super::empty_nonterminal::{Room, count_children, fill, link, prune};
 use super::fault::Fault;
-use super::gather::Run;
 use super::owner::{Block, Draft, Owner, Rrset};
+use super::owner_run::Run;
 use super::serial::Serial;
 use super::signed::Signed;
 use super::soa::{self, Timers};

@@ -3,14 +3,14 @@
 //! reads them. What a client or a secondary reads is read, too.
 
 use tidemark::answer::cached::complete;
+use tidemark::answer::context::{Outcome, Served, Source};
+use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond;
-use tidemark::answer::served::{Outcome, Served, Source};
-use tidemark::answer::straight::{REPLY, Straight, Versions};
 use tidemark::transfer::intake::{Asked, Intake, Limits};
+use tidemark::transfer::ixfr_loop::Stuck;
 use tidemark::transfer::notify::read_notify;
 use tidemark::transfer::provide::provide;
 use tidemark::transfer::query::read_soa;
-use tidemark::transfer::stuck::Stuck;
 use tidemark::wire::edns::UDP_PAYLOAD;
 use tidemark::wire::message::{Header, Message, Opcode, Record, Request, flags};
 use tidemark::wire::name::Name;

@@ -1,11 +1,11 @@
 //! RDATA of every type: two bytes of type, and the rest taken for RDATA in wire form and for its text.
 
+use tidemark::text::rdata::{read, write};
 use tidemark::wire::message::Message;
 use tidemark::wire::name::{Name, NameRef};
 use tidemark::wire::rdata::{self as layout, canonical, same};
 use tidemark::wire::rtype::Rtype;
 use tidemark::wire::writer::{Section, Writer};
-use tidemark::zone::rdata::{read, write};
 
 use super::library::agrees;
 use super::reached::reached;

@@ -2,17 +2,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tidemark::answer::served::{Recursion, Served};
+use tidemark::answer::context::{Recursion, Served};
+use tidemark::publish::journal::{Entry, Log, LogError};
+use tidemark::publish::store::{Change, ZoneStore};
+use tidemark::publish::zone::Access;
 use tidemark::resolve::cache::{Cache, Config};
+use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
-use tidemark::zone::file::read::read;
-use tidemark::zone::journal::{Entry, Log, LogError};
 use tidemark::zone::serial::Policy;
-use tidemark::zone::served::Access;
 use tidemark::zone::snapshot::Builder;
-use tidemark::zone::store::{Change, ZoneStore};
 
 const EXAMPLE: &str = include_str!("../data/plain/example.zone");
 const ROOT: &str = include_str!("../data/plain/root.zone");

@@ -1,14 +1,14 @@
 //! A zone file: whatever is taken makes a zone, the same one by each of the ways that lead to it.
 
+use tidemark::text::file::read::{MAX_ERRORS, MAX_WARNINGS, Outcome, read};
+use tidemark::text::rdata::{read as rdata, write};
 use tidemark::wire::name::{Name, NameRef};
 use tidemark::wire::rdata as layout;
 use tidemark::wire::rtype::Rtype;
+use tidemark::zone::canonical;
 use tidemark::zone::diff::between;
 use tidemark::zone::edit::Edit;
-use tidemark::zone::file::print::lines;
-use tidemark::zone::file::read::{MAX_ERRORS, MAX_WARNINGS, Outcome, read};
 use tidemark::zone::lint::lint;
-use tidemark::zone::rdata::{read as rdata, write};
 use tidemark::zone::snapshot::{Builder, Snapshot};
 
 use super::reached::reached;
@@ -98,11 +98,10 @@ fn are_one(a: &Snapshot, b: &Snapshot) {
 /// What is printed reads as the same zone.
 fn returns(zone: &Snapshot) {
     let mut text = String::new();
-    let _ = lines::<()>(zone, |line| {
-        text.push_str(line);
+    for record in canonical::records(zone) {
+        write::record(record.owner, record.ttl, record.rtype, record.rdata, &mut text);
         text.push('\n');
-        Ok(())
-    });
+    }
     let (again, outcome) = records(text.as_bytes(), NameRef::ROOT);
     assert!(outcome.diagnostics.is_empty(), "{}\n{text}", outcome.diagnostics[0]);
     are_one(zone, &built(&again, zone.apex()).expect("what was printed is a zone"));

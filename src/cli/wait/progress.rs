@@ -9,11 +9,11 @@ use crate::cli::exit::{Exit, Failure};
 use crate::config::value;
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
+use crate::text::rdata::{read, write};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata;
 use crate::wire::rtype::{Rcode, Rtype};
-use crate::zone::rdata::{read, write};
 use crate::zone::serial::Serial;
 
 /// What is waited for.

@@ -6,7 +6,7 @@ use crate::zone::digest::Digest;
 use crate::zone::stamp::Stamp;
 
 use super::*;
-use crate::outbox::Failure;
+use crate::ask::exchange::Failure;
 use crate::time::Utc;
 use crate::wire::rtype::Rcode;
 use crate::zone::serial::Serial;

@@ -1,4 +1,4 @@
-use crate::outbox::Exchange;
+use crate::ask::exchange::Exchange;
 use crate::time::Utc;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rtype;

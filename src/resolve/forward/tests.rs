@@ -1,7 +1,7 @@
 use super::super::sample::{ask, at, reply};
 use super::super::settings::Zone;
 use super::*;
-use crate::outbox::Exchange;
+use crate::ask::exchange::Exchange;
 use crate::wire::message::Request;
 
 /// One question among the servers 192.0.2.1, .2, ... of the root zone.

@@ -4,7 +4,7 @@ use super::super::cache;
 use super::super::sample::{ask, now, record, reply};
 use super::super::settings::Zone;
 use super::*;
-use crate::outbox::{Exchange, Failure};
+use crate::ask::exchange::{Exchange, Failure};
 use crate::wire::message::{Message, Request};
 use crate::wire::rtype::CLASS_IN;
 use crate::wire::writer::Section;

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
+use crate::answer::context::Source;
 use crate::answer::edns::TCP_IDLE;
-use crate::answer::served::Source;
 
 use super::listen::Permit;
 use super::mailbox::Ticket;

@@ -6,9 +6,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::answer::cached::complete;
+use crate::answer::context::{self, Outcome, Source};
+use crate::answer::fast::{REPLY, Straight, Versions};
 use crate::answer::respond::answer;
-use crate::answer::served::{self, Outcome, Source};
-use crate::answer::straight::{REPLY, Straight, Versions};
 use crate::metrics::tally::Path;
 use crate::node::event::Input;
 use crate::server::clock;
@@ -101,9 +101,9 @@ impl Responder {
             return (After::Done, Some(Path::Zone));
         }
         let path = match answer(&served, self.now, request, from, output) {
-            Outcome::Reply(served::Path::Zone) => Path::Zone,
-            Outcome::Reply(served::Path::Hit) => Path::Hit,
-            Outcome::Reply(served::Path::Unheard(rcode)) => {
+            Outcome::Reply(context::Path::Zone) => Path::Zone,
+            Outcome::Reply(context::Path::Hit) => Path::Hit,
+            Outcome::Reply(context::Path::Unheard(rcode)) => {
                 context.metrics.unheard(rcode);
                 Path::Zone
             }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::metrics::tally::Path;
+use crate::publish::zone::Zone;
 use crate::server::clock;
 use crate::server::udp::{Context, lock};
 use crate::time::Now;
 use crate::transfer::provide::provide;
 use crate::wire::message::Request;
-use crate::zone::served::Zone;
 
 use super::mailbox::{Mail, Mailbox, Ticket};
 

@@ -12,8 +12,8 @@ use rustls::ServerConfig;
 use slab::Slab;
 use tokio::runtime::Handle;
 
-use crate::answer::served::Source;
-use crate::answer::straight::REPLY;
+use crate::answer::context::Source;
+use crate::answer::fast::REPLY;
 use crate::server::clock;
 use crate::server::priority;
 use crate::server::udp::Context;

@@ -5,9 +5,9 @@ use super::*;
 use std::collections::BTreeSet;
 
 use crate::answer::cached::complete;
+use crate::answer::context::{Outcome, Source};
 use crate::answer::respond::answer;
-use crate::answer::served::{Outcome, Source};
-use crate::outbox::{Exchange, Failure, Transport};
+use crate::ask::exchange::{Exchange, Failure, Transport};
 use crate::resolve::resolver;
 use crate::sim::check::number_in;
 use crate::sim::content::canary;
@@ -175,7 +175,7 @@ impl World {
     fn note_transfer(
         &mut self,
         host: usize,
-        zone: &crate::zone::served::Zone,
+        zone: &crate::publish::zone::Zone,
         request: &Request<'_>,
         kind: Result<Kind, Rcode>,
     ) -> Result<(), Violation> {

@@ -8,8 +8,8 @@ use super::super::fixture::{Node, address, apex, at, hosts, record, snapshot, so
 use super::super::intake::{Asked, Intake, Limits, Outcome};
 use super::super::query;
 use super::*;
+use crate::publish::store::Change;
 use crate::zone::serial::Policy;
-use crate::zone::store::Change;
 
 /// A primary that published serials 1 to `last`, the version with serial n having 10 n hosts.
 fn primary(last: u16) -> Node {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
+use super::super::ixfr_loop::Stuck;
 use super::super::provide::{expire_left, provide, told};
-use super::super::stuck::Stuck;
 use super::*;
 use crate::wire::edns;
 use crate::wire::message::{Request, flags};
@@ -191,7 +191,7 @@ impl World {
         );
     }
 
-    fn deliver(&mut self, exchange: crate::outbox::Exchange) {
+    fn deliver(&mut self, exchange: crate::ask::exchange::Exchange) {
         let request = Request::read(&exchange.message).unwrap();
         let now = at(self.now + self.one_way);
         let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();

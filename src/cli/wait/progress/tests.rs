@@ -107,7 +107,7 @@ fn nobody_answered_is_told_apart_from_a_wrong_answer() {
     };
     let mut progress = Progress::new(None, &[server(1)], false);
     take(&mut progress, silent(1), 1);
-    take(&mut progress, failed(Reason::Network(crate::outbox::Failure::Refused)), 2);
+    take(&mut progress, failed(Reason::Network(crate::ask::exchange::Failure::Refused)), 2);
     assert_eq!(progress.exit(at(2).mono), Exit::Unreachable);
     take(&mut progress, failed(Reason::Rcode(Rcode::REFUSED)), 3);
     assert_eq!(progress.exit(at(3).mono), Exit::Pending);

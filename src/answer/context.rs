@@ -1,0 +1,78 @@
+//! What is answered from, who asks, and what became of a request.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::publish::store::ZoneStore;
+use crate::publish::zone::Zone;
+use crate::resolve::cache::{Ask, Cache};
+use crate::wire::cookie::Secrets;
+use crate::wire::name::Name;
+use crate::wire::prefix::Prefix;
+use crate::wire::rtype::Rcode;
+use crate::wire::via::Via;
+use crate::zone::serial::Serial;
+
+/// What the data plane answers from.
+#[derive(Clone)]
+pub struct Served {
+    /// The zones.
+    pub store: Arc<ZoneStore>,
+    /// The cache, when this node is one.
+    pub recursion: Option<Recursion>,
+    /// What NSID (RFC 5001) says.
+    pub nsid: Option<Box<[u8]>>,
+    /// What cookies are made with (RFC 7873).
+    pub cookies: Arc<Secrets>,
+}
+
+/// Answers from elsewhere.
+#[derive(Clone)]
+pub struct Recursion {
+    /// What is known.
+    pub cache: Arc<Cache>,
+    /// Who may ask.
+    pub allow: Vec<Prefix>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The client.
+    pub addr: SocketAddr,
+    /// By what it came.
+    pub via: Via,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The reply is written.
+    Reply(Path),
+    /// There is nothing to say.
+    Drop,
+    /// The zone is to be transferred over the connection the request came by; nothing is written.
+    Transfer(Arc<Zone>),
+    /// A NOTIFY was acknowledged: the reply is written, and the zone may have changed at this primary.
+    Notified {
+        /// The zone.
+        zone: Name,
+        /// Who says so.
+        from: IpAddr,
+        /// The serial it tells, if it does.
+        serial: Option<Serial>,
+    },
+    /// The resolver has to find the answer; [`cached::complete`] writes it then. Nothing is written.
+    FollowUp(Ask),
+}
+
+/// Where a reply came from, for the measure of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// A zone served here, or no data at all.
+    Zone,
+    /// The cache.
+    Hit,
+    /// Nowhere: a NOTIFY that is not listened to, because of this.
+    Unheard(Rcode),
+}

@@ -1,0 +1,96 @@
+//! The version history of a zone: which serial was published when, by whom, and what changed between (CONSISTENCY: the
+//! base of every lag figure). Bounded; the oldest goes first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::zone::delta::Delta;
+use crate::zone::serial::Serial;
+use crate::zone::stamp::Stamp;
+
+/// Stamps kept per zone.
+const MAX_STAMPS: usize = 65_536;
+/// Deltas kept per zone, whatever their size.
+const MAX_DELTAS: usize = 4_096;
+/// Records in deltas that are kept however small the zone is.
+const MIN_DELTA_RECORDS: usize = 4_096;
+
+/// The newest versions, oldest first, with the deltas that lead to the newest of them.
+#[derive(Debug, Default)]
+pub struct History {
+    stamps: VecDeque<Stamp>,
+    deltas: VecDeque<Arc<Delta>>,
+    delta_records: usize,
+}
+
+impl History {
+    /// Takes in a version that followed by `delta`, or from nowhere (a first load, a full transfer).
+    pub(super) fn push(&mut self, stamp: Stamp, delta: Option<Arc<Delta>>, zone_records: u64) {
+        if self.stamps.len() == MAX_STAMPS {
+            self.stamps.pop_front();
+        }
+        if self.stamps.is_empty() {
+            // Most zones of a server with very many never change.
+            self.stamps.reserve_exact(1);
+        }
+        self.stamps.push_back(stamp);
+        let Some(delta) = delta else {
+            self.deltas.clear();
+            self.delta_records = 0;
+            return;
+        };
+        if self.deltas.back().is_some_and(|last| last.to() != delta.from()) {
+            self.deltas.clear();
+            self.delta_records = 0;
+        }
+        self.delta_records += delta.len();
+        self.deltas.push_back(delta);
+        // A chain with more records than the zone is worth less than an AXFR (RFC 1995 section 2).
+        let most = MIN_DELTA_RECORDS.max(zone_records as usize);
+        while self.deltas.len() > MAX_DELTAS || self.delta_records > most {
+            let Some(oldest) = self.deltas.pop_front() else { break };
+            self.delta_records -= oldest.len();
+        }
+    }
+
+    /// Lets go of what changed, and keeps the stamps.
+    pub(super) fn forget_deltas(&mut self) {
+        self.deltas.clear();
+        self.delta_records = 0;
+    }
+
+    /// The newest version.
+    pub fn last(&self) -> Option<&Stamp> {
+        self.stamps.back()
+    }
+
+    /// The version with this serial, the newest if there are several.
+    pub fn stamp(&self, serial: Serial) -> Option<&Stamp> {
+        self.stamps.iter().rev().find(|stamp| stamp.serial == serial)
+    }
+
+    /// The versions that followed this serial, oldest first; `None` when it is not in the history.
+    pub fn after(&self, serial: Serial) -> Option<impl Iterator<Item = &Stamp>> {
+        let at = self.stamps.iter().rposition(|stamp| stamp.serial == serial)?;
+        Some(self.stamps.range(at + 1..))
+    }
+
+    /// All versions, oldest first.
+    pub fn stamps(&self) -> impl DoubleEndedIterator<Item = &Stamp> {
+        self.stamps.iter()
+    }
+
+    /// The deltas that lead from one serial to another, if all are here.
+    pub fn deltas(&self, from: Serial, to: Serial) -> Option<Vec<Arc<Delta>>> {
+        let first = self.deltas.iter().position(|delta| delta.from() == from)?;
+        let last = self.deltas.iter().position(|delta| delta.to() == to)?;
+        (first <= last).then(|| self.deltas.range(first..=last).cloned().collect())
+    }
+
+    /// Deltas with the stamps of the versions they lead to, oldest first.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&Stamp, Option<&Arc<Delta>>)> {
+        let bare = self.stamps.len() - self.deltas.len().min(self.stamps.len());
+        let deltas = std::iter::repeat_n(None, bare).chain(self.deltas.iter().map(Some));
+        self.stamps.iter().zip(deltas)
+    }
+}

@@ -1,0 +1,242 @@
+//! The one door: what passes, what does not, and what is left after a crash.
+
+use proptest::prelude::*;
+
+use super::super::journal;
+use super::*;
+use crate::time::Mono;
+use crate::wire::rtype::Rtype;
+use crate::zone::snapshot::Builder;
+
+/// A journal in memory; full on demand.
+#[derive(Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl Log for Memory {
+    fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
+        if self.full {
+            return Err(LogError("disk full".to_owned()));
+        }
+        entries.iter().for_each(|entry| entry.write(&mut self.bytes));
+        Ok(())
+    }
+}
+
+fn apex() -> Name {
+    "example.".parse().unwrap()
+}
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Mono(seconds * 1_000_000), utc: Utc(1_700_000_000_000_000 + seconds * 1_000_000) }
+}
+
+fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
+    let mut builder = Builder::new(apex());
+    let mut soa = vec![0; 2];
+    soa.extend([serial, 7200, 900, 86_400, 300].iter().flat_map(|number: &u32| number.to_be_bytes()));
+    builder.add(&apex(), Rtype::SOA, 60, &soa);
+    builder.add(&apex(), Rtype::NS, 60, b"\x02ns\x00");
+    for host in hosts {
+        builder.add(&format!("h{host}.example.").parse::<Name>().unwrap(), Rtype::A, 60, &[192, 0, 2, *host]);
+    }
+    builder.finish().unwrap().0
+}
+
+fn store() -> (ZoneStore, Memory) {
+    let store = ZoneStore::new(7);
+    store.configure(&apex(), Access::default());
+    (store, Memory::default())
+}
+
+fn file(
+    store: &ZoneStore,
+    log: &mut Memory,
+    now: u64,
+    content: Snapshot,
+    policy: Policy,
+) -> Result<Option<Publication>, PublishError> {
+    store.publish(at(now), &apex(), Change::File(content, policy), log)
+}
+
+#[test]
+fn a_forgotten_serial_is_never_ignored() {
+    let (store, mut log) = store();
+    let first = file(&store, &mut log, 1, zone(5, &[1]), Policy::Keep).unwrap().unwrap();
+    assert_eq!((first.from, first.stamp.serial, first.stamp.writer), (None, Serial(5), 7));
+    assert!(file(&store, &mut log, 2, zone(5, &[1]), Policy::Keep).unwrap().is_none());
+    let kept = file(&store, &mut log, 2, zone(5, &[2]), Policy::Keep).unwrap_err();
+    assert_eq!(kept, PublishError::SerialKept { file: Serial(5), served: Serial(5) });
+    let second = file(&store, &mut log, 3, zone(5, &[2]), Policy::Increment).unwrap().unwrap();
+    assert_eq!((second.stamp.serial, second.renumbered), (Serial(6), Some(Serial(5))));
+    assert!(second.stamp.published > first.stamp.published);
+    // The same file read again is what is served already, though its serial is the lower one.
+    assert!(file(&store, &mut log, 4, zone(5, &[2]), Policy::Increment).unwrap().is_none());
+    let lower = file(&store, &mut log, 5, zone(1, &[3]), Policy::Increment).unwrap().unwrap();
+    assert_eq!(lower.stamp.serial, Serial(7));
+    let date = file(&store, &mut log, 6, zone(7, &[4]), Policy::Date).unwrap().unwrap();
+    assert_eq!(date.stamp.serial, Serial(2_023_111_400));
+    let grown = file(&store, &mut log, 7, zone(2_023_111_401, &[4]), Policy::Keep).unwrap().unwrap();
+    assert_eq!((grown.stamp.serial, grown.renumbered), (Serial(2_023_111_401), None));
+    assert_eq!(grown.stamp.digest, date.stamp.digest);
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_served() {
+    let (store, mut log) = store();
+    file(&store, &mut log, 1, zone(1, &[1]), Policy::Increment).unwrap();
+    log.full = true;
+    let error = file(&store, &mut log, 2, zone(2, &[2]), Policy::Increment).unwrap_err();
+    assert!(matches!(error, PublishError::Log(_)));
+    let zone_served = store.get(&apex()).unwrap();
+    assert_eq!(zone_served.version().unwrap().stamp.serial, Serial(1));
+    assert_eq!(zone_served.history().stamps().count(), 1);
+    log.full = false;
+    assert!(file(&store, &mut log, 3, zone(2, &[2]), Policy::Increment).unwrap().is_some());
+}
+
+#[test]
+fn transfers_never_lead_back() {
+    let (store, mut log) = store();
+    let mut full = |serial, hosts: &[u8]| {
+        store.publish(at(1), &apex(), Change::Full(zone(serial, hosts), None), &mut log)
+    };
+    assert!(full(5, &[1]).unwrap().is_some());
+    assert!(full(5, &[1]).unwrap().is_none());
+    assert_eq!(full(4, &[1]).unwrap_err(), PublishError::NotNewer { served: Serial(5), found: Serial(4) });
+    let next = full(6, &[1, 2]).unwrap().unwrap();
+    assert_eq!((next.from, next.stamp.published), (Some(Serial(5)), None));
+    // A full transfer under a newer serial still becomes a difference for those who pull from here.
+    assert!(store.get(&apex()).unwrap().history().deltas(Serial(5), Serial(6)).is_some());
+    // The same serial with other content: a repair.
+    assert_eq!(full(6, &[9]).unwrap().unwrap().stamp.serial, Serial(6));
+}
+
+#[test]
+fn a_digest_that_differs_from_the_primarys_is_told() {
+    let (store, mut log) = store();
+    let content = zone(5, &[1]);
+    let wrong = Stamp { serial: Serial(5), published: None, digest: zone(5, &[2]).digest(), writer: 1 };
+    let published =
+        store.publish(at(1), &apex(), Change::Full(content.clone(), Some(wrong)), &mut log).unwrap().unwrap();
+    assert_eq!(published.mismatch, Some(wrong.digest));
+    assert_eq!(published.stamp.digest, content.digest());
+}
+
+#[test]
+fn a_zone_that_comes_back_goes_on_where_it_was() {
+    let (store, mut log) = store();
+    for hosts in [&[1][..], &[2], &[3]] {
+        file(&store, &mut log, 1, zone(1, hosts), Policy::Increment).unwrap();
+    }
+    store.remove(&apex());
+    assert!(store.get(&apex()).is_none());
+    store.configure(&apex(), Access::default());
+    let back = file(&store, &mut log, 2, zone(1, &[9]), Policy::Increment).unwrap().unwrap();
+    assert_eq!((back.stamp.serial, back.renumbered), (Serial(4), Some(Serial(1))));
+    store.remove(&apex());
+    store.configure(&apex(), Access::default());
+    // With the content that it had it is the version that it was.
+    let same = file(&store, &mut log, 3, zone(1, &[9]), Policy::Increment).unwrap().unwrap();
+    assert_eq!((same.stamp, same.renumbered), (back.stamp, None));
+    // A former life in which it was not configured remembers as much, through a compaction too.
+    let other = ZoneStore::new(7);
+    let replay = |store: &ZoneStore, mut rest: &[u8]| {
+        while let Some((payload, taken)) = journal::unframe(rest) {
+            store.replay(&journal::zone_of(payload).unwrap().to_name(), journal::read(payload).unwrap());
+            rest = &rest[taken..];
+        }
+    };
+    replay(&other, &log.bytes);
+    assert!(other.get(&apex()).is_none());
+    let mut compacted = Vec::new();
+    other.checkpoint().entries(&mut |entry| entry.write(&mut compacted));
+    let third = ZoneStore::new(7);
+    third.configure(&apex(), Access::default());
+    replay(&third, &compacted);
+    let again = file(&third, &mut log, 4, zone(1, &[7]), Policy::Increment).unwrap().unwrap();
+    assert_eq!(again.stamp.serial, Serial(5));
+}
+
+#[test]
+fn a_damaged_entry_never_brings_an_old_version_back() {
+    let (store, mut log) = store();
+    let mut ends = Vec::new();
+    for hosts in [&[1][..], &[2], &[3]] {
+        file(&store, &mut log, 1, zone(1, hosts), Policy::Increment).unwrap();
+        ends.push(log.bytes.len());
+    }
+    let without_second = [&log.bytes[..ends[0]], &log.bytes[ends[1]..]].concat();
+    let replayed = replayed(&without_second, without_second.len());
+    assert!(replayed.get(&apex()).unwrap().version().is_none());
+    let mut log = Memory::default();
+    let same = file(&replayed, &mut log, 2, zone(1, &[3]), Policy::Increment).unwrap().unwrap();
+    assert_eq!(same.stamp.serial, Serial(3));
+}
+
+/// Replays a journal, from its beginning to `end` bytes, into a fresh store.
+fn replayed(bytes: &[u8], end: usize) -> ZoneStore {
+    let (store, _) = store();
+    let mut rest = &bytes[..end];
+    while let Some((payload, taken)) = journal::unframe(rest) {
+        store.replay(&journal::zone_of(payload).unwrap().to_name(), journal::read(payload).unwrap());
+        rest = &rest[taken..];
+    }
+    store
+}
+
+fn serials(store: &ZoneStore) -> Vec<u32> {
+    store.get(&apex()).unwrap().history().stamps().map(|stamp| stamp.serial.0).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever part of the journal a crash leaves, it holds a version that was published, with all that came before it; and
+    /// a compacted journal holds the same as the long one.
+    #[test]
+    fn every_prefix_of_the_journal_is_a_version_that_was(
+        edits in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..6), 1..12),
+        cut in 0.0..1.0f64,
+    ) {
+        let (store, mut log) = store();
+        let mut published = Vec::new();
+        for (index, hosts) in edits.iter().enumerate() {
+            if let Some(done) = file(&store, &mut log, index as u64, zone(1, hosts), Policy::Increment).unwrap() {
+                published.push((done.stamp, log.bytes.len()));
+            }
+        }
+        let end = (log.bytes.len() as f64 * cut) as usize;
+        let after_crash = replayed(&log.bytes, end);
+        let last = published.iter().rev().find(|(_, length)| *length <= end).map(|(stamp, _)| *stamp);
+        let version = after_crash.get(&apex()).unwrap().version();
+        prop_assert_eq!(version.as_ref().map(|version| version.stamp), last);
+        if let Some(version) = version {
+            prop_assert_eq!(version.snapshot.digest(), version.stamp.digest);
+        }
+        let mut compacted = Vec::new();
+        store.get(&apex()).unwrap().checkpoint(&mut |entry| entry.write(&mut compacted));
+        let (long, short) = (replayed(&log.bytes, log.bytes.len()), replayed(&compacted, compacted.len()));
+        prop_assert_eq!(serials(&long), serials(&short));
+        let deltas = |store: &ZoneStore| {
+            let (first, last) = (published[0].0.serial, published[published.len() - 1].0.serial);
+            store.get(&apex()).unwrap().history().deltas(first, last).map(|deltas| deltas.len())
+        };
+        prop_assert_eq!(deltas(&long), deltas(&short));
+    }
+}
+
+#[test]
+fn a_compacted_journal_keeps_what_is_used_up_of_expire() {
+    let (store, mut log) = store();
+    file(&store, &mut log, 1, zone(1, &[1]), Policy::Increment).unwrap();
+    let zone = store.get(&apex()).unwrap();
+    zone.confirm(at(100).utc, None, at(200).mono);
+    zone.expires(at(200).mono, Some(at(40).utc));
+    let mut compacted = Vec::new();
+    zone.checkpoint(&mut |entry| entry.write(&mut compacted));
+    let again = replayed(&compacted, compacted.len());
+    assert_eq!(again.get(&apex()).unwrap().counted_from(), Some(at(40).utc));
+}

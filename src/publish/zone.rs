@@ -1,0 +1,186 @@
+//! A zone as it is served: its current version, who may do what with it, and how fresh it is known to be.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::time::{Hlc, Mono, Utc};
+use crate::wire::name::{Name, NameRef};
+use crate::wire::prefix::Prefix;
+
+use super::history::History;
+use super::journal::Entry;
+use crate::zone::delta::Delta;
+use crate::zone::snapshot::Snapshot;
+use crate::zone::stamp::Stamp;
+
+/// One published version: content and its stamp. Never changes.
+#[derive(Debug)]
+pub struct Version {
+    /// The content.
+    pub snapshot: Snapshot,
+    /// Who published it when.
+    pub stamp: Stamp,
+    /// When this node began to serve it.
+    pub applied: Utc,
+}
+
+/// What a zone serves, held for a moment.
+pub type Current = arc_swap::Guard<Option<Arc<Version>>>;
+
+/// Who may do what with a zone besides asking it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether the zone is pulled from elsewhere.
+    pub secondary: bool,
+    /// Who may transfer it.
+    pub transfer: Vec<Prefix>,
+    /// Whose NOTIFY is heard: the primaries' addresses.
+    pub notify: Vec<std::net::IpAddr>,
+}
+
+/// A configured zone: what it serves now, and how fresh that is known to be.
+#[derive(Debug)]
+pub struct Zone {
+    pub(super) name: Name,
+    pub(super) current: ArcSwapOption<Version>,
+    pub(super) history: RwLock<History>,
+    pub(super) access: ArcSwap<Access>,
+    /// Content is known to have been current at this moment ([`Mono`], 0: never): for a secondary the start of the last poll
+    /// that found it so, less what its primary said of its own.
+    pub(super) fresh_at: AtomicU64,
+    /// The SOA's EXPIRE ends at this moment ([`Mono`], 0: it does not).
+    pub(super) expires_at: AtomicU64,
+    /// When the last poll that found the content current began ([`Utc`], 0: never).
+    pub(super) verified_at: AtomicU64,
+    /// From when on EXPIRE is counted ([`Utc`], 0: never): `verified_at`, less what the primary had used up of it by then.
+    pub(super) counted_from: AtomicU64,
+}
+
+impl Zone {
+    /// A zone without content.
+    pub(super) fn new(name: Name) -> Zone {
+        Zone {
+            name,
+            current: ArcSwapOption::empty(),
+            history: RwLock::default(),
+            access: ArcSwap::default(),
+            fresh_at: AtomicU64::new(0),
+            expires_at: AtomicU64::new(0),
+            verified_at: AtomicU64::new(0),
+            counted_from: AtomicU64::new(0),
+        }
+    }
+
+    /// The zone's name.
+    pub fn name(&self) -> &NameRef {
+        &self.name
+    }
+
+    /// What is served now; `None` before the first content and after expiry.
+    pub fn version(&self) -> Option<Arc<Version>> {
+        self.current.load_full()
+    }
+
+    /// What is served now, as [`Zone::version`] but for a moment only: without a count that workers would have to share.
+    pub fn current(&self) -> Current {
+        self.current.load()
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> arc_swap::Guard<Arc<Access>> {
+        self.access.load()
+    }
+
+    /// The version history, locked for reading: to be let go of soon.
+    pub fn history(&self) -> RwLockReadGuard<'_, History> {
+        self.history.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn history_mut(&self) -> RwLockWriteGuard<'_, History> {
+        self.history.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the content is known to have been current, for a secondary; `None` before the first successful poll.
+    pub fn fresh_at(&self) -> Option<Mono> {
+        Some(Mono(self.fresh_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// When a secondary's content expires.
+    pub fn expires_at(&self) -> Option<Mono> {
+        Some(Mono(self.expires_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// When the last poll that found a secondary's content current began, in this life or a former one.
+    pub fn verified_at(&self) -> Option<Utc> {
+        Some(Utc(self.verified_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// Notes that a poll which began at `verified_at` found a secondary's content current; `fresh_at` as far as the primary
+    /// says how fresh its own is.
+    pub fn confirm(&self, verified_at: Utc, fresh_at: Option<Mono>, expires_at: Mono) {
+        self.verified_at.store(verified_at.0, Ordering::Relaxed);
+        self.fresh_at.store(fresh_at.unwrap_or_default().0, Ordering::Relaxed);
+        self.expires_at.store(expires_at.0.max(1), Ordering::Relaxed);
+        self.counted_from.store(verified_at.0, Ordering::Relaxed);
+    }
+
+    /// Notes when a secondary's content expires, and, where it is known, from when on EXPIRE is counted by that: what a restart
+    /// has to go by.
+    pub fn expires(&self, at: Mono, counted_from: Option<Utc>) {
+        self.expires_at.store(at.0.max(1), Ordering::Relaxed);
+        if let Some(from) = counted_from {
+            self.counted_from.store(from.0, Ordering::Relaxed);
+        }
+    }
+
+    /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.
+    pub fn counted_from(&self) -> Option<Utc> {
+        Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// What a journal has to hold of this zone, at this moment.
+    pub(super) fn kept(self: &Arc<Zone>) -> Kept {
+        Kept {
+            past: self.history().kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
+            version: self.version(),
+            counted_from: self.counted_from(),
+            zone: Arc::clone(self),
+        }
+    }
+
+    /// Entries from which [`ZoneStore::replay`] makes this zone again: what a compacted journal begins with.
+    ///
+    /// [`ZoneStore::replay`]: super::store::ZoneStore::replay
+    pub fn checkpoint(self: &Arc<Zone>, each: &mut dyn FnMut(Entry<'_>)) {
+        self.kept().checkpoint(each);
+    }
+
+    pub(super) fn last_published(&self) -> Option<Hlc> {
+        self.history().last().and_then(|stamp| stamp.published)
+    }
+}
+
+/// What a journal has to hold of a zone, as it was at one moment.
+#[derive(Debug)]
+pub(super) struct Kept {
+    zone: Arc<Zone>,
+    past: Vec<(Stamp, Option<Arc<Delta>>)>,
+    version: Option<Arc<Version>>,
+    counted_from: Option<Utc>,
+}
+
+impl Kept {
+    pub(super) fn checkpoint(self, each: &mut dyn FnMut(Entry<'_>)) {
+        for (stamp, delta) in self.past {
+            each(Entry::Past(&self.zone.name, delta, stamp));
+        }
+        if let Some(version) = self.version {
+            each(Entry::Full(&version.snapshot, version.stamp, version.applied));
+        }
+        if let Some(from) = self.counted_from {
+            each(Entry::Verified(&self.zone.name, from));
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Reads a zone file in one pass: records go to a closure, faults into a list, and no file is opened here.
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::generate::{Pattern, Range};
+use super::head::{self, MAX_TTL};
+use super::suggest;
+use crate::text::lexer::{Fault, Kind, Lexer, Span, Token, shown};
+use crate::text::rdata::mnemonic;
+use crate::text::rdata::names::Names;
+use crate::text::rdata::read as rdata;
+use crate::wire::name::{Name, NameRef};
+use crate::wire::rtype::Rtype;
+
+/// Reading stops after this many errors: the later ones are mostly consequences of the first.
+pub const MAX_ERRORS: usize = 20;
+/// Warnings beyond this many are left out.
+pub const MAX_WARNINGS: usize = 100;
+/// How deep files may include each other.
+pub const MAX_INCLUDE_DEPTH: usize = 16;
+/// How many inclusions one zone may have, so that a few files that include each other twice cannot keep us for ever.
+pub const MAX_INCLUDES: usize = 1_000;
+/// How many records `$GENERATE` may make for one zone: enough for the reverse zone of 16 networks of /16.
+pub const MAX_GENERATED: u64 = 1 << 20;
+/// How much text `$GENERATE` may make for one zone, in bytes.
+pub const MAX_GENERATED_TEXT: usize = 256 << 20;
+
+/// A record of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The owner, as written (case kept), completed with the origin.
+    pub owner: &'a NameRef,
+    /// The type; never a meta type. The class is always IN.
+    pub rtype: Rtype,
+    /// The TTL in seconds.
+    pub ttl: u32,
+    /// Uncompressed RDATA that has the layout of its type.
+    pub rdata: &'a [u8],
+    /// Where the record begins.
+    pub at: Place,
+}
+
+/// Where a record begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Outcome::files`].
+    pub file: u16,
+    /// The line, counted from 1.
+    pub line: u32,
+    /// The column of the first token, counted from 1.
+    pub column: u32,
+}
+
+/// What there is to say about a file that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The owner of the first SOA record, or else the first `$ORIGIN`.
+    pub origin: Option<Name>,
+    /// The files that were read, the first one first.
+    pub files: Vec<String>,
+    /// Faults in the order they were found; without an error among them, every record was reported.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    /// Whether there is no error among the diagnostics.
+    pub fn is_ok(&self) -> bool {
+        !self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// A diagnostic about the record at `at`, for faults that show only when the whole zone is known. It comes without
+    /// the line's text; [`Diagnostic::show_line`] adds that.
+    pub fn diagnostic(
+        &self,
+        severity: Severity,
+        at: Place,
+        message: String,
+        expected: Option<String>,
+    ) -> Diagnostic {
+        Diagnostic {
+            severity,
+            file: self.files.get(usize::from(at.file)).cloned().unwrap_or_default(),
+            line: at.line,
+            column: at.column,
+            length: 1,
+            source_line: String::new(),
+            message,
+            expected,
+        }
+    }
+}
+
+/// What fetches an included file: given the path as written and the name of the file that includes it, it returns the
+/// included file's name and content, or why it cannot be had.
+pub type Include<'f> = dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String> + 'f;
+
+/// Reads the zone file `text`, which messages call `file`, and calls `each` for every good record, in the file's order.
+///
+/// Relative names are below `origin` until the first `$ORIGIN`. A record that is wrong is skipped, and so are records
+/// that take over a wrong owner.
+pub fn read(
+    file: &str,
+    text: &[u8],
+    origin: Option<&NameRef>,
+    include: &mut Include<'_>,
+    each: &mut dyn FnMut(&Entry<'_>),
+) -> Outcome {
+    let mut reader = Reader {
+        include,
+        each,
+        origin: origin.map(NameRef::to_name),
+        apex: None,
+        first_origin: None,
+        default_ttl: None,
+        last_ttl: None,
+        owner: Vec::new(),
+        owner_faulty: false,
+        rdata: Vec::new(),
+        warnings: Vec::new(),
+        open: Vec::new(),
+        includes: 0,
+        generated: 0,
+        generated_text: 0,
+        errors: 0,
+        outcome: Outcome::default(),
+    };
+    reader.file(file, text);
+    reader.outcome.origin = reader.apex.or(reader.first_origin);
+    reader.outcome
+}
+
+struct Reader<'f, 'i, 'e> {
+    include: &'f mut Include<'i>,
+    each: &'f mut (dyn FnMut(&Entry<'_>) + 'e),
+    origin: Option<Name>,
+    /// The owner of the first SOA.
+    apex: Option<Name>,
+    first_origin: Option<Name>,
+    /// `$TTL` (RFC 2308 section 4).
+    default_ttl: Option<u32>,
+    /// The last TTL that was stated (RFC 1035 5.1), or that an SOA took from its minimum.
+    last_ttl: Option<u32>,
+    /// The last owner in wire form; empty before the first.
+    owner: Vec<u8>,
+    owner_faulty: bool,
+    /// The RDATA being read.
+    rdata: Vec<u8>,
+    /// Warnings about the record being read.
+    warnings: Vec<Fault>,
+    /// The files being read, outermost first, as indices into `outcome.files`.
+    open: Vec<u16>,
+    includes: usize,
+    generated: u64,
+    generated_text: usize,
+    errors: usize,
+    outcome: Outcome,
+}
+
+impl Reader<'_, '_, '_> {
+    /// Reads one file from its start to its end, or to the last error that is reported.
+    fn file(&mut self, name: &str, text: &[u8]) {
+        let known = self.outcome.files.iter().position(|file| file == name);
+        let index = known.unwrap_or_else(|| {
+            self.outcome.files.push(name.to_owned());
+            self.outcome.files.len() - 1
+        });
+        // There are at most MAX_INCLUDES files, and one.
+        self.open.push(index as u16);
+        let mut lexer = Lexer::new(text);
+        if let Some(span) = lexer.skip_byte_order_mark() {
+            let fault =
+                Fault::new(span, "the file begins with a byte order mark, which no name server takes");
+            self.report(Severity::Error, text, fault.expected("a file without it"));
+        }
+        loop {
+            let begin = lexer.line();
+            let entry = self.entry(&mut lexer);
+            for warning in std::mem::take(&mut self.warnings) {
+                self.report(Severity::Warning, text, warning);
+            }
+            if let Err(fault) = entry {
+                match lexer.recover(&fault, begin) {
+                    // Behind an open parenthesis everything looks wrong; the parenthesis is what to mend.
+                    Some(unclosed) if fault.span.line > unclosed.span.line || fault == unclosed => {
+                        self.report(Severity::Error, text, unclosed);
+                    }
+                    Some(unclosed) => {
+                        self.report(Severity::Error, text, fault);
+                        self.report(Severity::Error, text, unclosed);
+                    }
+                    None => self.report(Severity::Error, text, fault),
+                }
+            }
+            if self.errors >= MAX_ERRORS || !lexer.next_record() {
+                break;
+            }
+        }
+        self.open.pop();
+    }
+
+    fn report(&mut self, severity: Severity, text: &[u8], fault: Fault) {
+        let Fault { span, message, expected } = fault;
+        match severity {
+            Severity::Error if self.errors >= MAX_ERRORS => return,
+            Severity::Error => self.errors += 1,
+            Severity::Warning if self.outcome.diagnostics.len() >= MAX_WARNINGS + self.errors => return,
+            Severity::Warning => {}
+        }
+        let file = self.open.last().map_or("", |&index| &self.outcome.files[usize::from(index)]);
+        let mut diagnostic = Diagnostic::at(severity, file, text, span, message, expected);
+        if self.errors == MAX_ERRORS && severity == Severity::Error {
+            diagnostic.message.push_str(&format!("; reading stopped after {MAX_ERRORS} errors"));
+        }
+        self.outcome.diagnostics.push(diagnostic);
+    }
+
+    /// Reads a record, a directive or an empty line.
+    fn entry(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        let same_owner = lexer.at_blank();
+        let first = lexer.next()?;
+        if first.kind == Kind::End {
+            return Ok(());
+        }
+        if !same_owner && first.kind == Kind::Word && first.text.starts_with(b"$") {
+            return self.directive(&first, lexer);
+        }
+        let place = self.place(&first);
+        self.record(first, same_owner, place, lexer)
+    }
+
+    fn place(&self, first: &Token<'_>) -> Place {
+        let column = first.span.start - first.span.line_start + 1;
+        Place {
+            file: self.open.last().copied().unwrap_or_default(),
+            line: first.span.line,
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Reads a record whose first token, the owner unless that is the same as before, was read.
+    fn record<'t>(
+        &mut self,
+        first: Token<'t>,
+        same_owner: bool,
+        at: Place,
+        lexer: &mut Lexer<'t>,
+    ) -> Result<(), Fault> {
+        let mut names = Names { origin: self.origin.as_deref(), apex: self.apex.as_deref(), doubled: None };
+        let mut token = first;
+        if !same_owner {
+            self.owner.clear();
+            self.owner_faulty = true;
+            names.read(&first, &mut self.owner)?;
+            self.owner_faulty = false;
+            token = lexer.next()?;
+        } else if self.owner.is_empty() && !self.owner_faulty {
+            return Err(Fault::new(
+                first.span,
+                "the line begins with a blank, but there is no owner before it to repeat",
+            )
+            .expected("an owner name at the start of the line"));
+        }
+        let owner_doubled = names.doubled.take();
+        let (stated_ttl, rtype) = head::read(token, lexer)?;
+        let stated_ttl = stated_ttl.map(|ttl| head::bounded(ttl, token.span, &mut self.warnings));
+        self.rdata.clear();
+        rdata::read(rtype, lexer, &mut names, &mut self.rdata)?;
+        if self.rdata.len() > rdata::MAX_RDATA {
+            let message = format!("the {rtype} record is longer than {} bytes", rdata::MAX_RDATA);
+            return Err(Fault::new(first.span, message));
+        }
+        if lexer.has_multi_line_string() {
+            let message = "a string of this record goes on over the end of its line";
+            self.warnings.push(Fault::new(first.span, message).expected("a `\"` on the same line"));
+        }
+        for span in [owner_doubled, names.doubled].into_iter().flatten() {
+            self.warnings.push(doubled(span));
+        }
+        let ttl = match (stated_ttl.or(self.default_ttl).or(self.last_ttl), rtype) {
+            (Some(ttl), _) => ttl,
+            (None, Rtype::SOA) => {
+                // Its minimum is the last field.
+                let minimum = self.rdata.last_chunk().map_or(0, |&minimum| u32::from_be_bytes(minimum));
+                self.last_ttl = Some(minimum.min(MAX_TTL));
+                minimum.min(MAX_TTL)
+            }
+            (None, _) => {
+                return Err(Fault::new(first.span, "no TTL is known for this record")
+                    .expected("a TTL before the type, or a `$TTL` line above"));
+            }
+        };
+        if stated_ttl.is_some() {
+            self.last_ttl = stated_ttl;
+        }
+        if self.owner_faulty {
+            return Ok(());
+        }
+        // A faulty owner leaves before this, so the bytes are a name.
+        let Ok(owner) = NameRef::read(&self.owner) else { return Ok(()) };
+        if rtype == Rtype::SOA && self.apex.is_none() {
+            self.apex = Some(owner.to_name());
+        }
+        (self.each)(&Entry { owner, rtype, ttl, rdata: &self.rdata, at });
+        Ok(())
+    }
+
+    fn directive(&mut self, word: &Token<'_>, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        let name = word.text.to_ascii_uppercase();
+        match &name[..] {
+            b"$ORIGIN" => {
+                let origin = self.name(&lexer.next()?)?;
+                lexer.expect_end(|| "`$ORIGIN` directive".to_owned())?;
+                self.first_origin.get_or_insert_with(|| origin.clone());
+                self.origin = Some(origin);
+                Ok(())
+            }
+            b"$TTL" => {
+                let token = lexer.expect_word("a TTL such as 3600 or 1h")?;
+                let ttl = head::ttl(&token)?;
+                lexer.expect_end(|| "`$TTL` directive".to_owned())?;
+                self.default_ttl = Some(head::bounded(ttl, token.span, &mut self.warnings));
+                Ok(())
+            }
+            b"$INCLUDE" => self.include(lexer),
+            b"$GENERATE" => self.generate(word, lexer),
+            _ => {
+                let message = format!("`{}` is no directive", shown(word.text));
+                let expected = match suggest::directive(word.text) {
+                    Some(meant) => meant,
+                    None => format!(
+                        "{}, or `\\$` for a name that begins with `$`",
+                        suggest::DIRECTIVES.join(", ")
+                    ),
+                };
+                Err(Fault::new(word.span, message).expected(expected))
+            }
+        }
+    }
+
+    fn name(&self, token: &Token<'_>) -> Result<Name, Fault> {
+        let mut wire = Vec::new();
+        Names::below(self.origin.as_deref()).read(token, &mut wire)?;
+        Name::from_wire(&wire).map_err(|error| Fault::new(token.span, error.to_string()))
+    }
+
+    /// `$INCLUDE file [origin]`: the origin and the owner are the includer's again afterwards (RFC 1035 5.1).
+    fn include(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        let token = lexer.expect_text("the path of a file")?;
+        let origin = match lexer.peek()?.kind {
+            Kind::End => self.origin.clone(),
+            _ => Some(self.name(&lexer.next()?)?),
+        };
+        lexer.expect_end(|| "`$INCLUDE` directive".to_owned())?;
+        let refuse = |message: String| Err(Fault::new(token.span, message));
+        let Ok(path) = std::str::from_utf8(token.text) else {
+            return refuse("the path is not UTF-8".to_owned());
+        };
+        if self.open.len() > MAX_INCLUDE_DEPTH {
+            return refuse(format!("files include each other more than {MAX_INCLUDE_DEPTH} deep"));
+        }
+        self.includes += 1;
+        if self.includes > MAX_INCLUDES {
+            return refuse(format!("more than {MAX_INCLUDES} files are included"));
+        }
+        let includer = self.open.last().map_or("", |&index| &self.outcome.files[usize::from(index)]);
+        let (name, text) = match (self.include)(path, includer) {
+            Ok(included) => included,
+            Err(reason) => return refuse(format!("cannot include `{}`: {reason}", shown(token.text))),
+        };
+        if self.open.iter().any(|&index| self.outcome.files[usize::from(index)] == name) {
+            return refuse(format!("`{name}` includes itself"));
+        }
+        let owner = self.owner.clone();
+        let outer_origin = std::mem::replace(&mut self.origin, origin);
+        self.file(&name, &text);
+        self.origin = outer_origin;
+        self.owner = owner;
+        Ok(())
+    }
+
+    fn generate(&mut self, word: &Token<'_>, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        let token = lexer.next()?;
+        let range = Range::read(&token)?;
+        if range.count() > MAX_GENERATED - self.generated {
+            let message = format!("`$GENERATE` makes more than {MAX_GENERATED} records in this zone");
+            return Err(Fault::new(token.span, message));
+        }
+        self.generated += range.count();
+        let owner = lexer.expect_word("an owner name with `$` in it")?;
+        let mut pattern = Pattern::default();
+        pattern.push_bare(&owner)?;
+        let mut span = Span { end: owner.span.end, ..word.span };
+        let mut typed = false;
+        loop {
+            let token = lexer.next()?;
+            if token.kind == Kind::End {
+                break;
+            }
+            if token.span.line == span.line {
+                span.end = token.span.end;
+            }
+            // As in BIND, data that is one quoted string is the text inside it.
+            if typed && token.kind == Kind::Quoted && lexer.peek()?.kind == Kind::End {
+                pattern.push(&Token { kind: Kind::Word, ..token })?;
+                typed = false;
+                continue;
+            }
+            typed = !typed && mnemonic::rtype(token.text).is_some();
+            pattern.push(&token)?;
+        }
+        let mut line = Vec::new();
+        for counter in range.numbers() {
+            pattern.expand(counter, span, &mut line)?;
+            self.generated_text += line.len();
+            if self.generated_text > MAX_GENERATED_TEXT {
+                let message =
+                    format!("`$GENERATE` makes more than {MAX_GENERATED_TEXT} bytes of text in this zone");
+                return Err(Fault::new(span, message));
+            }
+            let mut made = Lexer::new(&line);
+            let place = self.place(word);
+            let record = made.next().and_then(|first| self.record(first, false, place, &mut made));
+            // What holds for one of the records holds for all of them: the first is warned about.
+            self.warnings.truncate(1);
+            if let Some(warning) = self.warnings.first_mut() {
+                warning.span = span;
+            }
+            record.map_err(|fault| self::made(fault, span, counter, &line))?;
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn doubled(span: Span) -> Fault {
+    Fault::new(span, "this name ends in the zone's name twice")
+        .expected("a final dot behind it, if it is complete")
+}
+
+/// A fault in a record that `$GENERATE` made, told at the directive.
+#[cold]
+fn made(fault: Fault, span: Span, counter: u32, line: &[u8]) -> Fault {
+    let message = format!("{}: `{}`, made for {counter}", fault.message, shown(line));
+    Fault { span, message, ..fault }
+}
+
+#[cfg(test)]
+mod tests;

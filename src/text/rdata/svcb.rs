@@ -1,0 +1,302 @@
+//! Service parameters of SVCB and HTTPS (RFC 9460; `dohpath` of RFC 9461 and `ohttp` of RFC 9540).
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use super::encoding::{Base64Reader, write_base64};
+use super::mnemonic::number;
+use super::strings;
+use crate::text::lexer::{Fault, Kind, Lexer, Span, Token, shown};
+
+const MANDATORY: u16 = 0;
+const ALPN: u16 = 1;
+const NO_DEFAULT_ALPN: u16 = 2;
+const PORT: u16 = 3;
+const IPV4HINT: u16 = 4;
+const ECH: u16 = 5;
+const IPV6HINT: u16 = 6;
+const DOHPATH: u16 = 7;
+const OHTTP: u16 = 8;
+
+const NAMES: [&str; 9] =
+    ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
+
+/// Appends the parameters up to the end of the record, sorted by key.
+pub fn read_params(lexer: &mut Lexer<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let mut values = Vec::new();
+    let mut params: Vec<(u16, Range<usize>, Span)> = Vec::new();
+    loop {
+        let token = lexer.next_pair()?;
+        if token.kind == Kind::End {
+            break;
+        }
+        let start = values.len();
+        let key = param(&token, &mut values)?;
+        if values.len() > usize::from(u16::MAX) || params.len() > usize::from(u16::MAX) {
+            return Err(Fault::new(token.span, "the parameters are longer than RDATA can be"));
+        }
+        params.push((key, start..values.len(), token.span));
+    }
+    params.sort_by_key(|(key, ..)| *key);
+    for pair in params.windows(2) {
+        if pair[0].0 == pair[1].0 {
+            let message = format!("`{}` is given twice", key_name(pair[1].0));
+            return Err(Fault::new(pair[1].2, message));
+        }
+    }
+    let start = out.len();
+    for (key, value, _) in &params {
+        out.extend_from_slice(&key.to_be_bytes());
+        out.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        out.extend_from_slice(&values[value.clone()]);
+    }
+    check(&out[start..]).map_err(|(key, message)| {
+        let span = params.iter().find(|(other, ..)| *other == key).map(|(.., span)| *span);
+        Fault::new(span.unwrap_or_default(), message)
+    })
+}
+
+/// Appends all parameters, each after a blank; `None` if their values break the rules of their keys.
+pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
+    check(rest).ok()?;
+    while let Some((key, value)) = next(&mut rest) {
+        out.push(' ');
+        out.push_str(&key_name(key));
+        if value.is_empty() {
+            continue;
+        }
+        out.push('=');
+        match key {
+            MANDATORY => {
+                list(value.as_chunks::<2>().0, out, |key, out| {
+                    out.push_str(&key_name(u16::from_be_bytes(*key)));
+                    Some(())
+                })?;
+            }
+            ALPN => {
+                let mut ids = Vec::new();
+                let mut left = value;
+                while let Some((&length, tail)) = left.split_first() {
+                    if !ids.is_empty() {
+                        ids.push(b',');
+                    }
+                    for &byte in tail.get(..usize::from(length))? {
+                        // The list has escapes of its own below those of strings (RFC 9460 appendix A.1).
+                        if matches!(byte, b',' | b'\\') {
+                            ids.push(b'\\');
+                        }
+                        ids.push(byte);
+                    }
+                    left = tail.get(usize::from(length)..)?;
+                }
+                strings::write(&ids, out);
+            }
+            PORT => write!(out, "{}", u16::from_be_bytes(value.try_into().ok()?)).ok()?,
+            IPV4HINT => {
+                list(value.as_chunks::<4>().0, out, |ip, out| write!(out, "{}", Ipv4Addr::from(*ip)).ok())?
+            }
+            IPV6HINT => {
+                list(value.as_chunks::<16>().0, out, |ip, out| write!(out, "{}", Ipv6Addr::from(*ip)).ok())?
+            }
+            ECH => write_base64(value, out),
+            _ => strings::write(value, out),
+        }
+    }
+    Some(())
+}
+
+/// Appends the value of `key` or `key=value` and returns the key.
+fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
+    const EXPECTED: &str = "a parameter such as `alpn=h2`, `port=8443` or `key65000=value`";
+    if token.kind != Kind::Word {
+        return Err(token.instead_of(EXPECTED));
+    }
+    let (name, value) = match token.text.iter().position(|&byte| byte == b'=') {
+        Some(equals) => (&token.text[..equals], Some(&token.text[equals + 1..])),
+        None => (token.text, None),
+    };
+    let key = key(name).ok_or_else(|| {
+        Fault::new(token.span, format!("`{}` is not a service parameter", shown(name))).expected(EXPECTED)
+    })?;
+    let value = value
+        .map(|value| value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value));
+    let bad = |expected: &str| {
+        Fault::new(token.span, format!("the value of `{}` is wrong", key_name(key))).expected(expected)
+    };
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return match key {
+            NO_DEFAULT_ALPN | OHTTP => Ok(key),
+            _ if !is_named(name) => Ok(key),
+            // Keys whose format is not known may be empty; the others have no meaning without a value.
+            _ if usize::from(key) >= NAMES.len() => Ok(key),
+            _ => Err(bad("a value behind `=`")),
+        };
+    };
+    let text = std::str::from_utf8(value).ok();
+    match key {
+        // Under its number, a key's value is its wire form, even when the key is a known one (RFC 9460 2.1).
+        _ if !is_named(name) => strings::read(token, value, out)?,
+        MANDATORY => {
+            const EXPECTED: &str = "keys with `,` between them";
+            let start = out.len();
+            let mut keys = Vec::new();
+            for name in value.split(|&byte| byte == b',').take(1 << 16) {
+                keys.push(self::key(name).ok_or_else(|| bad(EXPECTED))?);
+            }
+            keys.sort_unstable();
+            keys.iter().for_each(|key| out.extend_from_slice(&key.to_be_bytes()));
+            debug_assert!(out.len() > start);
+        }
+        ALPN => {
+            const EXPECTED: &str = "protocol names of 1 to 255 bytes with `,` between them, such as `h2,h3`";
+            let mut list = Vec::new();
+            strings::read(token, value, &mut list)?;
+            let mut id = Vec::new();
+            let mut bytes = list.into_iter();
+            loop {
+                let byte = bytes.next();
+                match byte {
+                    Some(b'\\') => id.push(bytes.next().ok_or_else(|| bad(EXPECTED))?),
+                    Some(byte) if byte != b',' => id.push(byte),
+                    _ => {
+                        let length = u8::try_from(id.len())
+                            .ok()
+                            .filter(|&length| length > 0)
+                            .ok_or_else(|| bad(EXPECTED))?;
+                        out.push(length);
+                        out.append(&mut id);
+                        if byte.is_none() {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        PORT => {
+            let port: u16 = number(value).ok_or_else(|| bad("a port, 0 to 65535"))?;
+            out.extend_from_slice(&port.to_be_bytes());
+        }
+        IPV4HINT => {
+            for part in text.unwrap_or("").split(',') {
+                let address: Ipv4Addr =
+                    part.parse().map_err(|_| bad("IPv4 addresses with `,` between them"))?;
+                out.extend_from_slice(&address.octets());
+            }
+        }
+        IPV6HINT => {
+            for part in text.unwrap_or("").split(',') {
+                let address: Ipv6Addr =
+                    part.parse().map_err(|_| bad("IPv6 addresses with `,` between them"))?;
+                out.extend_from_slice(&address.octets());
+            }
+        }
+        ECH => {
+            let mut reader = Base64Reader::default();
+            if !(reader.push(value, out) && reader.finish(out)) {
+                return Err(bad("base 64"));
+            }
+        }
+        NO_DEFAULT_ALPN | OHTTP => return Err(bad("no value")),
+        _ => strings::read(token, value, out)?,
+    }
+    Ok(key)
+}
+
+/// Whether the values hold together (RFC 9460 sections 7 and 8); the error names the key at fault.
+fn check(params: &[u8]) -> Result<(), (u16, &'static str)> {
+    let has = |wanted: u16| {
+        let mut rest = params;
+        std::iter::from_fn(move || next(&mut rest)).any(|(key, _)| key == wanted)
+    };
+    let mut rest = params;
+    while let Some((key, value)) = next(&mut rest) {
+        let whole = |size: usize| !value.is_empty() && value.len().is_multiple_of(size);
+        match key {
+            MANDATORY => {
+                let (keys, _) = value.as_chunks::<2>();
+                if !whole(2) || !keys.is_sorted_by(|a, b| a < b) {
+                    return Err((key, "`mandatory` names a key twice"));
+                }
+                // Both lists ascend, so one walk along the parameters finds all of them.
+                let mut all = params;
+                let mut given = std::iter::from_fn(|| next(&mut all)).skip(1);
+                if !keys.iter().all(|&key| given.any(|(other, _)| other == u16::from_be_bytes(key))) {
+                    return Err((key, "`mandatory` names a key that is not given"));
+                }
+            }
+            ALPN => {
+                let mut left = value;
+                while let Some((&length, tail)) = left.split_first() {
+                    left = match tail.get(usize::from(length)..) {
+                        Some(left) if length > 0 => left,
+                        _ => return Err((key, "`alpn` is malformed")),
+                    };
+                }
+                if value.is_empty() {
+                    return Err((key, "`alpn` is empty"));
+                }
+            }
+            NO_DEFAULT_ALPN if !has(ALPN) => return Err((key, "`no-default-alpn` stands without `alpn`")),
+            NO_DEFAULT_ALPN | OHTTP if !value.is_empty() => return Err((key, "a value where there is none")),
+            PORT if value.len() != 2 => return Err((key, "`port` is malformed")),
+            IPV4HINT if !whole(4) => return Err((key, "`ipv4hint` is malformed")),
+            IPV6HINT if !whole(16) => return Err((key, "`ipv6hint` is malformed")),
+            ECH if value.is_empty() => return Err((key, "an empty value")),
+            DOHPATH if !is_doh_path(value) => {
+                return Err((key, "`dohpath` is no path with a `dns` variable, such as `/dns-query{?dns}`"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is a URI template of an absolute path with the variable `dns` (RFC 9461 section 5, RFC 6570).
+fn is_doh_path(value: &[u8]) -> bool {
+    let Ok(template) = std::str::from_utf8(value) else { return false };
+    let expressions = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let mut variables = expressions
+        .flat_map(|(inside, _)| inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(','));
+    template.starts_with('/') && variables.any(|name| name.split([':', '*']).next() == Some("dns"))
+}
+
+/// The first parameter of `rest`, which then begins behind it.
+fn next<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
+    let (&[k0, k1, l0, l1], tail) = rest.split_first_chunk()?;
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    let value = tail.get(..length)?;
+    *rest = &tail[length..];
+    Some((u16::from_be_bytes([k0, k1]), value))
+}
+
+/// A key by its name, which is in lower case, or as `key123` without leading zeros (RFC 9460 2.1).
+fn key(name: &[u8]) -> Option<u16> {
+    if let Some(known) = NAMES.iter().position(|known| known.as_bytes() == name) {
+        return Some(known as u16);
+    }
+    let (prefix, digits) = name.split_at_checked(3)?;
+    if digits.len() > 1 && digits[0] == b'0' {
+        return None;
+    }
+    (prefix == b"key").then(|| number(digits))?
+}
+
+/// Whether a key is given by its name and not by its number.
+fn is_named(name: &[u8]) -> bool {
+    NAMES.iter().any(|known| known.as_bytes() == name)
+}
+
+fn key_name(key: u16) -> String {
+    NAMES.get(usize::from(key)).map_or_else(|| format!("key{key}"), |name| (*name).to_owned())
+}
+
+fn list<T>(items: &[T], out: &mut String, each: impl Fn(&T, &mut String) -> Option<()>) -> Option<()> {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        each(item, out)?;
+    }
+    Some(())
+}
