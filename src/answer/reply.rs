@@ -1,4 +1,4 @@
-//! The frame of every reply: header, question, what somebody writes in between, OPT.
+//! The frame of every reply: header, question, what somebody writes in between, OPT; and the buffer that it is written into.
 
 use crate::time::Now;
 use crate::wire::edns::UDP_PAYLOAD;
@@ -8,6 +8,53 @@ use crate::wire::writer::{Full, Writer};
 
 use super::context::{Outcome, Path, Served, Source};
 use super::edns::Options;
+
+/// Bytes that a buffer has at least: all that a reply over UDP may need.
+const ROOM: usize = 1_280;
+
+/// A buffer that replies are written into, one after another.
+#[derive(Debug)]
+pub struct Reply {
+    /// At least [`ROOM`] bytes, of which the first `length` are the reply.
+    room: Vec<u8>,
+    length: usize,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply { room: vec![0; ROOM], length: 0 }
+    }
+}
+
+impl Reply {
+    /// The reply; empty when there is none.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.room[..self.length]
+    }
+
+    /// Takes the reply back: nothing is to be sent.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Has a reply written into the room there is; whether `write` did, and told the length.
+    pub(super) fn fill(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let length = write(&mut self.room);
+        self.length = length.unwrap_or(0).min(self.room.len());
+        length.is_some()
+    }
+
+    /// Has a reply of any length written by appending to an empty vector.
+    pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.room.clear();
+        let outcome = write(&mut self.room);
+        self.length = self.room.len();
+        if self.room.len() < ROOM {
+            self.room.resize(ROOM, 0);
+        }
+        outcome
+    }
+}
 
 /// Writes the reply around what `body` writes into it: header, question, sections, OPT.
 pub(super) fn finish(

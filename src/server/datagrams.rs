@@ -4,8 +4,10 @@
 use std::io;
 use std::net::UdpSocket;
 
+use crate::answer::reply::Reply;
+
 use super::arrivals::{BATCH, Requests};
-use super::departures::{Departures, Reply};
+use super::departures::Departures;
 
 /// A batch of requests and the replies to them.
 pub struct Datagrams {
@@ -29,7 +31,7 @@ impl Datagrams {
     /// Waits for datagrams and takes in those that are there; returns how many, and forgets the batch before.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         let count = self.requests.receive(socket)?;
-        self.replies[..count].iter_mut().for_each(|reply| reply.set_length(0));
+        self.replies[..count].iter_mut().for_each(Reply::clear);
         Ok(count)
     }
 
@@ -40,7 +42,7 @@ impl Datagrams {
 
     /// Sends the replies to the first `count` requests. One that cannot be sent is lost, as the network might lose it.
     pub fn send(&mut self, socket: &UdpSocket, count: usize) {
-        self.departures.send(socket, &self.requests, &mut self.replies[..count]);
+        self.departures.send(socket, &self.requests, &self.replies[..count]);
     }
 }
 
@@ -69,10 +71,7 @@ mod tests {
                     assert_eq!(from, clients[usize::from(request[0])].local_addr().unwrap());
                     // One of them gets no reply.
                     if request[0] != 3 {
-                        reply.append(|reply| reply.extend_from_slice(request));
-                        reply.room()[3] = 7;
-                        reply.set_length(4);
-                        assert_eq!(reply.as_bytes().len(), 4);
+                        reply.append(|reply| reply.extend([&request[..3], &[7]].concat()));
                     }
                 }
                 datagrams.send(&server, count);

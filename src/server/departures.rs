@@ -10,10 +10,9 @@ use std::ptr;
 
 use libc::{c_int, c_uint, cmsghdr, iovec, mmsghdr};
 
-use super::arrivals::{BATCH, Requests};
+use crate::answer::reply::Reply;
 
-/// Room for a reply at least; one that needs more (none over UDP does) gets more.
-const ROOM: usize = 1_280;
+use super::arrivals::{BATCH, Requests};
 
 /// Bytes of one message: a datagram's most, less its headers.
 const MESSAGE: usize = 65_000;
@@ -22,52 +21,6 @@ const UDP_SEGMENT: c_int = 103;
 
 /// A control message that holds the length of segments.
 type Segments = [u64; 3];
-
-/// A buffer that a reply is written into.
-pub struct Reply {
-    /// At least [`ROOM`] bytes, of which the first `length` are the reply.
-    room: Vec<u8>,
-    length: usize,
-}
-
-impl Default for Reply {
-    fn default() -> Reply {
-        Reply { room: vec![0; ROOM], length: 0 }
-    }
-}
-
-impl Reply {
-    /// Room for a reply that is not appended piece by piece; what was written counts from [`Reply::set_length`] on.
-    pub fn room(&mut self) -> &mut [u8] {
-        &mut self.room
-    }
-
-    /// Says how many bytes of the room are the reply.
-    pub fn set_length(&mut self, length: usize) {
-        self.length = length.min(self.room.len());
-    }
-
-    /// Has the reply written by appending to an empty vector.
-    pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.room.clear();
-        let outcome = write(&mut self.room);
-        self.length = self.room.len();
-        if self.room.len() < ROOM {
-            self.room.resize(ROOM, 0);
-        }
-        outcome
-    }
-
-    /// The reply.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.room[..self.length]
-    }
-
-    /// The reply as the kernel wants it.
-    fn vector(&mut self) -> iovec {
-        iovec { iov_base: self.room.as_mut_ptr().cast(), iov_len: self.length }
-    }
-}
 
 /// What leaves with one call.
 pub(super) struct Departures {
@@ -102,7 +55,7 @@ impl Departures {
     }
 
     /// Sends those of `replies` that are not empty. One that cannot be sent is lost, as the network might lose it.
-    pub(super) fn send(&mut self, socket: &UdpSocket, requests: &Requests, replies: &mut [Reply]) {
+    pub(super) fn send(&mut self, socket: &UdpSocket, requests: &Requests, replies: &[Reply]) {
         self.order.clear();
         for (number, reply) in (0..).zip(replies.iter()).filter(|(_, reply)| !reply.as_bytes().is_empty()) {
             let length = reply.as_bytes().len() as u16;
@@ -144,10 +97,11 @@ impl Departures {
         size
     }
 
-    fn prepare(&mut self, first: usize, size: usize, requests: &Requests, replies: &mut [Reply]) {
+    fn prepare(&mut self, first: usize, size: usize, requests: &Requests, replies: &[Reply]) {
         let vectors = &mut self.vectors[first..first + size];
         for ((_, number), vector) in self.order[first..].iter().zip(vectors.iter_mut()) {
-            *vector = replies[usize::from(*number)].vector();
+            let reply = replies[usize::from(*number)].as_bytes();
+            *vector = iovec { iov_base: reply.as_ptr().cast_mut().cast(), iov_len: reply.len() };
         }
         let at = self.sizes.len();
         let request = requests.header(usize::from(self.order[first].1));
@@ -176,7 +130,7 @@ impl Departures {
         self.sizes.push(size as u8);
     }
 
-    fn leave(&mut self, socket: &UdpSocket, requests: &Requests, replies: &mut [Reply]) {
+    fn leave(&mut self, socket: &UdpSocket, requests: &Requests, replies: &[Reply]) {
         let mut sent = 0;
         while sent < self.sizes.len() {
             // SAFETY: the headers from `sent` on were filled in by `prepare`, and what they point to has not moved since.
@@ -203,7 +157,7 @@ impl Departures {
 
     /// Sends the replies from a message on one by one: the message could not be taken to pieces, because the way to the client
     /// takes no datagrams of that length, or because the device cannot do it. Then no message is tried again.
-    fn leave_apart(&mut self, socket: &UdpSocket, from: usize, requests: &Requests, replies: &mut [Reply]) {
+    fn leave_apart(&mut self, socket: &UdpSocket, from: usize, requests: &Requests, replies: &[Reply]) {
         if io::Error::last_os_error().raw_os_error() != Some(libc::EMSGSIZE) {
             self.joins = false;
         }

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::answer::cached::complete;
 use crate::answer::context::{self, Outcome, Served, Source};
-use crate::answer::fast::{Straight, Versions};
-use crate::answer::respond::answer;
+use crate::answer::door::{self, Asked, GROUP};
+use crate::answer::reply::Reply;
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Batch, Path, Tally};
 use crate::node::event::Input;
@@ -24,16 +24,12 @@ use super::arrivals::{keep_whole, tell_targets};
 use super::clock;
 use super::control::Command;
 use super::datagrams::Datagrams;
-use super::departures::Reply;
 use super::pace::Pace;
 use super::priority;
 use super::resolvers::{FollowUp, Resolvers, Route};
 
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
 const BUFFER: usize = 4 << 20;
-
-/// Queries that are worked on side by side: enough to be busy while memory is slow, few enough for the nearest cache.
-const GROUP: usize = 16;
 
 /// What a worker needs besides its socket.
 #[derive(Clone)]
@@ -100,34 +96,23 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
         let Ok(count) = datagrams.receive(&socket) else { continue };
         let now = clock::now();
         let served = context.served.load();
-        let directory = served.store.directory();
-        let recursion = served.recursion.is_some();
         let mut batch = Batch::default();
         let (requests, replies) = datagrams.split();
         for (group, replies) in replies[..count].chunks_mut(GROUP).enumerate() {
-            let numbers = group * GROUP..;
-            let versions = Versions::<GROUP>::default();
-            // What one query has to wait for from memory comes while the others are worked on.
-            let mut plain = [const { None }; GROUP];
-            for (number, plain) in numbers.clone().zip(&mut plain[..replies.len()]) {
-                *plain =
-                    requests.get(number).and_then(|(bytes, _)| Straight::read(&directory, &versions, bytes));
-            }
-            plain.iter().flatten().for_each(Straight::fetch);
-            for ((number, plain), reply) in numbers.zip(&plain).zip(replies) {
-                let answered =
-                    plain.as_ref().and_then(|plain| plain.answer(recursion, Via::Udp, reply.room()));
-                match (answered, requests.get(number)) {
-                    (Some(length), _) => {
-                        reply.set_length(length);
-                        batch.response(reply.as_bytes(), Path::Zone);
+            let mut asked = [None; GROUP];
+            for (number, asked) in (group * GROUP..).zip(&mut asked[..replies.len()]) {
+                match requests.get(number) {
+                    Some((bytes, addr)) => {
+                        *asked = Some(Asked { bytes, from: Source { addr, via: Via::Udp } });
                     }
-                    (None, Some(request)) => {
-                        respond(&socket, request, reply, &served, now, context, &mut batch)
-                    }
-                    (None, None) => batch.unanswered(),
+                    None => batch.unanswered(),
                 }
             }
+            door::answer::<GROUP>(&served, now, &asked, replies, |number, outcome, reply| {
+                if let Some(asked) = asked[number] {
+                    carry_out(outcome, asked, reply, &socket, &served, now, context, &mut batch);
+                }
+            });
         }
         datagrams.send(&socket, count);
         context.tally.queries(Via::Udp, is_ipv6, count as u64);
@@ -138,18 +123,19 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
     }
 }
 
-/// Answers one datagram; the reply stays empty when there is nothing to send now.
-fn respond(
-    socket: &Arc<UdpSocket>,
-    (request, from): (&[u8], SocketAddr),
+/// Does what is left to do for a request; the reply stays empty when there is nothing to send now.
+#[allow(clippy::too_many_arguments, reason = "what a request is answered with and from")]
+fn carry_out(
+    outcome: Outcome,
+    asked: Asked<'_>,
     reply: &mut Reply,
+    socket: &Arc<UdpSocket>,
     served: &Served,
     now: Now,
     context: &Context,
     batch: &mut Batch,
 ) {
-    let source = Source { addr: from, via: Via::Udp };
-    let path = match reply.append(|reply| answer(served, now, request, source, reply)) {
+    let path = match outcome {
         Outcome::Reply(context::Path::Zone) => Path::Zone,
         Outcome::Reply(context::Path::Hit) => Path::Hit,
         Outcome::Reply(context::Path::Unheard(rcode)) => {
@@ -159,17 +145,18 @@ fn respond(
         Outcome::Notified { zone, from, serial } => {
             // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
             if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
-                reply.set_length(0);
+                reply.clear();
                 return batch.unanswered();
             }
             Path::Zone
         }
         Outcome::FollowUp(ask) => {
-            let route = Route::Udp(Arc::clone(socket), from);
-            let follow_up = FollowUp { ask, request: request.to_vec(), from: source, route, began: now.mono };
+            let route = Route::Udp(Arc::clone(socket), asked.from.addr);
+            let request = asked.bytes.to_vec();
+            let follow_up = FollowUp { ask, request, from: asked.from, route, began: now.mono };
             match &context.resolvers {
                 Some(resolvers) if resolvers.ask(follow_up).is_ok() => return,
-                _ => reply.append(|reply| complete(served, now, request, source, None, reply)),
+                _ => reply.append(|reply| complete(served, now, asked.bytes, asked.from, None, reply)),
             }
             Path::Miss
         }

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::answer::context::{Served, Source};
-use crate::answer::respond::answer;
+use crate::answer::door::{self, Asked};
+use crate::answer::reply::Reply;
 use crate::lag::Interval;
 use crate::node::status::Status;
 use crate::publish::zone::Version;
@@ -163,17 +164,31 @@ impl Oracle {
         Ok(())
     }
 
-    /// Asks for the canaries and compares them with each other, with ZONEVERSION, and with what was published.
+    /// Asks for the canaries, plainly and with ZONEVERSION, and compares them with each other and with what was published.
     pub fn canaries(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
         let fail = |what| Err(Violation { at, host, what });
         let mut shown = None;
         for index in 0..CANARIES {
             let mut options = Vec::new();
             push_option(&mut options, ZONEVERSION, &[]);
-            let query = Writer::query(index as u16, 0, &canary(index), Rtype::A, &options);
-            let mut reply = Vec::new();
-            answer(served, now, &query, Source { addr: address(host), via: Via::Udp }, &mut reply);
-            let Ok(message) = Message::read(&reply) else {
+            let ask = |rtype, options: &[u8]| {
+                let query = Writer::query(index as u16, 0, &canary(index), rtype, options);
+                let from = Source { addr: address(host), via: Via::Udp };
+                let mut reply = Reply::default();
+                door::answer_one(served, now, Asked { bytes: &query, from }, &mut reply);
+                Message::read(reply.as_bytes())
+            };
+            for rtype in [Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::MX] {
+                // The option takes a query off the fast path, which says the same.
+                let (Ok(plain), Ok(whole)) = (ask(rtype, &[]), ask(rtype, &options)) else {
+                    return fail(format!("no answer for canary {index}, type {rtype}"));
+                };
+                let gist = |it: &Message| (it.header, it.answer.clone(), it.authority.clone());
+                if gist(&plain) != gist(&whole) {
+                    return fail(format!("canary {index}, type {rtype}: a plain query is told {plain:?}"));
+                }
+            }
+            let Ok(message) = ask(Rtype::A, &options) else {
                 return fail(format!("no answer for canary {index}"));
             };
             if message.rcode() == Rcode::SERVFAIL

@@ -51,7 +51,15 @@ impl Content {
         builder.add(&apex, Rtype::NS, self.ttl, b"\x02ns\x07example\x00");
         builder.add(&apex.child(b"ns").ok()?, Rtype::A, self.ttl, &[192, 0, 2, 1]);
         for index in 0..CANARIES {
-            builder.add(&canary(index), Rtype::A, self.ttl, &self.number.to_be_bytes());
+            let [a, b, c, d] = self.number.to_be_bytes();
+            builder.add(&canary(index), Rtype::A, self.ttl, &[a, b, c, d]);
+            builder.add(&canary(index), Rtype::TXT, self.ttl, &[4, a, b, c, d]);
+            builder.add(
+                &canary(index),
+                Rtype::AAAA,
+                self.ttl,
+                &[32, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d],
+            );
         }
         for host in &self.hosts {
             let owner = apex.child(b"deep").ok()?.child(format!("h{host}").as_bytes()).ok()?;
@@ -79,7 +87,7 @@ mod tests {
         let content = Content { number: 7, serial: Serial(9), timers: [1, 2, 3, 4], ttl: 5, hosts };
         let snapshot = content.snapshot().unwrap();
         assert_eq!(snapshot.serial(), Serial(9));
-        assert_eq!(snapshot.records(), 11 + 2 * u64::from(HOSTS));
+        assert_eq!(snapshot.records(), 27 + 2 * u64::from(HOSTS));
         assert_eq!(canary(3).to_string(), "c3.example.");
     }
 }

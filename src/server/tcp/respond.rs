@@ -7,8 +7,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::answer::cached::complete;
 use crate::answer::context::{self, Outcome, Source};
-use crate::answer::fast::{REPLY, Straight, Versions};
-use crate::answer::respond::answer;
+use crate::answer::door::{self, Asked};
+use crate::answer::reply::Reply;
 use crate::metrics::tally::Path;
 use crate::node::event::Input;
 use crate::server::clock;
@@ -32,8 +32,8 @@ pub(super) struct Responder {
     pub(super) now: Now,
     /// Requests so far.
     pub(super) requests: u64,
-    /// Room for a plain reply.
-    pub(super) room: Box<[u8; REPLY]>,
+    /// The reply at hand.
+    pub(super) reply: Reply,
 }
 
 /// What became of a request.
@@ -92,15 +92,9 @@ impl Responder {
         let context = &self.context;
         context.tally.query(from.via, from.addr.is_ipv6());
         let served = context.served.load();
-        let directory = served.store.directory();
-        let versions = Versions::<1>::default();
-        if let Some(length) = Straight::read(&directory, &versions, request)
-            .and_then(|plain| plain.answer(served.recursion.is_some(), from.via, &mut self.room[..]))
-        {
-            output.extend_from_slice(&self.room[..length]);
-            return (After::Done, Some(Path::Zone));
-        }
-        let path = match answer(&served, self.now, request, from, output) {
+        let outcome = door::answer_one(&served, self.now, Asked { bytes: request, from }, &mut self.reply);
+        output.extend_from_slice(self.reply.as_bytes());
+        let path = match outcome {
             Outcome::Reply(context::Path::Zone) => Path::Zone,
             Outcome::Reply(context::Path::Hit) => Path::Hit,
             Outcome::Reply(context::Path::Unheard(rcode)) => {

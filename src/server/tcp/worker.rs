@@ -13,7 +13,7 @@ use slab::Slab;
 use tokio::runtime::Handle;
 
 use crate::answer::context::Source;
-use crate::answer::fast::REPLY;
+use crate::answer::reply::Reply;
 use crate::server::clock;
 use crate::server::priority;
 use crate::server::udp::Context;
@@ -61,7 +61,7 @@ pub fn start(
         turns: Arc::clone(connections.transfers()),
         now: clock::now(),
         requests: 0,
-        room: Box::new([0; REPLY]),
+        reply: Reply::default(),
     };
     let now = Instant::now();
     let worker = Worker {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::answer::cached::complete;
 use crate::answer::context::{Outcome, Source};
-use crate::answer::respond::answer;
+use crate::answer::door::{self, Asked};
+use crate::answer::reply::Reply;
 use crate::ask::exchange::{Exchange, Failure, Transport};
 use crate::resolve::resolver;
 use crate::sim::check::number_in;
@@ -142,8 +143,10 @@ impl World {
         let now = self.hosts[host].now(self.now);
         let bytes_per_message = self.hosts[host].plan.message_bytes;
         let Some(running) = self.hosts[host].running.as_mut() else { return Ok(()) };
-        let mut reply = Vec::new();
-        match answer(&running.served, now, bytes, from, &mut reply) {
+        let mut reply = Reply::default();
+        let outcome = door::answer_one(&running.served, now, Asked { bytes, from }, &mut reply);
+        let reply = reply.as_bytes().to_vec();
+        match outcome {
             Outcome::Reply(_) => self.reply(host, back, reply),
             Outcome::Drop => Ok(()),
             Outcome::Notified { zone, from, serial } => {
