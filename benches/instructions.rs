@@ -18,7 +18,8 @@ use std::sync::Arc;
 use tidemark::answer::context::{Served, Source};
 use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond::answer;
-use tidemark::publish::journal::{Entry, Log, LogError};
+use tidemark::publish::journal::entry::Entry;
+use tidemark::publish::journal::log::{Log, LogError};
 use tidemark::publish::store::{Change, ZoneStore};
 use tidemark::publish::zone::Access;
 use tidemark::text::file::read::read;
@@ -221,7 +222,7 @@ fn load(apex: &str, text: &str) -> Snapshot {
 struct NoDisk;
 
 impl Log for NoDisk {
-    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
         Ok(())
     }
 }

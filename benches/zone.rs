@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use tidemark::answer::context::{Served, Source};
 use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond::answer;
-use tidemark::publish::journal::{Entry, Log, LogError};
+use tidemark::publish::journal::entry::Entry;
+use tidemark::publish::journal::log::{Log, LogError};
 use tidemark::publish::store::{Change, ZoneStore};
 use tidemark::publish::zone::Access;
 use tidemark::text::file::read::read;
@@ -42,7 +43,7 @@ const QUESTIONS: usize = 100_000;
 struct NoDisk(Vec<u8>);
 
 impl Log for NoDisk {
-    fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         self.0.clear();
         entries.iter().for_each(|entry| entry.write(&mut self.0));
         Ok(())

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::context::{Outcome, Path, Recursion, Served, Source};
 use super::respond::answer;
-use crate::publish::journal::{Entry, Log, LogError};
+use crate::publish::journal::entry::Entry;
+use crate::publish::journal::log::{Log, LogError};
 use crate::publish::store::{Change, Publication, PublishError, ZoneStore};
 use crate::publish::zone::Access;
 use crate::resolve::cache::{self, Answer, Ask, Cache};
@@ -65,7 +66,7 @@ host 60 A 198.51.100.1
 struct Memory;
 
 impl Log for Memory {
-    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
         Ok(())
     }
 }

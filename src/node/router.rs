@@ -18,7 +18,7 @@ use crate::lag::Sighting;
 use crate::probe::observation::Ask;
 use crate::probe::observe;
 use crate::probe::watch::{Pace, Watch};
-use crate::publish::journal::Log;
+use crate::publish::journal::log::Log;
 use crate::publish::store::{Change, Publication, PublishError, ZoneStore};
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::intake::Limits;

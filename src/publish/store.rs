@@ -23,7 +23,8 @@ use crate::time::{Now, Utc};
 use crate::wire::name::{Name, NameRef};
 
 use super::directory::Directory;
-use super::journal::{Entry, Happened, Log, LogError};
+use super::journal::entry::{Entry, Happened};
+use super::journal::log::{Log, LogError};
 use super::zone::{Access, Kept, Version, Zone};
 use crate::zone::delta::Delta;
 use crate::zone::diff::between;
@@ -125,7 +126,7 @@ pub struct Checkpoint(Vec<Kept>);
 
 impl Checkpoint {
     /// Hands out entries from which [`ZoneStore::replay`] makes all zones again: what a compacted journal begins with.
-    pub fn entries(self, each: &mut dyn FnMut(Entry<'_>)) {
+    pub fn entries(self, each: &mut dyn FnMut(Entry)) {
         self.0.into_iter().for_each(|kept| kept.checkpoint(each));
     }
 }
@@ -266,7 +267,7 @@ impl ZoneStore {
                 names.insert(name);
                 outcomes.push(prepared.map(|prepared| together.push(prepared)).map(|()| None));
             }
-            let entries: Vec<Entry<'_>> = together
+            let entries: Vec<Entry> = together
                 .iter()
                 .filter_map(|(zone, step)| Some((zone, step.as_ref()?)))
                 .flat_map(|(zone, step)| step.entries(&zone.name, now.utc))
@@ -556,14 +557,14 @@ enum Content {
 
 impl Step {
     /// What is to be written down before this is served.
-    fn entries<'s>(&'s self, zone: &'s NameRef, applied: Utc) -> Vec<Entry<'s>> {
+    fn entries(&self, zone: &NameRef, applied: Utc) -> Vec<Entry> {
         match &self.content {
-            Content::Full => vec![Entry::Full(&self.snapshot, self.stamp(), applied)],
+            Content::Full => vec![Entry::Full(self.snapshot.clone(), self.stamp(), applied)],
             Content::Deferred { is_known: true } => Vec::new(),
-            Content::Deferred { is_known: false } => vec![Entry::Past(zone, None, self.stamp())],
+            Content::Deferred { is_known: false } => vec![Entry::Past(zone.to_name(), None, self.stamp())],
             Content::Deltas(deltas) => deltas
                 .iter()
-                .map(|(delta, stamp)| Entry::Change(zone, Arc::clone(delta), *stamp, applied))
+                .map(|(delta, stamp)| Entry::Change(zone.to_name(), Arc::clone(delta), *stamp, applied))
                 .collect(),
         }
     }

@@ -10,7 +10,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::wire::prefix::Prefix;
 
 use super::history::History;
-use super::journal::Entry;
+use super::journal::entry::Entry;
 use crate::zone::delta::Delta;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
@@ -153,7 +153,7 @@ impl Zone {
     /// Entries from which [`ZoneStore::replay`] makes this zone again: what a compacted journal begins with.
     ///
     /// [`ZoneStore::replay`]: super::store::ZoneStore::replay
-    pub fn checkpoint(self: &Arc<Zone>, each: &mut dyn FnMut(Entry<'_>)) {
+    pub fn checkpoint(self: &Arc<Zone>, each: &mut dyn FnMut(Entry)) {
         self.kept().checkpoint(each);
     }
 
@@ -172,15 +172,15 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn checkpoint(self, each: &mut dyn FnMut(Entry<'_>)) {
+    pub(super) fn checkpoint(self, each: &mut dyn FnMut(Entry)) {
         for (stamp, delta) in self.past {
-            each(Entry::Past(&self.zone.name, delta, stamp));
+            each(Entry::Past(self.zone.name.clone(), delta, stamp));
         }
         if let Some(version) = self.version {
-            each(Entry::Full(&version.snapshot, version.stamp, version.applied));
+            each(Entry::Full(version.snapshot.clone(), version.stamp, version.applied));
         }
         if let Some(from) = self.counted_from {
-            each(Entry::Verified(&self.zone.name, from));
+            each(Entry::Verified(self.zone.name.clone(), from));
         }
     }
 }

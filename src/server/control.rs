@@ -15,7 +15,7 @@ use crate::node::event::{Event, Input};
 use crate::node::router::Node;
 use crate::node::status::Status;
 use crate::node::zone::{Role, ZoneConfig};
-use crate::publish::journal::Entry;
+use crate::publish::journal::entry::Entry;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
 use crate::time::Mono;
@@ -170,7 +170,7 @@ impl Control {
             self.metrics.record(event);
             match event {
                 Event::Confirmed { zone, counted_from, .. } => {
-                    self.disk.note(&Entry::Verified(zone, *counted_from))
+                    self.disk.note(&Entry::Verified(zone.clone(), *counted_from))
                 }
                 Event::Observed { zone, server, serial, .. } if self.node.is_primary(zone) => {
                     let own = self.store.get(zone).and_then(|zone| Some(zone.version()?.snapshot.serial()));

@@ -16,7 +16,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::publish::journal::{self, Entry, FRAME, Happened, Log, LogError};
+use crate::publish::journal::entry::{self as journal, Entry, FRAME, Happened};
+use crate::publish::journal::log::{Log, LogError};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
 use crate::zone::snapshot::Snapshot;
@@ -167,7 +168,7 @@ impl Disk {
     }
 
     /// Appends entries whose loss would do no harm (how fresh a zone is), without waiting for the disk.
-    pub fn note(&mut self, entry: &Entry<'_>) {
+    pub fn note(&mut self, entry: &Entry) {
         // If this fails, the next entry that matters will fail too, and be told.
         let _ = self.write(std::slice::from_ref(entry));
     }
@@ -220,7 +221,7 @@ impl Disk {
         File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", &self.dir))
     }
 
-    fn write(&mut self, entries: &[Entry<'_>]) -> io::Result<()> {
+    fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
         if self.broken {
             self.repair()?;
         }
@@ -265,7 +266,7 @@ impl Disk {
 
 impl Rewrite {
     /// Writes the new journal beside the old one, from what `fill` hands out.
-    pub fn write(self, fill: impl FnOnce(&mut dyn FnMut(Entry<'_>))) -> Result<Rewritten, DiskError> {
+    pub fn write(self, fill: impl FnOnce(&mut dyn FnMut(Entry))) -> Result<Rewritten, DiskError> {
         let temporary = self.dir.join("journal.new");
         let open = || File::options().read(true).write(true).create(true).truncate(true).open(&temporary);
         let mut file = open().map_err(io_error("create", &temporary))?;
@@ -284,13 +285,13 @@ impl Rewrite {
 }
 
 /// Writes entries, counting the bytes.
-fn pour(file: &mut File, buffer: &mut Vec<u8>, entries: &[Entry<'_>], written: &mut u64) -> io::Result<()> {
+fn pour(file: &mut File, buffer: &mut Vec<u8>, entries: &[Entry], written: &mut u64) -> io::Result<()> {
     entries.iter().try_for_each(|entry| serialise(file, buffer, entry, written))?;
     drain(file, buffer, written)
 }
 
 /// Appends an entry to the buffer, and writes what is much.
-fn serialise(file: &mut File, buffer: &mut Vec<u8>, entry: &Entry<'_>, written: &mut u64) -> io::Result<()> {
+fn serialise(file: &mut File, buffer: &mut Vec<u8>, entry: &Entry, written: &mut u64) -> io::Result<()> {
     if entry.is_large() {
         let mut result = Ok(());
         entry.pieces(&mut |piece| {
@@ -327,7 +328,7 @@ impl Log for Disk {
         clock::now().utc
     }
 
-    fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         let before = self.length;
         let kept = self.write(entries).and_then(|()| self.file.sync_data());
         kept.map_err(|error| {
@@ -390,8 +391,8 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Disk
 mod tests {
     use super::*;
 
-    fn entry(name: &Name, at: u64) -> Entry<'_> {
-        Entry::Verified(name, Utc(at))
+    fn entry(name: &Name, at: u64) -> Entry {
+        Entry::Verified(name.clone(), Utc(at))
     }
 
     fn read_all(dir: &Path) -> (Disk, Vec<u64>) {

@@ -1,6 +1,7 @@
 //! A pretend disk: the journal's bytes, of which a crash may lose or tear whatever was not synced.
 
-use crate::publish::journal::{self, Entry, Happened, Log, LogError};
+use crate::publish::journal::entry::{self as journal, Entry, Happened};
+use crate::publish::journal::log::{Log, LogError};
 use crate::wire::name::Name;
 use crate::zone::snapshot::Snapshot;
 
@@ -58,7 +59,7 @@ impl Disk {
     }
 
     /// Appends an entry whose loss would do no harm.
-    pub fn note(&mut self, entry: &Entry<'_>) {
+    pub fn note(&mut self, entry: &Entry) {
         if !self.full {
             entry.write(&mut self.bytes);
         }
@@ -71,7 +72,7 @@ impl Disk {
     }
 
     /// Puts what `fill` hands out in the journal's place.
-    pub fn compact(&mut self, fill: impl FnOnce(&mut dyn FnMut(Entry<'_>))) {
+    pub fn compact(&mut self, fill: impl FnOnce(&mut dyn FnMut(Entry))) {
         let mut bytes = Vec::new();
         fill(&mut |entry| entry.write(&mut bytes));
         self.bytes = bytes;
@@ -92,7 +93,7 @@ impl Log for Disk {
         defers
     }
 
-    fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         let before = self.bytes.len();
         entries.iter().for_each(|entry| entry.write(&mut self.bytes));
         if self.crashed || self.full && self.bytes.len() > self.reserved {
@@ -127,13 +128,16 @@ mod tests {
         let name: Name = "example.".parse().unwrap();
         for cut in 0..60 {
             let mut disk = Disk::default();
-            disk.append(&[Entry::Verified(&name, Utc(1))]).unwrap();
+            disk.append(&[Entry::Verified(name.clone(), Utc(1))]).unwrap();
             disk.armed = true;
-            assert!(disk.append(&[Entry::Verified(&name, Utc(2)), Entry::Verified(&name, Utc(3))]).is_err());
+            assert!(
+                disk.append(&[Entry::Verified(name.clone(), Utc(2)), Entry::Verified(name.clone(), Utc(3))])
+                    .is_err()
+            );
             disk.crash(|_| cut);
             let found = entries(&mut disk);
             assert!([1, 2, 3].starts_with(&found) && !found.is_empty(), "{found:?}");
-            disk.append(&[Entry::Verified(&name, Utc(4))]).unwrap();
+            disk.append(&[Entry::Verified(name.clone(), Utc(4))]).unwrap();
             assert_eq!(entries(&mut disk).last(), Some(&4));
         }
     }

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::ask::exchange::Arrival;
 use crate::node::event::{Event, Input};
 use crate::node::status::Status;
-use crate::publish::journal::Entry;
+use crate::publish::journal::entry::Entry;
 use crate::time::Mono;
 use crate::zone::serial::Serial;
 
@@ -460,7 +460,7 @@ impl World {
             self.trace.note(at, || format!("host {host}: {event:?}"));
             match event {
                 Event::Confirmed { zone, counted_from, .. } => {
-                    self.hosts[host].disk.note(&Entry::Verified(zone, *counted_from));
+                    self.hosts[host].disk.note(&Entry::Verified(zone.clone(), *counted_from));
                     if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
                         self.oracle.inherits(host, upstreams);
                     }

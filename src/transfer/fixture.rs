@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::publish::journal::{Entry, Log, LogError};
+use crate::publish::journal::entry::Entry;
+use crate::publish::journal::log::{Log, LogError};
 use crate::publish::store::{Change, ZoneStore};
 use crate::publish::zone::{Access, Zone};
 use crate::time::{Mono, Now, Utc};
@@ -24,7 +25,7 @@ pub(super) struct Journal {
 }
 
 impl Log for Journal {
-    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
         if self.full { Err(LogError("disk full".into())) } else { Ok(()) }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use tidemark::answer::context::{Recursion, Served};
-use tidemark::publish::journal::{Entry, Log, LogError};
+use tidemark::publish::journal::entry::Entry;
+use tidemark::publish::journal::log::{Log, LogError};
 use tidemark::publish::store::{Change, ZoneStore};
 use tidemark::publish::zone::Access;
 use tidemark::resolve::cache::{Cache, Config};
@@ -69,7 +70,7 @@ fn publish(store: &ZoneStore, text: &str) {
 struct NoDisk;
 
 impl Log for NoDisk {
-    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
         Ok(())
     }
 }

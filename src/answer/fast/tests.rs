@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::answer::context::{Served, Source};
 use crate::answer::respond;
-use crate::publish::journal::{Entry, Log, LogError};
+use crate::publish::journal::entry::Entry;
+use crate::publish::journal::log::{Log, LogError};
 use crate::publish::store::{Change, ZoneStore};
 use crate::publish::zone::Access;
 use crate::text::file::read::read;
@@ -27,7 +28,7 @@ const ROOT: &str = include_str!("../../../tests/data/plain/root.zone");
 struct NoDisk;
 
 impl Log for NoDisk {
-    fn append(&mut self, _: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::journal;
+use super::super::journal::entry as journal;
 use super::*;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
@@ -16,7 +16,7 @@ struct Memory {
 }
 
 impl Log for Memory {
-    fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError> {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         if self.full {
             return Err(LogError("disk full".to_owned()));
         }

@@ -5,14 +5,14 @@
 //! payload: kind u8 | zone name | body
 //! ```
 //!
-//! A file of frames may end in a torn one (a crash while writing); everything before it counts. No I/O here: [`Log`] is what
-//! `server::disk` and the simulator's disk implement.
+//! A file of frames may end in a torn one (a crash while writing); everything before it counts. No I/O here:
+//! [`super::log::Log`] is what `server::disk` and the simulator's disk implement.
 
 use std::sync::Arc;
 
-use crate::time::{Now, Utc};
+use crate::time::Utc;
 use crate::wire::message::Record;
-use crate::wire::name::NameRef;
+use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
@@ -27,42 +27,18 @@ const MANY_RECORDS: u64 = 10_000;
 /// How long such pieces are, about.
 const PIECE: usize = 64 << 10;
 
-/// A place that keeps entries safely.
-pub trait Log {
-    /// Returns once all entries are on stable storage, in this order; an error means that any prefix may be.
-    fn append(&mut self, entries: &[Entry<'_>]) -> Result<(), LogError>;
-
-    /// Whether this content of a zone file may be written down later, soon after it is served ([`Log::append`] then gets its stamp
-    /// alone). A crash before that costs nothing but the differences to what was served before: the file has the content,
-    /// and the stamp has the serial and the digest, so that no serial goes back or comes to stand for other content.
-    fn defers(&mut self, _content: &Snapshot) -> bool {
-        false
-    }
-
-    /// The present, for a caller who was told `now` and has been at work since: comparing a large zone and waiting for the disk
-    /// take long enough to show in a lag. Where no time passes within a step, it is what the caller was told.
-    fn moment(&self, now: Now) -> Utc {
-        now.utc
-    }
-}
-
-/// The entries could not be kept; nothing that depends on them may be served.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("journal: {0}")]
-pub struct LogError(pub String);
-
 /// Something that happened to a zone, as written.
 #[derive(Clone, Debug)]
-pub enum Entry<'a> {
+pub enum Entry {
     /// The whole content from now on.
-    Full(&'a Snapshot, Stamp, Utc),
+    Full(Snapshot, Stamp, Utc),
     /// A change to the content.
-    Change(&'a NameRef, Arc<Delta>, Stamp, Utc),
+    Change(Name, Arc<Delta>, Stamp, Utc),
     /// A version up to the one that the next `Full` holds, with the delta that led to it if that is still kept. The last
     /// version may stand here too, when its content is written down later.
-    Past(&'a NameRef, Option<Arc<Delta>>, Stamp),
+    Past(Name, Option<Arc<Delta>>, Stamp),
     /// A secondary found its content current at this time.
-    Verified(&'a NameRef, Utc),
+    Verified(Name, Utc),
 }
 
 /// Something that happened to a zone, as read back.
@@ -75,7 +51,7 @@ pub enum Happened {
     Verified(Utc),
 }
 
-impl Entry<'_> {
+impl Entry {
     /// Appends the entry, framed.
     pub fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();

@@ -1,0 +1,4 @@
+//! What is written down before it is served.
+
+pub mod entry;
+pub mod log;
