@@ -13,6 +13,8 @@ use tokio::task::AbortHandle;
 
 use crate::ask::exchange::{Arrival, Exchange, Failure, Outbox, Token, Transport};
 
+/// The longest answer over UDP that is taken in: several times what any question offers to take (RFC 6891 6.2.3).
+const ANSWER: usize = 4_096;
 /// No exchange over UDP lives longer: the machines' own deadlines are far below.
 const UDP_LIFE: Duration = Duration::from_secs(60);
 /// A connection that is not there after so long will not be: three tries of the kernel's to open it have failed.
@@ -73,16 +75,21 @@ async fn run<T>(exchange: Exchange, arrivals: &mpsc::Sender<T>, wrap: fn(Token, 
     };
     match ended {
         Ok(()) => Failure::Closed,
-        Err(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => Failure::Refused,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
-                Failure::Unreachable
-            }
-            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-                Failure::Closed
-            }
-            _ => Failure::Local,
-        },
+        Err(error) => failure(&error),
+    }
+}
+
+/// What an error of a socket says of an exchange.
+pub(super) fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failure::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
+            Failure::Unreachable
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+            Failure::Closed
+        }
+        _ => Failure::Local,
     }
 }
 
@@ -99,7 +106,7 @@ async fn udp<T>(
     // Connected, so that datagrams from elsewhere never arrive and "port unreachable" does.
     socket.connect(exchange.to).await?;
     socket.send(&exchange.message).await?;
-    let mut buffer = vec![0; 65_535];
+    let mut buffer = vec![0; ANSWER];
     loop {
         let length = socket.recv(&mut buffer).await?;
         let message = &buffer[..length];

@@ -11,12 +11,12 @@ pub mod disk;
 pub mod exchange;
 pub mod files;
 pub mod http;
-pub mod resolvers;
 pub mod run;
 pub mod settings;
 pub mod tcp;
 pub mod tls;
 pub mod udp;
+pub mod worker;
 pub mod zone_file;
 
 mod log;

@@ -23,11 +23,11 @@ use super::admin::{self, Admin};
 use super::control::{self, Command, Control, Reread};
 use super::disk::{Disk, DiskError};
 use super::files::Files;
-use super::resolvers::Resolvers;
 use super::settings::Settings;
 use super::tcp::listen::Connections;
 use super::tls::{self, Shown};
 use super::udp::Context;
+use super::worker::resolver::Resolvers;
 use super::{http, privileges, tcp, udp};
 
 /// Why a node does not start.
@@ -159,7 +159,8 @@ async fn serve(
         .resolver
         .as_ref()
         .zip(cache.as_ref())
-        .map(|(resolver, cache)| Resolvers::start(workers, &resolver.routes, cache, &served, &metrics));
+        .map(|(resolver, cache)| Resolvers::start(workers, &resolver.routes, cache, &served, &metrics))
+        .transpose()?;
     let (commands, queue) = mpsc::channel(control::QUEUE);
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.

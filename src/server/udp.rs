@@ -26,7 +26,7 @@ use super::control::Command;
 use super::datagrams::Datagrams;
 use super::pace::Pace;
 use super::priority;
-use super::resolvers::{FollowUp, Resolvers, Route};
+use super::worker::resolver::{FollowUp, Resolvers, Route};
 
 /// Kernel buffer per socket: some thousand queries while a worker is not scheduled.
 const BUFFER: usize = 4 << 20;
@@ -155,7 +155,7 @@ fn carry_out(
             let request = asked.bytes.to_vec();
             let follow_up = FollowUp { ask, request, from: asked.from, route, began: now.mono };
             match &context.resolvers {
-                Some(resolvers) if resolvers.ask(follow_up).is_ok() => return,
+                Some(resolvers) if resolvers.ask(Box::new(follow_up)).is_ok() => return,
                 _ => reply.append(|reply| complete(served, now, asked.bytes, asked.from, None, reply)),
             }
             Path::Miss

@@ -13,8 +13,8 @@ use crate::metrics::tally::Path;
 use crate::node::event::Input;
 use crate::server::clock;
 use crate::server::control::Command;
-use crate::server::resolvers::{FollowUp, Route};
 use crate::server::udp::Context;
+use crate::server::worker::resolver::{FollowUp, Route};
 use crate::time::Now;
 
 use super::mailbox::{Mailbox, ReturnPath, Ticket};
@@ -120,7 +120,8 @@ impl Responder {
                 };
                 let route = Route::Tcp(ReturnPath::new(&self.mailbox, ticket));
                 let began = self.now.mono;
-                let asked = resolvers.ask(FollowUp { ask, request: request.to_vec(), from, route, began });
+                let asked =
+                    resolvers.ask(Box::new(FollowUp { ask, request: request.to_vec(), from, route, began }));
                 if asked.is_ok() {
                     return (After::Owed, None);
                 }

@@ -1,0 +1,223 @@
+//! Runs the resolvers, one thread per worker with a poll of its own over its upstream sockets and its mail.
+//!
+//! ```text
+//!              mail: requests that the cache could not answer        question
+//!  UDP, TCP, TLS ─────────────────────────────────▶ Resolver ─────────────────────▶ Upstream ──▶ servers
+//!       ▲                                             │   ▲                          │
+//!       └──────────────── reply ──────────────────────┘   └──────── arrivals ────────┘
+//! ```
+//!
+//! A question always goes to the same resolver, by the hash of its name and type: so there is one flight per question on this
+//! node, as RFC 5452 section 5 asks for, and no resolver waits for another.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use mio::{Events, Poll, Token as Place, Waker};
+
+use crate::answer::cached::complete;
+use crate::answer::context::{Served, Source};
+use crate::ask::exchange::{Arrival, Outbox, Token};
+use crate::metrics::registry::Metrics;
+use crate::metrics::tally::{Path, Tally};
+use crate::resolve::cache::{Ask, Cache};
+use crate::resolve::resolver::{Config, Event, Resolver};
+use crate::server::tcp::mailbox::ReturnPath;
+use crate::server::{clock, priority};
+use crate::time::{Mono, Now};
+use crate::wire::name::hash_name;
+
+use super::mail::Mailbox;
+use super::upstream::{Arrivals, Upstream};
+
+/// Requests that may wait for one resolver to take them; more are turned away at once.
+const QUEUE: usize = 4_096;
+/// Events taken from the poll at a time.
+const EVENTS: usize = 256;
+/// The token of the mail; those from the next one on are of upstream sockets.
+const MAIL: Place = Place(0);
+
+/// A request that the cache could not answer.
+pub struct FollowUp {
+    /// The question.
+    pub ask: Ask,
+    /// The request, to be answered in its own terms.
+    pub request: Vec<u8>,
+    /// Who asks.
+    pub from: Source,
+    /// How the reply gets there.
+    pub route: Route,
+    /// When the request arrived.
+    pub began: Mono,
+}
+
+/// How a reply gets to its client.
+pub enum Route {
+    /// From the socket that the request came to.
+    Udp(Arc<UdpSocket>, SocketAddr),
+    /// To its connection.
+    Tcp(ReturnPath),
+}
+
+/// The way to the resolvers.
+#[derive(Clone)]
+pub struct Resolvers {
+    mailboxes: Arc<[Arc<Mailbox<Box<FollowUp>>>]>,
+}
+
+impl Resolvers {
+    /// Starts the threads of `count` resolvers.
+    pub fn start(
+        count: usize,
+        config: &Config,
+        cache: &Arc<Cache>,
+        served: &Arc<ArcSwap<Served>>,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<Resolvers> {
+        let start = |_| {
+            let poll = Poll::new()?;
+            let mailbox = Arc::new(Mailbox::new(Waker::new(poll.registry(), MAIL)?, QUEUE));
+            let worker = Worker {
+                resolver: Resolver::new(config, Arc::clone(cache), rand::random()),
+                upstream: Upstream::new(poll.registry().try_clone()?, MAIL.0 + 1, rand::random()),
+                poll,
+                mailbox: Arc::clone(&mailbox),
+                waiting: HashMap::new(),
+                next: 0,
+                served: Arc::clone(served),
+                tally: metrics.tally(),
+                metrics: Arc::clone(metrics),
+                outbox: Outbox::default(),
+                arrivals: Vec::new(),
+            };
+            thread::Builder::new().name("resolver".to_owned()).spawn(move || worker.run())?;
+            Ok(mailbox)
+        };
+        Ok(Resolvers { mailboxes: (0..count.max(1)).map(start).collect::<io::Result<_>>()? })
+    }
+
+    /// Hands a request on; it comes back when its resolver has too many waiting.
+    pub fn ask(&self, follow_up: Box<FollowUp>) -> Result<(), Box<FollowUp>> {
+        let hash = hash_name(&follow_up.ask.name) ^ u64::from(follow_up.ask.rtype.0);
+        self.mailboxes[hash as usize % self.mailboxes.len()].post(follow_up)
+    }
+}
+
+struct Worker {
+    poll: Poll,
+    mailbox: Arc<Mailbox<Box<FollowUp>>>,
+    resolver: Resolver,
+    upstream: Upstream,
+    waiting: HashMap<u64, Box<FollowUp>>,
+    next: u64,
+    served: Arc<ArcSwap<Served>>,
+    tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
+    outbox: Outbox,
+    arrivals: Arrivals,
+}
+
+impl Worker {
+    fn run(mut self) {
+        priority::run_at_once();
+        let mut events = Events::with_capacity(EVENTS);
+        let mut mail = Vec::new();
+        loop {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+                && error.kind() != ErrorKind::Interrupted
+            {
+                tracing::error!("a resolver ends: {error}; restart the node");
+                return;
+            }
+            let now = clock::now();
+            for event in &events {
+                match event.token() {
+                    MAIL => self.mailbox.take(&mut mail),
+                    _ => self.upstream.ready(event, &mut self.arrivals),
+                }
+            }
+            self.upstream.go_on(now.mono, &mut self.arrivals);
+            mail.drain(..).for_each(|follow_up| self.ask(now, follow_up));
+            self.arrived(now);
+            if self.resolver.next_timeout().is_some_and(|due| due <= now.mono) {
+                let events = self.resolver.handle_timeout(now, &mut self.outbox);
+                self.finish(now, events);
+                self.arrived(now);
+            }
+        }
+    }
+
+    /// How long there is nothing to do but to wait for events.
+    fn timeout(&self) -> Option<Duration> {
+        let due = self.resolver.next_timeout().into_iter().chain(self.upstream.next_timeout()).min()?;
+        // The poll counts milliseconds: a part of one is waited for whole, or it would be waited for in vain.
+        Some(due.since(clock::mono()))
+    }
+
+    fn ask(&mut self, now: Now, follow_up: Box<FollowUp>) {
+        let waiter = self.next;
+        self.next += 1;
+        let ask = follow_up.ask.clone();
+        self.waiting.insert(waiter, follow_up);
+        let events = self.resolver.ask(now, ask, waiter, &mut self.outbox);
+        self.finish(now, events);
+    }
+
+    /// Hands on what has come in, and what carrying out its consequences brings at once.
+    fn arrived(&mut self, now: Now) {
+        while !self.arrivals.is_empty() {
+            let mut arrivals = std::mem::take(&mut self.arrivals);
+            for (token, arrival) in arrivals.drain(..) {
+                self.arrive(now, token, arrival);
+            }
+            if self.arrivals.is_empty() {
+                self.arrivals = arrivals;
+            }
+        }
+    }
+
+    fn arrive(&mut self, now: Now, token: Token, arrival: Arrival) {
+        let events = self.resolver.handle(now, token, arrival, &mut self.outbox);
+        self.finish(now, events);
+    }
+
+    fn finish(&mut self, now: Now, events: Vec<Event>) {
+        self.upstream.carry_out(now.mono, &mut self.outbox, &mut self.arrivals);
+        for event in events {
+            self.reply(event);
+        }
+    }
+
+    fn reply(&mut self, event: Event) {
+        if let Event::Answered { waiters, stale: true, .. } = &event {
+            self.metrics.stale_answers(waiters.len() as u64);
+        }
+        if let Event::Failed { ask, reason, .. } = &event {
+            tracing::debug!(name = %ask.name, rtype = %ask.rtype, "not resolved: {reason}");
+        }
+        let (waiters, entry) = match event {
+            Event::Answered { waiters, entry, .. } | Event::Failed { waiters, entry, .. } => {
+                (waiters, Some(entry))
+            }
+            Event::Refused { waiter, .. } => (vec![waiter], None),
+        };
+        let served = self.served.load();
+        for waiter in waiters {
+            let Some(follow_up) = self.waiting.remove(&waiter) else { continue };
+            let now = clock::now();
+            let mut reply = Vec::with_capacity(512);
+            complete(&served, now, &follow_up.request, follow_up.from, entry.as_deref(), &mut reply);
+            self.tally.response(&reply, Path::Miss, now.mono.since(follow_up.began));
+            match follow_up.route {
+                // A datagram that cannot be sent is lost, as datagrams are.
+                Route::Udp(socket, to) => drop(socket.send_to(&reply, to)),
+                Route::Tcp(connection) => connection.reply(reply),
+            }
+        }
+    }
+}
