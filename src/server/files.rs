@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use crate::publish::store::ZoneStore;
 use crate::wire::name::Name;
 
-use super::priority;
 use super::reading::{Done, Haste, Job, read_all};
 use super::settings::{Settings, Source, Zone, ZoneDir};
 use super::watched::{Batch, Changes, Seen, Trail};
@@ -186,9 +185,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 }
                 Ok(Request::Configure(settings, done)) => {
                     let refused = self.configure(*settings);
-                    if std::mem::replace(&mut self.haste, Haste::Gentle) == Haste::Start {
-                        priority::small_share();
-                    }
+                    self.haste = Haste::Gentle;
                     done(refused);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,

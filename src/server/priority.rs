@@ -1,14 +1,8 @@
-//! Work that must not keep queries waiting: threads that run only where a core has nothing else to do.
+//! Which thread runs when several could: queries first, and no work without a share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// How long work may wait for an idle core before it takes its share of a busy one: a change of a large zone needs a quarter of
-/// this.
-const STARVED: Duration = Duration::from_secs(1);
 /// The share, as a nice value: a tenth of a core.
 const SHARE: libc::c_int = 10;
 
@@ -33,9 +27,11 @@ pub(super) fn wake_on_time() {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, SLACK) };
 }
 
-/// Lets this thread run the moment it is woken: it asks for the processor in the smallest slices (sched_setattr(2); Linux from
-/// 6.12 on). Otherwise it waits for the end of the slice of whoever runs, which is milliseconds, however low that one's share.
+/// Lets this thread, which answers queries, run the moment it is woken: it asks for the processor in the smallest slices
+/// (sched_setattr(2); Linux from 6.12 on). Otherwise it waits for the end of the slice of whoever runs, which is milliseconds,
+/// however low that one's share. Other work gives way to it ([`Courtesy`]).
 pub(super) fn run_at_once() {
+    answers();
     /// In nanoseconds; no slice is shorter.
     const SLICE: u64 = 100_000;
     // SAFETY: no preconditions; 0 is the calling thread.
@@ -67,31 +63,117 @@ pub(super) fn give_back_memory() {
     }
 }
 
-/// Does the work on a core that has nothing else to do, or, if there is none for long, on a share of a busy one. `work` is told
-/// when it need not be finished any more.
-pub(super) fn gently<T: Send + 'static>(work: impl Fn(&AtomicBool) -> T + Send + Sync + 'static) -> T {
-    let work = Arc::new(work);
-    let (done, outcome) = mpsc::channel();
-    let begin = |lower: fn()| {
-        let (work, done, is_needless) = (Arc::clone(&work), done.clone(), Arc::new(AtomicBool::new(false)));
-        let told = Arc::clone(&is_needless);
-        let run = move || {
-            lower();
-            // Nobody waits for the slower of two.
-            let _ = done.send(work(&told));
-            give_back_memory();
-        };
-        thread::Builder::new().name("load".to_owned()).spawn(run).map(|_| is_needless)
-    };
-    let Ok(first) = begin(idle) else { return work(&AtomicBool::new(false)) };
-    if let Ok(outcome) = outcome.recv_timeout(STARVED) {
-        return outcome;
+/// How often a [`Courtesy`] looks at the threads that answer queries.
+const LOOK: Duration = Duration::from_millis(10);
+/// A thread that answers queries and needs more of a core than this, in hundredths, needs more than its fair half of one that it
+/// shares; one that needs less gets it whatever the other does ([`run_at_once`]).
+const HEAVY: u32 = 40;
+
+/// The clocks of the processor time of those threads that answer queries.
+static ANSWERING: Mutex<Vec<libc::clockid_t>> = Mutex::new(Vec::new());
+
+/// The good manners of a thread with much to do: it runs like any other program's, so that nothing on the machine can keep it
+/// waiting for ever, until queries need much of the processor; from then on it has a small share of a core.
+pub(super) struct Courtesy {
+    looked: Instant,
+    /// What each clock of [`ANSWERING`] showed then.
+    used: Vec<(libc::clockid_t, Duration)>,
+    gave_way: bool,
+}
+
+impl Courtesy {
+    /// For the calling thread, which must be the one that calls [`Courtesy::look`].
+    pub(super) fn new() -> Courtesy {
+        Courtesy { looked: Instant::now(), used: used(), gave_way: false }
     }
-    let second = begin(small_share);
-    // Only the two threads hold the other end now, so that it closes should both of them end badly.
-    drop(done);
-    let outcome = outcome.recv();
-    first.store(true, Ordering::Relaxed);
-    second.into_iter().for_each(|second| second.store(true, Ordering::Relaxed));
-    outcome.unwrap_or_else(|_| work(&AtomicBool::new(false)))
+
+    /// Gives way if queries need it. To be called every few milliseconds; does nothing most of the time.
+    pub(super) fn look(&mut self) {
+        let passed = self.looked.elapsed();
+        if self.gave_way || passed < LOOK {
+            return;
+        }
+        let now = used();
+        let before = |clock| self.used.iter().find(|(known, _)| *known == clock).map(|(_, used)| *used);
+        let is_heavy = |&(clock, used): &(libc::clockid_t, Duration)| {
+            before(clock).is_some_and(|before| used.saturating_sub(before) * 100 > passed * HEAVY)
+        };
+        if now.iter().any(is_heavy) {
+            small_share();
+            self.gave_way = true;
+        }
+        (self.looked, self.used) = (self.looked + passed, now);
+    }
+}
+
+/// Counts the calling thread among those that answer queries.
+fn answers() {
+    let mut clock = 0;
+    // SAFETY: the calling thread exists, and `clock` can be written to.
+    if unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) } == 0 {
+        ANSWERING.lock().unwrap_or_else(PoisonError::into_inner).push(clock);
+    }
+}
+
+/// The processor time that each thread which answers queries has had; the clock of a thread that has ended is forgotten.
+fn used() -> Vec<(libc::clockid_t, Duration)> {
+    let mut used = Vec::new();
+    ANSWERING.lock().unwrap_or_else(PoisonError::into_inner).retain(|&clock| {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` can be written to; a clock that is no more is an error.
+        let is_there = unsafe { libc::clock_gettime(clock, &mut time) } == 0;
+        if is_there {
+            let (seconds, nanoseconds) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+            used.push((clock, Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)));
+        }
+        is_there
+    });
+    used
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// The nice value of the calling thread.
+    fn nice() -> libc::c_int {
+        // SAFETY: no preconditions; 0 is the calling thread.
+        unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+    }
+
+    /// The nice value after a while of courtesy beside a thread that computes, which may be one that answers queries.
+    fn nice_beside(answering: bool) -> libc::c_int {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                if answering {
+                    answers();
+                }
+                while !done.load(Ordering::Relaxed) {
+                    black_box(());
+                }
+            });
+            let polite = scope.spawn(|| {
+                let mut courtesy = Courtesy::new();
+                let end = Instant::now() + 30 * LOOK;
+                while Instant::now() < end && !courtesy.gave_way {
+                    thread::sleep(LOOK);
+                    courtesy.look();
+                }
+                done.store(true, Ordering::Relaxed);
+                nice()
+            });
+            polite.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn it_gives_way_to_queries_and_to_nothing_else() {
+        let own = nice();
+        assert_eq!((nice_beside(false), nice_beside(true)), (own, own.max(SHARE)));
+    }
 }

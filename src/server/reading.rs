@@ -13,7 +13,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
 
 use super::priority;
-use super::zone_file::{LoadError, Loaded, Opened, load_onto, open};
+use super::zone_file::{Bounds, LoadError, Loaded, Opened, load_onto, open};
 
 /// Files whose zone is not known yet, read by one thread in one go.
 const PART: usize = 256;
@@ -52,14 +52,15 @@ pub(super) fn read_all(store: &Arc<ZoneStore>, jobs: Vec<Job>, haste: Haste, eac
     if haste == Haste::Gentle {
         for part in parts {
             if bytes(&part) <= LITTLE {
-                read_part(store, &part, &AtomicBool::new(false)).into_iter().for_each(&mut *each);
+                read_part(store, &part, &mut Bounds::new(&AtomicBool::new(false)))
+                    .into_iter()
+                    .for_each(&mut *each);
                 continue;
             }
-            let store = Arc::clone(store);
-            let part = Arc::new(part);
-            priority::gently(move |is_needless| read_part(&store, &part, is_needless))
-                .into_iter()
-                .for_each(&mut *each);
+            let read = || read_part(store, &part, &mut Bounds::polite(&AtomicBool::new(false)));
+            let done = thread::scope(|scope| scope.spawn(read).join());
+            priority::give_back_memory();
+            done.into_iter().flatten().for_each(&mut *each);
         }
         return;
     }
@@ -74,7 +75,8 @@ pub(super) fn read_all(store: &Arc<ZoneStore>, jobs: Vec<Job>, haste: Haste, eac
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(part) = parts.get(index) else { return };
                     // The other end is there as long as this scope.
-                    let _ = done.send((index, read_part(store, part, &AtomicBool::new(false))));
+                    let _ =
+                        done.send((index, read_part(store, part, &mut Bounds::new(&AtomicBool::new(false)))));
                 }
             });
         }
@@ -115,13 +117,13 @@ fn bytes(part: &[Job]) -> u64 {
     paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum()
 }
 
-fn read_part(store: &ZoneStore, part: &[Job], is_needless: &AtomicBool) -> Vec<Done> {
+fn read_part(store: &ZoneStore, part: &[Job], bounds: &mut Bounds<'_>) -> Vec<Done> {
     let base = |name: &NameRef| served(store, name);
     let read = |job: &Job| match job {
-        Job::Of(name, path) => Done::Of(name.clone(), load_onto(path, name, base(name), is_needless)),
-        Job::Unknown(path) => Done::Unknown(path.clone(), open(path, &base)),
+        Job::Of(name, path) => Done::Of(name.clone(), load_onto(path, name, base(name), bounds)),
+        Job::Unknown(path) => Done::Unknown(path.clone(), open(path, &base, bounds)),
     };
-    part.iter().take_while(|_| !is_needless.load(Ordering::Relaxed)).map(read).collect()
+    part.iter().map(read).collect()
 }
 
 fn served(store: &ZoneStore, name: &NameRef) -> Option<Snapshot> {

@@ -4,17 +4,19 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::text::file::diagnostic::{Diagnostic, Severity};
-use crate::text::file::read::{Entry, Outcome, read};
+use crate::text::file::read::{Each, Entry, Outcome, read_while};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::edit::Edit;
 use crate::zone::fault::Fault;
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Snapshot};
 
+use super::priority::Courtesy;
 use super::{content, memory};
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
@@ -98,7 +100,10 @@ pub fn identify(path: &Path) -> Result<Identity, LoadError> {
 fn identify_text(path: &Path, text: &[u8]) -> Result<Identity, LoadError> {
     let from_file = name_in(path);
     let mut entries = 0_usize;
-    let outcome = scan(path, text, from_file.as_deref(), text_limit(), &mut |_| entries += 1);
+    let outcome = scan(path, text, from_file.as_deref(), text_limit(), &mut |_| {
+        entries += 1;
+        ControlFlow::Continue(())
+    });
     let is_ok = outcome.is_ok();
     match (outcome.origin, from_file) {
         (Some(name), _) if is_ok => Ok(Identity::Certain(name)),
@@ -110,33 +115,24 @@ fn identify_text(path: &Path, text: &[u8]) -> Result<Identity, LoadError> {
 
 /// Reads the zone in a file, whichever it is: usually in one go. `base` gives the version of a zone that its new content is
 /// compared with as it is read.
-pub(super) fn open(path: &Path, base: &dyn Fn(&NameRef) -> Option<Snapshot>) -> Result<Opened, LoadError> {
+pub(super) fn open(
+    path: &Path,
+    base: &dyn Fn(&NameRef) -> Option<Snapshot>,
+    bounds: &mut Bounds<'_>,
+) -> Result<Opened, LoadError> {
     let text = bytes(path)?;
     // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
     if let Some(name) = first_origin(&text).or_else(|| name_in(path)) {
-        let (outcome, loaded) = load_text(
-            path,
-            &text,
-            &name,
-            base(&name),
-            &Bounds { memory: memory::half(), is_needless: &AtomicBool::new(false) },
-        );
+        let (outcome, loaded) = load_text(path, &text, &name, base(&name), bounds);
         if outcome.is_ok() && outcome.origin.as_ref() == Some(&name) {
             return Ok(Opened { identity: Identity::Certain(name), loaded: Some(loaded) });
         }
     }
     let identity = identify_text(path, &text)?;
     let loaded = match &identity {
-        Identity::Certain(name) | Identity::Guess(name) => Some(
-            load_text(
-                path,
-                &text,
-                name,
-                base(name),
-                &Bounds { memory: memory::half(), is_needless: &AtomicBool::new(false) },
-            )
-            .1,
-        ),
+        Identity::Certain(name) | Identity::Guess(name) => {
+            Some(load_text(path, &text, name, base(name), bounds).1)
+        }
         Identity::Empty => None,
     };
     Ok(Opened { identity, loaded })
@@ -217,40 +213,61 @@ pub(super) fn zone_files(folder: &Path) -> Vec<InFolder> {
 
 /// Reads the zone `apex` from a file.
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
-    load_onto(path, apex, None, &AtomicBool::new(false))
+    load_onto(path, apex, None, &mut Bounds::new(&AtomicBool::new(false)))
 }
 
-/// Reads the zone `apex` from a file, comparing it with an older version that the outcome may share with. Once `is_needless` is
-/// set, the outcome is of no use.
+/// Reads the zone `apex` from a file, comparing it with an older version that the outcome may share with.
 pub(super) fn load_onto(
     path: &Path,
     apex: &NameRef,
     base: Option<Snapshot>,
-    is_needless: &AtomicBool,
+    bounds: &mut Bounds<'_>,
 ) -> Result<Loaded, LoadError> {
-    load_text(path, &bytes(path)?, apex, base, &Bounds { memory: memory::half(), is_needless }).1
+    load_text(path, &bytes(path)?, apex, base, bounds).1
 }
 
-/// What ends the taking of records before the file ends.
-struct Bounds<'b> {
+/// What a thread that reads keeps to.
+pub(super) struct Bounds<'b> {
     /// Bytes that text and records may need together.
     memory: u64,
-    /// Set once the outcome is of no use.
+    /// Set once the outcome is of no use: reading then stops, and whatever comes of it is to be thrown away.
     is_needless: &'b AtomicBool,
+    /// How the thread gives way to queries.
+    courtesy: Option<Courtesy>,
+}
+
+impl<'b> Bounds<'b> {
+    /// Reads as fast as it can.
+    pub(super) fn new(is_needless: &'b AtomicBool) -> Bounds<'b> {
+        Bounds { memory: memory::half(), is_needless, courtesy: None }
+    }
+
+    /// Gives way to queries.
+    pub(super) fn polite(is_needless: &'b AtomicBool) -> Bounds<'b> {
+        Bounds { courtesy: Some(Courtesy::new()), ..Bounds::new(is_needless) }
+    }
 }
 
 /// What has been taken so far.
 #[derive(Default)]
 struct Taken {
-    /// Bytes.
+    records: u64,
     bytes: u64,
     /// The owner of the last record in wire form.
     owner: Vec<u8>,
 }
 
+/// After so many records it is looked whether reading should go on.
+const LOOK: u64 = 256;
+
 impl Bounds<'_> {
     /// Hands records on to `take` while there is need and room for them; counts what they need.
-    fn within(&self, taken: &mut Taken, entry: &Entry<'_>, take: impl FnOnce(&Entry<'_>)) {
+    fn within(
+        &mut self,
+        taken: &mut Taken,
+        entry: &Entry<'_>,
+        take: impl FnOnce(&Entry<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let owner = entry.owner.as_wire();
         // A short line can make a long record, when it takes over the owner from the line before.
         taken.bytes += owner.len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
@@ -259,9 +276,14 @@ impl Bounds<'_> {
             taken.owner.clear();
             taken.owner.extend_from_slice(owner);
         }
-        if taken.bytes <= self.memory && !self.is_needless.load(Ordering::Relaxed) {
-            take(entry);
+        taken.records += 1;
+        if taken.records.is_multiple_of(LOOK) {
+            self.courtesy.iter_mut().for_each(Courtesy::look);
+            if self.is_needless.load(Ordering::Relaxed) {
+                return ControlFlow::Break(());
+            }
         }
+        if taken.bytes > self.memory { ControlFlow::Break(()) } else { take(entry) }
     }
 }
 
@@ -270,9 +292,9 @@ fn load_text(
     text: &[u8],
     apex: &NameRef,
     base: Option<Snapshot>,
-    bounds: &Bounds<'_>,
+    bounds: &mut Bounds<'_>,
 ) -> (Outcome, Result<Loaded, LoadError>) {
-    let read = |take: &mut dyn FnMut(&Entry<'_>)| {
+    let mut read = |take: &mut Each<'_>| {
         let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
         let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
             bounds.within(&mut taken, entry, &mut *take)
@@ -290,9 +312,12 @@ fn load_text(
     };
     if let Some(base) = base {
         let mut edit = Edit::new(base);
-        let (outcome, fault, _) =
-            read(&mut |entry| edit.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
-        if let Some(fault) = fault {
+        let (outcome, fault, _) = read(&mut |entry| {
+            edit.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
+            if edit.is_hopeless() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let is_whole = !edit.is_hopeless();
+        if let Some(fault) = fault.filter(|_| is_whole) {
             return (outcome, Err(fault));
         }
         if let Some(made) = edit.finish() {
@@ -301,8 +326,10 @@ fn load_text(
         }
     }
     let mut builder = Builder::new(apex.to_name());
-    let (outcome, fault, left) =
-        read(&mut |entry| builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata));
+    let (outcome, fault, left) = read(&mut |entry| {
+        builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
+        ControlFlow::Continue(())
+    });
     let loaded = match fault {
         Some(fault) => Err(fault),
         None => judge(path, text, apex, &outcome, builder.finish_within(left)),
@@ -381,13 +408,7 @@ fn text_limit() -> u64 {
 }
 
 /// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.
-fn scan(
-    path: &Path,
-    text: &[u8],
-    origin: Option<&NameRef>,
-    limit: u64,
-    each: &mut dyn FnMut(&Entry<'_>),
-) -> Outcome {
+fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, limit: u64, each: &mut Each<'_>) -> Outcome {
     // What is included counts each time, for it is read, and makes records, each time.
     let mut left = limit.saturating_sub(text.len() as u64);
     let mut include = |written: &str, from: &str| {
@@ -397,7 +418,7 @@ fn scan(
         left -= text.len() as u64;
         Ok((path.display().to_string(), text))
     };
-    read(&path.display().to_string(), text, origin, &mut include, each)
+    read_while(&path.display().to_string(), text, origin, &mut include, each)
 }
 
 /// Reads the file again to find where the records stand that a fault speaks of. Rare, and so not paid for while loading.
@@ -419,6 +440,7 @@ fn locate<F: Finding>(
                 *place = Some(entry.at);
             }
         }
+        ControlFlow::Continue(())
     });
     let locate = |(fault, place): (&F, &Option<_>)| {
         let mut found =

@@ -71,13 +71,48 @@ impl fmt::Debug for Rtype {
 #[error("not a record type")]
 pub struct NotAType;
 
+/// Names begin with a letter; those that begin with each of them, by their places in [`NAMES`].
+const LETTERS: usize = 26;
+const BY_LETTER: [u8; NAMES.len()] = by_letter().0;
+/// Where in [`BY_LETTER`] the names of each letter begin.
+const BEGINS: [usize; LETTERS + 1] = by_letter().1;
+
+/// Puts the names in order by their first letter: a search then compares with those few that begin like the text.
+const fn by_letter() -> ([u8; NAMES.len()], [usize; LETTERS + 1]) {
+    let mut order = [0; NAMES.len()];
+    let mut begins = [0; LETTERS + 1];
+    let (mut letter, mut filled) = (0, 0);
+    while letter < LETTERS {
+        begins[letter] = filled;
+        let mut at = 0;
+        while at < NAMES.len() {
+            if NAMES[at].1.as_bytes()[0] as usize == b'A' as usize + letter {
+                order[filled] = at as u8;
+                filled += 1;
+            }
+            at += 1;
+        }
+        letter += 1;
+    }
+    begins[LETTERS] = filled;
+    (order, begins)
+}
+
+/// The number of the type with this name, in any case.
+fn named(text: &[u8]) -> Option<u16> {
+    let letter = usize::from(text.first()?.to_ascii_uppercase().checked_sub(b'A')?);
+    let candidates = BEGINS.get(letter).zip(BEGINS.get(letter + 1)).map(|(from, to)| *from..*to)?;
+    let mut candidates = BY_LETTER[candidates].iter().map(|&at| NAMES[usize::from(at)]);
+    candidates.find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(text)).map(|(number, _)| number)
+}
+
 impl FromStr for Rtype {
     type Err = NotAType;
 
     /// Reads a mnemonic or `TYPE123` (RFC 3597 section 5), in any case.
     fn from_str(text: &str) -> Result<Rtype, NotAType> {
-        if let Some((number, _)) = NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)) {
-            return Ok(Rtype(*number));
+        if let Some(number) = named(text.as_bytes()) {
+            return Ok(Rtype(number));
         }
         match text.get(..4) {
             Some(prefix)
@@ -148,9 +183,12 @@ mod tests {
             assert_eq!(name.parse(), Ok(Rtype(*number)));
             assert_eq!(Rtype(*number).to_string(), *name);
         }
+        assert_eq!("nsec3Param".parse(), Ok(Rtype::NSEC3PARAM));
         assert_eq!("type65280".parse(), Ok(Rtype(65280)));
         assert_eq!("TYPE65536".parse::<Rtype>(), Err(NotAType));
         assert_eq!("TYPE".parse::<Rtype>(), Err(NotAType));
-        assert_eq!("BOGUS".parse::<Rtype>(), Err(NotAType));
+        for none in ["BOGUS", "", "@", "[", "IN", "\u{e9}"] {
+            assert_eq!(none.parse::<Rtype>(), Err(NotAType), "{none}");
+        }
     }
 }

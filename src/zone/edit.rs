@@ -1,7 +1,10 @@
 //! A zone's content read anew and compared with the version before while it is read: only what differs is kept, and the outcome
 //! shares all else with that version. Costs a table probe per owner, and no second copy of the zone.
+//!
+//! Names come in another order than that of the table, so each probe reads memory that is in no cache. The last few owners wait in a
+//! queue while the memory that they need is fetched, one step of the way to their block after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::wire::name::{Name, NameRef, hash_name};
 use crate::wire::rtype::Rtype;
@@ -21,12 +24,19 @@ const ONE_IN: usize = 8;
 /// How many records outside the zone are told.
 const MAX_LEFT_OUT: usize = 20;
 
+/// Owners that wait while the memory for one step of the way to their block is fetched.
+const WAIT: usize = 6;
+/// The steps: the pointer to the leaf, the leaf, the block.
+const STEPS: usize = 3;
+
 /// Takes a zone's records in any order and finds what turns an older version into them. Cheapest when the records of each
 /// owner come together, in the order they had in the older version.
 pub struct Edit {
     base: Snapshot,
     seen: Marks,
     run: Run,
+    /// The owners before that of `run`, the newest last, by hash and block.
+    waiting: VecDeque<(u64, Vec<u8>)>,
     /// Owners that differ from the base, or came in several pieces.
     differing: BTreeMap<Name, Run>,
     most: usize,
@@ -39,6 +49,7 @@ impl Edit {
         Edit {
             seen: Marks::new(&base.table),
             run: Run::default(),
+            waiting: VecDeque::with_capacity(STEPS * WAIT + 1),
             differing: BTreeMap::new(),
             most: FEW.max(base.names() / ONE_IN),
             left_out: Vec::new(),
@@ -63,7 +74,7 @@ impl Edit {
                 }
                 return;
             }
-            self.flush();
+            self.queue();
             self.run.begin(owner);
         }
         self.run.add(rtype, ttl, rdata);
@@ -72,7 +83,10 @@ impl Edit {
     /// The new version, and what was left out of it. `None` when it is no zone or has little in common with the older
     /// version; [`super::snapshot::Builder`] then makes it or tells what is wrong.
     pub fn finish(mut self) -> Option<(Snapshot, Vec<Fault>)> {
-        self.flush();
+        self.queue();
+        while let Some((hash, block)) = self.waiting.pop_front() {
+            self.compare(hash, &block);
+        }
         if self.is_hopeless() {
             return None;
         }
@@ -109,29 +123,51 @@ impl Edit {
         Some((snapshot, self.left_out))
     }
 
-    /// Compares the records at hand.
-    fn flush(&mut self) {
+    /// Puts the records at hand into the queue, and compares the owner that has waited longest.
+    fn queue(&mut self) {
         if self.run.is_empty() {
             return;
         }
-        let name = self.run.name();
-        let known = self.seen.find(&self.base.table, hash_name(name), name);
+        let hash = hash_name(self.run.name());
+        let mut room = match self.waiting.len() {
+            len if len < STEPS * WAIT => Vec::new(),
+            _ => self.waiting.pop_front().map_or(Vec::new(), |(hash, block)| {
+                self.compare(hash, &block);
+                block
+            }),
+        };
+        room.clear();
+        room.extend_from_slice(self.run.block());
+        let table = &self.base.table;
+        table.fetch_way(hash);
+        self.seen.fetch(table, hash);
+        let newest = self.waiting.len();
+        let waiting = |age: usize| newest.checked_sub(age).and_then(|at| self.waiting.get(at));
+        waiting(WAIT).into_iter().for_each(|(hash, _)| table.fetch_leaf(*hash));
+        waiting(2 * WAIT).into_iter().for_each(|(hash, _)| table.fetch_block(*hash));
+        self.waiting.push_back((hash, room));
+    }
+
+    /// Compares all the records of an owner that came together.
+    fn compare(&mut self, hash: u64, block: &[u8]) {
+        let now = Owner::new(block);
+        let known = self.seen.find(&self.base.table, hash, now.name());
         let mut before = None;
         if let Some((place, entry)) = known {
             let is_first = self.seen.mark(place);
-            if is_first && *self.run.block() == *entry.block {
+            if is_first && *block == *entry.block {
                 return;
             }
             // It was found equal, and now more of it comes.
             before = Some(entry.owner()).filter(|_| !is_first);
         }
-        let run = self.differing.entry(self.run.name().to_name()).or_insert_with_key(|name| {
+        let run = self.differing.entry(now.name().to_name()).or_insert_with_key(|name| {
             let mut run = Run::default();
             run.begin(name);
             before.into_iter().for_each(|owner| run.add_all(owner));
             run
         });
-        run.append(&self.run);
+        run.add_all(now);
     }
 }
 
@@ -225,7 +261,7 @@ mod tests {
         edit.add(&"h0.example.".parse::<Name>().unwrap(), Rtype::CNAME, 60, b"\0");
         assert!(edit.finish().is_none());
         let mut edit = Edit::new(old);
-        for number in 0..=FEW + 1 {
+        for number in 0..FEW + STEPS * WAIT + 3 {
             edit.add(&format!("n{number}.example.").parse::<Name>().unwrap(), Rtype::A, 60, &[1; 4]);
         }
         assert!(edit.is_hopeless() && edit.finish().is_none());

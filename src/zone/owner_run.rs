@@ -65,13 +65,6 @@ impl Run {
         }
     }
 
-    /// Takes all records of another run, of the same owner.
-    pub(super) fn append(&mut self, other: &Run) {
-        let at = self.data.len();
-        self.data.extend_from_slice(&other.data);
-        self.records.extend(other.records.iter().map(|record| Held { at: at + record.at, ..*record }));
-    }
-
     /// The owner.
     pub(super) fn name(&self) -> &NameRef {
         NameRef::read_trusted(&self.owner)

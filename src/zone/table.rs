@@ -142,6 +142,13 @@ impl Table {
         leaf.iter().find(|entry| entry.hash == hash as u32 && is_meant(entry.owner().name()))
     }
 
+    /// Has the way to the leaf that a name with this hash would be in brought near, to be gone later.
+    #[inline]
+    pub(super) fn fetch_way(&self, hash: u64) {
+        let (top, middle) = self.place(hash);
+        fetch((&raw const self.top[top][middle]).cast());
+    }
+
     /// Has the leaf that a name with this hash would be in brought near, to be looked into later.
     #[inline]
     pub(super) fn fetch_leaf(&self, hash: u64) {
@@ -261,6 +268,13 @@ impl Marks {
             first
         });
         Marks { first: first.collect(), bits: vec![0; table.len().div_ceil(64)] }
+    }
+
+    /// Has what is looked at to find a name with this hash brought near.
+    #[inline]
+    pub(super) fn fetch(&self, table: &Table, hash: u64) {
+        let (top, middle) = table.place(hash);
+        fetch((&raw const self.first[(top << table.middle_bits) | middle]).cast());
     }
 
     /// The entry of a name and its place. The table must be the one these are marks of.

@@ -29,7 +29,7 @@ fn what_is_included_counts_each_time() {
     fs::write(dir.path().join("more"), "a TXT a\n".repeat(100)).unwrap();
     let text = format!("{ZONE}{}", "$INCLUDE more\n".repeat(3));
     let scanned = |limit| {
-        let outcome = scan(&path, text.as_bytes(), Some(&apex()), limit, &mut |_| {});
+        let outcome = scan(&path, text.as_bytes(), Some(&apex()), limit, &mut |_| ControlFlow::Continue(()));
         outcome.diagnostics.iter().map(Diagnostic::to_string).collect::<Vec<_>>()
     };
     assert_eq!(scanned(text.len() as u64 + 3 * 800), [""; 0]);
@@ -42,7 +42,8 @@ fn what_is_included_counts_each_time() {
 
 fn within(path: &Path, memory: u64) -> Result<Loaded, LoadError> {
     let is_needless = &AtomicBool::new(false);
-    load_text(path, &bytes(path).unwrap(), &apex(), None, &Bounds { memory, is_needless }).1
+    load_text(path, &bytes(path).unwrap(), &apex(), None, &mut Bounds { memory, ..Bounds::new(is_needless) })
+        .1
 }
 
 /// Eleven bytes of text can make a record of three hundred.

@@ -1,5 +1,7 @@
 //! Reads a zone file in one pass: records go to a closure, faults into a list, and no file is opened here.
 
+use std::ops::ControlFlow;
+
 use super::diagnostic::{Diagnostic, Severity};
 use super::generate::{Pattern, Range};
 use super::head::{self, MAX_TTL};
@@ -93,6 +95,9 @@ impl Outcome {
 /// included file's name and content, or why it cannot be had.
 pub type Include<'f> = dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String> + 'f;
 
+/// What takes the records: reading goes on until it breaks.
+pub type Each<'e> = dyn FnMut(&Entry<'_>) -> ControlFlow<()> + 'e;
+
 /// Reads the zone file `text`, which messages call `file`, and calls `each` for every good record, in the file's order.
 ///
 /// Relative names are below `origin` until the first `$ORIGIN`. A record that is wrong is skipped, and so are records
@@ -103,6 +108,21 @@ pub fn read(
     origin: Option<&NameRef>,
     include: &mut Include<'_>,
     each: &mut dyn FnMut(&Entry<'_>),
+) -> Outcome {
+    let each = &mut |entry: &Entry<'_>| {
+        each(entry);
+        ControlFlow::Continue(())
+    };
+    read_while(file, text, origin, include, each)
+}
+
+/// Like [`read`], but stops as soon as `each` breaks: the outcome is then that of the text so far.
+pub fn read_while(
+    file: &str,
+    text: &[u8],
+    origin: Option<&NameRef>,
+    include: &mut Include<'_>,
+    each: &mut Each<'_>,
 ) -> Outcome {
     let mut reader = Reader {
         include,
@@ -121,6 +141,7 @@ pub fn read(
         generated: 0,
         generated_text: 0,
         errors: 0,
+        is_stopped: false,
         outcome: Outcome::default(),
     };
     reader.file(file, text);
@@ -130,7 +151,7 @@ pub fn read(
 
 struct Reader<'f, 'i, 'e> {
     include: &'f mut Include<'i>,
-    each: &'f mut (dyn FnMut(&Entry<'_>) + 'e),
+    each: &'f mut Each<'e>,
     origin: Option<Name>,
     /// The owner of the first SOA.
     apex: Option<Name>,
@@ -152,6 +173,8 @@ struct Reader<'f, 'i, 'e> {
     generated: u64,
     generated_text: usize,
     errors: usize,
+    /// Whether `each` wants no more.
+    is_stopped: bool,
     outcome: Outcome,
 }
 
@@ -190,7 +213,7 @@ impl Reader<'_, '_, '_> {
                     None => self.report(Severity::Error, text, fault),
                 }
             }
-            if self.errors >= MAX_ERRORS || !lexer.next_record() {
+            if self.is_stopped || self.errors >= MAX_ERRORS || !lexer.next_record() {
                 break;
             }
         }
@@ -299,7 +322,7 @@ impl Reader<'_, '_, '_> {
         if rtype == Rtype::SOA && self.apex.is_none() {
             self.apex = Some(owner.to_name());
         }
-        (self.each)(&Entry { owner, rtype, ttl, rdata: &self.rdata, at });
+        self.is_stopped = (self.each)(&Entry { owner, rtype, ttl, rdata: &self.rdata, at }).is_break();
         Ok(())
     }
 
@@ -409,6 +432,9 @@ impl Reader<'_, '_, '_> {
         }
         let mut line = Vec::new();
         for counter in range.numbers() {
+            if self.is_stopped {
+                break;
+            }
             pattern.expand(counter, span, &mut line)?;
             self.generated_text += line.len();
             if self.generated_text > MAX_GENERATED_TEXT {
