@@ -18,10 +18,9 @@ use std::sync::Arc;
 use tidemark::answer::context::{Served, Source};
 use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond::answer;
-use tidemark::publish::journal::entry::Entry;
-use tidemark::publish::journal::log::{Log, LogError};
-use tidemark::publish::store::{Change, ZoneStore};
-use tidemark::publish::zone::Access;
+use tidemark::publish::access::Access;
+use tidemark::publish::proposal::Proposal;
+use tidemark::publish::store::ZoneStore;
 use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
@@ -136,8 +135,7 @@ fn play(mix: &Mix) {
     let store = Arc::new(ZoneStore::new(1));
     for zone in [flat(), registry()] {
         store.configure(zone.apex(), Access::default());
-        let name = zone.apex().to_name();
-        store.publish(now(), &name, Change::File(zone, Policy::Increment), &mut NoDisk).unwrap();
+        store.publish(now(), Proposal::file(zone, Policy::Increment), |_| Ok(())).unwrap();
     }
     let cookies = Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()));
     let served = Served { store, recursion: None, nsid: None, cookies };
@@ -216,13 +214,4 @@ fn load(apex: &str, text: &str) -> Snapshot {
     });
     assert!(outcome.is_ok());
     builder.finish().unwrap().0
-}
-
-/// A journal that keeps nothing.
-struct NoDisk;
-
-impl Log for NoDisk {
-    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
-        Ok(())
-    }
 }

@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use tidemark::answer::context::{Served, Source};
 use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond::answer;
+use tidemark::publish::access::Access;
 use tidemark::publish::journal::entry::Entry;
-use tidemark::publish::journal::log::{Log, LogError};
-use tidemark::publish::store::{Change, ZoneStore};
-use tidemark::publish::zone::Access;
+use tidemark::publish::journal::log::LogError;
+use tidemark::publish::proposal::Proposal;
+use tidemark::publish::store::ZoneStore;
 use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
@@ -42,7 +43,7 @@ const QUESTIONS: usize = 100_000;
 /// A journal that keeps nothing, so that the disk is no part of the figure.
 struct NoDisk(Vec<u8>);
 
-impl Log for NoDisk {
+impl NoDisk {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         self.0.clear();
         entries.iter().for_each(|entry| entry.write(&mut self.0));
@@ -119,7 +120,9 @@ fn main() {
     let store = Arc::new(ZoneStore::new(1));
     store.configure(zone.apex(), Access::default());
     let mut log = NoDisk(Vec::new());
-    store.publish(now(), zone.apex(), Change::File(zone.clone(), Policy::Increment), &mut log).unwrap();
+    store
+        .publish(now(), Proposal::file(zone.clone(), Policy::Increment), |entries| log.append(entries))
+        .unwrap();
     drop(zone);
     let current = || store.get(&name("example.")).unwrap().version().unwrap().snapshot.clone();
     let one_change = || {
@@ -135,7 +138,8 @@ fn main() {
         delta
     };
     let publish = |delta: Delta, log: &mut NoDisk| {
-        store.publish(now(), &name("example."), Change::Deltas(vec![delta], Vec::new()), log).unwrap();
+        let proposal = Proposal::ixfr(&name("example."), vec![delta], Vec::new());
+        store.publish(now(), proposal, |entries| log.append(entries)).unwrap();
     };
     row("publish one change (journal in memory)", median(one_change, |delta| publish(delta, &mut log)), 1);
     let (old, edited) =

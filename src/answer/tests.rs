@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::context::{Outcome, Path, Recursion, Served, Source};
 use super::respond::answer;
-use crate::publish::journal::entry::Entry;
-use crate::publish::journal::log::{Log, LogError};
-use crate::publish::store::{Change, Publication, PublishError, ZoneStore};
-use crate::publish::zone::Access;
+use crate::publish::access::Access;
+use crate::publish::proposal::Proposal;
+use crate::publish::stages::PublishError;
+use crate::publish::store::{Publication, ZoneStore};
 use crate::resolve::cache::{self, Answer, Ask, Cache};
 use crate::text::file::read::read;
 use crate::text::rdata::write;
@@ -63,14 +63,6 @@ const TEST: &str = "$ORIGIN test.
 host 60 A 198.51.100.1
 ";
 
-struct Memory;
-
-impl Log for Memory {
-    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
-        Ok(())
-    }
-}
-
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
@@ -98,8 +90,7 @@ fn publish(store: &ZoneStore, text: &str, access: Access) {
 
 fn try_publish(store: &ZoneStore, text: &str) -> Result<Option<Publication>, PublishError> {
     let content = load(text);
-    let apex = content.apex().to_name();
-    store.publish(at(100), &apex, Change::File(content, Policy::Increment), &mut Memory)
+    store.publish(at(100), Proposal::file(content, Policy::Increment), |_| Ok(()))
 }
 
 fn served() -> Served {

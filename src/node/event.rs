@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::ask::exchange::{Arrival, Token};
 use crate::lag::Interval;
+use crate::publish::job::Done;
+use crate::publish::journal::log::LogError;
 use crate::publish::store::Publication;
 use crate::time::{Now, Utc};
 use crate::transfer::notify;
@@ -29,15 +31,17 @@ pub enum Input {
         /// The serial it tells.
         serial: Option<Serial>,
     },
-    /// A zone file was read.
-    File {
-        /// The zone.
-        zone: Name,
-        /// Its content, or why it cannot be had.
-        content: Result<Snapshot, String>,
-    },
-    /// Zone files were read: the content of each zone, or why it cannot be had. They are published together.
+    /// Zone files were read: the content of each zone, or why it cannot be had.
     Files(Vec<(Name, Result<Snapshot, String>)>),
+    /// A job of [`Effects::jobs`](super::effects::Effects::jobs) is done.
+    Prepared(Done),
+    /// A commit of [`Effects::commits`](super::effects::Effects::commits) is on stable storage, or failed as a whole.
+    Committed {
+        /// Which.
+        ticket: u64,
+        /// What came of it.
+        result: Result<(), LogError>,
+    },
     /// A secondary zone's primaries are to be asked now.
     Refresh {
         /// The zone.
@@ -83,8 +87,6 @@ pub enum Event {
         zone: Name,
         /// When the poll that found it so began.
         verified_at: Utc,
-        /// From when on EXPIRE is counted by that; to be kept for a restart.
-        counted_from: Utc,
     },
     /// A NOTIFY came in.
     Heard {

@@ -1,25 +1,26 @@
 //! The node: one door for all inputs of the control plane, and the loop from what was fetched to what is published.
 //!
 //! ```text
-//!  Input ----> Refresh --Fetched--> ZoneStore::publish --> Notifier, Watch, Ledger
-//!  (file, NOTIFY,   ^                      |
-//!   arrival, time)  +------published-------+--> Event
+//!  Input ----> Refresh --Fetched--> Publishing --job, commit--> the world
+//!  (file, NOTIFY,   ^                  |   ^                        |
+//!   arrival, time)  |                  |   +--Prepared, Committed---+
+//!                   +----published-----+--> Notifier, Watch, Ledger, Event
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ask::exchange::{Arrival, Outbox, Token};
-use crate::lag::Sighting;
 use crate::probe::observation::Ask;
-use crate::probe::observe;
 use crate::probe::watch::{Pace, Watch};
-use crate::publish::journal::log::Log;
-use crate::publish::store::{Change, Publication, PublishError, ZoneStore};
+use crate::publish::proposal::Proposal;
+use crate::publish::stages::PublishError;
+use crate::publish::store::{Publication, ZoneStore};
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::intake::Limits;
 use crate::transfer::notify::{self, Notifier};
@@ -27,10 +28,15 @@ use crate::transfer::refresh::{self, Refresh};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
 
+use super::effects::Effects;
 use super::event::{Event, Input};
+use super::member::{Member, Role, ZoneConfig};
+use super::publishing::{Outcome, Publishing, Submission};
 use super::seen_servers::Sight;
 use super::status::{Problem, Status, ZoneStatus};
-use super::zone::{Member, Role, ZoneConfig};
+
+/// What could not be written down is tried again after so long.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Which machine an exchange belongs to.
 #[derive(Clone, Debug)]
@@ -47,10 +53,13 @@ pub struct Node {
     members: HashMap<Name, Box<Member>>,
     /// Zones that only a cache here asks about, with their servers.
     stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
+    publishing: Publishing,
     watch: Watch,
     routes: HashMap<Token, Route>,
     /// When each zone's machines want to be called.
     due: BTreeSet<(Mono, Name)>,
+    /// How many members there have been.
+    lives: u64,
     rng: StdRng,
 }
 
@@ -63,54 +72,44 @@ impl Node {
             store,
             members: HashMap::new(),
             stubs: BTreeMap::new(),
+            publishing: Publishing::default(),
             watch,
             routes: HashMap::new(),
             due: BTreeSet::new(),
+            lives: 0,
             rng,
         }
     }
 
     /// Makes these the zones of the node. What has not changed goes on as it is.
-    pub fn configure(
-        &mut self,
-        now: Now,
-        zones: Vec<ZoneConfig>,
-        out: &mut Outbox,
-        log: &mut dyn Log,
-    ) -> Vec<Event> {
+    pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
         let wanted = zones.iter().map(|zone| zone.name.clone()).collect();
-        let mut events = self.retain(&wanted, out);
-        events.extend(self.add_all(now, zones, out, log));
+        let mut events = self.retain(&wanted, fx);
+        events.extend(self.add_all(now, zones, fx));
         events
     }
 
     /// Lets all other zones go.
-    pub fn retain(&mut self, wanted: &HashSet<Name>, out: &mut Outbox) -> Vec<Event> {
+    pub fn retain(&mut self, wanted: &HashSet<Name>, fx: &mut Effects) -> Vec<Event> {
         let mut gone: Vec<Name> =
             self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
         gone.sort();
-        gone.iter().flat_map(|name| self.remove(name, out)).collect()
+        gone.iter().flat_map(|name| self.remove(name, fx)).collect()
     }
 
     /// Takes in zones, or other configurations of some.
-    pub fn add_all(
-        &mut self,
-        now: Now,
-        zones: Vec<ZoneConfig>,
-        out: &mut Outbox,
-        log: &mut dyn Log,
-    ) -> Vec<Event> {
+    pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
         self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
-        zones.into_iter().flat_map(|zone| self.add(now, zone, out, log)).collect()
+        zones.into_iter().flat_map(|zone| self.add(now, zone, fx)).collect()
     }
 
     /// Takes in a zone, or another configuration of one.
-    pub fn add(&mut self, now: Now, config: ZoneConfig, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+    pub fn add(&mut self, now: Now, config: ZoneConfig, fx: &mut Effects) -> Vec<Event> {
         let name = config.name.clone();
         let mut events = Vec::new();
         let known = match self.members.get(&name) {
             Some(member) if member.config == config => return events,
-            Some(_) => self.withdraw(&name, out),
+            Some(_) => self.withdraw(&name, fx),
             None => {
                 events.push(Event::Added(name.clone()));
                 None
@@ -120,7 +119,7 @@ impl Node {
         for server in config.servers() {
             let mut ask = Ask::soa(server, name.clone());
             ask.have = zone.version().map(|version| version.stamp.serial);
-            self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
         let seed = self.rng.random();
         let notifier = (!config.notify.is_empty())
@@ -137,8 +136,19 @@ impl Node {
             ledger: known.map(|member| member.sight.ledger).unwrap_or_default(),
             up: BTreeMap::new(),
         };
-        let mut member =
-            Member { config, zone, refresh, notifier, sight, problem: None, heard: None, due: None };
+        self.lives += 1;
+        let mut member = Member {
+            config,
+            life: self.lives,
+            zone,
+            refresh,
+            notifier,
+            sight,
+            problem: None,
+            heard: None,
+            retry: None,
+            due: None,
+        };
         let version = member.zone.version();
         if let Some(version) = &version {
             member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
@@ -147,12 +157,12 @@ impl Node {
         if let Some(version) = &version {
             // A node that stopped between a publication and its NOTIFY still owes it.
             let soa = version.snapshot.soa_record();
-            self.with_notifier(&name, out, |notifier, out| {
+            self.with_notifier(&name, &mut fx.out, |notifier, out| {
                 notifier.publish(now, soa, out);
                 Vec::new()
             });
         }
-        let found = self.with_refresh(&name, out, |refresh, counted_from, out| {
+        let found = self.with_refresh(&name, &mut fx.out, |refresh, counted_from, out| {
             refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
         });
         if let Some(Member { zone, refresh: Some(refresh), .. }) =
@@ -162,20 +172,20 @@ impl Node {
             // Those who ask before the first poll has an answer are told what is left, too.
             zone.expires(at, None);
         }
-        events.extend(self.settle_all(now, &name, found, out, log));
+        events.extend(self.settle_all(now, &name, found, fx));
         events
     }
 
     /// Lets a zone go.
-    pub fn remove(&mut self, name: &NameRef, out: &mut Outbox) -> Vec<Event> {
-        let removed = self.withdraw(name, out).map(|_| Event::Removed(name.to_name()));
+    pub fn remove(&mut self, name: &NameRef, fx: &mut Effects) -> Vec<Event> {
+        let removed = self.withdraw(name, fx).map(|_| Event::Removed(name.to_name()));
         self.store.remove(name);
         removed.into_iter().collect()
     }
 
-    fn withdraw(&mut self, name: &NameRef, out: &mut Outbox) -> Option<Member> {
+    fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
         let member = self.members.remove(name)?;
-        member.config.servers().into_iter().for_each(|server| self.watch.remove(name, server, out));
+        member.config.servers().into_iter().for_each(|server| self.watch.remove(name, server, &mut fx.out));
         if let Some(due) = member.due {
             self.due.remove(&(due, name.to_name()));
         }
@@ -184,7 +194,7 @@ impl Node {
         self.routes.retain(|token, route| {
             let mine = mine(route);
             if mine {
-                out.cancel(*token);
+                fx.out.cancel(*token);
             }
             !mine
         });
@@ -192,13 +202,13 @@ impl Node {
     }
 
     /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
-    pub fn watch_stub(&mut self, now: Now, zone: &Name, servers: &[SocketAddr], out: &mut Outbox) {
+    pub fn watch_stub(&mut self, now: Now, zone: &Name, servers: &[SocketAddr], fx: &mut Effects) {
         if self.members.contains_key(zone) {
             return;
         }
         for server in servers {
             let ask = Ask::soa(*server, zone.clone());
-            self.routed(out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
         self.stubs.insert(zone.clone(), (Sight::default(), servers.to_vec()));
     }
@@ -225,6 +235,16 @@ impl Node {
         names
     }
 
+    /// How many changes have been submitted so far: files and transfers that were to be published.
+    pub fn submitted(&self) -> u64 {
+        self.publishing.submitted()
+    }
+
+    /// Whether the first so many of these changes have been published, found to change nothing, or refused.
+    pub fn is_settled(&self, first: u64) -> bool {
+        self.publishing.is_settled(first)
+    }
+
     /// How everything is.
     pub fn status(&self, now: Now) -> Status {
         let mut zones: Vec<ZoneStatus> = self.members.values().map(|member| member.status(now)).collect();
@@ -240,35 +260,37 @@ impl Node {
     }
 
     /// Takes in what happened and does what is due.
-    pub fn handle(&mut self, now: Now, input: Input, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+    pub fn handle(&mut self, now: Now, input: Input, fx: &mut Effects) -> Vec<Event> {
         match input {
-            Input::Arrival(token, arrival) => self.arrival(now, token, arrival, out, log),
+            Input::Arrival(token, arrival) => self.arrival(now, token, arrival, fx),
             Input::Notified { zone, from, serial } => {
                 // Which port a NOTIFY comes from says nothing (RFC 1996 3.3); only its address is known to be a primary's.
                 let sender = SocketAddr::new(from, 0);
-                let found = self
-                    .with_refresh(&zone, out, |refresh, _, out| refresh.notified(now, sender, serial, out));
+                let found = self.with_refresh(&zone, &mut fx.out, |refresh, _, out| {
+                    refresh.notified(now, sender, serial, out)
+                });
                 let heard = Event::Heard { zone: zone.clone(), from, serial };
-                [heard].into_iter().chain(self.settle_all(now, &zone, found, out, log)).collect()
+                [heard].into_iter().chain(self.settle_all(now, &zone, found, fx)).collect()
             }
-            Input::File { zone, content } => self.files(now, vec![(zone, content)], out, log),
-            Input::Files(files) => self.files(now, files, out, log),
+            Input::Files(files) => self.files(now, files, fx),
             Input::Refresh { zone } => {
-                let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.refresh_now(now, out));
-                self.settle_all(now, &zone, found, out, log)
+                let found =
+                    self.with_refresh(&zone, &mut fx.out, |refresh, _, out| refresh.refresh_now(now, out));
+                self.settle_all(now, &zone, found, fx)
             }
-            Input::Timeout => self.timeout(now, out, log),
+            Input::Prepared(done) => {
+                let outcomes = self.publishing.prepared(now, done, &self.store, fx);
+                self.conclude(now, outcomes, fx)
+            }
+            Input::Committed { ticket, result } => {
+                let outcomes = self.publishing.committed(now, ticket, &result, &self.store, fx);
+                self.conclude(now, outcomes, fx)
+            }
+            Input::Timeout => self.timeout(now, fx),
         }
     }
 
-    fn arrival(
-        &mut self,
-        now: Now,
-        token: Token,
-        arrival: Arrival,
-        out: &mut Outbox,
-        log: &mut dyn Log,
-    ) -> Vec<Event> {
+    fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, fx: &mut Effects) -> Vec<Event> {
         let route = match arrival {
             Arrival::Message(_) => self.routes.get(&token).cloned(),
             Arrival::Failed(_) => self.routes.remove(&token),
@@ -276,37 +298,45 @@ impl Node {
         match route {
             None => Vec::new(),
             Some(Route::Refresh(zone)) => {
-                let found = self
-                    .with_refresh(&zone, out, |refresh, _, out| refresh.arrived(now, token, &arrival, out));
-                self.settle_all(now, &zone, found, out, log)
+                let found = self.with_refresh(&zone, &mut fx.out, |refresh, _, out| {
+                    refresh.arrived(now, token, &arrival, out)
+                });
+                self.settle_all(now, &zone, found, fx)
             }
             Some(Route::Notifier(zone)) => {
-                let found = self
-                    .with_notifier(&zone, out, |notifier, out| notifier.arrived(now, token, &arrival, out));
+                let found = self.with_notifier(&zone, &mut fx.out, |notifier, out| {
+                    notifier.arrived(now, token, &arrival, out)
+                });
                 self.book(&zone);
                 found.into_iter().map(|event| Event::Notify(zone.clone(), event)).collect()
             }
             Some(Route::Watch) => {
-                let seen =
-                    self.routed(out, &Route::Watch, |node, out| node.watch.arrival(now, token, arrival, out));
+                let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| {
+                    node.watch.arrival(now, token, arrival, out)
+                });
                 seen.into_iter().flat_map(|event| self.seen(event)).collect()
             }
         }
     }
 
-    fn timeout(&mut self, now: Now, out: &mut Outbox, log: &mut dyn Log) -> Vec<Event> {
+    fn timeout(&mut self, now: Now, fx: &mut Effects) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some((due, zone)) = self.due.first().cloned().filter(|(due, _)| *due <= now.mono) {
             self.due.remove(&(due, zone.clone()));
             if let Some(member) = self.members.get_mut(&zone) {
                 member.due = None;
+                if let Some((_, proposal)) = member.retry.take_if(|(at, _)| *at <= now.mono) {
+                    events.extend(self.submit(now, [proposal], fx));
+                }
             }
-            let found = self.with_notifier(&zone, out, |notifier, out| notifier.handle_timeout(now, out));
+            let found =
+                self.with_notifier(&zone, &mut fx.out, |notifier, out| notifier.handle_timeout(now, out));
             events.extend(found.into_iter().map(|event| Event::Notify(zone.clone(), event)));
-            let found = self.with_refresh(&zone, out, |refresh, _, out| refresh.handle_timeout(now, out));
-            events.extend(self.settle_all(now, &zone, found, out, log));
+            let found =
+                self.with_refresh(&zone, &mut fx.out, |refresh, _, out| refresh.handle_timeout(now, out));
+            events.extend(self.settle_all(now, &zone, found, fx));
         }
-        let seen = self.routed(out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
+        let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
         events.extend(seen.into_iter().flat_map(|event| self.seen(event)).collect::<Vec<_>>());
         events
     }
@@ -315,48 +345,77 @@ impl Node {
         &mut self,
         now: Now,
         files: Vec<(Name, Result<Snapshot, String>)>,
-        out: &mut Outbox,
-        log: &mut dyn Log,
+        fx: &mut Effects,
     ) -> Vec<Event> {
-        let mut events = Vec::new();
-        let (mut names, mut changes) = (Vec::new(), Vec::new());
+        let (mut events, mut proposals) = (Vec::new(), Vec::new());
         for (name, content) in files {
             let Some(member) = self.members.get_mut(&name) else { continue };
             let Role::Primary(policy) = member.config.role else { continue };
+            member.retry = None;
             match content {
+                Ok(content) => proposals.push(Proposal::file(content, policy)),
                 Err(why) => {
                     member.blame(now, why.clone());
                     events.push(Event::NotPublished { zone: name, why });
                 }
-                Ok(content) => {
-                    names.push(name.clone());
-                    changes.push((name, Change::File(content, policy)));
-                }
             }
         }
-        let published = self.store.publish_all(now, changes, log);
-        for (name, published) in names.into_iter().zip(published) {
-            let Some(member) = self.members.get_mut(&name) else { continue };
-            match published {
-                Ok(publication) => {
-                    member.problem = None;
-                    events.extend(publication.map(|publication| self.announce(now, publication, out)));
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    member.blame(now, why.clone());
-                    events.push(match error {
-                        PublishError::Log(_) => Event::NotKept { zone: name, why },
-                        _ => Event::NotPublished { zone: name, why },
-                    });
-                }
+        events.extend(self.submit(now, proposals, fx));
+        events
+    }
+
+    /// Has changes published.
+    fn submit(
+        &mut self,
+        now: Now,
+        proposals: impl IntoIterator<Item = Proposal>,
+        fx: &mut Effects,
+    ) -> Vec<Event> {
+        let members = &self.members;
+        let submissions = proposals.into_iter().map(|proposal| {
+            let by = members.get(&proposal.zone).map_or(0, |member| member.life);
+            Submission { by, proposal }
+        });
+        let outcomes = self.publishing.submit(now, submissions, &self.store, fx);
+        self.conclude(now, outcomes, fx)
+    }
+
+    /// Sets going what follows from changes that have been published or refused.
+    fn conclude(&mut self, now: Now, outcomes: Vec<Outcome>, fx: &mut Effects) -> Vec<Event> {
+        let mut events = Vec::new();
+        for Outcome { zone, by, result, again } in outcomes {
+            if let Err(error) = &result {
+                let why = error.to_string();
+                events.push(match error {
+                    PublishError::Log(_) => Event::NotKept { zone: zone.clone(), why },
+                    _ => Event::NotPublished { zone: zone.clone(), why },
+                });
             }
+            // A member that has been configured anew has not asked for this.
+            let member = self.members.get_mut(&zone).filter(|member| member.life == by);
+            let mut follow = Vec::new();
+            if let Some(member) = member {
+                match &result {
+                    Err(error) => {
+                        member.blame(now, error.to_string());
+                        member.retry = again.map(|proposal| (now.mono + RETRY, proposal));
+                    }
+                    Ok(_) if member.refresh.is_none() => member.problem = None,
+                    Ok(_) => {}
+                }
+                follow = self
+                    .with_refresh(&zone, &mut fx.out, |refresh, _, out| refresh.published(now, &result, out));
+            }
+            if let Ok(Some(publication)) = result {
+                events.push(self.announce(now, publication, fx));
+            }
+            events.extend(self.settle_all(now, &zone, follow, fx));
         }
         events
     }
 
     /// Sets going all that follows a publication.
-    fn announce(&mut self, now: Now, publication: Publication, out: &mut Outbox) -> Event {
+    fn announce(&mut self, now: Now, publication: Publication, fx: &mut Effects) -> Event {
         let zone = publication.zone.clone();
         let mut heard = None;
         if let Some(member) = self.members.get_mut(&zone) {
@@ -378,126 +437,13 @@ impl Node {
         let told = self.members.get(&zone).filter(|member| member.notifier.is_some());
         let soa = told.and_then(|member| member.zone.version()).map(|version| version.snapshot.soa_record());
         if let Some(soa) = soa {
-            self.with_notifier(&zone, out, |notifier, out| {
+            self.with_notifier(&zone, &mut fx.out, |notifier, out| {
                 notifier.publish(now, soa, out);
                 Vec::new()
             });
         }
         self.watch.published(now, &zone, publication.stamp.serial);
-        self.book(&zone);
         Event::Published { publication, heard, now }
-    }
-
-    fn settle_all(
-        &mut self,
-        now: Now,
-        zone: &NameRef,
-        events: Vec<refresh::Event>,
-        out: &mut Outbox,
-        log: &mut dyn Log,
-    ) -> Vec<Event> {
-        let mut settled = Vec::new();
-        for event in events {
-            settled.extend(self.settle(now, zone, event, out, log));
-        }
-        self.book(zone);
-        settled
-    }
-
-    /// Does what a refresh machine's event asks for.
-    fn settle(
-        &mut self,
-        now: Now,
-        zone: &NameRef,
-        event: refresh::Event,
-        out: &mut Outbox,
-        log: &mut dyn Log,
-    ) -> Vec<Event> {
-        let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
-        let name = member.config.name.clone();
-        match event {
-            refresh::Event::Fetched { change, kind, from, bytes, took } => {
-                let mut events = vec![Event::Pulled { zone: name.clone(), from, kind, bytes, took }];
-                let result = self.store.publish(now, zone, change, log);
-                if let Err(error) = &result {
-                    member.blame(now, error.to_string());
-                    let why = error.to_string();
-                    events.push(match error {
-                        PublishError::Log(_) => Event::NotKept { zone: name.clone(), why },
-                        _ => Event::NotPublished { zone: name.clone(), why },
-                    });
-                }
-                let follow =
-                    self.with_refresh(zone, out, |refresh, _, out| refresh.published(now, &result, out));
-                if let Ok(Some(publication)) = result {
-                    events.push(self.announce(now, publication, out));
-                }
-                for event in follow {
-                    events.extend(self.settle(now, zone, event, out, log));
-                }
-                events
-            }
-            refresh::Event::Confirmed { verified_at, fresh_at, expires_at, counted_from } => {
-                member.zone.confirm(verified_at, fresh_at, expires_at);
-                member.zone.expires(expires_at, Some(counted_from));
-                member.problem = None;
-                member.heard = member
-                    .heard
-                    .filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
-                vec![Event::Confirmed { zone: name, verified_at, counted_from }]
-            }
-            refresh::Event::Behind(newer) => {
-                member.heard.get_or_insert(now);
-                vec![Event::Behind(name, newer)]
-            }
-            refresh::Event::Failed { primary, kind, reason } => {
-                member.blame(now, format!("primary {primary}: {}: {reason}", kind.label()));
-                vec![Event::PullFailed { zone: name, primary, kind, reason }]
-            }
-            refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
-            refresh::Event::Expired => {
-                self.store.expire(zone);
-                vec![Event::Expired(name)]
-            }
-        }
-    }
-
-    /// Takes in what a watched server showed.
-    fn seen(&mut self, event: observe::Event) -> Vec<Event> {
-        let (zone, server, up) = match &event {
-            observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
-            observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
-                (zone.clone(), *server, false)
-            }
-        };
-        let served = self.members.get_mut(&zone).map(|member| &mut member.sight);
-        let Some(sight) = served.or(self.stubs.get_mut(&zone).map(|(sight, _)| sight)) else {
-            return Vec::new();
-        };
-        let mut events = Vec::new();
-        // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
-        let before = sight.up.insert(server, up).unwrap_or(false);
-        if before != up {
-            events.push(Event::Reachable { zone: zone.clone(), server, up });
-        }
-        let observe::Event::Seen(seen) = event else { return events };
-        let Some(serial) = seen.serial else { return events };
-        let before = sight.ledger.serial(server);
-        sight.ledger.observe(&Sighting {
-            server,
-            serial,
-            sent: seen.sent,
-            received: seen.received,
-            sent_utc: seen.sent_utc,
-            asked: seen.asked,
-            told: seen.told,
-        });
-        if before != Some(serial) {
-            let propagation = before.and_then(|_| sight.ledger.propagation(server, serial));
-            events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
-            self.watch.set_have(&zone, server, Some(serial));
-        }
-        events
     }
 
     fn with_refresh(
@@ -566,3 +512,6 @@ impl Node {
         }
     }
 }
+
+mod pulled;
+mod seen;

@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::time::{Hlc, Mono, Utc};
+use crate::time::{Mono, Utc};
 use crate::wire::name::{Name, NameRef};
-use crate::wire::prefix::Prefix;
 
+use super::access::Access;
 use super::history::History;
 use super::journal::entry::Entry;
 use crate::zone::delta::Delta;
@@ -28,17 +28,6 @@ pub struct Version {
 
 /// What a zone serves, held for a moment.
 pub type Current = arc_swap::Guard<Option<Arc<Version>>>;
-
-/// Who may do what with a zone besides asking it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Whether the zone is pulled from elsewhere.
-    pub secondary: bool,
-    /// Who may transfer it.
-    pub transfer: Vec<Prefix>,
-    /// Whose NOTIFY is heard: the primaries' addresses.
-    pub notify: Vec<std::net::IpAddr>,
-}
 
 /// A configured zone: what it serves now, and how fresh that is known to be.
 #[derive(Debug)]
@@ -155,10 +144,6 @@ impl Zone {
     /// [`ZoneStore::replay`]: super::store::ZoneStore::replay
     pub fn checkpoint(self: &Arc<Zone>, each: &mut dyn FnMut(Entry)) {
         self.kept().checkpoint(each);
-    }
-
-    pub(super) fn last_published(&self) -> Option<Hlc> {
-        self.history().last().and_then(|stamp| stamp.published)
     }
 }
 

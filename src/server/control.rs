@@ -1,6 +1,6 @@
-//! The control plane's thread: it owns the [`Node`] and the journal, and hears of everything that is not a plain query.
+//! The control plane's thread: it owns the [`Node`], and hears of everything that is not a plain query. It never waits for a disk
+//! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::context::Served;
-use crate::ask::exchange::{Arrival, Outbox, Token};
+use crate::ask::exchange::{Arrival, Token};
 use crate::metrics::registry::Metrics;
+use crate::node::effects::Effects;
 use crate::node::event::{Event, Input};
+use crate::node::member::{Role, ZoneConfig};
 use crate::node::router::Node;
 use crate::node::status::Status;
-use crate::node::zone::{Role, ZoneConfig};
-use crate::publish::journal::entry::Entry;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
-use crate::time::Mono;
 use crate::wire::name::Name;
 
 use super::clock;
-use super::disk::{Disk, DiskError, Rewritten};
+use super::committer::{Committer, Report};
 use super::exchange::Exchanges;
 use super::files::{Changed, FileEvent, Files};
+use super::jobs::Jobs;
 use super::log;
 use super::priority;
 use super::settings::{Settings, Source, Zone};
@@ -32,9 +32,6 @@ use super::tls::Shown;
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
-/// A zone file whose content could not be written down is tried again after so long.
-const RETRY: Duration = Duration::from_secs(5);
-
 /// How often it is looked whether a version is still read.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,8 +51,8 @@ pub enum Command {
     Refresh(Vec<Name>, oneshot::Sender<Result<Vec<Name>, String>>),
     /// All files asked for have been read and reported.
     Settled(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
-    /// A new journal is written, but for what the old one got since.
-    Rewritten(Result<Rewritten, DiskError>),
+    /// The journal's thread says something.
+    Journal(Report),
     /// End the thread.
     Stop,
 }
@@ -70,7 +67,9 @@ pub struct Control {
     /// The zones.
     pub store: Arc<ZoneStore>,
     /// The journal.
-    pub disk: Disk,
+    pub journal: Committer,
+    /// The threads for heavy work.
+    pub jobs: Jobs,
     /// Where events are counted.
     pub metrics: Arc<Metrics>,
     /// The watch on zone files.
@@ -83,44 +82,58 @@ pub struct Control {
     pub shown: Option<Arc<Shown>>,
     /// Where new settings come from.
     pub reread: Reread,
-    /// Zones of which a file's content waits to be read and published again, and when.
-    pub retries: BTreeMap<Name, Mono>,
-    /// Whether a new journal is being written.
-    pub rewriting: bool,
+    /// The last commit that is served.
+    pub committed: u64,
+    /// Who waits for files that have been read to be published.
+    pub settling: Vec<Settling>,
+}
+
+/// A reload whose files have all been read.
+pub struct Settling {
+    /// How many changes had been submitted by then.
+    through: u64,
+    /// Which zones were asked for; none for all.
+    zones: Vec<Name>,
+    answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>,
 }
 
 impl Control {
     /// Runs until [`Command::Stop`].
     pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
         let mut exchanges = Exchanges::new(commands.clone(), Command::Arrival);
-        let mut outbox = Outbox::default();
+        let mut effects = Effects::default();
         for stub in self.settings.resolver.iter().flat_map(|resolver| &resolver.routes.stub) {
-            self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut outbox);
+            self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut effects);
         }
-        exchanges.carry_out(&mut outbox);
+        self.carry_out(&mut exchanges, &mut effects);
         loop {
-            let timers = self.node.next_timeout().into_iter().chain(self.retries.values().copied());
-            let rewrite = self.disk.due(|| self.store.records()).filter(|_| !self.rewriting);
-            let deadline = timers.chain(rewrite).min();
-            let command = match deadline {
+            let command = match self.node.next_timeout() {
                 Some(deadline) => tokio::time::timeout_at(clock::until(deadline), queue.recv()).await.ok(),
                 None => Some(queue.recv().await),
             };
             match command {
-                None => {
-                    self.retry();
-                    self.handle(Input::Timeout, &mut outbox);
-                }
+                None => self.handle(Input::Timeout, &mut effects),
                 Some(None | Some(Command::Stop)) => {
+                    // Nobody listens to the other threads any more, and so none of them waits to be heard.
+                    drop(queue);
+                    self.journal.stop();
                     // The process ends; taking very many zones to pieces before that would only take time.
                     std::mem::forget(self.node);
                     return;
                 }
-                Some(Some(command)) => self.obey(command, &commands, &mut exchanges, &mut outbox),
+                Some(Some(command)) => self.obey(command, &commands, &mut exchanges, &mut effects),
             }
-            exchanges.carry_out(&mut outbox);
-            self.tidy(&commands);
+            self.carry_out(&mut exchanges, &mut effects);
+            self.tidy();
         }
+    }
+
+    /// Has done what the node asks for.
+    fn carry_out(&mut self, exchanges: &mut Exchanges<Command>, effects: &mut Effects) {
+        exchanges.carry_out(&mut effects.out);
+        effects.jobs.drain(..).for_each(|job| self.jobs.run(job));
+        effects.commits.drain(..).for_each(|commit| self.journal.commit(commit));
+        effects.notes.drain(..).for_each(|note| self.journal.note(note));
     }
 
     fn obey(
@@ -128,39 +141,38 @@ impl Control {
         command: Command,
         commands: &mpsc::Sender<Command>,
         exchanges: &mut Exchanges<Command>,
-        outbox: &mut Outbox,
+        effects: &mut Effects,
     ) {
         match command {
-            Command::Input(input) => self.handle(input, outbox),
+            Command::Input(input) => self.handle(input, effects),
             Command::Arrival(token, arrival) => {
                 if matches!(arrival, Arrival::Failed(_)) {
                     exchanges.ended(token);
                 }
-                self.handle(Input::Arrival(token, arrival), outbox);
+                self.handle(Input::Arrival(token, arrival), effects);
             }
-            Command::File(event) => self.file(event, outbox),
+            Command::File(event) => self.file(event, effects),
             Command::Status(answer) => drop(answer.send(self.node.status(clock::now()))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
-            Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, outbox))),
+            Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, effects))),
             Command::Settled(zones, answer) => {
-                // The first time, queries are answered from now on: building a large zone from a transfer must not make them
-                // wait for whole time slices.
-                priority::small_share();
-                self.settled(zones, answer);
+                self.settling.push(Settling { through: self.node.submitted(), zones, answer });
             }
-            Command::Rewritten(rewritten) => {
-                self.rewriting = false;
-                if let Err(error) = self.disk.replace(rewritten) {
-                    // The old journal is still whole and in use.
-                    tracing::error!("journal not rewritten: {error}");
+            Command::Journal(Report::Written(commits)) => {
+                for (ticket, result) in commits {
+                    self.handle(Input::Committed { ticket, result }, effects);
+                    self.committed = ticket;
                 }
+            }
+            Command::Journal(Report::Overgrown) => {
+                self.journal.rewrite(self.committed, self.store.checkpoint());
             }
             Command::Stop => {}
         }
     }
 
-    fn handle(&mut self, input: Input, outbox: &mut Outbox) {
-        let events = self.node.handle(clock::now(), input, outbox, &mut self.disk);
+    fn handle(&mut self, input: Input, effects: &mut Effects) {
+        let events = self.node.handle(clock::now(), input, effects);
         self.record(events);
     }
 
@@ -168,45 +180,37 @@ impl Control {
         log::events(&events);
         for event in &events {
             self.metrics.record(event);
-            match event {
-                Event::Confirmed { zone, counted_from, .. } => {
-                    self.disk.note(&Entry::Verified(zone.clone(), *counted_from))
+            if let Event::Observed { zone, server, serial, .. } = event
+                && self.node.is_primary(zone)
+            {
+                let own = self.store.get(zone).and_then(|zone| Some(zone.version()?.snapshot.serial()));
+                if let Some(own) = own.filter(|own| serial.is_newer_than(*own)) {
+                    log::ahead(zone, server, *serial, own);
                 }
-                Event::Observed { zone, server, serial, .. } if self.node.is_primary(zone) => {
-                    let own = self.store.get(zone).and_then(|zone| Some(zone.version()?.snapshot.serial()));
-                    if let Some(own) = own.filter(|own| serial.is_newer_than(*own)) {
-                        log::ahead(zone, server, *serial, own);
-                    }
-                }
-                Event::NotKept { zone, .. } => {
-                    self.retries.insert(zone.clone(), clock::now().mono + RETRY);
-                }
-                _ => {}
             }
         }
     }
 
-    fn file(&mut self, event: FileEvent, outbox: &mut Outbox) {
+    fn file(&mut self, event: FileEvent, effects: &mut Effects) {
         let Changed { vanished, appeared, read } = match event {
             FileEvent::Changed(changed) => changed,
             FileEvent::Zones(zones) => {
-                let events = self.node.retain(&zones, outbox);
+                let events = self.node.retain(&zones, effects);
                 return self.record(events);
             }
         };
         let mut events = Vec::new();
         for zone in &vanished {
-            events.extend(self.node.remove(zone, outbox));
+            events.extend(self.node.remove(zone, effects));
         }
         let zones = appeared.iter().map(config).collect();
-        events.extend(self.node.add_all(clock::now(), zones, outbox, &mut self.disk));
+        events.extend(self.node.add_all(clock::now(), zones, effects));
         self.record(events);
         let mut files = Vec::with_capacity(read.len());
         for (zone, loaded) in read {
             match loaded {
                 Ok(loaded) => {
                     log::warnings(&zone, &loaded.warnings);
-                    self.retries.remove(&zone);
                     files.push((zone, Ok(loaded.snapshot)));
                 }
                 Err(error) => {
@@ -215,17 +219,7 @@ impl Control {
                 }
             }
         }
-        self.handle(Input::Files(files), outbox);
-    }
-
-    fn retry(&mut self) {
-        let now = clock::now().mono;
-        let due: Vec<Name> =
-            self.retries.iter().filter(|(_, at)| **at <= now).map(|(zone, _)| zone.clone()).collect();
-        for zone in due {
-            self.retries.remove(&zone);
-            self.files.reload(Some(zone), || ());
-        }
+        self.handle(Input::Files(files), effects);
     }
 
     fn reload(
@@ -282,7 +276,7 @@ impl Control {
         });
     }
 
-    /// Answers who asked for a reload, once every file has been read: which of the zones could not be brought up to date.
+    /// Answers who asked for a reload, once what every file held is published: which of the zones could not be brought up to date.
     fn settled(&mut self, zones: Vec<Name>, answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>) {
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
@@ -296,38 +290,30 @@ impl Control {
         answer.into_iter().for_each(|answer| drop(answer.send(outcome.clone())));
     }
 
-    fn refresh(&mut self, zones: Vec<Name>, outbox: &mut Outbox) -> Result<Vec<Name>, String> {
+    fn refresh(&mut self, zones: Vec<Name>, effects: &mut Effects) -> Result<Vec<Name>, String> {
         let all = self.node.secondaries();
         if let Some(unknown) = zones.iter().find(|zone| !all.contains(zone)) {
             return Err(format!("`{unknown}` is not a secondary zone of this node"));
         }
         let zones = if zones.is_empty() { all } else { zones };
-        zones.iter().for_each(|zone| self.handle(Input::Refresh { zone: zone.clone() }, outbox));
+        zones.iter().for_each(|zone| self.handle(Input::Refresh { zone: zone.clone() }, effects));
         Ok(zones)
     }
 
-    /// Has done elsewhere what takes long and nobody waits for.
-    fn tidy(&mut self, commands: &mpsc::Sender<Command>) {
+    /// Does what a command may have made possible.
+    fn tidy(&mut self) {
+        let (node, settling) = (&self.node, &mut self.settling);
+        let settled: Vec<Settling> =
+            settling.extract_if(.., |settling| node.is_settled(settling.through)).collect();
+        for settling in settled {
+            // The first time, queries are answered from now on, and come first.
+            priority::small_share();
+            self.settled(settling.zones, settling.answer);
+        }
         let retired = self.store.take_retired();
         if !retired.is_empty() {
             // Without a thread for it, it is done here.
             let _ = thread::Builder::new().name("retire".to_owned()).spawn(move || retire(retired));
-        }
-        let due = self.disk.due(|| self.store.records());
-        if self.rewriting || due.is_none_or(|due| due > clock::now().mono) {
-            return;
-        }
-        let (rewrite, checkpoint, commands) =
-            (self.disk.rewrite(), self.store.checkpoint(), commands.clone());
-        let write = move || {
-            priority::idle();
-            let rewritten = rewrite.write(|each| checkpoint.entries(each));
-            // A node that stops does without it.
-            let _ = commands.blocking_send(Command::Rewritten(rewritten));
-        };
-        match thread::Builder::new().name("journal".to_owned()).spawn(write) {
-            Ok(_) => self.rewriting = true,
-            Err(error) => tracing::error!("journal not rewritten: no thread ({error})"),
         }
     }
 }

@@ -17,10 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::publish::journal::entry::{self as journal, Entry, FRAME, Happened};
-use crate::publish::journal::log::{Log, LogError};
-use crate::time::{Mono, Now, Utc};
+use crate::publish::journal::log::LogError;
+use crate::time::Mono;
 use crate::wire::name::Name;
-use crate::zone::snapshot::Snapshot;
 
 use super::clock;
 
@@ -28,9 +27,6 @@ use super::clock;
 const ONE_WRITE: u64 = 64 << 10;
 /// A journal below this size is never compacted.
 const SMALL: u64 = 16 << 20;
-/// Content of so many records is written down only after it is served, where that is allowed: what has fewer costs no more than
-/// the sync that its stamp needs anyway.
-const MANY_RECORDS: u64 = 10_000;
 /// What was put off is written down after so long: others that are still to come can go with it.
 const PUT_OFF: Duration = Duration::from_secs(1);
 /// A journal that could not be rewritten is left alone for so long.
@@ -186,10 +182,25 @@ impl Disk {
         self.owed
     }
 
-    /// Begins a new journal. What the old one holds up to here is to be written to it; what comes is taken over in the end.
-    pub fn rewrite(&mut self) -> Rewrite {
+    /// How long the journal is.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Begins a new journal. What the old one holds up to `from` is to be written to it; what follows is taken over in the end.
+    pub fn rewrite(&mut self, from: u64) -> Rewrite {
         self.owed = None;
-        Rewrite { dir: self.dir.clone(), from: self.length }
+        Rewrite { dir: self.dir.clone(), from }
+    }
+
+    /// Whether content of a zone file may be written down later, soon after it is served: it is made sure that there is room for
+    /// stamps and changes meanwhile.
+    pub fn defers(&mut self) -> bool {
+        let defers = self.reserve().is_ok();
+        if defers {
+            self.owed.get_or_insert(clock::now().mono + PUT_OFF);
+        }
+        defers
     }
 
     /// Puts a new journal in the old one's place. On an error the old one goes on, and the rewriting is to be tried again.
@@ -219,6 +230,21 @@ impl Disk {
         fs::rename(&temporary, &path).map_err(io_error("replace", &path))?;
         (self.file, self.length, self.compacted, self.broken) = (file, length, length, false);
         File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", &self.dir))
+    }
+
+    /// Returns once all entries are on stable storage, in this order; an error means that any prefix may be.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
+        let before = self.length;
+        let kept = self.write(entries).and_then(|()| self.file.sync_data());
+        kept.map_err(|error| {
+            if self.length > before {
+                // Written but perhaps not kept: what the caller will not serve must not come back after a restart.
+                self.length = before;
+                self.broken = true;
+                let _ = self.repair();
+            }
+            LogError(format!("{}: {error}", self.dir.join("journal").display()))
+        })
     }
 
     fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
@@ -315,34 +341,6 @@ fn drain(file: &mut File, buffer: &mut Vec<u8>, written: &mut u64) -> io::Result
     Ok(())
 }
 
-impl Log for Disk {
-    fn defers(&mut self, content: &Snapshot) -> bool {
-        let defers = content.records() > MANY_RECORDS && self.reserve().is_ok();
-        if defers {
-            self.owed.get_or_insert(clock::now().mono + PUT_OFF);
-        }
-        defers
-    }
-
-    fn moment(&self, _: Now) -> Utc {
-        clock::now().utc
-    }
-
-    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
-        let before = self.length;
-        let kept = self.write(entries).and_then(|()| self.file.sync_data());
-        kept.map_err(|error| {
-            if self.length > before {
-                // Written but perhaps not kept: what the caller will not serve must not come back after a restart.
-                self.length = before;
-                self.broken = true;
-                let _ = self.repair();
-            }
-            LogError(format!("{}: {error}", self.dir.join("journal").display()))
-        })
-    }
-}
-
 /// What a journal holds.
 #[derive(Debug, Default)]
 struct Found {
@@ -390,6 +388,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Disk
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Utc;
 
     fn entry(name: &Name, at: u64) -> Entry {
         Entry::Verified(name.clone(), Utc(at))
@@ -456,7 +455,7 @@ mod tests {
         let name: Name = "example.".parse().unwrap();
         let (mut disk, _) = read_all(dir.path());
         (0..10).for_each(|at| disk.append(&[entry(&name, at)]).unwrap());
-        let rewrite = disk.rewrite();
+        let rewrite = disk.rewrite(disk.length());
         // What comes meanwhile is kept, also when it never comes to the end.
         disk.append(&[entry(&name, 10)]).unwrap();
         let rewritten = rewrite.write(|each| each(entry(&name, 9)));

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod arrivals;
 pub mod clock;
+pub mod committer;
 pub mod content;
 pub mod control;
 pub mod datagrams;
@@ -19,6 +20,7 @@ pub mod udp;
 pub mod worker;
 pub mod zone_file;
 
+mod jobs;
 mod log;
 mod memory;
 mod pace;

@@ -14,15 +14,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::context::{Recursion, Served};
 use crate::metrics::registry::Metrics;
+use crate::node::event::Input;
 use crate::node::router::Node;
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
+use super::committer::Committer;
 use super::control::{self, Command, Control, Reread};
 use super::disk::{Disk, DiskError};
 use super::files::Files;
+use super::jobs::Jobs;
 use super::settings::Settings;
 use super::tcp::listen::Connections;
 use super::tls::{self, Shown};
@@ -189,18 +192,30 @@ async fn serve(
         metrics: Arc::clone(&metrics),
         stuck: Arc::new(Mutex::default()),
     };
+    let (counted, reports) = (Arc::clone(&store), commands.clone());
+    let journal = Committer::start(
+        disk,
+        move || counted.records(),
+        // A node that stops has waited for what it gave to the journal.
+        move |report| drop(reports.blocking_send(Command::Journal(report))),
+    )?;
+    let prepared = commands.clone();
+    let jobs = Jobs::start(move |done| {
+        drop(prepared.blocking_send(Command::Input(Input::Prepared(done))));
+    })?;
     let control = Control {
         node: Node::new(Arc::clone(&store), rand::random()),
         store: Arc::clone(&store),
-        disk,
+        journal,
+        jobs,
         metrics: Arc::clone(&metrics),
         files: files.clone(),
         served,
         settings: settings.clone(),
         shown,
         reread,
-        retries: Default::default(),
-        rewriting: false,
+        committed: 0,
+        settling: Vec::new(),
     };
     let thread = start_control(control, commands.clone(), queue)?;
     tokio::spawn(http::serve(

@@ -1,9 +1,8 @@
 //! A pretend disk: the journal's bytes, of which a crash may lose or tear whatever was not synced.
 
 use crate::publish::journal::entry::{self as journal, Entry, Happened};
-use crate::publish::journal::log::{Log, LogError};
+use crate::publish::journal::log::LogError;
 use crate::wire::name::Name;
-use crate::zone::snapshot::Snapshot;
 
 /// A journal below this size is never compacted: small, so that compaction happens in short runs too.
 const SMALL: usize = 24 << 10;
@@ -82,8 +81,9 @@ impl Disk {
     }
 }
 
-impl Log for Disk {
-    fn defers(&mut self, _: &Snapshot) -> bool {
+impl Disk {
+    /// Whether content may be written down later: there has to be room for stamps meanwhile.
+    pub fn defers(&mut self) -> bool {
         let wanted = (self.bytes.len() / RESERVE + 2) * RESERVE;
         let defers = !self.full || wanted <= self.reserved;
         if defers {
@@ -93,7 +93,8 @@ impl Log for Disk {
         defers
     }
 
-    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
+    /// Writes entries down, or fails as a whole.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         let before = self.bytes.len();
         entries.iter().for_each(|entry| entry.write(&mut self.bytes));
         if self.crashed || self.full && self.bytes.len() > self.reserved {

@@ -9,9 +9,10 @@ use rand::{RngExt, SeedableRng};
 
 use crate::answer::context::{Recursion, Served, Source};
 use crate::ask::exchange::{Outbox, Token};
+use crate::node::effects::Effects;
 use crate::node::event::Event;
+use crate::node::member::{self, ZoneConfig};
 use crate::node::router::Node;
-use crate::node::zone::{self, ZoneConfig};
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
 use crate::resolve::cache::{self, Cache};
@@ -102,7 +103,13 @@ pub struct Running {
     /// The control plane.
     pub node: Node,
     /// What it asks for.
-    pub node_outbox: Outbox,
+    pub effects: Effects,
+    /// Whether what its zone files held has been published.
+    pub is_ready: bool,
+    /// Whether it answers: it does once it is ready, as the daemon.
+    pub listens: bool,
+    /// When the journal has written down what it was given.
+    pub written: Mono,
     /// The resolver of a cache.
     pub resolver: Option<Resolver>,
     /// What it asks for.
@@ -216,14 +223,17 @@ impl Host {
         let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));
         let served = Served { store: Arc::clone(&store), recursion, nsid: None, cookies };
         let mut node = Node::new(Arc::clone(&store), rng.random());
-        let mut node_outbox = Outbox::default();
+        let mut effects = Effects::default();
         let zones = config.into_iter().collect();
-        let events = node.configure(now, zones, &mut node_outbox, &mut self.disk);
+        let events = node.configure(now, zones, &mut effects);
         self.running = Some(Running {
             store,
             served,
             node,
-            node_outbox,
+            effects,
+            is_ready: false,
+            listens: false,
+            written: at,
             resolver,
             resolver_outbox: Outbox::default(),
             stuck: Stuck::default(),
@@ -243,8 +253,10 @@ impl Host {
 
     fn config(&self) -> Option<ZoneConfig> {
         let role = match &self.plan.role {
-            Role::Primary(policy) => zone::Role::Primary(*policy),
-            Role::Secondary(from) => zone::Role::Secondary(from.iter().map(|&from| address(from)).collect()),
+            Role::Primary(policy) => member::Role::Primary(*policy),
+            Role::Secondary(from) => {
+                member::Role::Secondary(from.iter().map(|&from| address(from)).collect())
+            }
             Role::Cache { .. } => return None,
         };
         let addresses = |hosts: &[usize]| hosts.iter().map(|&host| address(host)).collect();

@@ -10,8 +10,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ask::exchange::Arrival;
+use crate::node::effects::Commit;
 use crate::node::event::{Event, Input};
 use crate::node::status::Status;
+use crate::publish::job::Job;
 use crate::publish::journal::entry::Entry;
 use crate::time::Mono;
 use crate::zone::serial::Serial;
@@ -25,8 +27,10 @@ use super::trace::Trace;
 
 use traffic::Connection;
 
-/// A zone file whose content could not be written down is tried again after so long, as the daemon does.
-const RETRY: Duration = Duration::from_secs(5);
+/// The longest that a job takes.
+const LONGEST_JOB: Duration = Duration::from_millis(50);
+/// The longest that the journal takes to write entries down.
+const LONGEST_WRITE: Duration = Duration::from_millis(30);
 /// How often everything that hosts say of themselves is checked, besides whenever something changed.
 const LOOK: Duration = Duration::from_secs(5);
 /// What has been the same everywhere for so long is taken to stay so.
@@ -46,8 +50,10 @@ enum Happening {
     Connect { connection: u64, tries: u32 },
     /// A server's connection may send its next message.
     Stream { connection: u64 },
-    /// A host's zone file is read again.
-    Reread { host: usize, life: u32 },
+    /// A host's job is done.
+    Job { host: usize, life: u32, job: Job },
+    /// A host's journal writes entries down.
+    Write { host: usize, life: u32, commit: Commit },
     /// Everything is looked at.
     Look,
 }
@@ -352,8 +358,11 @@ impl World {
             Happening::Arrival { back, arrival } => self.arrival(back, arrival),
             Happening::Connect { connection, tries } => self.connect(connection, tries),
             Happening::Stream { connection } => self.stream(connection),
-            Happening::Reread { host, life } if self.hosts[host].life == life => self.read_file(host),
-            Happening::Reread { .. } => Ok(()),
+            Happening::Job { host, life, job } if self.lives(host, life) => {
+                self.tell(host, Input::Prepared(job.run()))
+            }
+            Happening::Write { host, life, commit } if self.lives(host, life) => self.write(host, commit),
+            Happening::Job { .. } | Happening::Write { .. } => Ok(()),
             Happening::Look => {
                 self.schedule(self.now + LOOK, Happening::Look);
                 (0..self.hosts.len()).try_for_each(|host| self.look(host))
@@ -384,7 +393,8 @@ impl World {
         let mut events = self.hosts[host].boot(self.now, self.plan.seed);
         self.trace.note(self.now, || format!("host {host} boots"));
         // A node reads its files before it listens.
-        events.extend(self.hand(host, self.file_input(host)));
+        let input = self.file_input(host).unwrap_or(Input::Timeout);
+        events.extend(self.hand(host, Some(input)));
         self.settle(host, events)
     }
 
@@ -429,7 +439,25 @@ impl World {
     /// What the zone file says, for a host that has it.
     fn file_input(&self, host: usize) -> Option<Input> {
         let content = || self.file.snapshot().ok_or_else(|| "no zone".to_owned());
-        self.hosts[host].is_primary().then(|| Input::File { zone: apex(), content: content() })
+        self.hosts[host].is_primary().then(|| Input::Files(vec![(apex(), content())]))
+    }
+
+    fn lives(&self, host: usize, life: u32) -> bool {
+        self.hosts[host].life == life && self.hosts[host].running.is_some()
+    }
+
+    /// A host's journal writes entries down, well or badly.
+    fn write(&mut self, host: usize, commit: Commit) -> Result<(), Violation> {
+        let disk = &mut self.hosts[host].disk;
+        let is_later = commit.may_be_later && disk.defers();
+        let entries: Vec<Entry> =
+            commit.entries.into_iter().map(|entry| if is_later { entry.stand_in() } else { entry }).collect();
+        let result = disk.append(&entries);
+        if self.hosts[host].disk.crashed {
+            self.kill(host);
+            return Ok(());
+        }
+        self.tell(host, Input::Committed { ticket: commit.ticket, result })
     }
 
     /// Hands something to a host's node.
@@ -443,31 +471,28 @@ impl World {
 
     fn hand(&mut self, host: usize, input: Option<Input>) -> Vec<Event> {
         let now = self.hosts[host].now(self.now);
-        let Host { running: Some(running), disk, .. } = &mut self.hosts[host] else { return Vec::new() };
-        let input = input.into_iter();
-        input.flat_map(|input| running.node.handle(now, input, &mut running.node_outbox, disk)).collect()
+        let Some(running) = &mut self.hosts[host].running else { return Vec::new() };
+        let events =
+            input.into_iter().flat_map(|input| running.node.handle(now, input, &mut running.effects));
+        let events = events.collect();
+        running.is_ready |= running.node.is_settled(running.node.submitted());
+        events
     }
 
     /// Does what the daemon does with a node's events, and checks what they say.
     fn settle(&mut self, host: usize, events: Vec<Event>) -> Result<(), Violation> {
-        if self.hosts[host].disk.crashed {
-            self.kill(host);
-            return Ok(());
-        }
         let at = self.now;
         let mut changed = false;
+        if let Some(running) = self.hosts[host].running.as_mut().filter(|running| running.is_ready) {
+            changed = !std::mem::replace(&mut running.listens, true);
+        }
         for event in &events {
             self.trace.note(at, || format!("host {host}: {event:?}"));
             match event {
-                Event::Confirmed { zone, counted_from, .. } => {
-                    self.hosts[host].disk.note(&Entry::Verified(zone.clone(), *counted_from));
+                Event::Confirmed { .. } => {
                     if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
                         self.oracle.inherits(host, upstreams);
                     }
-                }
-                Event::NotKept { .. } => {
-                    let life = self.hosts[host].life;
-                    self.schedule(at + RETRY, Happening::Reread { host, life });
                 }
                 Event::Expired(_) => {
                     self.summary.expiries += 1;
@@ -494,6 +519,9 @@ impl World {
 
     /// Notes what a host serves now.
     fn served(&mut self, host: usize) -> Result<(), Violation> {
+        if self.hosts[host].running.as_ref().is_none_or(|running| !running.listens) {
+            return Ok(());
+        }
         let version = self.hosts[host].version();
         if let Some(version) = &version {
             let digest = version.stamp.digest.to_bytes();
@@ -525,7 +553,9 @@ impl World {
     /// Checks what a host answers and what it says of itself.
     fn look(&mut self, host: usize) -> Result<(), Violation> {
         let now = self.hosts[host].now(self.now);
-        let Some(running) = &self.hosts[host].running else { return Ok(()) };
+        let Some(running) = self.hosts[host].running.as_ref().filter(|running| running.listens) else {
+            return Ok(());
+        };
         if !self.hosts[host].is_authoritative() {
             return Ok(());
         }

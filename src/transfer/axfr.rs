@@ -3,20 +3,21 @@
 use crate::wire::message::Record;
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Builder;
 
 use super::reason::Reason;
 
 /// Content being received, from the opening SOA on.
+#[derive(Debug)]
 pub struct Axfr {
     announced: Record,
-    builder: Builder,
+    builder: Box<Builder>,
 }
 
 impl Axfr {
     /// Begins with the opening SOA.
     pub fn new(zone: &NameRef, announced: Record) -> Axfr {
-        let mut builder = Builder::new(zone.to_name());
+        let mut builder = Box::new(Builder::new(zone.to_name()));
         builder.push(&announced);
         Axfr { announced, builder }
     }
@@ -31,14 +32,8 @@ impl Axfr {
         Ok(false)
     }
 
-    /// The content, once the closing SOA has arrived.
-    pub fn finish(self) -> Result<Snapshot, Reason> {
-        self.builder.finish().map(|(snapshot, _)| snapshot).map_err(|_| Reason::InvalidZone)
-    }
-}
-
-impl std::fmt::Debug for Axfr {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Axfr({} records of {})", self.builder.records(), self.announced.owner)
+    /// The records and their SOA, once the closing one has arrived. Putting a zone together is work for another thread.
+    pub fn finish(self) -> (Box<Builder>, Record) {
+        (self.builder, self.announced)
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::publish::access::Access;
 use crate::publish::journal::entry::Entry;
-use crate::publish::journal::log::{Log, LogError};
-use crate::publish::store::{Change, ZoneStore};
-use crate::publish::zone::{Access, Zone};
+use crate::publish::journal::log::LogError;
+use crate::publish::proposal::Proposal;
+use crate::publish::store::ZoneStore;
+use crate::publish::zone::Zone;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
@@ -24,8 +26,8 @@ pub(super) struct Journal {
     pub(super) full: bool,
 }
 
-impl Log for Journal {
-    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
+impl Journal {
+    pub(super) fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
         if self.full { Err(LogError("disk full".into())) } else { Ok(()) }
     }
 }
@@ -60,6 +62,10 @@ pub(super) fn a(owner: &str, last: u8) -> Record {
 }
 
 pub(super) fn snapshot(serial: u32, hosts: &BTreeSet<u16>) -> Snapshot {
+    records(serial, hosts).finish().unwrap().0
+}
+
+pub(super) fn records(serial: u32, hosts: &BTreeSet<u16>) -> Builder {
     let mut builder = Builder::new(apex());
     builder.push(&soa(serial));
     builder.push(&record("example.", Rtype::NS, b"\x02ns\x07example\x00"));
@@ -73,7 +79,7 @@ pub(super) fn snapshot(serial: u32, hosts: &BTreeSet<u16>) -> Snapshot {
             ));
         }
     }
-    builder.finish().unwrap().0
+    builder
 }
 
 /// A node with the zone: a primary's store, or a secondary's.
@@ -97,8 +103,8 @@ impl Node {
 
     /// Publishes as a zone file with these hosts would be.
     pub(super) fn edit(&mut self, now: Now, serial: u32, hosts: &BTreeSet<u16>) {
-        let change = Change::File(snapshot(serial, hosts), Policy::Keep);
-        self.store.publish(now, &apex(), change, &mut self.journal).unwrap();
+        let proposal = Proposal::file(snapshot(serial, hosts), Policy::Keep);
+        self.store.publish(now, proposal, |entries| self.journal.append(entries)).unwrap();
     }
 
     pub(super) fn zone(&self) -> Arc<Zone> {

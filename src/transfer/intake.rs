@@ -17,7 +17,7 @@ use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rtype};
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Snapshot;
+use crate::zone::snapshot::Builder;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::Told;
 
@@ -63,8 +63,8 @@ pub enum Outcome {
     More,
     /// The server's version is ours, or older: its serial.
     UpToDate(Serial),
-    /// The whole content, and what the server told of its versions.
-    Full(Box<Snapshot>, Option<Told>),
+    /// The records of the whole content, their SOA, and what the server told of its versions.
+    Full(Box<Builder>, Record, Option<Told>),
     /// The steps from our version to the server's, and what it told of them.
     Deltas(Vec<Delta>, Option<Told>),
     /// Not a transfer; nothing of it may be used.
@@ -255,7 +255,8 @@ impl Intake {
                     let State::Content(axfr) = std::mem::replace(&mut self.state, State::Over) else {
                         return Err(Reason::Malformed);
                     };
-                    Ok(Outcome::Full(Box::new(axfr.finish()?), self.told.take()))
+                    let (records, soa) = axfr.finish();
+                    Ok(Outcome::Full(records, soa, self.told.take()))
                 }
             },
             State::Differences(ixfr) => match ixfr.take(record)? {

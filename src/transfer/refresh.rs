@@ -25,7 +25,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ask::exchange::{Arrival, Failure, Outbox, Token, Transport};
-use crate::publish::store::{Change, Publication, PublishError};
+use crate::publish::proposal::Proposal;
+use crate::publish::stages::PublishError;
+use crate::publish::store::Publication;
 use crate::publish::zone::Version;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::message::Record;
@@ -82,7 +84,7 @@ pub enum Event {
     /// A transfer is complete. Whoever composes the node publishes it and answers with [`Refresh::published`].
     Fetched {
         /// To be published.
-        change: Change,
+        proposal: Proposal,
         /// How it came.
         kind: Kind,
         /// From which primary.

@@ -1,6 +1,7 @@
 //! One version of a zone's content: immutable, cheap to clone, sharing what did not change with the version before.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::iter::successors;
 use std::sync::Arc;
 
@@ -288,6 +289,12 @@ pub struct Builder {
     digest: Digest,
     faults: Vec<Fault>,
     out_of_zone: Vec<Name>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Builder({} records of {})", self.taken, self.apex)
+    }
 }
 
 impl Builder {

@@ -3,10 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use tidemark::answer::context::{Recursion, Served};
-use tidemark::publish::journal::entry::Entry;
-use tidemark::publish::journal::log::{Log, LogError};
-use tidemark::publish::store::{Change, ZoneStore};
-use tidemark::publish::zone::Access;
+use tidemark::publish::access::Access;
+use tidemark::publish::proposal::Proposal;
+use tidemark::publish::store::ZoneStore;
 use tidemark::resolve::cache::{Cache, Config};
 use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
@@ -63,14 +62,6 @@ fn publish(store: &ZoneStore, text: &str) {
     });
     assert!(outcome.is_ok(), "{:?}", outcome.diagnostics);
     store.configure(&origin, open());
-    let change = Change::File(builder.finish().unwrap().0, Policy::Increment);
-    store.publish(now(), &origin, change, &mut NoDisk).unwrap();
-}
-
-struct NoDisk;
-
-impl Log for NoDisk {
-    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
-        Ok(())
-    }
+    let proposal = Proposal::file(builder.finish().unwrap().0, Policy::Increment);
+    store.publish(now(), proposal, |_| Ok(())).unwrap();
 }

@@ -7,10 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::answer::context::{Served, Source};
 use crate::answer::respond;
-use crate::publish::journal::entry::Entry;
-use crate::publish::journal::log::{Log, LogError};
-use crate::publish::store::{Change, ZoneStore};
-use crate::publish::zone::Access;
+use crate::publish::access::Access;
+use crate::publish::proposal::Proposal;
+use crate::publish::store::ZoneStore;
 use crate::text::file::read::read;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::cookie::{Secret, Secrets};
@@ -25,14 +24,6 @@ use crate::zone::snapshot::Builder;
 const EXAMPLE: &str = include_str!("../../../tests/data/plain/example.zone");
 const ROOT: &str = include_str!("../../../tests/data/plain/root.zone");
 
-struct NoDisk;
-
-impl Log for NoDisk {
-    fn append(&mut self, _: &[Entry]) -> Result<(), LogError> {
-        Ok(())
-    }
-}
-
 fn served() -> Served {
     let store = ZoneStore::new(1);
     for (apex, text) in [("example.", EXAMPLE), (".", ROOT)] {
@@ -45,7 +36,7 @@ fn served() -> Served {
         let (zone, _) = builder.finish().unwrap();
         let name = zone.apex().to_name();
         store.configure(&name, Access::default());
-        store.publish(now(), &name, Change::File(zone, Policy::Increment), &mut NoDisk).unwrap();
+        store.publish(now(), Proposal::file(zone, Policy::Increment), |_| Ok(())).unwrap();
     }
     let cookies = Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()));
     Served { store: Arc::new(store), recursion: None, nsid: None, cookies }

@@ -63,6 +63,15 @@ impl Entry {
         out[start + 4..start + FRAME].copy_from_slice(&sum.to_le_bytes());
     }
 
+    /// What stands for a whole content that is written down later: its stamp has the serial and the digest, so that no serial goes
+    /// back or comes to stand for other content. Other entries stand for themselves.
+    pub fn stand_in(self) -> Entry {
+        match self {
+            Entry::Full(snapshot, stamp, _) => Entry::Past(snapshot.apex().to_name(), None, stamp),
+            other => other,
+        }
+    }
+
     /// Whether the entry is better written in pieces than held in memory as a whole.
     pub fn is_large(&self) -> bool {
         matches!(self, Entry::Full(snapshot, ..) if snapshot.records() > MANY_RECORDS)

@@ -6,6 +6,7 @@ use super::super::journal::entry as journal;
 use super::*;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
+use crate::zone::serial::Policy;
 use crate::zone::snapshot::Builder;
 
 /// A journal in memory; full on demand.
@@ -15,7 +16,7 @@ struct Memory {
     full: bool,
 }
 
-impl Log for Memory {
+impl Memory {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         if self.full {
             return Err(LogError("disk full".to_owned()));
@@ -34,6 +35,14 @@ fn at(seconds: u64) -> Now {
 }
 
 fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
+    records(serial, hosts).finish().unwrap().0
+}
+
+fn transferred(serial: u32, hosts: &[u8], told: Option<Stamp>) -> Proposal {
+    Proposal::axfr(Box::new(records(serial, hosts)), told)
+}
+
+fn records(serial: u32, hosts: &[u8]) -> Builder {
     let mut builder = Builder::new(apex());
     let mut soa = vec![0; 2];
     soa.extend([serial, 7200, 900, 86_400, 300].iter().flat_map(|number: &u32| number.to_be_bytes()));
@@ -42,7 +51,7 @@ fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
     for host in hosts {
         builder.add(&format!("h{host}.example.").parse::<Name>().unwrap(), Rtype::A, 60, &[192, 0, 2, *host]);
     }
-    builder.finish().unwrap().0
+    builder
 }
 
 fn store() -> (ZoneStore, Memory) {
@@ -58,7 +67,7 @@ fn file(
     content: Snapshot,
     policy: Policy,
 ) -> Result<Option<Publication>, PublishError> {
-    store.publish(at(now), &apex(), Change::File(content, policy), log)
+    store.publish(at(now), Proposal::file(content, policy), |entries| log.append(entries))
 }
 
 #[test]
@@ -101,7 +110,7 @@ fn what_cannot_be_written_down_is_not_served() {
 fn transfers_never_lead_back() {
     let (store, mut log) = store();
     let mut full = |serial, hosts: &[u8]| {
-        store.publish(at(1), &apex(), Change::Full(zone(serial, hosts), None), &mut log)
+        store.publish(at(1), transferred(serial, hosts, None), |entries| log.append(entries))
     };
     assert!(full(5, &[1]).unwrap().is_some());
     assert!(full(5, &[1]).unwrap().is_none());
@@ -115,12 +124,29 @@ fn transfers_never_lead_back() {
 }
 
 #[test]
+fn transferred_records_that_are_no_zone_are_refused() {
+    let (store, mut log) = store();
+    let mut no_servers = Builder::new(apex());
+    no_servers.add(&apex(), Rtype::SOA, 60, &[&[0; 2][..], &[0; 20]].concat());
+    let mut meta = records(5, &[1]);
+    meta.add(&apex(), Rtype::ANY, 60, b"");
+    for records in [no_servers, meta] {
+        let proposal = Proposal::axfr(Box::new(records), None);
+        let error = store.publish(at(1), proposal, |entries| log.append(entries)).unwrap_err();
+        assert!(matches!(error, PublishError::NoZone(_)), "{error}");
+    }
+    assert!(log.bytes.is_empty() && store.get(&apex()).unwrap().version().is_none());
+}
+
+#[test]
 fn a_digest_that_differs_from_the_primarys_is_told() {
     let (store, mut log) = store();
     let content = zone(5, &[1]);
     let wrong = Stamp { serial: Serial(5), published: None, digest: zone(5, &[2]).digest(), writer: 1 };
-    let published =
-        store.publish(at(1), &apex(), Change::Full(content.clone(), Some(wrong)), &mut log).unwrap().unwrap();
+    let published = store
+        .publish(at(1), transferred(5, &[1], Some(wrong)), |entries| log.append(entries))
+        .unwrap()
+        .unwrap();
     assert_eq!(published.mismatch, Some(wrong.digest));
     assert_eq!(published.stamp.digest, content.digest());
 }

@@ -63,7 +63,7 @@ impl World {
         let life = self.hosts[host].life;
         let Some(running) = self.hosts[host].running.as_mut() else { return };
         let outbox = match driver {
-            Driver::Node => &mut running.node_outbox,
+            Driver::Node => &mut running.effects.out,
             Driver::Resolver => &mut running.resolver_outbox,
         };
         let exchanges = std::mem::take(&mut outbox.exchanges);
@@ -74,6 +74,7 @@ impl World {
             let back = Back::Exchange { host, life, driver, token: exchange.token };
             self.begin(host, back, exchange);
         }
+        self.work(host);
         for token in cancels {
             if let Some(running) = self.hosts[host].running.as_mut() {
                 running.open.remove(&(driver, token));
@@ -83,6 +84,28 @@ impl World {
                 Back::Exchange { host: whose, driver: which, token: known, .. }
                     if (whose, which, known) == (host, driver, token))
             });
+        }
+    }
+
+    /// Has jobs done and entries written down, as the daemon's other threads do: jobs in any order, writes one after the other.
+    fn work(&mut self, host: usize) {
+        let life = self.hosts[host].life;
+        let Host { running: Some(running), disk, .. } = &mut self.hosts[host] else { return };
+        let (mut jobs, mut writes) = (Vec::new(), Vec::new());
+        for job in running.effects.jobs.drain(..) {
+            jobs.push((self.now + self.rng.random_range(Duration::ZERO..=LONGEST_JOB), job));
+        }
+        for commit in running.effects.commits.drain(..) {
+            let begins = running.written.max(self.now);
+            running.written = begins + self.rng.random_range(Duration::ZERO..=LONGEST_WRITE);
+            writes.push((running.written, commit));
+        }
+        running.effects.notes.drain(..).for_each(|note| disk.note(&note));
+        for (at, job) in jobs {
+            self.schedule(at, Happening::Job { host, life, job });
+        }
+        for (at, commit) in writes {
+            self.schedule(at, Happening::Write { host, life, commit });
         }
     }
 
@@ -125,7 +148,7 @@ impl World {
             Back::Exchange { host, .. } => host,
             Back::Connection(_) | Back::Client(_) => to,
         };
-        if self.hosts[to].running.is_none() {
+        if self.hosts[to].running.as_ref().is_none_or(|running| !running.listens) {
             if !self.net.stays_silent() {
                 let refused: Vec<Duration> = self.net.datagram(to, from).collect();
                 for delay in refused.into_iter().take(1) {
@@ -312,7 +335,7 @@ impl World {
             self.schedule(self.now + takes, Happening::Connect { connection: id, tries: 1 });
             return Ok(());
         }
-        if self.hosts[server].running.is_none() {
+        if self.hosts[server].running.as_ref().is_none_or(|running| !running.listens) {
             self.connections.remove(&id);
             if !self.net.stays_silent() {
                 self.schedule(

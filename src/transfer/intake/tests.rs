@@ -49,7 +49,7 @@ fn bad_axfr_streams_are_refused() {
     let retimed = Record { ttl: 61, ..soa(5) };
     let elsewhere = Record { owner: "other.".parse().unwrap(), ..soa(5) };
     let below = Record { owner: "sub.example.".parse().unwrap(), ..soa(5) };
-    let cases: [(&[Record], Reason); 11] = [
+    let cases: [(&[Record], Reason); 9] = [
         (&[], Reason::Malformed),
         (&[ns()], Reason::Malformed),
         (&[elsewhere.clone(), ns(), elsewhere], Reason::WrongZone),
@@ -58,8 +58,6 @@ fn bad_axfr_streams_are_refused() {
         (&[first.clone(), ns(), retimed], Reason::SoaMismatch),
         (&[first.clone(), ns(), below.clone()], Reason::Malformed),
         (&[first.clone(), ns(), first.clone(), a("x.example.", 1)], Reason::Malformed),
-        (&[first.clone(), a("x.example.", 1), first.clone()], Reason::InvalidZone),
-        (&[first.clone(), ns(), record("x.example.", Rtype::ANY, b""), first.clone()], Reason::InvalidZone),
         (&[first.clone(), other], Reason::SoaMismatch),
     ];
     for (records, expected) in cases {
@@ -134,8 +132,8 @@ fn nothing_is_taken_after_the_end() {
 fn records_outside_the_zone_are_left_out_and_counted() {
     let records = [soa(5), ns(), a("x.test.", 1), a("xexample.", 1), a("x.example.", 1), soa(5)];
     let mut axfr = intake(Asked::Axfr);
-    let Outcome::Full(snapshot, None) = axfr.feed(&message(Asked::Axfr, &records)) else { panic!("refused") };
-    assert_eq!((snapshot.records(), axfr.ignored()), (3, 2));
+    let Outcome::Full(taken, _, None) = axfr.feed(&message(Asked::Axfr, &records)) else { panic!("refused") };
+    assert_eq!((taken.records(), axfr.ignored()), (3, 2));
     let records = [soa(5), soa(1), a("x.test.", 1), soa(5), a("x.example.", 1), soa(5)];
     let mut ixfr = intake(IXFR);
     let Outcome::Deltas(deltas, None) = ixfr.feed(&message(IXFR, &records)) else { panic!("refused") };
@@ -222,7 +220,7 @@ proptest! {
             let outcome = intake.feed(&message(asked, &records[from..cut]));
             let done = match outcome {
                 Outcome::More => false,
-                Outcome::Full(snapshot, _) => snapshot.records() == 8,
+                Outcome::Full(records, ..) => records.records() == 8,
                 Outcome::Deltas(deltas, _) => deltas.len() == 2 && deltas[1].to() == Serial(5),
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             };

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::fixture::{Node, address, apex, at, hosts, record, snapshot, soa};
+use super::super::fixture::{Node, address, apex, at, hosts, record, records, snapshot, soa};
 use super::super::intake::{Asked, Intake, Limits, Outcome};
 use super::super::query;
 use super::*;
-use crate::publish::store::Change;
+use crate::publish::proposal::Proposal;
 use crate::zone::serial::Policy;
+use crate::zone::soa::Timers;
 
 /// A primary that published serials 1 to `last`, the version with serial n having 10 n hosts.
 fn primary(last: u16) -> Node {
@@ -38,7 +39,7 @@ fn full(
     messages: impl Iterator<Item = Vec<u8>>,
 ) -> (crate::zone::snapshot::Snapshot, Option<Told>) {
     match take(asked, messages) {
-        Outcome::Full(snapshot, told) => (*snapshot, told),
+        Outcome::Full(records, _, told) => (records.finish().unwrap().0, told),
         other => panic!("not the whole zone: {other:?}"),
     }
 }
@@ -145,7 +146,7 @@ fn what_is_published_meanwhile_does_not_mix_in() {
         node.edit(at(9_000), serial.0 + 1, &hosts(2));
         messages.extend(provided);
         let reached = match take(asked, messages.into_iter()) {
-            Outcome::Full(snapshot, _) => snapshot.serial(),
+            Outcome::Full(_, soa, _) => Timers::read(&soa.rdata).serial,
             Outcome::Deltas(deltas, _) => deltas.last().unwrap().to(),
             other => panic!("{other:?}"),
         };
@@ -190,8 +191,8 @@ fn a_record_of_any_length_that_fits_a_message_travels() {
         let mut builder = crate::zone::snapshot::Builder::new(apex());
         let long = record("long.example.", Rtype(65_280), &vec![1; length]);
         [soa(1), record("example.", Rtype::NS, b"\x02ns\x00"), long].iter().for_each(|it| builder.push(it));
-        let change = Change::File(builder.finish().unwrap().0, Policy::Keep);
-        node.store.publish(at(1), &apex(), change, &mut node.journal).unwrap();
+        let proposal = Proposal::file(builder.finish().unwrap().0, Policy::Keep);
+        node.store.publish(at(1), proposal, |entries| node.journal.append(entries)).unwrap();
         let provided = ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default());
         assert_eq!(matches!(take(Asked::Axfr, provided), Outcome::Full(..)), whole);
     }
@@ -201,8 +202,8 @@ fn a_record_of_any_length_that_fits_a_message_travels() {
 fn a_secondary_tells_the_age_of_its_knowledge() {
     let mut node = Node::secondary();
     let mut publish = |serial| {
-        let change = Change::Full(snapshot(serial, &hosts(1)), None);
-        node.store.publish(at(1), &apex(), change, &mut node.journal).unwrap();
+        let proposal = Proposal::axfr(Box::new(records(serial, &hosts(1))), None);
+        node.store.publish(at(1), proposal, |entries| node.journal.append(entries)).unwrap();
         node.zone().version().unwrap()
     };
     let (old, new) = (publish(1), publish(2));

@@ -36,19 +36,20 @@ impl Refresh {
             Outcome::More => {}
             Outcome::Bad(reason) => self.pull_failed(step, reason),
             Outcome::UpToDate(serial) => self.up_to_date(step, serial),
-            Outcome::Full(snapshot, told) => {
-                let have = Have { soa: snapshot.soa_record(), digest: snapshot.digest() };
+            Outcome::Full(records, soa, told) => {
+                let have = Have { soa, digest: Digest::default() };
                 let stamp = told.as_ref().and_then(Told::served).copied();
-                self.fetched(step, Kind::Axfr, Change::Full(*snapshot, stamp), have, told);
+                self.fetched(step, Kind::Axfr, Proposal::axfr(records, stamp), have, told);
             }
             Outcome::Deltas(deltas, told) => {
                 let Some(soa) = deltas.last().and_then(|delta| delta.added.first()).cloned() else {
                     return self.pull_failed(step, Reason::Malformed);
                 };
-                // The digest of the outcome is known when the deltas have been applied.
+                // The digest of the outcome is known when it has been published.
                 let have = Have { soa, digest: Digest::default() };
                 let stamps = told.as_ref().map(|told| told.stamps.clone()).unwrap_or_default();
-                self.fetched(step, Kind::Ixfr, Change::Deltas(deltas, stamps), have, told);
+                let proposal = Proposal::ixfr(&self.config.zone, deltas, stamps);
+                self.fetched(step, Kind::Ixfr, proposal, have, told);
             }
         }
     }
@@ -67,7 +68,14 @@ impl Refresh {
         self.end_round(step, pull.primary);
     }
 
-    fn fetched(&mut self, step: &mut Step<'_>, kind: Kind, change: Change, have: Have, told: Option<Told>) {
+    fn fetched(
+        &mut self,
+        step: &mut Step<'_>,
+        kind: Kind,
+        proposal: Proposal,
+        have: Have,
+        told: Option<Told>,
+    ) {
         let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
         let Some(pull) = self.end_pull(step) else { return };
         if asked_for_differences && kind == Kind::Axfr {
@@ -81,7 +89,7 @@ impl Refresh {
             return self.next_primary(step);
         }
         step.events.push(Event::Fetched {
-            change,
+            proposal,
             kind,
             from: pull.primary,
             bytes: pull.intake.bytes(),
@@ -144,6 +152,7 @@ impl Refresh {
                 let reason = match error {
                     PublishError::Apply(_) => Reason::DoesNotApply,
                     PublishError::NotNewer { .. } => Reason::Older,
+                    PublishError::NoZone(_) => Reason::InvalidZone,
                     _ => Reason::NotStored,
                 };
                 step.events.push(Event::Failed { primary, kind, reason });
@@ -161,9 +170,12 @@ impl Refresh {
                 };
             }
         };
-        if let Some(publication) = publication {
-            have.digest = publication.stamp.digest;
-        }
+        have.digest = match (publication, &self.have) {
+            (Some(publication), _) => publication.stamp.digest,
+            // It changed nothing.
+            (None, Some(before)) => before.digest,
+            (None, None) => have.digest,
+        };
         let serial = have.timers().serial;
         self.have = Some(have);
         self.expired = false;

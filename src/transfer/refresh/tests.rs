@@ -154,11 +154,12 @@ impl World {
                 Event::Expired => "expired".into(),
             });
             match event {
-                Event::Fetched { change, bytes, .. } => {
+                Event::Fetched { proposal, bytes, .. } => {
                     assert!(bytes > 0);
                     let now = at(self.now);
                     let secondary = &mut self.secondary;
-                    let result = secondary.store.publish(now, &apex(), change, &mut secondary.journal);
+                    let journal = &mut secondary.journal;
+                    let result = secondary.store.publish(now, proposal, |entries| journal.append(entries));
                     let events = self.refresh.published(now, &result, &mut self.out);
                     self.handle(events);
                 }

@@ -1,7 +1,7 @@
 //! Several primaries that do not know the same, and secondaries that pull from each other.
 
 use super::*;
-use crate::publish::zone::Access;
+use crate::publish::access::Access;
 
 #[test]
 fn a_primary_with_nothing_newer_does_not_hide_one_that_has() {

@@ -168,7 +168,7 @@ fn a_chained_secondary_inherits_age_and_expiry() {
     // The upstream is a secondary itself, last verified 40 s ago, with 25 s left.
     let upstream = world.primaries.get_mut(&address(1)).unwrap();
     let zone = upstream.0.zone();
-    let access = crate::publish::zone::Access { secondary: true, ..Default::default() };
+    let access = crate::publish::access::Access { secondary: true, ..Default::default() };
     upstream.0.store.configure(&apex(), access);
     world.run(60_000);
     zone.confirm(at(21_500).utc, Some(at(21_500).mono), at(86_500).mono);

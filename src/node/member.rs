@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::lag::{Interval, own_staleness};
-use crate::publish::zone::{Access, Zone};
+use crate::publish::access::Access;
+use crate::publish::proposal::Proposal;
+use crate::publish::zone::Zone;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
 use crate::transfer::refresh::Refresh;
@@ -66,6 +68,8 @@ impl ZoneConfig {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) config: ZoneConfig,
+    /// Tells it from members of this name before and after it.
+    pub(super) life: u64,
     pub(super) zone: std::sync::Arc<Zone>,
     /// For secondaries.
     pub(super) refresh: Option<Box<Refresh>>,
@@ -76,6 +80,8 @@ pub(super) struct Member {
     pub(super) problem: Option<Problem>,
     /// When a version newer than the one served was first heard of.
     pub(super) heard: Option<Now>,
+    /// A change that could not be written down, and when it is tried again.
+    pub(super) retry: Option<(Mono, Proposal)>,
     /// When this zone wants to be called next, as booked with the node.
     pub(super) due: Option<Mono>,
 }
@@ -85,7 +91,8 @@ impl Member {
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         let refresh = self.refresh.as_ref().and_then(|refresh| refresh.next_timeout());
         let notifier = self.notifier.as_ref().and_then(|notifier| notifier.next_timeout());
-        refresh.into_iter().chain(notifier).min()
+        let retry = self.retry.as_ref().map(|(at, _)| *at);
+        refresh.into_iter().chain(notifier).chain(retry).min()
     }
 
     /// Notes what is wrong; the first moment of one wrong stays.

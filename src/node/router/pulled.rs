@@ -1,0 +1,59 @@
+//! What follows from the events of a zone's refresh machine.
+
+use super::*;
+
+use crate::publish::journal::entry::Entry;
+
+impl Node {
+    /// Does what a refresh machine's events ask for, and books when the zone is to be called next.
+    pub(super) fn settle_all(
+        &mut self,
+        now: Now,
+        zone: &NameRef,
+        events: Vec<refresh::Event>,
+        fx: &mut Effects,
+    ) -> Vec<Event> {
+        let mut settled = Vec::new();
+        for event in events {
+            settled.extend(self.settle(now, zone, event, fx));
+        }
+        self.book(zone);
+        settled
+    }
+
+    fn settle(&mut self, now: Now, zone: &NameRef, event: refresh::Event, fx: &mut Effects) -> Vec<Event> {
+        let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
+        let name = member.config.name.clone();
+        match event {
+            refresh::Event::Fetched { proposal, kind, from, bytes, took } => {
+                let mut events = vec![Event::Pulled { zone: name, from, kind, bytes, took }];
+                events.extend(self.submit(now, [proposal], fx));
+                events
+            }
+            refresh::Event::Confirmed { verified_at, fresh_at, expires_at, counted_from } => {
+                member.zone.confirm(verified_at, fresh_at, expires_at);
+                member.zone.expires(expires_at, Some(counted_from));
+                member.problem = None;
+                member.heard = member
+                    .heard
+                    .filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
+                // Kept for a restart.
+                fx.notes.push(Entry::Verified(name.clone(), counted_from));
+                vec![Event::Confirmed { zone: name, verified_at }]
+            }
+            refresh::Event::Behind(newer) => {
+                member.heard.get_or_insert(now);
+                vec![Event::Behind(name, newer)]
+            }
+            refresh::Event::Failed { primary, kind, reason } => {
+                member.blame(now, format!("primary {primary}: {}: {reason}", kind.label()));
+                vec![Event::PullFailed { zone: name, primary, kind, reason }]
+            }
+            refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
+            refresh::Event::Expired => {
+                self.store.expire(zone);
+                vec![Event::Expired(name)]
+            }
+        }
+    }
+}

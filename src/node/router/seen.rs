@@ -1,0 +1,46 @@
+//! What follows from what a watched server showed.
+
+use super::*;
+
+use crate::lag::Sighting;
+use crate::probe::observe;
+
+impl Node {
+    /// Takes in what a watched server showed.
+    pub(super) fn seen(&mut self, event: observe::Event) -> Vec<Event> {
+        let (zone, server, up) = match &event {
+            observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
+            observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
+                (zone.clone(), *server, false)
+            }
+        };
+        let served = self.members.get_mut(&zone).map(|member| &mut member.sight);
+        let Some(sight) = served.or(self.stubs.get_mut(&zone).map(|(sight, _)| sight)) else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
+        // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
+        let before = sight.up.insert(server, up).unwrap_or(false);
+        if before != up {
+            events.push(Event::Reachable { zone: zone.clone(), server, up });
+        }
+        let observe::Event::Seen(seen) = event else { return events };
+        let Some(serial) = seen.serial else { return events };
+        let before = sight.ledger.serial(server);
+        sight.ledger.observe(&Sighting {
+            server,
+            serial,
+            sent: seen.sent,
+            received: seen.received,
+            sent_utc: seen.sent_utc,
+            asked: seen.asked,
+            told: seen.told,
+        });
+        if before != Some(serial) {
+            let propagation = before.and_then(|_| sight.ledger.propagation(server, serial));
+            events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
+            self.watch.set_have(&zone, server, Some(serial));
+        }
+        events
+    }
+}

@@ -1,0 +1,76 @@
+//! What asks to become a zone's next version: content from a zone file or from a transfer, with what its source says of it.
+
+use crate::wire::name::{Name, NameRef};
+use crate::zone::delta::Delta;
+use crate::zone::serial::Policy;
+use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::stamp::Stamp;
+
+/// A change that has not been checked yet.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The zone.
+    pub zone: Name,
+    /// What it is to hold.
+    pub content: Content,
+    /// Where that comes from, which decides its serial and its stamp.
+    pub source: Source,
+}
+
+/// The content that a proposal brings.
+#[derive(Debug)]
+pub enum Content {
+    /// A whole zone.
+    Whole(Snapshot),
+    /// The records of a whole zone, to be put together.
+    Records(Box<Builder>),
+    /// The steps from what is served, oldest first.
+    Differences(Vec<Delta>),
+}
+
+/// Where a proposal comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A zone file: this node publishes it, and gives it a serial by the zone's policy.
+    File(Policy),
+    /// Another server, which published it and told these stamps of it.
+    Transfer(Vec<Stamp>),
+}
+
+impl Proposal {
+    /// Proposes what a zone file holds.
+    pub fn file(content: Snapshot, policy: Policy) -> Proposal {
+        Proposal {
+            zone: content.apex().to_name(),
+            content: Content::Whole(content),
+            source: Source::File(policy),
+        }
+    }
+
+    /// Proposes the records that an AXFR brought, with the stamp of their version where the primary told it.
+    pub fn axfr(records: Box<Builder>, told: Option<Stamp>) -> Proposal {
+        Proposal {
+            zone: records.apex().to_name(),
+            content: Content::Records(records),
+            source: Source::Transfer(told.into_iter().collect()),
+        }
+    }
+
+    /// Proposes what an IXFR brought, with the stamps of the versions it leads to as far as the primary told them.
+    pub fn ixfr(zone: &NameRef, differences: Vec<Delta>, told: Vec<Stamp>) -> Proposal {
+        Proposal {
+            zone: zone.to_name(),
+            content: Content::Differences(differences),
+            source: Source::Transfer(told),
+        }
+    }
+
+    /// How many records have to be looked at to prepare it, about.
+    pub fn weight(&self) -> u64 {
+        match &self.content {
+            Content::Whole(snapshot) => snapshot.records(),
+            Content::Records(records) => records.records() as u64,
+            Content::Differences(deltas) => deltas.iter().map(|delta| delta.len() as u64).sum(),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The stages that every change passes, whatever it comes from.
+//!
+//! ```text
+//! Proposal -> build -> serial -> delta -> Prepared -> stamp -> Stamped -> (the journal keeps its entries) -> ZoneStore::commit
+//!             `---- prepare: any thread ----'         `- the thread that owns the zone's next version -'
+//! ```
+//!
+//! Nothing here reads a clock or waits. A stage that refuses leaves no trace in what is served; a new stage is one more call in
+//! [`prepare`].
+
+use std::sync::Arc;
+
+use crate::time::{Hlc, Now, Utc};
+use crate::zone::delta::Delta;
+use crate::zone::diff::between;
+use crate::zone::digest::Digest;
+use crate::zone::fault::Fault;
+use crate::zone::serial::{Policy, Serial};
+use crate::zone::snapshot::{ApplyError, Snapshot};
+use crate::zone::stamp::Stamp;
+
+use super::journal::entry::Entry;
+use super::journal::log::LogError;
+use super::proposal::{Content, Proposal, Source};
+use super::zone::{Version, Zone};
+use crate::wire::name::Name;
+
+/// A change of so many records is work for a thread of its own.
+pub const MANY_RECORDS: u64 = 10_000;
+
+/// Why a change was not published. What was served before is served still.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// Nobody configured this zone.
+    #[error("zone `{0}` is not configured here")]
+    NoSuchZone(Name),
+    /// Transferred records are no zone.
+    #[error("the records do not make a zone: {0}")]
+    NoZone(Fault),
+    /// Deltas do not fit what is served.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The file changed without its serial, and the policy is to refuse that.
+    #[error(
+        "content changed but the serial did not grow (file {file}, served {served}) and `serial = \"keep\"`: raise the serial"
+    )]
+    SerialKept {
+        /// The serial in the file.
+        file: Serial,
+        /// The serial that is served.
+        served: Serial,
+    },
+    /// The file of a signed zone changed without its serial, and another serial would break the signature over it.
+    #[error(
+        "content changed but the serial did not grow (file {file}, served {served}), and the zone is signed, so its SOA cannot be changed here: raise the serial and sign again"
+    )]
+    SignedSerialKept {
+        /// The serial in the file.
+        file: Serial,
+        /// The serial that is served.
+        served: Serial,
+    },
+    /// A transfer ended at a serial that is not newer than what is served.
+    #[error("transferred serial {found} is not newer than {served}")]
+    NotNewer {
+        /// The serial that is served.
+        served: Serial,
+        /// The serial that arrived.
+        found: Serial,
+    },
+    /// It could not be written down.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// The version that a proposal is to follow: what the zone serves and remembers when it is prepared.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The zone.
+    pub zone: Arc<Zone>,
+    version: Option<Arc<Version>>,
+    /// The last version that was published, served now or not.
+    remembered: Option<Stamp>,
+}
+
+/// A change that has passed the stages which need no clock.
+#[derive(Debug)]
+pub struct Prepared {
+    base: Base,
+    snapshot: Snapshot,
+    /// The versions it leads through; the last one is `snapshot`.
+    steps: Vec<Step>,
+    source: Source,
+    /// The content is back as it was under this stamp.
+    known: Option<Stamp>,
+    /// The file's own serial, when the policy put another in its place.
+    renumbered: Option<Serial>,
+}
+
+#[derive(Debug)]
+struct Step {
+    /// `None` when the version follows from nothing.
+    delta: Option<Arc<Delta>>,
+    serial: Serial,
+    digest: Digest,
+}
+
+/// A change that is served once the journal has its entries.
+#[derive(Debug)]
+pub struct Stamped {
+    pub(super) zone: Arc<Zone>,
+    pub(super) from: Option<Serial>,
+    pub(super) snapshot: Snapshot,
+    pub(super) versions: Vec<(Option<Arc<Delta>>, Stamp)>,
+    pub(super) stamp: Stamp,
+    pub(super) renumbered: Option<Serial>,
+    pub(super) mismatch: Option<Digest>,
+    source: Source,
+}
+
+impl Base {
+    /// What a zone serves now.
+    pub fn of(zone: Arc<Zone>) -> Base {
+        let remembered = zone.history().last().copied();
+        Base { version: zone.version(), remembered, zone }
+    }
+
+    fn serial(&self) -> Option<Serial> {
+        self.version.as_ref().map(|version| version.stamp.serial)
+    }
+}
+
+/// Takes a proposal through the stages up to its stamp. `Ok(None)` when it changes nothing. `utc` numbers versions by date.
+pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepared>, PublishError> {
+    let content = build(proposal.content)?;
+    let numbered = match proposal.source {
+        Source::File(policy) => number(&base, content, policy, utc)?,
+        Source::Transfer(_) => follow(&base, content)?,
+    };
+    let Some(numbered) = numbered else { return Ok(None) };
+    let Some((snapshot, steps)) = delta(&base, numbered.content)? else { return Ok(None) };
+    let (known, renumbered) = (numbered.known, numbered.renumbered);
+    Ok(Some(Prepared { base, snapshot, steps, source: proposal.source, known, renumbered }))
+}
+
+/// Content with the serial that it will be published under.
+struct Numbered {
+    content: Content,
+    known: Option<Stamp>,
+    renumbered: Option<Serial>,
+}
+
+impl Numbered {
+    fn as_it_is(content: Content) -> Option<Numbered> {
+        Some(Numbered { content, known: None, renumbered: None })
+    }
+}
+
+/// Puts transferred records together.
+fn build(content: Content) -> Result<Content, PublishError> {
+    let Content::Records(records) = content else { return Ok(content) };
+    match records.finish() {
+        Ok((snapshot, _)) => Ok(Content::Whole(snapshot)),
+        Err(faults) => {
+            let first = faults.into_iter().next();
+            Err(PublishError::NoZone(first.unwrap_or(Fault::NoSoa(Name::root()))))
+        }
+    }
+}
+
+/// Gives content that is published here its serial: the file's where it is newer than the last one, else by the policy.
+fn number(base: &Base, content: Content, policy: Policy, utc: Utc) -> Result<Option<Numbered>, PublishError> {
+    let Content::Whole(content) = content else { return Ok(Numbered::as_it_is(content)) };
+    let file = content.serial();
+    let last = base.version.as_ref().map(|version| version.stamp).or(base.remembered);
+    let Some(last) = last.filter(|last| !file.is_newer_than(last.serial)) else {
+        return Ok(Numbered::as_it_is(Content::Whole(content)));
+    };
+    if content.digest() == last.digest {
+        // Content that was lost or withdrawn is the version that it was.
+        let content = Content::Whole(content.with_serial(last.serial));
+        let back = Numbered { content, known: Some(last), renumbered: None };
+        return Ok(Some(back).filter(|_| base.version.is_none()));
+    }
+    let served = last.serial;
+    let is_signed = content.signed().is_some();
+    let next = if is_signed { None } else { policy.next(served, utc) };
+    let next = next.ok_or(match is_signed {
+        true => PublishError::SignedSerialKept { file, served },
+        false => PublishError::SerialKept { file, served },
+    })?;
+    let content = Content::Whole(content.with_serial(next));
+    Ok(Some(Numbered { content, known: None, renumbered: Some(file) }))
+}
+
+/// Holds content that was published elsewhere to lead forward.
+fn follow(base: &Base, content: Content) -> Result<Option<Numbered>, PublishError> {
+    let (Some(version), Content::Whole(whole)) = (&base.version, &content) else {
+        return Ok(Numbered::as_it_is(content));
+    };
+    let (served, found) = (version.stamp.serial, whole.serial());
+    if served == found && whole.digest() == version.snapshot.digest() {
+        return Ok(None);
+    }
+    // The same serial with other content is a repair, asked for after a digest told of divergence.
+    if served != found && !found.is_newer_than(served) {
+        return Err(PublishError::NotNewer { served, found });
+    }
+    Ok(Numbered::as_it_is(content))
+}
+
+/// Works out what changes, and shares what does not with the version before.
+fn delta(base: &Base, content: Content) -> Result<Option<(Snapshot, Vec<Step>)>, PublishError> {
+    let current = base.version.as_ref().map(|version| &version.snapshot);
+    let deltas = match content {
+        Content::Whole(whole) => {
+            let Some(current) = current.filter(|current| current.serial() != whole.serial()) else {
+                let step = Step { delta: None, serial: whole.serial(), digest: whole.digest() };
+                return Ok(Some((whole, vec![step])));
+            };
+            between(current, &whole).into_iter().collect()
+        }
+        Content::Differences(deltas) => deltas,
+        Content::Records(_) => Vec::new(),
+    };
+    let found = deltas.first().map(Delta::from).unwrap_or_default();
+    let mut snapshot = current.cloned().ok_or(ApplyError::WrongSerial { have: Serial(0), found })?;
+    let mut steps = Vec::with_capacity(deltas.len());
+    for delta in deltas {
+        let (served, found) = (delta.from(), delta.to());
+        if !found.is_newer_than(served) {
+            return Err(PublishError::NotNewer { served, found });
+        }
+        snapshot = snapshot.apply(&delta)?;
+        steps.push(Step { delta: Some(Arc::new(delta)), serial: found, digest: snapshot.digest() });
+    }
+    Ok(if steps.is_empty() { None } else { Some((snapshot, steps)) })
+}
+
+impl Prepared {
+    /// The zone.
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.base.zone
+    }
+
+    /// Stamps the versions: with the present and this node where they are published here, else as their primary told.
+    pub fn stamp(self, now: Now, writer: u64) -> Stamped {
+        let last = self.base.zone.history().last().and_then(|stamp| stamp.published);
+        let own: Hlc = last.unwrap_or_default().next(now.utc);
+        let told: &[Stamp] = match &self.source {
+            Source::File(_) => &[],
+            Source::Transfer(told) => told,
+        };
+        let mut mismatch = None;
+        let mut versions = Vec::with_capacity(self.steps.len());
+        for Step { delta, serial, digest } in self.steps {
+            let told = told.iter().find(|stamp| stamp.serial == serial);
+            mismatch = told.map(|stamp| stamp.digest).filter(|theirs| *theirs != digest);
+            let stamp = match (self.known, &self.source) {
+                (Some(known), _) => known,
+                (None, Source::File(_)) => Stamp { serial, published: Some(own), digest, writer },
+                // Time and writer as told, the digest always our own.
+                (None, Source::Transfer(_)) => Stamp {
+                    serial,
+                    published: told.and_then(|stamp| stamp.published),
+                    digest,
+                    writer: told.map_or(0, |stamp| stamp.writer),
+                },
+            };
+            versions.push((delta, stamp));
+        }
+        let unnamed = Stamp {
+            serial: self.snapshot.serial(),
+            published: None,
+            digest: self.snapshot.digest(),
+            writer: 0,
+        };
+        Stamped {
+            from: self.base.serial(),
+            zone: self.base.zone,
+            snapshot: self.snapshot,
+            stamp: versions.last().map_or(unnamed, |(_, stamp)| *stamp),
+            versions,
+            renumbered: self.renumbered,
+            mismatch,
+            source: self.source,
+        }
+    }
+}
+
+impl Stamped {
+    /// The zone.
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.zone
+    }
+
+    /// What has to be written down before this is served.
+    pub fn entries(&self, applied: Utc) -> Vec<Entry> {
+        let name = &self.zone.name;
+        let entry = |(delta, stamp): &(Option<Arc<Delta>>, Stamp)| match delta {
+            Some(delta) => Entry::Change(name.clone(), Arc::clone(delta), *stamp, applied),
+            None => Entry::Full(self.snapshot.clone(), *stamp, applied),
+        };
+        self.versions.iter().map(entry).collect()
+    }
+
+    /// Whether its file stands for the content until that is written down: a crash before costs the differences to what was
+    /// served, and no more, as long as the stamp is kept. A policy that may refuse the file after a restart does not allow it.
+    pub fn may_be_written_later(&self) -> bool {
+        matches!(&self.source, Source::File(policy) if *policy != Policy::Keep)
+            && matches!(self.versions[..], [(None, _)])
+            && self.snapshot.signed().is_none()
+    }
+
+    /// Proposes the same again, after it could not be written down; `None` for what came from elsewhere and can be had there again.
+    pub fn again(self) -> Option<Proposal> {
+        match self.source {
+            Source::File(policy) => Some(Proposal::file(self.snapshot, policy)),
+            Source::Transfer(_) => None,
+        }
+    }
+}
