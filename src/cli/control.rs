@@ -1,5 +1,6 @@
 //! How a running node is reached: HTTP/1.1 over the Unix socket that its `control` setting names.
 
+use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +66,18 @@ pub async fn get(socket: &Path, uri: &str) -> Result<Value, ControlError> {
     within_patience(socket, Method::GET, uri, Bytes::new()).await
 }
 
+/// What the node says of itself and of all its zones, which come page by page.
+pub async fn status(socket: &Path) -> Result<Value, ControlError> {
+    let mut status = get(socket, "/api/v1/status").await?;
+    while let Some(after) = status["next"].as_str() {
+        let mut page = get(socket, &format!("/api/v1/zones?after={}", in_query(after))).await?;
+        status["next"] = page["next"].take();
+        let more = page["zones"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        status["zones"].as_array_mut().into_iter().for_each(|zones| zones.extend(more.iter().cloned()));
+    }
+    Ok(status)
+}
+
 /// Tells the node to do what `uri` stands for, with `body` as JSON.
 pub async fn post(socket: &Path, uri: &str, body: &Value) -> Result<Value, ControlError> {
     within_patience(socket, Method::POST, uri, body.to_string().into()).await
@@ -95,6 +108,21 @@ impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
         Failure::Told(error.exit(), error.to_string())
     }
+}
+
+/// Percent-encodes what may not stand in a query (RFC 3986 3.4).
+pub fn in_query(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'*' => {
+                encoded.push(byte as char)
+            }
+            // Writing to a string cannot fail.
+            _ => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 async fn within_patience(

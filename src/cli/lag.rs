@@ -40,7 +40,7 @@ pub fn run(args: &LagArgs) -> Result<Exit, Failure> {
 /// The servers of each zone.
 type Zones = BTreeMap<Name, BTreeSet<SocketAddr>>;
 
-/// What a node says of its zones: `GET /api/v1/zones`.
+/// What a node says of its zones.
 #[derive(Debug, Deserialize)]
 struct NodeZones {
     /// Where the node itself listens.
@@ -77,7 +77,7 @@ impl NodeZones {
 
 async fn known_to_node(args: &LagArgs) -> Result<Zones, Failure> {
     let socket = args.node.socket()?;
-    let answer = control::get(&socket, "/api/v1/zones").await?;
+    let answer = control::status(&socket).await?;
     let node: NodeZones = serde_json::from_value(answer).map_err(|error| {
         Failure::new(format!(
             "the node on {} does not tell its zones as this version expects: {error}; name the servers with --at",

@@ -1,7 +1,5 @@
 //! `tidemark reload`, `refresh` and `flush`: orders to a running node over its control socket.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use crate::cli::args::{ControlArgs, FlushArgs, RefreshArgs, ReloadArgs};
@@ -43,7 +41,7 @@ fn order(
         uri.push(separator);
         uri.push_str(key);
         uri.push('=');
-        encode(&name.to_string(), &mut uri);
+        uri.push_str(&control::in_query(&name.to_string()));
     }
     let answer = drive::block_on(async { Ok(control::post(&socket, &uri, &json!({})).await?) })?;
     let text = if as_json { answer.to_string() } else { plain(&answer) };
@@ -54,17 +52,4 @@ fn zones(verb: &str, answer: &Value) -> String {
     let names: Vec<&str> =
         answer["zones"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if names.is_empty() { format!("{verb} no zones") } else { format!("{verb} {}", names.join(" ")) }
-}
-
-/// Percent-encodes what may not stand in a query (RFC 3986 3.4).
-fn encode(text: &str, uri: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'*' => {
-                uri.push(byte as char)
-            }
-            // Writing to a string cannot fail.
-            _ => drop(write!(uri, "%{byte:02X}")),
-        }
-    }
 }

@@ -15,7 +15,7 @@ use crate::wire::name::Name;
 /// Asks the node and prints what it says.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     let socket = args.node.socket()?;
-    let mut status = drive::block_on(async { Ok(control::get(&socket, "/api/v1/status").await?) })?;
+    let mut status = drive::block_on(async { Ok(control::status(&socket).await?) })?;
     if !args.zones.is_empty() {
         select(&mut status, &args.zones)?;
     }

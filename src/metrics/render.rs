@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use crate::node::status::{State, Status, ZoneStatus};
+use crate::node::board::Overview;
+use crate::node::status::{State, ZoneStatus};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rcode;
 use crate::wire::via::Via;
@@ -16,20 +17,15 @@ use crate::wire::via::Via;
 use super::registry::{Metrics, Troubles};
 use super::tally::{BUCKETS, Path, RCODES, Tally};
 
-/// Zones above which each has series of its own only when asked for.
-pub const MANY_ZONES: usize = 1_000;
-/// How many of the most outdated zones have series of their own even then.
-const WORST: usize = 10;
-
 /// What `/metrics` shows besides what was counted.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
-    /// Zones and servers.
-    pub status: Status,
+    /// All zones together.
+    pub overview: Overview,
+    /// The zones that have series of their own.
+    pub zones: Vec<ZoneStatus>,
     /// Entries in the cache, when there is one.
     pub cache_entries: Option<u64>,
-    /// Whether every zone has its series however many there are.
-    pub per_zone: bool,
 }
 
 impl Metrics {
@@ -119,20 +115,10 @@ impl Metrics {
 
 /// Gauges of the zones and of the servers watched.
 fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFamily> {
-    let all = &gauges.status.zones;
-    let count =
-        |state: State| all.iter().filter(|zone| zone.role != "stub" && zone.state == state).count() as f64;
-    let states = State::ALL.map(|state| gauge(&[("state", state.word())], count(state)));
+    let states =
+        State::ALL.map(|state| gauge(&[("state", state.word())], gauges.overview.count(state) as f64));
     let mut families = vec![family("tidemark_zones", "Zones by state", MetricType::GAUGE, states.to_vec())];
-    let mut shown: Vec<&ZoneStatus> = all.iter().collect();
-    if shown.len() > MANY_ZONES && !gauges.per_zone {
-        let worst = |zone: &ZoneStatus| (zone.problem.is_some(), staleness(zone));
-        shown.sort_by(|a, b| {
-            let ((a_fails, a), (b_fails, b)) = (worst(a), worst(b));
-            b_fails.cmp(&a_fails).then(b.total_cmp(&a))
-        });
-        shown.truncate(WORST);
-    }
+    let shown = &gauges.zones;
     let mut each = |name: &str, help: &str, value: &dyn Fn(&ZoneStatus) -> Option<f64>| {
         let metrics =
             shown.iter().filter_map(|zone| Some(gauge(&[("zone", &zone.zone.to_string())], value(zone)?)));

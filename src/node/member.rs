@@ -1,5 +1,6 @@
 //! What a node keeps of one configured zone: its machines, and what is known of its lag.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
 
+use super::board::Mark;
 use super::seen_servers::Sight;
 use super::status::{Problem, State, ZoneStatus};
 
@@ -84,6 +86,8 @@ pub(super) struct Member {
     pub(super) retry: Option<(Mono, Proposal)>,
     /// When this zone wants to be called next, as booked with the node.
     pub(super) due: Option<Mono>,
+    /// How it stands on the board.
+    pub(super) mark: Option<Mark>,
 }
 
 impl Member {
@@ -101,16 +105,35 @@ impl Member {
         self.problem = Some(Problem { what, since: since.unwrap_or(now.utc.seconds()) });
     }
 
-    pub(super) fn status(&self, now: Now) -> ZoneStatus {
-        let version = self.zone.version();
-        let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
-        let state = match &version {
+    /// Whether it is served, and served up to date.
+    pub(super) fn state(&self) -> State {
+        let is_behind = self.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some());
+        match &*self.zone.current() {
             None if self.refresh.as_ref().is_some_and(|refresh| refresh.is_expired()) => State::Expired,
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
-            Some(_) if newer.is_some() || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
+            Some(_) if is_behind || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
             Some(_) => State::Current,
-        };
+        }
+    }
+
+    /// A number for what is told of it, but for what changes with time alone.
+    pub(super) fn look(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let current = self.zone.current();
+        current.as_ref().map(|version| (version.stamp.serial, version.applied.0)).hash(&mut hasher);
+        self.refresh.as_ref().and_then(|refresh| refresh.newer()).map(|newer| newer.serial).hash(&mut hasher);
+        self.problem.as_ref().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
+        for server in self.config.servers() {
+            (self.sight.up.get(&server), self.sight.ledger.serial(server)).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    pub(super) fn status(&self, now: Now) -> ZoneStatus {
+        let version = self.zone.version();
+        let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
+        let state = self.state();
         let staleness = version.as_ref().map(|_| match &self.refresh {
             None => {
                 Interval { high: Some(Duration::ZERO), estimate: Some(Duration::ZERO), ..Interval::default() }

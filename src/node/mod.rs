@@ -3,6 +3,7 @@
 //! [`router::Node`] owns the machines, hands each input to the one it concerns, publishes what they fetched, and passes on their
 //! events. It decides nothing about DNS itself. [`status`] is what it can say of itself.
 
+pub mod board;
 pub mod effects;
 pub mod event;
 pub mod member;

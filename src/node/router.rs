@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ask::exchange::{Arrival, Outbox, Token};
-use crate::probe::observation::Ask;
+use crate::probe::observation;
 use crate::probe::watch::{Pace, Watch};
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
@@ -28,12 +29,13 @@ use crate::transfer::refresh::{self, Refresh};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
 
+use super::board::{Board, Overview};
 use super::effects::Effects;
 use super::event::{Event, Input};
 use super::member::{Member, Role, ZoneConfig};
 use super::publishing::{Outcome, Publishing, Submission};
 use super::seen_servers::Sight;
-use super::status::{Problem, Status, ZoneStatus};
+use super::status::{Ask, From, Page, Problem};
 
 /// What could not be written down is tried again after so long.
 const RETRY: Duration = Duration::from_secs(5);
@@ -49,11 +51,11 @@ enum Route {
 /// The machines of a node.
 pub struct Node {
     store: Arc<ZoneStore>,
-    /// In no order; what is handed out is sorted.
-    members: HashMap<Name, Box<Member>>,
+    members: BTreeMap<Name, Box<Member>>,
     /// Zones that only a cache here asks about, with their servers.
     stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
     publishing: Publishing,
+    board: Board,
     watch: Watch,
     routes: HashMap<Token, Route>,
     /// When each zone's machines want to be called.
@@ -70,7 +72,8 @@ impl Node {
         let watch = Watch::new(Pace::default(), rng.random());
         Node {
             store,
-            members: HashMap::new(),
+            members: BTreeMap::new(),
+            board: Board::default(),
             stubs: BTreeMap::new(),
             publishing: Publishing::default(),
             watch,
@@ -79,178 +82,6 @@ impl Node {
             lives: 0,
             rng,
         }
-    }
-
-    /// Makes these the zones of the node. What has not changed goes on as it is.
-    pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
-        let wanted = zones.iter().map(|zone| zone.name.clone()).collect();
-        let mut events = self.retain(&wanted, fx);
-        events.extend(self.add_all(now, zones, fx));
-        events
-    }
-
-    /// Lets all other zones go.
-    pub fn retain(&mut self, wanted: &HashSet<Name>, fx: &mut Effects) -> Vec<Event> {
-        let mut gone: Vec<Name> =
-            self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
-        gone.sort();
-        gone.iter().flat_map(|name| self.remove(name, fx)).collect()
-    }
-
-    /// Takes in zones, or other configurations of some.
-    pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
-        self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
-        zones.into_iter().flat_map(|zone| self.add(now, zone, fx)).collect()
-    }
-
-    /// Takes in a zone, or another configuration of one.
-    pub fn add(&mut self, now: Now, config: ZoneConfig, fx: &mut Effects) -> Vec<Event> {
-        let name = config.name.clone();
-        let mut events = Vec::new();
-        let known = match self.members.get(&name) {
-            Some(member) if member.config == config => return events,
-            Some(_) => self.withdraw(&name, fx),
-            None => {
-                events.push(Event::Added(name.clone()));
-                None
-            }
-        };
-        let zone = self.store.configure(&name, config.access());
-        for server in config.servers() {
-            let mut ask = Ask::soa(server, name.clone());
-            ask.have = zone.version().map(|version| version.stamp.serial);
-            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
-        }
-        let seed = self.rng.random();
-        let notifier = (!config.notify.is_empty())
-            .then(|| Box::new(Notifier::new(name.clone(), config.notify.clone(), seed)));
-        let refresh = match &config.role {
-            Role::Primary(_) => None,
-            Role::Secondary(primaries) => {
-                let primaries = primaries.clone();
-                let config = refresh::Config { zone: name.clone(), primaries, limits: Limits::default() };
-                Some(Box::new(Refresh::new(config, self.rng.random())))
-            }
-        };
-        let sight = Sight {
-            ledger: known.map(|member| member.sight.ledger).unwrap_or_default(),
-            up: BTreeMap::new(),
-        };
-        self.lives += 1;
-        let mut member = Member {
-            config,
-            life: self.lives,
-            zone,
-            refresh,
-            notifier,
-            sight,
-            problem: None,
-            heard: None,
-            retry: None,
-            due: None,
-        };
-        let version = member.zone.version();
-        if let Some(version) = &version {
-            member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
-        }
-        self.members.insert(name.clone(), Box::new(member));
-        if let Some(version) = &version {
-            // A node that stopped between a publication and its NOTIFY still owes it.
-            let soa = version.snapshot.soa_record();
-            self.with_notifier(&name, &mut fx.out, |notifier, out| {
-                notifier.publish(now, soa, out);
-                Vec::new()
-            });
-        }
-        let found = self.with_refresh(&name, &mut fx.out, |refresh, counted_from, out| {
-            refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
-        });
-        if let Some(Member { zone, refresh: Some(refresh), .. }) =
-            self.members.get(&name).map(|member| &**member)
-            && let Some(at) = refresh.expires_at()
-        {
-            // Those who ask before the first poll has an answer are told what is left, too.
-            zone.expires(at, None);
-        }
-        events.extend(self.settle_all(now, &name, found, fx));
-        events
-    }
-
-    /// Lets a zone go.
-    pub fn remove(&mut self, name: &NameRef, fx: &mut Effects) -> Vec<Event> {
-        let removed = self.withdraw(name, fx).map(|_| Event::Removed(name.to_name()));
-        self.store.remove(name);
-        removed.into_iter().collect()
-    }
-
-    fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
-        let member = self.members.remove(name)?;
-        member.config.servers().into_iter().for_each(|server| self.watch.remove(name, server, &mut fx.out));
-        if let Some(due) = member.due {
-            self.due.remove(&(due, name.to_name()));
-        }
-        let mine =
-            |route: &Route| matches!(route, Route::Refresh(zone) | Route::Notifier(zone) if **zone == *name);
-        self.routes.retain(|token, route| {
-            let mine = mine(route);
-            if mine {
-                fx.out.cancel(*token);
-            }
-            !mine
-        });
-        Some(*member)
-    }
-
-    /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
-    pub fn watch_stub(&mut self, now: Now, zone: &Name, servers: &[SocketAddr], fx: &mut Effects) {
-        if self.members.contains_key(zone) {
-            return;
-        }
-        for server in servers {
-            let ask = Ask::soa(*server, zone.clone());
-            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
-        }
-        self.stubs.insert(zone.clone(), (Sight::default(), servers.to_vec()));
-    }
-
-    /// Whether this is a primary zone here.
-    pub fn is_primary(&self, zone: &NameRef) -> bool {
-        self.members.get(zone).is_some_and(|member| member.refresh.is_none())
-    }
-
-    /// The primary zones, each with what keeps it from being up to date.
-    pub fn primaries(&self) -> Vec<(&Name, Option<&Problem>)> {
-        let primaries = self.members.values().filter(|member| member.refresh.is_none());
-        let mut all: Vec<_> =
-            primaries.map(|member| (&member.config.name, member.problem.as_ref())).collect();
-        all.sort_by_key(|(name, _)| *name);
-        all
-    }
-
-    /// The secondary zones.
-    pub fn secondaries(&self) -> Vec<Name> {
-        let secondaries = self.members.values().filter(|member| member.refresh.is_some());
-        let mut names: Vec<Name> = secondaries.map(|member| member.config.name.clone()).collect();
-        names.sort();
-        names
-    }
-
-    /// How many changes have been submitted so far: files and transfers that were to be published.
-    pub fn submitted(&self) -> u64 {
-        self.publishing.submitted()
-    }
-
-    /// Whether the first so many of these changes have been published, found to change nothing, or refused.
-    pub fn is_settled(&self, first: u64) -> bool {
-        self.publishing.is_settled(first)
-    }
-
-    /// How everything is.
-    pub fn status(&self, now: Now) -> Status {
-        let mut zones: Vec<ZoneStatus> = self.members.values().map(|member| member.status(now)).collect();
-        zones.sort_by(|a, b| a.zone.cmp(&b.zone));
-        zones.extend(self.stubs.iter().map(|(zone, (sight, servers))| sight.stub(now, zone, servers)));
-        Status { zones }
     }
 
     /// When [`Input::Timeout`] is due.
@@ -307,14 +138,14 @@ impl Node {
                 let found = self.with_notifier(&zone, &mut fx.out, |notifier, out| {
                     notifier.arrived(now, token, &arrival, out)
                 });
-                self.book(&zone);
+                self.touched(now, &zone);
                 found.into_iter().map(|event| Event::Notify(zone.clone(), event)).collect()
             }
             Some(Route::Watch) => {
                 let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| {
                     node.watch.arrival(now, token, arrival, out)
                 });
-                seen.into_iter().flat_map(|event| self.seen(event)).collect()
+                seen.into_iter().flat_map(|event| self.seen(now, event)).collect()
             }
         }
     }
@@ -337,7 +168,7 @@ impl Node {
             events.extend(self.settle_all(now, &zone, found, fx));
         }
         let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
-        events.extend(seen.into_iter().flat_map(|event| self.seen(event)).collect::<Vec<_>>());
+        events.extend(seen.into_iter().flat_map(|event| self.seen(now, event)).collect::<Vec<_>>());
         events
     }
 
@@ -356,6 +187,7 @@ impl Node {
                 Ok(content) => proposals.push(Proposal::file(content, policy)),
                 Err(why) => {
                     member.blame(now, why.clone());
+                    self.touched(now, &name);
                     events.push(Event::NotPublished { zone: name, why });
                 }
             }
@@ -496,9 +328,11 @@ impl Node {
         result
     }
 
-    /// Books when a zone wants to be called next.
-    fn book(&mut self, zone: &NameRef) {
+    /// Notes how a zone is after something happened to it, and books when it wants to be called next.
+    fn touched(&mut self, now: Now, zone: &NameRef) {
         let Some(member) = self.members.get_mut(zone) else { return };
+        let (state, look) = (member.state(), member.look());
+        self.board.note(now.mono, &member.config.name, &mut member.mark, state, look);
         let due = member.next_timeout();
         if due == member.due {
             return;
@@ -513,5 +347,7 @@ impl Node {
     }
 }
 
+mod configure;
 mod pulled;
+mod report;
 mod seen;

@@ -9,11 +9,38 @@ use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 
-/// Everything at one moment.
+/// Which zones are asked about: a page of them.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// In which order, and from where on.
+    pub from: From,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Where a [`Page`] begins.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// By name, with the first one behind this.
+    Name(Option<Name>),
+    /// Those that have changed since this change, in the order of their latest one.
+    Change(u64),
+    /// These, as far as they are there.
+    These(Vec<Name>),
+}
+
+/// Some zones at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Status {
-    /// The zones, by name.
+pub struct Page {
+    /// How the zones are.
     pub zones: Vec<ZoneStatus>,
+    /// Zones that have been taken out, where changes were asked for.
+    pub removed: Vec<Name>,
+    /// The last zone of a page by name behind which there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Name>,
+    /// The change up to which this tells: what to ask from the next time.
+    pub change: u64,
 }
 
 /// Whether a zone is served, and served up to date.

@@ -6,26 +6,40 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::{StatusCode, header};
+use axum::response::sse::{self, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::metrics::registry::Metrics;
 use crate::metrics::render::Gauges;
-use crate::node::status::{State as ZoneState, Status};
+use crate::node::board::Overview;
+use crate::node::status::{Ask, From, Page, State as ZoneState, ZoneStatus};
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::name::Name;
 
 use super::control::Command;
+use super::pulse::Pulse;
 
 /// Versions told of at once by the history endpoint.
 const MAX_HISTORY: usize = 1_000;
+/// Zones on one page at most: to put them together keeps the control thread for a few milliseconds.
+const MAX_PAGE: usize = 1_000;
+/// Zones above which each has metrics of its own only when asked for.
+const MANY_ZONES: u64 = 1_000;
+/// Zones in one event at most.
+const EVENT_PAGE: usize = 200;
+/// Events of one reader are at least so far apart.
+const EVENT_GAP: Duration = Duration::from_millis(200);
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -42,6 +56,12 @@ pub struct Admin {
     pub listen: Vec<SocketAddr>,
     /// Where it listens for TLS.
     pub listen_tls: Vec<SocketAddr>,
+    /// All zones together.
+    pub overview: watch::Receiver<Arc<Overview>>,
+    /// Whether the control thread is at work.
+    pub pulse: Pulse,
+    /// Whether all that is configured was read once, and DNS is answered.
+    pub answers: Arc<AtomicBool>,
     /// Whether every zone has metrics of its own.
     pub per_zone: bool,
 }
@@ -72,8 +92,10 @@ pub fn public(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/health", get(health))
         .route("/ready", get(ready))
+        .route("/api/v1/summary", get(summary))
         .route("/api/v1/status", get(status))
-        .route("/api/v1/zones", get(status))
+        .route("/api/v1/zones", get(zones))
+        .route("/api/v1/events", get(events))
         .route("/api/v1/zones/{zone}/history", get(history))
         .with_state(admin)
 }
@@ -106,8 +128,27 @@ impl Admin {
         answered.await.map_err(|_| stopping())
     }
 
-    async fn status(&self) -> Result<Status, Refusal> {
-        self.ask(Command::Status).await
+    fn overview(&self) -> Arc<Overview> {
+        Arc::clone(&self.overview.borrow())
+    }
+
+    async fn page(&self, from: From, limit: usize) -> Result<Page, Refusal> {
+        let ask = Ask { from, limit: limit.min(MAX_PAGE) };
+        self.ask(|answer| Command::Page(ask, answer)).await
+    }
+
+    /// All zones, page by page: others are served by the control thread in between.
+    async fn all_zones(&self) -> Result<Vec<ZoneStatus>, Refusal> {
+        let mut zones = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.page(From::Name(after), MAX_PAGE).await?;
+            zones.extend(page.zones);
+            after = page.next;
+            if after.is_none() {
+                return Ok(zones);
+            }
+        }
     }
 }
 
@@ -116,47 +157,116 @@ async fn dashboard() -> Html<&'static str> {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Result<Response, Refusal> {
+    let overview = admin.overview();
+    let zones = if admin.per_zone || overview.counts.iter().sum::<u64>() <= MANY_ZONES {
+        admin.all_zones().await?
+    } else {
+        admin.page(From::These(overview.worst.clone()), MAX_PAGE).await?.zones
+    };
     let gauges = Gauges {
-        status: admin.status().await?,
+        overview: Overview::clone(&overview),
+        zones,
         cache_entries: admin.cache.as_ref().map(|cache| cache.entry_count()),
-        per_zone: admin.per_zone,
     };
     let text = admin.metrics.render(&gauges);
     let text = text.map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
-/// Alive: the node answers.
+/// Alive: the control thread takes commands.
 async fn health(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
-    admin.status().await.map(|_| "ok\n")
-}
-
-/// Ready for traffic: every zone is served.
-async fn ready(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
-    let status = admin.status().await?;
-    let unserved = |state| matches!(state, ZoneState::Expired | ZoneState::Failed);
-    let missing: Vec<String> = status
-        .zones
-        .iter()
-        .filter(|zone| zone.role != "stub" && unserved(zone.state))
-        .map(|zone| zone.zone.to_string())
-        .collect();
-    if missing.is_empty() {
-        Ok("ready\n")
-    } else {
-        Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("not served: {}", missing.join(" "))))
+    let dead = |what: String| Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, what));
+    if admin.commands.is_closed() {
+        return dead("the control thread has ended".to_owned());
+    }
+    match admin.pulse.hangs_for() {
+        Some(busy) => dead(format!("the control thread has been at one command for {busy:?}")),
+        None => Ok("ok\n"),
     }
 }
 
-async fn status(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Refusal> {
-    let status = admin.status().await?;
-    Ok(Json(json!({
+/// Ready for traffic: all that is configured was read once, DNS is answered, and every zone is served.
+async fn ready(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
+    let not_yet = |what: String| Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, what));
+    if !admin.answers.load(Ordering::Acquire) {
+        return not_yet("zone files are being read, and DNS is not answered yet".to_owned());
+    }
+    let overview = admin.overview();
+    let unserved = overview.unserved() as usize;
+    if unserved == 0 {
+        return Ok("ready\n");
+    }
+    // The worst come first, and those that are not served are worse than those behind.
+    let named: Vec<String> = overview.worst.iter().take(unserved).map(Name::to_string).collect();
+    let more =
+        if unserved > named.len() { format!(" and {} more", unserved - named.len()) } else { String::new() };
+    not_yet(format!("not served: {}{more}", named.join(" ")))
+}
+
+/// The node as a whole.
+fn about(admin: &Admin) -> serde_json::Value {
+    let overview = admin.overview();
+    let counts: serde_json::Map<String, serde_json::Value> =
+        ZoneState::ALL.iter().map(|state| (state.word().to_owned(), overview.count(*state).into())).collect();
+    json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listen": admin.listen,
         "listen-tls": admin.listen_tls,
-        "zones": status.zones,
+        "counts": counts,
+        "worst": overview.worst,
+        "change": overview.change,
         "cache": admin.cache.as_ref().map(|cache| json!({ "entries": cache.entry_count() })),
-    })))
+    })
+}
+
+async fn summary(State(admin): State<Admin>) -> Json<serde_json::Value> {
+    Json(about(&admin))
+}
+
+/// The node as a whole, with the first page of its zones.
+async fn status(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Refusal> {
+    let page = admin.page(From::Name(None), MAX_PAGE).await?;
+    let mut status = about(&admin);
+    status["zones"] = json!(page.zones);
+    status["next"] = json!(page.next);
+    Ok(Json(status))
+}
+
+/// A page of zones: by name behind `after`, or those that have changed since the change `since`; at most `limit`.
+async fn zones(
+    State(admin): State<Admin>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<Page>, Refusal> {
+    let value = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+    let bad = |key: &str, value: &str| {
+        Refusal(StatusCode::BAD_REQUEST, format!("`{key}={value}` is not a whole number"))
+    };
+    let number =
+        |key: &str| value(key).map(|value| value.parse::<u64>().map_err(|_| bad(key, value))).transpose();
+    let limit = number("limit")?.map_or(MAX_PAGE, |limit| limit as usize).max(1);
+    let wanted = names(&query, "zone")?;
+    let from = match number("since")? {
+        Some(since) => From::Change(since),
+        None if !wanted.is_empty() => From::These(wanted),
+        None => From::Name(names(&query, "after")?.pop()),
+    };
+    admin.page(from, limit).await.map(Json)
+}
+
+/// The zones that change, as server-sent events: each is a page of those that have changed since the one before.
+async fn events(State(admin): State<Admin>) -> Sse<impl Stream<Item = Result<sse::Event, axum::Error>>> {
+    let overview = admin.overview.clone();
+    let since = overview.borrow().change;
+    let stream = stream::unfold((admin, overview, since), |(admin, mut overview, since)| async move {
+        // Ends with the node.
+        overview.wait_for(|overview| overview.change > since).await.ok()?;
+        let page = admin.page(From::Change(since), EVENT_PAGE).await.ok()?;
+        let next = page.change;
+        // What changes in quick succession goes together.
+        tokio::time::sleep(EVENT_GAP).await;
+        Some((sse::Event::default().id(next.to_string()).json_data(page), (admin, overview, next)))
+    });
+    Sse::new(stream).keep_alive(sse::KeepAlive::default())
 }
 
 async fn history(

@@ -6,16 +6,17 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::context::Served;
 use crate::ask::exchange::{Arrival, Token};
 use crate::metrics::registry::Metrics;
+use crate::node::board::Overview;
 use crate::node::effects::Effects;
 use crate::node::event::{Event, Input};
 use crate::node::member::{Role, ZoneConfig};
 use crate::node::router::Node;
-use crate::node::status::Status;
+use crate::node::status::{Ask, Page};
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
 use crate::wire::name::Name;
@@ -27,6 +28,7 @@ use super::files::{Changed, FileEvent, Files};
 use super::jobs::Jobs;
 use super::log;
 use super::priority;
+use super::pulse::Pulse;
 use super::settings::{Settings, Source, Zone};
 use super::tls::Shown;
 
@@ -43,8 +45,8 @@ pub enum Command {
     Arrival(Token, Arrival),
     /// A zone file was read.
     File(FileEvent),
-    /// How is everything?
-    Status(oneshot::Sender<Status>),
+    /// How are these zones?
+    Page(Ask, oneshot::Sender<Page>),
     /// Read these zones' files again, or the configuration and all of them.
     Reload(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
     /// Ask the primaries of these secondary zones now, or of all.
@@ -74,6 +76,10 @@ pub struct Control {
     pub metrics: Arc<Metrics>,
     /// The watch on zone files.
     pub files: Files,
+    /// How all zones are together, for those who ask over HTTP.
+    pub overview: watch::Sender<Arc<Overview>>,
+    /// Whether this thread is at work.
+    pub pulse: Pulse,
     /// What the data plane answers from.
     pub served: Arc<ArcSwap<Served>>,
     /// The settings in force.
@@ -111,6 +117,7 @@ impl Control {
                 Some(deadline) => tokio::time::timeout_at(clock::until(deadline), queue.recv()).await.ok(),
                 None => Some(queue.recv().await),
             };
+            self.pulse.begin();
             match command {
                 None => self.handle(Input::Timeout, &mut effects),
                 Some(None | Some(Command::Stop)) => {
@@ -125,6 +132,7 @@ impl Control {
             }
             self.carry_out(&mut exchanges, &mut effects);
             self.tidy();
+            self.pulse.end();
         }
     }
 
@@ -152,7 +160,7 @@ impl Control {
                 self.handle(Input::Arrival(token, arrival), effects);
             }
             Command::File(event) => self.file(event, effects),
-            Command::Status(answer) => drop(answer.send(self.node.status(clock::now()))),
+            Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, effects))),
             Command::Settled(zones, answer) => {
@@ -280,7 +288,7 @@ impl Control {
     fn settled(&mut self, zones: Vec<Name>, answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>) {
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
-        for (zone, problem) in self.node.primaries().into_iter().filter(|(zone, _)| asked(zone)) {
+        for (zone, problem) in self.node.primaries().filter(|(zone, _)| asked(zone)) {
             match problem {
                 Some(problem) => problems.push(format!("{zone}: {}", problem.what)),
                 None => reloaded.push(zone.clone()),
@@ -309,6 +317,9 @@ impl Control {
             // The first time, queries are answered from now on, and come first.
             priority::small_share();
             self.settled(settling.zones, settling.answer);
+        }
+        if self.overview.borrow().change != self.node.change() {
+            self.overview.send_replace(Arc::new(self.node.overview()));
         }
         let retired = self.store.take_retired();
         if !retired.is_empty() {

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod exchange;
 pub mod files;
 pub mod http;
+pub mod pulse;
 pub mod run;
 pub mod settings;
 pub mod tcp;

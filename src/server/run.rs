@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -10,7 +11,7 @@ use arc_swap::ArcSwap;
 use socket2::Socket;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::context::{Recursion, Served};
 use crate::metrics::registry::Metrics;
@@ -26,6 +27,7 @@ use super::control::{self, Command, Control, Reread};
 use super::disk::{Disk, DiskError};
 use super::files::Files;
 use super::jobs::Jobs;
+use super::pulse::Pulse;
 use super::settings::Settings;
 use super::tcp::listen::Connections;
 use super::tls::{self, Shown};
@@ -175,8 +177,14 @@ async fn serve(
     let encrypted = settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone());
     let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));
     let tls = shown.as_ref().map(tls::config).transpose()?;
+    let (overview, overviews) = watch::channel(Arc::default());
+    let pulse = Pulse::default();
+    let answers = Arc::new(AtomicBool::new(false));
     let admin = Admin {
         commands: commands.clone(),
+        overview: overviews,
+        pulse: pulse.clone(),
+        answers: Arc::clone(&answers),
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         cache,
@@ -208,6 +216,8 @@ async fn serve(
         store: Arc::clone(&store),
         journal,
         jobs,
+        overview,
+        pulse,
         metrics: Arc::clone(&metrics),
         files: files.clone(),
         served,
@@ -260,6 +270,7 @@ async fn serve(
     for socket in bound.udp {
         udp::start(socket, Context { tally: metrics.tally(), ..context.clone() })?;
     }
+    answers.store(true, Ordering::Release);
     for addr in &listen {
         tracing::info!("listening on {addr}");
     }

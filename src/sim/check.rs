@@ -13,7 +13,7 @@ use crate::answer::context::{Served, Source};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
 use crate::lag::Interval;
-use crate::node::status::Status;
+use crate::node::status::Page;
 use crate::publish::zone::Version;
 use crate::time::{Mono, Now};
 use crate::wire::edns::{ZONEVERSION, push_option};
@@ -225,7 +225,7 @@ impl Oracle {
     }
 
     /// Compares what a host says of lag with the truth.
-    pub fn status(&self, at: Mono, host: usize, status: &Status) -> Result<(), Violation> {
+    pub fn status(&self, at: Mono, host: usize, status: &Page) -> Result<(), Violation> {
         for zone in &status.zones {
             if let (Some(serial), Some(claimed)) = (zone.serial, zone.staleness) {
                 self.staleness(at, host, serial, &claimed, "its own")?;

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::ask::exchange::Arrival;
 use crate::node::effects::Commit;
 use crate::node::event::{Event, Input};
-use crate::node::status::Status;
+use crate::node::status::{Ask, From, Page};
 use crate::publish::job::Job;
 use crate::publish::journal::entry::Entry;
 use crate::time::Mono;
@@ -155,9 +155,9 @@ impl World {
     }
 
     /// What a host says of itself; `None` while it is down.
-    pub fn status(&self, host: usize) -> Option<Status> {
+    pub fn status(&self, host: usize) -> Option<Page> {
         let host = &self.hosts[host];
-        host.running.as_ref().map(|running| running.node.status(host.now(self.now)))
+        host.running.as_ref().map(|running| running.node.page(host.now(self.now), everything()))
     }
 
     /// What a client was told last by a cache.
@@ -559,7 +559,7 @@ impl World {
         if !self.hosts[host].is_authoritative() {
             return Ok(());
         }
-        let status = running.node.status(now);
+        let status = running.node.page(now, everything());
         self.oracle.canaries(self.now, host, &running.served, now)?;
         self.oracle.status(self.now, host, &status)?;
         if let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) {
@@ -571,6 +571,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// All that a host says of itself.
+fn everything() -> Ask {
+    Ask { from: From::Name(None), limit: 100 }
 }
 
 mod traffic;

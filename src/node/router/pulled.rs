@@ -5,7 +5,7 @@ use super::*;
 use crate::publish::journal::entry::Entry;
 
 impl Node {
-    /// Does what a refresh machine's events ask for, and books when the zone is to be called next.
+    /// Does what a refresh machine's events ask for, and notes how the zone is then.
     pub(super) fn settle_all(
         &mut self,
         now: Now,
@@ -17,7 +17,7 @@ impl Node {
         for event in events {
             settled.extend(self.settle(now, zone, event, fx));
         }
-        self.book(zone);
+        self.touched(now, zone);
         settled
     }
 

@@ -7,7 +7,19 @@ use crate::probe::observe;
 
 impl Node {
     /// Takes in what a watched server showed.
-    pub(super) fn seen(&mut self, event: observe::Event) -> Vec<Event> {
+    pub(super) fn seen(&mut self, now: Now, event: observe::Event) -> Vec<Event> {
+        let zone = match &event {
+            observe::Event::Seen(seen) => seen.zone.clone(),
+            observe::Event::Failed { zone, .. } | observe::Event::Silent { zone, .. } => zone.clone(),
+        };
+        let events = self.see(event);
+        if !events.is_empty() {
+            self.touched(now, &zone);
+        }
+        events
+    }
+
+    fn see(&mut self, event: observe::Event) -> Vec<Event> {
         let (zone, server, up) = match &event {
             observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
             observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {

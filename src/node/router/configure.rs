@@ -1,0 +1,139 @@
+//! Which zones a node has: taking them in, with other configurations too, and letting them go.
+
+use super::*;
+
+impl Node {
+    /// Makes these the zones of the node. What has not changed goes on as it is.
+    pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
+        let wanted = zones.iter().map(|zone| zone.name.clone()).collect();
+        let mut events = self.retain(&wanted, fx);
+        events.extend(self.add_all(now, zones, fx));
+        events
+    }
+
+    /// Lets all other zones go.
+    pub fn retain(&mut self, wanted: &HashSet<Name>, fx: &mut Effects) -> Vec<Event> {
+        let mut gone: Vec<Name> =
+            self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        gone.sort();
+        gone.iter().flat_map(|name| self.remove(name, fx)).collect()
+    }
+
+    /// Takes in zones, or other configurations of some.
+    pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
+        self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
+        zones.into_iter().flat_map(|zone| self.add(now, zone, fx)).collect()
+    }
+
+    /// Takes in a zone, or another configuration of one.
+    pub fn add(&mut self, now: Now, config: ZoneConfig, fx: &mut Effects) -> Vec<Event> {
+        let name = config.name.clone();
+        let mut events = Vec::new();
+        let known = match self.members.get(&name) {
+            Some(member) if member.config == config => return events,
+            Some(_) => self.withdraw(&name, fx),
+            None => {
+                events.push(Event::Added(name.clone()));
+                None
+            }
+        };
+        let zone = self.store.configure(&name, config.access());
+        for server in config.servers() {
+            let mut ask = observation::Ask::soa(server, name.clone());
+            ask.have = zone.version().map(|version| version.stamp.serial);
+            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+        }
+        let seed = self.rng.random();
+        let notifier = (!config.notify.is_empty())
+            .then(|| Box::new(Notifier::new(name.clone(), config.notify.clone(), seed)));
+        let refresh = match &config.role {
+            Role::Primary(_) => None,
+            Role::Secondary(primaries) => {
+                let primaries = primaries.clone();
+                let config = refresh::Config { zone: name.clone(), primaries, limits: Limits::default() };
+                Some(Box::new(Refresh::new(config, self.rng.random())))
+            }
+        };
+        let sight = Sight {
+            ledger: known.map(|member| member.sight.ledger).unwrap_or_default(),
+            up: BTreeMap::new(),
+        };
+        self.lives += 1;
+        let mut member = Member {
+            config,
+            life: self.lives,
+            zone,
+            refresh,
+            notifier,
+            sight,
+            problem: None,
+            heard: None,
+            retry: None,
+            due: None,
+            mark: None,
+        };
+        let version = member.zone.version();
+        if let Some(version) = &version {
+            member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
+        }
+        self.members.insert(name.clone(), Box::new(member));
+        if let Some(version) = &version {
+            // A node that stopped between a publication and its NOTIFY still owes it.
+            let soa = version.snapshot.soa_record();
+            self.with_notifier(&name, &mut fx.out, |notifier, out| {
+                notifier.publish(now, soa, out);
+                Vec::new()
+            });
+        }
+        let found = self.with_refresh(&name, &mut fx.out, |refresh, counted_from, out| {
+            refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
+        });
+        if let Some(Member { zone, refresh: Some(refresh), .. }) =
+            self.members.get(&name).map(|member| &**member)
+            && let Some(at) = refresh.expires_at()
+        {
+            // Those who ask before the first poll has an answer are told what is left, too.
+            zone.expires(at, None);
+        }
+        events.extend(self.settle_all(now, &name, found, fx));
+        events
+    }
+
+    /// Lets a zone go.
+    pub fn remove(&mut self, name: &NameRef, fx: &mut Effects) -> Vec<Event> {
+        let removed = self.withdraw(name, fx).map(|_| Event::Removed(name.to_name()));
+        self.store.remove(name);
+        removed.into_iter().collect()
+    }
+
+    fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
+        let member = self.members.remove(name)?;
+        member.config.servers().into_iter().for_each(|server| self.watch.remove(name, server, &mut fx.out));
+        if let Some(due) = member.due {
+            self.due.remove(&(due, name.to_name()));
+        }
+        self.board.remove(&member.config.name, member.mark);
+        let mine =
+            |route: &Route| matches!(route, Route::Refresh(zone) | Route::Notifier(zone) if **zone == *name);
+        self.routes.retain(|token, route| {
+            let mine = mine(route);
+            if mine {
+                fx.out.cancel(*token);
+            }
+            !mine
+        });
+        Some(*member)
+    }
+
+    /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
+    pub fn watch_stub(&mut self, now: Now, zone: &Name, servers: &[SocketAddr], fx: &mut Effects) {
+        if self.members.contains_key(zone) {
+            return;
+        }
+        for server in servers {
+            let ask = observation::Ask::soa(*server, zone.clone());
+            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+        }
+        self.stubs.insert(zone.clone(), (Sight::default(), servers.to_vec()));
+    }
+}

@@ -1,0 +1,82 @@
+//! What a node tells of its zones, without going through all of them.
+
+use super::*;
+
+impl Node {
+    /// Whether this is a primary zone here.
+    pub fn is_primary(&self, zone: &NameRef) -> bool {
+        self.members.get(zone).is_some_and(|member| member.refresh.is_none())
+    }
+
+    /// The primary zones, each with what keeps it from being up to date.
+    pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<&Problem>)> {
+        let primaries = self.members.values().filter(|member| member.refresh.is_none());
+        primaries.map(|member| (&member.config.name, member.problem.as_ref()))
+    }
+
+    /// The secondary zones.
+    pub fn secondaries(&self) -> Vec<Name> {
+        let secondaries = self.members.values().filter(|member| member.refresh.is_some());
+        secondaries.map(|member| member.config.name.clone()).collect()
+    }
+
+    /// How many changes have been submitted so far: files and transfers that were to be published.
+    pub fn submitted(&self) -> u64 {
+        self.publishing.submitted()
+    }
+
+    /// Whether the first so many of these changes have been published, found to change nothing, or refused.
+    pub fn is_settled(&self, first: u64) -> bool {
+        self.publishing.is_settled(first)
+    }
+
+    /// All zones together.
+    pub fn overview(&self) -> Overview {
+        self.board.overview()
+    }
+
+    /// The number of the latest change of any zone.
+    pub fn change(&self) -> u64 {
+        self.board.change()
+    }
+
+    /// How some zones are.
+    pub fn page(&self, now: Now, ask: Ask) -> Page {
+        let mut page = Page { change: self.board.change(), ..Page::default() };
+        match ask.from {
+            From::Name(after) => {
+                let behind = (after.as_ref().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+                // As many of each as the page could hold, and one more that shows whether there are more.
+                let members = self.members.range::<Name, _>(behind).map(|(_, member)| member.status(now));
+                page.zones.extend(members.take(ask.limit + 1));
+                let stubs = self
+                    .stubs
+                    .range::<Name, _>(behind)
+                    .map(|(zone, (sight, servers))| sight.stub(now, zone, servers));
+                page.zones.extend(stubs.take(ask.limit + 1));
+                page.zones.sort_by(|a, b| a.zone.cmp(&b.zone));
+                if page.zones.len() > ask.limit {
+                    page.zones.truncate(ask.limit);
+                    page.next = page.zones.last().map(|zone| zone.zone.clone());
+                }
+            }
+            From::Change(since) => {
+                for (change, zone) in self.board.changed_since(since).take(ask.limit) {
+                    page.change = change;
+                    match self.members.get(zone) {
+                        Some(member) => page.zones.push(member.status(now)),
+                        None => page.removed.push(zone.clone()),
+                    }
+                }
+            }
+            From::These(zones) => {
+                let known = |zone: &Name| {
+                    let stub = || self.stubs.get(zone).map(|(sight, servers)| sight.stub(now, zone, servers));
+                    self.members.get(zone).map(|member| member.status(now)).or_else(stub)
+                };
+                page.zones.extend(zones.iter().take(ask.limit).filter_map(known));
+            }
+        }
+        page
+    }
+}
