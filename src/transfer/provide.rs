@@ -3,7 +3,6 @@
 //! A [`Provide`] holds one version and, for an incremental answer, the deltas that lead to exactly that version; so whatever is
 //! published while a transfer runs, the secondary gets one consistent state.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +10,15 @@ use std::time::Duration;
 use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
 use crate::wire::edns::{self, UDP_PAYLOAD};
-use crate::wire::message::{HEADER, Message, Request, flags};
+use crate::wire::message::{HEADER, Message, Record, Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
-use crate::wire::writer::{Full, Section, Writer};
+use crate::wire::writer::{Section, Writer};
 use crate::zone::delta::Delta;
+use crate::zone::owner::Rrset;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::{MAX_IN_DATAGRAM, MAX_IN_STREAM, Told};
+use crate::zone::table::Place;
 
 use super::ixfr_loop::Stuck;
 use super::query::Kind;
@@ -25,8 +26,6 @@ use super::query::Kind;
 /// Bytes of a message before its OPT record. Names further into a message than 16,383 bytes cannot be pointed to (RFC 1035
 /// 4.1.4), so longer messages would only compress worse.
 pub const MESSAGE_BYTES: usize = 16_384;
-/// Messages made at a time: 1 MiB, so that the walk over a zone of millions need not find its place again too often.
-const BATCH: usize = 64;
 /// The shortest UDP limit (RFC 1035 4.2.1), for requests without OPT.
 const PLAIN_UDP: usize = 512;
 
@@ -37,9 +36,10 @@ pub struct Provide {
     version: Option<Arc<Version>>,
     deltas: Vec<Arc<Delta>>,
     message_bytes: usize,
-    next: At,
+    part: Part,
+    /// Records of the part that are written: of the owner that stands at the place, or of the delta.
+    written: usize,
     begun: bool,
-    ready: VecDeque<Vec<u8>>,
 }
 
 /// What a transfer's first message says in its OPT record, if the request had one.
@@ -79,20 +79,19 @@ struct Head {
     options: Option<Vec<u8>>,
 }
 
-/// A place in the stream of records. Part 0 is the SOA at the start, the last part the SOA at the end, and between them each
-/// owner name or each delta is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct At {
-    part: usize,
-    record: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Item<'z> {
-    owner: &'z NameRef,
-    rtype: Rtype,
-    ttl: u32,
-    rdata: &'z [u8],
+/// A part of the stream of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The SOA at the start.
+    First,
+    /// The owners from this place on.
+    Owners(Place),
+    /// The deltas from this one on.
+    Deltas(usize),
+    /// The SOA at the end.
+    Last,
+    /// Nothing is left.
+    Over,
 }
 
 /// Answers a transfer request over TCP. Whether `client` may have the zone was decided before.
@@ -144,26 +143,22 @@ pub fn ixfr_datagram(
                 true => None,
                 false => zone.history().deltas(have, version.stamp.serial),
             };
-            let mut whole = deltas.and_then(|deltas| {
-                let mut ixfr = Provide::ixfr(Arc::clone(&version), deltas, request, extra.clone());
+            let whole = deltas.and_then(|deltas| {
+                let ixfr = Provide::ixfr(Arc::clone(&version), deltas, request, extra.clone());
                 let room = limit.saturating_sub(ixfr.head.opt_bytes());
-                ixfr = ixfr.with_message_bytes(room);
-                // More than one message, or a longer one, means that it does not fit.
-                ixfr.fill(2);
-                (ixfr.ready.len() == 1 && ixfr.ready[0].len() <= limit).then_some(ixfr)
+                ixfr.with_message_bytes(room).alone(limit, reply)
             });
-            whole.take().unwrap_or_else(|| {
-                let mut soa = Provide::soa(Arc::clone(&version), request, extra);
-                soa.fill(1);
-                let fits = soa.ready.front().is_some_and(|message| message.len() <= limit);
-                // Stamps are a courtesy; the SOA is the answer.
-                if fits { soa } else { Provide::soa(version, request, Extra::default()) }
-            })
+            let whole =
+                whole.or_else(|| Provide::soa(Arc::clone(&version), request, extra).alone(limit, reply));
+            if let Some(kind) = whole {
+                return kind;
+            }
+            // Stamps are a courtesy; the SOA is the answer.
+            Provide::soa(version, request, Extra::default())
         }
     };
-    let kind = answer.kind;
-    reply.extend(answer.next().unwrap_or_default());
-    kind
+    answer.write_next(reply);
+    answer.kind
 }
 
 /// The serial that an IXFR request says its sender has (RFC 1995 section 3: a SOA in the authority section).
@@ -272,9 +267,9 @@ impl Provide {
             version,
             deltas,
             message_bytes: MESSAGE_BYTES,
-            next: At::default(),
+            part: Part::First,
+            written: 0,
             begun: false,
-            ready: VecDeque::new(),
         }
     }
 
@@ -293,54 +288,136 @@ impl Provide {
         self.version.as_deref()
     }
 
-    /// Makes up to `most` messages ready.
-    fn fill(&mut self, most: usize) {
-        let kind = match self.kind {
-            Ok(kind) => kind,
-            Err(rcode) => {
-                if !std::mem::replace(&mut self.begun, true) {
-                    self.ready.push_back(self.head.error(rcode));
-                }
-                return;
+    /// Appends the next message, without a TCP length; `false` when the transfer is complete.
+    pub fn write_next(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let first = !std::mem::replace(&mut self.begun, true);
+        if let Err(rcode) = self.kind {
+            if first {
+                self.head.error(rcode, bytes);
             }
-        };
-        let Some(version) = self.version.clone() else { return };
-        let mut next = self.next;
-        let mut made = Vec::new();
-        let mut items = items(kind, &version, &self.deltas, next).peekable();
-        while made.len() < most && items.peek().is_some() {
-            let first = !self.begun;
-            let mut bytes = Vec::with_capacity(self.message_bytes + 64);
-            let mut writer = self.head.begin(&mut bytes, self.message_bytes, first);
-            while let Some((at, item)) = items.peek().copied() {
-                if push(&mut writer, item).is_err() {
-                    // A record too long for a message of the usual length gets one of its own.
-                    let alone = writer.count(Section::Answer) == 0;
-                    writer.set_limit(usize::from(u16::MAX));
-                    if !alone || push(&mut writer, item).is_err() {
-                        break;
+            return first;
+        }
+        let Some(version) = self.version.clone().filter(|_| self.part != Part::Over) else { return false };
+        let start = bytes.len();
+        let mut writer = self.head.begin(bytes, self.message_bytes, first);
+        while self.part != Part::Over && self.write_part(&version, &mut writer) {}
+        if is_empty(&writer) {
+            // A record longer than any message: the transfer ends here, and the other side sees that its end is missing.
+            self.part = Part::Over;
+            writer.finish();
+            bytes.truncate(start);
+            return false;
+        }
+        self.head.end(writer, first);
+        true
+    }
+
+    /// Appends the whole answer if it is one message of at most `limit` bytes; else nothing.
+    fn alone(mut self, limit: usize, bytes: &mut Vec<u8>) -> Option<Result<Kind, Rcode>> {
+        let start = bytes.len();
+        let whole = self.write_next(bytes) && self.part == Part::Over && bytes.len() - start <= limit;
+        if !whole {
+            bytes.truncate(start);
+        }
+        whole.then_some(self.kind)
+    }
+
+    /// Writes the records of one owner or delta, or a SOA, as far as they fit; `false` when the message is full.
+    fn write_part(&mut self, version: &Version, writer: &mut Writer<'_>) -> bool {
+        let snapshot = &version.snapshot;
+        match self.part {
+            Part::First | Part::Last => {
+                let soa = snapshot.soa();
+                if !self.put(writer, snapshot.apex(), &mut None, soa, self.written) {
+                    return false;
+                }
+                self.part = match (self.part, self.kind) {
+                    (Part::First, Ok(Kind::Axfr)) => Part::Owners(Place::default()),
+                    (Part::First, Ok(Kind::Ixfr)) => Part::Deltas(0),
+                    _ => Part::Over,
+                };
+            }
+            Part::Owners(mut place) => {
+                let Some(owner) = snapshot.owner_at(&mut place) else {
+                    self.part = Part::Last;
+                    return true;
+                };
+                self.part = Part::Owners(place);
+                let (mut owner_at, mut before) = (None, 0);
+                for set in owner.rrsets().filter(|set| set.rtype != Rtype::SOA) {
+                    let skip = self.written.saturating_sub(before);
+                    before += usize::from(set.count);
+                    if self.written < before && !self.put(writer, owner.name(), &mut owner_at, set, skip) {
+                        return false;
                     }
                 }
-                next = At { record: at.record + 1, ..at };
-                items.next();
-                if writer.limit() != self.message_bytes {
-                    break;
+                place.pass();
+                self.part = Part::Owners(place);
+            }
+            Part::Deltas(at) => {
+                let Some(delta) = self.deltas.get(at).cloned() else {
+                    self.part = Part::Last;
+                    return true;
+                };
+                for record in delta.removed.iter().chain(&delta.added).skip(self.written) {
+                    if !self.put_record(writer, record) {
+                        return false;
+                    }
                 }
+                self.part = Part::Deltas(at + 1);
             }
-            if writer.count(Section::Answer) == 0 {
-                // Longer than any message: the transfer ends here, and the other side sees that its end is missing.
-                next = At { part: usize::MAX, record: 0 };
-                writer.finish();
-                break;
-            }
-            self.head.end(writer, first);
-            self.begun = true;
-            made.push(bytes);
+            Part::Over => return false,
         }
-        drop(items);
-        self.next = next;
-        self.ready.extend(made);
+        self.written = 0;
+        writer.limit() == self.message_bytes
     }
+
+    /// Writes the records of an RRset but for those at its start that are written; `false` when not all fit.
+    fn put(
+        &mut self,
+        writer: &mut Writer<'_>,
+        owner: &NameRef,
+        owner_at: &mut Option<u16>,
+        set: Rrset<'_>,
+        skip: usize,
+    ) -> bool {
+        let most = usize::from(set.count).saturating_sub(skip);
+        if most == 0 {
+            return true;
+        }
+        let mut write = |writer: &mut Writer<'_>, most| {
+            let rdatas = set.rdatas().skip(skip).take(most);
+            writer.records(Section::Answer, (owner, &mut *owner_at), (set.rtype, set.ttl), rdatas)
+        };
+        let mut written = write(writer, most);
+        if written == 0 && is_empty(writer) {
+            make_room_for_one(writer);
+            written = write(writer, 1);
+        }
+        self.written += written;
+        written == most && writer.limit() == self.message_bytes
+    }
+
+    /// Writes a record of a delta; `false` when it does not fit.
+    fn put_record(&mut self, writer: &mut Writer<'_>, record: &Record) -> bool {
+        let mut written = writer.push(Section::Answer, record).is_ok();
+        let full = !written && is_empty(writer);
+        if full {
+            make_room_for_one(writer);
+            written = writer.push(Section::Answer, record).is_ok();
+        }
+        self.written += usize::from(written);
+        written && !full
+    }
+}
+
+fn is_empty(writer: &Writer<'_>) -> bool {
+    writer.count(Section::Answer) == 0
+}
+
+/// A record too long for a message of the usual length gets one of its own.
+fn make_room_for_one(writer: &mut Writer<'_>) {
+    writer.set_limit(usize::from(u16::MAX));
 }
 
 impl Iterator for Provide {
@@ -348,10 +425,8 @@ impl Iterator for Provide {
 
     /// The next message, without a TCP length; `None` when the transfer is complete.
     fn next(&mut self) -> Option<Vec<u8>> {
-        if self.ready.is_empty() {
-            self.fill(BATCH);
-        }
-        self.ready.pop_front()
+        let mut bytes = Vec::with_capacity(self.message_bytes + 64);
+        self.write_next(&mut bytes).then_some(bytes)
     }
 }
 
@@ -379,62 +454,14 @@ impl Head {
         self.options.as_ref().map_or(0, |options| 11 + options.len())
     }
 
-    fn error(&self, rcode: Rcode) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut writer = self.begin(&mut bytes, MESSAGE_BYTES, true);
+    fn error(&self, rcode: Rcode, bytes: &mut Vec<u8>) {
+        let mut writer = self.begin(bytes, MESSAGE_BYTES, true);
         writer.clear_flags(flags::AA);
         writer.set_rcode(rcode);
         if self.options.is_some() {
             let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
         }
         writer.finish();
-        bytes
-    }
-}
-
-fn push(writer: &mut Writer<'_>, item: Item<'_>) -> Result<(), Full> {
-    writer.record(Section::Answer, item.owner, item.rtype, item.ttl, item.rdata)
-}
-
-/// The records of an answer from a place on, each with its place.
-fn items<'z>(
-    kind: Kind,
-    version: &'z Version,
-    deltas: &'z [Arc<Delta>],
-    from: At,
-) -> Box<dyn Iterator<Item = (At, Item<'z>)> + 'z> {
-    let snapshot = &version.snapshot;
-    let set = snapshot.soa();
-    let soa = Item { owner: snapshot.apex(), rtype: Rtype::SOA, ttl: set.ttl, rdata: set.first() };
-    let first = std::iter::once((At::default(), soa));
-    let done = from.part.saturating_sub(1);
-    match kind {
-        Kind::Soa => Box::new(first.skip_while(move |(at, _)| *at < from)),
-        Kind::Axfr => {
-            let last = At { part: snapshot.names() + 1, record: 0 };
-            let owners = snapshot.owners().enumerate().skip(done).flat_map(|(part, owner)| {
-                let sets = owner.rrsets().filter(|set| set.rtype != Rtype::SOA);
-                let all = sets.flat_map(move |set| {
-                    let item =
-                        move |rdata| Item { owner: owner.name(), rtype: set.rtype, ttl: set.ttl, rdata };
-                    set.rdatas().map(item)
-                });
-                all.enumerate().map(move |(record, item)| (At { part: part + 1, record }, item))
-            });
-            Box::new(first.chain(owners).chain([(last, soa)]).skip_while(move |(at, _)| *at < from))
-        }
-        Kind::Ixfr => {
-            let last = At { part: deltas.len() + 1, record: 0 };
-            let steps = deltas.iter().enumerate().skip(done).flat_map(move |(part, delta)| {
-                let skip = if part + 1 == from.part { from.record } else { 0 };
-                let all = delta.removed.iter().chain(&delta.added).enumerate().skip(skip);
-                all.map(move |(record, it)| {
-                    let item = Item { owner: &it.owner, rtype: it.rtype, ttl: it.ttl, rdata: &it.rdata };
-                    (At { part: part + 1, record }, item)
-                })
-            });
-            Box::new(first.chain(steps).chain([(last, soa)]).skip_while(move |(at, _)| *at < from))
-        }
     }
 }
 

@@ -193,6 +193,34 @@ impl<'b> Writer<'b> {
         })
     }
 
+    /// Writes records of one RRset as long as they fit; returns how many did. `owner_at` is a pointer to where the owner stands in
+    /// this message, once it does.
+    pub fn records<'r>(
+        &mut self,
+        section: Section,
+        (owner, owner_at): (&NameRef, &mut Option<u16>),
+        (rtype, ttl): (Rtype, u32),
+        rdatas: impl Iterator<Item = &'r [u8]>,
+    ) -> usize {
+        let mut written = 0;
+        for rdata in rdatas {
+            let fits = self.all_or_nothing(|writer| {
+                match *owner_at {
+                    Some(pointer) => writer.bytes(&pointer.to_be_bytes())?,
+                    None => *owner_at = writer.name(owner, true)?,
+                }
+                writer.behind_owner(section, rtype, CLASS_IN, ttl, rdata)
+            });
+            if fits.is_err() {
+                // The name may have been written and taken back; nothing follows in this message.
+                *owner_at = None;
+                break;
+            }
+            written += 1;
+        }
+        written
+    }
+
     /// Writes what follows a record's owner.
     #[inline]
     fn behind_owner(

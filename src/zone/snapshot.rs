@@ -18,7 +18,7 @@ use super::owner_run::Run;
 use super::serial::Serial;
 use super::signed::Signed;
 use super::soa::{self, Timers};
-use super::table::{Entry, Table};
+use super::table::{Entry, Place, Table};
 
 /// A zone's content under one serial.
 #[derive(Clone, Debug)]
@@ -143,6 +143,11 @@ impl Snapshot {
     /// All owners, empty non-terminals included, in no order that means anything.
     pub fn owners(&self) -> impl Iterator<Item = Owner<'_>> {
         self.table.iter().map(Entry::owner)
+    }
+
+    /// The owner at a place in the order of [`Snapshot::owners`], or else the first one behind it, to which the place moves.
+    pub fn owner_at(&self, place: &mut Place) -> Option<Owner<'_>> {
+        self.table.entry_at(place).map(Entry::owner)
     }
 
     /// How many names, empty non-terminals included.

@@ -94,6 +94,20 @@ fn flags_of(block: &Block) -> u32 {
 type Leaf = Arc<[Entry]>;
 type Middle = Arc<[Leaf]>;
 
+/// A place in the order of a table's entries, to go on from later. It means nothing in another table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    leaf: usize,
+    entry: usize,
+}
+
+impl Place {
+    /// Moves on behind the entry that stands here.
+    pub fn pass(&mut self) {
+        self.entry += 1;
+    }
+}
+
 /// The table; `clone` is cheap and shares.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -153,10 +167,7 @@ impl Table {
     #[inline]
     pub(super) fn fetch_leaf(&self, hash: u64) {
         let (top, middle) = self.place(hash);
-        let leaf = &self.top[top][middle];
-        let lines = leaf.as_ptr().cast::<u8>();
-        fetch(lines);
-        fetch(lines.wrapping_add(LINE));
+        fetch_entries(&self.top[top][middle]);
     }
 
     /// Has the block of the name with this hash, if there is one, brought near; its leaf should be near already.
@@ -219,6 +230,29 @@ impl Table {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.top.iter().flat_map(|middle| middle.iter()).flat_map(|leaf| leaf.iter())
+    }
+
+    /// The entry at a place, or else the first one behind it, to which the place moves; `None` at the end.
+    pub(super) fn entry_at(&self, place: &mut Place) -> Option<&Entry> {
+        loop {
+            let leaf = self.leaf(place.leaf)?;
+            if place.entry == 0 {
+                // Whoever goes through a table waits for memory at every block: the next ones come meanwhile.
+                let next = self.leaf(place.leaf + 1).into_iter().flat_map(|leaf| leaf.iter());
+                next.for_each(|entry| fetch(entry.block.as_ptr()));
+                self.leaf(place.leaf + 2).into_iter().for_each(fetch_entries);
+            }
+            if let Some(entry) = leaf.get(place.entry) {
+                return Some(entry);
+            }
+            *place = Place { leaf: place.leaf + 1, entry: 0 };
+        }
+    }
+
+    /// The leaf with this number.
+    fn leaf(&self, number: usize) -> Option<&Leaf> {
+        let middle = self.top.get(number >> self.middle_bits)?;
+        middle.get(number & ((1 << self.middle_bits) - 1))
     }
 
     /// Calls `each` for every entry of `self` that `other` does not share with it. May report entries that are equal.
@@ -306,6 +340,14 @@ impl Marks {
 /// Bytes per line of the processor's cache.
 const LINE: usize = 64;
 
+/// Has the entries of a leaf brought near.
+#[inline]
+fn fetch_entries(leaf: &Leaf) {
+    let lines = leaf.as_ptr().cast::<u8>();
+    fetch(lines);
+    fetch(lines.wrapping_add(LINE));
+}
+
 /// Asks the processor to bring a line into its cache, and goes on at once.
 #[inline]
 fn fetch(line: *const u8) {
@@ -358,6 +400,26 @@ mod tests {
             }
         }
         assert_eq!(table.len(), 1_000);
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_it_stopped() {
+        let mut entries: Vec<(u64, Entry)> =
+            (0..1_000).map(block).map(|(hash, _, block)| (hash, Entry::new(hash, block))).collect();
+        entries.sort_by_key(|&(hash, _)| hash);
+        for table in [Table::build(entries), Table::build(Vec::new())] {
+            let mut place = Place::default();
+            let mut met = Vec::new();
+            while let Some(entry) = table.entry_at(&mut place) {
+                let mut again = place;
+                assert!(
+                    table.entry_at(&mut again).is_some_and(|same| Arc::ptr_eq(&same.block, &entry.block))
+                );
+                met.push(Arc::as_ptr(&entry.block));
+                place.pass();
+            }
+            assert!(met.into_iter().eq(table.iter().map(|entry| Arc::as_ptr(&entry.block))));
+        }
     }
 
     #[test]

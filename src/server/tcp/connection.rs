@@ -293,7 +293,9 @@ impl Connection {
     fn take_messages(&mut self) {
         while let Some(messages) = self.transfer.as_mut().filter(|_| self.output.len() < ENOUGH) {
             match messages.try_recv() {
-                Ok(message) => self.push(&message),
+                // They have their lengths already.
+                Ok(messages) if self.output.is_empty() => self.output = messages,
+                Ok(messages) => self.output.extend_from_slice(&messages),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => self.transfer = None,
             }

@@ -1,4 +1,6 @@
 //! Transfers: made in a task of their own, as the client takes them, a few messages ahead.
+//!
+//! Messages go to the connection's worker many at a time, since each hand-over wakes it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,13 +12,15 @@ use crate::publish::zone::Zone;
 use crate::server::clock;
 use crate::server::udp::{Context, lock};
 use crate::time::Now;
-use crate::transfer::provide::provide;
+use crate::transfer::provide::{MESSAGE_BYTES, provide};
 use crate::wire::message::Request;
 
 use super::mailbox::{Mail, Mailbox, Ticket};
 
-/// Messages that are made before the client has taken those before them.
-const AHEAD: usize = 8;
+/// Bytes of messages that are handed over together, if there are so many.
+const CHUNK: usize = 60 << 10;
+/// Chunks that are made before the client has taken those before them.
+const AHEAD: usize = 2;
 
 /// What a transfer needs to know besides its zone.
 pub(super) struct Client {
@@ -26,7 +30,8 @@ pub(super) struct Client {
     pub(super) ticket: Ticket,
 }
 
-/// Begins to send a zone, or what changed of it; its messages come out of the receiver, each announced by mail.
+/// Begins to send a zone, or what changed of it; its messages come out of the receiver with their TCP lengths, many
+/// at a time, and announced by mail.
 pub(super) fn start(
     runtime: &tokio::runtime::Handle,
     turns: &Arc<Semaphore>,
@@ -57,14 +62,33 @@ async fn give(
 ) {
     let Ok(request) = Request::read(&client.request) else { return };
     let began = client.began;
-    let transfer = provide(zone, &request, began, client.from.ip(), &mut lock(&context.stuck));
+    let mut transfer = provide(zone, &request, began, client.from.ip(), &mut lock(&context.stuck));
     let kind = transfer.kind();
     let mut bytes = 0;
     let mut gone = false;
-    for message in transfer {
-        context.tally.response(&message, Path::Zone, clock::now().mono.since(began.mono));
-        bytes += message.len() as u64;
-        if messages.send(message).await.is_err() {
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK + 2 + MESSAGE_BYTES);
+        while chunk.len() < CHUNK {
+            let start = chunk.len();
+            chunk.extend_from_slice(&[0, 0]);
+            let length = match transfer.write_next(&mut chunk) {
+                // No message is longer than a length can say.
+                true => u16::try_from(chunk.len() - start - 2).unwrap_or_default(),
+                false => 0,
+            };
+            if length == 0 {
+                chunk.truncate(start);
+                break;
+            }
+            chunk[start..start + 2].copy_from_slice(&length.to_be_bytes());
+            bytes += u64::from(length);
+            let took = clock::mono().since(began.mono);
+            context.tally.response(&chunk[start + 2..], Path::Zone, took);
+        }
+        if chunk.is_empty() {
+            break;
+        }
+        if messages.send(chunk).await.is_err() {
             gone = true;
             break;
         }
