@@ -123,7 +123,7 @@ impl Node {
 
     fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, fx: &mut Effects) -> Vec<Event> {
         let route = match arrival {
-            Arrival::Message(_) => self.routes.get(&token).cloned(),
+            Arrival::Sent | Arrival::Message(_) => self.routes.get(&token).cloned(),
             Arrival::Failed(_) => self.routes.remove(&token),
         };
         match route {

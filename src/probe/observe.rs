@@ -122,6 +122,7 @@ impl Probe {
     ) -> Option<Event> {
         let sent = self.sendings.iter().find(|sending| sending.token == token)?.at;
         let answered = match arrival {
+            Arrival::Sent => return None,
             Arrival::Message(bytes) => reading::read(&self.ask, &bytes),
             Arrival::Failed(failure) => Answered::Wrong(Reason::Network(failure)),
         };

@@ -113,6 +113,7 @@ impl Forward {
     ) -> Step {
         let Some(at) = self.sent.iter().position(|sent| sent.token == token) else { return Step::Wait };
         match arrival {
+            Arrival::Sent => Step::Wait,
             Arrival::Message(bytes) => self.message(now, at, &bytes, upstreams, out),
             Arrival::Failed(failure) => {
                 let sent = self.sent.remove(at);

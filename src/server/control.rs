@@ -113,7 +113,7 @@ impl Control {
         }
         self.carry_out(&mut exchanges, &mut effects);
         loop {
-            let command = match self.node.next_timeout() {
+            let command = match self.node.next_timeout().into_iter().chain(exchanges.next_timeout()).min() {
                 Some(deadline) => tokio::time::timeout_at(clock::until(deadline), queue.recv()).await.ok(),
                 None => Some(queue.recv().await),
             };
@@ -138,7 +138,10 @@ impl Control {
 
     /// Has done what the node asks for.
     fn carry_out(&mut self, exchanges: &mut Exchanges<Command>, effects: &mut Effects) {
-        exchanges.carry_out(&mut effects.out);
+        exchanges.carry_out(clock::mono(), &mut effects.out);
+        for token in exchanges.take_begun() {
+            self.handle(Input::Arrival(token, Arrival::Sent), effects);
+        }
         effects.jobs.drain(..).for_each(|job| self.jobs.run(job));
         effects.commits.drain(..).for_each(|commit| self.journal.commit(commit));
         effects.notes.drain(..).for_each(|note| self.journal.note(note));
@@ -154,10 +157,9 @@ impl Control {
         match command {
             Command::Input(input) => self.handle(input, effects),
             Command::Arrival(token, arrival) => {
-                if matches!(arrival, Arrival::Failed(_)) {
-                    exchanges.ended(token);
+                if exchanges.arrived(token, &arrival) {
+                    self.handle(Input::Arrival(token, arrival), effects);
                 }
-                self.handle(Input::Arrival(token, arrival), effects);
             }
             Command::File(event) => self.file(event, effects),
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),

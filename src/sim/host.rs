@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::answer::context::{Recursion, Served, Source};
+use crate::ask::admission::Admission;
 use crate::ask::exchange::{Outbox, Token};
 use crate::node::effects::Effects;
 use crate::node::event::Event;
@@ -110,6 +111,8 @@ pub struct Running {
     pub listens: bool,
     /// When the journal has written down what it was given.
     pub written: Mono,
+    /// Whose turn it is at the other hosts.
+    pub admission: Admission,
     /// The resolver of a cache.
     pub resolver: Option<Resolver>,
     /// What it asks for.
@@ -190,7 +193,8 @@ impl Host {
     pub fn next_timeout(&self) -> Option<Mono> {
         let running = self.running.as_ref()?;
         let resolver = running.resolver.as_ref().and_then(Resolver::next_timeout);
-        let local = running.node.next_timeout().into_iter().chain(resolver).min()?;
+        let machines = running.node.next_timeout().into_iter().chain(resolver);
+        let local = machines.chain(running.admission.next_timeout()).min()?;
         self.world_time(local)
     }
 
@@ -234,6 +238,7 @@ impl Host {
             is_ready: false,
             listens: false,
             written: at,
+            admission: Admission::default(),
             resolver,
             resolver_outbox: Outbox::default(),
             stuck: Stuck::default(),

@@ -381,6 +381,10 @@ impl World {
         if running.node.next_timeout().is_some_and(|due| due <= now.mono) {
             return self.tell(host, Input::Timeout);
         }
+        if running.admission.next_timeout().is_some_and(|due| due <= now.mono) {
+            self.carry_out(host, Driver::Node);
+            return Ok(());
+        }
         let Some(resolver) = &mut running.resolver else { return Ok(()) };
         let events = resolver.handle_timeout(now, &mut running.resolver_outbox);
         self.resolved(host, events)

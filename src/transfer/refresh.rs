@@ -51,6 +51,11 @@ pub const TCP_WAIT: Duration = Duration::from_secs(5);
 pub const STALLED: Duration = Duration::from_secs(30);
 /// A transfer that takes longer than this has failed however it trickles.
 pub const LONGEST_PULL: Duration = Duration::from_secs(2 * 3_600);
+/// How long a question waits for its turn at a primary while others are left to ask in this round; twice as long each time that
+/// one was passed over.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often that is doubled.
+const MOST_PATIENCE: u32 = 5;
 /// Rounds that NOTIFYs may set off without a pause and without anything new coming of it...
 const FRUITLESS_ROUNDS: u32 = 3;
 /// ...before rounds begin at least this far apart: a bound on what false NOTIFYs can cost.
@@ -134,6 +139,8 @@ pub struct Refresh {
     have: Option<Have>,
     /// Primaries not yet tried in this round.
     untried: VecDeque<SocketAddr>,
+    /// How often in this round a primary was passed over because no turn came.
+    passed_over: u32,
     /// The primary that confirmed what is served, while the others are asked for a second opinion.
     confirmed_by: Option<SocketAddr>,
     /// When the next round begins; only while Idle.
@@ -186,7 +193,11 @@ struct Asking {
     /// Each try with the moment it went out, so that an answer dates from its own question.
     tries: Vec<(Token, Now)>,
     transport: Transport,
-    deadline: Mono,
+    /// How long the latest try is waited for.
+    wait: Duration,
+    /// Until when, or until when its turn; `None` when nobody else could be asked.
+    deadline: Option<Mono>,
+    sent: bool,
 }
 
 #[derive(Debug)]
@@ -195,6 +206,9 @@ struct Pull {
     token: Token,
     began: Now,
     progress: Mono,
+    /// Until when its turn is waited for; `None` when nobody else could be asked.
+    patience: Option<Mono>,
+    sent: bool,
     intake: Intake,
 }
 
@@ -230,6 +244,7 @@ impl Refresh {
             state: State::Idle,
             have: None,
             untried: VecDeque::new(),
+            passed_over: 0,
             confirmed_by: None,
             due: None,
             last_began: None,
@@ -299,6 +314,7 @@ impl Refresh {
     /// Takes in what arrived; tokens of others are left alone.
     pub fn arrived(&mut self, now: Now, token: Token, arrival: &Arrival, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| match &mut this.state {
+            _ if *arrival == Arrival::Sent => this.turn_came(now, token),
             State::AskingSoa(asking) => {
                 if let Some(&(_, asked)) = asking.tries.iter().find(|(known, _)| *known == token) {
                     this.soa_arrived(step, asked, token, arrival);
@@ -336,9 +352,17 @@ impl Refresh {
                     let from = this.announced.take().and_then(|announced| announced.from);
                     this.begin_round(step, from);
                 }
-                State::AskingSoa(asking) if passed(asking.deadline) => this.ask_again(step),
-                State::PullingIxfr(pull) | State::PullingAxfr(pull) if passed(pull.deadline()) => {
-                    this.pull_failed(step, Reason::Timeout)
+                State::AskingSoa(asking) if asking.deadline.is_some_and(passed) => match asking.sent {
+                    true => this.ask_again(step),
+                    false => this.pass_over(step),
+                },
+                State::PullingIxfr(pull) | State::PullingAxfr(pull)
+                    if pull.deadline().is_some_and(passed) =>
+                {
+                    match pull.sent {
+                        true => this.pull_failed(step, Reason::Timeout),
+                        false => this.pass_over(step),
+                    }
                 }
                 _ => {}
             }
@@ -349,8 +373,8 @@ impl Refresh {
     pub fn next_timeout(&self) -> Option<Mono> {
         let own = match &self.state {
             State::Idle => self.due,
-            State::AskingSoa(asking) => Some(asking.deadline),
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => Some(pull.deadline()),
+            State::AskingSoa(asking) => asking.deadline,
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.deadline(),
             State::Publishing(_) => None,
         };
         [own, self.expires_at.filter(|_| self.have.is_some())].into_iter().flatten().min()
@@ -400,8 +424,9 @@ impl Refresh {
 }
 
 impl Pull {
-    fn deadline(&self) -> Mono {
-        (self.progress + STALLED).min(self.began.mono + LONGEST_PULL)
+    fn deadline(&self) -> Option<Mono> {
+        let sent = self.sent.then(|| (self.progress + STALLED).min(self.began.mono + LONGEST_PULL));
+        sent.or(self.patience)
     }
 }
 

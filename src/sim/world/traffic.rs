@@ -8,7 +8,8 @@ use crate::answer::cached::complete;
 use crate::answer::context::{Outcome, Source};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
-use crate::ask::exchange::{Exchange, Failure, Transport};
+use crate::ask::admission::{Orders, Turn};
+use crate::ask::exchange::{Exchange, Failure, Token, Transport};
 use crate::resolve::resolver;
 use crate::sim::check::number_in;
 use crate::sim::content::canary;
@@ -61,30 +62,33 @@ impl World {
     /// Carries out what a host's machines ask for.
     pub(super) fn carry_out(&mut self, host: usize, driver: Driver) {
         let life = self.hosts[host].life;
+        let now = self.hosts[host].now(self.now);
         let Some(running) = self.hosts[host].running.as_mut() else { return };
+        let mut orders = Orders::default();
         let outbox = match driver {
-            Driver::Node => &mut running.effects.out,
+            Driver::Node => {
+                running.admission.pass(now.mono, &mut running.effects.out, &mut orders);
+                &mut running.effects.out
+            }
             Driver::Resolver => &mut running.resolver_outbox,
         };
         let exchanges = std::mem::take(&mut outbox.exchanges);
         // In what order machines let go is not for others to see.
         let cancels: BTreeSet<_> = std::mem::take(&mut outbox.cancels).into_iter().collect();
-        running.open.extend(exchanges.iter().map(|exchange| (driver, exchange.token)));
         for exchange in exchanges {
+            self.begin(host, Back::Exchange { host, life, driver, token: exchange.token }, exchange);
+        }
+        for token in cancels.into_iter().chain(orders.close) {
+            self.hang_up(host, driver, token);
+        }
+        for Turn { exchange, after } in orders.begin {
+            // A connection that is used again is a new one here.
+            after.into_iter().for_each(|token| self.hang_up(host, driver, token));
             let back = Back::Exchange { host, life, driver, token: exchange.token };
             self.begin(host, back, exchange);
+            self.schedule(self.now, Happening::Arrival { back, arrival: Arrival::Sent });
         }
         self.work(host);
-        for token in cancels {
-            if let Some(running) = self.hosts[host].running.as_mut() {
-                running.open.remove(&(driver, token));
-            }
-            self.connections.retain(|_, connection| {
-                !matches!(connection.back,
-                Back::Exchange { host: whose, driver: which, token: known, .. }
-                    if (whose, which, known) == (host, driver, token))
-            });
-        }
     }
 
     /// Has jobs done and entries written down, as the daemon's other threads do: jobs in any order, writes one after the other.
@@ -109,7 +113,21 @@ impl World {
         }
     }
 
+    fn hang_up(&mut self, host: usize, driver: Driver, token: Token) {
+        if let Some(running) = self.hosts[host].running.as_mut() {
+            running.open.remove(&(driver, token));
+        }
+        self.connections.retain(|_, connection| {
+            !matches!(connection.back,
+            Back::Exchange { host: whose, driver: which, token: known, .. }
+                if (whose, which, known) == (host, driver, token))
+        });
+    }
+
     fn begin(&mut self, host: usize, back: Back, exchange: Exchange) {
+        if let (Back::Exchange { driver, token, .. }, Some(running)) = (back, &mut self.hosts[host].running) {
+            running.open.insert((driver, token));
+        }
         let Some(to) = (0..self.hosts.len()).find(|&other| address(other) == exchange.to) else {
             let arrival = Arrival::Failed(Failure::Unreachable);
             return self.schedule(self.now, Happening::Arrival { back, arrival });
@@ -261,6 +279,7 @@ impl World {
             return Ok(());
         }
         match &arrival {
+            Arrival::Sent => {}
             Arrival::Message(bytes) => {
                 self.summary.messages += 1;
                 self.trace.mix(self.now, &[4, host as u64, token.0], bytes);
@@ -269,6 +288,10 @@ impl World {
                 self.trace.mix(self.now, &[5, host as u64, token.0], failure.to_string().as_bytes());
                 running.open.remove(&(driver, token));
             }
+        }
+        if driver == Driver::Node && !running.admission.arrived(token, &arrival) {
+            self.carry_out(host, driver);
+            return Ok(());
         }
         match (driver, &mut running.resolver) {
             (Driver::Node, _) => self.tell(host, Input::Arrival(token, arrival)),

@@ -18,9 +18,11 @@ impl Refresh {
                 (query::axfr(id, zone, serial, plain), Asked::Axfr, Kind::Axfr)
             }
         };
-        let token = step.out.send(primary, Transport::Tcp, message);
+        let token = step.out.queue(primary, Transport::Tcp, message);
         let intake = Intake::new(zone.clone(), asked, self.config.limits);
-        let pull = Pull { primary, token, began: step.now, progress: step.now.mono, intake };
+        let patience = self.patience(step);
+        let (began, progress) = (step.now, step.now.mono);
+        let pull = Pull { primary, token, began, progress, patience, sent: false, intake };
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
 
@@ -28,6 +30,7 @@ impl Refresh {
         let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
         pull.progress = step.now.mono;
         let outcome = match arrival {
+            Arrival::Sent => return,
             Arrival::Message(message) => pull.intake.feed(message),
             Arrival::Failed(Failure::Closed) => Outcome::Bad(Reason::Truncated),
             Arrival::Failed(_) => Outcome::Bad(Reason::Unreachable),
@@ -57,7 +60,8 @@ impl Refresh {
     /// The SOA said newer and the transfer says not: the serial counts that came last.
     fn up_to_date(&mut self, step: &mut Step<'_>, serial: Serial) {
         let own = self.have.as_ref().map(|have| have.timers().serial);
-        let Some(pull) = self.end_pull(step) else { return };
+        // A whole zone that nobody needs may follow (see `Intake`).
+        let Some(pull) = self.end_pull(step, Outbox::cancel) else { return };
         if own != Some(serial) {
             let failed = Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason: Reason::Older };
             step.events.push(failed);
@@ -77,7 +81,7 @@ impl Refresh {
         told: Option<Told>,
     ) {
         let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
-        let Some(pull) = self.end_pull(step) else { return };
+        let Some(pull) = self.end_pull(step, Outbox::finish) else { return };
         if asked_for_differences && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
         }
@@ -105,11 +109,11 @@ impl Refresh {
         });
     }
 
-    /// Closes the transfer's connection and leaves its state.
-    fn end_pull(&mut self, step: &mut Step<'_>) -> Option<Pull> {
+    /// Ends the transfer's exchange and leaves its state.
+    pub(super) fn end_pull(&mut self, step: &mut Step<'_>, end: fn(&mut Outbox, Token)) -> Option<Pull> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
-                step.out.cancel(pull.token);
+                end(step.out, pull.token);
                 Some(pull)
             }
             other => {
@@ -123,7 +127,7 @@ impl Refresh {
     /// primary.
     pub(super) fn pull_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
-        let Some(pull) = self.end_pull(step) else { return };
+        let Some(pull) = self.end_pull(step, Outbox::cancel) else { return };
         let no_edns = [Rcode::FORMERR, Rcode::NOTIMP, Rcode::BADVERS].map(Reason::Rcode).contains(&reason);
         if no_edns && !self.plain.contains(&pull.primary) {
             // RFC 6891 6.2.2: to be asked again without.

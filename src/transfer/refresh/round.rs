@@ -10,6 +10,7 @@ impl Refresh {
         self.last_began = Some(step.now.mono);
         self.due = None;
         self.confirmed_by = None;
+        self.passed_over = 0;
         let primaries = &self.config.primaries;
         let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
@@ -31,13 +32,9 @@ impl Refresh {
             // Without content there is nothing that a serial could be compared with.
             (Some(primary), _) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
             (Some(primary), _) => {
-                let deadline = step.now.mono;
-                self.state = State::AskingSoa(Asking {
-                    primary,
-                    tries: Vec::new(),
-                    transport: Transport::Udp,
-                    deadline,
-                });
+                let (tries, transport, wait) = (Vec::new(), Transport::Udp, UDP_WAITS[0]);
+                let asking = Asking { primary, tries, transport, wait, deadline: None, sent: false };
+                self.state = State::AskingSoa(asking);
                 self.ask_again(step);
             }
         }
@@ -67,15 +64,65 @@ impl Refresh {
     }
 
     fn ask(&mut self, step: &mut Step<'_>, transport: Transport, wait: Duration) {
+        let patience = self.patience(step);
         let State::AskingSoa(asking) = &mut self.state else { return };
         let wait = if self.confirmed_by.is_some() { wait.min(UDP_WAITS[0]) } else { wait };
         let plain = self.plain.contains(&asking.primary);
         let serial = self.have.as_ref().map(|have| have.timers().serial);
         let message = query::soa(self.rng.random(), &self.config.zone, serial, plain);
-        let token = step.out.send(asking.primary, transport, message);
+        // The question waits for its turn; whatever it takes to get an answer to it does not.
+        asking.sent = !asking.tries.is_empty();
+        let token = match asking.sent {
+            true => step.out.send(asking.primary, transport, message),
+            false => step.out.queue(asking.primary, transport, message),
+        };
         asking.tries.push((token, step.now));
         asking.transport = transport;
-        asking.deadline = step.now.mono + wait;
+        asking.wait = wait;
+        asking.deadline = if asking.sent { Some(step.now.mono + wait) } else { patience };
+    }
+
+    /// Until when a turn at a primary is waited for that is asked now; `None` when the round cannot do without it.
+    pub(super) fn patience(&self, step: &Step<'_>) -> Option<Mono> {
+        let wait = PATIENCE * (1 << self.passed_over.min(MOST_PATIENCE));
+        (!self.untried.is_empty() || self.confirmed_by.is_some()).then(|| step.now.mono + wait)
+    }
+
+    /// Counts the time from when an exchange left, now that it has.
+    pub(super) fn turn_came(&mut self, now: Now, token: Token) {
+        match &mut self.state {
+            State::AskingSoa(asking) => {
+                if let Some((_, asked)) = asking.tries.last_mut().filter(|(known, _)| *known == token) {
+                    *asked = now;
+                    asking.sent = true;
+                    asking.deadline = Some(now.mono + asking.wait);
+                }
+            }
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) if pull.token == token => {
+                pull.sent = true;
+                pull.began = now;
+                pull.progress = now.mono;
+            }
+            _ => {}
+        }
+    }
+
+    /// Turns to the next primary because this one has too many exchanges before ours, and comes back to it after the others. It has
+    /// not failed: it was not asked.
+    pub(super) fn pass_over(&mut self, step: &mut Step<'_>) {
+        let primary = match &self.state {
+            State::AskingSoa(asking) => asking.primary,
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.primary,
+            State::Idle | State::Publishing(_) => return,
+        };
+        self.hang_up(step);
+        self.end_pull(step, Outbox::cancel);
+        self.passed_over += 1;
+        // A second opinion is not worth the wait.
+        if self.confirmed_by.is_none() {
+            self.untried.push_back(primary);
+        }
+        self.next_primary(step);
     }
 
     pub(super) fn soa_arrived(&mut self, step: &mut Step<'_>, asked: Now, token: Token, arrival: &Arrival) {
@@ -83,6 +130,7 @@ impl Refresh {
         let (primary, transport) = (asking.primary, asking.transport);
         let latest = asking.tries.last().is_some_and(|(last, _)| *last == token);
         let message = match arrival {
+            Arrival::Sent => return,
             Arrival::Message(message) => message,
             // A try that has been followed by another one decides nothing.
             Arrival::Failed(_) if !latest => return,
@@ -102,6 +150,7 @@ impl Refresh {
             }
             SoaAnswer::Bad(reason) => self.ask_failed(step, reason),
             SoaAnswer::Soa(soa, told, expire) => {
+                step.out.finish(token);
                 self.hang_up(step);
                 self.compare(step, primary, asked, &soa, told, expire);
             }
@@ -121,8 +170,8 @@ impl Refresh {
     fn hang_up(&mut self, step: &mut Step<'_>) {
         if let State::AskingSoa(asking) = &self.state {
             asking.tries.iter().for_each(|(token, _)| step.out.cancel(*token));
+            self.state = State::Idle;
         }
-        self.state = State::Idle;
     }
 
     /// What follows from a primary's SOA.

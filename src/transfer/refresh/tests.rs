@@ -6,6 +6,7 @@ use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
 use super::super::ixfr_loop::Stuck;
 use super::super::provide::{expire_left, provide, told};
 use super::*;
+use crate::ask::exchange::Start;
 use crate::wire::edns;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
@@ -34,6 +35,8 @@ enum Mode {
     Expiring(u32),
     /// Without EDNS: FORMERR to every request that has it.
     Old,
+    /// Busy with other zones: no exchange's turn comes.
+    Busy,
 }
 
 struct World {
@@ -172,7 +175,16 @@ impl World {
                 _ => {}
             }
         }
+        self.out.complete.clear();
         for exchange in std::mem::take(&mut self.out.exchanges) {
+            if exchange.start == Start::InTurn {
+                if matches!(self.primaries[&exchange.to].1, Mode::Busy) {
+                    continue;
+                }
+                let now = at(self.now);
+                let events = self.refresh.arrived(now, exchange.token, &Arrival::Sent, &mut self.out);
+                assert!(events.is_empty() && self.out.exchanges.is_empty());
+            }
             *self.sent.entry(exchange.to).or_default() += 1;
             self.deliver(exchange);
         }
@@ -197,6 +209,7 @@ impl World {
         let now = at(self.now + self.one_way);
         let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();
         let messages: Vec<Vec<u8>> = match mode {
+            Mode::Busy => unreachable!("its turn has not come"),
             Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused)),
             Mode::Silent(0) => vec![],
             Mode::Silent(left) => {

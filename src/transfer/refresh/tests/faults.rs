@@ -34,10 +34,10 @@ fn without_any_primary_the_retry_timer_runs() {
     world.notify(1, None);
     world.run(100);
     assert_eq!(world.take_log(), ["failed soa unreachable", "failed soa refused"]);
-    world.run(9_000);
+    world.run(7_800);
     assert!(world.take_log().is_empty());
     world.mode(2, Mode::Up);
-    world.run(1_000);
+    world.run(2_200);
     assert_eq!(world.take_log(), ["failed soa unreachable", "confirmed"]);
 }
 

@@ -51,9 +51,9 @@ fn three_deltas_come_in_one_answer() {
 fn the_refresh_timer_finds_what_no_notify_told() {
     let mut world = World::settled(1);
     world.edit(1, 2, 11);
-    world.run(90_000);
+    world.run(79_000);
     assert!(world.take_log().is_empty(), "REFRESH less its spread has not passed");
-    world.run(10_000);
+    world.run(21_100);
     assert_eq!(world.take_log(), ["behind 2", "fetched ixfr", "confirmed"]);
     world.run(100_000);
     assert_eq!(world.take_log(), ["confirmed"]);
@@ -189,4 +189,35 @@ fn a_chained_secondary_inherits_age_and_expiry() {
     world.take_log();
     world.run(13_000);
     assert_eq!(world.take_log(), ["confirmed"]);
+}
+
+#[test]
+fn a_primary_that_is_busy_is_passed_over_and_has_not_failed() {
+    let mut world = World::new(2);
+    (1..=2).for_each(|primary| world.edit(primary, 1, 10));
+    world.mode(1, Mode::Busy);
+    world.start();
+    world.run(PATIENCE.as_millis() as u64 - 1);
+    assert!(world.take_log().is_empty());
+    world.run(100);
+    assert_eq!(world.take_log(), ["fetched axfr", "confirmed"]);
+    // Nor is the second opinion of one that is busy worth waiting for.
+    world.run(120_000);
+    assert_eq!(world.take_log(), ["confirmed"]);
+    assert_eq!(world.sent.get(&address(1)), None);
+}
+
+#[test]
+fn the_only_primary_is_waited_for_until_the_turn_comes() {
+    let mut world = World::new(1);
+    world.edit(1, 1, 10);
+    world.mode(1, Mode::Busy);
+    world.start();
+    world.run(3_600_000);
+    assert_eq!((world.take_log(), world.refresh.next_timeout()), (vec![], None));
+    world.mode(1, Mode::Up);
+    // The first exchange of the machine, and of this outbox.
+    let events = world.refresh.arrived(at(world.now), Token(0), &Arrival::Sent, &mut world.out);
+    assert!(events.is_empty());
+    assert_eq!(world.refresh.next_timeout(), Some(at(world.now).mono + STALLED), "time counts from now");
 }
