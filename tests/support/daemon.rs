@@ -44,9 +44,20 @@ impl Daemon {
         command: Vec<OsString>,
         reload: Reload,
     ) -> Daemon {
-        let mut daemon = Daemon { addr, process: None, command, reload, zones: zones.to_vec(), dir };
+        let mut daemon = Daemon::new(dir, addr, zones, command, reload);
         daemon.restart();
         daemon
+    }
+
+    /// The same, not started yet.
+    pub fn new(
+        dir: TempDir,
+        addr: SocketAddr,
+        zones: &[Zone],
+        command: Vec<OsString>,
+        reload: Reload,
+    ) -> Daemon {
+        Daemon { addr, process: None, command, reload, zones: zones.to_vec(), dir }
     }
 
     /// Starts the server again with the state it left, after [`stop`](Self::stop) or [`kill`](Self::kill).

@@ -42,12 +42,25 @@ pub fn start_with(addr: SocketAddr, zones: &[Zone], more: &str) -> Tidemark {
 
 /// The same with further keys in `[server]`.
 pub fn start_as(addr: SocketAddr, zones: &[Zone], server: &str, more: &str) -> Tidemark {
+    let mut node = prepare(addr, zones, server, more);
+    node.daemon.restart();
+    node
+}
+
+/// Starts a node without waiting for its first answer.
+pub fn launch(addr: SocketAddr, zones: &[Zone]) -> Tidemark {
+    let mut node = prepare(addr, zones, "", "");
+    node.daemon.launch();
+    node
+}
+
+fn prepare(addr: SocketAddr, zones: &[Zone], server: &str, more: &str) -> Tidemark {
     let dir = daemon::prepare(zones);
     let http = ports::reserve();
     let config = dir.path().join("tidemark.toml");
     fs::write(&config, format!("{}{more}", tidemark_toml(addr, http, zones, server))).unwrap();
     let command = words([&PROGRAM, &"serve", &"--config", &config]);
-    Tidemark { daemon: Daemon::start(dir, addr, zones, command, Reload::Watches), http }
+    Tidemark { daemon: Daemon::new(dir, addr, zones, command, Reload::Watches), http }
 }
 
 impl Tidemark {
