@@ -2,11 +2,13 @@
 //!
 //! [`cache`] holds answers and is shared by all workers; [`resolver`] has one flight per question and belongs to one
 //! worker; a flight goes by an upstream strategy: [`forward`] asks configured servers (recursive ones, or authoritative
-//! ones as stubs). [`upstream`] knows which servers are responsible and how they have behaved, [`sift`] decides what of a
-//! reply may be believed, [`settings`] says whom to ask. Nothing here does I/O.
+//! ones as stubs). [`upstream`] knows which servers are responsible and how they have behaved, [`bailiwick`] decides what of a
+//! reply may be believed, [`settings`] says whom to ask, [`admission`] how
+//! much one client may have of it. Nothing here does I/O.
 //!
 //! Not here yet: recursion from the root (it would be a second strategy beside [`forward`]) and DNSSEC validation.
 
+pub mod admission;
 pub mod bailiwick;
 pub mod cache;
 pub mod forward;

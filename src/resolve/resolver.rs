@@ -20,15 +20,15 @@ use crate::time::{Mono, Now};
 use crate::wire::message::Record;
 use crate::wire::rtype::{Rcode, Rtype};
 
+use super::admission::Admission;
 use super::bailiwick::Verdict;
 use super::cache::{Answer, Ask, Cache, Entry};
 use super::forward::{BUDGET, Forward, Step};
 use super::upstream::Upstreams;
 
+pub use super::admission::{Bound, Waiter};
 pub use super::settings::Config;
 
-/// Questions in flight at most: each holds up to a few sockets, of which a process has some ten thousand.
-pub const MAX_FLIGHTS: usize = 4_096;
 /// Waiters per flight at most; the clients of a busy network behind one popular name are some hundreds in its round trip.
 pub const MAX_WAITERS: usize = 1_024;
 /// How often a chain of CNAMEs is continued by a question of its own.
@@ -90,20 +90,6 @@ pub enum Reason {
     Chain,
 }
 
-/// Which bound turned a question away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Bound {
-    /// [`MAX_FLIGHTS`].
-    #[error("too many questions in flight")]
-    Flights,
-    /// [`MAX_WAITERS`].
-    #[error("too many waiters for one question")]
-    Waiters,
-    /// A type that is not a question of this kind (transfers, OPT, TSIG).
-    #[error("not a type that can be resolved")]
-    Type,
-}
-
 /// The resolver of one worker; all questions of one name, type and DO bit must come to the same one.
 #[derive(Debug)]
 pub struct Resolver {
@@ -113,6 +99,7 @@ pub struct Resolver {
     by_ask: HashMap<Ask, u64>,
     by_token: HashMap<Token, u64>,
     deadlines: BTreeSet<(Mono, u64)>,
+    admission: Admission,
     next: u64,
 }
 
@@ -127,38 +114,49 @@ impl Resolver {
             by_ask: HashMap::new(),
             by_token: HashMap::new(),
             deadlines: BTreeSet::new(),
+            admission: Admission::default(),
             next: 0,
         }
     }
 
-    /// Asks on behalf of `waiter`, a number of the caller's that comes back in exactly one event.
-    pub fn ask(&mut self, now: Now, ask: Ask, waiter: u64, out: &mut Outbox) -> Vec<Event> {
+    /// Asks on behalf of a client.
+    pub fn ask(&mut self, now: Now, ask: Ask, waiter: Waiter, out: &mut Outbox) -> Vec<Event> {
         let now = now.mono;
+        let refused = |bound| vec![Event::Refused { waiter: waiter.number, bound }];
         if ask.rtype.is_meta() && ask.rtype != Rtype::ANY {
-            return vec![Event::Refused { waiter, bound: Bound::Type }];
+            return refused(Bound::Type);
         }
         let known = self.cache.get(now, &ask.name, ask.rtype, ask.dnssec_ok);
         let old = known.is_some();
         if let Some(entry) = known.filter(|entry| entry.is_fresh(now)) {
             let (took, stale) = (Duration::ZERO, entry.is_stale());
-            return vec![Event::Answered { ask, waiters: vec![waiter], entry, from: None, took, stale }];
+            return vec![Event::Answered {
+                ask,
+                waiters: vec![waiter.number],
+                entry,
+                from: None,
+                took,
+                stale,
+            }];
         }
         if let Some(&id) = self.by_ask.get(&ask) {
             return self.join(now, id, waiter);
         }
-        if self.flights.len() >= MAX_FLIGHTS {
-            return vec![Event::Refused { waiter, bound: Bound::Flights }];
-        }
         let (id, until) = (self.next, now + BUDGET);
-        self.next += 1;
         let Some(route) = self.upstreams.best_for(&ask.name, ask.rtype) else {
-            let flight = Flight::new(now, ask, waiter, None, old);
-            return self.fail(now, flight, Reason::NoRoute);
+            self.admission.waits(waiter.client);
+            return self.fail(now, Flight::new(now, ask, waiter, None, old), Reason::NoRoute);
         };
+        if let Err(bound) = self.admission.may_fly(route, waiter.client) {
+            return refused(bound);
+        }
+        self.next += 1;
+        self.admission.begins(route);
+        self.admission.waits(waiter.client);
         let before = Mark::of(out);
         let (forward, step) = Forward::start(now, ask.clone(), route, until, &mut self.upstreams, out);
         self.by_ask.insert(ask.clone(), id);
-        self.flights.insert(id, Flight::new(now, ask, waiter, Some(forward), old));
+        self.flights.insert(id, Flight::new(now, ask, waiter, Some((route, forward)), old));
         self.after(now, id, step, before, out)
     }
 
@@ -191,7 +189,7 @@ impl Resolver {
                 self.deadlines.remove(&(due, id));
                 continue;
             };
-            events.extend(flight.serve_stale(now, &self.cache));
+            events.extend(flight.serve_stale(now, &self.cache, &mut self.admission));
             let step = match &mut flight.forward {
                 Some(forward) => forward.handle_timeout(now, &mut self.upstreams, out),
                 None => Step::Exhausted,
@@ -206,13 +204,19 @@ impl Resolver {
         self.flights.len()
     }
 
-    fn join(&mut self, now: Mono, id: u64, waiter: u64) -> Vec<Event> {
+    fn join(&mut self, now: Mono, id: u64, waiter: Waiter) -> Vec<Event> {
         let Some(flight) = self.flights.get_mut(&id) else { return Vec::new() };
-        if flight.waiters.len() >= MAX_WAITERS {
-            return vec![Event::Refused { waiter, bound: Bound::Waiters }];
+        let room = if flight.waiters.len() < MAX_WAITERS {
+            self.admission.may_wait(waiter.client)
+        } else {
+            Err(Bound::Waiters)
+        };
+        if let Err(bound) = room {
+            return vec![Event::Refused { waiter: waiter.number, bound }];
         }
         flight.waiters.push(waiter);
-        let served = flight.serve_stale(now, &self.cache);
+        self.admission.waits(waiter.client);
+        let served = flight.serve_stale(now, &self.cache, &mut self.admission);
         self.schedule(id);
         served.into_iter().collect()
     }
@@ -259,6 +263,8 @@ impl Resolver {
                         done.finish(out);
                     }
                     let (forward, next) = Forward::start(now, ask, route, until, &mut self.upstreams, out);
+                    self.admission.begins(route);
+                    self.admission.ends(flight.route.replace(route));
                     flight.forward = Some(forward);
                     step = next;
                 }
@@ -288,6 +294,7 @@ impl Resolver {
         let Some(mut flight) = self.flights.remove(&id) else { return Vec::new() };
         self.by_ask.remove(&flight.ask);
         self.deadlines.remove(&(flight.due, id));
+        self.admission.ends(flight.route);
         if let Some(forward) = flight.forward.take() {
             let before = Mark::of(out);
             forward.finish(out);
@@ -298,6 +305,7 @@ impl Resolver {
                 let entry = self.cache.put(now, &flight.ask, &answer);
                 let took = now.since(flight.started);
                 let Flight { ask, waiters, .. } = flight;
+                let waiters = self.admission.release(waiters);
                 vec![Event::Answered { ask, waiters, entry, from: Some(from), took, stale: false }]
             }
             Err(reason) => self.fail(now, flight, reason),
@@ -308,11 +316,12 @@ impl Resolver {
     fn fail(&mut self, now: Mono, mut flight: Flight, reason: Reason) -> Vec<Event> {
         // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5).
         if let Some(entry) = self.cache.revive(now, &flight.ask) {
-            return flight.answer_stale(now, entry).into_iter().collect();
+            return flight.answer_stale(now, entry, &mut self.admission).into_iter().collect();
         }
         let entry = self.cache.put_failure(now, &flight.ask);
         let took = now.since(flight.started);
         let Flight { ask, waiters, .. } = flight;
+        let waiters = self.admission.release(waiters);
         vec![Event::Failed { ask, waiters, entry, reason, took }]
     }
 
@@ -344,8 +353,10 @@ impl Mark {
 #[derive(Debug)]
 struct Flight {
     ask: Ask,
-    waiters: Vec<u64>,
+    waiters: Vec<Waiter>,
     started: Mono,
+    /// The route that it is counted for.
+    route: Option<usize>,
     /// The strategy at work.
     forward: Option<Forward>,
     /// The chain so far, when it is being continued.
@@ -359,11 +370,13 @@ struct Flight {
 }
 
 impl Flight {
-    fn new(now: Mono, ask: Ask, waiter: u64, forward: Option<Forward>, old: bool) -> Flight {
+    fn new(now: Mono, ask: Ask, waiter: Waiter, way: Option<(usize, Forward)>, old: bool) -> Flight {
+        let (route, forward) = way.unzip();
         Flight {
             ask,
             waiters: vec![waiter],
             started: now,
+            route,
             forward,
             answer: Vec::new(),
             authority: Vec::new(),
@@ -388,15 +401,15 @@ impl Flight {
     }
 
     /// Gives the waiters the old answer when its time has come.
-    fn serve_stale(&mut self, now: Mono, cache: &Cache) -> Option<Event> {
+    fn serve_stale(&mut self, now: Mono, cache: &Cache, admission: &mut Admission) -> Option<Event> {
         self.stale_due().filter(|&due| due <= now)?;
         let entry = cache.revive(now, &self.ask);
         self.old = entry.is_some();
-        self.answer_stale(now, entry?)
+        self.answer_stale(now, entry?, admission)
     }
 
-    fn answer_stale(&mut self, now: Mono, entry: Arc<Entry>) -> Option<Event> {
-        let waiters = std::mem::take(&mut self.waiters);
+    fn answer_stale(&mut self, now: Mono, entry: Arc<Entry>, admission: &mut Admission) -> Option<Event> {
+        let waiters = admission.release(std::mem::take(&mut self.waiters));
         let (ask, took) = (self.ask.clone(), now.since(self.started));
         (!waiters.is_empty()).then_some(Event::Answered {
             ask,

@@ -30,7 +30,7 @@ use super::log;
 use super::priority;
 use super::pulse::Pulse;
 use super::settings::{Settings, Source, Zone};
-use super::tls::Shown;
+use super::worker::tls::Shown;
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;

@@ -1,13 +1,10 @@
 //! The real world: sockets, files, clocks, threads, HTTP. Everything below this floor is told the time and handed bytes.
 
 pub mod admin;
-pub mod arrivals;
 pub mod clock;
 pub mod committer;
 pub mod content;
 pub mod control;
-pub mod datagrams;
-pub mod departures;
 pub mod disk;
 pub mod exchange;
 pub mod files;
@@ -15,16 +12,12 @@ pub mod http;
 pub mod pulse;
 pub mod run;
 pub mod settings;
-pub mod tcp;
-pub mod tls;
-pub mod udp;
 pub mod worker;
 pub mod zone_file;
 
 mod jobs;
 mod log;
 mod memory;
-mod pace;
 mod priority;
 mod privileges;
 mod reading;

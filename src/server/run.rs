@@ -29,11 +29,12 @@ use super::files::Files;
 use super::jobs::Jobs;
 use super::pulse::Pulse;
 use super::settings::Settings;
-use super::tcp::listen::Connections;
-use super::tls::{self, Shown};
-use super::udp::Context;
 use super::worker::resolver::Resolvers;
-use super::{http, privileges, tcp, udp};
+use super::worker::respond::Context;
+use super::worker::tcp::listen::Connections;
+use super::worker::tls::{self, Shown};
+use super::worker::{tcp, udp};
+use super::{http, privileges};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]

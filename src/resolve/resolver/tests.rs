@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::admission::MAX_FLIGHTS;
 use super::super::cache;
 use super::super::sample::{ask, now, record, reply};
 use super::super::settings::Zone;
@@ -13,6 +14,11 @@ use crate::wire::writer::Section;
 fn zone(name: &str, servers: &[u8]) -> Zone {
     let servers = servers.iter().map(|&last| ([192, 0, 2, last], 53).into()).collect();
     Zone { zone: name.parse().unwrap(), servers }
+}
+
+/// A waiter with this number, one of some clients.
+fn client(number: u64) -> Waiter {
+    Waiter { number, client: [198, 51, 100, number as u8].into() }
 }
 
 /// A resolver and the outbox it writes to.
@@ -35,7 +41,7 @@ impl World {
     }
 
     fn ask(&mut self, millis: u64, question: &str, waiter: u64) -> Vec<Event> {
-        self.resolver.ask(now(millis), ask(question), waiter, &mut self.out)
+        self.resolver.ask(now(millis), ask(question), client(waiter), &mut self.out)
     }
 
     fn last(&self) -> Exchange {
@@ -63,6 +69,7 @@ impl World {
     fn assert_at_rest(&self) {
         assert_eq!((self.resolver.flights(), self.resolver.next_timeout()), (0, None));
         assert!(self.resolver.by_token.is_empty() && self.resolver.by_ask.is_empty());
+        assert!(self.resolver.admission.is_empty());
         let begun = self.out.exchanges.iter().map(|exchange| exchange.token);
         assert!(begun.clone().all(|token| self.out.cancels.contains(&token)), "an exchange was left open");
     }
@@ -143,7 +150,7 @@ fn a_family_that_is_off_is_never_asked() {
         let config = Config { forward: vec![root], ipv4, ipv6: !ipv4, ..Config::default() };
         let cache = Arc::new(Cache::new(&cache::Config::default()));
         let (mut resolver, mut out) = (Resolver::new(&config, cache, [0; 32]), Outbox::default());
-        assert!(resolver.ask(now(0), ask("www.test. A"), 1, &mut out).is_empty());
+        assert!(resolver.ask(now(0), ask("www.test. A"), client(1), &mut out).is_empty());
         assert!(resolver.handle_timeout(now(400), &mut out).is_empty());
         let asked: Vec<SocketAddr> = out.exchanges.iter().map(|exchange| exchange.to).collect();
         assert_eq!(asked, [expected, expected]);
@@ -154,7 +161,7 @@ fn a_family_that_is_off_is_never_asked() {
 fn a_name_without_servers_fails_at_once() {
     let cache = Arc::new(Cache::new(&cache::Config::default()));
     let mut resolver = Resolver::new(&Config::default(), cache, [0; 32]);
-    let events = resolver.ask(now(0), ask("www.test. A"), 1, &mut Outbox::default());
+    let events = resolver.ask(now(0), ask("www.test. A"), client(1), &mut Outbox::default());
     assert!(matches!(&events[..], [Event::Failed { reason: Reason::NoRoute, .. }]), "{events:?}");
 }
 
@@ -275,13 +282,21 @@ fn waiters_and_flights_are_bounded() {
     for waiter in 0..MAX_FLIGHTS as u64 {
         events.extend(world.ask(0, &format!("n{waiter}.test. A"), waiter));
     }
-    assert!(matches!(&events[..], [Event::Refused { waiter: 4_095, bound: Bound::Flights }]), "{events:?}");
-    assert_eq!(world.resolver.flights(), MAX_FLIGHTS);
+    let turned_away =
+        |event: &Event| matches!(event, Event::Refused { bound: Bound::Flights | Bound::Client, .. });
+    assert!(events.iter().all(turned_away), "{events:?}");
+    // Half of the flights, or a little less where the clients have to leave some to each other.
+    let flights = world.resolver.flights();
+    assert!((MAX_FLIGHTS / 2 - 32..=MAX_FLIGHTS / 2).contains(&flights), "{flights}");
+    assert_eq!(events.len() + flights, MAX_FLIGHTS + 1);
+    // The servers of another zone are asked all the same.
+    assert!(world.ask(0, "www.example. A", 1).is_empty());
     let events = world.ask(0, "www.test. AXFR", 1);
     assert!(matches!(&events[..], [Event::Refused { bound: Bound::Type, .. }]), "{events:?}");
     // All of them end in time, each waiter with an event of its own.
     let ended = world.silence(4_500);
-    assert_eq!(ended.len(), MAX_FLIGHTS);
+    assert_eq!(ended.len(), flights + 1);
+    assert!(world.resolver.admission.is_empty());
     assert_eq!((world.resolver.flights(), world.resolver.by_token.len()), (0, 0));
 }
 

@@ -26,13 +26,15 @@ use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
 use crate::resolve::cache::{Ask, Cache};
-use crate::resolve::resolver::{Config, Event, Resolver};
-use crate::server::tcp::mailbox::ReturnPath;
+use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
 use crate::server::{clock, priority};
 use crate::time::{Mono, Now};
 use crate::wire::name::hash_name;
 
 use super::mail::Mailbox;
+use super::tcp::mailbox::ReturnPath;
+use super::udp::arrivals::Target;
+use super::udp::departures::send_one;
 use super::upstream::{Arrivals, Upstream};
 
 /// Requests that may wait for one resolver to take them; more are turned away at once.
@@ -58,10 +60,34 @@ pub struct FollowUp {
 
 /// How a reply gets to its client.
 pub enum Route {
-    /// From the socket that the request came to.
-    Udp(Arc<UdpSocket>, SocketAddr),
+    /// As a datagram.
+    Udp {
+        /// The socket that the request came to.
+        socket: Arc<UdpSocket>,
+        /// The client.
+        to: SocketAddr,
+        /// The address that was asked, where the socket has several.
+        target: Option<Target>,
+    },
     /// To its connection.
     Tcp(ReturnPath),
+}
+
+impl Route {
+    /// Gives the route up: the reply goes another way.
+    pub(super) fn close(self) {
+        if let Route::Tcp(path) = self {
+            path.close();
+        }
+    }
+
+    fn send(self, reply: Vec<u8>) {
+        match self {
+            // A datagram that cannot be sent is lost, as datagrams are.
+            Route::Udp { socket, to, target } => drop(send_one(&socket, &reply, to, target.as_ref())),
+            Route::Tcp(connection) => connection.reply(reply),
+        }
+    }
 }
 
 /// The way to the resolvers.
@@ -160,10 +186,10 @@ impl Worker {
     }
 
     fn ask(&mut self, now: Now, follow_up: Box<FollowUp>) {
-        let waiter = self.next;
+        let waiter = Waiter { number: self.next, client: follow_up.from.addr.ip() };
         self.next += 1;
         let ask = follow_up.ask.clone();
-        self.waiting.insert(waiter, follow_up);
+        self.waiting.insert(waiter.number, follow_up);
         let events = self.resolver.ask(now, ask, waiter, &mut self.outbox);
         self.finish(now, events);
     }
@@ -213,11 +239,7 @@ impl Worker {
             let mut reply = Vec::with_capacity(512);
             complete(&served, now, &follow_up.request, follow_up.from, entry.as_deref(), &mut reply);
             self.tally.response(&reply, Path::Miss, now.mono.since(follow_up.began));
-            match follow_up.route {
-                // A datagram that cannot be sent is lost, as datagrams are.
-                Route::Udp(socket, to) => drop(socket.send_to(&reply, to)),
-                Route::Tcp(connection) => connection.reply(reply),
-            }
+            follow_up.route.send(reply);
         }
     }
 }

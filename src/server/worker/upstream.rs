@@ -28,9 +28,10 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket as Socket2, Type};
 
 use crate::ask::exchange::{Arrival, Exchange, Outbox, Token, Transport};
-use crate::server::arrivals::{BATCH, Requests};
 use crate::server::exchange::failure;
 use crate::time::Mono;
+
+use super::udp::arrivals::{BATCH, Requests};
 
 /// Ports open to one server: many enough that a question's is not known, few enough that several answers come to one.
 const PORTS: usize = 32;

@@ -205,10 +205,11 @@ impl World {
                 Ok(())
             }
             Outcome::FollowUp(ask) => {
-                let waiter = running.next_waiter;
+                let number = running.next_waiter;
                 running.next_waiter += 1;
-                running.waiting.insert(waiter, FollowUp { request: bytes.to_vec(), source: from, back });
+                running.waiting.insert(number, FollowUp { request: bytes.to_vec(), source: from, back });
                 let Some(resolver) = &mut running.resolver else { return Ok(()) };
+                let waiter = resolver::Waiter { number, client: from.addr.ip() };
                 let events = resolver.ask(now, ask, waiter, &mut running.resolver_outbox);
                 self.resolved(host, events)
             }

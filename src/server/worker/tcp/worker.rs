@@ -16,7 +16,7 @@ use crate::answer::context::Source;
 use crate::answer::reply::Reply;
 use crate::server::clock;
 use crate::server::priority;
-use crate::server::udp::Context;
+use crate::server::worker::respond::Context;
 use crate::wire::via::Via;
 
 use super::connection::{Connection, Desk, READ, Turn};

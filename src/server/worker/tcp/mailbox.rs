@@ -1,8 +1,10 @@
 //! What comes back to a worker: replies of the resolvers, and word of transfers.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use mio::Waker;
+
+use crate::server::worker::mail;
 
 /// Names one connection of a worker for all time: a place can be taken again, its number cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,37 +22,22 @@ pub(super) enum Mail {
 }
 
 /// A worker's mail. What can lie in it is bounded by what its connections may be waiting for.
-pub(super) struct Mailbox {
-    mail: Mutex<Vec<Mail>>,
-    waker: Waker,
-}
+pub(super) struct Mailbox(mail::Mailbox<Mail>);
 
 impl Mailbox {
     pub(super) fn new(waker: Waker) -> Mailbox {
-        Mailbox { mail: Mutex::default(), waker }
+        Mailbox(mail::Mailbox::new(waker, usize::MAX))
     }
 
     /// Puts something in, and wakes the worker if it has not been woken already.
     pub(super) fn post(&self, mail: Mail) {
-        let first = {
-            let mut all = self.open();
-            all.push(mail);
-            all.len() == 1
-        };
-        if first {
-            // Fails only without an epoll, and then there is no worker.
-            let _ = self.waker.wake();
-        }
+        // Without a limit there is always room.
+        let _ = self.0.post(mail);
     }
 
     /// Exchanges everything in it for an empty list.
     pub(super) fn take(&self, emptied: &mut Vec<Mail>) {
-        std::mem::swap(&mut *self.open(), emptied);
-    }
-
-    /// No panic can leave a list broken that is only added to and exchanged.
-    fn open(&self) -> MutexGuard<'_, Vec<Mail>> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.take(emptied);
     }
 }
 
@@ -58,22 +45,29 @@ impl Mailbox {
 pub struct ReturnPath {
     mailbox: Arc<Mailbox>,
     ticket: Ticket,
-    reply: Vec<u8>,
+    reply: Option<Vec<u8>>,
 }
 
 impl ReturnPath {
     pub(super) fn new(mailbox: &Arc<Mailbox>, ticket: Ticket) -> ReturnPath {
-        ReturnPath { mailbox: Arc::clone(mailbox), ticket, reply: Vec::new() }
+        ReturnPath { mailbox: Arc::clone(mailbox), ticket, reply: Some(Vec::new()) }
     }
 
     /// Sends the reply, without waiting.
     pub fn reply(mut self, reply: Vec<u8>) {
-        self.reply = reply;
+        self.reply = Some(reply);
+    }
+
+    /// Sends nothing: the connection does not wait for this reply.
+    pub fn close(mut self) {
+        self.reply = None;
     }
 }
 
 impl Drop for ReturnPath {
     fn drop(&mut self) {
-        self.mailbox.post(Mail::Reply(self.ticket, std::mem::take(&mut self.reply)));
+        if let Some(reply) = self.reply.take() {
+            self.mailbox.post(Mail::Reply(self.ticket, reply));
+        }
     }
 }

@@ -11,11 +11,18 @@ use libc::{c_int, c_uint, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, soc
 /// Datagrams per batch: enough to share the cost of a system call, few enough to stay in the nearest cache.
 pub const BATCH: usize = 64;
 /// The longest request; a longer datagram is no request that anyone sends (BIND's limit is the same).
-pub(super) const REQUEST: usize = 4_096;
+pub const REQUEST: usize = 4_096;
 /// From one request's buffer to the next: not a power of two, so that they do not all fall into the same lines of the cache.
 const STRIDE: usize = REQUEST + 192;
 /// Room for the one control message that is asked for: a head and the longer of in_pktinfo and in6_pktinfo.
 type Control = [u64; 8];
+
+/// Which of our addresses a request was sent to, in the form in which the kernel tells it and is told the source of a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    pub(super) control: Control,
+    pub(super) length: usize,
+}
 
 /// The requests of a batch.
 pub struct Requests {
@@ -33,7 +40,7 @@ unsafe impl Send for Requests {}
 
 impl Requests {
     /// Room for a batch; with `has_targets` also for the addresses that the requests were sent to.
-    pub(super) fn new(has_targets: bool) -> Requests {
+    pub fn new(has_targets: bool) -> Requests {
         let mut bytes = vec![0; BATCH * STRIDE].into_boxed_slice();
         // SAFETY: all of these are C structs of numbers and pointers, for which all zeroes is a value.
         let (mut senders, nothing): (Box<[sockaddr_storage]>, mmsghdr) = unsafe {
@@ -58,7 +65,7 @@ impl Requests {
     }
 
     /// Waits for datagrams and takes in those that are there; returns how many.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         let control = if self.targets.is_empty() { 0 } else { size_of::<Control>() };
         for message in self.incoming.iter_mut() {
             message.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
@@ -87,6 +94,12 @@ impl Requests {
         }
         let from = address(&self.senders[number])?;
         Some((&self.bytes[number * STRIDE..][..message.msg_len as usize], from))
+    }
+
+    /// Which address the request with this number was sent to; `None` when the socket has one only.
+    pub fn target(&self, number: usize) -> Option<Target> {
+        let control = *self.targets.get(number)?;
+        Some(Target { control, length: self.incoming[number].msg_hdr.msg_controllen })
     }
 
     /// The head that the request with this number came with.

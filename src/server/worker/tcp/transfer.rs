@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::metrics::tally::Path;
 use crate::publish::zone::Zone;
 use crate::server::clock;
-use crate::server::udp::{Context, lock};
+use crate::server::worker::respond::{Context, lock};
 use crate::time::Now;
 use crate::transfer::provide::{MESSAGE_BYTES, provide};
 use crate::wire::message::Request;

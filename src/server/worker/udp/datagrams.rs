@@ -49,6 +49,7 @@ impl Datagrams {
 #[cfg(test)]
 mod tests {
     use super::super::arrivals::{REQUEST, tell_targets};
+    use super::super::departures::send_one;
     use super::*;
 
     #[test]
@@ -144,6 +145,10 @@ mod tests {
             assert_eq!(datagrams.receive(&server).unwrap(), 1);
             datagrams.split().1[0].append(|reply| reply.push(b'!'));
             datagrams.send(&server, 1);
+            assert_eq!(client.recv_from(&mut [0]).unwrap(), (1, addr));
+            // The same when the reply is ready only after its batch.
+            let target = datagrams.split().0.target(0);
+            send_one(&server, b"!", client.local_addr().unwrap(), target.as_ref()).unwrap();
             assert_eq!(client.recv_from(&mut [0]).unwrap(), (1, addr));
         }
     }

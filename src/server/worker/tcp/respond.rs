@@ -5,16 +5,13 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::answer::cached::complete;
-use crate::answer::context::{self, Outcome, Source};
+use crate::answer::context::Source;
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
 use crate::metrics::tally::Path;
-use crate::node::event::Input;
 use crate::server::clock;
-use crate::server::control::Command;
-use crate::server::udp::Context;
-use crate::server::worker::resolver::{FollowUp, Route};
+use crate::server::worker::resolver::Route;
+use crate::server::worker::respond::{self, Context};
 use crate::time::Now;
 
 use super::mailbox::{Mailbox, ReturnPath, Ticket};
@@ -92,50 +89,29 @@ impl Responder {
         let context = &self.context;
         context.tally.query(from.via, from.addr.is_ipv6());
         let served = context.served.load();
-        let outcome = door::answer_one(&served, self.now, Asked { bytes: request, from }, &mut self.reply);
-        output.extend_from_slice(self.reply.as_bytes());
-        let path = match outcome {
-            Outcome::Reply(context::Path::Zone) => Path::Zone,
-            Outcome::Reply(context::Path::Hit) => Path::Hit,
-            Outcome::Reply(context::Path::Unheard(rcode)) => {
-                context.metrics.unheard(rcode);
-                Path::Zone
+        let asked = Asked { bytes: request, from };
+        let outcome = door::answer_one(&served, self.now, asked, &mut self.reply);
+        let route = || Route::Tcp(ReturnPath::new(&self.mailbox, ticket));
+        match context.carry_out(outcome, asked, &served, self.now, &mut self.reply, route) {
+            respond::After::Reply(path) => {
+                output.extend_from_slice(self.reply.as_bytes());
+                (After::Done, Some(path))
             }
-            Outcome::Drop => {
+            respond::After::Owed => (After::Owed, None),
+            respond::After::Silence => {
                 context.tally.unanswered();
-                return (After::Close, None);
+                (After::Done, None)
             }
-            Outcome::Notified { zone, from, serial } => {
-                // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
-                if context.node.try_send(Command::Input(Input::Notified { zone, from, serial })).is_err() {
-                    context.tally.unanswered();
-                    return (After::Done, None);
-                }
-                Path::Zone
+            respond::After::Close => {
+                context.tally.unanswered();
+                (After::Close, None)
             }
-            Outcome::FollowUp(ask) => {
-                let Some(resolvers) = &context.resolvers else {
-                    complete(&served, self.now, request, from, None, output);
-                    return (After::Done, Some(Path::Miss));
-                };
-                let route = Route::Tcp(ReturnPath::new(&self.mailbox, ticket));
-                let began = self.now.mono;
-                let asked =
-                    resolvers.ask(Box::new(FollowUp { ask, request: request.to_vec(), from, route, began }));
-                if asked.is_ok() {
-                    return (After::Owed, None);
-                }
-                complete(&served, self.now, request, from, None, output);
-                // The way back that was not taken sends its mail all the same.
-                return (After::Owed, Some(Path::Miss));
-            }
-            Outcome::Transfer(zone) => {
+            respond::After::Transfer(zone) => {
                 let client = Client { request: request.to_vec(), from: from.addr, began: self.now, ticket };
                 let messages =
                     transfer::start(&self.runtime, &self.turns, zone, client, context, &self.mailbox);
-                return (After::Transfer(messages), None);
+                (After::Transfer(messages), None)
             }
-        };
-        (After::Done, Some(path))
+        }
     }
 }

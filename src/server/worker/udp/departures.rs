@@ -4,15 +4,16 @@
 //! for a reply is then done once for several.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use libc::{c_int, c_uint, cmsghdr, iovec, mmsghdr};
+use libc::{c_int, c_uint, cmsghdr, iovec, mmsghdr, msghdr};
+use socket2::SockAddr;
 
 use crate::answer::reply::Reply;
 
-use super::arrivals::{BATCH, Requests};
+use super::arrivals::{BATCH, Requests, Target};
 
 /// Bytes of one message: a datagram's most, less its headers.
 const MESSAGE: usize = 65_000;
@@ -21,6 +22,25 @@ const UDP_SEGMENT: c_int = 103;
 
 /// A control message that holds the length of segments.
 type Segments = [u64; 3];
+
+/// Sends one reply that was not ready with its batch, from the address that was asked.
+pub fn send_one(socket: &UdpSocket, reply: &[u8], to: SocketAddr, target: Option<&Target>) -> io::Result<()> {
+    let to = SockAddr::from(to);
+    let mut vector = iovec { iov_base: reply.as_ptr().cast_mut().cast(), iov_len: reply.len() };
+    // SAFETY: a C struct of numbers and pointers, for which all zeroes is a value.
+    let mut header: msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = to.as_ptr().cast_mut().cast();
+    header.msg_namelen = to.len();
+    header.msg_iov = &raw mut vector;
+    header.msg_iovlen = 1;
+    if let Some(target) = target {
+        header.msg_control = ptr::from_ref(&target.control).cast_mut().cast();
+        header.msg_controllen = target.length;
+    }
+    // SAFETY: the header leads to the address, the reply and the control message, which outlive the call; none is written to.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
 
 /// What leaves with one call.
 pub(super) struct Departures {
