@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use super::content::{self, Content, Query};
 use super::options::Options;
 
+/// Names that are asked for again and again.
+const FEW: usize = 10_000;
+
 /// The benchmark's state between its parts.
 pub(crate) struct Bench {
     /// What is asked for.
@@ -30,7 +33,11 @@ pub(crate) struct Bench {
     pub(crate) flat_queries: PathBuf,
     /// Queries for `example.`, as a file for dnsperf.
     pub(crate) registry_queries: PathBuf,
-    /// The same queries.
+    /// Queries for ten thousand names of `flat.`, which any cache holds.
+    pub(crate) few_queries: PathBuf,
+    /// A query for each name of `flat.`
+    pub(crate) each_name: PathBuf,
+    /// The queries for `example.`
     pub(crate) registry_list: Vec<Query>,
     /// The same for `flat.`
     pub(crate) flat_list: Vec<Query>,
@@ -44,6 +51,10 @@ impl Bench {
         let (flat_queries, registry_queries) = (root.join("flat.queries"), root.join("registry.queries"));
         content::write_queries(&flat_queries, &flat_list);
         content::write_queries(&registry_queries, &registry_list);
+        let (few_queries, each_name) = (root.join("few.queries"), root.join("each.queries"));
+        let names = content.flat_names();
+        content::write_queries(&few_queries, &names[..FEW.min(names.len())]);
+        content::write_queries(&each_name, &names);
         let registry = content.registry_zone(0);
         // A server may watch the folders of its zone files: nothing else is written there.
         let (zones, load_folder) = (root.join("zones"), root.join("load"));
@@ -63,6 +74,8 @@ impl Bench {
             registry,
             flat_queries,
             registry_queries,
+            few_queries,
+            each_name,
             registry_list,
             flat_list,
         }

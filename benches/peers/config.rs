@@ -15,6 +15,8 @@ pub(crate) enum Zones<'a> {
     Secondary(SocketAddr),
     /// So many small zones, their files in this folder.
     Small(usize, &'a Path),
+    /// None of its own: a cache of what this server says of `flat.`
+    Stub(SocketAddr),
 }
 
 /// What a configuration needs to know.
@@ -53,6 +55,12 @@ pub(crate) fn tidemark(setup: &Setup) -> String {
         }
         Zones::Small(_, folder) => {
             let _ = writeln!(text, "[[zone-dir]]\npath = \"{}\"", folder.display());
+        }
+        Zones::Stub(server) => {
+            let _ = writeln!(
+                text,
+                "[resolver]\nmode = \"forward\"\n[[resolver.stub]]\nzone = \"flat.\"\nservers = [\"{server}\"]"
+            );
         }
     }
     text
@@ -114,6 +122,8 @@ remote-control:
                 );
             });
         }
+        // No cache.
+        Zones::Stub(_) => {}
     }
     text
 }
@@ -167,6 +177,54 @@ acl:
                 let _ = writeln!(text, "  - domain: {}", Content::small_zone(number));
             });
         }
+        // No cache.
+        Zones::Stub(_) => {}
+    }
+    text
+}
+
+/// `unbound.conf`. Without validation, which none of the others does, and with room for all names.
+pub(crate) fn unbound(setup: &Setup) -> String {
+    let (ip, port, dir, workers) = (setup.addr.ip(), setup.addr.port(), setup.dir.display(), setup.workers);
+    let mut text = format!(
+        r#"server:
+    interface: {ip}@{port}
+    port: {port}
+    num-threads: {workers}
+    username: ""
+    chroot: ""
+    directory: "{dir}"
+    pidfile: ""
+    use-syslog: no
+    verbosity: 0
+    do-not-query-localhost: no
+    module-config: "iterator"
+    access-control: 127.0.0.0/8 allow
+    so-rcvbuf: 4m
+    outgoing-range: 4096
+    num-queries-per-thread: 2048
+    msg-cache-size: 256m
+    rrset-cache-size: 512m
+remote-control:
+    control-enable: no
+"#
+    );
+    if let Zones::Stub(server) = setup.zones {
+        let (ip, port) = (server.ip(), server.port());
+        let _ = writeln!(text, "stub-zone:\n    name: \"flat.\"\n    stub-addr: {ip}@{port}");
+    }
+    text
+}
+
+/// `dnsdist.conf`, with a cache of packets.
+pub(crate) fn dnsdist(setup: &Setup) -> String {
+    let mut text = format!(
+        "setLocal(\"{}\")\nsetACL(\"127.0.0.0/8\")\nsetMaxUDPOutstanding(65535)\n\
+         getPool(\"\"):setCache(newPacketCache(1000000))\n",
+        setup.addr
+    );
+    if let Zones::Stub(server) = setup.zones {
+        let _ = writeln!(text, "newServer({{address=\"{server}\"}})");
     }
     text
 }
@@ -212,6 +270,8 @@ options {{
             let file = folder.join(format!("{zone}zone"));
             let _ = writeln!(text, r#"zone "{zone}" {{ type primary; file "{}"; }};"#, file.display());
         }),
+        // Not measured as a cache.
+        Zones::Stub(_) => {}
     }
     text
 }

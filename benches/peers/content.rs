@@ -103,6 +103,11 @@ impl Content {
             .collect()
     }
 
+    /// A query for the address of each name in `flat.`
+    pub(crate) fn flat_names(&self) -> Vec<Query> {
+        self.flat.iter().map(|label| (format!("{label}.flat."), A)).collect()
+    }
+
     /// 70 % referrals, 30 % names that do not exist.
     pub(crate) fn registry_queries(&self) -> Vec<Query> {
         let mut random = Random(5);

@@ -8,6 +8,8 @@ use super::server::Make;
 /// One row.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
+    /// Whose values it may have.
+    pub(crate) columns: &'static [Make],
     /// What was measured, with its unit.
     pub(crate) what: String,
     /// The value of each server that has one.
@@ -30,7 +32,12 @@ pub(crate) enum Goal {
 impl Figure {
     /// A row without goals.
     pub(crate) fn new(what: impl Into<String>) -> Figure {
-        Figure { what: what.into(), values: Vec::new(), goals: Vec::new() }
+        Figure::of(&Make::ALL, what)
+    }
+
+    /// A row of other columns.
+    pub(crate) fn of(columns: &'static [Make], what: impl Into<String>) -> Figure {
+        Figure { columns, what: what.into(), values: Vec::new(), goals: Vec::new() }
     }
 
     /// Adds a server's value.
@@ -93,37 +100,50 @@ impl Figure {
     }
 }
 
-/// All rows as a Markdown table.
+/// All rows as Markdown tables, one for each set of columns.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let head =
-        ["", "tidemark", "NSD", "Knot", "BIND", "echo", "/ NSD", "/ Knot", "/ echo", "goal: at most", ""];
-    let row = |figure: &Figure| {
-        let mut row = vec![figure.what.clone()];
-        row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
-        row.extend([Make::Nsd, Make::Knot, Make::Echo].map(|make| figure.ratio(make)));
-        row.extend([figure.goal(), figure.verdict()]);
-        row
-    };
-    markdown(&head, figures.iter().map(row).collect(), 1..9)
+    tables(figures, |make| !matches!(make, Make::Tidemark | Make::Bind))
 }
 
-/// The main rows as a narrower one.
+/// The main rows as narrower ones.
 pub(crate) fn brief(figures: &[Figure]) -> String {
-    let head = ["", "tidemark", "NSD", "Knot", "BIND", "echo", "goal: at most", ""];
-    let row = |figure: &Figure| {
-        let mut row = vec![figure.what.clone()];
-        row.extend(Make::ALL.map(|make| figure.value(make).map(number).unwrap_or_default()));
-        row.extend([figure.goal(), figure.verdict()]);
-        row
+    let main: Vec<Figure> = figures.iter().filter(|figure| figure.is_main()).cloned().collect();
+    tables(&main, |_| false)
+}
+
+/// Tables with the values of all, and the ratios to some.
+fn tables(figures: &[Figure], is_compared: impl Fn(Make) -> bool) -> String {
+    let mut sets: Vec<&[Make]> = Vec::new();
+    for figure in figures {
+        if !sets.contains(&figure.columns) {
+            sets.push(figure.columns);
+        }
+    }
+    let one = |columns: &&[Make]| {
+        let compared: Vec<Make> = columns.iter().copied().filter(|&make| is_compared(make)).collect();
+        let mut head = vec![String::new()];
+        head.extend(columns.iter().map(|make| make.name().to_owned()));
+        head.extend(compared.iter().map(|make| format!("/ {}", make.name())));
+        head.extend(["goal: at most".to_owned(), String::new()]);
+        let row = |figure: &Figure| {
+            let mut row = vec![figure.what.clone()];
+            row.extend(columns.iter().map(|&make| figure.value(make).map(number).unwrap_or_default()));
+            row.extend(compared.iter().map(|&make| figure.ratio(make)));
+            row.extend([figure.goal(), figure.verdict()]);
+            row
+        };
+        let rows = figures.iter().filter(|figure| figure.columns == *columns).map(row).collect();
+        markdown(head, rows, 1..1 + columns.len() + compared.len())
     };
-    markdown(&head, figures.iter().filter(|figure| figure.is_main()).map(row).collect(), 1..6)
+    sets.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// A table with its columns aligned, these to the right.
-fn markdown(head: &[&str], mut rows: Vec<Vec<String>>, right: Range<usize>) -> String {
-    rows.insert(0, head.iter().map(|&title| title.to_owned()).collect());
+fn markdown(head: Vec<String>, mut rows: Vec<Vec<String>>, right: Range<usize>) -> String {
+    let columns = head.len();
+    rows.insert(0, head);
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
         let cell = |(at, (cell, &width)): (usize, (&String, &usize))| {

@@ -26,6 +26,8 @@ pub(crate) struct Load<'a> {
     pub(crate) cores: &'a [usize],
     /// For how long.
     pub(crate) seconds: u32,
+    /// Further arguments of dnsperf.
+    pub(crate) extra: &'a [&'a str],
 }
 
 /// What a load generator counted.
@@ -51,6 +53,7 @@ pub(crate) fn run(server: SocketAddr, load: Load, folder: &Path) -> Count {
     command.args(["-q", &load.window.to_string()]);
     command.args(["-c", &load.clients.to_string(), "-T", "1"]);
     command.args(["-l", &load.seconds.to_string(), "-t", "2"]);
+    command.args(load.extra);
     if load.tcp {
         command.args(["-m", "tcp"]);
     }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Programs, and the Debian packages that they come in.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 9] = [
     ("nsd", "nsd"),
     ("nsd-control", "nsd"),
     ("knotd", "knot"),
     ("knotc", "knot"),
     ("named", "bind9"),
     ("rndc", "bind9-utils"),
+    ("unbound", "unbound"),
+    ("dnsdist", "dnsdist"),
     ("dnsperf", "dnsperf"),
 ];
 
@@ -93,6 +95,8 @@ pub(crate) fn description(cores: &[usize]) -> Vec<String> {
         said("nsd", "-v"),
         said("knotd", "-V"),
         said("named", "-v"),
+        format!("unbound {}", said("unbound", "-V").rsplit(' ').next().unwrap_or("?")),
+        said("dnsdist", "--version"),
         format!("dnsperf {}", said("dnsperf", "-h").rsplit(' ').next().unwrap_or("?")),
     ]
 }

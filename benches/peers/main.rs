@@ -1,4 +1,4 @@
-//! tidemark, NSD, Knot and BIND side by side, on this machine, in one run.
+//! tidemark, NSD, Knot and BIND side by side, on this machine, in one run; as a cache, tidemark, Unbound and dnsdist.
 //!
 //! ```text
 //! cargo bench --bench peers                                   # everything, less than ten minutes
@@ -67,8 +67,13 @@ fn main() {
     process::pin(&cores[1..2]);
     say("generating the zones");
     let bench = Bench::new(options, &cores, folder.path());
-    let steps =
-        [parts::queries::measure, parts::starts::measure, parts::changes::measure, parts::workers::measure];
+    let steps = [
+        parts::queries::measure,
+        parts::cache::measure,
+        parts::starts::measure,
+        parts::changes::measure,
+        parts::workers::measure,
+    ];
     let figures: Vec<Figure> = steps.iter().flat_map(|measure| measure(&bench)).collect();
     let profile = parts::profile::measure(&bench);
     report::report(&bench, &cores, &figures, &profile, begun.elapsed());

@@ -4,7 +4,9 @@ use clap::{Parser, ValueEnum};
 
 /// tidemark, NSD, Knot and BIND side by side: CPU per query, memory, loading, and what goes on while zones change.
 ///
-/// Needs two cores and Debian's packages nsd, knot, bind9, bind9-utils and dnsperf. Everything stays on loopback and in
+/// As a cache it is compared with Unbound and dnsdist.
+///
+/// Needs two cores and Debian's packages nsd, knot, bind9, bind9-utils, unbound, dnsdist and dnsperf. Everything stays on loopback and in
 /// a temporary folder.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "cargo bench --bench peers --")]
@@ -44,6 +46,8 @@ pub(crate) enum Part {
     Registry,
     /// Both over 100 TCP connections
     Tcp,
+    /// CPU per query of caches: answers that are known, and answers that have to be asked for
+    Cache,
     /// Memory with both zones loaded
     Memory,
     /// Start to first answer of both zones, on one core and on two

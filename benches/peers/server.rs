@@ -36,6 +36,10 @@ pub(crate) enum Make {
     Knot,
     /// ISC's.
     Bind,
+    /// NLnet Labs', a cache.
+    Unbound,
+    /// PowerDNS', a cache of packets.
+    Dnsdist,
     /// No server: the floor of the socket path.
     Echo,
 }
@@ -43,7 +47,9 @@ pub(crate) enum Make {
 impl Make {
     /// The four that serve zones.
     pub(crate) const SERVERS: [Make; 4] = [Make::Tidemark, Make::Nsd, Make::Knot, Make::Bind];
-    /// All columns of the table.
+    /// The three that are compared as caches.
+    pub(crate) const CACHES: [Make; 3] = [Make::Tidemark, Make::Unbound, Make::Dnsdist];
+    /// The columns of most rows.
     pub(crate) const ALL: [Make; 5] = [Make::Tidemark, Make::Nsd, Make::Knot, Make::Bind, Make::Echo];
 
     /// As the table calls it.
@@ -53,6 +59,8 @@ impl Make {
             Make::Nsd => "NSD",
             Make::Knot => "Knot",
             Make::Bind => "BIND",
+            Make::Unbound => "Unbound",
+            Make::Dnsdist => "dnsdist",
             Make::Echo => "echo",
         }
     }
@@ -121,6 +129,15 @@ impl Server {
             }
         }
         self.started.elapsed()
+    }
+
+    /// Waits until a cache answers for a zone, which it does without authority.
+    pub(crate) fn await_cache(&mut self, zone: &str) {
+        let question = dns::query(1, zone, dns::SOA, false);
+        let knows = |addr| dns::ask(addr, &question, ANSWER).and_then(|reply| dns::gist(&reply));
+        while knows(self.addr).is_none_or(|gist| gist.rcode != 0 || gist.answers != 1) {
+            self.pause();
+        }
     }
 
     /// Waits until all small zones answer; returns the time since the start, or `None` when `limit` has passed.
@@ -251,6 +268,23 @@ fn commands(make: Make, setup: &Setup) -> (Command, Option<Vec<OsString>>) {
             let workers = setup.workers.to_string().into();
             let named = super::machine::unconfined_named(setup.dir).into_os_string();
             (vec![named, "-f".into(), "-n".into(), workers, "-c".into(), config], Some(reload))
+        }
+        Make::Unbound => {
+            let config = write("unbound.conf", config::unbound(setup));
+            (vec![program("unbound"), "-d".into(), "-c".into(), config], None)
+        }
+        Make::Dnsdist => {
+            let config = write("dnsdist.conf", config::dnsdist(setup));
+            (
+                vec![
+                    program("dnsdist"),
+                    "--supervised".into(),
+                    "--disable-syslog".into(),
+                    "-C".into(),
+                    config,
+                ],
+                None,
+            )
         }
         Make::Echo => {
             let itself = std::env::current_exe().unwrap().into_os_string();

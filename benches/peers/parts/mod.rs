@@ -1,5 +1,6 @@
 //! The parts of the benchmark; each returns its rows.
 
+pub(crate) mod cache;
 pub(crate) mod changes;
 pub(crate) mod profile;
 pub(crate) mod queries;

@@ -48,6 +48,7 @@ pub(crate) fn measure(bench: &Bench) -> String {
             window: queries::WINDOW,
             cores: &bench.load_core,
             seconds,
+            extra: &[],
         };
         let mut record = Command::new(&perf);
         record.args(["record", "-e", "cpu-clock:u", "-F", SAMPLES, "-p", &server.session.id().to_string()]);

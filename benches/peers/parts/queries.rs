@@ -168,7 +168,7 @@ impl Way<'_> {
                 let tcp = matches!(self, Way::Tcp(_));
                 let clients = if tcp { CONNECTIONS as u32 } else { CLIENTS };
                 let cores = &bench.load_core;
-                let load = Load { queries, tcp, clients, window: WINDOW, cores, seconds };
+                let load = Load { queries, tcp, clients, window: WINDOW, cores, seconds, extra: &[] };
                 let mut best = run(server, load, &bench.load_folder);
                 for _ in 1..TRIES {
                     if tcp && best.lost > HALF_OPEN {
