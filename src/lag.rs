@@ -281,7 +281,7 @@ impl Ledger {
         if server.forgotten.is_some_and(|forgotten| !serial.is_newer_than(forgotten)) {
             return None;
         }
-        let step = server.steps.iter().find(|step| covers(step.serial, serial))?;
+        let step = server.steps.iter().find(|step| step.serial.covers(serial))?;
         let known = self.find(serial)?;
         let low = step.not_before.map_or(Duration::ZERO, |not_before| not_before.since(known.by));
         let high = self.unpublished_until_before(serial).map(|until| step.by.since(until));
@@ -293,7 +293,7 @@ impl Ledger {
         self.servers
             .iter()
             .map(|(&server, seen)| (server, seen.last.map(|step| step.serial)))
-            .filter(move |(_, shown)| !shown.is_some_and(|shown| covers(shown, serial)))
+            .filter(move |(_, shown)| !shown.is_some_and(|shown| shown.covers(serial)))
     }
 
     fn server(&mut self, server: SocketAddr) -> Option<&mut Server> {
@@ -337,7 +337,7 @@ impl Ledger {
     fn unpublished_until(&self, serial: Serial) -> Option<Mono> {
         self.versions
             .iter()
-            .filter(|known| covers(serial, known.serial))
+            .filter(|known| serial.covers(known.serial))
             .filter_map(|known| known.head_at)
             .max()
     }
@@ -374,11 +374,6 @@ impl Server {
             self.forgotten = self.steps.pop_front().map(|step| step.serial);
         }
     }
-}
-
-/// Whether a server that serves `shown` has got `wanted`.
-fn covers(shown: Serial, wanted: Serial) -> bool {
-    shown == wanted || shown.is_newer_than(wanted)
 }
 
 fn by_stamp(at: Utc, published: Option<Hlc>) -> Option<Duration> {

@@ -64,20 +64,36 @@ impl Utc {
         self.0 as f64 / 1e6
     }
 
-    /// Year, month and day (proleptic Gregorian; the algorithm is the usual civil-from-days one).
+    /// Year, month and day.
     pub fn date(self) -> (u32, u32, u32) {
-        let days = (self.seconds() / 86_400) as i64 + 719_468;
-        let era = days / 146_097;
-        let day_of_era = days - era * 146_097;
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = (day_of_year - (153 * shifted_month + 2) / 5 + 1) as u32;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 } as u32;
-        let year = (year_of_era + era * 400 + i64::from(month <= 2)) as u32;
-        (year, month, day)
+        let (year, month, day) = date_from_days((self.seconds() / 86_400) as i64);
+        (year as u32, month as u32, day as u32)
     }
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar, counted in years that start in March so that leap days come last.
+pub fn days_from_date(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month = (month + 9) % 12;
+    year * 365 + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (month * 153 + 2) / 5
+        + day
+        - 1
+        - 719_468
+}
+
+/// Year, month and day of a number of days since 1970-01-01.
+pub fn date_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 impl Add<Duration> for Utc {

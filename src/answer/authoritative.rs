@@ -12,8 +12,9 @@ use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
+use crate::zone::dname;
 use crate::zone::fault::stands_beside_cname;
-use crate::zone::lookup::{Found, substitute};
+use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
 
 use super::context::Served;
@@ -185,8 +186,9 @@ fn step<'z>(
             if !chain.has_dname(owner.name()) {
                 chain.note(view.write(writer, Section::Answer, owner.name(), owner, dname));
             }
-            let target =
-                NameRef::read(dname.first()).ok().and_then(|target| substitute(name, owner.name(), target));
+            let target = NameRef::read(dname.first())
+                .ok()
+                .and_then(|target| dname::substitute(name, owner.name(), target));
             let Some(target) = target else { return end(Rcode::YXDOMAIN, Authority::Nothing) };
             // RFC 6672 3.1: the synthesised CNAME has the DNAME's TTL; it is not signed (5.3.1).
             chain.note(writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire()));

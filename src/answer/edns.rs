@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::publish::expire;
 use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
 use crate::transfer::provide;
@@ -12,6 +13,7 @@ use crate::wire::edns::{COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, PADDING, STAMP, ZO
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
 use crate::zone::stamp::{self, Stamp};
+use crate::zone::zoneversion;
 
 use super::context::{Served, Source};
 
@@ -128,19 +130,13 @@ impl Options {
     pub(super) fn versioned(&mut self, now: Now, zone: &Zone, version: &Version) {
         let serial = version.snapshot.serial();
         if self.wants.zone_version {
-            // RFC 9660 2: LABELCOUNT, TYPE 0 (SOA-SERIAL), VERSION.
-            let mut value = [zone.name().label_count() as u8, 0, 0, 0, 0, 0];
-            value[2..].copy_from_slice(&serial.0.to_be_bytes());
-            push_option(&mut self.bytes, ZONEVERSION, &value);
+            push_option(&mut self.bytes, ZONEVERSION, &zoneversion::write(zone.name(), serial));
         }
-        if self.wants.expire && self.rtype == Rtype::SOA {
-            // RFC 7314 3: a primary tells the SOA's EXPIRE, a secondary what is left of it.
-            let expire = match zone.expires_at() {
-                Some(at) if zone.access().secondary => at.since(now.mono),
-                _ => Duration::from_secs(u64::from(version.snapshot.timers().expire)),
-            };
-            let seconds = u32::try_from(expire.as_secs()).unwrap_or(u32::MAX);
-            push_option(&mut self.bytes, EXPIRE, &seconds.to_be_bytes());
+        if self.wants.expire
+            && self.rtype == Rtype::SOA
+            && let Some(left) = expire::left(zone, version, now.mono)
+        {
+            push_option(&mut self.bytes, EXPIRE, &expire::write(left));
         }
         if let Some(value) = self.wants.stamp.take() {
             let have = stamp::asked(&value);

@@ -3,6 +3,7 @@
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::wire::writer::{Full, Section, Writer};
+use crate::zone::negative;
 use crate::zone::owner::{Owner, Rrset};
 use crate::zone::signed::Signed;
 use crate::zone::snapshot::Snapshot;
@@ -50,7 +51,7 @@ impl<'z> View<'z> {
     pub(super) fn write_soa(self, writer: &mut Writer<'_>) -> Result<(), Full> {
         let apex = self.zone.apex();
         let soa = self.zone.soa();
-        let ttl = soa.ttl.min(self.zone.timers().minimum);
+        let ttl = negative::ttl(soa.ttl, soa.first());
         writer.record(Section::Authority, apex, Rtype::SOA, ttl, soa.first())?;
         if self.proofs.is_some()
             && let Some(signatures) = self.zone.owner(apex).and_then(|owner| owner.signatures(Rtype::SOA))

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::error::Error;
+use crate::text::edit_distance::edit_distance;
 
 /// The error with its place, a plain message and, for unknown words, a suggestion.
 pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Error {
@@ -51,41 +52,14 @@ fn did_you_mean(kind: &str, word: &str, known: &str) -> (String, String, String)
 /// The known word that `word` is probably a slip of: at most a third of it differs.
 fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let folded = word.to_lowercase().replace('_', "-");
-    let (distance, meant) = known.iter().map(|known| (distance(&folded, known), *known)).min()?;
+    let (distance, meant) =
+        known.iter().map(|known| (edit_distance(folded.as_bytes(), known.as_bytes()), *known)).min()?;
     (distance <= meant.len().max(3) / 3).then_some(meant)
-}
-
-/// How many characters must be put in, taken out, changed or swapped with their neighbour to turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before_last = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let mut best = (last[j] + usize::from(a[i] != b[j])).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                let swapped: &Vec<usize> = &before_last;
-                best = best.min(swapped[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn slips_are_near() {
-        assert_eq!(distance("listne", "listen"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("notify", "notify"), 0);
-        assert_eq!(distance("kitten", "sitting"), 3);
-    }
 
     #[test]
     fn only_what_is_near_is_suggested() {

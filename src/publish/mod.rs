@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod directory;
+pub mod expire;
 pub mod history;
 pub mod job;
 pub mod journal;

@@ -2,6 +2,7 @@
 //!
 //! It knows records, not zones: what makes records a zone is [`crate::zone`].
 
+pub mod edit_distance;
 pub mod file;
 pub mod lexer;
 pub mod rdata;

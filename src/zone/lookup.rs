@@ -1,7 +1,7 @@
 //! Finding a name in a zone: RFC 1034 4.3.2 steps 3a to 3c, with wildcards (RFC 4592), DNAME (RFC 6672) and empty
 //! non-terminals, in one walk from the apex down.
 
-use crate::wire::name::{Name, NameRef, hash_label};
+use crate::wire::name::{NameRef, hash_label};
 use crate::wire::rtype::Rtype;
 
 use super::owner::Owner;
@@ -83,16 +83,11 @@ impl Snapshot {
     }
 }
 
-/// The name that `name`, which is below `owner`, has after its DNAME (RFC 6672 2.2); `None` when it grows too long.
-pub fn substitute(name: &NameRef, owner: &NameRef, target: &NameRef) -> Option<Name> {
-    let kept = name.as_wire().len() - owner.as_wire().len();
-    Name::from_wire(&[&name.as_wire()[..kept], target.as_wire()].concat()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::snapshot::Builder;
     use super::*;
+    use crate::wire::name::Name;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -140,7 +135,5 @@ mod tests {
         assert!(matches!(zone.lookup(&name("moved.example."), Rtype::A), Found::Exact(_)));
         assert!(matches!(zone.lookup(&name("a.moved.example."), Rtype::A), Found::Dname(_)));
         assert!(matches!(zone.lookup(&name("example."), Rtype::NS), Found::Exact(_)));
-        let moved = substitute(&name("A.b.moved.example."), &name("moved.example."), &name("new."));
-        assert_eq!(moved, Some(name("a.b.new.")));
     }
 }

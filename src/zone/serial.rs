@@ -25,6 +25,11 @@ impl Serial {
         }
     }
 
+    /// Whether who has this version has got `wanted`: that serial or a newer one.
+    pub fn covers(self, wanted: Serial) -> bool {
+        matches!(self.compare(wanted), Some(Ordering::Equal | Ordering::Greater))
+    }
+
     /// The next serial.
     pub fn next(self) -> Serial {
         Serial(self.0.wrapping_add(1))
@@ -79,6 +84,8 @@ mod tests {
         assert!(Serial(0x8000_0000 - 1).is_newer_than(Serial(0)));
         assert_eq!(Serial(0x8000_0000).compare(Serial(0)), None);
         assert_eq!(Serial(u32::MAX).next(), Serial(0));
+        assert!(Serial(0).covers(Serial(u32::MAX)) && Serial(7).covers(Serial(7)));
+        assert!(!Serial(6).covers(Serial(7)) && !Serial(0x8000_0000).covers(Serial(0)));
     }
 
     #[test]

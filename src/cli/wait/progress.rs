@@ -78,7 +78,7 @@ impl Goal {
 
     fn is_shown(&self, seen: &Observation) -> bool {
         match self {
-            Goal::Serial(serial) => seen.serial.is_some_and(|shown| covers(shown, *serial)),
+            Goal::Serial(serial) => seen.serial.is_some_and(|shown| shown.covers(*serial)),
             Goal::Record(wanted) => seen.records.iter().any(|record| {
                 record.rtype == wanted.rtype && rdata::same(wanted.rtype, &record.rdata, &wanted.rdata)
             }),
@@ -313,7 +313,7 @@ impl Progress {
         let Some(newest) = newest else { return Vec::new() };
         self.goal = Some(Goal::Serial(newest));
         for server in &mut self.servers {
-            if server.serial.is_some_and(|shown| covers(shown, newest)) {
+            if server.serial.is_some_and(|shown| shown.covers(newest)) {
                 server.converged = server.last;
             }
         }
@@ -350,10 +350,6 @@ fn data(rtype: Rtype, rdata: &[u8]) -> String {
     let mut text = String::new();
     write::write(rtype, rdata, &mut text);
     text
-}
-
-fn covers(shown: Serial, wanted: Serial) -> bool {
-    shown == wanted || shown.is_newer_than(wanted)
 }
 
 /// Whole seconds, rounded up.

@@ -1,5 +1,6 @@
 //! What a misspelt word was probably meant to be.
 
+use crate::text::edit_distance::edit_distance;
 use crate::wire::rtype::Rtype;
 
 /// The directives of zone files.
@@ -34,7 +35,7 @@ fn closest<'n>(word: &[u8], names: impl Iterator<Item = &'n str>) -> Option<Stri
         .filter_map(|name| {
             let name_bytes = name.as_bytes();
             let distance =
-                if squeezed(name_bytes) == squeezed(&word) { 0 } else { distance(&word, name_bytes) };
+                if squeezed(name_bytes) == squeezed(&word) { 0 } else { edit_distance(&word, name_bytes) };
             (distance <= most).then_some((distance, name))
         })
         .collect();
@@ -56,24 +57,6 @@ fn squeezed(word: &[u8]) -> Vec<u8> {
     let mut squeezed = word.to_vec();
     squeezed.dedup();
     squeezed
-}
-
-/// How many letters are to be added, dropped, changed or swapped with their neighbour.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut rows = [vec![0; b.len() + 1], (0..=b.len()).collect(), vec![0; b.len() + 1]];
-    for i in 1..=a.len() {
-        rows[2][0] = i;
-        for j in 1..=b.len() {
-            let change = rows[1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = change.min(rows[1][j] + 1).min(rows[2][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[0][j - 2] + 1);
-            }
-            rows[2][j] = least;
-        }
-        rows.rotate_left(1);
-    }
-    rows[1][b.len()]
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::time::{date_from_days, days_from_date};
+
 /// Seconds from a number or from numbers with the units w, d, h, m, s (`1h30m`); `None` if it is not that or does not
 /// fit 32 bits.
 pub fn read_seconds(text: &[u8]) -> Option<u32> {
@@ -57,30 +59,6 @@ pub fn write_time(time: u32, out: &mut String) {
     let (hour, minute, second) = (time / 3_600 % 24, time / 60 % 60, time % 60);
     // Writing to a String cannot fail.
     let _ = write!(out, "{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}");
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar, counted in years that start in March so that leap days come last.
-fn days_from_date(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let month = (month + 9) % 12;
-    year * 365 + year.div_euclid(4) - year.div_euclid(100)
-        + year.div_euclid(400)
-        + (month * 153 + 2) / 5
-        + day
-        - 1
-        - 719_468
-}
-
-fn date_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
