@@ -1,26 +1,21 @@
 //! Probes over real sockets: what carries out the [`Outbox`] of a [`Watch`] for the commands that look at servers.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
-use crate::ask::exchange::{self, Arrival, Exchange, Outbox, Token};
+use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::cli::exit::Failure;
 use crate::probe::observation::Ask;
 use crate::probe::observe::Event;
 use crate::probe::watch::{MAX_TARGETS, Pace, Watch};
+use crate::server::exchange::Exchanges;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
-/// Larger than any datagram that a query with our payload size calls for; what is longer was not meant for us.
-const MAX_DATAGRAM: usize = 4_096;
 /// Arrivals that wait to be taken in; each probe has few.
 const QUEUE: usize = 1_024;
 /// The monotonic clock starts at a hundred days, so that the ages that servers tell reach back before its start.
@@ -40,9 +35,8 @@ pub struct Observer {
     watch: Watch,
     outbox: Outbox,
     started: Instant,
-    open: HashMap<Token, AbortHandle>,
+    exchanges: Exchanges<(Token, Arrival)>,
     arrivals: mpsc::Receiver<(Token, Arrival)>,
-    sender: mpsc::Sender<(Token, Arrival)>,
 }
 
 impl Observer {
@@ -53,9 +47,8 @@ impl Observer {
             watch: Watch::new(pace, rand::random()),
             outbox: Outbox::default(),
             started: Instant::now(),
-            open: HashMap::new(),
+            exchanges: Exchanges::new(sender, |token, arrival| (token, arrival)),
             arrivals,
-            sender,
         }
     }
 
@@ -99,7 +92,7 @@ impl Observer {
         loop {
             let now = self.now();
             let events = self.watch.handle_timeout(now, &mut self.outbox);
-            self.carry_out();
+            self.exchanges.carry_out(now.mono, &mut self.outbox);
             if !events.is_empty() {
                 return events;
             }
@@ -111,76 +104,26 @@ impl Observer {
             };
             let arrival = tokio::time::timeout(due.since(now.mono), self.arrivals.recv()).await;
             if let Ok(Some((token, arrival))) = arrival {
+                if !self.exchanges.arrived(token, &arrival) {
+                    continue;
+                }
                 let now = self.now();
                 let event = self.watch.arrival(now, token, arrival, &mut self.outbox);
-                self.carry_out();
+                self.exchanges.carry_out(now.mono, &mut self.outbox);
                 if let Some(event) = event {
                     return vec![event];
                 }
             }
         }
     }
-
-    fn carry_out(&mut self) {
-        for exchange in self.outbox.exchanges.drain(..) {
-            let token = exchange.token;
-            let task = tokio::spawn(exchange_over_udp(exchange, self.sender.clone()));
-            self.open.insert(token, task.abort_handle());
-        }
-        for token in self.outbox.cancels.drain(..) {
-            if let Some(task) = self.open.remove(&token) {
-                task.abort();
-            }
-        }
-    }
-}
-
-/// One exchange: a socket of its own with a port that the system chooses, connected so that only datagrams of the server
-/// come in. Ends by being aborted, or after a failure.
-async fn exchange_over_udp(exchange: Exchange, arrivals: mpsc::Sender<(Token, Arrival)>) {
-    let token = exchange.token;
-    let Err(error) = talk(&exchange, &arrivals).await;
-    // When the receiver is gone nobody wants to know.
-    let _ = arrivals.send((token, Arrival::Failed(failure(&error)))).await;
-}
-
-async fn talk(
-    exchange: &Exchange,
-    arrivals: &mpsc::Sender<(Token, Arrival)>,
-) -> io::Result<std::convert::Infallible> {
-    let local: SocketAddr = match exchange.to {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(local).await?;
-    socket.connect(exchange.to).await?;
-    socket.send(&exchange.message).await?;
-    let mut buffer = [0; MAX_DATAGRAM];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        let bytes = &buffer[..length];
-        if bytes.get(..2) == exchange.message.get(..2) {
-            // As above.
-            let _ = arrivals.send((exchange.token, Arrival::Message(bytes.to_vec()))).await;
-        }
-    }
-}
-
-fn failure(error: &io::Error) -> exchange::Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => exchange::Failure::Refused,
-        io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::PermissionDenied => exchange::Failure::Unreachable,
-        _ => exchange::Failure::Local,
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::net::UdpSocket;
 
+    use super::*;
+    use crate::ask::exchange;
     use crate::probe::observation::Reason;
 
     fn ask(server: SocketAddr) -> Ask {
@@ -197,7 +140,7 @@ mod tests {
             let (length, from) = server.recv_from(&mut buffer).await.unwrap();
             let mut reply = buffer[..length].to_vec();
             reply[2] |= 0x80;
-            reply[3] = 5;
+            reply[3] = 3;
             let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let mut forged = reply.clone();
             forged[3] = 2;
@@ -208,7 +151,7 @@ mod tests {
         };
         let (events, ()) = tokio::join!(observer.next(None), answering);
         let told = format!("{events:?}");
-        assert!(told.contains("REFUSED"), "{told}");
+        assert!(told.contains("NXDOMAIN"), "{told}");
     }
 
     #[tokio::test]

@@ -94,8 +94,8 @@ pub enum Reason {
     /// There is no SOA record of the zone in the answer.
     #[error("no SOA record")]
     NoSoa,
-    /// The answer does not fit into a datagram.
-    #[error("answer too long for UDP")]
+    /// The answer was cut over TCP too.
+    #[error("answer cut short")]
     Truncated,
     /// The answer breaks the format.
     #[error("malformed answer")]

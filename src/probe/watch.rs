@@ -18,6 +18,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ask::exchange::{Arrival, Outbox, Token};
+use crate::ask::question::Call;
+use crate::ask::support::Support;
 use crate::time::{Mono, Now};
 use crate::wire::name::{Name, NameRef};
 use crate::zone::serial::Serial;
@@ -27,7 +29,7 @@ use super::observe::{Event, PATIENCE, Probe};
 
 /// Pairs of server and zone at most: with ten seconds between questions these are 1,600 questions a second.
 pub const MAX_TARGETS: usize = 16_384;
-/// Probes on their way at once; each has at most one socket per sending.
+/// Probes on their way at once; each has at most one socket per datagram or connection.
 const MAX_PROBES: usize = 256;
 /// How long a probe that is due waits when there are that many.
 const CROWDED: Duration = Duration::from_millis(20);
@@ -64,6 +66,7 @@ impl Default for Pace {
 pub struct Watch {
     pace: Pace,
     rng: StdRng,
+    support: Support,
     next_key: u64,
     targets: HashMap<u64, Target>,
     /// The targets by zone: there may be very many zones, with a few servers each.
@@ -84,6 +87,13 @@ struct Target {
     quick: Option<Quick>,
 }
 
+impl Target {
+    /// Whether the server has shown this version or a newer one.
+    fn has(&self, serial: Serial) -> bool {
+        self.shown.is_some_and(|shown| shown.covers(serial))
+    }
+}
+
 /// A publication that a server has not shown yet.
 #[derive(Clone, Copy, Debug)]
 struct Quick {
@@ -98,6 +108,7 @@ impl Watch {
         Watch {
             pace,
             rng: StdRng::seed_from_u64(seed),
+            support: Support::default(),
             next_key: 0,
             targets: HashMap::new(),
             keys: HashMap::new(),
@@ -159,7 +170,7 @@ impl Watch {
         let Some(servers) = self.keys.get(zone) else { return };
         let keys: Vec<u64> = servers.values().copied().collect();
         for key in keys {
-            if self.targets.get(&key).is_none_or(|target| has(target.shown, serial)) {
+            if self.targets.get(&key).is_none_or(|target| target.has(serial)) {
                 continue;
             }
             let pause = self.jittered(self.pace.quick);
@@ -176,7 +187,8 @@ impl Watch {
     pub fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Option<Event> {
         let key = *self.flights.get(&token)?;
         let probe = self.targets.get_mut(&key)?.probe.as_mut()?;
-        let event = probe.arrival(now, token, arrival, &mut self.rng, out);
+        let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out };
+        let event = probe.arrived(token, &arrival, call);
         self.after(now, key, event, out)
     }
 
@@ -188,16 +200,17 @@ impl Watch {
                 break;
             }
             let Some(target) = self.targets.get_mut(&key) else { break };
+            let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out };
             match &mut target.probe {
                 Some(probe) => {
-                    let event = probe.handle_timeout(now, &mut self.rng, out);
+                    let event = probe.handle_timeout(call);
                     events.extend(self.after(now, key, event, out));
                 }
                 None if self.probes >= MAX_PROBES => self.schedule(key, now.mono + CROWDED),
                 None => {
                     target.began = now.mono;
                     let ask = target.ask.clone();
-                    target.probe = Some(Probe::start(now, ask, self.pace.patience, &mut self.rng, out));
+                    target.probe = Some(Probe::start(ask, self.pace.patience, call));
                     self.probes += 1;
                     self.after(now, key, None, out);
                 }
@@ -216,8 +229,9 @@ impl Watch {
         let target = self.targets.get_mut(&key)?;
         if event.is_none() {
             let probe = target.probe.as_ref()?;
-            let due = probe.next_timeout();
-            // FORMERR replaces the open exchanges; a token that stays behind leads nowhere and goes with the probe.
+            // A probe without an event has a wait left.
+            let due = probe.next_timeout().unwrap_or(now.mono + self.pace.interval);
+            // An objection to EDNS replaces the open exchanges; a token that stays behind leads nowhere and goes with the probe.
             self.flights.extend(probe.tokens().map(|token| (token, key)));
             self.schedule(key, due);
             return None;
@@ -229,7 +243,10 @@ impl Watch {
         }
         let began = target.began;
         let due = match &mut target.quick {
-            Some(quick) if has(target.shown, quick.serial) || quick.until <= now.mono => {
+            Some(quick)
+                if target.shown.is_some_and(|shown| shown.covers(quick.serial))
+                    || quick.until <= now.mono =>
+            {
                 target.quick = None;
                 None
             }
@@ -268,10 +285,6 @@ impl Watch {
     fn jittered(&mut self, pause: Duration) -> Duration {
         pause.mul_f64(self.rng.random_range(0.9..=1.0))
     }
-}
-
-fn has(shown: Option<Serial>, serial: Serial) -> bool {
-    shown.is_some_and(|shown| shown == serial || shown.is_newer_than(serial))
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 //!
 //! Each kept answer is stored under its own question alone, so a reply can never say anything about another question.
 
-use crate::wire::message::{Message, Record};
+use crate::wire::message::{Message, Record, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata::{self, Part};
 use crate::wire::rtype::{Rcode, Rtype};
+use crate::zone::dname::substitute;
+use crate::zone::negative;
 
 use super::cache::{Answer, Ask};
 
@@ -60,26 +62,18 @@ pub fn sift(message: Message, ask: &Ask, may_tell: impl Fn(&NameRef) -> bool) ->
         record.rtype == Rtype::SOA && name.is_in(&record.owner)
     });
     if let Some(soa) = soa {
-        let (zone, ttl) = (soa.owner.clone(), negative_ttl(soa));
+        let (zone, ttl) = (soa.owner.clone(), negative::ttl(soa.ttl, &soa.rdata));
         return if rcode == Rcode::YXDOMAIN { Verdict::Useless } else { sieve.negative(rcode, &zone, ttl) };
     }
     match rcode {
         // RFC 2308 section 5: without an SOA record it must not be cached; it is an answer all the same.
         Rcode::NXDOMAIN => sieve.unproven(rcode),
         _ if links > 0 => sieve.go_on(name),
-        // RFC 2308 2.2: NS without SOA is a referral, and this server does not know.
-        Rcode::NOERROR if sieve.message.authority.iter().all(|record| record.rtype != Rtype::NS) => {
-            sieve.unproven(rcode)
-        }
+        // RFC 2308 2.2: NS without SOA is a referral, and this server does not know; but one that was asked to recurse and
+        // does so has no reason to refer, and says that there is no such data (RFC 4074 4.2 has seen servers that do).
+        Rcode::NOERROR if sieve.has_recursed() || !sieve.refers() => sieve.unproven(rcode),
         _ => Verdict::Useless,
     }
-}
-
-/// For how long a negative answer may be believed: the lower of the SOA record's own TTL and its MINIMUM field
-/// (RFC 2308 section 5).
-fn negative_ttl(soa: &Record) -> u32 {
-    let minimum = soa.rdata.last_chunk::<4>().map_or(0, |minimum| u32::from_be_bytes(*minimum));
-    soa.ttl.min(minimum)
 }
 
 /// What a reply has for one name.
@@ -103,6 +97,15 @@ struct Sieve {
 }
 
 impl Sieve {
+    fn has_recursed(&self) -> bool {
+        let recursed = flags::RD | flags::RA;
+        self.message.header.flags & recursed == recursed
+    }
+
+    fn refers(&self) -> bool {
+        self.message.authority.iter().any(|record| record.rtype == Rtype::NS)
+    }
+
     /// Takes over what the answer section has for `name`.
     fn link(&mut self, name: &NameRef, rtype: Rtype, may_tell: impl Fn(&NameRef) -> bool) -> Link {
         let redirect = self.message.answer.iter().find(|record| {
@@ -117,7 +120,8 @@ impl Sieve {
             if !self.answer.iter().any(taken) {
                 self.take(&dname.owner, Rtype::DNAME);
             }
-            let Some(target) = substitute(name, &dname) else { return Link::TooLong };
+            let target = first_name(&dname).and_then(|target| substitute(name, &dname.owner, &target));
+            let Some(target) = target else { return Link::TooLong };
             // Made here rather than taken from the reply, so that it says what the DNAME says (RFC 6672 3.1).
             self.answer.push(Record {
                 owner: name.to_name(),
@@ -216,15 +220,6 @@ fn first_name(record: &Record) -> Option<Name> {
         }
     });
     first
-}
-
-/// `name` with the DNAME's owner at its end replaced by the DNAME's target (RFC 6672 2.2); `None` when that is too long.
-fn substitute(name: &NameRef, dname: &Record) -> Option<Name> {
-    let kept = name.as_wire().len().checked_sub(dname.owner.as_wire().len())?;
-    let target = first_name(dname)?;
-    let mut wire = name.as_wire().get(..kept)?.to_vec();
-    wire.extend_from_slice(target.as_wire());
-    Name::from_wire(&wire).ok()
 }
 
 #[cfg(test)]

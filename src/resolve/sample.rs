@@ -74,6 +74,10 @@ pub(super) fn reply(query: &[u8], rcode: Rcode, extra: u16, sections: [&[&str]; 
         }
     }
     writer.set_rcode(rcode);
+    // Who understands EDNS says so in every reply (RFC 6891 6.1.1).
+    if request.opt.is_some() {
+        writer.opt(1_232, rcode, false, &[]).unwrap();
+    }
     writer.finish();
     bytes
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::time::Mono;
+use crate::ask::exchange::Outbox;
+use crate::ask::question::Call;
+use crate::ask::support::Support;
+use crate::time::{Mono, Now, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 
@@ -43,6 +46,8 @@ pub struct Upstreams {
     by_zone: HashMap<Name, usize>,
     servers: Vec<Health>,
     random: StdRng,
+    /// What the servers take of EDNS.
+    support: Support,
 }
 
 impl Upstreams {
@@ -58,6 +63,7 @@ impl Upstreams {
             by_zone: HashMap::new(),
             servers: Vec::new(),
             random: StdRng::from_seed(seed),
+            support: Support::default(),
         };
         let mut known = HashMap::new();
         let zones = stub.iter().map(|zone| (zone, false)).chain(forward.iter().map(|zone| (zone, true)));
@@ -108,9 +114,10 @@ impl Upstreams {
         self.servers[server].address
     }
 
-    /// A message id that cannot be guessed.
-    pub fn id(&mut self) -> u16 {
-        self.random.random()
+    /// What a call into a question needs.
+    pub fn call<'a>(&'a mut self, now: Mono, out: &'a mut Outbox) -> Call<'a> {
+        let now = Now { mono: now, utc: Utc::default() };
+        Call { now, rng: &mut self.random, support: &mut self.support, out }
     }
 
     /// Which of the candidates to ask, given as server and how often it was asked this question already, `None` for one that

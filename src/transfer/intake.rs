@@ -11,6 +11,7 @@
 //! RFC 5936 section 2.2 and RFC 1995 section 4. Nothing is kept of an answer that turns out bad, and the bounds of [`Limits`]
 //! hold for every answer.
 
+use crate::publish::expire;
 use crate::wire::edns;
 use crate::wire::message::{Message, Opcode, Record};
 use crate::wire::name::Name;
@@ -159,7 +160,7 @@ impl Intake {
         self.ignored += u64::from(message.header.counts[1]).saturating_sub(message.answer.len() as u64);
         if self.messages == 1 {
             self.told = message.option(edns::STAMP).and_then(Told::read);
-            self.expire = message.option(edns::EXPIRE).and_then(seconds);
+            self.expire = message.option(edns::EXPIRE).and_then(expire::read);
         }
         // RFC 5936 2.2: at least one record in each; a server could keep us waiting with empty ones for ever.
         if message.header.counts[1] == 0 {
@@ -266,11 +267,6 @@ impl Intake {
             State::Over => Err(Reason::Malformed),
         }
     }
-}
-
-/// The value of an EXPIRE option (RFC 7314 section 2).
-pub(super) fn seconds(value: &[u8]) -> Option<u32> {
-    value.try_into().ok().map(u32::from_be_bytes)
 }
 
 #[cfg(test)]

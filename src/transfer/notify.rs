@@ -14,36 +14,38 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_proto::op::{Message as NotifyMessage, MessageType, OpCode, Query};
-use hickory_proto::rr::rdata::SOA;
-use hickory_proto::rr::{Name as LibraryName, RData, Record as LibraryRecord, RecordType};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
-use crate::ask::exchange::{Arrival, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Outbox, Start, Token};
+use crate::ask::query::Query;
+use crate::ask::question::{self, Call, Policy, Question};
+use crate::ask::support::Support;
 use crate::time::{Mono, Now};
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::{Message, Opcode, Record, Request, flags};
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
-use crate::wire::writer::Writer;
+use crate::wire::writer::{Section, Writer};
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 
-/// When a NOTIFY goes out, counted from the first time, until it is acknowledged: fast enough that with every third datagram lost,
-/// 99 of 100 secondaries hear of a change within 1.5 seconds.
-pub const SCHEDULE: [Duration; 7] = [
-    Duration::ZERO,
-    Duration::from_millis(200),
-    Duration::from_millis(600),
-    Duration::from_millis(1_400),
-    Duration::from_millis(3_000),
-    Duration::from_millis(6_200),
-    Duration::from_millis(12_600),
-];
-/// When the last one has waited long enough, counted as above.
-pub const GIVE_UP: Duration = Duration::from_millis(25_400);
+/// How long each NOTIFY is waited for before the next goes out, until one is acknowledged: fast enough that with every third
+/// datagram lost, 99 of 100 secondaries hear of a change within 1.5 seconds.
+const POLICY: Policy = Policy {
+    datagrams: &[
+        Duration::from_millis(200),
+        Duration::from_millis(400),
+        Duration::from_millis(800),
+        Duration::from_millis(1_600),
+        Duration::from_millis(3_200),
+        Duration::from_millis(6_400),
+        Duration::from_millis(12_800),
+    ],
+    tcp: Duration::from_secs(5),
+    silence_to_tcp: false,
+    start: Start::AtOnce,
+};
 /// Changes of a zone within this time after one was announced are announced together.
 pub const COALESCE: Duration = Duration::from_millis(100);
 
@@ -82,6 +84,7 @@ pub enum Event {
 pub struct Notifier {
     zone: Name,
     rng: StdRng,
+    support: Support,
     targets: Vec<Target>,
     last_began: Option<Mono>,
     /// A change that came too soon after the last announcement, and when it goes out.
@@ -97,40 +100,25 @@ struct Change {
 #[derive(Debug)]
 struct Target {
     address: SocketAddr,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Silent,
-    Announcing(Announcing),
+    /// What is being announced; `None` while Silent.
+    announcing: Option<Box<Announcing>>,
 }
 
 #[derive(Debug)]
 struct Announcing {
-    change: Change,
-    began: Mono,
-    /// One for each time it went out; any of them may be answered.
-    tokens: Vec<Token>,
-}
-
-impl Announcing {
-    fn serial(&self) -> Serial {
-        Timers::read(&self.change.soa.rdata).serial
-    }
-
-    fn due(&self) -> Mono {
-        self.began + SCHEDULE.get(self.tokens.len()).copied().unwrap_or(GIVE_UP)
-    }
+    serial: Serial,
+    published: Mono,
+    question: Question,
 }
 
 impl Notifier {
     /// Announces a zone to these targets. The seed decides message ids.
     pub fn new(zone: Name, targets: Vec<SocketAddr>, seed: u64) -> Notifier {
-        let silent = |address| Target { address, state: State::Silent };
+        let silent = |address| Target { address, announcing: None };
         Notifier {
             zone,
             rng: StdRng::seed_from_u64(seed),
+            support: Support::default(),
             targets: targets.into_iter().map(silent).collect(),
             last_began: None,
             held: None,
@@ -148,21 +136,20 @@ impl Notifier {
 
     /// Takes in what arrived; tokens of others are left alone.
     pub fn arrived(&mut self, now: Now, token: Token, arrival: &Arrival, out: &mut Outbox) -> Vec<Event> {
-        // What cannot be delivered now may be at the next time.
-        let Arrival::Message(message) = arrival else { return Vec::new() };
-        let Some(rcode) = read_response(message) else { return Vec::new() };
+        let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out };
         for target in &mut self.targets {
-            let State::Announcing(announcing) = &target.state else { continue };
-            if !announcing.tokens.contains(&token) {
-                continue;
+            let Some(announcing) = &mut target.announcing else { continue };
+            // What cannot be delivered now may be at the next time.
+            if let Some(question::Event::Answered(reply)) = announcing.question.arrived(token, arrival, call)
+            {
+                let (serial, took) = (announcing.serial, now.mono.since(announcing.published));
+                target.announcing = None;
+                let target = target.address;
+                return vec![match reply.message.rcode() {
+                    Rcode::NOERROR => Event::Acknowledged { target, serial, took },
+                    rcode => Event::Refused { target, serial, rcode },
+                }];
             }
-            let (serial, took) = (announcing.serial(), now.mono.since(announcing.change.published));
-            target.silence(out);
-            let target = target.address;
-            return vec![match rcode {
-                Rcode::NOERROR => Event::Acknowledged { target, serial, took },
-                rcode => Event::Refused { target, serial, rcode },
-            }];
         }
         Vec::new()
     }
@@ -174,16 +161,11 @@ impl Notifier {
         }
         let mut events = Vec::new();
         for target in &mut self.targets {
-            let State::Announcing(announcing) = &mut target.state else { continue };
-            if announcing.due() > now.mono {
-                continue;
-            }
-            if announcing.tokens.len() == SCHEDULE.len() {
-                events.push(Event::Unanswered { target: target.address, serial: announcing.serial() });
+            let Some(announcing) = &mut target.announcing else { continue };
+            let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out: &mut *out };
+            if announcing.question.handle_timeout(call).is_some() {
+                events.push(Event::Unanswered { target: target.address, serial: announcing.serial });
                 target.silence(out);
-            } else {
-                let message = request(self.rng.random(), &self.zone, &announcing.change.soa);
-                announcing.tokens.push(out.send(target.address, Transport::Udp, message));
             }
         }
         events
@@ -191,10 +173,7 @@ impl Notifier {
 
     /// When [`Notifier::handle_timeout`] is to be called next.
     pub fn next_timeout(&self) -> Option<Mono> {
-        let due = |target: &Target| match &target.state {
-            State::Announcing(announcing) => Some(announcing.due()),
-            State::Silent => None,
-        };
+        let due = |target: &Target| target.announcing.as_ref()?.question.next_timeout();
         let held = self.held.as_ref().map(|(_, open)| *open);
         self.targets.iter().filter_map(due).chain(held).min()
     }
@@ -202,57 +181,32 @@ impl Notifier {
     fn announce(&mut self, now: Now, change: Change, out: &mut Outbox) {
         self.last_began = Some(now.mono);
         self.held = None;
+        let (serial, published) = (Timers::read(&change.soa.rdata).serial, change.published);
         for target in &mut self.targets {
             target.silence(out);
-            let message = request(self.rng.random(), &self.zone, &change.soa);
-            let tokens = vec![out.send(target.address, Transport::Udp, message)];
-            target.state = State::Announcing(Announcing { change: change.clone(), began: now.mono, tokens });
+            let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out: &mut *out };
+            let question = Question::start(target.address, query(&self.zone, &change.soa), POLICY, call);
+            target.announcing = Some(Box::new(Announcing { serial, published, question }));
         }
     }
 }
 
 impl Target {
     fn silence(&mut self, out: &mut Outbox) {
-        if let State::Announcing(announcing) = &self.state {
-            announcing.tokens.iter().for_each(|token| out.cancel(*token));
-        }
-        self.state = State::Silent;
-    }
-}
-
-/// A NOTIFY with the new SOA in the answer section (RFC 1996 3.7).
-fn request(id: u16, zone: &NameRef, soa: &Record) -> Vec<u8> {
-    let mut message = NotifyMessage::new(id, MessageType::Query, OpCode::Notify);
-    message.metadata.authoritative = true;
-    if let Some(name) = library_name(zone) {
-        message.add_query(Query::query(name.clone(), RecordType::SOA));
-        if let Some(data) = library_soa(&soa.rdata) {
-            message.add_answer(LibraryRecord::from_rdata(name, soa.ttl, RData::SOA(data)));
+        if let Some(mut announcing) = self.announcing.take() {
+            announcing.question.stop(out);
         }
     }
-    // A name and a SOA always fit; an empty message would be answered with FORMERR, so it is seen.
-    message.to_vec().unwrap_or_default()
 }
 
-fn library_name(name: &NameRef) -> Option<LibraryName> {
-    LibraryName::read(&mut BinDecoder::new(name.as_wire())).ok()
-}
-
-fn library_soa(rdata: &[u8]) -> Option<SOA> {
-    let mut names = BinDecoder::new(rdata);
-    let (mname, rname) = (LibraryName::read(&mut names).ok()?, LibraryName::read(&mut names).ok()?);
-    let timers = Timers::read(rdata);
-    // The library keeps these three as signed numbers of the same 32 bits.
-    let signed = |seconds: u32| seconds as i32;
-    let (refresh, retry, expire) = (signed(timers.refresh), signed(timers.retry), signed(timers.expire));
-    Some(SOA::new(mname, rname, timers.serial.0, refresh, retry, expire, timers.minimum))
-}
-
-/// The code of a response to a NOTIFY; `None` when it is not one.
-fn read_response(bytes: &[u8]) -> Option<Rcode> {
-    let metadata = NotifyMessage::from_vec(bytes).ok()?.metadata;
-    let fits = metadata.message_type == MessageType::Response && metadata.op_code == OpCode::Notify;
-    fits.then(|| Rcode(metadata.response_code.into()))
+/// A NOTIFY with the new SOA in the answer section (RFC 1996 3.7). Without EDNS: nothing of it is of use here.
+fn query(zone: &Name, soa: &Record) -> Query {
+    Query {
+        opcode: Opcode::NOTIFY,
+        flags: flags::AA,
+        record: Some((Section::Answer, soa.clone())),
+        ..Query::new(zone.clone(), Rtype::SOA)
+    }
 }
 
 /// A NOTIFY as received.

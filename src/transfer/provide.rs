@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::publish::expire;
 use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
 use crate::wire::edns::{self, UDP_PAYLOAD};
@@ -63,7 +64,7 @@ impl Extra {
         let asked = |code| request.opt.is_some_and(|opt| opt.option(code).is_some());
         Extra {
             told: asked(edns::STAMP).then(|| told(zone, version, now, have, most)),
-            expire: expire_left(zone, version, now).filter(|_| asked(edns::EXPIRE)),
+            expire: expire::left(zone, version, now.mono).filter(|_| asked(edns::EXPIRE)),
         }
     }
 }
@@ -199,17 +200,6 @@ fn age(zone: &Zone, version: &Version, now: Now) -> Duration {
     if current { age } else { Duration::MAX }
 }
 
-/// The seconds until this node would stop serving a version: what EXPIRE says of it (RFC 7314 section 3). `None` for a secondary
-/// that does not know.
-pub fn expire_left(zone: &Zone, version: &Version, now: Now) -> Option<u32> {
-    let whole = version.snapshot.timers().expire;
-    if !zone.access().secondary {
-        return Some(whole);
-    }
-    let left = zone.expires_at()?.since(now.mono).as_secs();
-    Some(u32::try_from(left).unwrap_or(u32::MAX).min(whole))
-}
-
 impl Provide {
     /// The whole content of a version (RFC 5936 2.2).
     pub fn axfr(version: Arc<Version>, request: &Request<'_>, extra: Extra) -> Provide {
@@ -249,7 +239,7 @@ impl Provide {
                 edns::push_option(&mut options, edns::STAMP, &told.write());
             }
             if let Some(left) = extra.expire {
-                edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
+                edns::push_option(&mut options, edns::EXPIRE, &expire::write(left));
             }
             options
         });

@@ -1,5 +1,7 @@
 //! Why a poll or a transfer did not serve its purpose.
 
+use crate::ask::exchange::Failure;
+use crate::ask::question::Fault;
 use crate::wire::rtype::Rcode;
 
 /// Why something about a transfer failed.
@@ -32,7 +34,7 @@ pub enum Reason {
     /// Records that do not make a zone.
     #[error("the records do not make a zone")]
     InvalidZone,
-    /// More than [`Limits`] allow.
+    /// More than [`super::intake::Limits`] allow.
     #[error("the answer is larger than allowed")]
     TooLarge,
     /// No way to the server, or nothing listens there.
@@ -84,6 +86,22 @@ impl Reason {
             Reason::DoesNotApply => "does_not_apply",
             Reason::DigestMismatch => "digest_mismatch",
             Reason::NotStored => "not_stored",
+        }
+    }
+
+    /// The reason that a failed SOA question gives.
+    pub fn of_question(fault: Fault) -> Reason {
+        match fault {
+            Fault::Network(_) => Reason::Unreachable,
+            Fault::Malformed | Fault::Strange => Reason::Malformed,
+        }
+    }
+
+    /// The reason that the early end of a transfer gives.
+    pub fn of_transfer(fault: Fault) -> Reason {
+        match fault {
+            Fault::Network(Failure::Closed) => Reason::Truncated,
+            other => Reason::of_question(other),
         }
     }
 

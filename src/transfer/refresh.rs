@@ -21,10 +21,12 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
-use crate::ask::exchange::{Arrival, Failure, Outbox, Token, Transport};
+use crate::ask::exchange::{Arrival, Outbox, Start, Token};
+use crate::ask::question::{self, Call, Policy, Question, Reply};
+use crate::ask::support::Support;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
@@ -42,11 +44,23 @@ use super::query::{self, Kind, SoaAnswer};
 use super::reason::Reason;
 use super::timers;
 
-/// How long each datagram is waited for before the next goes out; then the question goes over TCP.
-pub const UDP_WAITS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(2_000)];
-/// How long a SOA over TCP is waited for.
-pub const TCP_WAIT: Duration = Duration::from_secs(5);
+/// How a primary is asked for its SOA: three datagrams, then over TCP.
+const SOA_POLICY: Policy = Policy {
+    datagrams: &[Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(2_000)],
+    tcp: Duration::from_secs(5),
+    silence_to_tcp: true,
+    start: Start::InTurn,
+};
+/// A second opinion is worth one datagram.
+const OPINION_POLICY: Policy = Policy {
+    datagrams: &[Duration::from_millis(500)],
+    tcp: Duration::from_millis(500),
+    silence_to_tcp: false,
+    start: Start::InTurn,
+};
+/// How a primary is asked for a transfer: over TCP, where the answer may begin late.
+const PULL_POLICY: Policy =
+    Policy { datagrams: &[], tcp: STALLED, silence_to_tcp: false, start: Start::InTurn };
 /// A transfer that brings nothing for this long has failed.
 pub const STALLED: Duration = Duration::from_secs(30);
 /// A transfer that takes longer than this has failed however it trickles.
@@ -149,8 +163,8 @@ pub struct Refresh {
     fruitless: u32,
     failed_rounds: u32,
     last_good: usize,
-    /// Primaries that do not speak EDNS.
-    plain: Vec<SocketAddr>,
+    /// What the primaries take of EDNS.
+    support: Support,
     /// The EXPIRE option of the primary that is being dealt with, from its SOA answer.
     soa_expire: Option<u32>,
     announced: Option<Announced>,
@@ -181,34 +195,34 @@ struct Announced {
 #[derive(Debug)]
 enum State {
     Idle,
-    AskingSoa(Asking),
-    PullingIxfr(Pull),
-    PullingAxfr(Pull),
+    AskingSoa(Box<Asking>),
+    PullingIxfr(Box<Pull>),
+    PullingAxfr(Box<Pull>),
     Publishing(Pulled),
 }
 
+/// A question for the SOA.
 #[derive(Debug)]
 struct Asking {
     primary: SocketAddr,
-    /// Each try with the moment it went out, so that an answer dates from its own question.
-    tries: Vec<(Token, Now)>,
-    transport: Transport,
-    /// How long the latest try is waited for.
-    wait: Duration,
-    /// Until when, or until when its turn; `None` when nobody else could be asked.
-    deadline: Option<Mono>,
-    sent: bool,
+    question: Question,
+    /// Until when its turn is waited for; `None` when nobody else could be asked.
+    patience: Option<Mono>,
 }
 
+/// A transfer: the question for it and what has come of it.
 #[derive(Debug)]
 struct Pull {
     primary: SocketAddr,
-    token: Token,
-    began: Now,
-    progress: Mono,
+    question: Question,
     /// Until when its turn is waited for; `None` when nobody else could be asked.
     patience: Option<Mono>,
-    sent: bool,
+    /// When the question left that is being answered, or the first one.
+    began: Now,
+    /// When the last message was here; only once the answer has begun.
+    progress: Option<Mono>,
+    /// As in [`Reply::is_doubtful`].
+    is_doubtful: bool,
     intake: Intake,
 }
 
@@ -218,7 +232,7 @@ struct Pulled {
     kind: Kind,
     began: Now,
     have: Have,
-    age: Duration,
+    age: Option<Duration>,
     expire: Option<u32>,
 }
 
@@ -251,7 +265,7 @@ impl Refresh {
             fruitless: 0,
             failed_rounds: 0,
             last_good: 0,
-            plain: Vec::new(),
+            support: Support::default(),
             soa_expire: None,
             announced: None,
             newer: None,
@@ -313,17 +327,19 @@ impl Refresh {
 
     /// Takes in what arrived; tokens of others are left alone.
     pub fn arrived(&mut self, now: Now, token: Token, arrival: &Arrival, out: &mut Outbox) -> Vec<Event> {
-        self.step(now, out, |this, step| match &mut this.state {
-            _ if *arrival == Arrival::Sent => this.turn_came(now, token),
-            State::AskingSoa(asking) => {
-                if let Some(&(_, asked)) = asking.tries.iter().find(|(known, _)| *known == token) {
-                    this.soa_arrived(step, asked, token, arrival);
+        self.step(now, out, |this, step| {
+            let call = &mut Call { now, rng: &mut this.rng, support: &mut this.support, out: &mut *step.out };
+            match &mut this.state {
+                State::AskingSoa(asking) => {
+                    let event = asking.question.arrived(token, arrival, call);
+                    this.soa_event(step, event);
                 }
+                State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                    let event = pull.question.arrived(token, arrival, call);
+                    this.pull_event(step, event, arrival);
+                }
+                State::Idle | State::Publishing(_) => {}
             }
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) if pull.token == token => {
-                this.pull_arrived(step, arrival)
-            }
-            _ => {}
         })
     }
 
@@ -347,24 +363,27 @@ impl Refresh {
         self.step(now, out, |this, step| {
             this.check_expiry(step);
             let passed = |at: Mono| at <= now.mono;
-            match &this.state {
+            if this.patience_ends().is_some_and(passed) {
+                return this.pass_over(step);
+            }
+            let call = &mut Call { now, rng: &mut this.rng, support: &mut this.support, out: &mut *step.out };
+            match &mut this.state {
                 State::Idle if this.due.is_some_and(passed) => {
                     let from = this.announced.take().and_then(|announced| announced.from);
                     this.begin_round(step, from);
                 }
-                State::AskingSoa(asking) if asking.deadline.is_some_and(passed) => match asking.sent {
-                    true => this.ask_again(step),
-                    false => this.pass_over(step),
-                },
-                State::PullingIxfr(pull) | State::PullingAxfr(pull)
-                    if pull.deadline().is_some_and(passed) =>
-                {
-                    match pull.sent {
-                        true => this.pull_failed(step, Reason::Timeout),
-                        false => this.pass_over(step),
+                State::AskingSoa(asking) => {
+                    let event = asking.question.handle_timeout(call);
+                    this.soa_event(step, event);
+                }
+                State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                    let stalled = !pull.question.is_waiting() && passed(pull.stalled_at());
+                    match pull.question.handle_timeout(call) {
+                        None if stalled => this.pull_failed(step, Reason::Timeout),
+                        event => this.pull_event(step, event, &Arrival::Message(Vec::new())),
                     }
                 }
-                _ => {}
+                State::Idle | State::Publishing(_) => {}
             }
         })
     }
@@ -373,10 +392,14 @@ impl Refresh {
     pub fn next_timeout(&self) -> Option<Mono> {
         let own = match &self.state {
             State::Idle => self.due,
-            State::AskingSoa(asking) => asking.deadline,
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.deadline(),
+            State::AskingSoa(asking) => asking.question.next_timeout(),
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                let stalled_at = (!pull.question.is_waiting()).then(|| pull.stalled_at());
+                pull.question.next_timeout().into_iter().chain(stalled_at).min()
+            }
             State::Publishing(_) => None,
         };
+        let own = self.patience_ends().or(own);
         [own, self.expires_at.filter(|_| self.have.is_some())].into_iter().flatten().min()
     }
 
@@ -424,9 +447,19 @@ impl Refresh {
 }
 
 impl Pull {
-    fn deadline(&self) -> Option<Mono> {
-        let sent = self.sent.then(|| (self.progress + STALLED).min(self.began.mono + LONGEST_PULL));
-        sent.or(self.patience)
+    /// When it has failed unless something comes. How long its beginning is waited for is the question's business.
+    fn stalled_at(&self) -> Mono {
+        let longest = self.began.mono + LONGEST_PULL;
+        self.progress.map_or(longest, |progress| (progress + STALLED).min(longest))
+    }
+}
+
+/// How old the word of a primary is: what it told, and nothing where it does not know stamps. `None` when that is missing
+/// because the answer came without EDNS by accident.
+fn age(told: Option<&Told>, is_doubtful: bool) -> Option<Duration> {
+    match told {
+        Some(told) => Some(told.age),
+        None => (!is_doubtful).then_some(Duration::ZERO),
     }
 }
 

@@ -279,6 +279,10 @@ pub struct Message {
 
 impl Message {
     /// Reads a message with at most one question.
+    ///
+    /// Bytes behind the last counted record are no part of it (RFC 1035 4.1) and are left alone: home routers and address
+    /// translators that rewrite messages leave some, and BIND and Unbound take such replies too. Requests are held to
+    /// the form ([`Request::read`]): who asks can mend them.
     pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
         let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
         let mut at = HEADER;
@@ -337,7 +341,7 @@ impl Message {
                 }
             }
         }
-        if at == bytes.len() { Ok(message) } else { Err(MessageError::Trailing) }
+        Ok(message)
     }
 
     /// The response code with its EDNS extension (RFC 6891 6.1.3).
@@ -422,6 +426,7 @@ mod tests {
         bytes[7] = 0;
         bytes.push(0);
         assert_eq!(Request::read(&bytes).unwrap_err(), MessageError::Trailing);
+        assert_eq!(Message::read(&bytes).unwrap().opt, Message::read(QUERY).unwrap().opt);
         assert_eq!(Request::read(&QUERY[..20]).unwrap_err(), MessageError::Short);
         assert_eq!(Request::read(&QUERY[..11]).unwrap_err(), MessageError::NoHeader);
     }

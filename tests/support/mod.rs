@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod await_until;
+pub mod bad_server;
 pub mod bind;
 pub mod corpus;
 pub mod daemon;

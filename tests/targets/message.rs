@@ -6,11 +6,12 @@ use tidemark::answer::cached::complete;
 use tidemark::answer::context::{Outcome, Served, Source};
 use tidemark::answer::fast::{REPLY, Straight, Versions};
 use tidemark::answer::respond;
+use tidemark::ask::reply::{self, Reading};
 use tidemark::transfer::intake::{Asked, Intake, Limits};
 use tidemark::transfer::ixfr_loop::Stuck;
 use tidemark::transfer::notify::read_notify;
 use tidemark::transfer::provide::provide;
-use tidemark::transfer::query::read_soa;
+use tidemark::transfer::query;
 use tidemark::wire::edns::UDP_PAYLOAD;
 use tidemark::wire::message::{Header, Message, Opcode, Record, Request, flags};
 use tidemark::wire::name::Name;
@@ -161,7 +162,12 @@ fn are_alike(datagram: &Message, stream: &Message) {
 fn heard(bytes: &[u8]) {
     let zone: Name = "example.".parse().unwrap();
     let _ = read_notify(bytes);
-    let _ = read_soa(&zone, bytes);
+    for asked in [query::soa(&zone, None), query::axfr(&zone, Some(Serial(1)))] {
+        let id = Header::read(bytes).map_or(0, |header| header.id);
+        if let Reading::Reply(message) = reply::read(&asked, id, bytes) {
+            let _ = query::read_soa(&zone, &message);
+        }
+    }
     for asked in [Asked::Axfr, Asked::Ixfr(Serial(1))] {
         let mut intake = Intake::new(zone.clone(), asked, Limits { bytes: 1 << 20, records: 1 << 12 });
         let _ = intake.feed(bytes);

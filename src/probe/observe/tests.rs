@@ -1,14 +1,16 @@
 use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use crate::wire::message::Request;
-use crate::wire::writer::Section;
+use crate::wire::writer::{Section, Writer};
 use crate::zone::digest::Digest;
 use crate::zone::stamp::Stamp;
 
 use super::*;
-use crate::ask::exchange::Failure;
+use crate::ask::exchange::{Failure, Transport};
+use crate::ask::support::Support;
 use crate::time::Utc;
-use crate::wire::rtype::Rcode;
+use crate::wire::rtype::{Rcode, Rtype};
 use crate::zone::serial::Serial;
 use crate::zone::stamp::Told;
 
@@ -16,8 +18,18 @@ fn at(milli: u64) -> Now {
     Now { mono: Mono(milli * 1_000), utc: Utc(1_700_000_000_000_000 + milli * 1_000) }
 }
 
-fn rng() -> StdRng {
-    StdRng::seed_from_u64(1)
+/// Does something with what a call has at hand, and a memory of servers of its own.
+fn call<T>(now: Now, out: &mut Outbox, act: impl FnOnce(&mut Call<'_>) -> T) -> T {
+    let (rng, support) = (&mut StdRng::seed_from_u64(1), &mut Support::default());
+    act(&mut Call { now, rng, support, out })
+}
+
+fn arrive(probe: &mut Probe, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Option<Event> {
+    call(now, out, |call| probe.arrived(token, &arrival, call))
+}
+
+fn wait_out(probe: &mut Probe, now: Now, out: &mut Outbox) -> Option<Event> {
+    call(now, out, |call| probe.handle_timeout(call))
 }
 
 fn zone() -> Name {
@@ -55,7 +67,7 @@ fn answer(query: &[u8], bits: u16, rcode: Rcode, serial: u32, options: Option<&[
 }
 
 fn start(ask: Ask, out: &mut Outbox) -> Probe {
-    Probe::start(at(0), ask, PATIENCE, &mut rng(), out)
+    call(at(0), out, |call| Probe::start(ask, PATIENCE, call))
 }
 
 #[test]
@@ -77,7 +89,7 @@ fn everything_that_a_server_tells_is_seen() {
     push_option(&mut options, edns::EXPIRE, &863_990_u32.to_be_bytes());
     push_option(&mut options, edns::STAMP, &told.write());
     let reply = answer(&sent.message, flags::AA, Rcode::NOERROR, 7, Some(&options));
-    let event = probe.arrival(at(4), sent.token, reply, &mut rng(), &mut out);
+    let event = arrive(&mut probe, at(4), sent.token, reply, &mut out);
     let Some(Event::Seen(seen)) = event else { panic!("{event:?}") };
     assert_eq!((seen.serial, seen.asked), (Some(Serial(7)), Some(Serial(6))));
     assert_eq!((seen.sent, seen.received, seen.sent_utc), (at(0).mono, at(4).mono, at(0).utc));
@@ -92,12 +104,12 @@ fn everything_that_a_server_tells_is_seen() {
 fn a_late_answer_counts_for_the_question_it_answers() {
     let mut out = Outbox::default();
     let mut probe = start(Ask::soa(server(), zone()), &mut out);
-    assert_eq!(probe.handle_timeout(at(299), &mut rng(), &mut out), None);
-    assert_eq!((probe.handle_timeout(at(300), &mut rng(), &mut out), out.exchanges.len()), (None, 2));
-    assert_eq!(probe.next_timeout(), at(900).mono);
+    assert_eq!(wait_out(&mut probe, at(299), &mut out), None);
+    assert_eq!((wait_out(&mut probe, at(300), &mut out), out.exchanges.len()), (None, 2));
+    assert_eq!(probe.next_timeout(), Some(at(900).mono));
     let first = out.exchanges.remove(0);
     let reply = answer(&first.message, flags::AA, Rcode::NOERROR, 7, None);
-    let event = probe.arrival(at(400), first.token, reply, &mut rng(), &mut out);
+    let event = arrive(&mut probe, at(400), first.token, reply, &mut out);
     let Some(Event::Seen(seen)) = event else { panic!("{event:?}") };
     assert_eq!((seen.sent, seen.received), (at(0).mono, at(400).mono));
     assert_eq!(out.cancels.len(), 2);
@@ -108,9 +120,9 @@ fn three_questions_without_an_answer_are_silence() {
     let mut out = Outbox::default();
     let mut probe = start(Ask::soa(server(), zone()), &mut out);
     for due in [300, 900] {
-        assert_eq!(probe.handle_timeout(at(due), &mut rng(), &mut out), None);
+        assert_eq!(wait_out(&mut probe, at(due), &mut out), None);
     }
-    let event = probe.handle_timeout(at(2_100), &mut rng(), &mut out);
+    let event = wait_out(&mut probe, at(2_100), &mut out);
     assert_eq!(event, Some(Event::Silent { server: server(), zone: zone(), since: at(0).mono }));
     assert_eq!((out.exchanges.len(), out.cancels.len()), (3, 3));
 }
@@ -119,37 +131,83 @@ fn three_questions_without_an_answer_are_silence() {
 fn answers_that_show_nothing_say_why() {
     let reasons = [
         (0, Rcode::NOERROR, Reason::NotAuthoritative),
-        (flags::AA, Rcode::REFUSED, Reason::Rcode(Rcode::REFUSED)),
+        (flags::AA, Rcode::NOTAUTH, Reason::Rcode(Rcode::NOTAUTH)),
         (flags::AA, Rcode::NXDOMAIN, Reason::Rcode(Rcode::NXDOMAIN)),
-        (flags::AA | flags::TC, Rcode::NOERROR, Reason::Truncated),
     ];
     for (bits, rcode, expected) in reasons {
         let mut out = Outbox::default();
         let mut probe = start(Ask::soa(server(), zone()), &mut out);
         let sent = out.exchanges.remove(0);
         let reply = answer(&sent.message, bits, rcode, 7, Some(&[]));
-        let event = probe.arrival(at(1), sent.token, reply, &mut rng(), &mut out);
+        let event = arrive(&mut probe, at(1), sent.token, reply, &mut out);
         assert!(matches!(event, Some(Event::Failed { reason, .. }) if reason == expected), "{event:?}");
     }
     let mut out = Outbox::default();
     let mut probe = start(Ask::soa(server(), zone()), &mut out);
     let refused = Arrival::Failed(Failure::Refused);
-    let event = probe.arrival(at(1), out.exchanges[0].token, refused, &mut rng(), &mut out);
+    let event = arrive(&mut probe, at(1), out.exchanges[0].token, refused, &mut out);
     assert!(matches!(event, Some(Event::Failed { reason: Reason::Network(Failure::Refused), .. })));
 }
 
 #[test]
-fn a_server_without_edns_is_asked_plainly() {
+fn an_answer_that_was_cut_is_asked_for_over_tcp() {
     let mut out = Outbox::default();
     let mut probe = start(Ask::soa(server(), zone()), &mut out);
     let first = out.exchanges.remove(0);
-    let reply = answer(&first.message, 0, Rcode::FORMERR, 0, None);
-    assert_eq!(probe.arrival(at(1), first.token, reply, &mut rng(), &mut out), None);
+    let cut = answer(&first.message, flags::AA | flags::TC, Rcode::NOERROR, 7, Some(&[]));
+    assert_eq!(arrive(&mut probe, at(1), first.token, cut, &mut out), None);
     let second = out.exchanges.remove(0);
-    assert_eq!(Request::read(&second.message).unwrap().opt, None);
-    let reply = answer(&second.message, flags::AA, Rcode::NOERROR, 7, None);
-    let event = probe.arrival(at(2), second.token, reply, &mut rng(), &mut out);
+    assert_eq!(second.transport, Transport::Tcp);
+    let whole = answer(&second.message, flags::AA, Rcode::NOERROR, 7, Some(&[]));
+    let event = arrive(&mut probe, at(2), second.token, whole, &mut out);
     assert!(matches!(event, Some(Event::Seen(seen)) if seen.serial == Some(Serial(7))));
+
+    let mut out = Outbox::default();
+    let mut probe = start(Ask::soa(server(), zone()), &mut out);
+    for left in [None, Some(Reason::Truncated)] {
+        let sent = out.exchanges.remove(0);
+        let cut = answer(&sent.message, flags::AA | flags::TC, Rcode::NOERROR, 7, Some(&[]));
+        let event = arrive(&mut probe, at(1), sent.token, cut, &mut out);
+        let said = event.map(|event| match event {
+            Event::Failed { reason, .. } => reason,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(said, left);
+    }
+}
+
+#[test]
+fn a_refusal_is_told_once_it_is_known_not_to_be_due_to_edns() {
+    let mut out = Outbox::default();
+    let mut probe = start(Ask::soa(server(), zone()), &mut out);
+    let mut event = None;
+    for level in ["options", "an OPT record", "nothing"] {
+        assert_eq!(event, None, "{level}");
+        let sent = out.exchanges.remove(0);
+        let refusal = answer(&sent.message, 0, Rcode::REFUSED, 0, None);
+        event = arrive(&mut probe, at(1), sent.token, refusal, &mut out);
+    }
+    let refused = Reason::Rcode(Rcode::REFUSED);
+    assert!(matches!(event, Some(Event::Failed { reason, .. }) if reason == refused), "{event:?}");
+}
+
+#[test]
+fn a_server_that_stumbles_over_options_is_seen_all_the_same() {
+    for rcode in [Rcode::FORMERR, Rcode::NOTIMP, Rcode::REFUSED, Rcode::SERVFAIL, Rcode::BADVERS] {
+        let mut out = Outbox::default();
+        let mut probe = start(Ask::soa(server(), zone()), &mut out);
+        let mut event = None;
+        for _ in 0..3 {
+            let Some(sent) = out.exchanges.pop() else { break };
+            let has_edns = Request::read(&sent.message).unwrap().opt.is_some();
+            let reply = match has_edns {
+                true => answer(&sent.message, 0, rcode, 0, (rcode == Rcode::BADVERS).then_some(&[])),
+                false => answer(&sent.message, flags::AA, Rcode::NOERROR, 7, None),
+            };
+            event = arrive(&mut probe, at(1), sent.token, reply, &mut out);
+        }
+        assert!(matches!(&event, Some(Event::Seen(seen)) if seen.serial == Some(Serial(7))), "{event:?}");
+    }
 }
 
 #[test]
@@ -159,9 +217,9 @@ fn the_answer_to_another_question_is_waited_past() {
     let sent = out.exchanges.remove(0);
     let other = Writer::query(1, 0, &zone(), Rtype::NS, &[]);
     let reply = answer(&other, flags::AA, Rcode::NOERROR, 7, None);
-    assert_eq!(probe.arrival(at(1), sent.token, reply, &mut rng(), &mut out), None);
+    assert_eq!(arrive(&mut probe, at(1), sent.token, reply, &mut out), None);
     let question = Arrival::Message(sent.message.clone());
-    assert_eq!(probe.arrival(at(1), sent.token, question, &mut rng(), &mut out), None);
+    assert_eq!(arrive(&mut probe, at(1), sent.token, question, &mut out), None);
     assert!(out.cancels.is_empty());
 }
 
@@ -181,7 +239,7 @@ fn a_cache_shows_a_record_behind_an_alias() {
     writer.record(Section::Answer, &name, Rtype::CNAME, 60, target.as_wire()).unwrap();
     writer.record(Section::Answer, &target, Rtype::A, 30, &[192, 0, 2, 1]).unwrap();
     writer.finish();
-    let event = probe.arrival(at(1), sent.token, Arrival::Message(bytes), &mut rng(), &mut out);
+    let event = arrive(&mut probe, at(1), sent.token, Arrival::Message(bytes), &mut out);
     let Some(Event::Seen(seen)) = event else { panic!("{event:?}") };
     assert_eq!((seen.records.len(), &seen.records[0].owner, seen.serial), (1, &target, None));
 }

@@ -2,6 +2,8 @@ use super::super::sample::{ask, at, reply};
 use super::super::settings::Zone;
 use super::*;
 use crate::ask::exchange::Exchange;
+use crate::ask::question::MAX_STRANGE;
+use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::Request;
 
 /// One question among the servers 192.0.2.1, .2, ... of the root zone.
@@ -140,6 +142,18 @@ fn a_truncated_reply_is_asked_for_again_by_tcp() {
 }
 
 #[test]
+fn the_budget_ends_a_connection_too() {
+    let mut world = World::new(1, true);
+    let first = world.last();
+    for due in [400, 1_200] {
+        world.timeout(due);
+    }
+    world.reply(2_700, &first, Rcode::NOERROR, flags::TC, &[]);
+    assert_eq!((world.last().transport, world.forward.next_timeout()), (Transport::Tcp, at(0) + BUDGET));
+    assert!(matches!(world.timeout(4_500), Step::Exhausted));
+}
+
+#[test]
 fn a_server_without_edns_is_asked_once_without() {
     for rcode in [Rcode::FORMERR, Rcode::NOTIMP] {
         let mut world = World::new(2, true);
@@ -189,7 +203,7 @@ fn what_is_no_reply_to_the_question_is_ignored() {
 fn too_many_wrong_replies_end_the_server() {
     let mut world = World::new(2, true);
     let first = world.last();
-    for _ in 0..MAX_BAD {
+    for _ in 0..MAX_STRANGE {
         world.arrive(1, &first, Arrival::Message(vec![0; 12]));
         assert_eq!(world.out.exchanges.len(), 1);
     }

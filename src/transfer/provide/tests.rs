@@ -8,6 +8,7 @@ use super::super::fixture::{Node, address, apex, at, hosts, record, records, sna
 use super::super::intake::{Asked, Intake, Limits, Outcome};
 use super::super::query;
 use super::*;
+use crate::ask::query::Level;
 use crate::publish::proposal::Proposal;
 use crate::zone::serial::Policy;
 use crate::zone::soa::Timers;
@@ -45,13 +46,13 @@ fn full(
 }
 
 fn ixfr_from(serial: u32) -> Vec<u8> {
-    query::ixfr(9, &soa(serial), false)
+    query::ixfr(&soa(serial)).write(9, Level::Options)
 }
 
 #[test]
 fn axfr_brings_the_zone_and_its_stamp() {
     let node = primary(2);
-    let provided = ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default());
+    let provided = ask(&node, &query::axfr(&apex(), None).write(9, Level::Options), &mut Stuck::default());
     assert_eq!(provided.kind(), Ok(Kind::Axfr));
     let (snapshot, told) = full(Asked::Axfr, provided);
     let version = node.zone().version().unwrap();
@@ -62,7 +63,7 @@ fn axfr_brings_the_zone_and_its_stamp() {
 #[test]
 fn only_the_first_message_has_question_and_opt() {
     let node = primary(9);
-    let request = query::axfr(9, &apex(), None, false);
+    let request = query::axfr(&apex(), None).write(9, Level::Options);
     let provided = ask(&node, &request, &mut Stuck::default()).with_message_bytes(300);
     let messages: Vec<Message> = provided.map(|bytes| Message::read(&bytes).unwrap()).collect();
     assert!(messages.len() > 10);
@@ -72,15 +73,18 @@ fn only_the_first_message_has_question_and_opt() {
     }
     let (first, last) = (&messages[0].answer[0], messages.last().unwrap().answer.last().unwrap());
     assert_eq!((first, first.rtype), (last, Rtype::SOA));
-    let plain = ask(&node, &query::axfr(9, &apex(), None, true), &mut Stuck::default()).next().unwrap();
+    let plain =
+        ask(&node, &query::axfr(&apex(), None).write(9, Level::Plain), &mut Stuck::default()).next().unwrap();
     assert!(Message::read(&plain).unwrap().opt.is_none());
 }
 
 #[test]
 fn names_keep_their_case() {
     let node = primary(1);
-    let (snapshot, _) =
-        full(Asked::Axfr, ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default()));
+    let (snapshot, _) = full(
+        Asked::Axfr,
+        ask(&node, &query::axfr(&apex(), None).write(9, Level::Options), &mut Stuck::default()),
+    );
     assert!(snapshot.owners().any(|owner| owner.name().to_string() == "h1.Sub3.example."));
 }
 
@@ -137,9 +141,10 @@ fn who_asks_for_the_same_three_times_gets_the_whole_zone() {
 #[test]
 fn what_is_published_meanwhile_does_not_mix_in() {
     let mut node = primary(4);
-    for (asked, request) in
-        [(Asked::Axfr, query::axfr(9, &apex(), None, false)), (Asked::Ixfr(Serial(1)), ixfr_from(1))]
-    {
+    for (asked, request) in [
+        (Asked::Axfr, query::axfr(&apex(), None).write(9, Level::Options)),
+        (Asked::Ixfr(Serial(1)), ixfr_from(1)),
+    ] {
         let serial = node.serial().unwrap();
         let mut provided = ask(&node, &request, &mut Stuck::default()).with_message_bytes(100);
         let mut messages = vec![provided.next().unwrap()];
@@ -157,7 +162,7 @@ fn what_is_published_meanwhile_does_not_mix_in() {
 #[test]
 fn errors_are_codes() {
     let node = Node::primary();
-    let axfr = query::axfr(9, &apex(), None, false);
+    let axfr = query::axfr(&apex(), None).write(9, Level::Options);
     let mut expired = ask(&node, &axfr, &mut Stuck::default());
     assert_eq!(expired.kind(), Err(Rcode::SERVFAIL));
     assert_eq!(Message::read(&expired.next().unwrap()).unwrap().rcode(), Rcode::SERVFAIL);
@@ -193,7 +198,8 @@ fn a_record_of_any_length_that_fits_a_message_travels() {
         [soa(1), record("example.", Rtype::NS, b"\x02ns\x00"), long].iter().for_each(|it| builder.push(it));
         let proposal = Proposal::file(builder.finish().unwrap().0, Policy::Keep);
         node.store.publish(at(1), proposal, |entries| node.journal.append(entries)).unwrap();
-        let provided = ask(&node, &query::axfr(9, &apex(), None, false), &mut Stuck::default());
+        let provided =
+            ask(&node, &query::axfr(&apex(), None).write(9, Level::Options), &mut Stuck::default());
         assert_eq!(matches!(take(Asked::Axfr, provided), Outcome::Full(..)), whole);
     }
 }
@@ -230,7 +236,7 @@ proptest! {
     ) {
         let mut node = Node::primary();
         node.edit(at(1), 1, &names);
-        let request = query::axfr(9, &apex(), None, false);
+        let request = query::axfr(&apex(), None).write(9, Level::Options);
         let provided = ask(&node, &request, &mut Stuck::default()).with_message_bytes(message_bytes);
         let (snapshot, _) = full(Asked::Axfr, provided);
         let version = node.zone().version().unwrap();

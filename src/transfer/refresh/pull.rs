@@ -1,40 +1,61 @@
 //! Pulling a transfer, and what follows from it.
 
-use crate::wire::rtype::Rcode;
-
 use super::*;
 
 impl Refresh {
     /// Asks a primary for a transfer.
     pub(super) fn pull(&mut self, step: &mut Step<'_>, primary: SocketAddr, kind: Kind) {
-        let plain = self.plain.contains(&primary);
-        let (id, zone) = (self.rng.random(), &self.config.zone);
-        let (message, asked, kind) = match (&self.have, kind) {
+        let zone = &self.config.zone;
+        let (query, asked, kind) = match (&self.have, kind) {
             (Some(have), Kind::Ixfr) => {
-                (query::ixfr(id, &have.soa, plain), Asked::Ixfr(have.timers().serial), kind)
+                (query::ixfr(&have.soa), Asked::Ixfr(have.timers().serial), Kind::Ixfr)
             }
             (have, _) => {
                 let serial = have.as_ref().map(|have| have.timers().serial);
-                (query::axfr(id, zone, serial, plain), Asked::Axfr, Kind::Axfr)
+                (query::axfr(zone, serial), Asked::Axfr, Kind::Axfr)
             }
         };
-        let token = step.out.queue(primary, Transport::Tcp, message);
         let intake = Intake::new(zone.clone(), asked, self.config.limits);
+        let call =
+            &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
+        let question = Question::start(primary, query, PULL_POLICY, call);
         let patience = self.patience(step);
-        let (began, progress) = (step.now, step.now.mono);
-        let pull = Pull { primary, token, began, progress, patience, sent: false, intake };
+        let (began, progress, is_doubtful) = (step.now, None, false);
+        let pull = Box::new(Pull { primary, question, patience, began, progress, is_doubtful, intake });
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
 
-    pub(super) fn pull_arrived(&mut self, step: &mut Step<'_>, arrival: &Arrival) {
+    /// Follows up on what came of the question for a transfer; `arrival` is what has just arrived.
+    pub(super) fn pull_event(
+        &mut self,
+        step: &mut Step<'_>,
+        event: Option<question::Event>,
+        arrival: &Arrival,
+    ) {
+        match event {
+            None => {}
+            Some(question::Event::Transfer { asked, is_doubtful }) => {
+                let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+                (pull.began, pull.progress, pull.is_doubtful) = (asked, Some(step.now.mono), is_doubtful);
+                if let Arrival::Message(message) = arrival {
+                    self.pull_arrived(step, message);
+                }
+            }
+            Some(question::Event::Answered(reply)) => {
+                // A reply without the records of a transfer: whatever its code is, there is none.
+                let reason = Reason::of(reply.message.rcode()).unwrap_or(Reason::Malformed);
+                self.pull_failed(step, reason);
+            }
+            Some(question::Event::Failed { fault, .. }) => {
+                self.pull_failed(step, Reason::of_transfer(fault));
+            }
+            Some(question::Event::Silent) => self.pull_failed(step, Reason::Timeout),
+        }
+    }
+
+    fn pull_arrived(&mut self, step: &mut Step<'_>, message: &[u8]) {
         let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
-        pull.progress = step.now.mono;
-        let outcome = match arrival {
-            Arrival::Sent => return,
-            Arrival::Message(message) => pull.intake.feed(message),
-            Arrival::Failed(Failure::Closed) => Outcome::Bad(Reason::Truncated),
-            Arrival::Failed(_) => Outcome::Bad(Reason::Unreachable),
-        };
+        let outcome = pull.intake.feed(message);
         match outcome {
             Outcome::More => {}
             Outcome::Bad(reason) => self.pull_failed(step, reason),
@@ -61,13 +82,13 @@ impl Refresh {
     fn up_to_date(&mut self, step: &mut Step<'_>, serial: Serial) {
         let own = self.have.as_ref().map(|have| have.timers().serial);
         // A whole zone that nobody needs may follow (see `Intake`).
-        let Some(pull) = self.end_pull(step, Outbox::cancel) else { return };
+        let Some(pull) = self.end_pull(step, Question::stop) else { return };
         if own != Some(serial) {
             let failed = Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason: Reason::Older };
             step.events.push(failed);
             return self.next_primary(step);
         }
-        let age = pull.intake.told().map_or(Duration::ZERO, |told| told.age);
+        let age = age(pull.intake.told(), pull.is_doubtful);
         self.confirm(step, pull.primary, pull.began, age, pull.intake.expire(), false);
         self.end_round(step, pull.primary);
     }
@@ -81,7 +102,7 @@ impl Refresh {
         told: Option<Told>,
     ) {
         let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
-        let Some(pull) = self.end_pull(step, Outbox::finish) else { return };
+        let Some(pull) = self.end_pull(step, Question::finish) else { return };
         if asked_for_differences && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
         }
@@ -104,16 +125,20 @@ impl Refresh {
             kind,
             began: pull.began,
             have,
-            age: told.map_or(Duration::ZERO, |told| told.age),
+            age: age(told.as_ref(), pull.is_doubtful),
             expire,
         });
     }
 
     /// Ends the transfer's exchange and leaves its state.
-    pub(super) fn end_pull(&mut self, step: &mut Step<'_>, end: fn(&mut Outbox, Token)) -> Option<Pull> {
+    pub(super) fn end_pull(
+        &mut self,
+        step: &mut Step<'_>,
+        end: fn(&mut Question, &mut Outbox),
+    ) -> Option<Box<Pull>> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
-                end(step.out, pull.token);
+            State::PullingIxfr(mut pull) | State::PullingAxfr(mut pull) => {
+                end(&mut pull.question, step.out);
                 Some(pull)
             }
             other => {
@@ -127,13 +152,7 @@ impl Refresh {
     /// primary.
     pub(super) fn pull_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
-        let Some(pull) = self.end_pull(step, Outbox::cancel) else { return };
-        let no_edns = [Rcode::FORMERR, Rcode::NOTIMP, Rcode::BADVERS].map(Reason::Rcode).contains(&reason);
-        if no_edns && !self.plain.contains(&pull.primary) {
-            // RFC 6891 6.2.2: to be asked again without.
-            self.plain.push(pull.primary);
-            return self.pull(step, pull.primary, kind);
-        }
+        let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason });
         if kind == Kind::Axfr || reason == Reason::Unreachable {
             return self.next_primary(step);

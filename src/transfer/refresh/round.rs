@@ -31,12 +31,7 @@ impl Refresh {
             }
             // Without content there is nothing that a serial could be compared with.
             (Some(primary), _) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
-            (Some(primary), _) => {
-                let (tries, transport, wait) = (Vec::new(), Transport::Udp, UDP_WAITS[0]);
-                let asking = Asking { primary, tries, transport, wait, deadline: None, sent: false };
-                self.state = State::AskingSoa(asking);
-                self.ask_again(step);
-            }
+            (Some(primary), _) => self.ask(step, primary),
         }
     }
 
@@ -49,37 +44,15 @@ impl Refresh {
         self.due = Some(step.now.mono + wait);
     }
 
-    /// Sends the SOA query: three datagrams, then over TCP, then no more. A second opinion is worth one datagram.
-    pub(super) fn ask_again(&mut self, step: &mut Step<'_>) {
-        let State::AskingSoa(asking) = &self.state else { return };
-        if self.confirmed_by.is_some() && !asking.tries.is_empty() {
-            return self.ask_failed(step, Reason::Timeout);
-        }
-        let (transport, wait) = match (asking.transport, UDP_WAITS.get(asking.tries.len())) {
-            (Transport::Udp, Some(wait)) => (Transport::Udp, *wait),
-            (Transport::Udp, None) => (Transport::Tcp, TCP_WAIT),
-            (Transport::Tcp, _) => return self.ask_failed(step, Reason::Timeout),
-        };
-        self.ask(step, transport, wait);
-    }
-
-    fn ask(&mut self, step: &mut Step<'_>, transport: Transport, wait: Duration) {
-        let patience = self.patience(step);
-        let State::AskingSoa(asking) = &mut self.state else { return };
-        let wait = if self.confirmed_by.is_some() { wait.min(UDP_WAITS[0]) } else { wait };
-        let plain = self.plain.contains(&asking.primary);
+    /// Asks a primary for its SOA.
+    fn ask(&mut self, step: &mut Step<'_>, primary: SocketAddr) {
         let serial = self.have.as_ref().map(|have| have.timers().serial);
-        let message = query::soa(self.rng.random(), &self.config.zone, serial, plain);
-        // The question waits for its turn; whatever it takes to get an answer to it does not.
-        asking.sent = !asking.tries.is_empty();
-        let token = match asking.sent {
-            true => step.out.send(asking.primary, transport, message),
-            false => step.out.queue(asking.primary, transport, message),
-        };
-        asking.tries.push((token, step.now));
-        asking.transport = transport;
-        asking.wait = wait;
-        asking.deadline = if asking.sent { Some(step.now.mono + wait) } else { patience };
+        let policy = if self.confirmed_by.is_some() { OPINION_POLICY } else { SOA_POLICY };
+        let call =
+            &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
+        let question = Question::start(primary, query::soa(&self.config.zone, serial), policy, call);
+        let patience = self.patience(step);
+        self.state = State::AskingSoa(Box::new(Asking { primary, question, patience }));
     }
 
     /// Until when a turn at a primary is waited for that is asked now; `None` when the round cannot do without it.
@@ -88,22 +61,14 @@ impl Refresh {
         (!self.untried.is_empty() || self.confirmed_by.is_some()).then(|| step.now.mono + wait)
     }
 
-    /// Counts the time from when an exchange left, now that it has.
-    pub(super) fn turn_came(&mut self, now: Now, token: Token) {
-        match &mut self.state {
-            State::AskingSoa(asking) => {
-                if let Some((_, asked)) = asking.tries.last_mut().filter(|(known, _)| *known == token) {
-                    *asked = now;
-                    asking.sent = true;
-                    asking.deadline = Some(now.mono + asking.wait);
-                }
+    /// Until when the turn is waited for that has not come.
+    pub(super) fn patience_ends(&self) -> Option<Mono> {
+        match &self.state {
+            State::AskingSoa(asking) => asking.patience.filter(|_| asking.question.is_waiting()),
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                pull.patience.filter(|_| pull.question.is_waiting())
             }
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) if pull.token == token => {
-                pull.sent = true;
-                pull.began = now;
-                pull.progress = now.mono;
-            }
-            _ => {}
+            State::Idle | State::Publishing(_) => None,
         }
     }
 
@@ -116,7 +81,7 @@ impl Refresh {
             State::Idle | State::Publishing(_) => return,
         };
         self.hang_up(step);
-        self.end_pull(step, Outbox::cancel);
+        self.end_pull(step, Question::stop);
         self.passed_over += 1;
         // A second opinion is not worth the wait.
         if self.confirmed_by.is_none() {
@@ -125,34 +90,26 @@ impl Refresh {
         self.next_primary(step);
     }
 
-    pub(super) fn soa_arrived(&mut self, step: &mut Step<'_>, asked: Now, token: Token, arrival: &Arrival) {
+    /// Follows up on what came of the question for the SOA.
+    pub(super) fn soa_event(&mut self, step: &mut Step<'_>, event: Option<question::Event>) {
+        match event {
+            None => {}
+            Some(question::Event::Answered(reply)) => self.soa_answered(step, &reply),
+            Some(question::Event::Failed { fault, .. }) => self.ask_failed(step, Reason::of_question(fault)),
+            Some(question::Event::Silent | question::Event::Transfer { .. }) => {
+                self.ask_failed(step, Reason::Timeout);
+            }
+        }
+    }
+
+    fn soa_answered(&mut self, step: &mut Step<'_>, reply: &Reply) {
         let State::AskingSoa(asking) = &self.state else { return };
-        let (primary, transport) = (asking.primary, asking.transport);
-        let latest = asking.tries.last().is_some_and(|(last, _)| *last == token);
-        let message = match arrival {
-            Arrival::Sent => return,
-            Arrival::Message(message) => message,
-            // A try that has been followed by another one decides nothing.
-            Arrival::Failed(_) if !latest => return,
-            Arrival::Failed(_) => return self.ask_failed(step, Reason::Unreachable),
-        };
-        match query::read_soa(&self.config.zone, message) {
-            SoaAnswer::Other => {}
-            SoaAnswer::Cut if transport == Transport::Tcp => self.ask_failed(step, Reason::Malformed),
-            SoaAnswer::Cut => self.ask(step, Transport::Tcp, TCP_WAIT),
-            SoaAnswer::NoEdns if self.plain.contains(&primary) => {
-                self.ask_failed(step, Reason::Malformed);
-            }
-            SoaAnswer::NoEdns => {
-                // At most as many entries as there are primaries.
-                self.plain.push(primary);
-                self.ask(step, transport, TCP_WAIT);
-            }
-            SoaAnswer::Bad(reason) => self.ask_failed(step, reason),
-            SoaAnswer::Soa(soa, told, expire) => {
-                step.out.finish(token);
-                self.hang_up(step);
-                self.compare(step, primary, asked, &soa, told, expire);
+        let primary = asking.primary;
+        match query::read_soa(&self.config.zone, &reply.message) {
+            Err(reason) => self.ask_failed(step, reason),
+            Ok(answer) => {
+                self.state = State::Idle;
+                self.compare(step, primary, reply, answer);
             }
         }
     }
@@ -168,22 +125,15 @@ impl Refresh {
     }
 
     fn hang_up(&mut self, step: &mut Step<'_>) {
-        if let State::AskingSoa(asking) = &self.state {
-            asking.tries.iter().for_each(|(token, _)| step.out.cancel(*token));
+        if let State::AskingSoa(asking) = &mut self.state {
+            asking.question.stop(step.out);
             self.state = State::Idle;
         }
     }
 
     /// What follows from a primary's SOA.
-    fn compare(
-        &mut self,
-        step: &mut Step<'_>,
-        primary: SocketAddr,
-        asked: Now,
-        soa: &Record,
-        told: Option<Told>,
-        expire: Option<u32>,
-    ) {
+    fn compare(&mut self, step: &mut Step<'_>, primary: SocketAddr, reply: &Reply, answer: SoaAnswer) {
+        let SoaAnswer { soa, told, expire } = answer;
         let Some(have) = &self.have else { return self.pull(step, primary, Kind::Axfr) };
         let (own, digest) = (have.timers().serial, have.digest);
         let theirs = Timers::read(&soa.rdata).serial;
@@ -208,18 +158,19 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
-        self.confirm(step, primary, asked, told.map_or(Duration::ZERO, |told| told.age), expire, false);
+        let age = age(told.as_ref(), reply.is_doubtful);
+        self.confirm(step, primary, reply.asked, age, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
     }
 
-    /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself.
+    /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself, if that is known.
     pub(super) fn confirm(
         &mut self,
         step: &mut Step<'_>,
         primary: SocketAddr,
         asked: Now,
-        age: Duration,
+        age: Option<Duration>,
         expire: Option<u32>,
         replaced: bool,
     ) {
@@ -230,14 +181,20 @@ impl Refresh {
         let left = expire.filter(|left| *left < have.timers().expire);
         let until = left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left)));
         // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
-        let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
-        let expires_at = kept.map_or(until, |kept| kept.max(until));
+        let kept = self.expires_at.filter(|_| (expire.is_some() || age.is_none()) && !replaced);
+        let expires_at = match kept {
+            // What a secondary has left may be missing by accident, and must not be lent twice.
+            Some(kept) if age.is_none() => kept,
+            Some(kept) => kept.max(until),
+            None => until,
+        };
         self.expires_at = Some(expires_at);
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
         if self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip()) {
-            let fresh =
-                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
+            let fresh = age.and_then(|age| {
+                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono)
+            });
             self.fresh_at = self.fresh_at.max(fresh);
         }
         let fresh_at = self.fresh_at;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
 use super::super::ixfr_loop::Stuck;
-use super::super::provide::{expire_left, provide, told};
+use super::super::provide::{provide, told};
 use super::*;
-use crate::ask::exchange::Start;
+use crate::ask::exchange::{Failure, Start, Transport};
+use crate::publish::expire;
 use crate::wire::edns;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
@@ -270,7 +271,7 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     }
     if let Mode::Expiring(left) = mode {
         edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
-    } else if let Some(left) = expire_left(&node.zone(), &version, now) {
+    } else if let Some(left) = expire::left(&node.zone(), &version, now.mono) {
         edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
     }
     answer(request, &[version.snapshot.soa_record()], &options)

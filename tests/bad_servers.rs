@@ -1,0 +1,156 @@
+//! Servers with bad habits, asked by a secondary, a cache, `lag` and `wait`: where there is an answer to be had it is found
+//! within seconds, and where there is none the question ends within seconds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::ResponseCode;
+
+use support::bad_server::{BadServer, Habit};
+use support::fake_primary::{ZONE, notify};
+use support::tidemark;
+use support::zones::Zone;
+use support::{dig, ports};
+
+/// What each thing may take: the five seconds that a stub resolver waits for, and room for a busy machine.
+const LIMIT: Duration = Duration::from_secs(8);
+/// Room for a busy machine where a test waits for a process.
+const START: Duration = Duration::from_secs(20);
+
+const fn objects(rcode: ResponseCode, with_opt: bool, to_all_edns: bool) -> Habit {
+    Habit::Objects { rcode, with_opt, to_all_edns }
+}
+
+/// Habits that an answer can be had in spite of.
+const SURMOUNTABLE: &[Habit] = &[
+    Habit::BytesBehind,
+    objects(ResponseCode::FormErr, true, false),
+    objects(ResponseCode::FormErr, true, true),
+    objects(ResponseCode::FormErr, false, true),
+    Habit::BareFormerr,
+    objects(ResponseCode::NotImp, false, true),
+    objects(ResponseCode::Refused, true, false),
+    objects(ResponseCode::Refused, false, true),
+    objects(ResponseCode::ServFail, true, false),
+    objects(ResponseCode::ServFail, false, true),
+    Habit::SilentToEdns,
+];
+/// Habits that leave nothing to be had.
+const HOPELESS: &[Habit] = &[Habit::CutAndClosed, Habit::WrongId, Habit::WrongQuestion];
+
+/// Runs `act` for each habit, all at once: most of the time passes in waiting.
+fn for_each(habits: &'static [Habit], act: impl Fn(Habit) + Sync) {
+    thread::scope(|scope| {
+        for &habit in habits {
+            let act = &act;
+            scope.spawn(move || act(habit));
+        }
+    });
+}
+
+fn forwarding_to(server: SocketAddr) -> String {
+    format!(
+        "[resolver]\nmode = \"forward\"\nallow = [\"127.0.0.0/8\"]\n[[resolver.forward]]\nzone = \".\"\nservers = [\"{server}\"]\n"
+    )
+}
+
+fn command(args: &[&str], server: SocketAddr) -> (Output, Duration) {
+    let began = Instant::now();
+    let mut command = tidemark::command();
+    command.args(args).arg("--at").arg(server.to_string());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    (output, began.elapsed())
+}
+
+#[test]
+fn a_secondary_follows_all_the_same() {
+    for_each(SURMOUNTABLE, |habit| {
+        let primary = BadServer::start(habit);
+        let node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[primary.addr])]);
+        node.daemon.await_serial(ZONE, 1, LIMIT);
+        for serial in 2..=4 {
+            primary.publish(serial);
+            assert_eq!(notify("127.0.0.1", node.daemon.addr, serial), ResponseCode::NoError);
+            node.daemon.await_serial(ZONE, serial, LIMIT);
+        }
+    });
+}
+
+#[test]
+fn a_secondary_that_gets_nothing_says_so_and_recovers() {
+    for_each(HOPELESS, |habit| {
+        let primary = BadServer::start(Habit::None);
+        let node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[primary.addr])]);
+        node.daemon.await_serial(ZONE, 1, LIMIT);
+        primary.become_(habit);
+        primary.publish(2);
+        assert_eq!(notify("127.0.0.1", node.daemon.addr, 2), ResponseCode::NoError);
+        support::await_until::await_until(&format!("{habit:?} to be told of"), START, || {
+            node.daemon.log().contains("soa failed")
+        });
+        assert_eq!(dig::soa_serial(node.daemon.addr, ZONE), Some(1), "{habit:?}");
+        primary.become_(Habit::None);
+        node.daemon.await_serial(ZONE, 2, START);
+    });
+}
+
+#[test]
+fn a_cache_answers_all_the_same() {
+    for_each(SURMOUNTABLE, |habit| {
+        let server = BadServer::start(habit);
+        let node = tidemark::start_with(ports::reserve(), &[], &forwarding_to(server.addr));
+        for name in ["a.test.", "b.test.", "c.test."] {
+            let began = Instant::now();
+            assert_eq!(dig::short(node.daemon.addr, &[name, "A"]), ["192.0.2.7"], "{habit:?}");
+            assert!(began.elapsed() < LIMIT, "{habit:?}: {:?}", began.elapsed());
+        }
+    });
+}
+
+#[test]
+fn a_cache_that_gets_nothing_says_so_in_time() {
+    for_each(HOPELESS, |habit| {
+        let server = BadServer::start(habit);
+        let node = tidemark::start_with(ports::reserve(), &[], &forwarding_to(server.addr));
+        let began = Instant::now();
+        assert!(dig::dig(node.daemon.addr, &["a.test.", "A"]).contains("status: SERVFAIL"), "{habit:?}");
+        assert!(began.elapsed() < LIMIT, "{habit:?}: {:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn lag_and_wait_see_what_there_is() {
+    for_each(SURMOUNTABLE, |habit| {
+        let server = BadServer::start(habit);
+        let (output, took) = command(&["lag", ZONE, "--json"], server.addr);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("\"serial\":1"), "{habit:?}: {text}");
+        assert!(took < LIMIT, "{habit:?}: {took:?}");
+        let (output, took) = command(&["wait", ZONE, "--serial", "1", "--timeout", "4s"], server.addr);
+        assert_eq!(output.status.code(), Some(0), "{habit:?}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(took < LIMIT, "{habit:?}: {took:?}");
+        let record = ["wait", ZONE, "--record", "www A 192.0.2.7", "--timeout", "4s"];
+        let (output, took) = command(&record, server.addr);
+        assert_eq!(output.status.code(), Some(0), "{habit:?}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(took < LIMIT, "{habit:?}: {took:?}");
+    });
+}
+
+#[test]
+fn lag_and_wait_end_where_there_is_nothing() {
+    for_each(HOPELESS, |habit| {
+        let server = BadServer::start(habit);
+        let (output, took) = command(&["lag", ZONE, "--json"], server.addr);
+        assert!(!output.status.success(), "{habit:?}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(took < LIMIT, "{habit:?}: {took:?}");
+        let (output, took) = command(&["wait", ZONE, "--serial", "1", "--timeout", "2s"], server.addr);
+        assert!(!output.status.success(), "{habit:?}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(took < LIMIT, "{habit:?}: {took:?}");
+    });
+}
