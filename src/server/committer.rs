@@ -96,6 +96,8 @@ impl Writer {
     fn run(mut self, queue: &mpsc::Receiver<Request>, records: &dyn Fn() -> u64, report: &dyn Fn(Report)) {
         let mut waiting: Vec<Commit> = Vec::new();
         let mut stopping = false;
+        // What came behind commits that were to be written first.
+        let mut held = None;
         loop {
             if !self.is_rewriting && self.disk.due(records).is_some_and(|due| due <= clock::now().mono) {
                 self.is_rewriting = true;
@@ -106,13 +108,14 @@ impl Writer {
             let due = self.disk.due(records).filter(|_| !self.is_rewriting);
             let rewrite_at = due.map(|due| Instant::now() + due.since(clock::now().mono));
             let request = match sync_at.into_iter().chain(rewrite_at).min() {
+                _ if held.is_some() => held.take().ok_or(RecvTimeoutError::Timeout),
                 None if stopping => return,
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match request {
                 Ok(Request::Commit(commit)) => waiting.push(commit),
-                Ok(Request::Note(entry)) => self.disk.note(&entry),
+                Ok(Request::Note(entry)) => self.note(&mut waiting, entry),
                 Ok(Request::Rewrite(ticket, checkpoint)) => self.rewrite(ticket, checkpoint),
                 Ok(Request::Rewritten(rewritten)) => {
                     self.is_rewriting = false;
@@ -124,19 +127,30 @@ impl Writer {
             }
             let is_due = self.last_sync.is_none_or(|at| at.elapsed() >= SYNC_GAP);
             if !waiting.is_empty() && (is_due || stopping) {
-                // All that has arrived goes along.
-                while let Ok(request) = queue.try_recv() {
+                // All that has arrived goes along, up to the first request of another kind: that keeps its place.
+                while held.is_none()
+                    && let Ok(request) = queue.try_recv()
+                {
                     match request {
                         Request::Commit(commit) => waiting.push(commit),
+                        Request::Note(entry) => self.note(&mut waiting, entry),
                         Request::Stop => stopping = true,
-                        other => drop(self.own.send(other)),
+                        other => held = Some(other),
                     }
                 }
                 report(Report::Written(self.write(std::mem::take(&mut waiting))));
             }
-            if stopping && waiting.is_empty() {
+            if stopping && waiting.is_empty() && held.is_none() {
                 return;
             }
+        }
+    }
+
+    /// Writes an entry behind the commits that were given before it.
+    fn note(&mut self, waiting: &mut [Commit], entry: Entry) {
+        match waiting.last_mut() {
+            Some(commit) => commit.entries.push(entry),
+            None => self.disk.note(&entry),
         }
     }
 
@@ -185,5 +199,46 @@ impl Writer {
             self.is_rewriting = false;
             tracing::error!("journal not rewritten: no thread ({error})");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::journal::entry::Happened;
+    use crate::time::Utc;
+    use crate::wire::name::Name;
+
+    #[test]
+    fn notes_among_commits_keep_their_place_and_hold_nothing_up() {
+        const MANY: u64 = 1_000;
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path(), |_, _| {}).unwrap();
+        let (reports, reported) = mpsc::channel();
+        let report = move |report| {
+            if let Report::Written(commits) = report {
+                let _ = reports.send(commits.len() as u64);
+            }
+        };
+        let committer = Committer::start(disk, || 0, report).unwrap();
+        let zone: Name = "example.".parse().unwrap();
+        let entry = |at| Entry::Verified(zone.clone(), Utc(at));
+        for ticket in 1..=MANY {
+            committer.commit(Commit { ticket, entries: vec![entry(ticket)], may_be_later: false });
+            committer.note(entry(ticket));
+        }
+        let mut written = 0;
+        while written < MANY {
+            written += reported.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
+        committer.stop();
+        let mut found = Vec::new();
+        let reopened = Disk::open(dir.path(), |_, happened| {
+            if let Happened::Verified(at) = happened {
+                found.push(at.0);
+            }
+        });
+        assert!(reopened.is_ok() && found.is_sorted(), "{found:?}");
+        assert_eq!(found.len() as u64, 2 * MANY);
     }
 }

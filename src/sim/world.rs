@@ -495,7 +495,8 @@ impl World {
             match event {
                 Event::Confirmed { .. } => {
                     if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
-                        self.oracle.inherits(host, upstreams);
+                        let primary = upstreams.iter().any(|&upstream| self.hosts[upstream].is_primary());
+                        self.oracle.inherits(at, host, upstreams, primary);
                     }
                 }
                 Event::Expired(_) => {
