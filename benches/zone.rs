@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemark::answer::context::{Served, Source};
-use tidemark::answer::fast::{REPLY, Straight, Versions};
+use tidemark::answer::door::{self, Asked, GROUP};
+use tidemark::answer::reply::Reply;
 use tidemark::answer::respond::answer;
 use tidemark::publish::access::Access;
 use tidemark::publish::journal::entry::Entry;
@@ -171,26 +172,23 @@ fn main() {
             },
         );
         row(what, took, QUESTIONS);
-        let directory = store.directory();
-        let mut room = vec![0; REPLY];
-        for side_by_side in [1, 16] {
+        let mut replies: Vec<Reply> = (0..GROUP).map(|_| Reply::default()).collect();
+        for side_by_side in [1, GROUP] {
             let took = median(
                 || (),
                 |()| {
                     for questions in questions.chunks(side_by_side) {
-                        let versions = Versions::<16>::default();
-                        let mut plain = [const { None }; 16];
-                        for (plain, question) in plain.iter_mut().zip(questions) {
-                            *plain = Straight::read(&directory, &versions, question);
+                        let mut asked = [None; GROUP];
+                        for (asked, bytes) in asked.iter_mut().zip(questions) {
+                            *asked = Some(Asked { bytes, from: source });
                         }
-                        plain.iter().flatten().for_each(Straight::fetch);
-                        for plain in plain.iter().flatten() {
-                            black_box(plain.answer(false, Via::Udp, &mut room));
-                        }
+                        door::answer::<GROUP>(&served, now(), &asked, &mut replies, |_, outcome, _| {
+                            black_box(outcome);
+                        });
                     }
                 },
             );
-            row(&format!("  straight, {side_by_side} side by side"), took, QUESTIONS);
+            row(&format!("  at the door, {side_by_side} side by side"), took, QUESTIONS);
         }
     }
 }

@@ -61,7 +61,7 @@ fn any_message_gets_what_is_due() {
         150_000,
         &[
             ("read by hickory-proto too", 10_000),
-            ("answered by the straight path", 8_000),
+            ("answered by the fast path", 8_000),
             ("transferred", 1_000),
         ],
     );

@@ -2,7 +2,7 @@
 
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
-use crate::wire::writer::{Full, Section, Writer};
+use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
 
@@ -17,20 +17,13 @@ const ADDRESSES: &[Rtype] = &[Rtype::A, Rtype::AAAA];
 ///
 /// Glue is given for NS alone. NAPTR (RFC 3403 4.1 leaves it open) and targets that stand for the owner itself get nothing, as
 /// with NSD and Knot.
-pub(super) fn of(
-    view: View<'_>,
+pub(super) fn of<'z, W: Sections<'z>>(
+    view: View<'z>,
     name: &NameRef,
-    set: Rrset<'_>,
-    writer: &mut Writer<'_>,
+    set: Rrset<'z>,
+    writer: &mut W,
 ) -> Result<(), Full> {
-    let skip = match set.rtype {
-        Rtype::NS => 0,
-        // RFC 1035 3.3.9, RFC 1183 sections 1 and 3.3, RFC 2230 section 3, RFC 9460 4.1.
-        Rtype::MX | Rtype::AFSDB | Rtype::RT | Rtype::KX | Rtype::SVCB | Rtype::HTTPS => 2,
-        // RFC 2782.
-        Rtype::SRV => 6,
-        _ => return Ok(()),
-    };
+    let Some(skip) = before_host(set.rtype) else { return Ok(()) };
     let hosts = || set.rdatas().take(MAX_HOSTS).filter_map(|data| NameRef::read(data.get(skip..)?).ok());
     for (at, host) in hosts().enumerate() {
         if hosts().take(at).any(|before| before == host) {
@@ -46,8 +39,29 @@ pub(super) fn of(
     Ok(())
 }
 
+/// Whether RDATA of this type names a host whose addresses are added.
+pub(super) fn names_hosts(rtype: Rtype) -> bool {
+    before_host(rtype).is_some()
+}
+
+/// How many bytes of RDATA stand before the name of a host whose addresses are added; `None` for types that name none.
+fn before_host(rtype: Rtype) -> Option<usize> {
+    match rtype {
+        Rtype::NS => Some(0),
+        // RFC 1035 3.3.9, RFC 1183 sections 1 and 3.3, RFC 2230 section 3, RFC 9460 4.1.
+        Rtype::MX | Rtype::AFSDB | Rtype::RT | Rtype::KX | Rtype::SVCB | Rtype::HTTPS => Some(2),
+        // RFC 2782.
+        Rtype::SRV => Some(6),
+        _ => None,
+    }
+}
+
 /// Adds the addresses of a name server below a cut, where no wildcard can speak.
-pub(super) fn glue_of(view: View<'_>, host: &NameRef, writer: &mut Writer<'_>) -> Result<(), Full> {
+pub(super) fn glue_of<'z, W: Sections<'z>>(
+    view: View<'z>,
+    host: &'z NameRef,
+    writer: &mut W,
+) -> Result<(), Full> {
     match view.zone.owner(host) {
         Some(owner) => add(view, host, owner, ADDRESSES, writer),
         None => Ok(()),
@@ -55,7 +69,11 @@ pub(super) fn glue_of(view: View<'_>, host: &NameRef, writer: &mut Writer<'_>) -
 }
 
 /// Adds the addresses of a name server, glue or not.
-pub(super) fn addresses(view: View<'_>, host: &NameRef, writer: &mut Writer<'_>) -> Result<(), Full> {
+pub(super) fn addresses<'z, W: Sections<'z>>(
+    view: View<'z>,
+    host: &'z NameRef,
+    writer: &mut W,
+) -> Result<(), Full> {
     match server(view, host) {
         Some(owner) => add(view, host, owner, ADDRESSES, writer),
         None => Ok(()),
@@ -81,12 +99,12 @@ fn known<'z>(view: View<'z>, host: &NameRef) -> Option<Owner<'z>> {
     }
 }
 
-fn add<'z>(
+fn add<'z, W: Sections<'z>>(
     view: View<'z>,
-    host: &NameRef,
+    host: &'z NameRef,
     owner: Owner<'z>,
     rtypes: &[Rtype],
-    writer: &mut Writer<'_>,
+    writer: &mut W,
 ) -> Result<(), Full> {
     for &rtype in rtypes {
         if let Some(set) = owner.rrset(rtype) {

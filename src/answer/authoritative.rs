@@ -11,16 +11,16 @@ use crate::publish::zone::{Version, Zone};
 use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
-use crate::wire::writer::{Full, Section, Writer};
+use crate::wire::writer::{Full, Section, Sections, Writer};
 use crate::zone::dname;
 use crate::zone::fault::stands_beside_cname;
 use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
 
 use super::context::Served;
+use super::end::{Authority, End};
 use super::proof::Proofs;
 use super::view::View;
-use super::{additional, referral};
 
 /// Aliases written for one question (BIND follows 11, Knot 5, NSD all).
 const MAX_CHAIN: usize = 16;
@@ -93,22 +93,10 @@ enum Step<'z> {
     Alias(Hop),
 }
 
-/// What remains to be written behind the answer section.
-struct End<'z> {
-    rcode: Rcode,
-    authority: Authority<'z>,
-    /// The RRset whose hosts go into the additional section.
-    additional: Option<Rrset<'z>>,
-}
-
-enum Authority<'z> {
-    Nothing,
-    /// The proof that a wildcard may speak for the name.
-    Synthesised,
-    /// No data of the type, at the name or at the wildcard that speaks for it.
-    NoData(Option<Owner<'z>>),
-    NoName,
-    Referral(Owner<'z>),
+impl<'z> Step<'z> {
+    fn end(rcode: Rcode, authority: Authority<'z>) -> Step<'z> {
+        Step::End(End { rcode, authority, additional: None })
+    }
 }
 
 /// The names passed on the way to the last one.
@@ -177,11 +165,11 @@ fn step<'z>(
             if chain.hops.is_empty() {
                 writer.clear_flags(flags::AA);
             }
-            end(Rcode::NOERROR, Authority::Referral(cut))
+            Step::end(Rcode::NOERROR, Authority::Referral(cut))
         }
         Found::Dname(owner) => {
             let Some(dname) = owner.rrset(Rtype::DNAME) else {
-                return end(Rcode::SERVFAIL, Authority::Nothing);
+                return Step::end(Rcode::SERVFAIL, Authority::Nothing);
             };
             if !chain.has_dname(owner.name()) {
                 chain.note(view.write(writer, Section::Answer, owner.name(), owner, dname));
@@ -189,16 +177,16 @@ fn step<'z>(
             let target = NameRef::read(dname.first())
                 .ok()
                 .and_then(|target| dname::substitute(name, owner.name(), target));
-            let Some(target) = target else { return end(Rcode::YXDOMAIN, Authority::Nothing) };
+            let Some(target) = target else { return Step::end(Rcode::YXDOMAIN, Authority::Nothing) };
             // RFC 6672 3.1: the synthesised CNAME has the DNAME's TTL; it is not signed (5.3.1).
             chain.note(writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire()));
             if rtype == Rtype::CNAME {
-                return end(Rcode::NOERROR, Authority::Nothing);
+                return Step::end(Rcode::NOERROR, Authority::Nothing);
             }
             let dname = Some(owner.name().to_name());
             Step::Alias(Hop { target, synthesised: None, dname, version: None })
         }
-        Found::NoName => end(Rcode::NXDOMAIN, Authority::NoName),
+        Found::NoName => Step::end(Rcode::NXDOMAIN, Authority::NoName),
     }
 }
 
@@ -216,7 +204,7 @@ fn data<'z>(
     match rtype {
         Rtype::ANY | Rtype::RRSIG | Rtype::NSEC3 => {
             if several(view, chain, name, owner, rtype, writer) {
-                return end(Rcode::NOERROR, authority);
+                return Step::end(Rcode::NOERROR, authority);
             }
         }
         _ => {
@@ -237,7 +225,7 @@ fn data<'z>(
             return Step::Alias(Hop { target: target.to_name(), synthesised, dname: None, version: None });
         }
     }
-    end(Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner)))
+    Step::end(Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner)))
 }
 
 /// Answers for the types that do not simply name one RRset; `false` when there is nothing to answer with.
@@ -284,10 +272,6 @@ fn of_dnssec(rtype: Rtype) -> u8 {
     }
 }
 
-fn end<'z>(rcode: Rcode, authority: Authority<'z>) -> Step<'z> {
-    Step::End(End { rcode, authority, additional: None })
-}
-
 /// Writes authority and additional section for the last `name` of the chain; returns the response code, and whether the whole
 /// answer has room.
 fn finish(
@@ -297,41 +281,6 @@ fn finish(
     end: End<'_>,
     writer: &mut Writer<'_>,
 ) -> (Rcode, Result<(), Full>) {
-    (end.rcode, chain.answer.and_then(|()| behind(view, chain, name, end, writer)))
-}
-
-/// What follows the answer section.
-fn behind(
-    view: View<'_>,
-    chain: &Chain<'_>,
-    name: &NameRef,
-    end: End<'_>,
-    writer: &mut Writer<'_>,
-) -> Result<(), Full> {
-    let mut proofs = Proofs::default();
-    match end.authority {
-        Authority::Nothing => {}
-        Authority::Synthesised => proofs.synthesised(view, name, writer)?,
-        Authority::NoData(wildcard) => {
-            view.write_soa(writer)?;
-            match wildcard {
-                Some(wildcard) => proofs.wildcard_no_data(view, name, wildcard, writer)?,
-                None => proofs.no_data(view, name, writer)?,
-            }
-        }
-        Authority::NoName => {
-            view.write_soa(writer)?;
-            proofs.no_name(view, name, writer)?;
-        }
-        Authority::Referral(cut) => referral::authority(view, cut, &mut proofs, writer)?,
-    }
-    chain.prove(&mut proofs, writer)?;
-    if let Authority::Referral(cut) = end.authority {
-        referral::glue(view, cut, writer)?;
-    }
-    if let Some(set) = end.additional {
-        // Useful, but never worth a truncated answer.
-        let _ = additional::of(view, name, set, writer);
-    }
-    Ok(())
+    let more = |proofs: &mut Proofs, writer: &mut Writer<'_>| chain.prove(proofs, writer);
+    (end.rcode, chain.answer.and_then(|()| end.write(view, name, more, writer)))
 }

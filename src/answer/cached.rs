@@ -4,7 +4,7 @@ use crate::resolve::cache::{Ask, Cache, Entry};
 use crate::time::Now;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
-use crate::wire::writer::{Section, Writer};
+use crate::wire::writer::{Section, Sections, Writer};
 
 use super::context::{Outcome, Path, Served, Source};
 use super::edns::{Ede, Options};

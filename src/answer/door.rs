@@ -9,9 +9,10 @@
 //! UDP, TCP, TLS and the simulator all come through here, so what one of them tests holds for all.
 
 use crate::time::Now;
+use crate::wire::plain::Names;
 
 use super::context::{Outcome, Path, Served, Source};
-use super::fast::{Straight, Versions};
+use super::fast::{Fast, Versions};
 use super::reply::Reply;
 use super::respond;
 
@@ -41,14 +42,15 @@ pub fn answer<const N: usize>(
     // What one query has to wait for from memory comes while the others are worked on.
     let mut plain = [const { None }; N];
     for (plain, asked) in plain.iter_mut().zip(requests) {
-        *plain = asked.as_ref().and_then(|asked| Straight::read(&directory, &versions, asked.bytes));
+        *plain = asked.as_ref().and_then(|asked| Fast::read(&directory, &versions, asked.bytes));
     }
-    plain.iter().flatten().for_each(Straight::fetch);
+    plain.iter().flatten().for_each(Fast::fetch);
+    let mut names = Names::default();
     for (number, ((asked, plain), reply)) in requests.iter().zip(&plain).zip(replies).enumerate() {
         let Some(asked) = asked else { continue };
-        let written = plain.as_ref().is_some_and(|plain| {
-            reply.fill(|room| plain.answer(served.recursion.is_some(), asked.from.via, room))
-        });
+        let written = plain
+            .as_ref()
+            .is_some_and(|plain| reply.fill(|room| plain.answer(served, now, asked.from, room, &mut names)));
         let outcome = if written {
             Outcome::Reply(Path::Zone)
         } else {

@@ -8,10 +8,13 @@ use crate::publish::expire;
 use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
 use crate::transfer::provide;
-use crate::wire::cookie::{Cookie, Standing};
-use crate::wire::edns::{COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, PADDING, STAMP, ZONEVERSION, push_option};
+use crate::wire::cookie::{Cookie, Standing, WHOLE};
+use crate::wire::edns::{
+    COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, Opt, PADDING, STAMP, ZONEVERSION, push_option,
+};
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
+use crate::wire::via::Via;
 use crate::zone::stamp::{self, Stamp};
 use crate::zone::zoneversion;
 
@@ -49,64 +52,156 @@ pub(super) fn has_broken_cookie(request: &Request<'_>) -> bool {
     cookie.is_some_and(|value| Cookie::read(value).is_none())
 }
 
+/// What a request asks for by its EDNS options.
+#[derive(Default)]
+pub(super) struct Wants<'q> {
+    /// What is answered without a zone, each once, in the order in which it is asked for.
+    early: [Option<Early<'q>>; 3],
+    /// A COOKIE option is no cookie.
+    has_broken_cookie: bool,
+    padding: bool,
+    zone_version: bool,
+    expire: bool,
+    stamp: Option<&'q [u8]>,
+}
+
+/// What is answered without a zone.
+#[derive(Clone, Copy)]
+enum Early<'q> {
+    Nsid,
+    Cookie(Cookie<'q>),
+    Keepalive,
+}
+
+impl<'q> Wants<'q> {
+    /// Reads the options of a request that came by `via`.
+    #[inline]
+    pub(super) fn read(opt: &Opt<'q>, via: Via) -> Wants<'q> {
+        let mut wants = Wants::default();
+        if opt.options.is_empty() {
+            return wants;
+        }
+        let mut seen = [false; 3];
+        let mut early = wants.early.iter_mut();
+        let mut note = |which: usize, option| {
+            if !std::mem::replace(&mut seen[which], true)
+                && let Some(place) = early.next()
+            {
+                *place = option;
+            }
+        };
+        for (code, value) in opt.options() {
+            match code {
+                NSID => note(0, Some(Early::Nsid)),
+                COOKIE => match Cookie::read(value) {
+                    Some(cookie) => note(1, Some(Early::Cookie(cookie))),
+                    None => {
+                        note(1, None);
+                        wants.has_broken_cookie = true;
+                    }
+                },
+                // Over UDP it means nothing (RFC 7828 3.3.1).
+                KEEPALIVE if via.is_stream() => note(2, Some(Early::Keepalive)),
+                // Where everybody can read along it hides nothing (RFC 7830 6).
+                PADDING => wants.padding = via.is_encrypted(),
+                ZONEVERSION => wants.zone_version = true,
+                EXPIRE => wants.expire = true,
+                STAMP => wants.stamp = Some(value),
+                _ => {}
+            }
+        }
+        wants
+    }
+
+    /// Whether all of it is answered without a look at the zone.
+    pub(super) fn is_plain(&self) -> bool {
+        !(self.has_broken_cookie || self.zone_version || self.expire || self.stamp.is_some())
+    }
+
+    /// How many bytes the options take that need no zone, the head of the padding counted.
+    #[inline]
+    pub(super) fn length(&self, served: &Served) -> usize {
+        let length = |early: &Early<'_>| match early {
+            Early::Nsid => served.nsid.as_ref().map_or(0, |nsid| 4 + nsid.len()),
+            Early::Cookie(_) => 4 + WHOLE,
+            Early::Keepalive => 4 + 2,
+        };
+        self.early.iter().flatten().map(length).sum::<usize>() + if self.padding { 4 } else { 0 }
+    }
+
+    /// Answers what needs no zone, with `put` for each option; returns what the request's server cookie is.
+    #[inline]
+    fn answer(&self, served: &Served, now: Now, from: Source, mut put: impl FnMut(u16, &[u8])) -> Standing {
+        let mut standing = Standing::Missing;
+        for early in self.early.iter().flatten() {
+            match early {
+                Early::Nsid => served.nsid.iter().for_each(|nsid| put(NSID, nsid)),
+                Early::Cookie(cookie) => {
+                    let seconds = now.utc.0 / 1_000_000;
+                    let (found, reply) = served.cookies.exchange(*cookie, from.addr.ip(), seconds);
+                    standing = found;
+                    put(COOKIE, &reply);
+                }
+                Early::Keepalive => put(KEEPALIVE, &KEEPALIVE_TIMEOUT.to_be_bytes()),
+            }
+        }
+        standing
+    }
+
+    /// Writes the options of a plain reply, in an OPT record behind `length` bytes of it, into `room`; returns their length.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        served: &Served,
+        now: Now,
+        from: Source,
+        length: usize,
+        room: &mut [u8],
+    ) -> usize {
+        let mut at = 0;
+        self.answer(served, now, from, |code, value| {
+            let whole = 4 + value.len();
+            // Room was left for all of them.
+            if let Some(option) = room.get_mut(at..at + whole) {
+                option[..2].copy_from_slice(&code.to_be_bytes());
+                option[2..4].copy_from_slice(&(value.len() as u16).to_be_bytes());
+                option[4..].copy_from_slice(value);
+                at += whole;
+            }
+        });
+        if self.padding {
+            let least = length + OPT + at + 4;
+            let filled = least.next_multiple_of(BLOCK) - least;
+            if let Some(option) = room.get_mut(at..at + 4 + filled) {
+                option.fill(0);
+                option[..2].copy_from_slice(&PADDING.to_be_bytes());
+                option[2..4].copy_from_slice(&(filled as u16).to_be_bytes());
+                at += 4 + filled;
+            }
+        }
+        at
+    }
+}
+
 /// The options of one reply being put together.
-pub struct Options {
+pub struct Options<'q> {
     bytes: Vec<u8>,
-    wants: Wants,
+    wants: Wants<'q>,
     rtype: Rtype,
     has_opt: bool,
     cookie: Standing,
     ede: Option<Ede>,
 }
 
-#[derive(Default)]
-struct Wants {
-    zone_version: bool,
-    expire: bool,
-    stamp: Option<Vec<u8>>,
-    padding: bool,
-}
-
-impl Options {
+impl<'q> Options<'q> {
     /// Notes what the request asks for, and answers what needs no zone: NSID, cookies and edns-tcp-keepalive.
-    pub(super) fn new(served: &Served, now: Now, request: &Request<'_>, from: Source) -> Options {
-        let mut options = Options {
-            bytes: Vec::new(),
-            wants: Wants::default(),
-            rtype: request.rtype,
-            has_opt: request.opt.is_some(),
-            cookie: Standing::Missing,
-            ede: None,
-        };
+    pub(super) fn new(served: &Served, now: Now, request: &Request<'q>, from: Source) -> Options<'q> {
         // What the options of another version mean is not known (RFC 6891 6.1.3).
         let opt = request.opt.filter(|opt| opt.version == 0);
-        let mut seen = [false; 3];
-        let mut first = |which: usize| !std::mem::replace(&mut seen[which], true);
-        for (code, value) in opt.iter().flat_map(|opt| opt.options()) {
-            match code {
-                NSID if first(0) => {
-                    served.nsid.iter().for_each(|nsid| push_option(&mut options.bytes, NSID, nsid));
-                }
-                COOKIE if first(1) => {
-                    let Some(cookie) = Cookie::read(value) else { continue };
-                    let (standing, reply) =
-                        served.cookies.exchange(cookie, from.addr.ip(), now.utc.0 / 1_000_000);
-                    options.cookie = standing;
-                    push_option(&mut options.bytes, COOKIE, &reply);
-                }
-                // Over UDP it means nothing (RFC 7828 3.3.1).
-                KEEPALIVE if from.via.is_stream() && first(2) => {
-                    push_option(&mut options.bytes, KEEPALIVE, &KEEPALIVE_TIMEOUT.to_be_bytes());
-                }
-                // Where everybody can read along it hides nothing (RFC 7830 6).
-                PADDING => options.wants.padding = from.via.is_encrypted(),
-                ZONEVERSION => options.wants.zone_version = true,
-                EXPIRE => options.wants.expire = true,
-                STAMP => options.wants.stamp = Some(value.to_vec()),
-                _ => {}
-            }
-        }
-        options
+        let wants = opt.map_or_else(Wants::default, |opt| Wants::read(&opt, from.via));
+        let mut bytes = Vec::new();
+        let cookie = wants.answer(served, now, from, |code, value| push_option(&mut bytes, code, value));
+        Options { bytes, wants, rtype: request.rtype, has_opt: request.opt.is_some(), cookie, ede: None }
     }
 
     /// What the request's server cookie is.
@@ -139,7 +234,7 @@ impl Options {
             push_option(&mut self.bytes, EXPIRE, &expire::write(left));
         }
         if let Some(value) = self.wants.stamp.take() {
-            let have = stamp::asked(&value);
+            let have = stamp::asked(value);
             push_option(&mut self.bytes, STAMP, &provide::told(zone, version, now, have, STAMPS).write());
         }
     }

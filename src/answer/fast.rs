@@ -1,28 +1,31 @@
-//! The straight path: plain queries of unsigned zones, from received bytes to sent bytes without allocation, lock or library
+//! The fast path: plain queries of zones, signed or not, from received bytes to sent bytes without allocation, lock or library
 //! message.
 //!
-//! Most queries are like this: one question, an answer that is one RRset, a referral, or nothing. Everything else is left to
-//! [`super::respond::answer`], whose replies to the same queries say the same.
+//! Most queries are like this: one question with EDNS, DO and a cookie, whose answer is one RRset, a referral, or nothing, each
+//! with its signatures and proofs. Everything else is left to [`super::respond`]. Both write with the same code, from
+//! [`View`] and [`End`] down, into writers of their own.
 
 use std::cell::OnceCell;
 
 use crate::publish::directory::Directory;
 use crate::publish::zone::{Current, Zone};
+use crate::time::Now;
 use crate::wire::message::flags;
-use crate::wire::name::NameRef;
-use crate::wire::plain::{Place, PlainQuery, PlainReply};
-use crate::wire::rdata;
+use crate::wire::plain::{Names, PlainQuery, PlainReply};
 use crate::wire::rtype::{Rcode, Rtype};
-use crate::wire::via::Via;
-use crate::wire::writer::Section;
+use crate::wire::writer::{Full, Section, Sections};
+use crate::zone::fault::stands_beside_cname;
 use crate::zone::lookup::Found;
-use crate::zone::owner::{Owner, Rrset};
 use crate::zone::snapshot::Snapshot;
 
-/// The bytes that a reply may need.
-pub const REPLY: usize = 1_232;
-/// Servers of a delegation; one with more is not plain.
-const MAX_SERVERS: usize = 13;
+use super::additional;
+use super::context::{Served, Source};
+use super::edns::Wants;
+use super::end::{Authority, End};
+use super::view::View;
+
+/// The longest reply: whole blocks of padding (RFC 8467 4.1), above all that UDP may carry.
+pub const REPLY: usize = 1_404;
 
 /// The versions that a group of at most `N` queries is answered from, each taken once however many of them ask for its zone.
 pub struct Versions<'d, const N: usize>([OnceCell<(&'d Zone, Current)>; N]);
@@ -44,35 +47,37 @@ impl<'d, const N: usize> Versions<'d, N> {
 }
 
 /// A plain query on its way to an answer. What it needs of a large zone is fetched from memory while other queries of the same
-/// batch are worked on.
-pub struct Straight<'q> {
+/// group are worked on.
+pub struct Fast<'q> {
     query: PlainQuery<'q>,
     zone: &'q Snapshot,
     /// The hash of the name below the apex that the answer is likely to be found at.
     hash: Option<u64>,
 }
 
-impl<'q> Straight<'q> {
+impl<'q> Fast<'q> {
     /// Reads a query, and begins to fetch; `None` when it is not plain.
     #[inline]
     pub fn read<'d, const N: usize>(
         directory: &'d Directory,
         versions: &'q Versions<'d, N>,
         query: &'q [u8],
-    ) -> Option<Straight<'q>> {
+    ) -> Option<Fast<'q>> {
         let query = PlainQuery::read(query)?;
         if !is_plain(query.rtype) {
             return None;
         }
-        let zone = versions.of(directory.find_at(query.name, query.starts())?)?;
-        if zone.signed().is_some() {
+        let found = directory.find_at(query.name, query.starts())?;
+        // The parent answers for DS at an apex (RFC 4035 3.1.4.1).
+        if query.rtype == Rtype::DS && query.name.as_wire().len() == found.name().as_wire().len() {
             return None;
         }
+        let zone = versions.of(found)?;
         let hash = zone.hash_below_apex(query.name, query.starts());
         if let Some(hash) = hash {
             zone.fetch_leaf(hash);
         }
-        Some(Straight { query, zone, hash })
+        Some(Fast { query, zone, hash })
     }
 
     /// Goes on to fetch.
@@ -84,144 +89,99 @@ impl<'q> Straight<'q> {
     }
 
     /// Answers into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the answer is not
-    /// plain. `recursion` says whether this node is a cache besides, `via` is what the query came by.
-    pub fn answer(&self, recursion: bool, via: Via, reply: &mut [u8]) -> Option<usize> {
+    /// plain.
+    pub fn answer<'r>(
+        &'r self,
+        served: &Served,
+        now: Now,
+        from: Source,
+        reply: &mut [u8],
+        names: &mut Names<'r>,
+    ) -> Option<usize> {
         let query = &self.query;
-        let limit = if via.is_stream() { REPLY } else { query.limit() };
-        let mut reply = PlainReply::new(query, limit, reply)?;
+        let wants = match &query.opt {
+            Some(opt) if !opt.options.is_empty() => Some(Wants::read(opt, from.via)),
+            _ => None,
+        };
+        let options = match &wants {
+            Some(wants) if !wants.is_plain() => return None,
+            Some(wants) => wants.length(served),
+            None => 0,
+        };
+        let limit = if from.via.is_stream() { REPLY } else { query.limit() };
+        let mut reply = PlainReply::new(query, limit, options, reply, names)?;
         let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
-        if recursion {
+        if served.recursion.is_some() {
             bits |= flags::RA;
         }
-        bits = write(self.zone, query, bits, &mut reply)?;
-        Some(reply.finish(bits))
+        let start = reply.mark();
+        let (found, written) = write(self.zone, query, &mut reply)?;
+        bits = (bits | found.rcode.0) & !if found.is_referral { flags::AA } else { 0 };
+        if written.is_err() {
+            // A stream has more room than is kept here.
+            if from.via.is_stream() {
+                return None;
+            }
+            reply.rewind(start);
+            bits |= flags::TC;
+        }
+        let length = reply.length();
+        Some(reply.finish(bits, |room| wants.map_or(0, |wants| wants.write(served, now, from, length, room))))
     }
 }
 
-/// Writes the sections; returns the flags of the header.
-fn write<'z>(
-    zone: &'z Snapshot,
-    query: &PlainQuery<'_>,
-    mut bits: u16,
-    reply: &mut PlainReply<'z>,
-) -> Option<u16> {
-    match zone.lookup_at(query.name, query.starts(), query.rtype) {
-        Found::Exact(owner) | Found::Wildcard(owner) => match owner.rrset(query.rtype) {
-            Some(set) => data(set, reply)?,
-            None if owner.rrset(Rtype::CNAME).is_some() => return None,
-            None => negative(zone, reply)?,
-        },
-        Found::Delegation(cut) => {
-            referral(zone, cut, reply)?;
-            bits &= !flags::AA;
+/// What the header says of an answer.
+struct Gist {
+    rcode: Rcode,
+    is_referral: bool,
+}
+
+/// Writes the sections; returns what the header says of them, and whether they have room. `None` when the answer is not plain.
+#[inline]
+fn write<'r>(
+    zone: &'r Snapshot,
+    query: &PlainQuery<'r>,
+    reply: &mut PlainReply<'r, '_>,
+) -> Option<(Gist, Result<(), Full>)> {
+    let view = View::new(zone, query.dnssec_ok());
+    let found = zone.lookup_at(query.name, query.starts(), query.rtype);
+    let found = match zone.signed() {
+        Some(_) => zone.without_hashed(found, query.name, query.rtype),
+        None => found,
+    };
+    let (rcode, authority) = match found {
+        Found::Exact(owner) | Found::Wildcard(owner) => {
+            let is_wildcard = matches!(found, Found::Wildcard(_));
+            match owner.rrset(query.rtype) {
+                Some(set) => {
+                    let mut written = view.write(reply, Section::Answer, query.name, owner, set);
+                    if written.is_ok() && (is_wildcard || additional::names_hosts(set.rtype)) {
+                        let authority = if is_wildcard { Authority::Synthesised } else { Authority::Nothing };
+                        let end = End { rcode: Rcode::NOERROR, authority, additional: Some(set) };
+                        written = end.write(view, query.name, |_, _| Ok(()), reply);
+                    }
+                    return Some((Gist { rcode: Rcode::NOERROR, is_referral: false }, written));
+                }
+                None if owner.rrset(Rtype::CNAME).is_some() && !stands_beside_cname(query.rtype) => {
+                    return None;
+                }
+                None => (Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner))),
+            }
         }
-        Found::NoName => {
-            negative(zone, reply)?;
-            bits |= Rcode::NXDOMAIN.0;
-        }
+        Found::Delegation(cut) => (Rcode::NOERROR, Authority::Referral(cut)),
+        Found::NoName => (Rcode::NXDOMAIN, Authority::NoName),
         Found::Dname(_) => return None,
-    }
-    Some(bits)
+    };
+    let is_referral = matches!(authority, Authority::Referral(_));
+    let end = End { rcode, authority, additional: None };
+    let written = end.write(view, query.name, |_, _| Ok(()), reply);
+    Some((Gist { rcode, is_referral }, written))
 }
 
-/// Whether the answer to a question of this type is the RRset of that type and nothing besides.
+/// Whether the answer to a question of this type is the RRset of that type and what belongs to it.
 fn is_plain(rtype: Rtype) -> bool {
-    match rtype {
-        Rtype::A | Rtype::AAAA | Rtype::TXT | Rtype::PTR => true,
-        // The parent answers for DS (RFC 4035 3.1.4.1), and signatures are many RRsets in one.
-        Rtype::DS | Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 => false,
-        // Types with names have more to say of these in the additional section.
-        _ => !rtype.is_meta() && !rdata::has_names(rtype),
-    }
-}
-
-fn data<'z>(set: Rrset<'z>, reply: &mut PlainReply<'z>) -> Option<()> {
-    for data in set.rdatas() {
-        if set.rtype == Rtype::PTR {
-            let name = NameRef::read(data).ok()?;
-            reply.record_of_names(Section::Answer, Place::QUESTION, set.rtype, set.ttl, [name], &[])?;
-        } else {
-            reply.record(Section::Answer, Place::QUESTION, set.rtype, set.ttl, data)?;
-        }
-    }
-    Some(())
-}
-
-/// The SOA, with the TTL that the negative answer may be kept for (RFC 2308 section 3).
-fn negative<'z>(zone: &'z Snapshot, reply: &mut PlainReply<'z>) -> Option<()> {
-    let soa = zone.soa();
-    let primary = NameRef::read(soa.first()).ok()?;
-    let rest = &soa.first()[primary.as_wire().len()..];
-    let mailbox = NameRef::read(rest).ok()?;
-    let numbers = rest[mailbox.as_wire().len()..].first_chunk::<20>()?;
-    let minimum = u32::from_be_bytes(*numbers.last_chunk()?);
-    let ttl = soa.ttl.min(minimum);
-    let apex = reply.suffix(zone.apex());
-    reply.record_of_names(Section::Authority, apex, Rtype::SOA, ttl, [primary, mailbox], numbers)?;
-    Some(())
-}
-
-/// The cut's NS, then the addresses of servers below the cut, then those of others as far as the zone has them (RFC 9471 3).
-fn referral<'z>(zone: &'z Snapshot, cut: Owner<'z>, reply: &mut PlainReply<'z>) -> Option<()> {
-    let ns = cut.rrset(Rtype::NS)?;
-    // The servers of a wildcard's delegation belong to another name than the one that owns them.
-    if cut.name().is_wildcard() || usize::from(ns.count) > MAX_SERVERS {
-        return None;
-    }
-    let (apex, cut_name) = (zone.apex(), cut.name());
-    let owner = reply.suffix(cut_name);
-    let mut servers = [Server::Elsewhere; MAX_SERVERS];
-    let (mut has_below, mut has_beside) = (false, false);
-    for (server, data) in servers.iter_mut().zip(ns.rdatas()) {
-        let host = NameRef::read(data).ok()?;
-        let place = reply.record_of_names(Section::Authority, owner, Rtype::NS, ns.ttl, [host], &[])?;
-        if host.is_in(cut_name) {
-            (*server, has_below) = (Server::Below(place), true);
-        } else if host.is_in(apex) {
-            (*server, has_beside) = (Server::Beside(place), true);
-        }
-    }
-    if has_below {
-        for (server, data) in servers.iter().zip(ns.rdatas()) {
-            if let &Server::Below(place) = server
-                && let Some(host) = zone.owner(NameRef::read(data).ok()?)
-            {
-                addresses(host, place, reply)?;
-            }
-        }
-    }
-    if has_beside {
-        for (server, data) in servers.iter().zip(ns.rdatas()) {
-            let &Server::Beside(place) = server else { continue };
-            let name = NameRef::read(data).ok()?;
-            match zone.owner(name) {
-                Some(host) => addresses(host, place, reply)?,
-                // A wildcard may speak for a host beside the cut; that is not plain.
-                None if matches!(zone.lookup(name, Rtype::A), Found::Wildcard(_)) => return None,
-                None => {}
-            }
-        }
-    }
-    Some(())
-}
-
-/// A server of a delegation, with the place of its name in the message.
-#[derive(Clone, Copy)]
-enum Server {
-    /// It is below the cut: its addresses are glue.
-    Below(Place),
-    /// It is elsewhere in the zone.
-    Beside(Place),
-    Elsewhere,
-}
-
-fn addresses<'z>(host: Owner<'z>, place: Place, reply: &mut PlainReply<'z>) -> Option<()> {
-    for set in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| host.rrset(rtype)) {
-        for data in set.rdatas() {
-            reply.record(Section::Additional, place, set.rtype, set.ttl, data)?;
-        }
-    }
-    Some(())
+    // Signatures are many RRsets in one, and in a signed zone NSEC3 records belong to no name (RFC 5155 7.2.8).
+    !rtype.is_meta() && rtype != Rtype::RRSIG && rtype != Rtype::NSEC3 && rtype != Rtype::DNAME
 }
 
 #[cfg(test)]

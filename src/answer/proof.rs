@@ -12,7 +12,7 @@
 
 use crate::wire::name::{MAX_NAME, NameRef};
 use crate::wire::rtype::Rtype;
-use crate::wire::writer::{Full, Section, Writer};
+use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::owner::Owner;
 use crate::zone::signed::{Link, Signed};
 
@@ -32,11 +32,11 @@ pub(super) struct Proofs {
 impl Proofs {
     /// The name exists and lacks the type (RFC 4035 3.1.3.1, RFC 5155 7.2.3 and 7.2.4), or the cut has no DS (RFC 4035 3.1.4,
     /// RFC 5155 7.2.7).
-    pub(super) fn no_data(
+    pub(super) fn no_data<'z, W: Sections<'z>>(
         &mut self,
-        view: View<'_>,
+        view: View<'z>,
         name: &NameRef,
-        writer: &mut Writer<'_>,
+        writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
         match signed.link(name, view.zone.apex()) {
@@ -49,11 +49,11 @@ impl Proofs {
     }
 
     /// Neither the name nor a wildcard for it exists (RFC 4035 3.1.3.2, RFC 5155 7.2.2).
-    pub(super) fn no_name(
+    pub(super) fn no_name<'z, W: Sections<'z>>(
         &mut self,
-        view: View<'_>,
+        view: View<'z>,
         name: &NameRef,
-        writer: &mut Writer<'_>,
+        writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
         let (mut encloser, next) = view.zone.closest_encloser(name);
@@ -68,11 +68,11 @@ impl Proofs {
     }
 
     /// A wildcard answers for a name that does not exist (RFC 4035 3.1.3.3, RFC 5155 7.2.6).
-    pub(super) fn synthesised(
+    pub(super) fn synthesised<'z, W: Sections<'z>>(
         &mut self,
-        view: View<'_>,
+        view: View<'z>,
         name: &NameRef,
-        writer: &mut Writer<'_>,
+        writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
         let absent = match signed.chain() {
@@ -83,12 +83,12 @@ impl Proofs {
     }
 
     /// A wildcard speaks for a name and lacks the type (RFC 4035 3.1.3.4, RFC 5155 7.2.5).
-    pub(super) fn wildcard_no_data(
+    pub(super) fn wildcard_no_data<'z, W: Sections<'z>>(
         &mut self,
-        view: View<'_>,
+        view: View<'z>,
         name: &NameRef,
         wildcard: Owner<'_>,
-        writer: &mut Writer<'_>,
+        writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
         if signed.chain() == Rtype::NSEC3 {
@@ -103,13 +103,13 @@ impl Proofs {
     /// Writes the NSEC3 of the closest encloser that can be proved, `encloser` or a name above it (with opt-out some names have
     /// none, RFC 5155 7.2.1), and that which covers the name below it on the way to the absent one. `next` stands right below
     /// `encloser`. Returns the name proved.
-    fn closest_encloser<'n>(
+    fn closest_encloser<'z, 'n, W: Sections<'z>>(
         &mut self,
-        view: View<'_>,
-        signed: &Signed,
+        view: View<'z>,
+        signed: &'z Signed,
         mut encloser: &'n NameRef,
         mut next: &'n NameRef,
-        writer: &mut Writer<'_>,
+        writer: &mut W,
     ) -> Result<&'n NameRef, Full> {
         let apex = view.zone.apex();
         loop {
@@ -126,7 +126,12 @@ impl Proofs {
         }
     }
 
-    fn write(&mut self, view: View<'_>, link: Option<Link<'_>>, writer: &mut Writer<'_>) -> Result<(), Full> {
+    fn write<'z, W: Sections<'z>>(
+        &mut self,
+        view: View<'z>,
+        link: Option<Link<'z>>,
+        writer: &mut W,
+    ) -> Result<(), Full> {
         let (Some(signed), Some(Link { owner, .. })) = (view.proofs, link) else { return Ok(()) };
         let place = owner.name().as_wire().as_ptr().addr();
         if self.written[..self.count].contains(&place) {

@@ -2,7 +2,7 @@
 
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
-use crate::wire::writer::{Full, Section, Writer};
+use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::owner::Owner;
 
 use super::additional::{addresses, glue_of};
@@ -10,11 +10,11 @@ use super::proof::Proofs;
 use super::view::View;
 
 /// The authority section of a referral: NS and, where DNSSEC is asked for, DS or its absence (RFC 4035 3.1.4).
-pub(super) fn authority(
-    view: View<'_>,
-    cut: Owner<'_>,
+pub(super) fn authority<'z, W: Sections<'z>>(
+    view: View<'z>,
+    cut: Owner<'z>,
     proofs: &mut Proofs,
-    writer: &mut Writer<'_>,
+    writer: &mut W,
 ) -> Result<(), Full> {
     let Some(ns) = cut.rrset(Rtype::NS) else { return Ok(()) };
     view.write(writer, Section::Authority, cut.name(), cut, ns)?;
@@ -28,12 +28,21 @@ pub(super) fn authority(
 }
 
 /// The addresses of the cut's servers, as far as the zone has them.
-pub(super) fn glue(view: View<'_>, cut: Owner<'_>, writer: &mut Writer<'_>) -> Result<(), Full> {
+pub(super) fn glue<'z, W: Sections<'z>>(view: View<'z>, cut: Owner<'z>, writer: &mut W) -> Result<(), Full> {
     let Some(ns) = cut.rrset(Rtype::NS) else { return Ok(()) };
+    let (cut, apex) = (cut.name(), view.zone.apex());
     let targets = || ns.rdatas().filter_map(|data| NameRef::read(data).ok());
     // Glue for servers below the cut has to be there, or the answer is truncated (RFC 9471 3.1); other addresses may.
-    targets().filter(|host| host.is_in(cut.name())).try_for_each(|host| glue_of(view, host, writer))?;
-    let _ =
-        targets().filter(|host| !host.is_in(cut.name())).try_for_each(|host| addresses(view, host, writer));
+    let mut has_others = false;
+    for host in targets() {
+        if host.is_in(cut) {
+            glue_of(view, host, writer)?;
+        } else {
+            has_others |= host.is_in(apex);
+        }
+    }
+    if has_others {
+        let _ = targets().filter(|host| !host.is_in(cut)).try_for_each(|host| addresses(view, host, writer));
+    }
     Ok(())
 }

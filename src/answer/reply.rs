@@ -4,13 +4,14 @@ use crate::time::Now;
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
-use crate::wire::writer::{Full, Writer};
+use crate::wire::writer::{Full, Writer, error_response};
 
 use super::context::{Outcome, Path, Served, Source};
 use super::edns::Options;
+use super::fast::REPLY;
 
-/// Bytes that a buffer has at least: all that a reply over UDP may need.
-const ROOM: usize = 1_280;
+/// Bytes that a buffer has at least: all that the fast path may need.
+const ROOM: usize = REPLY;
 
 /// A buffer that replies are written into, one after another.
 #[derive(Debug)]
@@ -102,6 +103,12 @@ pub(super) fn write_reply(
         }
     }
     writer.finish();
+}
+
+/// Answers a message that cannot be read whole.
+pub(super) fn malformed(bytes: &[u8], rcode: Rcode, reply: &mut Vec<u8>) -> Outcome {
+    error_response(bytes, rcode, reply);
+    Outcome::Reply(Path::Zone)
 }
 
 /// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.

@@ -13,13 +13,12 @@ use crate::transfer::notify;
 use crate::transfer::provide;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::COOKIE;
-use crate::wire::message::{HEADER, Header, MessageError, Opcode, Request, flags};
+use crate::wire::message::{Header, MessageError, Opcode, Request, flags};
 use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
-use crate::wire::writer::error_response;
 
 use super::context::{Outcome, Path, Served, Source};
 use super::edns::Ede;
-use super::reply::finish;
+use super::reply::{finish, malformed};
 use super::{authoritative, cached, edns, server_names};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
@@ -29,48 +28,62 @@ pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut
     if header.is_response() {
         return Outcome::Drop;
     }
+    let request = match Request::read(bytes) {
+        Ok(request) => request,
+        Err(error) => return unreadable(served, now, bytes, error, from, reply),
+    };
     match header.opcode() {
-        Opcode::QUERY => query(served, now, bytes, from, reply),
-        Opcode::NOTIFY => notified(served, bytes, from, reply),
-        _ => match Request::read(bytes) {
-            // Who speaks EDNS is answered with EDNS (RFC 6891 6.1.1).
-            Ok(request) => finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP),
-            Err(_) => fail(bytes, Rcode::NOTIMP, reply),
-        },
+        Opcode::QUERY => query(served, now, &request, from, reply),
+        Opcode::NOTIFY => notified(served, now, &request, from, reply),
+        // Who speaks EDNS is answered with EDNS (RFC 6891 6.1.1).
+        _ => finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP),
     }
 }
 
-fn query(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let request = match Request::read(bytes) {
-        Ok(request) => request,
-        Err(MessageError::Questions) => return bare(served, now, bytes, from, reply),
-        Err(_) => return fail(bytes, Rcode::FORMERR, reply),
-    };
-    if request.opt.is_some_and(|opt| opt.version != 0) {
-        return finish(served, now, &request, from, reply, |_, _| Rcode::BADVERS);
+/// Answers what is no message, or one without exactly one question.
+fn unreadable(
+    served: &Served,
+    now: Now,
+    bytes: &[u8],
+    error: MessageError,
+    from: Source,
+    reply: &mut Vec<u8>,
+) -> Outcome {
+    let opcode = Header::read(bytes).map(|header| header.opcode());
+    match (opcode, error) {
+        (None, _) => Outcome::Drop,
+        (Some(Opcode::QUERY), MessageError::Questions) => bare(served, now, bytes, from, reply),
+        (Some(Opcode::QUERY | Opcode::NOTIFY), _) => malformed(bytes, Rcode::FORMERR, reply),
+        _ => malformed(bytes, Rcode::NOTIMP, reply),
     }
-    if edns::has_broken_cookie(&request) {
-        return finish(served, now, &request, from, reply, |_, _| Rcode::FORMERR);
+}
+
+fn query(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+    if request.opt.is_some_and(|opt| opt.version != 0) {
+        return finish(served, now, request, from, reply, |_, _| Rcode::BADVERS);
+    }
+    if edns::has_broken_cookie(request) {
+        return finish(served, now, request, from, reply, |_, _| Rcode::FORMERR);
     }
     match (request.class, request.rtype) {
-        (CLASS_CH, Rtype::TXT) => finish(served, now, &request, from, reply, |writer, _| {
+        (CLASS_CH, Rtype::TXT) => finish(served, now, request, from, reply, |writer, _| {
             server_names::write(served, request.name, writer)
         }),
-        (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, &request, from, reply),
+        (CLASS_IN, Rtype::AXFR | Rtype::IXFR) => transfer(served, now, request, from, reply),
         (CLASS_IN | CLASS_ANY, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
-            finish(served, now, &request, from, reply, |_, _| Rcode::NOTIMP)
+            finish(served, now, request, from, reply, |_, _| Rcode::NOTIMP)
         }
-        (CLASS_IN, _) => find(served, now, &request, from, reply),
+        (CLASS_IN, _) => find(served, now, request, from, reply),
         (CLASS_ANY, rtype) if rtype != Rtype::AXFR && rtype != Rtype::IXFR => {
-            find(served, now, &request, from, reply)
+            find(served, now, request, from, reply)
         }
-        _ => finish(served, now, &request, from, reply, |_, _| Rcode::REFUSED),
+        _ => finish(served, now, request, from, reply, |_, _| Rcode::REFUSED),
     }
 }
 
 /// A request without a question is about a cookie: to get one, or to hear whether one is good (RFC 7873 5.4).
 fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let Ok(request) = Request::read_bare(bytes) else { return fail(bytes, Rcode::FORMERR, reply) };
+    let Ok(request) = Request::read_bare(bytes) else { return malformed(bytes, Rcode::FORMERR, reply) };
     let asks = request.opt.is_some_and(|opt| opt.option(COOKIE).is_some());
     finish(served, now, &request, from, reply, |_, options| match options.cookie() {
         _ if request.opt.is_some_and(|opt| opt.version != 0) => Rcode::BADVERS,
@@ -146,29 +159,25 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
     }
 }
 
-fn notified(served: &Served, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
-    let (Ok(request), Some(notify)) = (Request::read(bytes), notify::read_notify(bytes)) else {
-        return fail(bytes, Rcode::FORMERR, reply);
+fn notified(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+    let Some(notify) = notify::read_notify(request.bytes) else {
+        return malformed(request.bytes, Rcode::FORMERR, reply);
     };
-    let from = from.addr.ip().to_canonical();
+    let sender = from.addr.ip().to_canonical();
     let rcode = match served.store.get(&notify.zone) {
         Some(zone) if !zone.access().secondary => Rcode::NOTAUTH,
-        Some(zone) if !zone.access().notify.contains(&from) => Rcode::REFUSED,
+        Some(zone) if !zone.access().notify.contains(&sender) => Rcode::REFUSED,
         Some(_) => Rcode::NOERROR,
         None => Rcode::NOTAUTH,
     };
-    notify::acknowledge(&request, rcode, reply);
+    // RFC 1996 4.7: the response has AA, and the question of the request.
+    finish(served, now, request, from, reply, |writer, _| {
+        writer.set_flags(flags::AA);
+        rcode
+    });
     if rcode == Rcode::NOERROR {
-        Outcome::Notified { zone: notify.zone, from, serial: notify.serial }
+        Outcome::Notified { zone: notify.zone, from: sender, serial: notify.serial }
     } else {
         Outcome::Reply(Path::Unheard(rcode))
     }
-}
-
-fn fail(bytes: &[u8], rcode: Rcode, reply: &mut Vec<u8>) -> Outcome {
-    if bytes.len() < HEADER {
-        return Outcome::Drop;
-    }
-    error_response(bytes, rcode, reply);
-    Outcome::Reply(Path::Zone)
 }

@@ -2,7 +2,7 @@
 
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
-use crate::wire::writer::{Full, Section, Writer};
+use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::negative;
 use crate::zone::owner::{Owner, Rrset};
 use crate::zone::signed::Signed;
@@ -24,11 +24,12 @@ impl<'z> View<'z> {
 
     /// Writes an RRset of `owner` under `name` (for a wildcard another one), with its signatures where they are wanted (RFC 4035
     /// 3.1.1): all of that or nothing.
-    pub(super) fn write(
+    #[inline]
+    pub(super) fn write<W: Sections<'z>>(
         self,
-        writer: &mut Writer<'_>,
+        writer: &mut W,
         section: Section,
-        name: &NameRef,
+        name: &'z NameRef,
         owner: Owner<'z>,
         set: Rrset<'z>,
     ) -> Result<(), Full> {
@@ -48,13 +49,14 @@ impl<'z> View<'z> {
 
     /// Writes the SOA with the TTL that a negative answer may be kept for (RFC 2308 section 3). Its signatures get that TTL too, as
     /// they have the TTL of what they cover (RFC 4034 section 3).
-    pub(super) fn write_soa(self, writer: &mut Writer<'_>) -> Result<(), Full> {
+    pub(super) fn write_soa<W: Sections<'z>>(self, writer: &mut W) -> Result<(), Full> {
         let apex = self.zone.apex();
-        let soa = self.zone.soa();
+        let Some(owner) = self.zone.at_apex() else { return Ok(()) };
+        let Some(soa) = owner.rrset(Rtype::SOA) else { return Ok(()) };
         let ttl = negative::ttl(soa.ttl, soa.first());
-        writer.record(Section::Authority, apex, Rtype::SOA, ttl, soa.first())?;
+        write_set(writer, Section::Authority, apex, soa.with_ttl(ttl))?;
         if self.proofs.is_some()
-            && let Some(signatures) = self.zone.owner(apex).and_then(|owner| owner.signatures(Rtype::SOA))
+            && let Some(signatures) = owner.signatures(Rtype::SOA)
         {
             write_set(writer, Section::Authority, apex, signatures.with_ttl(ttl))?;
         }
@@ -63,6 +65,12 @@ impl<'z> View<'z> {
 }
 
 /// Writes an RRset, whole or not at all.
-fn write_set(writer: &mut Writer<'_>, section: Section, owner: &NameRef, set: Rrset<'_>) -> Result<(), Full> {
+#[inline]
+fn write_set<'z, W: Sections<'z>>(
+    writer: &mut W,
+    section: Section,
+    owner: &'z NameRef,
+    set: Rrset<'z>,
+) -> Result<(), Full> {
     writer.rrset(section, owner, set.rtype, set.ttl, set.rdatas())
 }

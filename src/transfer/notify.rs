@@ -22,11 +22,10 @@ use crate::ask::query::Query;
 use crate::ask::question::{self, Call, Policy, Question};
 use crate::ask::support::Support;
 use crate::time::{Mono, Now};
-use crate::wire::edns::UDP_PAYLOAD;
-use crate::wire::message::{Message, Opcode, Record, Request, flags};
+use crate::wire::message::{Message, Opcode, Record, flags};
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
-use crate::wire::writer::{Section, Writer};
+use crate::wire::writer::Section;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 
@@ -229,19 +228,6 @@ pub fn read_notify(bytes: &[u8]) -> Option<Notify> {
     let soa = message.answer.iter().find(|it| it.rtype == Rtype::SOA && it.owner == question.name);
     let serial = soa.map(|soa| Timers::read(&soa.rdata).serial);
     fits.then_some(Notify { zone: question.name, serial })
-}
-
-/// Writes the response to a NOTIFY (RFC 1996 section 4.7): NOERROR where it is heard, else NOTAUTH or REFUSED.
-pub fn acknowledge(request: &Request<'_>, rcode: Rcode, reply: &mut Vec<u8>) {
-    let mut writer = Writer::new(reply, usize::from(UDP_PAYLOAD), request.header.id, flags::QR | flags::AA);
-    writer.set_flags(u16::from(Opcode::NOTIFY.0) << 11);
-    // A question and an empty OPT record are far below the limit.
-    let _ = writer.question(request.name, request.rtype, request.class);
-    writer.set_rcode(rcode);
-    if request.opt.is_some() {
-        let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
-    }
-    writer.finish();
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 //! ```
 
 use std::fmt;
-use std::hash::Hasher;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -85,13 +84,20 @@ impl Secret {
         cookie[..8].copy_from_slice(client);
         cookie[8..12].copy_from_slice(&VERSION);
         cookie[12..16].copy_from_slice(&at.to_be_bytes());
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(&cookie[..16]);
-        match addr {
-            IpAddr::V4(addr) => hasher.write(&addr.octets()),
-            IpAddr::V6(addr) => hasher.write(&addr.octets()),
-        }
-        cookie[16..].copy_from_slice(&hasher.finish().to_le_bytes());
+        let mut input = [0; 32];
+        input[..16].copy_from_slice(&cookie[..16]);
+        let length = match addr {
+            IpAddr::V4(addr) => {
+                input[16..20].copy_from_slice(&addr.octets());
+                20
+            }
+            IpAddr::V6(addr) => {
+                input[16..].copy_from_slice(&addr.octets());
+                32
+            }
+        };
+        let hash = SipHasher24::new_with_key(&self.0).hash(&input[..length]);
+        cookie[16..].copy_from_slice(&hash.to_le_bytes());
         cookie
     }
 }
@@ -133,13 +139,18 @@ impl Secrets {
     pub fn exchange(&self, cookie: Cookie<'_>, addr: IpAddr, now: u64) -> (Standing, [u8; WHOLE]) {
         // It wraps in 2106, and so do all sums (RFC 9018 4.3).
         let now = now as u32;
-        let (standing, age) = match self.age(cookie, addr, now) {
-            _ if cookie.server.is_empty() => (Standing::Missing, None),
-            None => (Standing::Bad, None),
-            Some((age, current)) => (Standing::Good, Some(age).filter(|_| current)),
+        let standing = match self.age(cookie, addr, now) {
+            _ if cookie.server.is_empty() => Standing::Missing,
+            None => Standing::Bad,
+            Some((age, true)) if (0..RENEW).contains(&age) => {
+                let mut same = [0; WHOLE];
+                same[..CLIENT].copy_from_slice(cookie.client);
+                same[CLIENT..].copy_from_slice(cookie.server);
+                return (Standing::Good, same);
+            }
+            Some(_) => Standing::Good,
         };
-        let at = age.filter(|age| (0..RENEW).contains(age)).map_or(now, |age| now.wrapping_sub(age as u32));
-        (standing, self.first.cookie(cookie.client, at, addr))
+        (standing, self.first.cookie(cookie.client, now, addr))
     }
 
     /// The age in seconds of a server cookie that is ours and may be used, and whether the first secret made it.

@@ -145,8 +145,8 @@ impl NameRef {
     /// Whether `self` is `zone` or below it.
     pub fn is_in(&self, zone: &NameRef) -> bool {
         let Some(skip) = self.0.len().checked_sub(zone.0.len()) else { return false };
-        // Most names that are not in the zone end otherwise; only for the others it matters where labels begin.
-        *self.suffix(skip as u8) == *zone && self.has_label_at(skip)
+        // Most names that are not in the zone end otherwise, and show it in a byte; only for the others it matters where labels begin.
+        self.0[skip] == zone.0[0] && *self.suffix(skip as u8) == *zone && self.has_label_at(skip)
     }
 
     /// Whether a label (or the root) begins at `place`.

@@ -1,17 +1,18 @@
-//! The plain query and its reply: one question of class IN with at most an OPT record without options, read in place, and a reply
-//! that begins with the question's own bytes. Nothing is allocated; whatever is not plain belongs to
-//! [`super::message::Request`] and [`super::writer::Writer`].
+//! The plain query and its reply: one question of class IN with at most an OPT record behind it, read in place, and a reply that
+//! begins with the question's own bytes. Nothing is allocated; whatever is not plain belongs to [`super::message::Request`] and
+//! [`super::writer::Writer`].
 
-use super::edns::UDP_PAYLOAD;
+use super::edns::{Opt, UDP_PAYLOAD};
 use super::message::{HEADER, flags};
 use super::name::{MAX_LABEL, MAX_NAME, NameRef};
+use super::rdata::{self, Field, Part};
 use super::rtype::{CLASS_IN, Rtype};
-use super::writer::{POINTER, Section};
+use super::writer::{Full, POINTER, Section, Sections};
 
 /// Labels of a question's name, the root counted.
 const MAX_LABELS: usize = 16;
-/// Names in RDATA that later ones can point to; names behind these may repeat what could have been pointed to.
-const MAX_KNOWN: usize = 4;
+/// Names that later ones can point to; names behind these may repeat what could have been pointed to.
+const MAX_KNOWN: usize = 20;
 /// The bytes of an OPT record without options.
 const OPT: usize = 11;
 /// The limit without EDNS (RFC 1035 4.2.1).
@@ -26,14 +27,13 @@ pub struct PlainQuery<'q> {
     labels: u8,
     /// QTYPE.
     pub rtype: Rtype,
-    /// The payload size offered by EDNS.
-    payload: Option<u16>,
-    /// DO.
-    pub dnssec_ok: bool,
+    /// The OPT record.
+    pub opt: Option<Opt<'q>>,
 }
 
 impl<'q> PlainQuery<'q> {
     /// Reads a query; `None` when it is not plain.
+    #[inline]
     pub fn read(bytes: &'q [u8]) -> Option<PlainQuery<'q>> {
         let head: &[u8; HEADER] = bytes.first_chunk()?;
         let word = u16::from_be_bytes([head[2], head[3]]);
@@ -47,16 +47,13 @@ impl<'q> PlainQuery<'q> {
         if u16::from_be_bytes([c0, c1]) != CLASS_IN {
             return None;
         }
-        let (payload, dnssec_ok) = match (head[11], rest) {
-            (0, []) => (None, false),
-            // The root, OPT, the payload size, the extended code, version 0, the flags, no options (RFC 6891 6.1.2).
-            (1, &[0, 0, 41, p0, p1, _, 0, flags, _, 0, 0]) => {
-                (Some(u16::from_be_bytes([p0, p1])), flags & 0x80 != 0)
-            }
+        let opt = match head[11] {
+            0 if rest.is_empty() => None,
+            1 => Some(read_opt(rest)?),
             _ => return None,
         };
         let rtype = Rtype(u16::from_be_bytes([t0, t1]));
-        Some(PlainQuery { bytes, name, starts, labels, rtype, payload, dnssec_ok })
+        Some(PlainQuery { bytes, name, starts, labels, rtype, opt })
     }
 
     /// Where the labels of QNAME begin, leftmost first.
@@ -71,7 +68,12 @@ impl<'q> PlainQuery<'q> {
 
     /// How long the reply may be over UDP (RFC 6891 6.2.5).
     pub fn limit(&self) -> usize {
-        usize::from(self.payload.map_or(PLAIN_UDP, |payload| payload.clamp(PLAIN_UDP, UDP_PAYLOAD)))
+        usize::from(self.opt.map_or(PLAIN_UDP, |opt| opt.payload.min(UDP_PAYLOAD)))
+    }
+
+    /// Whether DNSSEC records are asked for (DO, RFC 3225).
+    pub fn dnssec_ok(&self) -> bool {
+        self.opt.is_some_and(|opt| opt.dnssec_ok)
     }
 
     fn question_end(&self) -> usize {
@@ -79,7 +81,20 @@ impl<'q> PlainQuery<'q> {
     }
 }
 
+/// The OPT record that `bytes` are, of version 0 (RFC 6891 6.1.2).
+#[inline]
+fn read_opt(bytes: &[u8]) -> Option<Opt<'_>> {
+    let (&[0, 0, 41, p0, p1, extended, 0, f0, f1, d0, d1], options) = bytes.split_first_chunk()? else {
+        return None;
+    };
+    if usize::from(u16::from_be_bytes([d0, d1])) != options.len() {
+        return None;
+    }
+    Opt::new(u16::from_be_bytes([p0, p1]), u32::from_be_bytes([extended, 0, f0, f1]), options)
+}
+
 /// The uncompressed name at the start of `bytes`, and how many labels it has; `None` for too many of them.
+#[inline]
 fn read_name<'b>(bytes: &'b [u8], starts: &mut [u8; MAX_LABELS]) -> Option<(&'b NameRef, u8)> {
     let mut at = 0;
     for (number, start) in (0..).zip(starts) {
@@ -93,31 +108,23 @@ fn read_name<'b>(bytes: &'b [u8], starts: &mut [u8; MAX_LABELS]) -> Option<(&'b 
     None
 }
 
-/// Where a name stands in the message that is being written.
+/// Where a name stands in the message that is being written; 0 is the root, which is written out.
 #[derive(Clone, Copy)]
-pub struct Place(u16);
+struct Place(u16);
 
-impl Place {
-    /// The question's name.
-    pub const QUESTION: Place = Place(HEADER as u16);
-    /// The root, which is written out.
-    const ROOT: Place = Place(0);
-}
-
-/// A reply being written. Every method that gives `None` does so because the message would grow too long; what was written by
-/// then is not to be sent.
-pub struct PlainReply<'r> {
-    query: &'r PlainQuery<'r>,
-    buf: &'r mut [u8],
-    at: usize,
-    /// How long the message may grow before its OPT record.
-    limit: usize,
-    counts: [u8; 4],
+/// Names that stand in a message, for others to point to. Used for one message after another.
+pub struct Names<'r> {
     known: [Known<'r>; MAX_KNOWN],
-    names: usize,
+    count: usize,
 }
 
-/// A name written in RDATA: the first `literal` bytes of it at `at`, the rest by a pointer.
+impl Default for Names<'_> {
+    fn default() -> Self {
+        Names { known: [Known { name: NameRef::ROOT, at: 0, literal: 0 }; MAX_KNOWN], count: 0 }
+    }
+}
+
+/// A name whose first `literal` bytes stand at `at`, the rest by a pointer.
 #[derive(Clone, Copy)]
 struct Known<'r> {
     name: &'r NameRef,
@@ -125,124 +132,198 @@ struct Known<'r> {
     literal: u8,
 }
 
-impl<'r> PlainReply<'r> {
-    /// Begins a reply of at most `limit` bytes with the question; `None` when `buf` is shorter than that.
-    pub fn new(query: &'r PlainQuery<'r>, limit: usize, buf: &'r mut [u8]) -> Option<PlainReply<'r>> {
-        let at = query.question_end();
-        if buf.len() < limit {
-            return None;
-        }
-        let limit = if query.payload.is_some() { limit - OPT } else { limit };
-        buf[..at].copy_from_slice(&query.bytes[..at]);
-        let known = [Known { name: NameRef::ROOT, at: 0, literal: 0 }; MAX_KNOWN];
-        Some(PlainReply { query, buf, at, limit, counts: [1, 0, 0, 0], known, names: 0 })
-    }
+/// A reply being written, of sections that are pointed into by the names they share with the question and with each other.
+pub struct PlainReply<'r, 'b> {
+    query: &'r PlainQuery<'r>,
+    buf: &'b mut [u8],
+    at: usize,
+    /// How long the message may grow before its OPT record.
+    limit: usize,
+    counts: [u16; 4],
+    names: &'b mut Names<'r>,
+}
 
-    /// The place of `name`, which must be the question's name or one above it.
-    pub fn suffix(&self, name: &NameRef) -> Place {
-        match name.as_wire().len() {
-            1 => Place::ROOT,
-            length => Place((HEADER + self.query.name.as_wire().len() - length) as u16),
-        }
-    }
+/// A place in a [`PlainReply`].
+#[derive(Clone, Copy)]
+pub struct PlainMark {
+    at: usize,
+    counts: [u16; 4],
+    names: usize,
+}
 
-    /// Writes a record whose RDATA holds no names that could be compressed.
+impl<'r, 'b> PlainReply<'r, 'b> {
+    /// Begins a reply with the question, of at most `limit` bytes; `None` when they, or `buf`, have no room for it and for an OPT
+    /// record with `options` bytes of options.
     #[inline]
-    pub fn record(
-        &mut self,
-        section: Section,
-        owner: Place,
-        rtype: Rtype,
-        ttl: u32,
-        rdata: &[u8],
-    ) -> Option<()> {
-        self.head(section, owner, rtype, ttl, u16::try_from(rdata.len()).ok()?)?;
-        // Addresses are most of what is asked for, and copied fastest by their known lengths.
-        match rdata.len() {
-            4 => self.array::<4>(rdata.try_into().ok()?),
-            16 => self.array::<16>(rdata.try_into().ok()?),
-            _ => self.bytes(rdata),
-        }
+    pub fn new(
+        query: &'r PlainQuery<'r>,
+        limit: usize,
+        options: usize,
+        buf: &'b mut [u8],
+        names: &'b mut Names<'r>,
+    ) -> Option<PlainReply<'r, 'b>> {
+        let at = query.question_end();
+        let behind = if query.opt.is_some() { OPT + options } else { 0 };
+        let limit = limit.min(buf.len()).checked_sub(behind).filter(|limit| *limit >= at)?;
+        buf[..at].copy_from_slice(&query.bytes[..at]);
+        names.count = 0;
+        Some(PlainReply { query, buf, at, limit, counts: [1, 0, 0, 0], names })
     }
 
-    /// Writes a record whose RDATA is names and then plain bytes; returns the place of the last name.
-    pub fn record_of_names<const N: usize>(
-        &mut self,
-        section: Section,
-        owner: Place,
-        rtype: Rtype,
-        ttl: u32,
-        names: [&'r NameRef; N],
-        rest: &[u8],
-    ) -> Option<Place> {
-        self.head(section, owner, rtype, ttl, 0)?;
-        let start = self.at;
-        let mut place = Place::ROOT;
-        for name in names {
-            place = self.name(name)?;
-        }
-        self.bytes(rest)?;
-        let length = (self.at - start) as u16;
-        self.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
-        Some(place)
+    /// Bytes written so far.
+    pub fn length(&self) -> usize {
+        self.at
     }
 
-    /// Fills in the header, whose flags are `bits`, adds the OPT record where the query had one, and returns the length of the
-    /// message.
-    pub fn finish(self, bits: u16) -> usize {
+    /// Fills in the header, whose flags are `bits`, adds the OPT record where the query had one, with the options that `options`
+    /// writes into the bytes it is given, and returns the length of the message.
+    #[inline]
+    pub fn finish(self, bits: u16, options: impl FnOnce(&mut [u8]) -> usize) -> usize {
         let PlainReply { query, buf, mut at, counts, .. } = self;
         let mut additional = counts[3];
-        if query.payload.is_some() {
+        if let Some(opt) = query.opt {
             let [p0, p1] = UDP_PAYLOAD.to_be_bytes();
-            let dnssec_ok = if query.dnssec_ok { 0x80 } else { 0 };
-            buf[at..at + OPT].copy_from_slice(&[0, 0, 41, p0, p1, 0, 0, dnssec_ok, 0, 0, 0]);
-            at += OPT;
+            let dnssec_ok = if opt.dnssec_ok { 0x80 } else { 0 };
+            let (head, rest) = buf[at..].split_at_mut(OPT);
+            let length = options(rest);
+            let [d0, d1] = (length as u16).to_be_bytes();
+            head.copy_from_slice(&[0, 0, 41, p0, p1, 0, 0, dnssec_ok, 0, d0, d1]);
+            at += OPT + length;
             additional += 1;
         }
-        let [b0, b1] = bits.to_be_bytes();
-        buf[2..HEADER].copy_from_slice(&[b0, b1, 0, 1, 0, counts[1], 0, counts[2], 0, additional]);
+        let mut words = [0; HEADER - 2];
+        let all = [bits, counts[0], counts[1], counts[2], additional];
+        for (word, value) in words.as_chunks_mut::<2>().0.iter_mut().zip(all) {
+            *word = value.to_be_bytes();
+        }
+        buf[2..HEADER].copy_from_slice(&words);
         at
     }
 
+    /// Writes the records of an RRset; returns how many.
     #[inline]
-    fn head(&mut self, section: Section, owner: Place, rtype: Rtype, ttl: u32, length: u16) -> Option<()> {
-        let [t0, t1] = rtype.0.to_be_bytes();
-        let [l0, l1, l2, l3] = ttl.to_be_bytes();
-        let [d0, d1] = length.to_be_bytes();
-        let [o0, o1] = (POINTER | owner.0).to_be_bytes();
-        if owner.0 == Place::ROOT.0 {
-            self.array([0, t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
-        } else {
-            self.array([o0, o1, t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
+    fn records(
+        &mut self,
+        owner: &'r NameRef,
+        rtype: Rtype,
+        ttl: u32,
+        rdatas: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<u16, Full> {
+        let has_names = rdata::has_compressible_names(rtype);
+        let mut place = self.place(owner);
+        let mut count = 0;
+        for rdata in rdatas {
+            let length = u16::try_from(rdata.len()).map_err(|_| Full)?;
+            let [t0, t1] = rtype.0.to_be_bytes();
+            let [l0, l1, l2, l3] = ttl.to_be_bytes();
+            let [d0, d1] = length.to_be_bytes();
+            let fixed = [t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1];
+            match place {
+                Some(Place(0)) => {
+                    self.array([0])?;
+                    self.array(fixed)?;
+                }
+                Some(Place(at)) => {
+                    let [o0, o1] = (POINTER | at).to_be_bytes();
+                    self.array([o0, o1, t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
+                }
+                None => {
+                    place = Some(self.name(owner)?);
+                    self.array(fixed)?;
+                }
+            }
+            // Addresses are most of what is asked for, and copied fastest by their known lengths.
+            match rdata.len() {
+                4 => self.array::<4>(rdata.try_into().map_err(|_| Full)?)?,
+                16 if !has_names => self.array::<16>(rdata.try_into().map_err(|_| Full)?)?,
+                _ if has_names => self.rdata_of_names(rtype, rdata)?,
+                _ => self.bytes(rdata)?,
+            }
+            count += 1;
         }
-        let count = &mut self.counts[section as usize];
-        *count = count.checked_add(1).filter(|count| *count < u8::MAX)?;
-        Some(())
+        Ok(count)
     }
 
-    /// Writes a name of RDATA, as a pointer from the first suffix on that the question or an earlier such name has too.
-    fn name(&mut self, name: &'r NameRef) -> Option<Place> {
+    /// Writes RDATA with names that may be pointed to and from, and its length before it.
+    fn rdata_of_names(&mut self, rtype: Rtype, rdata: &'r [u8]) -> Result<(), Full> {
+        let start = self.at;
+        if matches!(rtype, Rtype::NS | Rtype::CNAME | Rtype::PTR)
+            && let Ok(name) = NameRef::read(rdata)
+            && name.as_wire().len() == rdata.len()
+        {
+            self.name(name)?;
+            let length = (self.at - start) as u16;
+            self.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
+            return Ok(());
+        }
+        if rtype == Rtype::SOA
+            && let Ok(primary) = NameRef::read(rdata)
+            && let Ok(mailbox) = NameRef::read(&rdata[primary.as_wire().len()..])
+            && let Ok(numbers) =
+                <&[u8; 20]>::try_from(&rdata[primary.as_wire().len() + mailbox.as_wire().len()..])
+        {
+            self.name(primary)?;
+            self.name(mailbox)?;
+            self.array(*numbers)?;
+            let length = (self.at - start) as u16;
+            self.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
+            return Ok(());
+        }
+        let mut written = Ok(());
+        let walked = rdata::walk(rtype, rdata, |part| {
+            if written.is_ok() {
+                written = match part {
+                    Part::Name(name, Field::CompressibleName) => self.name(name).map(|_| ()),
+                    Part::Name(name, _) => self.bytes(name.as_wire()),
+                    Part::Bytes(bytes) => self.bytes(bytes),
+                };
+            }
+        });
+        written?;
+        if walked.is_err() {
+            // Data that does not follow its type's layout is carried as it is (RFC 3597).
+            self.at = start;
+            return self.bytes(rdata);
+        }
+        let length = (self.at - start) as u16;
+        self.buf[start - 2..start].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    /// Writes a name, as a pointer from the first suffix on that stands in the message already; returns where the whole name
+    /// stands now.
+    fn name(&mut self, name: &'r NameRef) -> Result<Place, Full> {
         let wire = name.as_wire();
         let here = self.at as u16;
         let mut literal = 0;
         while wire[literal] != 0 {
-            if let Some(pointer) = self.find(name.suffix(literal as u8)) {
+            if let Some(at) = self.find(name.suffix(literal as u8)) {
                 self.bytes(&wire[..literal])?;
-                self.array((POINTER | pointer).to_be_bytes())?;
+                self.array((POINTER | at).to_be_bytes())?;
                 self.remember(name, here, literal);
-                return Some(Place(if literal == 0 { pointer } else { here }));
+                return Ok(Place(if literal == 0 { at } else { here }));
             }
             literal += 1 + usize::from(wire[literal]);
         }
         self.bytes(wire)?;
         self.remember(name, here, literal);
-        Some(if literal == 0 { Place::ROOT } else { Place(here) })
+        Ok(Place(if literal == 0 { 0 } else { here }))
     }
 
     fn remember(&mut self, name: &'r NameRef, at: u16, literal: usize) {
-        if let Some(slot) = self.known.get_mut(self.names).filter(|_| literal > 0) {
+        if let Some(slot) = self.names.known.get_mut(self.names.count).filter(|_| literal > 0) {
             *slot = Known { name, at, literal: literal as u8 };
-            self.names += 1;
+            self.names.count += 1;
+        }
+    }
+
+    /// Where an owner's name stands already.
+    #[inline]
+    fn place(&self, name: &NameRef) -> Option<Place> {
+        match name {
+            root if root.is_root() => Some(Place(0)),
+            asked if std::ptr::eq(asked, self.query.name) => Some(Place(HEADER as u16)),
+            other => self.find(other).map(Place),
         }
     }
 
@@ -251,44 +332,93 @@ impl<'r> PlainReply<'r> {
     fn find(&self, name: &NameRef) -> Option<u16> {
         let asked = self.query.name;
         if let Some(skip) = asked.as_wire().len().checked_sub(name.as_wire().len())
+            && begin_alike(asked.suffix(skip as u8), name)
             && self.query.starts().contains(&(skip as u8))
             && asked.suffix(skip as u8) == name
         {
             return Some((HEADER + skip) as u16);
         }
-        self.known[..self.names].iter().find_map(|known| known.find(name))
+        self.names.known[..self.names.count].iter().find_map(|known| known.find(name))
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self, bytes: [u8; N]) -> Option<()> {
+    fn array<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Full> {
         if self.at + N > self.limit {
-            return None;
+            return Err(Full);
         }
-        *self.buf[self.at..].first_chunk_mut()? = bytes;
+        *self.buf[self.at..].first_chunk_mut().ok_or(Full)? = bytes;
         self.at += N;
-        Some(())
+        Ok(())
     }
 
     #[inline]
-    fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let end = self.at + bytes.len();
         if end > self.limit {
-            return None;
+            return Err(Full);
         }
         self.buf[self.at..end].copy_from_slice(bytes);
         self.at = end;
-        Some(())
+        Ok(())
+    }
+}
+
+impl<'r> Sections<'r> for PlainReply<'r, '_> {
+    type Mark = PlainMark;
+
+    #[inline]
+    fn mark(&self) -> PlainMark {
+        PlainMark { at: self.at, counts: self.counts, names: self.names.count }
+    }
+
+    #[inline]
+    fn rewind(&mut self, mark: PlainMark) {
+        (self.at, self.counts, self.names.count) = (mark.at, mark.counts, mark.names);
+    }
+
+    #[inline]
+    fn rrset(
+        &mut self,
+        section: Section,
+        owner: &'r NameRef,
+        rtype: Rtype,
+        ttl: u32,
+        rdatas: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), Full> {
+        let (at, names) = (self.at, self.names.count);
+        match self.records(owner, rtype, ttl, rdatas) {
+            // A record takes eleven bytes or more, so that no count of a message overflows.
+            Ok(count) => self.counts[section as usize] += count,
+            Err(Full) => {
+                (self.at, self.names.count) = (at, names);
+                return Err(Full);
+            }
+        }
+        Ok(())
     }
 }
 
 impl Known<'_> {
     /// Where `name` stands in this one, if it begins at one of the labels that were written out.
+    #[inline]
     fn find(&self, name: &NameRef) -> Option<u16> {
+        if std::ptr::eq(self.name, name) {
+            return Some(self.at);
+        }
         let wire = self.name.as_wire();
         let skip = wire.len().checked_sub(name.as_wire().len())?;
         if skip >= usize::from(self.literal) {
             return None;
         }
-        (self.name.suffix(skip as u8) == name && self.name.has_label_at(skip)).then(|| self.at + skip as u16)
+        let suffix = self.name.suffix(skip as u8);
+        (begin_alike(suffix, name) && suffix == name && self.name.has_label_at(skip))
+            .then(|| self.at + skip as u16)
     }
+}
+
+/// Whether two names other than the root begin alike: most that differ do not, and are told apart by that.
+#[inline]
+fn begin_alike(one: &NameRef, other: &NameRef) -> bool {
+    let (one, other) = (one.as_wire(), other.as_wire());
+    one[0] == other[0] && (one[1] ^ other[1]) & !0x20 == 0
 }

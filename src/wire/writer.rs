@@ -6,8 +6,10 @@ use super::name::NameRef;
 use super::rdata::{self, Field, Part};
 use super::rtype::{CLASS_IN, Rcode, Rtype};
 
-/// Slots of the table of names that can be pointed to; a later name takes the place of an earlier one.
+/// Slots of the table of names that can be pointed to.
 const SLOTS: usize = 128;
+/// Slots that a name may stand in, from its own on; when all are taken, it takes the place of the first.
+const PROBES: usize = 8;
 
 /// A section that records are put into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,28 @@ pub enum Section {
 /// The message would become longer than its limit; nothing of what was asked for has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// What the sections of a reply are written into. Names may be remembered for `'r`, to be pointed to later.
+pub trait Sections<'r> {
+    /// A place to return to.
+    type Mark: Copy;
+
+    /// Remembers this place.
+    fn mark(&self) -> Self::Mark;
+
+    /// Takes back everything written since the mark.
+    fn rewind(&mut self, mark: Self::Mark);
+
+    /// Writes an RRset, all of its records or none.
+    fn rrset(
+        &mut self,
+        section: Section,
+        owner: &'r NameRef,
+        rtype: Rtype,
+        ttl: u32,
+        rdatas: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), Full>;
+}
 
 /// Writes one message into a buffer, from the header to the OPT record.
 ///
@@ -40,7 +64,7 @@ pub struct Writer<'b> {
     names: [u16; SLOTS],
 }
 
-/// A place to return to; see [`Writer::rewind`].
+/// A place in a [`Writer`]'s message.
 #[derive(Clone, Copy)]
 pub struct Mark {
     length: usize,
@@ -120,17 +144,6 @@ impl<'b> Writer<'b> {
         self.flags = (self.flags & !0xf) | (rcode.0 & 0xf);
     }
 
-    /// Remembers this place.
-    pub fn mark(&self) -> Mark {
-        Mark { length: self.buf.len(), counts: self.counts }
-    }
-
-    /// Takes back everything written since the mark.
-    pub fn rewind(&mut self, mark: Mark) {
-        self.buf.truncate(mark.length);
-        self.counts = mark.counts;
-    }
-
     /// Writes the question.
     pub fn question(&mut self, name: &NameRef, rtype: Rtype, class: u16) -> Result<(), Full> {
         self.all_or_nothing(|writer| {
@@ -167,29 +180,6 @@ impl<'b> Writer<'b> {
         self.all_or_nothing(|writer| {
             writer.name(owner, true)?;
             writer.behind_owner(section, rtype, class, ttl, rdata)
-        })
-    }
-
-    /// Writes an RRset, all of its records or none.
-    pub fn rrset<'r>(
-        &mut self,
-        section: Section,
-        owner: &NameRef,
-        rtype: Rtype,
-        ttl: u32,
-        rdatas: impl Iterator<Item = &'r [u8]>,
-    ) -> Result<(), Full> {
-        self.all_or_nothing(|writer| {
-            // The owner is looked for once: the other records point to where it stands.
-            let mut known = None;
-            for rdata in rdatas {
-                match known {
-                    None => known = writer.name(owner, true)?,
-                    Some(pointer) => writer.bytes(&u16::to_be_bytes(pointer))?,
-                }
-                writer.behind_owner(section, rtype, CLASS_IN, ttl, rdata)?;
-            }
-            Ok(())
         })
     }
 
@@ -321,15 +311,8 @@ impl<'b> Writer<'b> {
         let here = self.len();
         let mut literal = 0;
         while wire[literal] != 0 {
-            let suffix = name.suffix(literal as u8);
-            let slot = &mut self.names[slot(suffix)];
-            let known = usize::from(*slot);
-            if here + literal < POINTABLE {
-                *slot = (here + literal) as u16;
-            }
-            if compress && known != 0 && self.stands_at(known, suffix) {
-                let pointer = POINTER | known as u16;
-                self.names[self::slot(suffix)] = known as u16;
+            if let Some(known) = self.find(name.suffix(literal as u8), here + literal).filter(|_| compress) {
+                let pointer = POINTER | known;
                 self.bytes(&wire[..literal])?;
                 self.bytes(&pointer.to_be_bytes())?;
                 return Ok(if literal == 0 { Some(pointer) } else { pointer_to(here) });
@@ -338,6 +321,28 @@ impl<'b> Writer<'b> {
         }
         self.bytes(wire)?;
         Ok(pointer_to(here).filter(|_| literal > 0))
+    }
+
+    /// Where `name` stands already; else notes that it is about to be written at `here`.
+    #[inline]
+    fn find(&mut self, name: &NameRef, here: usize) -> Option<u16> {
+        let first = slot(name);
+        let mut free = first;
+        for at in first..first + PROBES {
+            let known = self.names[at % SLOTS];
+            // What lies ahead was taken back.
+            if known == 0 || usize::from(known) >= here {
+                free = at % SLOTS;
+                break;
+            }
+            if self.stands_at(usize::from(known), name) {
+                return Some(known);
+            }
+        }
+        if here < POINTABLE {
+            self.names[free] = here as u16;
+        }
+        None
     }
 
     /// Whether `name` is what the message holds at `at`; pointers are followed, and each leads back.
@@ -372,6 +377,41 @@ impl<'b> Writer<'b> {
             at += taken;
             rest = &rest[taken..];
         }
+    }
+}
+
+impl<'r> Sections<'r> for Writer<'_> {
+    type Mark = Mark;
+
+    fn mark(&self) -> Mark {
+        Mark { length: self.buf.len(), counts: self.counts }
+    }
+
+    fn rewind(&mut self, mark: Mark) {
+        self.buf.truncate(mark.length);
+        self.counts = mark.counts;
+    }
+
+    fn rrset(
+        &mut self,
+        section: Section,
+        owner: &'r NameRef,
+        rtype: Rtype,
+        ttl: u32,
+        rdatas: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), Full> {
+        self.all_or_nothing(|writer| {
+            // The owner is looked for once: the other records point to where it stands.
+            let mut known = None;
+            for rdata in rdatas {
+                match known {
+                    None => known = writer.name(owner, true)?,
+                    Some(pointer) => writer.bytes(&u16::to_be_bytes(pointer))?,
+                }
+                writer.behind_owner(section, rtype, CLASS_IN, ttl, rdata)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -15,6 +15,10 @@ impl Snapshot {
         let mut next = name;
         loop {
             let Some(above) = next.parent().filter(|_| next != self.apex()) else { return (next, next) };
+            // The apex exists always.
+            if above.as_wire().len() == self.apex().as_wire().len() {
+                return (above, next);
+            }
             let entry = self.table.get(hash_name(above), above);
             if entry.is_some_and(|entry| !is_hashed(entry)) {
                 return (above, next);

@@ -73,7 +73,7 @@ impl Order {
 
     /// The last owner that is not behind `name`, which must be in the zone; before the first comes the last (the chains of
     /// RFC 4034 4.1.1 and RFC 5155 3.1.7 are rings). `None` when there is nothing.
-    pub(super) fn at_or_before(&self, name: &NameRef) -> Option<Owner<'_>> {
+    pub(super) fn at_or_before(&self, name: &NameRef) -> Option<&Block> {
         let key = key(name, self.apex);
         let mut node = &self.root;
         loop {
@@ -81,7 +81,7 @@ impl Order {
                 Node::Leaf(entries) => {
                     let behind = entries.partition_point(|entry| entry.cmp(key, name).is_le());
                     let at = behind.checked_sub(1);
-                    return at.map(|at| Owner::new(&entries[at].block)).or_else(|| self.last());
+                    return at.map(|at| &entries[at].block).or_else(|| self.last());
                 }
                 Node::Inner(children) => {
                     let behind = children.partition_point(|child| child.first.cmp(key, name).is_le());
@@ -92,11 +92,11 @@ impl Order {
         }
     }
 
-    fn last(&self) -> Option<Owner<'_>> {
+    fn last(&self) -> Option<&Block> {
         let mut node = &self.root;
         loop {
             match node {
-                Node::Leaf(entries) => return entries.last().map(|entry| Owner::new(&entry.block)),
+                Node::Leaf(entries) => return entries.last().map(|entry| &entry.block),
                 Node::Inner(children) => node = &children.last()?.node,
             }
         }
@@ -277,6 +277,10 @@ mod tests {
     use super::*;
     use crate::wire::name::Name;
 
+    fn found<'o>(order: &'o Order, name: &NameRef) -> Option<&'o NameRef> {
+        order.at_or_before(name).map(|block| Owner::new(block).name())
+    }
+
     fn apex() -> Name {
         "example.".parse().unwrap()
     }
@@ -309,8 +313,7 @@ mod tests {
         let sorted: Vec<Name> = sorted.iter().chain(&rest).map(|name| name.parse().unwrap()).collect();
         let order = Order::build(&apex(), sorted.iter().rev().map(|name| block(name)));
         assert_eq!(names(&order), sorted);
-        let find =
-            |text: &str| order.at_or_before(&text.parse::<Name>().unwrap()).unwrap().name().to_string();
+        let find = |text: &str| found(&order, &text.parse::<Name>().unwrap()).unwrap().to_string();
         assert_eq!(find("EXAMPLE."), "example.");
         assert_eq!(find("b.example."), "zABC.a.EXAMPLE.");
         assert_eq!(find("a.a.example."), "a.example.");
@@ -324,7 +327,7 @@ mod tests {
             ["b.example.", "c.example."].iter().map(|name| block(&name.parse::<Name>().unwrap())),
         );
         let first: Name = "a.example.".parse().unwrap();
-        assert_eq!(order.at_or_before(&first).unwrap().name().to_string(), "c.example.");
+        assert_eq!(found(&order, &first).unwrap().to_string(), "c.example.");
         assert!(Order::build(&apex(), std::iter::empty()).at_or_before(&first).is_none());
     }
 
@@ -336,9 +339,9 @@ mod tests {
         new.remove(&numbered(100));
         new.put(&block(&numbered(101)));
         assert_eq!((old.len(), new.len()), (10_000, 10_000));
-        assert_eq!(old.at_or_before(&numbered(101)).unwrap().name(), &*numbered(100));
-        assert_eq!(new.at_or_before(&numbered(101)).unwrap().name(), &*numbered(101));
-        assert_eq!(new.at_or_before(&numbered(100)).unwrap().name(), &*numbered(98));
+        assert_eq!(found(&old, &numbered(101)).unwrap(), &*numbered(100));
+        assert_eq!(found(&new, &numbered(101)).unwrap(), &*numbered(101));
+        assert_eq!(found(&new, &numbered(100)).unwrap(), &*numbered(98));
     }
 
     proptest! {
@@ -365,7 +368,7 @@ mod tests {
                     order.remove(&name);
                     set.remove(&name);
                 }
-                let found = order.at_or_before(&name).map(|owner| owner.name().to_name());
+                let found = found(&order, &name).map(NameRef::to_name);
                 prop_assert_eq!(found.as_ref(), set.range::<Name, _>(..=&name).next_back().or(set.last()));
             }
             prop_assert_eq!(order.len(), set.len());

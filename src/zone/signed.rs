@@ -17,6 +17,16 @@ use super::table::{Entry, Table};
 pub struct Signed {
     chain: Chain,
     order: Order,
+    /// What most proofs need: the record that speaks for the apex, and the one for the wildcard right below it.
+    apex: Option<Kept>,
+    wildcard: Option<Kept>,
+}
+
+/// A [`Link`] of this version, found before it is asked for.
+#[derive(Clone, Debug)]
+struct Kept {
+    block: Block,
+    matches: bool,
 }
 
 /// Which records prove absence.
@@ -44,7 +54,23 @@ impl Signed {
         let chain = Chain::of(apex)?;
         let blocks = table.iter().map(|entry| &entry.block).filter(|block| chain.holds(block));
         let order = Order::build(apex.name(), blocks.map(Block::clone));
-        Some(Signed { chain, order })
+        let mut signed = Signed { chain, order, apex: None, wildcard: None };
+        signed.settle(apex.name());
+        Some(signed)
+    }
+
+    /// Looks up what most proofs need; to be called when all changes are taken in.
+    pub(super) fn settle(&mut self, apex: &NameRef) {
+        self.apex = self.keep(apex, apex);
+        self.wildcard = apex.child(b"*").ok().and_then(|wildcard| self.keep(&wildcard, apex));
+    }
+
+    fn keep(&self, name: &NameRef, apex: &NameRef) -> Option<Kept> {
+        let (block, matches) = match &self.chain {
+            Chain::Nsec => self.nearest(name),
+            Chain::Nsec3(params) => self.nearest(params.owner(name, apex)?.name()),
+        }?;
+        Some(Kept { block: Block::clone(block), matches })
     }
 
     /// Whether the apex still says what this index was made for.
@@ -72,15 +98,23 @@ impl Signed {
     ///
     /// A chain with holes may give a record that does neither: it is the best there is, and those who check will tell.
     pub fn link(&self, name: &NameRef, apex: &NameRef) -> Option<Link<'_>> {
-        match &self.chain {
-            Chain::Nsec => self.nearest(name),
-            Chain::Nsec3(params) => self.nearest(params.owner(name, apex)?.name()),
-        }
+        // Names of the zone that are as long as the apex are the apex.
+        let kept = match name.as_wire().len().checked_sub(apex.as_wire().len()) {
+            Some(0) => &self.apex,
+            Some(2) if name.is_wildcard() => &self.wildcard,
+            _ => &None,
+        };
+        let (block, matches) = match (kept, &self.chain) {
+            (Some(kept), _) => (&kept.block, kept.matches),
+            (None, Chain::Nsec) => self.nearest(name)?,
+            (None, Chain::Nsec3(params)) => self.nearest(params.owner(name, apex)?.name())?,
+        };
+        Some(Link { owner: Owner::new(block), matches })
     }
 
-    fn nearest(&self, name: &NameRef) -> Option<Link<'_>> {
-        let owner = self.order.at_or_before(name)?;
-        Some(Link { owner, matches: owner.name() == name })
+    fn nearest(&self, name: &NameRef) -> Option<(&Block, bool)> {
+        let block = self.order.at_or_before(name)?;
+        Some((block, Owner::new(block).name() == name))
     }
 }
 

@@ -95,7 +95,7 @@ impl Snapshot {
     }
 
     /// The records at the apex; a snapshot always has some.
-    fn at_apex(&self) -> Option<Owner<'_>> {
+    pub fn at_apex(&self) -> Option<Owner<'_>> {
         self.table.get(self.apex.hash, self.apex()).map(Entry::owner)
     }
 
@@ -180,10 +180,15 @@ impl Snapshot {
 
     /// Makes the order of a signed zone, unless there is one that still fits.
     fn index(&mut self) {
+        let old = self.signed.take();
         let Some(apex) = self.at_apex() else { return };
-        if !self.signed.as_ref().is_some_and(|signed| signed.is_for(apex)) {
-            self.signed = Signed::build(apex, &self.table);
-        }
+        self.signed = match old.filter(|signed| signed.is_for(apex)) {
+            Some(mut signed) => {
+                signed.settle(apex.name());
+                Some(signed)
+            }
+            None => Signed::build(apex, &self.table),
+        };
     }
 
     fn change(
@@ -269,6 +274,7 @@ impl Snapshot {
         }
         if let Some(signed) = &mut next.signed {
             signed.update(self.apex(), next.table.get(self.apex.hash, self.apex()));
+            signed.settle(self.apex());
         }
         next
     }

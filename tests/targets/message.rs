@@ -1,10 +1,10 @@
 //! A message from anybody: it gets the reply that is due, a whole one that keeps to its limit, by UDP, TCP and TLS, and the
-//! same one by the straight path as by the general one. Requests and replies say here what they say to hickory-proto, where it
+//! same one by the fast path as by the general one. Requests and replies say here what they say to hickory-proto, where it
 //! reads them. What a client or a secondary reads is read, too.
 
 use tidemark::answer::cached::complete;
 use tidemark::answer::context::{Outcome, Served, Source};
-use tidemark::answer::fast::{REPLY, Straight, Versions};
+use tidemark::answer::fast::{Fast, REPLY, Versions};
 use tidemark::answer::respond;
 use tidemark::ask::reply::{self, Reading};
 use tidemark::transfer::intake::{Asked, Intake, Limits};
@@ -15,6 +15,7 @@ use tidemark::transfer::query;
 use tidemark::wire::edns::UDP_PAYLOAD;
 use tidemark::wire::message::{Header, Message, Opcode, Record, Request, flags};
 use tidemark::wire::name::Name;
+use tidemark::wire::plain::Names;
 use tidemark::wire::via::Via;
 use tidemark::wire::writer::{Section, Writer};
 use tidemark::zone::serial::Serial;
@@ -48,7 +49,7 @@ pub fn holds(bytes: &[u8]) {
     }
 }
 
-/// Asks by the general path, and by the straight one where it answers; returns the reply as it reads.
+/// Asks by the general path, and by the fast one where it answers; returns the reply as it reads.
 fn asked(served: &Served, bytes: &[u8], from: Source) -> Option<Message> {
     let mut reply = Vec::new();
     let outcome = respond::answer(served, now(), bytes, from, &mut reply);
@@ -74,14 +75,15 @@ fn asked(served: &Served, bytes: &[u8], from: Source) -> Option<Message> {
     let mut room = [0xaa; REPLY];
     let directory = served.store.directory();
     let versions = Versions::<1>::default();
-    let plain = Straight::read(&directory, &versions, bytes);
-    plain.iter().for_each(Straight::fetch);
-    let straight = plain.and_then(|plain| plain.answer(served.recursion.is_some(), from.via, &mut room));
-    if let Some(length) = straight {
+    let plain = Fast::read(&directory, &versions, bytes);
+    plain.iter().for_each(Fast::fetch);
+    let mut names = Names::default();
+    let fast = plain.as_ref().and_then(|plain| plain.answer(served, now(), from, &mut room, &mut names));
+    if let Some(length) = fast {
         assert!(matches!(outcome, Outcome::Reply(_)), "{outcome:?}");
         is_whole(bytes, &room[..length], limit(bytes, from.via));
         agree(bytes, &room[..length], &reply);
-        reached("answered by the straight path");
+        reached("answered by the fast path");
     }
     if reply.is_empty() {
         return None;
@@ -125,17 +127,17 @@ fn is_whole(request: &[u8], reply: &[u8], limit: usize) {
     }
 }
 
-/// What the straight path says, the general one says.
-fn agree(request: &[u8], straight: &[u8], general: &[u8]) {
-    let (ours, theirs) = (Message::read(straight).unwrap(), Message::read(general).unwrap());
+/// What the fast path says, the general one says.
+fn agree(request: &[u8], fast: &[u8], general: &[u8]) {
+    let (ours, theirs) = (Message::read(fast).unwrap(), Message::read(general).unwrap());
     assert_eq!(ours.header, theirs.header);
     let question = 12..Request::read(request).unwrap().question_end;
-    assert_eq!(straight[question.clone()], general[question], "the question's own bytes");
+    assert_eq!(fast[question.clone()], general[question], "the question's own bytes");
     assert_eq!((&ours.question, &ours.opt), (&theirs.question, &theirs.opt));
     assert_eq!(ours.answer, theirs.answer);
     assert_eq!(ours.authority, theirs.authority);
     assert_eq!(ours.additional, theirs.additional);
-    assert!(straight.len() <= general.len(), "{} bytes instead of {}", straight.len(), general.len());
+    assert!(fast.len() <= general.len(), "{} bytes instead of {}", fast.len(), general.len());
 }
 
 /// By a stream the answer is the same, but for what had no room.

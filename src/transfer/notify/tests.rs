@@ -3,8 +3,24 @@
 use super::*;
 use crate::ask::query::Level;
 use crate::time::Utc;
+use crate::wire::edns::UDP_PAYLOAD;
+use crate::wire::message::{Request, flags};
+use crate::wire::writer::Writer;
 
 const TARGET: &str = "127.0.0.2:53";
+
+/// Writes the response to a NOTIFY (RFC 1996 section 4.7): NOERROR where it is heard, else NOTAUTH or REFUSED.
+fn acknowledge(request: &Request<'_>, rcode: Rcode, reply: &mut Vec<u8>) {
+    let mut writer = Writer::new(reply, usize::from(UDP_PAYLOAD), request.header.id, flags::QR | flags::AA);
+    writer.set_flags(u16::from(Opcode::NOTIFY.0) << 11);
+    // A question and an empty OPT record are far below the limit.
+    let _ = writer.question(request.name, request.rtype, request.class);
+    writer.set_rcode(rcode);
+    if request.opt.is_some() {
+        let _ = writer.opt(UDP_PAYLOAD, rcode, false, &[]);
+    }
+    writer.finish();
+}
 
 fn at(millis: u64) -> Now {
     Now { mono: Mono(millis * 1_000), utc: Utc(millis * 1_000) }
