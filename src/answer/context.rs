@@ -62,7 +62,7 @@ pub enum Outcome {
         /// The serial it tells, if it does.
         serial: Option<Serial>,
     },
-    /// The resolver has to find the answer; [`cached::complete`] writes it then. Nothing is written.
+    /// The resolver has to find the answer; [`super::cached::complete`] writes it then. Nothing is written.
     FollowUp(Ask),
 }
 

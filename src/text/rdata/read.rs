@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::encoding::{Base64Reader, HexReader, hex_digit, read_base32};
+use super::labels::explain;
 use super::mnemonic::{self, number};
 use super::names::Names;
 use super::{a6, amtrelay, apl, atma, content, duration, loc, nxt, strings, svcb};
@@ -99,34 +100,10 @@ impl<'t> Reader<'_, 't, '_> {
             }
             Field::Ipv4 => self.ipv4(),
             Field::Ipv6 => self.ipv6(),
-            Field::String => {
-                let token = self.lexer.expect_text("a string")?;
-                // A property tag is not free text (RFC 8659 4.1).
-                if self.rtype == Rtype::CAA
-                    && (token.text.is_empty() || !token.text.iter().all(u8::is_ascii_alphanumeric))
-                {
-                    return Err(token.instead_of("a property tag such as `issue` or `iodef`"));
-                }
-                self.string(&token)
-            }
-            Field::OptString => {
-                let token = self.lexer.peek()?;
-                if token.kind == Kind::End {
-                    return Ok(());
-                }
-                self.lexer.next()?;
-                self.string(&token)
-            }
+            Field::String => self.one_string(),
+            Field::OptString => self.optional_string(),
             Field::Strings => self.each("a string", |reader, token| reader.string(&token)),
-            Field::LongString => {
-                let token = self.lexer.expect_text("a quoted string")?;
-                // RFC 7553 4.4; the value of CAA needs none (RFC 8659 4.1.1).
-                if self.rtype == Rtype::URI && token.kind != Kind::Quoted {
-                    return Err(token.instead_of("the URI in quotes"));
-                }
-                strings::read(&token, token.text, self.out)?;
-                self.fits(&token)
-            }
+            Field::LongString => self.long_string(),
             Field::Hex => self.hex(None),
             Field::Base64 | Field::OptBase64 | Field::DashBase64 => self.base64(field),
             Field::Salt => self.salt(),
@@ -177,6 +154,36 @@ impl<'t> Reader<'_, 't, '_> {
     ) -> Result<T, Fault> {
         let token = self.lexer.expect_word(expected)?;
         parse(token.text).ok_or_else(|| token.instead_of(expected))
+    }
+
+    fn one_string(&mut self) -> Result<(), Fault> {
+        let token = self.lexer.expect_text("a string")?;
+        // A property tag is not free text (RFC 8659 4.1).
+        if self.rtype == Rtype::CAA
+            && (token.text.is_empty() || !token.text.iter().all(u8::is_ascii_alphanumeric))
+        {
+            return Err(token.instead_of("a property tag such as `issue` or `iodef`"));
+        }
+        self.string(&token)
+    }
+
+    fn optional_string(&mut self) -> Result<(), Fault> {
+        let token = self.lexer.peek()?;
+        if token.kind == Kind::End {
+            return Ok(());
+        }
+        self.lexer.next()?;
+        self.string(&token)
+    }
+
+    fn long_string(&mut self) -> Result<(), Fault> {
+        let token = self.lexer.expect_text("a quoted string")?;
+        // RFC 7553 4.4; the value of CAA needs none (RFC 8659 4.1.1).
+        if self.rtype == Rtype::URI && token.kind != Kind::Quoted {
+            return Err(token.instead_of("the URI in quotes"));
+        }
+        strings::read(&token, token.text, self.out)?;
+        self.fits(&token)
     }
 
     fn u8(&mut self) -> Result<(), Fault> {
@@ -485,36 +492,4 @@ fn long_number(text: &[u8]) -> Option<u64> {
     }
     // `parse` would take a sign too.
     text.iter().all(u8::is_ascii_digit).then(|| from_text(text))?
-}
-
-/// Says which record and which of its fields the fault is about.
-#[cold]
-fn explain(mut fault: Fault, rtype: Rtype, index: usize) -> Fault {
-    if fault.message == "the record ends too early" {
-        fault.message = format!("the {rtype} record ends too early");
-    } else if fault.message.starts_with("found ") {
-        fault.message.push_str(&format!(" in the {rtype} record"));
-    }
-    if let (Some(label), Some(expected)) = (labels(rtype).get(index), &fault.expected) {
-        fault.expected = Some(format!("{label}: {expected}"));
-    }
-    fault
-}
-
-/// What the fields of the types that people write by hand are called.
-fn labels(rtype: Rtype) -> &'static [&'static str] {
-    match rtype {
-        Rtype::SOA => &["primary server", "mailbox", "serial", "refresh", "retry", "expire", "minimum"],
-        Rtype::MX => &["preference", "mail server"],
-        Rtype::SRV => &["priority", "weight", "port", "target"],
-        Rtype::CAA => &["flags", "tag", "value"],
-        Rtype::NAPTR => &["order", "preference", "flags", "services", "regexp", "replacement"],
-        Rtype::DS | Rtype::CDS | Rtype::TA | Rtype::DLV => &["key tag", "algorithm", "digest type", "digest"],
-        Rtype::DNSKEY | Rtype::CDNSKEY => &["flags", "protocol", "algorithm", "public key"],
-        Rtype::TLSA | Rtype::SMIMEA => &["usage", "selector", "matching type", "data"],
-        Rtype::SSHFP => &["algorithm", "fingerprint type", "fingerprint"],
-        Rtype::SVCB | Rtype::HTTPS => &["priority", "target", "parameters"],
-        Rtype::URI => &["priority", "weight", "target"],
-        _ => &[],
-    }
 }

@@ -86,28 +86,13 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
         }
         Field::Ipv4 => write!(out, "{}", Ipv4Addr::from(*take::<4>(rest)?)).ok()?,
         Field::Ipv6 => write!(out, "{}", Ipv6Addr::from(*take::<16>(rest)?)).ok()?,
-        Field::String => {
-            let text = prefixed(rest)?;
-            if rtype != Rtype::CAA {
-                strings::write(text, out);
-            } else if !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric) {
-                out.push_str(std::str::from_utf8(text).ok()?);
-            } else {
-                return None;
-            }
-        }
+        Field::String => string(rtype, rest, out)?,
         Field::OptString if rest.is_empty() => {}
         Field::OptString => {
             out.push(' ');
             strings::write(prefixed(rest)?, out);
         }
-        Field::Strings => {
-            strings::write(prefixed(rest)?, out);
-            while !rest.is_empty() {
-                out.push(' ');
-                strings::write(prefixed(rest)?, out);
-            }
-        }
+        Field::Strings => one_or_more(rest, out)?,
         Field::LongString => strings::write(std::mem::take(rest), out),
         Field::Hex => write_hex(some(rest)?, out),
         Field::Base64 => write_base64(some(rest)?, out),
@@ -118,13 +103,7 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
         Field::Hash => write_base32(prefixed(rest)?, out),
         Field::Bitmap => bitmap(std::mem::take(rest), out)?,
         Field::Loc => loc::write(take(rest)?, out)?,
-        Field::Apl => {
-            let start = out.len();
-            apl::write(std::mem::take(rest), out)?;
-            if out[start..].starts_with(' ') {
-                out.remove(start);
-            }
-        }
+        Field::Apl => address_prefixes(std::mem::take(rest), out)?,
         Field::Nsap => {
             out.push_str("0x");
             write_hex(some(rest)?, out);
@@ -153,21 +132,8 @@ fn write_field(rtype: Rtype, field: Field, rest: &mut &[u8], out: &mut String) -
             out.push(' ');
             name(rest, out)?;
         }
-        Field::Nid => {
-            // All four digits of each group: not every reader takes fewer.
-            let groups = take::<8>(rest)?.as_chunks::<2>().0;
-            for (at, group) in groups.iter().enumerate() {
-                let colon = if at > 0 { ":" } else { "" };
-                write!(out, "{colon}{:04x}", u16::from_be_bytes(*group)).ok()?;
-            }
-        }
-        Field::Eui(length) => {
-            let (bytes, tail) = rest.split_at_checked(usize::from(length))?;
-            *rest = tail;
-            for (at, byte) in bytes.iter().enumerate() {
-                write!(out, "{}{byte:02x}", if at > 0 { "-" } else { "" }).ok()?;
-            }
-        }
+        Field::Nid => nid(rest, out)?,
+        Field::Eui(length) => eui(length, rest, out)?,
         Field::Ipseckey => ipseckey(rest, out)?,
         Field::Hip => hip(rest, out)?,
         Field::SvcParams => svcb::write_params(std::mem::take(rest), out)?,
@@ -201,6 +167,56 @@ fn name(rest: &mut &[u8], out: &mut String) -> Option<()> {
     let name = NameRef::read(rest).ok()?;
     *rest = &rest[name.as_wire().len()..];
     names::write(name, out);
+    Some(())
+}
+
+/// A string; the property tag of CAA stands without quotes (RFC 8659 4.1).
+fn string(rtype: Rtype, rest: &mut &[u8], out: &mut String) -> Option<()> {
+    let text = prefixed(rest)?;
+    if rtype != Rtype::CAA {
+        strings::write(text, out);
+    } else if !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric) {
+        out.push_str(std::str::from_utf8(text).ok()?);
+    } else {
+        return None;
+    }
+    Some(())
+}
+
+fn one_or_more(rest: &mut &[u8], out: &mut String) -> Option<()> {
+    strings::write(prefixed(rest)?, out);
+    while !rest.is_empty() {
+        out.push(' ');
+        strings::write(prefixed(rest)?, out);
+    }
+    Some(())
+}
+
+fn nid(rest: &mut &[u8], out: &mut String) -> Option<()> {
+    // All four digits of each group: not every reader takes fewer.
+    let groups = take::<8>(rest)?.as_chunks::<2>().0;
+    for (at, group) in groups.iter().enumerate() {
+        let colon = if at > 0 { ":" } else { "" };
+        write!(out, "{colon}{:04x}", u16::from_be_bytes(*group)).ok()?;
+    }
+    Some(())
+}
+
+fn eui(length: u8, rest: &mut &[u8], out: &mut String) -> Option<()> {
+    let (bytes, tail) = rest.split_at_checked(usize::from(length))?;
+    *rest = tail;
+    for (at, byte) in bytes.iter().enumerate() {
+        write!(out, "{}{byte:02x}", if at > 0 { "-" } else { "" }).ok()?;
+    }
+    Some(())
+}
+
+fn address_prefixes(rest: &[u8], out: &mut String) -> Option<()> {
+    let start = out.len();
+    apl::write(rest, out)?;
+    if out[start..].starts_with(' ') {
+        out.remove(start);
+    }
     Some(())
 }
 
