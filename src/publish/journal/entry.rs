@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A file of frames may end in a torn one (a crash while writing); everything before it counts. No I/O here:
-//! [`super::log::Log`] is what `server::disk` and the simulator's disk implement.
+//! `server::disk` and the simulator's disk keep the frames.
 
 use std::sync::Arc;
 
