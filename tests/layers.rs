@@ -39,8 +39,15 @@ const REAL_NAMES: [&str; 13] = [
 ];
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 7] = ["util", "utils", "common", "types", "manager", "helpers", "misc"];
-/// A file longer than this has more than one idea in it.
-const MAX_LINES: usize = 600;
+/// A file longer than this has more than one idea in it, or says in its head why not.
+const MAX_LINES: usize = 500;
+/// What begins the reason, in the documentation at the head of a file.
+const REASON: &str = "Long because ";
+/// A function longer than this does more than one thing.
+const MAX_FUNCTION: usize = 100;
+/// What may stand behind `dyn` below the real world: closures and iterators over data. A trait object of any other kind would let
+/// the real world in unseen.
+const DATA_TRAITS: [&str; 4] = ["Fn", "FnMut", "FnOnce", "Iterator"];
 
 /// A source file: its module path (`text::file::read`) and its code without comments and test modules.
 struct Source {
@@ -80,9 +87,12 @@ fn sources() -> Vec<Source> {
 
 /// The text without line comments and without what stands behind `#[cfg(test)] mod tests {`.
 fn code(text: &str) -> String {
-    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
-    let lines = text[..end].lines().map(|line| line.split("//").next().unwrap_or_default());
+    let lines = without_tests(text).lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn without_tests(text: &str) -> &str {
+    &text[..text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len())]
 }
 
 /// The paths that a file uses within the crate, each as far as it is written, relative ones made absolute.
@@ -261,17 +271,72 @@ fn files_keep_to_one_idea_and_say_which() {
                 source.path.display()
             );
         }
+        let text = fs::read_to_string(&source.path).unwrap();
+        let mut head = text.lines().take_while(|line| line.starts_with("//!"));
         assert!(
-            source.lines <= MAX_LINES,
-            "{}: {} lines; more than {MAX_LINES} hold more than one idea",
+            source.lines <= MAX_LINES || head.any(|line| line.contains(REASON)),
+            "{}: {} lines; more than {MAX_LINES} hold more than one idea, or a reason in the head: `//! {REASON}...`",
             source.path.display(),
             source.lines
         );
-        let text = fs::read_to_string(&source.path).unwrap();
         assert!(
             text.starts_with("//!"),
             "{}: begins with what it is about (`//! ...`)",
             source.path.display()
         );
+    }
+}
+
+#[test]
+fn functions_do_one_thing() {
+    for source in sources() {
+        let text = fs::read_to_string(&source.path).unwrap();
+        let lines: Vec<&str> = without_tests(&text).lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(name) = function(line) else { continue };
+            // As rustfmt has it, a function ends with the brace that stands as far in as its first line.
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let end = lines[at..].iter().position(|line| line.strip_prefix(indent) == Some("}"));
+            let is_declared =
+                lines[at..].iter().take_while(|line| !line.contains('{')).any(|line| line.ends_with(';'));
+            let length = end.filter(|_| !is_declared && !line.ends_with('}')).map_or(1, |end| end + 1);
+            assert!(
+                length <= MAX_FUNCTION,
+                "{}:{}: `{name}` has {length} lines; more than {MAX_FUNCTION} do more than one thing",
+                source.path.display(),
+                at + 1
+            );
+        }
+    }
+}
+
+/// The name of the function that begins on this line.
+fn function(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    let is_before = |word: &&str| {
+        ["const", "async", "unsafe", "extern", "\"C\""].contains(word)
+            || word.starts_with("pub")
+            || word.ends_with(')')
+    };
+    let first = words.by_ref().find(|word| !is_before(word))?;
+    (first == "fn").then(|| words.next()?.split(['(', '<']).next()).flatten()
+}
+
+#[test]
+fn no_trait_object_stands_in_for_the_real_world() {
+    for source in sources() {
+        let Some((_, own)) = home(&source) else { continue };
+        if own >= REAL {
+            continue;
+        }
+        for (at, _) in source.code.match_indices("dyn ") {
+            let behind = source.code[at + "dyn ".len()..].trim_start_matches("std::iter::");
+            let name: String = behind.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            assert!(
+                DATA_TRAITS.contains(&name.as_str()),
+                "{}: `dyn {name}` below floor {REAL}: take data, or a type parameter",
+                source.path.display()
+            );
+        }
     }
 }

@@ -148,19 +148,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new()?);
     let cache = settings.resolver.as_ref().map(|resolver| Arc::new(Cache::new(&resolver.cache)));
-    let served = Arc::new(ArcSwap::from_pointee(Served {
-        store: Arc::clone(&store),
-        recursion: settings
-            .resolver
-            .as_ref()
-            .zip(cache.as_ref())
-            .map(|(resolver, cache)| Recursion { cache: Arc::clone(cache), allow: resolver.allow.clone() }),
-        nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
-        cookies: Arc::new(settings.server.cookies.clone().unwrap_or_else(|| {
-            // Good until the next start, and at no other server: clients then get a new cookie, and no harm is done.
-            Secrets::new(Secret::new(rand::random()), Vec::new())
-        })),
-    }));
+    let served = Arc::new(ArcSwap::from_pointee(served(&settings, &store, cache.as_ref())));
     let resolvers = settings
         .resolver
         .as_ref()
@@ -173,7 +161,6 @@ async fn serve(
     let files =
         Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))
             .map_err(StartError::Watch)?;
-    let by_file = !settings.zone_files.is_empty();
     let listen = settings.server.listen.clone();
     let encrypted = settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone());
     let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));
@@ -189,8 +176,8 @@ async fn serve(
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         cache,
-        listen: listen.clone(),
-        listen_tls: encrypted.clone(),
+        listen,
+        listen_tls: encrypted,
         per_zone: settings.metrics_per_zone,
     };
     let context = Context {
@@ -229,61 +216,12 @@ async fn serve(
         settling: Vec::new(),
     };
     let thread = start_control(control, commands.clone(), queue)?;
-    tokio::spawn(http::serve(
-        http::Listener::Unix(tokio::net::UnixListener::from_std(bound.control)?),
-        admin::private(admin.clone()),
-    ));
-    if let Some(listener) = bound.http {
-        tokio::spawn(http::serve(
-            http::Listener::Tcp(tokio::net::TcpListener::from_std(listener)?),
-            admin::public(admin),
-        ));
-    }
-    let (settled, all_read) = oneshot::channel();
-    let (counted, refused) = oneshot::channel();
-    let behind = commands.clone();
-    files.configure(&settings, move |refused| {
-        // A start that was given up asks no more.
-        let _ = counted.send(refused);
-        drop(behind.blocking_send(Command::Settled(Vec::new(), Some(settled))))
-    });
-    let problems = all_read.await;
-    if by_file && refused.await.is_ok_and(|refused| refused > 0) {
-        return Err(StartError::Zones(
-            "not every zone file given can be served; what is wrong stands above".to_owned(),
-        ));
-    }
-    match problems {
-        Ok(Err(problems)) if by_file => return Err(StartError::Zones(problems)),
-        // Every problem has been logged; what can be served is served.
-        _ => {}
-    }
+    serve_pages(bound.control, bound.http, admin)?;
+    first_reading(&settings, &files, commands.clone()).await?;
     store.forget_unconfigured();
-    let connections = Connections::default();
-    for (plain, encrypted) in bound.tcp.into_iter().zip(bound.tls) {
-        let plain = plain.into_iter().map(|socket| (socket, None));
-        let encrypted = encrypted.into_iter().map(|socket| (socket, tls.clone()));
-        let listen = |(socket, tls)| Ok((tcp::listen::listen(socket)?, tls));
-        let listeners = plain.chain(encrypted).map(listen).collect::<io::Result<_>>()?;
-        let context = Context { tally: metrics.tally(), ..context.clone() };
-        tcp::worker::start(listeners, context, connections.clone())?;
-    }
-    for socket in bound.udp {
-        udp::start(socket, Context { tally: metrics.tally(), ..context.clone() })?;
-    }
+    start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     answers.store(true, Ordering::Release);
-    for addr in &listen {
-        tracing::info!("listening on {addr}");
-    }
-    for addr in &encrypted {
-        tracing::info!("listening on {addr} (TLS)");
-    }
-    if let Some(addr) = settings.server.http {
-        tracing::info!("metrics and pages on http://{addr}/");
-    }
-    if settings.serves_nothing() {
-        tracing::warn!("every query is refused: the configuration has neither a zone nor `[resolver]`");
-    }
+    tell_where(&settings);
     stopped(&commands).await?;
     tracing::info!("stopping");
     // A node that is gone already needs no telling.
@@ -293,6 +231,103 @@ async fn serve(
         tracing::error!("the control thread did not end well");
     }
     Ok(())
+}
+
+/// What requests are answered from.
+fn served(settings: &Settings, store: &Arc<ZoneStore>, cache: Option<&Arc<Cache>>) -> Served {
+    Served {
+        store: Arc::clone(store),
+        recursion: settings
+            .resolver
+            .as_ref()
+            .zip(cache)
+            .map(|(resolver, cache)| Recursion { cache: Arc::clone(cache), allow: resolver.allow.clone() }),
+        nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+        cookies: Arc::new(settings.server.cookies.clone().unwrap_or_else(|| {
+            // Good until the next start, and at no other server: clients then get a new cookie, and no harm is done.
+            Secrets::new(Secret::new(rand::random()), Vec::new())
+        })),
+    }
+}
+
+/// Answers on the control socket, and over HTTP where that is configured.
+fn serve_pages(
+    control: std::os::unix::net::UnixListener,
+    http: Option<std::net::TcpListener>,
+    admin: Admin,
+) -> io::Result<()> {
+    let control = http::Listener::Unix(tokio::net::UnixListener::from_std(control)?);
+    tokio::spawn(http::serve(control, admin::private(admin.clone())));
+    if let Some(listener) = http {
+        let listener = http::Listener::Tcp(tokio::net::TcpListener::from_std(listener)?);
+        tokio::spawn(http::serve(listener, admin::public(admin)));
+    }
+    Ok(())
+}
+
+/// Waits until every zone file has been read once. Zone files given by name must all be good; what is wrong with those of a
+/// configuration is logged, and the others are served.
+async fn first_reading(
+    settings: &Settings,
+    files: &Files,
+    commands: mpsc::Sender<Command>,
+) -> Result<(), StartError> {
+    let by_file = !settings.zone_files.is_empty();
+    let (settled, all_read) = oneshot::channel();
+    let (counted, refused) = oneshot::channel();
+    files.configure(settings, move |refused| {
+        // A start that was given up asks no more.
+        let _ = counted.send(refused);
+        drop(commands.blocking_send(Command::Settled(Vec::new(), Some(settled))))
+    });
+    let problems = all_read.await;
+    if by_file && refused.await.is_ok_and(|refused| refused > 0) {
+        return Err(StartError::Zones(
+            "not every zone file given can be served; what is wrong stands above".to_owned(),
+        ));
+    }
+    match problems {
+        Ok(Err(problems)) if by_file => Err(StartError::Zones(problems)),
+        _ => Ok(()),
+    }
+}
+
+/// Starts the workers of all sockets, each with a tally of its own.
+fn start_workers(
+    tcp: Vec<Vec<Socket>>,
+    tls: Vec<Vec<Socket>>,
+    udp: Vec<UdpSocket>,
+    config: Option<Arc<rustls::ServerConfig>>,
+    context: &Context,
+) -> io::Result<()> {
+    let own = || Context { tally: context.metrics.tally(), ..context.clone() };
+    let connections = Connections::default();
+    for (plain, encrypted) in tcp.into_iter().zip(tls) {
+        let plain = plain.into_iter().map(|socket| (socket, None));
+        let encrypted = encrypted.into_iter().map(|socket| (socket, config.clone()));
+        let listen = |(socket, tls)| Ok((tcp::listen::listen(socket)?, tls));
+        let listeners = plain.chain(encrypted).map(listen).collect::<io::Result<_>>()?;
+        tcp::worker::start(listeners, own(), connections.clone())?;
+    }
+    for socket in udp {
+        udp::start(socket, own())?;
+    }
+    Ok(())
+}
+
+fn tell_where(settings: &Settings) {
+    for addr in &settings.server.listen {
+        tracing::info!("listening on {addr}");
+    }
+    for addr in settings.server.tls.iter().flat_map(|tls| &tls.listen) {
+        tracing::info!("listening on {addr} (TLS)");
+    }
+    if let Some(addr) = settings.server.http {
+        tracing::info!("metrics and pages on http://{addr}/");
+    }
+    if settings.serves_nothing() {
+        tracing::warn!("every query is refused: the configuration has neither a zone nor `[resolver]`");
+    }
 }
 
 fn start_control(

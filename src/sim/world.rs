@@ -2,6 +2,8 @@
 //!
 //! Everything has one order: by moment, then by when it was put in the queue; a host's timers come after what has been queued
 //! for the same moment, lower hosts first.
+//!
+//! Long because all that can happen stands in one queue and is carried out in one place, which is what makes a seed repeatable.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

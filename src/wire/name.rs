@@ -2,6 +2,8 @@
 //!
 //! [`Name`] owns, [`NameRef`] borrows, as `String` and `str` do. Both always hold a whole valid name: labels of 1 to 63
 //! bytes, the root label last, at most 255 bytes in all.
+//!
+//! Long because the two types have to agree, trait for trait, in what they hold equal and how they hash and order it.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;

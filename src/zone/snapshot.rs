@@ -1,4 +1,6 @@
 //! One version of a zone's content: immutable, cheap to clone, sharing what did not change with the version before.
+//!
+//! Long because whoever builds a snapshot has to know how all its parts hang together, and nobody else should.
 
 use std::collections::BTreeMap;
 use std::fmt;
