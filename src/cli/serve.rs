@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::args::ServeArgs;
 use crate::cli::exit::{Exit, Failure};
@@ -42,18 +43,15 @@ fn log_to_stderr() -> Result<(), Failure> {
     let wanted = wanted.as_deref().unwrap_or("info");
     // A word that is no level is taken for the name of a module, and then nothing at all is logged.
     let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
-    let filter = EnvFilter::try_new(wanted).ok().filter(|_| wanted.split(',').all(is_known));
+    let filter = wanted.parse::<Targets>().ok().filter(|_| wanted.split(',').all(is_known));
     let filter = filter.ok_or_else(|| {
         Failure::new(format!(
             "`{LOG}={wanted}` is no level of logging: write error, warn, info, debug or trace"
         ))
     })?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colour)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
 }
