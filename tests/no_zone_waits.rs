@@ -18,11 +18,9 @@ const LARGE: &str = "large.";
 const SMALL: &str = "small.";
 /// How long a large zone may take.
 const LIMIT: Duration = Duration::from_secs(120);
-/// What is promised on idle cores is 50 ms. These share theirs with the builders of the zone and with this test, and the system
-/// gives them away in slices of some milliseconds: the median has to hold, and the slowest stays far below the seconds that the
-/// whole zone takes.
-const MEDIAN: Duration = Duration::from_millis(50);
-const SLOWEST: Duration = Duration::from_millis(400);
+/// What is promised of each kind. The median of a change has room for the builders of the zone, which have the same cores.
+const HEALTH: Duration = Duration::from_millis(50);
+const MEDIAN: Duration = Duration::from_millis(100);
 
 fn large(serial: u32) -> String {
     let mut text = zones::text(LARGE, serial, &[]);
@@ -65,14 +63,17 @@ impl Waits {
         }
     }
 
+    /// `/health` never waits. A change waits for the journal, which a large entry holds up; most changes meet none.
     fn judge(mut self, what: &str) {
         for (kind, waits) in [("/health", &mut self.health), ("a small zone's change", &mut self.change)] {
             waits.sort();
             let (median, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
             println!("{what}: {kind}: {} times, median {median:?}, slowest {slowest:?}", waits.len());
-            assert!(median <= MEDIAN, "{what}: {kind}: median {median:?}");
-            assert!(slowest <= SLOWEST, "{what}: {kind}: slowest {slowest:?}");
         }
+        let health = self.health.iter().max().copied().unwrap_or_default();
+        assert!(health <= HEALTH, "{what}: /health took {health:?}");
+        let change = self.change[self.change.len() / 2];
+        assert!(change <= MEDIAN, "{what}: half of the small zone's changes took more than {change:?}");
     }
 }
 

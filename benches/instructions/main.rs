@@ -50,10 +50,12 @@ struct Mix {
     questions: Questions,
 }
 
+// The limits of plain queries of unsigned zones (flat, referral, nxdomain) were 1,490, 3,470 and 2,360 until the fast path came to
+// answer the queries of real resolvers (DO, a cookie, signed zones), which took the general path before. To be won back.
 const MIXES: [Mix; 18] = [
-    fast("flat", 1_490, zones::flat, || asked("n", ".flat.", Rtype::A, &PLAIN)),
-    fast("referral", 3_470, zones::registry, || asked("www.d", ".example.", Rtype::A, &PLAIN)),
-    fast("nxdomain", 2_360, zones::registry, || asked("x", ".example.", Rtype::A, &PLAIN)),
+    fast("flat", 1_750, zones::flat, || asked("n", ".flat.", Rtype::A, &PLAIN)),
+    fast("referral", 3_960, zones::registry, || asked("www.d", ".example.", Rtype::A, &PLAIN)),
+    fast("nxdomain", 2_840, zones::registry, || asked("x", ".example.", Rtype::A, &PLAIN)),
     general("flat-whole", 2_830, zones::flat, || asked("n", ".flat.", Rtype::A, &PLAIN)),
     general("referral-whole", 5_880, zones::registry, || asked("www.d", ".example.", Rtype::A, &PLAIN)),
     general("nxdomain-whole", 4_130, zones::registry, || asked("x", ".example.", Rtype::A, &PLAIN)),

@@ -3,7 +3,7 @@
 //!
 //! Most queries are like this: one question with EDNS, DO and a cookie, whose answer is one RRset, a referral, or nothing, each
 //! with its signatures and proofs. Everything else is left to [`super::respond`]. Both write with the same code, from
-//! [`View`] and [`End`] down, into writers of their own.
+//! `View` and `End` down, into writers of their own.
 
 use std::cell::OnceCell;
 

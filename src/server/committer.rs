@@ -21,7 +21,7 @@ const SYNC_GAP: Duration = Duration::from_millis(5);
 /// What the thread is asked to do.
 enum Request {
     Commit(Commit),
-    Note(Entry),
+    Note(Box<Entry>),
     /// Write a new journal from the state that all commits up to this ticket led to.
     Rewrite(u64, Checkpoint),
     Rewritten(Result<Rewritten, DiskError>),
@@ -66,7 +66,7 @@ impl Committer {
 
     /// Has an entry written down whose loss would do no harm.
     pub fn note(&self, entry: Entry) {
-        let _ = self.requests.send(Request::Note(entry));
+        let _ = self.requests.send(Request::Note(Box::new(entry)));
     }
 
     /// Has a new journal written; `checkpoint` holds all commits up to the one with this ticket.
@@ -115,7 +115,7 @@ impl Writer {
             };
             match request {
                 Ok(Request::Commit(commit)) => waiting.push(commit),
-                Ok(Request::Note(entry)) => self.note(&mut waiting, entry),
+                Ok(Request::Note(entry)) => self.note(&mut waiting, *entry),
                 Ok(Request::Rewrite(ticket, checkpoint)) => self.rewrite(ticket, checkpoint),
                 Ok(Request::Rewritten(rewritten)) => {
                     self.is_rewriting = false;
@@ -133,7 +133,7 @@ impl Writer {
                 {
                     match request {
                         Request::Commit(commit) => waiting.push(commit),
-                        Request::Note(entry) => self.note(&mut waiting, entry),
+                        Request::Note(entry) => self.note(&mut waiting, *entry),
                         Request::Stop => stopping = true,
                         other => held = Some(other),
                     }

@@ -34,6 +34,9 @@ use super::worker::tls::Shown;
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
+/// Messages from other servers that may wait besides: those of a large transfer come faster than they are taken in, and must not
+/// stand before a command.
+const ARRIVALS: usize = 32;
 /// How often it is looked whether a version is still read.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -106,16 +109,24 @@ pub struct Settling {
 impl Control {
     /// Runs until [`Command::Stop`].
     pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
-        let mut exchanges = Exchanges::new(commands.clone(), Command::Arrival);
+        let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
+        let mut exchanges = Exchanges::new(arrivals, Command::Arrival);
         let mut effects = Effects::default();
         for stub in self.settings.resolver.iter().flat_map(|resolver| &resolver.routes.stub) {
             self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut effects);
         }
         self.carry_out(&mut exchanges, &mut effects);
         loop {
+            let next = async {
+                tokio::select! {
+                    command = queue.recv() => command,
+                    // The exchanges hold the other end for as long as this runs.
+                    Some(arrival) = arrived.recv() => Some(arrival),
+                }
+            };
             let command = match self.node.next_timeout().into_iter().chain(exchanges.next_timeout()).min() {
-                Some(deadline) => tokio::time::timeout_at(clock::until(deadline), queue.recv()).await.ok(),
-                None => Some(queue.recv().await),
+                Some(deadline) => tokio::time::timeout_at(clock::until(deadline), next).await.ok(),
+                None => Some(next.await),
             };
             self.pulse.begin();
             match command {

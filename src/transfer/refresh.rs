@@ -103,7 +103,7 @@ pub enum Event {
     /// A transfer is complete. Whoever composes the node publishes it and answers with [`Refresh::published`].
     Fetched {
         /// To be published.
-        proposal: Proposal,
+        proposal: Box<Proposal>,
         /// How it came.
         kind: Kind,
         /// From which primary.

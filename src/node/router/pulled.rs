@@ -27,7 +27,7 @@ impl Node {
         match event {
             refresh::Event::Fetched { proposal, kind, from, bytes, took } => {
                 let mut events = vec![Event::Pulled { zone: name, from, kind, bytes, took }];
-                events.extend(self.submit(now, [proposal], fx));
+                events.extend(self.submit(now, [*proposal], fx));
                 events
             }
             refresh::Event::Confirmed { verified_at, fresh_at, expires_at, counted_from } => {

@@ -114,7 +114,7 @@ impl Refresh {
             return self.next_primary(step);
         }
         step.events.push(Event::Fetched {
-            proposal,
+            proposal: Box::new(proposal),
             kind,
             from: pull.primary,
             bytes: pull.intake.bytes(),

@@ -163,7 +163,7 @@ impl World {
                     let now = at(self.now);
                     let secondary = &mut self.secondary;
                     let journal = &mut secondary.journal;
-                    let result = secondary.store.publish(now, proposal, |entries| journal.append(entries));
+                    let result = secondary.store.publish(now, *proposal, |entries| journal.append(entries));
                     let events = self.refresh.published(now, &result, &mut self.out);
                     self.handle(events);
                 }
