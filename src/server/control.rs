@@ -17,7 +17,7 @@ use crate::node::event::{Event, Input};
 use crate::node::member::{Role, ZoneConfig};
 use crate::node::router::Node;
 use crate::node::status::{Ask, Page};
-use crate::publish::store::ZoneStore;
+use crate::publish::store::{Publication, ZoneStore};
 use crate::publish::zone::Version;
 use crate::wire::name::Name;
 
@@ -201,12 +201,12 @@ impl Control {
         log::events(&events);
         for event in &events {
             self.metrics.record(event);
-            if let Event::Observed { zone, server, serial, .. } = event
-                && self.node.is_primary(zone)
+            // Whichever comes first, what is published here or what is seen there.
+            if let Event::Observed { zone, .. }
+            | Event::Published { publication: Publication { zone, .. }, .. } = event
             {
-                let own = self.store.get(zone).and_then(|zone| Some(zone.version()?.snapshot.serial()));
-                if let Some(own) = own.filter(|own| serial.is_newer_than(*own)) {
-                    log::ahead(zone, server, *serial, own);
+                for (server, theirs, own) in self.node.ahead(zone) {
+                    log::ahead(zone, &server, theirs, own);
                 }
             }
         }

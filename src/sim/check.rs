@@ -265,11 +265,9 @@ impl Oracle {
         self.hosts.iter_mut().for_each(|record| record.lost_time = true);
     }
 
-    /// A host asked one of these, and is no fresher than the freshest of them, however little they could say of that: as fresh as can
-    /// be where a primary is among them.
-    pub fn inherits(&mut self, at: Mono, host: usize, upstreams: &[usize], primary: bool) {
+    /// A host asked one of these, and is no fresher than the freshest of them, however little they could say of that.
+    pub fn inherits(&mut self, host: usize, upstreams: &[usize]) {
         let freshest = upstreams.iter().filter_map(|&upstream| self.hosts[upstream].fresh).max();
-        let freshest = if primary { Some(at) } else { freshest };
         self.hosts[host].fresh = self.hosts[host].fresh.max(freshest);
     }
 

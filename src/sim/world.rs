@@ -497,8 +497,7 @@ impl World {
             match event {
                 Event::Confirmed { .. } => {
                     if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
-                        let primary = upstreams.iter().any(|&upstream| self.hosts[upstream].is_primary());
-                        self.oracle.inherits(at, host, upstreams, primary);
+                        self.oracle.inherits(host, upstreams);
                     }
                 }
                 Event::Expired(_) => {

@@ -221,8 +221,6 @@ struct Pull {
     began: Now,
     /// When the last message was here; only once the answer has begun.
     progress: Option<Mono>,
-    /// As in [`Reply::is_doubtful`].
-    is_doubtful: bool,
     intake: Intake,
 }
 
@@ -232,7 +230,7 @@ struct Pulled {
     kind: Kind,
     began: Now,
     have: Have,
-    age: Option<Duration>,
+    age: Duration,
     expire: Option<u32>,
 }
 
@@ -451,15 +449,6 @@ impl Pull {
     fn stalled_at(&self) -> Mono {
         let longest = self.began.mono + LONGEST_PULL;
         self.progress.map_or(longest, |progress| (progress + STALLED).min(longest))
-    }
-}
-
-/// How old the word of a primary is: what it told, and nothing where it does not know stamps. `None` when that is missing
-/// because the answer came without EDNS by accident.
-fn age(told: Option<&Told>, is_doubtful: bool) -> Option<Duration> {
-    match told {
-        Some(told) => Some(told.age),
-        None => (!is_doubtful).then_some(Duration::ZERO),
     }
 }
 

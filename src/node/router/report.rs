@@ -2,10 +2,23 @@
 
 use super::*;
 
+use crate::zone::serial::Serial;
+
 impl Node {
     /// Whether this is a primary zone here.
     pub fn is_primary(&self, zone: &NameRef) -> bool {
         self.members.get(zone).is_some_and(|member| member.refresh.is_none())
+    }
+
+    /// The servers of a primary zone that show a newer serial than is served here, with theirs and our own.
+    pub fn ahead(&self, zone: &NameRef) -> Vec<(SocketAddr, Serial, Serial)> {
+        let Some(member) = self.members.get(zone).filter(|member| member.refresh.is_none()) else {
+            return Vec::new();
+        };
+        let Some(own) = member.zone.version().map(|version| version.stamp.serial) else { return Vec::new() };
+        let servers = member.config.servers().into_iter();
+        let shown = servers.filter_map(|server| Some((server, member.sight.ledger.serial(server)?, own)));
+        shown.filter(|(_, theirs, own)| theirs.is_newer_than(*own)).collect()
     }
 
     /// The primary zones, each with what keeps it from being up to date.

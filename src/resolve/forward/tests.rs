@@ -177,6 +177,50 @@ fn a_server_without_edns_is_asked_once_without() {
 }
 
 #[test]
+fn bytes_behind_a_reply_change_nothing() {
+    let mut world = World::new(1, true);
+    let first = world.last();
+    let mut bytes = reply(&first.message, Rcode::NOERROR, 0, [GOOD, &[], &[]]);
+    bytes.extend_from_slice(&[0; 5]);
+    assert!(done(&world.arrive(5, &first, Arrival::Message(bytes))));
+}
+
+#[test]
+fn a_server_of_which_nothing_is_known_may_refuse_because_of_edns() {
+    for rcode in [Rcode::SERVFAIL, Rcode::REFUSED] {
+        let mut world = World::new(2, true);
+        let first = world.last();
+        let mut bare = first.message[..12].to_vec();
+        bare[2..12].copy_from_slice(&[0x80, rcode.0 as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        world.arrive(5, &first, Arrival::Message(bare));
+        let plain = world.last();
+        assert_eq!((plain.to, Request::read(&plain.message).unwrap().opt), (first.to, None));
+        assert!(done(&world.reply(9, &plain, Rcode::NOERROR, 0, GOOD)));
+    }
+}
+
+#[test]
+fn a_server_that_is_silent_to_edns_is_asked_without_by_the_third_datagram() {
+    let mut world = World::new(1, true);
+    world.timeout(400);
+    world.timeout(1_200);
+    let third = world.last();
+    assert_eq!(Request::read(&third.message).unwrap().opt, None);
+    assert!(done(&world.reply(1_210, &third, Rcode::NOERROR, 0, GOOD)));
+}
+
+#[test]
+fn a_forwarder_that_shows_name_servers_and_no_data_says_that_there_is_none() {
+    let mut world = World::new(2, true);
+    let first = world.last();
+    let servers = &["example. 60 NS ns.example."];
+    let bytes = reply(&first.message, Rcode::NOERROR, flags::RD, [&[], servers, &[]]);
+    let step = world.arrive(1, &first, Arrival::Message(bytes));
+    let Step::Done { verdict: Verdict::Answer(answer), .. } = step else { panic!("{step:?}") };
+    assert_eq!((answer.rcode, answer.negative), (Rcode::NOERROR, Some(0)));
+}
+
+#[test]
 fn what_is_no_reply_to_the_question_is_ignored() {
     let mut world = World::new(1, true);
     let first = world.last();

@@ -105,6 +105,30 @@ fn a_refusal_ends_it_too() {
 }
 
 #[test]
+fn answers_with_bytes_behind_count_and_those_to_others_do_not() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    notifier.publish(at(1_000), soa(5), &mut out);
+    let first = out.exchanges.remove(0);
+    let Arrival::Message(good) = reply(&first.message, Rcode::NOERROR) else { panic!("not a message") };
+    let mut wrong_id = good.clone();
+    wrong_id[0] ^= 1;
+    let mut wrong_question = good.clone();
+    wrong_question[14] ^= 1;
+    for bytes in [wrong_id, wrong_question] {
+        assert!(notifier.arrived(at(1_001), first.token, &Arrival::Message(bytes), &mut out).is_empty());
+    }
+    // What cannot be delivered now may be at the next time.
+    let gone = Arrival::Failed(crate::ask::exchange::Failure::Refused);
+    assert!(notifier.arrived(at(1_002), first.token, &gone, &mut out).is_empty());
+    notifier.handle_timeout(at(1_200), &mut out);
+    let second = out.exchanges.remove(0);
+    let Arrival::Message(mut bytes) = reply(&second.message, Rcode::NOERROR) else { panic!("not a message") };
+    bytes.extend_from_slice(&[0; 5]);
+    let events = notifier.arrived(at(1_210), second.token, &Arrival::Message(bytes), &mut out);
+    assert!(matches!(events[..], [Event::Acknowledged { .. }]), "{events:?}");
+}
+
+#[test]
 fn changes_close_together_go_out_together() {
     let (mut notifier, mut out) = (notifier(), Outbox::default());
     for (millis, serial) in [(1_000, 5), (1_010, 6), (1_099, 7)] {

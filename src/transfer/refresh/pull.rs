@@ -20,8 +20,7 @@ impl Refresh {
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
         let question = Question::start(primary, query, PULL_POLICY, call);
         let patience = self.patience(step);
-        let (began, progress, is_doubtful) = (step.now, None, false);
-        let pull = Box::new(Pull { primary, question, patience, began, progress, is_doubtful, intake });
+        let pull = Box::new(Pull { primary, question, patience, began: step.now, progress: None, intake });
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
 
@@ -34,9 +33,17 @@ impl Refresh {
     ) {
         match event {
             None => {}
-            Some(question::Event::Transfer { asked, is_doubtful }) => {
+            Some(question::Event::Transfer { is_doubtful: true, .. }) => {
+                // What a secondary has left of EXPIRE, and how old its own word is, may be missing by accident. Asked once more, it
+                // is told, or not to be had.
+                let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
+                if let Some(pull) = self.end_pull(step, Question::stop) {
+                    self.pull(step, pull.primary, kind);
+                }
+            }
+            Some(question::Event::Transfer { asked, .. }) => {
                 let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
-                (pull.began, pull.progress, pull.is_doubtful) = (asked, Some(step.now.mono), is_doubtful);
+                (pull.began, pull.progress) = (asked, Some(step.now.mono));
                 if let Arrival::Message(message) = arrival {
                     self.pull_arrived(step, message);
                 }
@@ -88,7 +95,7 @@ impl Refresh {
             step.events.push(failed);
             return self.next_primary(step);
         }
-        let age = age(pull.intake.told(), pull.is_doubtful);
+        let age = pull.intake.told().map_or(Duration::ZERO, |told| told.age);
         self.confirm(step, pull.primary, pull.began, age, pull.intake.expire(), false);
         self.end_round(step, pull.primary);
     }
@@ -125,7 +132,7 @@ impl Refresh {
             kind,
             began: pull.began,
             have,
-            age: age(told.as_ref(), pull.is_doubtful),
+            age: told.map_or(Duration::ZERO, |told| told.age),
             expire,
         });
     }

@@ -105,6 +105,10 @@ impl Refresh {
     fn soa_answered(&mut self, step: &mut Step<'_>, reply: &Reply) {
         let State::AskingSoa(asking) = &self.state else { return };
         let primary = asking.primary;
+        if reply.is_doubtful {
+            // As with transfers: what is missing is asked for once more.
+            return self.ask(step, primary);
+        }
         match query::read_soa(&self.config.zone, &reply.message) {
             Err(reason) => self.ask_failed(step, reason),
             Ok(answer) => {
@@ -158,19 +162,19 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
-        let age = age(told.as_ref(), reply.is_doubtful);
+        let age = told.map_or(Duration::ZERO, |told| told.age);
         self.confirm(step, primary, reply.asked, age, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
     }
 
-    /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself, if that is known.
+    /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself.
     pub(super) fn confirm(
         &mut self,
         step: &mut Step<'_>,
         primary: SocketAddr,
         asked: Now,
-        age: Option<Duration>,
+        age: Duration,
         expire: Option<u32>,
         replaced: bool,
     ) {
@@ -181,20 +185,14 @@ impl Refresh {
         let left = expire.filter(|left| *left < have.timers().expire);
         let until = left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left)));
         // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
-        let kept = self.expires_at.filter(|_| (expire.is_some() || age.is_none()) && !replaced);
-        let expires_at = match kept {
-            // What a secondary has left may be missing by accident, and must not be lent twice.
-            Some(kept) if age.is_none() => kept,
-            Some(kept) => kept.max(until),
-            None => until,
-        };
+        let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
+        let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
         if self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip()) {
-            let fresh = age.and_then(|age| {
-                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono)
-            });
+            let fresh =
+                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
             self.fresh_at = self.fresh_at.max(fresh);
         }
         let fresh_at = self.fresh_at;

@@ -34,8 +34,12 @@ enum Mode {
     Stalled,
     /// As it should, with this many seconds of EXPIRE left.
     Expiring(u32),
-    /// Without EDNS: FORMERR to every request that has it.
-    Old,
+    /// Without EDNS: this code to every request that has it.
+    Objects(Rcode),
+    /// Nothing comes back for requests with EDNS.
+    SilentToEdns,
+    /// As it should, with bytes behind every message.
+    BytesBehind,
     /// Busy with other zones: no exchange's turn comes.
     Busy,
 }
@@ -218,7 +222,8 @@ impl World {
                 return;
             }
             Mode::Code(rcode) => vec![code(&exchange.message, *rcode)],
-            Mode::Old if request.opt.is_some() => vec![code(&exchange.message, Rcode::FORMERR)],
+            Mode::Objects(rcode) if request.opt.is_some() => vec![code(&exchange.message, *rcode)],
+            Mode::SilentToEdns if request.opt.is_some() => return,
             Mode::Ixfr(records) if request.rtype == Rtype::IXFR => vec![answer(&request, records, &[])],
             _ if request.rtype == Rtype::SOA => vec![soa_answer(node, mode, &request, now)],
             Mode::Cut | Mode::Stalled => {
@@ -232,7 +237,10 @@ impl World {
             *mode = Mode::Up;
             return self.deliver(exchange);
         }
-        messages.into_iter().for_each(|message| self.arrive(exchange.token, Arrival::Message(message)));
+        let behind: &[u8] = if matches!(mode, Mode::BytesBehind) { &[0; 5] } else { &[] };
+        messages.into_iter().for_each(|message| {
+            self.arrive(exchange.token, Arrival::Message([&message[..], behind].concat()))
+        });
         if exchange.transport == Transport::Tcp && !silent {
             self.arrive(exchange.token, Arrival::Failed(Failure::Closed));
         }

@@ -28,7 +28,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0u16..60).prop_map(Act::Edit),
         3 => (1u8..3, any::<bool>()).prop_map(|(from, serial)| Act::Notify(from, serial)),
         1 => (1u8..3).prop_map(Act::Lie),
-        2 => (1u8..3, 0u8..8).prop_map(|(primary, mode)| Act::Become(primary, mode)),
+        2 => (1u8..3, 0u8..10).prop_map(|(primary, mode)| Act::Become(primary, mode)),
         4 => (0u64..300).prop_map(Act::Wait),
         2 => (0u64..40_000).prop_map(Act::Wait),
         1 => Just(Act::Restart),
@@ -44,7 +44,9 @@ fn mode(number: u8) -> Mode {
         3 => Mode::Code(Rcode::SERVFAIL),
         4 => Mode::Cut,
         5 => Mode::Stalled,
-        6 => Mode::Old,
+        6 => Mode::Objects(Rcode::FORMERR),
+        7 => Mode::SilentToEdns,
+        8 => Mode::BytesBehind,
         _ => Mode::Up,
     }
 }

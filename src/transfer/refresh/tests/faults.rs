@@ -208,23 +208,64 @@ fn what_cannot_be_stored_is_tried_again_later() {
 }
 
 #[test]
-fn a_primary_without_edns_is_asked_without() {
-    let mut world = World::settled(1);
-    world.edit(1, 2, 11);
-    world.mode(1, Mode::Old);
-    world.notify(1, Some(2));
-    world.run(200);
-    assert!(world.serves(1), "{:?}", world.take_log());
+fn a_primary_that_objects_to_edns_is_asked_without() {
+    // One that has taken EDNS before refuses for another reason; these codes speak of the question itself.
+    for rcode in [Rcode::FORMERR, Rcode::NOTIMP] {
+        let mut world = World::settled(1);
+        world.edit(1, 2, 11);
+        world.mode(1, Mode::Objects(rcode));
+        world.notify(1, Some(2));
+        world.run(200);
+        assert!(world.serves(1), "{rcode}: {:?}", world.take_log());
+    }
+    for rcode in [Rcode::FORMERR, Rcode::NOTIMP, Rcode::REFUSED, Rcode::SERVFAIL] {
+        let mut world = World::new(1);
+        world.edit(1, 1, 11);
+        world.mode(1, Mode::Objects(rcode));
+        world.start();
+        world.run(200);
+        assert_eq!(world.take_log(), ["fetched axfr", "confirmed"], "{rcode}");
+        world.edit(1, 2, 12);
+        world.notify(1, Some(2));
+        world.run(100);
+        assert!(world.serves(1), "{rcode}: {:?}", world.take_log());
+    }
 }
 
 #[test]
-fn a_primary_without_edns_serves_the_first_content_too() {
+fn a_primary_that_is_silent_to_edns_is_found_out_once() {
     let mut world = World::new(1);
     world.edit(1, 1, 11);
-    world.mode(1, Mode::Old);
+    world.mode(1, Mode::SilentToEdns);
     world.start();
-    world.run(5_000);
-    assert!(world.serves(1), "{:?}", world.take_log());
+    // Two connections of two seconds each: the first answer without EDNS might be due to the network.
+    world.run(4_100);
+    assert_eq!(world.take_log(), ["fetched axfr", "confirmed"]);
+    world.edit(1, 2, 12);
+    world.notify(1, Some(2));
+    world.run(4 * ONE_WAY);
+    assert!(world.serves(1), "what was found out is remembered: {:?}", world.take_log());
+
+    let mut world = World::settled(1);
+    world.mode(1, Mode::SilentToEdns);
+    world.notify(1, None);
+    world.run(8_600);
+    assert_eq!(world.take_log(), ["failed soa timeout"], "it is known to take options, and may just be down");
+}
+
+#[test]
+fn bytes_behind_messages_change_nothing() {
+    let mut world = World::new(1);
+    world.edit(1, 1, 100);
+    world.mode(1, Mode::BytesBehind);
+    world.start();
+    world.run(100);
+    world.edit(1, 2, 101);
+    world.notify(1, Some(2));
+    world.run(100);
+    let log = ["fetched axfr", "confirmed", "behind 2", "behind 2", "fetched ixfr", "confirmed"];
+    assert_eq!(world.take_log(), log);
+    assert!(world.serves(1));
 }
 
 #[test]
