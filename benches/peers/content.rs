@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::dns::{self, A, AAAA};
+use super::dns::{self, A, AAAA, DS, TXT};
 
 /// Names in `flat.`.
 const FLAT_NAMES: usize = 100_000;
 /// Delegations in `example.`.
 const DELEGATIONS: usize = 300_000;
+/// The signed zones have one in so many of these names.
+const SHARE: usize = 3;
 /// Small zones.
 const SMALL_ZONES: usize = 100_000;
 /// Queries in each file; dnsperf begins again at its end.
@@ -45,43 +47,37 @@ impl Content {
 
     /// `flat.`: names with an A record, a quarter with AAAA.
     pub(crate) fn flat_zone(&self) -> String {
-        let mut text = head("flat.", SERIAL);
-        for (number, label) in self.flat.iter().enumerate() {
-            let _ = writeln!(text, "{label} A 10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
-            if has_aaaa(number) {
-                let _ = writeln!(text, "{label} AAAA 2001:db8::{:x}:{:x}", number >> 16, number & 0xffff);
-            }
+        flat("flat.", &self.flat)
+    }
+
+    /// A zone to be signed, shaped like `flat.` or like `example.`: smaller, as its signatures take their time to make.
+    pub(crate) fn unsigned(&self, zone: &str, is_registry: bool) -> String {
+        match is_registry {
+            true => registry(zone, 0, &self.delegations[..self.delegations.len() / SHARE]),
+            false => flat(zone, &self.flat[..self.flat.len() / SHARE]),
         }
-        text
+    }
+
+    /// What is asked of these zones.
+    pub(crate) fn signed_queries(&self, zone: &str, kind: Kind) -> Vec<Query> {
+        let mut random = Random(6);
+        let (flat, delegations) = (&self.flat, &self.delegations);
+        let mut one = |labels: &[String]| labels[random.below(labels.len() / SHARE)].clone();
+        let mut query = || match kind {
+            Kind::Positive => (format!("{}.{zone}", one(flat)), A),
+            Kind::NoData => (format!("{}.{zone}", one(flat)), TXT),
+            Kind::Referral => (format!("www.{}.{zone}", one(delegations)), A),
+            Kind::NoDs => (format!("{}.{zone}", one(delegations)), DS),
+            // Longer than any label that there is.
+            Kind::NoName => (format!("{}{}.{zone}", one(flat), "0123456789"), A),
+        };
+        (0..QUERIES).map(|_| query()).collect()
     }
 
     /// `example.`, shaped like a registry's zone: two NS a delegation, a third of the delegations served by hosts of their
     /// own with glue, a third with DS. `version` counts the edits; each changes one record, and the serial.
     pub(crate) fn registry_zone(&self, version: u8) -> String {
-        let mut text = head("example.", SERIAL + u32::from(version));
-        let mut random = Random(3);
-        for (number, label) in self.delegations.iter().enumerate() {
-            if number == self.delegations.len() / 2 {
-                let address = edited_address(version);
-                let [a, b, c, d] = address;
-                let _ = writeln!(text, "edit-me 60 A {a}.{b}.{c}.{d}");
-            }
-            if number % 3 == 0 {
-                let (high, low) = (number >> 8 & 255, number & 255);
-                let _ = writeln!(text, "{label} NS ns1.{label}\n{label} NS ns2.{label}");
-                let _ = writeln!(text, "ns1.{label} A 10.1.{high}.{low}\nns2.{label} A 10.2.{high}.{low}");
-            } else {
-                let host = random.below(1_000);
-                let _ = writeln!(text, "{label} NS ns1.host{host}.test.\n{label} NS ns2.host{host}.test.");
-            }
-            if number % 3 == 1 {
-                let tag = random.below(65_536);
-                let digest: [u64; 4] = std::array::from_fn(|_| random.next());
-                let [a, b, c, d] = digest;
-                let _ = writeln!(text, "{label} DS {tag} 13 2 {a:016x}{b:016x}{c:016x}{d:016x}");
-            }
-        }
-        text
+        registry("example.", version, &self.delegations)
     }
 
     /// How many records the two zones hold.
@@ -146,6 +142,61 @@ impl Content {
     }
 }
 
+/// The kinds of answers of a signed zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An RRset and its signature.
+    Positive,
+    /// A name without records of the type.
+    NoData,
+    /// A name that is not there.
+    NoName,
+    /// A delegation with DS, or with the proof that there is none.
+    Referral,
+    /// DS at a delegation: a third has it, the others' absence is proved.
+    NoDs,
+}
+
+/// Names with an A record, a quarter with AAAA.
+fn flat(zone: &str, labels: &[String]) -> String {
+    let mut text = head(zone, SERIAL);
+    for (number, label) in labels.iter().enumerate() {
+        let _ = writeln!(text, "{label} A 10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
+        if has_aaaa(number) {
+            let _ = writeln!(text, "{label} AAAA 2001:db8::{:x}:{:x}", number >> 16, number & 0xffff);
+        }
+    }
+    text
+}
+
+/// See [`Content::registry_zone`].
+fn registry(zone: &str, version: u8, delegations: &[String]) -> String {
+    let mut text = head(zone, SERIAL + u32::from(version));
+    let mut random = Random(3);
+    for (number, label) in delegations.iter().enumerate() {
+        if number == delegations.len() / 2 {
+            let address = edited_address(version);
+            let [a, b, c, d] = address;
+            let _ = writeln!(text, "edit-me 60 A {a}.{b}.{c}.{d}");
+        }
+        if number % 3 == 0 {
+            let (high, low) = (number >> 8 & 255, number & 255);
+            let _ = writeln!(text, "{label} NS ns1.{label}\n{label} NS ns2.{label}");
+            let _ = writeln!(text, "ns1.{label} A 10.1.{high}.{low}\nns2.{label} A 10.2.{high}.{low}");
+        } else {
+            let host = random.below(1_000);
+            let _ = writeln!(text, "{label} NS ns1.host{host}.test.\n{label} NS ns2.host{host}.test.");
+        }
+        if number % 3 == 1 {
+            let tag = random.below(65_536);
+            let digest: [u64; 4] = std::array::from_fn(|_| random.next());
+            let [a, b, c, d] = digest;
+            let _ = writeln!(text, "{label} DS {tag} 13 2 {a:016x}{b:016x}{c:016x}{d:016x}");
+        }
+    }
+    text
+}
+
 /// The address of the edited record in this version.
 pub(crate) fn edited_address(version: u8) -> [u8; 4] {
     [198, 51, 100, 100 + version]
@@ -160,7 +211,14 @@ pub(crate) fn edited_query(id: u16) -> Vec<u8> {
 pub(crate) fn write_queries(file: &Path, queries: &[Query]) {
     let mut text = String::new();
     for (name, rtype) in queries {
-        let _ = writeln!(text, "{name} {}", if *rtype == AAAA { "AAAA" } else { "A" });
+        let rtype = match *rtype {
+            A => "A",
+            AAAA => "AAAA",
+            TXT => "TXT",
+            DS => "DS",
+            other => panic!("type {other} has no name here"),
+        };
+        let _ = writeln!(text, "{name} {rtype}");
     }
     fs::write(file, text).unwrap();
 }

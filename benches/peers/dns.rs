@@ -7,7 +7,9 @@ use std::time::Duration;
 /// RR types.
 pub(crate) const A: u16 = 1;
 pub(crate) const SOA: u16 = 6;
+pub(crate) const TXT: u16 = 16;
 pub(crate) const AAAA: u16 = 28;
+pub(crate) const DS: u16 = 43;
 pub(crate) const IXFR: u16 = 251;
 pub(crate) const AXFR: u16 = 252;
 

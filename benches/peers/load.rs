@@ -11,6 +11,10 @@ use super::process::Session;
 /// How long after its end a run of dnsperf may go on: it waits for late answers.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// What makes dnsperf ask as resolvers do, which are the clients of most servers: DO and a cookie (RFC 7873) beside the buffer
+/// size that all queries have.
+pub(crate) const LIKE_RESOLVERS: [&str; 3] = ["-D", "-E", "10:0102030405060708"];
+
 /// How the queries go out.
 #[derive(Clone, Copy)]
 pub(crate) struct Load<'a> {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Programs, and the Debian packages that they come in.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     ("nsd", "nsd"),
     ("nsd-control", "nsd"),
     ("knotd", "knot"),
     ("knotc", "knot"),
     ("named", "bind9"),
     ("rndc", "bind9-utils"),
+    ("dnssec-signzone", "bind9-utils"),
     ("unbound", "unbound"),
     ("dnsdist", "dnsdist"),
     ("dnsperf", "dnsperf"),

@@ -69,6 +69,7 @@ fn main() {
     let bench = Bench::new(options, &cores, folder.path());
     let steps = [
         parts::queries::measure,
+        parts::signed::measure,
         parts::cache::measure,
         parts::starts::measure,
         parts::changes::measure,

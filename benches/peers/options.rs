@@ -44,6 +44,8 @@ pub(crate) enum Part {
     Flat,
     /// CPU per query and throughput, referrals and NXDOMAIN
     Registry,
+    /// CPU per query of signed zones (NSEC, NSEC3 with opt-out), and of unsigned ones, asked as resolvers ask
+    Signed,
     /// Both over 100 TCP connections
     Tcp,
     /// CPU per query of caches: answers that are known, and answers that have to be asked for

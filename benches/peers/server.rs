@@ -133,7 +133,9 @@ impl Server {
 
     /// Waits until a cache answers for a zone, which it does without authority.
     pub(crate) fn await_cache(&mut self, zone: &str) {
-        let question = dns::query(1, zone, dns::SOA, false);
+        let mut question = dns::query(1, zone, dns::SOA, false);
+        // RD: a cache need not answer others (RFC 1035 4.1.1).
+        question[2] |= 1;
         let knows = |addr| dns::ask(addr, &question, ANSWER).and_then(|reply| dns::gist(&reply));
         while knows(self.addr).is_none_or(|gist| gist.rcode != 0 || gist.answers != 1) {
             self.pause();

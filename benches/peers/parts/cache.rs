@@ -6,13 +6,11 @@ use std::path::Path;
 use super::super::bench::{Bench, say};
 use super::super::config::Zones;
 use super::super::figures::{Figure, Goal, median};
-use super::super::load::Load;
+use super::super::load::{LIKE_RESOLVERS, Load};
 use super::super::options::Part;
 use super::super::server::{Make, Plan, Server};
 use super::queries::{self, CLIENTS, Run, WINDOW};
 
-/// How clients that are resolvers ask: DO, a buffer size, a cookie (RFC 7873).
-const LIKE_RESOLVERS: [&str; 3] = ["-D", "-E", "10:0102030405060708"];
 /// Each query once.
 const ONCE: [&str; 2] = ["-n", "1"];
 /// How long asking each name once may take, in seconds.

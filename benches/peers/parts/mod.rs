@@ -4,5 +4,6 @@ pub(crate) mod cache;
 pub(crate) mod changes;
 pub(crate) mod profile;
 pub(crate) mod queries;
+pub(crate) mod signed;
 pub(crate) mod starts;
 pub(crate) mod workers;

@@ -8,7 +8,7 @@ use super::super::config::Zones;
 use super::super::content::Query;
 use super::super::dns::{self, Gist};
 use super::super::figures::{Figure, Goal, median};
-use super::super::load::{self, Count, Load};
+use super::super::load::{self, Count, LIKE_RESOLVERS, Load};
 use super::super::options::Part;
 use super::super::process::Cpu;
 use super::super::server::{Make, Plan, Server};
@@ -41,7 +41,7 @@ pub(crate) struct Run {
 pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
     let wants = |part| bench.options.wants(part);
     let mut figures = Vec::new();
-    if ![Part::Flat, Part::Registry, Part::Tcp, Part::Memory].into_iter().any(wants) {
+    if ![Part::Flat, Part::Registry, Part::Signed, Part::Tcp, Part::Memory].into_iter().any(wants) {
         return figures;
     }
     say("starting all servers with both zones");
@@ -68,6 +68,19 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
     if wants(Part::Registry) {
         let way = Way::Udp(&bench.registry_queries);
         figures.extend(rounds(bench, &servers, "registry", way, &[nsd, knot], &user));
+    }
+    if wants(Part::Signed) {
+        // What resolvers ask these zones, which are not signed.
+        let goals = [Goal::Times(0.7, Make::Nsd), Goal::Times(0.65, Make::Knot)];
+        figures.extend(rounds(bench, &servers, "flat", Way::Resolvers(&bench.flat_queries), &goals, &[]));
+        figures.extend(rounds(
+            bench,
+            &servers,
+            "registry",
+            Way::Resolvers(&bench.registry_queries),
+            &goals,
+            &[],
+        ));
     }
     // The floor has no connections.
     servers.pop();
@@ -125,9 +138,11 @@ fn start_all(bench: &Bench) -> Vec<Server> {
 }
 
 /// All servers have to say the same before it is measured how fast they say it.
-fn agree(servers: &[Server], zone: &str, queries: &[Query]) {
+pub(crate) fn agree(servers: &[Server], zone: &str, queries: &[Query]) {
     for (name, rtype) in &queries[..COMPARED] {
-        let question = dns::query(1, name, *rtype, true);
+        let mut question = dns::query(1, name, *rtype, true);
+        // DO: of a signed zone the proofs have to be alike too.
+        *question.iter_mut().nth_back(3).unwrap() |= 0x80;
         let gists: Vec<Option<Gist>> = servers
             .iter()
             .map(|server| dns::ask(server.addr, &question, ANSWER).and_then(|reply| dns::gist(&reply)))
@@ -144,9 +159,11 @@ const TRIES: u32 = 3;
 
 /// How a server is asked.
 #[derive(Clone, Copy)]
-enum Way<'a> {
+pub(crate) enum Way<'a> {
     /// By dnsperf, with the queries in this file.
     Udp(&'a Path),
+    /// The same with what resolvers add to them.
+    Resolvers(&'a Path),
     /// The same over connections that stay.
     Tcp(&'a Path),
     /// Over connections that stay, faster than the server can answer.
@@ -157,6 +174,7 @@ impl Way<'_> {
     fn name(self) -> String {
         match self {
             Way::Udp(_) => "UDP".to_owned(),
+            Way::Resolvers(_) => "UDP, DO and cookie".to_owned(),
             Way::Tcp(_) => format!("TCP, {CONNECTIONS} connections"),
             Way::Streams(_) => "TCP, server saturated".to_owned(),
         }
@@ -164,11 +182,12 @@ impl Way<'_> {
 
     fn run(self, bench: &Bench, server: &Server, seconds: u32) -> Run {
         match self {
-            Way::Udp(queries) | Way::Tcp(queries) => {
+            Way::Udp(queries) | Way::Resolvers(queries) | Way::Tcp(queries) => {
                 let tcp = matches!(self, Way::Tcp(_));
+                let extra = if matches!(self, Way::Resolvers(_)) { &LIKE_RESOLVERS[..] } else { &[] };
                 let clients = if tcp { CONNECTIONS as u32 } else { CLIENTS };
                 let cores = &bench.load_core;
-                let load = Load { queries, tcp, clients, window: WINDOW, cores, seconds, extra: &[] };
+                let load = Load { queries, tcp, clients, window: WINDOW, cores, seconds, extra };
                 let mut best = run(server, load, &bench.load_folder);
                 for _ in 1..TRIES {
                     if tcp && best.lost > HALF_OPEN {
@@ -186,7 +205,7 @@ impl Way<'_> {
 }
 
 /// Rows for one zone and transport: the servers in turn, several times over, and the median of each.
-fn rounds(
+pub(crate) fn rounds(
     bench: &Bench,
     servers: &[Server],
     zone: &str,
