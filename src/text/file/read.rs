@@ -285,6 +285,9 @@ impl Reader<'_, '_, '_> {
         let owner_doubled = names.doubled.take();
         let (stated_ttl, rtype) = head::read(token, lexer)?;
         let stated_ttl = stated_ttl.map(|ttl| head::bounded(ttl, token.span, &mut self.warnings));
+        if let (Rtype::SOA, None, None, Some(span)) = (rtype, &self.apex, &self.first_origin, owner_doubled) {
+            return Err(soa_doubled(span));
+        }
         self.rdata.clear();
         rdata::read(rtype, lexer, &mut names, &mut self.rdata)?;
         if self.rdata.len() > rdata::MAX_RDATA {
@@ -454,6 +457,12 @@ impl Reader<'_, '_, '_> {
         }
         Ok(())
     }
+}
+
+/// The origin is the zone's name then, given from outside, and what is below it can be no other zone.
+#[cold]
+fn soa_doubled(span: Span) -> Fault {
+    Fault::new(span, "the SOA's owner ends in the zone's name twice").expected("a final dot behind it")
 }
 
 #[cold]

@@ -425,3 +425,28 @@ fn hostile_files_end_in_an_error() {
 }
 
 mod random;
+
+/// As the largest DNS host exports zones: saved under the zone's name, which completes the owner.
+#[test]
+fn an_soa_whose_owner_lacks_its_final_dot_is_told_of() {
+    let export = "example.com 60 IN SOA a. b. 1 2 3 4 5\nexample.com. 60 IN NS a.\n";
+    let (_, told) = records(export, "example.com.");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("zone:1:1: error:") && told[0].contains("final dot"), "{told:?}");
+    assert!(!told[0].contains("example.com.example.com."), "{told:?}");
+    // A zone that says that this is its name is warned of alone.
+    let (_, told) = records("$ORIGIN com.\ncom 60 SOA a. b. 1 2 3 4 5\n", "");
+    assert!(told.len() == 1 && told[0].contains("warning:"), "{told:?}");
+    good("com.com. 60 SOA a. b. 1 2 3 4 5\n", "com.");
+}
+
+#[test]
+fn reading_stops_when_it_is_told_to() {
+    let text = "$ORIGIN x.\n@ 60 SOA a a 1 2 3 4 5\n$GENERATE 1-1000000 h$ A 192.0.2.1\n$INCLUDE more\nno record at all\n";
+    let mut seen = 0;
+    let outcome = read_while("zone", text.as_bytes(), None, &mut no_files, &mut |_| {
+        seen += 1;
+        if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    assert_eq!((seen, outcome.diagnostics), (3, Vec::new()));
+}
