@@ -23,12 +23,13 @@ use crate::server::files::find_zones;
 use crate::server::settings::{Settings, ZoneDir};
 use crate::wire::name::Name;
 
-/// The zones of a checkout, for where there is none.
+/// The zones that a checkout has in `zones/`, for where there is none. They are copies, so that nothing has to be built anew when
+/// those are edited.
 const ZONES: [(&str, &str); 4] = [
-    ("example.zone", include_str!("../../zones/example.zone")),
-    ("example.net.zone", include_str!("../../zones/example.net.zone")),
-    ("example.org.zone", include_str!("../../zones/example.org.zone")),
-    ("2.0.192.in-addr.arpa.zone", include_str!("../../zones/2.0.192.in-addr.arpa.zone")),
+    ("example.zone", include_str!("demo/example.zone")),
+    ("example.net.zone", include_str!("demo/example.net.zone")),
+    ("example.org.zone", include_str!("demo/example.org.zone")),
+    ("2.0.192.in-addr.arpa.zone", include_str!("demo/2.0.192.in-addr.arpa.zone")),
 ];
 
 const PRIMARY: &str = "127.0.0.1:5301";
@@ -306,5 +307,25 @@ impl Node {
             // It had its chance to end well.
             let _ = self.child.kill().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// But for what a checkout's user is asked to edit, and its serial.
+    #[test]
+    fn copies_say_what_the_zones_of_the_checkout_say() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+        let lines = |text: &str| -> Vec<String> {
+            let is_edited = |line: &&str| line.contains("EDIT ME") || line.to_lowercase().contains("serial");
+            text.lines().filter(|line| !is_edited(line)).map(str::to_owned).collect()
+        };
+        for (name, text) in ZONES {
+            let original = fs::read_to_string(folder.join(name)).unwrap();
+            assert_eq!(lines(text), lines(&original), "{name}");
+        }
+        assert_eq!(fs::read_dir(folder).unwrap().count(), ZONES.len());
     }
 }
