@@ -210,6 +210,23 @@ fn what_is_no_regular_file_is_refused() {
     }
 }
 
+/// Nobody ever writes into this pipe.
+#[test]
+fn a_configuration_on_a_pipe_is_refused() {
+    let dir = prepare(&[]);
+    let pipe = dir.path().join("pipe.toml");
+    process::run(Command::new("mkfifo").arg(&pipe));
+    for asked in ["check $1", "serve --config $1", "reload --config $1", "serve --config /dev/stdin <>$1"] {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("exec $0 {asked}")).arg(tidemark::PROGRAM).arg(&pipe);
+        let mut refused = Process::start(command, &dir.path().join("log"));
+        assert_ne!(refused.wait(LIMIT).code(), Some(0), "{asked}: {}", refused.log());
+        let log = refused.log();
+        let next_step = "a pipe will not do, for a reload reads it again";
+        assert!(log.contains("not a regular file") && log.contains(next_step), "{asked}: {log}");
+    }
+}
+
 #[test]
 fn a_thousand_files_come_change_and_go_at_once() {
     const FILES: u32 = 1_000;

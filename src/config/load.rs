@@ -1,11 +1,10 @@
 //! The configuration file, read.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::config::convert;
 use crate::config::error::Error;
+use crate::server::content::content;
 use crate::server::settings::Settings;
 
 /// The largest configuration file that is read: a hundred thousand zones take about ten megabytes.
@@ -25,16 +24,16 @@ pub fn control(path: &Path) -> Result<PathBuf, Error> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
-        Error::new(path, "", format!("cannot read the configuration: {error}"))
-            .help("check the path given with `--config` and the permissions of the file")
-    })?;
-    if bytes.len() as u64 > MAX_FILE {
+    let too_large = || {
         let megabytes = MAX_FILE >> 20;
-        return Err(Error::new(path, "", format!("the configuration is larger than {megabytes} MiB"))
-            .help("is this the right file? Many zones with the same settings fit into one `[[zone-dir]]`"));
-    }
+        format!(
+            "it is larger than {megabytes} MiB; many zones with the same settings fit into one `[[zone-dir]]`"
+        )
+    };
+    let bytes = content(path, MAX_FILE, too_large).map_err(|error| {
+        Error::new(path, "", format!("cannot read the configuration: {error}"))
+            .help("check the path given with `--config` and its permissions; a pipe will not do, for a reload reads it again")
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::new(path, &String::from_utf8_lossy(error.as_bytes()), "the configuration is not UTF-8")
