@@ -225,7 +225,7 @@ fn data<'z>(
             return Step::Alias(Hop { target: target.to_name(), synthesised, dname: None, version: None });
         }
     }
-    Step::end(Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner)))
+    Step::end(Rcode::NOERROR, Authority::no_data(owner, is_wildcard))
 }
 
 /// Answers for the types that do not simply name one RRset; `false` when there is nothing to answer with.

@@ -24,10 +24,19 @@ pub(super) enum Authority<'z> {
     Nothing,
     /// The proof that a wildcard may speak for the name.
     Synthesised,
-    /// No data of the type, at the name or at the wildcard that speaks for it.
-    NoData(Option<Owner<'z>>),
+    /// No data of the type at the name.
+    NoData(Owner<'z>),
+    /// None at the wildcard that speaks for the name.
+    WildcardNoData(Owner<'z>),
     NoName,
     Referral(Owner<'z>),
+}
+
+impl<'z> Authority<'z> {
+    /// For `owner`, found at the name or as the wildcard that speaks for it.
+    pub(super) fn no_data(owner: Owner<'z>, is_wildcard: bool) -> Authority<'z> {
+        if is_wildcard { Authority::WildcardNoData(owner) } else { Authority::NoData(owner) }
+    }
 }
 
 impl<'z> End<'z> {
@@ -44,12 +53,13 @@ impl<'z> End<'z> {
         match self.authority {
             Authority::Nothing => {}
             Authority::Synthesised => proofs.synthesised(view, name, writer)?,
-            Authority::NoData(wildcard) => {
+            Authority::NoData(owner) => {
                 view.write_soa(writer)?;
-                match wildcard {
-                    Some(wildcard) => proofs.wildcard_no_data(view, name, wildcard, writer)?,
-                    None => proofs.no_data(view, name, writer)?,
-                }
+                proofs.no_data(view, owner, writer)?;
+            }
+            Authority::WildcardNoData(wildcard) => {
+                view.write_soa(writer)?;
+                proofs.wildcard_no_data(view, name, wildcard, writer)?;
             }
             Authority::NoName => {
                 view.write_soa(writer)?;

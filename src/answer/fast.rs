@@ -165,7 +165,7 @@ fn write<'r>(
                 None if owner.rrset(Rtype::CNAME).is_some() && !stands_beside_cname(query.rtype) => {
                     return None;
                 }
-                None => (Rcode::NOERROR, Authority::NoData(is_wildcard.then_some(owner))),
+                None => (Rcode::NOERROR, Authority::no_data(owner, is_wildcard)),
             }
         }
         Found::Delegation(cut) => (Rcode::NOERROR, Authority::Referral(cut)),
@@ -179,6 +179,7 @@ fn write<'r>(
 }
 
 /// Whether the answer to a question of this type is the RRset of that type and what belongs to it.
+#[inline]
 fn is_plain(rtype: Rtype) -> bool {
     // Signatures are many RRsets in one, and in a signed zone NSEC3 records belong to no name (RFC 5155 7.2.8).
     !rtype.is_meta() && rtype != Rtype::RRSIG && rtype != Rtype::NSEC3 && rtype != Rtype::DNAME

@@ -35,12 +35,13 @@ impl Proofs {
     pub(super) fn no_data<'z, W: Sections<'z>>(
         &mut self,
         view: View<'z>,
-        name: &NameRef,
+        owner: Owner<'z>,
         writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
-        match signed.link(name, view.zone.apex()) {
+        match signed.link_of(owner, view.zone.apex()) {
             Some(link) if signed.chain() == Rtype::NSEC3 && !link.matches => {
+                let name = owner.name();
                 let Some(above) = name.parent() else { return Ok(()) };
                 self.closest_encloser(view, signed, above, name, writer).map(|_| ())
             }
@@ -87,7 +88,7 @@ impl Proofs {
         &mut self,
         view: View<'z>,
         name: &NameRef,
-        wildcard: Owner<'_>,
+        wildcard: Owner<'z>,
         writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
@@ -97,7 +98,7 @@ impl Proofs {
         } else {
             self.write(view, signed.link(name, view.zone.apex()), writer)?;
         }
-        self.write(view, signed.link(wildcard.name(), view.zone.apex()), writer)
+        self.write(view, signed.link_of(wildcard, view.zone.apex()), writer)
     }
 
     /// Writes the NSEC3 of the closest encloser that can be proved, `encloser` or a name above it (with opt-out some names have
@@ -132,13 +133,18 @@ impl Proofs {
         link: Option<Link<'z>>,
         writer: &mut W,
     ) -> Result<(), Full> {
-        let (Some(signed), Some(Link { owner, .. })) = (view.proofs, link) else { return Ok(()) };
+        let (Some(signed), Some(Link { owner, proof, .. })) = (view.proofs, link) else { return Ok(()) };
         let place = owner.name().as_wire().as_ptr().addr();
         if self.written[..self.count].contains(&place) {
             return Ok(());
         }
-        let Some(set) = owner.rrset(signed.chain()) else { return Ok(()) };
-        view.write(writer, Section::Authority, owner.name(), owner, set)?;
+        match proof.and_then(|proof| writer.rendered(Section::Authority, proof)) {
+            Some(written) => written?,
+            None => {
+                let Some(set) = owner.rrset(signed.chain()) else { return Ok(()) };
+                view.write(writer, Section::Authority, owner.name(), owner, set)?;
+            }
+        }
         if let Some(free) = self.written.get_mut(self.count) {
             *free = place;
             self.count += 1;

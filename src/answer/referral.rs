@@ -23,7 +23,7 @@ pub(super) fn authority<'z, W: Sections<'z>>(
     }
     match cut.rrset(Rtype::DS) {
         Some(ds) => view.write(writer, Section::Authority, cut.name(), cut, ds),
-        None => proofs.no_data(view, cut.name(), writer),
+        None => proofs.no_data(view, cut, writer),
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) struct View<'z> {
 }
 
 impl<'z> View<'z> {
+    #[inline]
     pub(super) fn new(zone: &'z Snapshot, dnssec_ok: bool) -> View<'z> {
         View { zone, proofs: zone.signed().filter(|_| dnssec_ok) }
     }
@@ -50,6 +51,11 @@ impl<'z> View<'z> {
     /// Writes the SOA with the TTL that a negative answer may be kept for (RFC 2308 section 3). Its signatures get that TTL too, as
     /// they have the TTL of what they cover (RFC 4034 section 3).
     pub(super) fn write_soa<W: Sections<'z>>(self, writer: &mut W) -> Result<(), Full> {
+        if let Some(rendered) = self.proofs.and_then(Signed::soa)
+            && let Some(written) = writer.rendered(Section::Authority, rendered)
+        {
+            return written;
+        }
         let apex = self.zone.apex();
         let Some(owner) = self.zone.at_apex() else { return Ok(()) };
         let Some(soa) = owner.rrset(Rtype::SOA) else { return Ok(()) };

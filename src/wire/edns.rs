@@ -37,6 +37,7 @@ pub struct Opt<'a> {
 
 impl<'a> Opt<'a> {
     /// Takes the CLASS, TTL and RDATA of an OPT record; `None` when an option runs past the end.
+    #[inline]
     pub fn new(class: u16, ttl: u32, rdata: &'a [u8]) -> Option<Opt<'a>> {
         let [extended_rcode, version, flags, _] = ttl.to_be_bytes();
         let opt = Opt {
@@ -51,6 +52,7 @@ impl<'a> Opt<'a> {
     }
 
     /// The options with their codes, in order.
+    #[inline]
     pub fn options(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
         let mut rest = self.options;
         std::iter::from_fn(move || {

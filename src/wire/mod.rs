@@ -8,6 +8,7 @@ pub mod name;
 pub mod plain;
 pub mod prefix;
 pub mod rdata;
+pub mod rendered;
 pub mod rtype;
 pub mod via;
 pub mod writer;

@@ -93,6 +93,12 @@ impl NameRef {
         NameRef::wrap(&bytes[..at.min(bytes.len())])
     }
 
+    /// The name that bytes are which this crate wrote itself, to their end; the root if there are none.
+    #[inline]
+    pub(crate) fn wrap_trusted(bytes: &[u8]) -> &NameRef {
+        if bytes.is_empty() { NameRef::ROOT } else { NameRef::wrap(bytes) }
+    }
+
     /// The wire form, uncompressed, with the root label.
     pub fn as_wire(&self) -> &[u8] {
         &self.0

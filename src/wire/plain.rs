@@ -6,6 +6,7 @@ use super::edns::{Opt, UDP_PAYLOAD};
 use super::message::{HEADER, flags};
 use super::name::{MAX_LABEL, MAX_NAME, NameRef};
 use super::rdata::{self, Field, Part};
+use super::rendered::{Rendered, Target};
 use super::rtype::{CLASS_IN, Rtype};
 use super::writer::{Full, POINTER, Section, Sections};
 
@@ -57,25 +58,36 @@ impl<'q> PlainQuery<'q> {
     }
 
     /// Where the labels of QNAME begin, leftmost first.
+    #[inline]
     pub fn starts(&self) -> &[u8] {
         &self.starts[..usize::from(self.labels)]
     }
 
+    #[inline]
+    fn has_label_at(&self, place: usize) -> bool {
+        // Not `contains`, which is made for longer lists.
+        self.starts().iter().any(|&start| usize::from(start) == place)
+    }
+
     /// The flags of the header.
+    #[inline]
     pub fn flags(&self) -> u16 {
         u16::from_be_bytes([self.bytes[2], self.bytes[3]])
     }
 
     /// How long the reply may be over UDP (RFC 6891 6.2.5).
+    #[inline]
     pub fn limit(&self) -> usize {
         usize::from(self.opt.map_or(PLAIN_UDP, |opt| opt.payload.min(UDP_PAYLOAD)))
     }
 
     /// Whether DNSSEC records are asked for (DO, RFC 3225).
+    #[inline]
     pub fn dnssec_ok(&self) -> bool {
         self.opt.is_some_and(|opt| opt.dnssec_ok)
     }
 
+    #[inline]
     fn question_end(&self) -> usize {
         HEADER + self.name.as_wire().len() + 4
     }
@@ -124,12 +136,22 @@ impl Default for Names<'_> {
     }
 }
 
+impl<'r> Names<'r> {
+    #[inline]
+    fn add(&mut self, known: Known<'r>) {
+        if let Some(slot) = self.known.get_mut(self.count) {
+            *slot = known;
+            self.count += 1;
+        }
+    }
+}
+
 /// A name whose first `literal` bytes stand at `at`, the rest by a pointer.
 #[derive(Clone, Copy)]
-struct Known<'r> {
-    name: &'r NameRef,
-    at: u16,
-    literal: u8,
+pub(super) struct Known<'r> {
+    pub(super) name: &'r NameRef,
+    pub(super) at: u16,
+    pub(super) literal: u8,
 }
 
 /// A reply being written, of sections that are pointed into by the names they share with the question and with each other.
@@ -171,6 +193,7 @@ impl<'r, 'b> PlainReply<'r, 'b> {
     }
 
     /// Bytes written so far.
+    #[inline]
     pub fn length(&self) -> usize {
         self.at
     }
@@ -311,9 +334,8 @@ impl<'r, 'b> PlainReply<'r, 'b> {
     }
 
     fn remember(&mut self, name: &'r NameRef, at: u16, literal: usize) {
-        if let Some(slot) = self.names.known.get_mut(self.names.count).filter(|_| literal > 0) {
-            *slot = Known { name, at, literal: literal as u8 };
-            self.names.count += 1;
+        if literal > 0 {
+            self.names.add(Known { name, at, literal: literal as u8 });
         }
     }
 
@@ -333,7 +355,7 @@ impl<'r, 'b> PlainReply<'r, 'b> {
         let asked = self.query.name;
         if let Some(skip) = asked.as_wire().len().checked_sub(name.as_wire().len())
             && begin_alike(asked.suffix(skip as u8), name)
-            && self.query.starts().contains(&(skip as u8))
+            && self.query.has_label_at(skip)
             && asked.suffix(skip as u8) == name
         {
             return Some((HEADER + skip) as u16);
@@ -396,12 +418,39 @@ impl<'r> Sections<'r> for PlainReply<'r, '_> {
         }
         Ok(())
     }
+
+    #[inline]
+    fn rendered(&mut self, section: Section, records: &'r Rendered) -> Option<Result<(), Full>> {
+        let question = HEADER + records.place_in(self.query.name, self.query.starts())?;
+        let start = self.at;
+        if !records.is_apart_from(&self.names.known[..self.names.count]) {
+            return None;
+        }
+        if self.bytes(&records.bytes).is_err() {
+            return Some(Err(Full));
+        }
+        let written = &mut self.buf[start..self.at];
+        for &(at, target) in &records.pointers {
+            let place = match target {
+                Target::Question(skip) => question as u16 + u16::from(skip),
+                Target::Here(skip) => start as u16 + skip,
+            };
+            if let Some(bytes) = written[usize::from(at)..].first_chunk_mut() {
+                *bytes = (POINTER | place).to_be_bytes();
+            }
+        }
+        for known in records.names(start as u16) {
+            self.names.add(known);
+        }
+        self.counts[section as usize] += records.count;
+        Some(Ok(()))
+    }
 }
 
 impl Known<'_> {
     /// Where `name` stands in this one, if it begins at one of the labels that were written out.
     #[inline]
-    fn find(&self, name: &NameRef) -> Option<u16> {
+    pub(super) fn find(&self, name: &NameRef) -> Option<u16> {
         if std::ptr::eq(self.name, name) {
             return Some(self.at);
         }

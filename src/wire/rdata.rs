@@ -271,9 +271,10 @@ pub fn same(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Whether RDATA of this type holds names that are compressed on sending.
+#[inline]
 pub fn has_compressible_names(rtype: Rtype) -> bool {
     // Only types of RFC 1035 have them (RFC 3597 4).
-    rtype <= Rtype::MX && fields(rtype).contains(&CompressibleName)
+    rtype <= Rtype::MX && rtype != Rtype::A && fields(rtype).contains(&CompressibleName)
 }
 
 /// Whether RDATA of this type holds names.

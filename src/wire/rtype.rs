@@ -41,6 +41,7 @@ rtypes! {
 impl Rtype {
     /// Types that stand for a question or for the transaction itself and so can never be zone data: OPT, and 128 to 255
     /// (RFC 6895 3.1).
+    #[inline]
     pub fn is_meta(self) -> bool {
         self == Rtype::OPT || (128..=255).contains(&self.0)
     }

@@ -4,6 +4,7 @@ use super::edns::UDP_PAYLOAD;
 use super::message::{HEADER, Opcode, Record, flags};
 use super::name::NameRef;
 use super::rdata::{self, Field, Part};
+use super::rendered::Rendered;
 use super::rtype::{CLASS_IN, Rcode, Rtype};
 
 /// Slots of the table of names that can be pointed to.
@@ -46,6 +47,12 @@ pub trait Sections<'r> {
         ttl: u32,
         rdatas: impl Iterator<Item = &'r [u8]>,
     ) -> Result<(), Full>;
+
+    /// Copies records that were rendered before, all or none; `None` where they have to be written one by one.
+    #[inline]
+    fn rendered(&mut self, _section: Section, _records: &'r Rendered) -> Option<Result<(), Full>> {
+        None
+    }
 }
 
 /// Writes one message into a buffer, from the header to the OPT record.

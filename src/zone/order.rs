@@ -131,7 +131,11 @@ impl Entry {
     }
 
     fn cmp(&self, key: u64, name: &NameRef) -> Ordering {
-        self.key.cmp(&key).then_with(|| self.name().canonical_cmp(name))
+        self.key.cmp(&key).then_with(|| match self.name() {
+            // Where keys are alike the names mostly are.
+            same if same == name => Ordering::Equal,
+            other => other.canonical_cmp(name),
+        })
     }
 }
 
@@ -243,6 +247,17 @@ fn key(name: &NameRef, apex: usize) -> u64 {
     let wire = name.as_wire();
     let below = wire.len().saturating_sub(apex);
     let mut bytes = [0; 8];
+    // Most names have one label below the apex, all hashed ones have.
+    let first = usize::from(wire[0]);
+    if below == 1 + first {
+        let label = &wire[1..=first.min(8)];
+        bytes[..label.len()].copy_from_slice(label);
+        bytes.make_ascii_lowercase();
+        if bytes[..label.len()].iter().all(|&byte| byte >= 2) {
+            return u64::from_be_bytes(bytes);
+        }
+        bytes = [0; 8];
+    }
     let mut at = 0;
     let mut put = |byte: u8| {
         if let Some(place) = bytes.get_mut(at) {

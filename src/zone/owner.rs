@@ -1,7 +1,7 @@
 //! One owner name with its RRsets as a single block of bytes: the unit that snapshots share and answers are copied from.
 //!
 //! ```text
-//! block: name in wire form | RRset ...
+//! block: length of the name u8 | name in wire form | RRset ...
 //! RRset: type u16 | count u16 | ttl u32 | length u32 | (RDATA length u16 | RDATA) ...
 //! ```
 //!
@@ -54,13 +54,19 @@ impl<'z> Owner<'z> {
     }
 
     /// The name.
+    #[inline]
     pub fn name(self) -> &'z NameRef {
-        NameRef::read_trusted(self.block)
+        match self.block.split_first() {
+            Some((&length, rest)) if usize::from(length) <= rest.len() => {
+                NameRef::wrap_trusted(&rest[..usize::from(length)])
+            }
+            _ => NameRef::ROOT,
+        }
     }
 
     /// All RRsets, ascending by type.
     pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
-        let mut rest = &self.block[self.name().as_wire().len()..];
+        let mut rest = &self.block[1 + self.name().as_wire().len()..];
         std::iter::from_fn(move || {
             let head: &[u8; HEAD] = rest.first_chunk()?;
             let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
@@ -236,7 +242,7 @@ impl Draft {
 
     pub(super) fn block(&self, name: &NameRef) -> Block {
         let mut bytes = Vec::with_capacity(name.as_wire().len() + 64);
-        bytes.extend_from_slice(name.as_wire());
+        write_name(&mut bytes, name.as_wire());
         for set in &self.sets {
             write_set(&mut bytes, set.rtype, set.ttl, set.data.iter().flatten().map(|data| &**data));
         }
@@ -291,6 +297,13 @@ pub(super) fn covered(rtype: Rtype, data: &[u8]) -> Rtype {
         (Rtype::RRSIG, &[high, low, ..]) => Rtype(u16::from_be_bytes([high, low])),
         _ => Rtype(0),
     }
+}
+
+/// Begins a block with the owner's name in wire form.
+pub(super) fn write_name(bytes: &mut Vec<u8>, name: &[u8]) {
+    // A name is at most 255 bytes long (RFC 1035 2.3.4).
+    bytes.push(name.len() as u8);
+    bytes.extend_from_slice(name);
 }
 
 /// Appends one RRset in block form.

@@ -7,7 +7,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
-use super::owner::{FEW, Owner, covered, write_set};
+use super::owner::{FEW, Owner, covered, write_name, write_set};
 
 /// The records of one owner, in the order they came.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Run {
             records.sort_by_key(Held::key);
         }
         block.clear();
-        block.extend_from_slice(owner);
+        write_name(block, owner);
         let rdata = |record: &Held| &data[record.at..record.at + usize::from(record.length)];
         for set in records.chunk_by_mut(|a, b| a.key() == b.key()) {
             let rtype = set[0].rtype;

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use crate::wire::name::NameRef;
+use crate::wire::rendered::Rendered;
 use crate::wire::rtype::Rtype;
 
+use super::negative;
 use super::nsec3::Params;
 use super::order::Order;
 use super::owner::{Block, Owner};
@@ -20,6 +22,8 @@ pub struct Signed {
     /// What most proofs need: the record that speaks for the apex, and the one for the wildcard right below it.
     apex: Option<Kept>,
     wildcard: Option<Kept>,
+    /// The SOA of negative answers and its signatures.
+    soa: Option<Arc<Rendered>>,
 }
 
 /// A [`Link`] of this version, found before it is asked for.
@@ -27,6 +31,7 @@ pub struct Signed {
 struct Kept {
     block: Block,
     matches: bool,
+    proof: Option<Arc<Rendered>>,
 }
 
 /// Which records prove absence.
@@ -46,6 +51,8 @@ pub struct Link<'z> {
     pub owner: Owner<'z>,
     /// Whether it stands at the name (or its hash) itself; else the name lies in the gap behind it.
     pub matches: bool,
+    /// The RRset with its signatures, where it was rendered before.
+    pub proof: Option<&'z Rendered>,
 }
 
 impl Signed {
@@ -54,13 +61,17 @@ impl Signed {
         let chain = Chain::of(apex)?;
         let blocks = table.iter().map(|entry| &entry.block).filter(|block| chain.holds(block));
         let order = Order::build(apex.name(), blocks.map(Block::clone));
-        let mut signed = Signed { chain, order, apex: None, wildcard: None };
-        signed.settle(apex.name());
+        let mut signed = Signed { chain, order, apex: None, wildcard: None, soa: None };
+        signed.settle(apex);
         Some(signed)
     }
 
     /// Looks up what most proofs need; to be called when all changes are taken in.
-    pub(super) fn settle(&mut self, apex: &NameRef) {
+    pub(super) fn settle(&mut self, owner: Owner<'_>) {
+        let apex = owner.name();
+        // For as long as a negative answer may be kept (RFC 2308 3); signatures have the TTL of what they cover (RFC 4034 3).
+        let soa = owner.rrset(Rtype::SOA).map(|soa| negative::ttl(soa.ttl, soa.first()));
+        self.soa = rendered(apex, owner, Rtype::SOA, soa).map(Arc::new);
         self.apex = self.keep(apex, apex);
         self.wildcard = apex.child(b"*").ok().and_then(|wildcard| self.keep(&wildcard, apex));
     }
@@ -70,7 +81,8 @@ impl Signed {
             Chain::Nsec => self.nearest(name),
             Chain::Nsec3(params) => self.nearest(params.owner(name, apex)?.name()),
         }?;
-        Some(Kept { block: Block::clone(block), matches })
+        let proof = rendered(apex, Owner::new(block), self.chain(), None).map(Arc::new);
+        Some(Kept { block: Block::clone(block), matches, proof })
     }
 
     /// Whether the apex still says what this index was made for.
@@ -84,6 +96,11 @@ impl Signed {
             Some(block) => self.order.put(block),
             None => self.order.remove(name),
         }
+    }
+
+    /// The SOA of negative answers with its signatures, rendered; `None` where they cannot be.
+    pub fn soa(&self) -> Option<&Rendered> {
+        self.soa.as_deref()
     }
 
     /// The type of the records of the chain: NSEC or NSEC3.
@@ -104,18 +121,38 @@ impl Signed {
             Some(2) if name.is_wildcard() => &self.wildcard,
             _ => &None,
         };
-        let (block, matches) = match (kept, &self.chain) {
-            (Some(kept), _) => (&kept.block, kept.matches),
-            (None, Chain::Nsec) => self.nearest(name)?,
-            (None, Chain::Nsec3(params)) => self.nearest(params.owner(name, apex)?.name())?,
+        if let Some(Kept { block, matches, proof }) = kept {
+            return Some(Link { owner: Owner::new(block), matches: *matches, proof: proof.as_deref() });
+        }
+        let (block, matches) = match &self.chain {
+            Chain::Nsec => self.nearest(name)?,
+            Chain::Nsec3(params) => self.nearest(params.owner(name, apex)?.name())?,
         };
-        Some(Link { owner: Owner::new(block), matches })
+        Some(Link { owner: Owner::new(block), matches, proof: None })
+    }
+
+    /// Like [`Signed::link`] for the name of an owner, which in a zone with NSEC has the record itself.
+    pub fn link_of<'z>(&'z self, owner: Owner<'z>, apex: &NameRef) -> Option<Link<'z>> {
+        match self.chain {
+            Chain::Nsec if owner.has(Rtype::NSEC) => Some(Link { owner, matches: true, proof: None }),
+            _ => self.link(owner.name(), apex),
+        }
     }
 
     fn nearest(&self, name: &NameRef) -> Option<(&Block, bool)> {
         let block = self.order.at_or_before(name)?;
         Some((block, Owner::new(block).name() == name))
     }
+}
+
+/// The RRset of a type with its signatures, rendered, with another TTL if one is given; `None` without such an RRset.
+fn rendered(apex: &NameRef, owner: Owner<'_>, rtype: Rtype, ttl: Option<u32>) -> Option<Rendered> {
+    let mut rendered = Rendered::new(apex);
+    for set in [Some(owner.rrset(rtype)?), owner.signatures(rtype)].into_iter().flatten() {
+        let ttl = ttl.unwrap_or(set.ttl);
+        set.rdatas().try_for_each(|rdata| rendered.push(owner.name(), set.rtype, ttl, rdata))?;
+    }
+    Some(rendered)
 }
 
 impl Chain {

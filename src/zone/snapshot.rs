@@ -186,7 +186,7 @@ impl Snapshot {
         let Some(apex) = self.at_apex() else { return };
         self.signed = match old.filter(|signed| signed.is_for(apex)) {
             Some(mut signed) => {
-                signed.settle(apex.name());
+                signed.settle(apex);
                 Some(signed)
             }
             None => Signed::build(apex, &self.table),
@@ -274,9 +274,9 @@ impl Snapshot {
             draft.add(Rtype::SOA, old.ttl, &soa::with_serial(old.first(), serial));
             entry.set_block(draft.block(self.apex()));
         }
-        if let Some(signed) = &mut next.signed {
-            signed.update(self.apex(), next.table.get(self.apex.hash, self.apex()));
-            signed.settle(self.apex());
+        if let (Some(signed), Some(entry)) = (&mut next.signed, next.table.get(self.apex.hash, self.apex())) {
+            signed.update(self.apex(), Some(entry));
+            signed.settle(entry.owner());
         }
         next
     }
