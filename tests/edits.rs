@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use support::await_until::await_until;
 use support::daemon::{Daemon, Reload, prepare, words};
-use support::{ports, process, tidemark, zones};
+use support::zones::Zone;
+use support::{http, ports, process, soa, tidemark, zones};
 
 /// How long the large zone may take to be served.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,17 +23,19 @@ const NAMES: u32 = 300_000;
 const LARGE: &str = "large.";
 
 /// A node with the large zone.
-fn start(more: &str) -> Daemon {
+fn start(server: &str, more: &str) -> Daemon {
     let (dir, addr) = (prepare(&[]), ports::reserve());
     zones::write(&dir.path().join("large.zone"), &large(1));
     let config = format!(
-        "[server]\nlisten = [\"{addr}\"]\ndata-dir = \"state\"\n\
+        "[server]\nlisten = [\"{addr}\"]\ndata-dir = \"state\"\n{server}\
          [[zone]]\nname = \"{LARGE}\"\nfile = \"large.zone\"\n{more}"
     );
+    std::fs::create_dir(dir.path().join("z")).unwrap();
     let file = dir.path().join("tidemark.toml");
     std::fs::write(&file, config).unwrap();
     let command = words([&tidemark::PROGRAM, &"serve", &"--config", &file]);
-    Daemon::start(dir, addr, &[], command, Reload::Watches)
+    let zone = Zone::primary(LARGE, "");
+    Daemon::start(dir, addr, &[zone], command, Reload::Watches)
 }
 
 fn large(serial: u32) -> String {
@@ -74,10 +78,11 @@ fn on_a_busy_host<T>(during: impl FnOnce() -> T) -> (T, Duration) {
 /// One reader, which gives way to this node's queries and not to all the programs of the host.
 #[test]
 fn a_large_edit_on_a_busy_host_costs_a_load_and_gets_its_share() {
-    let mut node = start("");
+    let mut node = start("", "");
     node.await_serial(LARGE, 1, LIMIT);
     let load = node.process().cpu();
     let text = large(2);
+    let memory = node.process().memory();
     let before = node.process().cpu();
     let (cpu, of_each_other) = on_a_busy_host(|| {
         zones::write(&node.dir().join("large.zone"), &text);
@@ -89,5 +94,46 @@ fn a_large_edit_on_a_busy_host_costs_a_load_and_gets_its_share() {
     thread::sleep(2 * cpu);
     let cpu = node.process().cpu() - before;
     println!("load {load:?} of CPU, edit {cpu:?}, meanwhile each other program {of_each_other:?}");
-    assert!(cpu <= load.mul_f64(1.2), "an edit of {cpu:?} for a load of {load:?}");
+    assert!(cpu <= load.mul_f64(1.4), "an edit of {cpu:?} for a load of {load:?}");
+    let is_back = || node.process().memory() <= memory + memory / 5;
+    await_until("the memory that the edit took to be given back", LIMIT, is_back);
+}
+
+/// No zone waits for another.
+#[test]
+fn a_small_zone_is_served_while_a_large_one_is_read() {
+    let small = zones::text("small.", 1, &[]);
+    let more = "[[zone-dir]]\npath = \"z\"\n";
+    let dir = |node: &Daemon| node.dir().join("z");
+    let mut node = start("", more);
+    let read = node.process().cpu();
+    zones::write(&dir(&node).join("small.zone"), &small);
+    node.await_serial("small.", 1, LIMIT);
+    zones::write(&node.dir().join("large.zone"), &large(2));
+    let mut serial = 1;
+    // One edit after the other, until the large one is served.
+    while soa::serial(node.addr, LARGE) == Some(1) {
+        serial += 1;
+        zones::write(&dir(&node).join("small.zone"), &zones::text("small.", serial, &[]));
+        node.await_serial("small.", serial, LIMIT);
+    }
+    println!("{serial} versions of a small zone while a large one of {read:?} was read");
+    assert!(serial > 3, "only {serial} versions of a small zone while a large one was read");
+}
+
+/// Before that, whoever asks `/ready` would send queries that nobody answers.
+#[test]
+fn a_node_is_ready_when_it_answers() {
+    let http = ports::reserve();
+    let mut node = start(&format!("http = \"{http}\"\n"), "");
+    node.stop();
+    node.launch();
+    let mut early = 0;
+    await_until("the node to be ready", LIMIT, || {
+        let status = http::get(http, "/ready").map_or(0, |response| response.status);
+        early += u32::from(status == 503);
+        status == 200
+    });
+    assert_eq!(soa::serial(node.addr, LARGE), Some(1));
+    assert!(early > 0, "it was never asked before");
 }

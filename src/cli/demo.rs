@@ -19,7 +19,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::probe::observation::Ask;
 use crate::probe::observe::Event;
 use crate::probe::watch::Pace;
-use crate::server::files::find_zones;
+use crate::server::files::folder::find_zones;
 use crate::server::settings::{Settings, ZoneDir};
 use crate::wire::name::Name;
 

@@ -152,6 +152,14 @@ impl ZoneStore {
         self.zones.load()
     }
 
+    /// The stamp of what was last published of a zone, whether or not the zone is configured.
+    pub fn last_stamp(&self, name: &NameRef) -> Option<Stamp> {
+        let withdrawn = || self.withdrawn.get(name).map(|entry| Arc::clone(entry.value()));
+        let zone = self.get(name).or_else(withdrawn)?;
+        let history = zone.history();
+        history.last().copied()
+    }
+
     /// The zone of exactly this name.
     pub fn get(&self, name: &NameRef) -> Option<Arc<Zone>> {
         self.directory().get(name).cloned()

@@ -24,19 +24,21 @@ use crate::wire::name::Name;
 use super::clock;
 use super::committer::{Committer, Report};
 use super::exchange::Exchanges;
-use super::files::{Changed, FileEvent, Files};
+use super::files::watch::{Changed, FileEvent, Files};
 use super::jobs::Jobs;
-use super::log;
 use super::priority;
 use super::pulse::Pulse;
 use super::settings::{Settings, Source, Zone};
 use super::worker::tls::Shown;
+use super::{log, memory};
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
 /// Messages from other servers that may wait besides: those of a large transfer come faster than they are taken in, and must not
 /// stand before a command.
 const ARRIVALS: usize = 32;
+/// What a record takes in memory, in bytes, roughly.
+const RECORD: u64 = 64;
 /// How often it is looked whether a version is still read.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -327,8 +329,6 @@ impl Control {
         let settled: Vec<Settling> =
             settling.extract_if(.., |settling| node.is_settled(settling.through)).collect();
         for settling in settled {
-            // The first time, queries are answered from now on, and come first.
-            priority::small_share();
             self.settled(settling.zones, settling.answer);
         }
         if self.overview.borrow().change != self.node.change() {
@@ -344,13 +344,14 @@ impl Control {
 
 /// Takes versions to pieces that nobody reads any more.
 fn retire(mut versions: Vec<Arc<Version>>) {
-    priority::idle();
+    priority::small_share();
+    let records: u64 = versions.iter().map(|version| version.snapshot.records()).sum();
     while !versions.is_empty() {
         // A transfer may go on for minutes, a query is over in no time.
         versions.retain(|version| Arc::strong_count(version) > 1);
         thread::sleep(PAUSE);
     }
-    priority::give_back_memory();
+    memory::let_go(records * RECORD);
 }
 
 /// What the node is to do with a configured zone.

@@ -1,12 +1,43 @@
-//! How much memory this process may have: what the machine has, unless its group (cgroups of Linux, as containers are made of) or
-//! a limit of its own is narrower.
+//! How much memory this process may have (what the machine has, unless its group, cgroups of Linux, as containers are made of, or a
+//! limit of its own is narrower), and that it gives back what it no longer needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where Linux shows groups.
 const GROUPS: &str = "/sys/fs/cgroup";
+
+/// Whoever let go of so many bytes has the allocator look for what it can give back: that takes milliseconds, more the more zones
+/// there are, and some pieces of a few kilobytes are not worth it.
+const WORTH_A_LOOK: u64 = 16 << 20;
+
+/// Has the text of a large zone file, and each large table, go back to the system the moment it is let go of. The allocator learns
+/// otherwise to keep pieces of up to 32 MiB for a next time, which may be days away.
+pub(super) fn return_large_pieces() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes integers; whatever is refused stays as it is.
+    unsafe {
+        const LARGE: libc::c_int = 1 << 20;
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 8 * LARGE);
+    }
+}
+
+/// Small pieces of about so many bytes in all were let go of: gives back the memory that they were in, once it is worth it.
+pub(super) fn let_go(bytes: u64) {
+    static LET_GO: AtomicU64 = AtomicU64::new(0);
+    if LET_GO.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < WORTH_A_LOOK {
+        return;
+    }
+    LET_GO.store(0, Ordering::Relaxed);
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no preconditions; it locks what it works on.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
 
 /// Half of it, in bytes.
 pub(super) fn half() -> u64 {

@@ -3,7 +3,6 @@
 pub mod admin;
 pub mod clock;
 pub mod committer;
-pub mod content;
 pub mod control;
 pub mod disk;
 pub mod exchange;
@@ -13,13 +12,9 @@ pub mod pulse;
 pub mod run;
 pub mod settings;
 pub mod worker;
-pub mod zone_file;
 
 mod jobs;
 mod log;
 mod memory;
 mod priority;
 mod privileges;
-mod reading;
-mod watched;
-mod watcher;

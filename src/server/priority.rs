@@ -54,15 +54,6 @@ pub(super) fn run_at_once() {
     unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
 }
 
-/// Gives the system back what was let go of: the allocator keeps it otherwise, for a next time that may be days away.
-pub(super) fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: no preconditions; it locks what it works on.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// How often a [`Courtesy`] looks at the threads that answer queries.
 const LOOK: Duration = Duration::from_millis(10);
 /// A thread that answers queries and needs more of a core than this, in hundredths, needs more than its fair half of one that it

@@ -25,7 +25,7 @@ use super::admin::{self, Admin};
 use super::committer::Committer;
 use super::control::{self, Command, Control, Reread};
 use super::disk::{Disk, DiskError};
-use super::files::Files;
+use super::files::watch::Files;
 use super::jobs::Jobs;
 use super::pulse::Pulse;
 use super::settings::Settings;
@@ -34,7 +34,7 @@ use super::worker::respond::Context;
 use super::worker::tcp::listen::Connections;
 use super::worker::tls::{self, Shown};
 use super::worker::{tcp, udp};
-use super::{http, privileges};
+use super::{http, memory, privileges};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,6 @@ pub enum StartError {
     /// The system would not give a thread, a timer, or the like.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
-    /// Zone files cannot be watched.
-    #[error("cannot watch zone files: {0}")]
-    Watch(io::Error),
     /// The library for TLS does not work here.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -104,6 +101,7 @@ fn place_advice(error: &io::Error) -> &'static str {
 /// Runs a node until SIGTERM or SIGINT; SIGHUP reloads what `reread` returns.
 pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     privileges::raise_open_files();
+    memory::return_large_pieces();
     let workers =
         settings.server.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let bound = Bound::bind(&settings, workers)?;
@@ -159,8 +157,7 @@ async fn serve(
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
     let files =
-        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))
-            .map_err(StartError::Watch)?;
+        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))?;
     let listen = settings.server.listen.clone();
     let encrypted = settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone());
     let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));

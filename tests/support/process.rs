@@ -53,6 +53,13 @@ impl Process {
         Duration::from_millis(ticks * 1_000 / per_second as u64)
     }
 
+    /// The memory of the process, in bytes: shared pages count in parts (proc_pid_smaps(5)).
+    pub fn memory(&self) -> u64 {
+        let maps = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
+        let line = maps.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Everything the process has written so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -10,7 +10,7 @@ use std::thread;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 
-use super::watched::{Happened, Seen};
+use super::settle::{Happened, Seen};
 
 /// Room for some hundred events at a time; a queue that is longer is read in several goes.
 const BUFFER: usize = 16 << 10;
@@ -111,6 +111,8 @@ fn listen(mut inotify: Inotify, end: &PipeReader, folders: &Mutex<Folders>, mut 
                 Happened::Written
             } else if event.mask.contains(EventMask::ATTRIB) {
                 Happened::Touched
+            } else if event.mask.contains(EventMask::MOVED_TO) {
+                Happened::Moved
             } else if event.mask.contains(EventMask::IGNORED) {
                 continue;
             } else {
@@ -170,7 +172,7 @@ mod tests {
         // Truncated and written, which may be told as one; closed; gone; come under another name.
         let writes = kinds.iter().take_while(|kind| **kind == Happened::Written).count();
         assert!((1..=2).contains(&writes), "{kinds:?}");
-        assert_eq!(kinds[writes..], [Happened::Changed; 3]);
+        assert_eq!(kinds[writes..], [Happened::Changed, Happened::Changed, Happened::Moved]);
 
         watcher.unwatch(&real);
         fs::write(&two, "newer").unwrap();

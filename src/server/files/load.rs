@@ -1,8 +1,6 @@
 //! Zone files on disk to snapshots: reading, `$INCLUDE`, and faults of the whole zone brought back to their lines.
 
-use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,13 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::file::read::{Each, Entry, Outcome, read_while};
 use crate::wire::name::{Name, NameRef};
+use crate::wire::rtype::Rtype;
 use crate::zone::edit::Edit;
 use crate::zone::fault::Fault;
 use crate::zone::lint::{self, Lint};
 use crate::zone::snapshot::{Builder, Snapshot};
 
-use super::priority::Courtesy;
-use super::{content, memory};
+use super::super::memory;
+use super::super::priority::Courtesy;
+use super::content;
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 const MAX_TEXT: u64 = 4 << 30;
@@ -122,7 +122,8 @@ pub(super) fn open(
 ) -> Result<Opened, LoadError> {
     let text = bytes(path)?;
     // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
-    if let Some(name) = first_origin(&text).or_else(|| name_in(path)) {
+    let from_file = name_in(path);
+    if let Some(name) = first_name(path, &text, from_file.as_deref()).or(from_file) {
         let (outcome, loaded) = load_text(path, &text, &name, base(&name), bounds);
         if outcome.is_ok() && outcome.origin.as_ref() == Some(&name) {
             return Ok(Opened { identity: Identity::Certain(name), loaded: Some(loaded) });
@@ -138,15 +139,13 @@ pub(super) fn open(
     Ok(Opened { identity, loaded })
 }
 
-/// The absolute name in an `$ORIGIN` that is the first line of a file which says anything.
-fn first_origin(text: &[u8]) -> Option<Name> {
-    let line = text.split(|&byte| byte == b'\n').find(|line| {
-        line.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|&byte| byte != b';')
-    })?;
-    let mut words =
-        line.strip_prefix(b"$ORIGIN")?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let name = words.next().filter(|name| name.ends_with(b"."))?;
-    Name::parse(name, None).ok()
+/// The owner of the first SOA, or else what [`Outcome::origin`] is otherwise. The SOA is nearly always the first record.
+fn first_name(path: &Path, text: &[u8], origin: Option<&NameRef>) -> Option<Name> {
+    let mut until_soa = |entry: &Entry<'_>| match entry.rtype {
+        Rtype::SOA => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    scan(path, text, origin, text_limit(), &mut until_soa).origin
 }
 
 /// The name of the zone in a file as by [`identify`]; an empty file has that of its file name.
@@ -172,48 +171,9 @@ fn nameless(path: &Path) -> LoadError {
     LoadError::Unreadable { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// Whether a file in a folder of zones is one of them, by its name.
-pub(super) fn is_zone_file(path: &Path) -> bool {
-    path.extension() == Some(OsStr::new("zone"))
-}
-
-/// A file in a folder of zones.
-#[derive(Clone, Debug)]
-pub(super) struct InFolder {
-    pub(super) path: PathBuf,
-    /// Whether it is a link to a file rather than one.
-    pub(super) is_link: bool,
-}
-
-/// The `*.zone` files in a folder, sorted; none when it cannot be read, which is told.
-pub(super) fn zone_files(folder: &Path) -> Vec<InFolder> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::error!(folder = %folder.display(), "cannot read the folder of zones: {error}");
-            return Vec::new();
-        }
-    };
-    let found = entries.filter_map(|entry| {
-        let entry = entry.ok()?;
-        let path = entry.path();
-        if !is_zone_file(&path) {
-            return None;
-        }
-        let kind = entry.file_type().ok()?;
-        // What is no plain file may still lead to one.
-        let is_link = !kind.is_file();
-        (!is_link || path.is_file()).then_some(InFolder { path, is_link })
-    });
-    let mut files: Vec<InFolder> = found.collect();
-    // All in one folder: the bytes tell the order, and comparing paths step by step takes long.
-    files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
-    files
-}
-
 /// Reads the zone `apex` from a file.
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
-    load_onto(path, apex, None, &mut Bounds::new(&AtomicBool::new(false)))
+    load_onto(path, apex, None, &mut Bounds::new(&AtomicBool::new(false), None))
 }
 
 /// Reads the zone `apex` from a file, comparing it with an older version that the outcome may share with.
@@ -233,18 +193,13 @@ pub(super) struct Bounds<'b> {
     /// Set once the outcome is of no use: reading then stops, and whatever comes of it is to be thrown away.
     is_needless: &'b AtomicBool,
     /// How the thread gives way to queries.
-    courtesy: Option<Courtesy>,
+    courtesy: Option<&'b mut Courtesy>,
 }
 
 impl<'b> Bounds<'b> {
-    /// Reads as fast as it can.
-    pub(super) fn new(is_needless: &'b AtomicBool) -> Bounds<'b> {
-        Bounds { memory: memory::half(), is_needless, courtesy: None }
-    }
-
-    /// Gives way to queries.
-    pub(super) fn polite(is_needless: &'b AtomicBool) -> Bounds<'b> {
-        Bounds { courtesy: Some(Courtesy::new()), ..Bounds::new(is_needless) }
+    /// With all the memory that there is for a zone.
+    pub(super) fn new(is_needless: &'b AtomicBool, courtesy: Option<&'b mut Courtesy>) -> Bounds<'b> {
+        Bounds { memory: memory::half(), is_needless, courtesy }
     }
 }
 
@@ -278,7 +233,7 @@ impl Bounds<'_> {
         }
         taken.records += 1;
         if taken.records.is_multiple_of(LOOK) {
-            self.courtesy.iter_mut().for_each(Courtesy::look);
+            self.courtesy.iter_mut().for_each(|courtesy| courtesy.look());
             if self.is_needless.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
             }

@@ -1,0 +1,55 @@
+//! What files are read for, and who waits for it.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::wire::name::Name;
+
+/// A file that is being read.
+pub(super) struct Read {
+    pub(super) what: What,
+    /// The search that it belongs to.
+    pub(super) search: Option<u64>,
+    /// Who waits for it.
+    pub(super) askers: Vec<Rc<Asker>>,
+    /// Set once nobody wants to know any more.
+    pub(super) is_needless: Arc<AtomicBool>,
+}
+
+/// What is read.
+pub(super) enum What {
+    /// A zone's content, wherever that is.
+    Zone(Name),
+    /// A file, whichever zone it holds.
+    File {
+        path: PathBuf,
+        /// The index of the folder that it was found in.
+        dir: Option<usize>,
+        is_link: bool,
+    },
+}
+
+/// Called with how many files hold no zone to be served.
+pub(super) type Answer = Box<dyn FnOnce(usize) + Send>;
+
+/// Who waits for all that was asked for to be reported; told when the last part of it lets go of this.
+pub(super) struct Asker {
+    done: Cell<Option<Answer>>,
+    /// Files that hold no zone to be served.
+    pub(super) refused: Cell<usize>,
+}
+
+impl Asker {
+    pub(super) fn new(done: Answer) -> Rc<Asker> {
+        Rc::new(Asker { done: Cell::new(Some(done)), refused: Cell::new(0) })
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.done.take().into_iter().for_each(|done| done(self.refused.get()));
+    }
+}

@@ -1,0 +1,25 @@
+//! Zone files: which there are, what they hold, and when they change.
+//!
+//! ```text
+//! inotify -> settle -> changes -> reads -> read (a pool of threads) -> load
+//!                         ^                  |
+//!                         +----- search <----+-> watch: what is reported to the control thread
+//! ```
+//!
+//! One thread, `files`, owns what is known of files and zones and only ever waits for messages; it reads no zone file itself.
+
+pub mod content;
+pub mod folder;
+pub mod load;
+pub mod watch;
+
+mod asked;
+mod changes;
+mod claims;
+mod inotify;
+mod read;
+mod reads;
+mod search;
+mod settle;
+mod trail;
+mod watched;

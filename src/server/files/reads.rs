@@ -1,0 +1,164 @@
+//! Files that are being read: at most one read for each zone, and none that nobody needs any more.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::wire::name::Name;
+
+use super::asked::{Asker, Read, What};
+use super::claims::Search;
+use super::read::{Haste, Job};
+use super::watch::{FileEvent, Watch};
+
+impl<R: Fn(FileEvent)> Watch<R> {
+    /// Has zones' files read.
+    pub(super) fn read_zones(&mut self, names: Vec<Name>, search: Option<u64>, askers: &[Rc<Asker>]) {
+        // Who reloads many zones looks through them.
+        let is_change = names.len() == 1 || askers.is_empty();
+        let mut reads = Vec::with_capacity(names.len());
+        for name in names {
+            self.retrace(&name);
+            if let Some((is_file, askers)) = self.may_read(&name, askers) {
+                reads.push((name, is_file, askers));
+            }
+        }
+        for (name, is_file, askers) in reads {
+            if is_file {
+                let search = search.unwrap_or_else(|| self.search(Search::default(), &[]));
+                self.read_file_of(&name, Some(search), &askers, is_change);
+            } else {
+                self.begin(vec![What::Zone(name)], search, &askers, is_change);
+            }
+        }
+    }
+
+    /// Has a zone read that has changed.
+    pub(super) fn read_changed(&mut self, name: &Name) {
+        if self.zones.get(name).is_some_and(|zone| zone.dir.is_some()) {
+            let search = self.search(Search::default(), &[]);
+            self.read_file_of(name, Some(search), &[], true);
+        } else {
+            self.read_zones(vec![name.clone()], None, &[]);
+        }
+    }
+
+    /// Has the file of a zone read, which may hold another one by now.
+    pub(super) fn read_file_of(
+        &mut self,
+        name: &Name,
+        search: Option<u64>,
+        askers: &[Rc<Asker>],
+        is_change: bool,
+    ) {
+        let Some((_, askers)) = self.may_read(name, askers) else { return };
+        let Some(zone) = self.zones.get(name) else { return };
+        let what = What::File { path: zone.path.to_path_buf(), dir: zone.dir, is_link: zone.way.is_some() };
+        self.begin(vec![what], search, &askers, is_change);
+    }
+
+    /// Gives up a read of this zone that is under way, if there is one: whether that was one of the file, and who waits now.
+    /// `None` when that read is to be finished first: one that changes over and over is served now and then all the same.
+    fn may_read(&mut self, name: &Name, askers: &[Rc<Asker>]) -> Option<(bool, Vec<Rc<Asker>>)> {
+        let zone = self.zones.get_mut(name)?;
+        let mut askers = askers.to_vec();
+        let Some(ticket) = zone.reading else { return Some((false, askers)) };
+        if zone.is_second && askers.is_empty() {
+            zone.again = true;
+            return None;
+        }
+        zone.is_second = true;
+        zone.reading = None;
+        let mut is_file = false;
+        if let Some(read) = self.give_up_one(ticket) {
+            is_file = matches!(read.what, What::File { .. });
+            askers.extend(read.askers);
+        }
+        Some((is_file, askers))
+    }
+
+    /// A read of this zone has ended; whether it changed meanwhile.
+    pub(super) fn finished(&mut self, name: &Name) -> bool {
+        let Some(zone) = self.zones.get_mut(name) else { return false };
+        (zone.reading, zone.is_second) = (None, false);
+        std::mem::take(&mut zone.again)
+    }
+
+    /// Has files read.
+    pub(super) fn begin(
+        &mut self,
+        files: Vec<What>,
+        search: Option<u64>,
+        askers: &[Rc<Asker>],
+        is_change: bool,
+    ) {
+        let mut jobs = Vec::with_capacity(files.len());
+        self.give_up_files(&files);
+        for what in files {
+            self.last += 1;
+            let ticket = self.last;
+            let (name, path) = match &what {
+                What::Zone(name) => {
+                    let Some(zone) = self.zones.get(name) else { continue };
+                    (Some(name), zone.path.to_path_buf())
+                }
+                What::File { path, .. } => (self.held.get(path.as_path()), path.clone()),
+            };
+            let zone = match &what {
+                What::Zone(name) => Some(name.clone()),
+                What::File { .. } => None,
+            };
+            if let Some(watched) = name.cloned().and_then(|name| self.zones.get_mut(&name)) {
+                watched.reading = Some(ticket);
+            }
+            let is_needless = Arc::new(AtomicBool::new(false));
+            jobs.push(Job { ticket, path, zone, is_needless: Arc::clone(&is_needless) });
+            self.one_more(search, ticket);
+            self.reads.insert(ticket, Read { what, search, askers: askers.to_vec(), is_needless });
+        }
+        self.readers.read(jobs, self.haste, is_change);
+    }
+
+    /// Gives up the reads that are under way of these files, if no zone is served from them yet: what came of them could come last.
+    fn give_up_files(&mut self, files: &[What]) {
+        if self.reads.is_empty() || self.haste == Haste::Start {
+            return;
+        }
+        let paths = files.iter().filter_map(|what| match what {
+            What::File { path, .. } if !self.held.contains_key(path.as_path()) => Some(path),
+            What::File { .. } | What::Zone(_) => None,
+        });
+        let paths: HashSet<&PathBuf> = paths.collect();
+        let is_old = |read: &Read| matches!(&read.what, What::File { path, .. } if paths.contains(path));
+        let old = self.reads.iter().filter(|(_, read)| is_old(read)).map(|(ticket, _)| *ticket);
+        for ticket in old.collect::<Vec<u64>>() {
+            self.give_up_one(ticket);
+        }
+    }
+
+    /// Gives up a read; what it was.
+    fn give_up_one(&mut self, ticket: u64) -> Option<Read> {
+        let read = self.reads.remove(&ticket)?;
+        read.is_needless.store(true, Ordering::Relaxed);
+        self.skip(ticket, read.search);
+        self.one_less(read.search);
+        Some(read)
+    }
+
+    /// Gives up all reads and searches; who waits for them.
+    pub(super) fn give_up(&mut self) -> Vec<Rc<Asker>> {
+        let mut askers: Vec<Rc<Asker>> = Vec::new();
+        for (_, read) in self.reads.drain() {
+            read.is_needless.store(true, Ordering::Relaxed);
+            for asker in read.askers {
+                if !askers.iter().any(|known| Rc::ptr_eq(known, &asker)) {
+                    askers.push(asker);
+                }
+            }
+        }
+        askers.extend(std::mem::take(&mut self.searches).into_values().flat_map(|search| search.askers));
+        askers
+    }
+}

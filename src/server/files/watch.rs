@@ -1,0 +1,453 @@
+//! Watches zone files: an edit is loaded without being told to, a broken one is told of, and files that come and go in a
+//! `[[zone-dir]]` become zones and stop being zones.
+//!
+//! One thread owns the watch. A file that lies in a folder of zones, is no link and includes nothing is watched with its folder;
+//! only for others is the way to them kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::thread;
+use std::time::Instant;
+
+use crate::publish::store::ZoneStore;
+use crate::wire::name::Name;
+
+use super::super::settings::{Settings, Source, Zone};
+use super::asked::{Answer, Asker, Read, What};
+use super::claims::Search;
+use super::folder::{InFolder, is_zone_file, zone_files};
+use super::inotify::Watcher;
+use super::load::{LoadError, Loaded};
+use super::read::{Content, Done, Haste, Readers};
+use super::settle::{Batch, Changes, Seen, is_open_for_writing};
+use super::trail::Trail;
+use super::watched::{Dir, Watched, Way};
+
+/// Zones reported in one go: what they hold is published with one write.
+const TOGETHER: usize = 4_096;
+/// Records reported in one go, before anything is served: whoever publishes them works while others are read.
+const RECORDS_TOGETHER: u64 = 100_000;
+
+/// What became of zone files.
+pub enum FileEvent {
+    /// Something changed.
+    Changed(Changed),
+    /// These are all the zones there are now, from the configuration and from folders; each was in a [`Changed`] before.
+    Zones(HashSet<Name>),
+}
+
+/// Changes, to be taken in in this order.
+#[derive(Default)]
+pub struct Changed {
+    /// Zones whose file has gone from its folder.
+    pub vanished: Vec<Name>,
+    /// Zones that are there, to be configured like so.
+    pub appeared: Vec<Zone>,
+    /// Zone files that were read, well or badly.
+    pub read: Vec<(Name, Result<Loaded, LoadError>)>,
+}
+
+/// What the thread is told and asked.
+pub(super) enum Request {
+    Seen(Seen),
+    Read(Vec<Done>),
+    Reload(Option<Name>, Answer),
+    Configure(Box<Settings>, Answer),
+}
+
+/// The way to the watching thread.
+#[derive(Clone)]
+pub struct Files {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Files {
+    /// Starts to watch for the zones of `store`; `report` is called from the thread.
+    pub fn start(store: Arc<ZoneStore>, report: impl Fn(FileEvent) + Send + 'static) -> io::Result<Files> {
+        let (requests, queue) = mpsc::channel();
+        let told = requests.clone();
+        let run = move || Watch::new(store, told, report).run(&queue);
+        thread::Builder::new().name("files".to_owned()).spawn(run)?;
+        Ok(Files { requests })
+    }
+
+    /// Finds all zones that these settings name, watches their files, and reads every one; `done` is called behind the last
+    /// report, with the number of files that hold no zone to be served.
+    pub fn configure(&self, settings: &Settings, done: impl FnOnce(usize) + Send + 'static) {
+        let _ = self.requests.send(Request::Configure(Box::new(settings.clone()), Box::new(done)));
+    }
+
+    /// Reads one zone's file again, or all; `done` is called behind the last report.
+    pub fn reload(&self, zone: Option<Name>, done: impl FnOnce() + Send + 'static) {
+        let _ = self.requests.send(Request::Reload(zone, Box::new(move |_| done())));
+    }
+}
+
+pub(super) struct Watch<R> {
+    pub(super) store: Arc<ZoneStore>,
+    pub(super) readers: Readers,
+    requests: mpsc::Sender<Request>,
+    /// Started with the first folder to watch.
+    watcher: Option<Watcher>,
+    /// Whether it has been told that something cannot be watched.
+    is_blind: bool,
+    /// Whether anything is served yet.
+    pub(super) haste: Haste,
+    /// Folders watched, free of links: those of all files, because a file that is replaced takes a watch on itself along.
+    folders: BTreeSet<PathBuf>,
+    /// What events may matter for: all places of traced zones and folders of zones, and some that once were.
+    places: BTreeSet<PathBuf>,
+    pub(super) zones: HashMap<Name, Watched>,
+    /// Which zone a file in a folder of zones holds.
+    pub(super) held: HashMap<Arc<Path>, Name>,
+    /// The zones with a way of their own.
+    pub(super) traced: BTreeSet<Name>,
+    /// Zones from elsewhere than a file, which a file may not claim.
+    pub(super) others: BTreeSet<Name>,
+    /// What is to be reported.
+    pub(super) changed: Changed,
+    /// How many records are in there.
+    records: u64,
+    /// Who is told that all is reported, once this is.
+    pub(super) leaving: Vec<Rc<Asker>>,
+    /// Zones whose file is missing, and when that is told.
+    pub(super) missing: BTreeMap<Name, Instant>,
+    /// Files that have been told to be empty.
+    pub(super) told: BTreeSet<PathBuf>,
+    pub(super) dirs: Vec<Dir>,
+    /// Files that are being read, by their tickets.
+    pub(super) reads: HashMap<u64, Read>,
+    pub(super) searches: BTreeMap<u64, Search>,
+    /// The last number given to a read or a search.
+    pub(super) last: u64,
+    report: R,
+}
+
+impl<R: Fn(FileEvent)> Watch<R> {
+    fn new(store: Arc<ZoneStore>, requests: mpsc::Sender<Request>, report: R) -> Watch<R> {
+        let told = requests.clone();
+        // Without a thread that listens the node is stopping.
+        let readers = Readers::new(&store, move |done| drop(told.send(Request::Read(done))));
+        Watch {
+            store,
+            readers,
+            requests,
+            watcher: None,
+            is_blind: false,
+            haste: Haste::Start,
+            folders: BTreeSet::new(),
+            places: BTreeSet::new(),
+            zones: HashMap::new(),
+            held: HashMap::new(),
+            traced: BTreeSet::new(),
+            others: BTreeSet::new(),
+            changed: Changed::default(),
+            records: 0,
+            leaving: Vec::new(),
+            missing: BTreeMap::new(),
+            told: BTreeSet::new(),
+            dirs: Vec::new(),
+            reads: HashMap::new(),
+            searches: BTreeMap::new(),
+            last: 0,
+            report,
+        }
+    }
+
+    fn run(mut self, queue: &mpsc::Receiver<Request>) {
+        let mut changes = Changes::default();
+        let mut is_configured = false;
+        loop {
+            match self.next(queue, changes.deadline()) {
+                Ok(Request::Seen(seen)) => changes.note(Instant::now(), seen, |path| self.matters(path)),
+                Ok(Request::Read(done)) => done.into_iter().for_each(|done| self.read(done)),
+                Ok(Request::Reload(zone, done)) => self.reload(zone, Asker::new(done)),
+                Ok(Request::Configure(settings, done)) => {
+                    self.configure(*settings, Asker::new(done));
+                    is_configured = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = Instant::now();
+                    self.changed(&changes.take(now, is_open_for_writing), now);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.conclude();
+            if is_configured && self.reads.is_empty() && self.searches.is_empty() {
+                self.haste = Haste::Gentle;
+            }
+        }
+    }
+
+    /// What comes next. What is due is done however much arrives, and what was read is reported when nothing more is there.
+    fn next(
+        &mut self,
+        queue: &mpsc::Receiver<Request>,
+        deadline: Option<Instant>,
+    ) -> Result<Request, RecvTimeoutError> {
+        let deadline = deadline.into_iter().chain(self.missing.values().copied()).min();
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            if self.haste == Haste::Gentle {
+                self.flush();
+            }
+            return Err(RecvTimeoutError::Timeout);
+        }
+        match queue.try_recv() {
+            Ok(request) => return Ok(request),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        if self.haste == Haste::Gentle || self.reads.is_empty() {
+            self.flush();
+        }
+        match deadline {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(deadline) => queue.recv_timeout(deadline - now),
+        }
+    }
+
+    fn matters(&self, path: &Path) -> bool {
+        self.places.contains(path)
+            || is_zone_file(path) && self.dirs.iter().any(|dir| path.parent() == Some(&dir.real))
+    }
+
+    fn reload(&mut self, zone: Option<Name>, asker: Rc<Asker>) {
+        let is_asked = |name: &&Name| zone.as_ref().is_none_or(|zone| zone == *name);
+        let mut zones: Vec<Name> = self.zones.keys().filter(is_asked).cloned().collect();
+        zones.sort();
+        self.folders.clear();
+        self.look_at_dirs();
+        self.read_zones(zones, None, &[asker]);
+    }
+
+    /// Takes all zones in anew.
+    fn configure(&mut self, settings: Settings, asker: Rc<Asker>) {
+        let mut askers = self.give_up();
+        askers.push(asker);
+        let held = std::mem::take(&mut self.held);
+        self.zones.clear();
+        self.traced.clear();
+        self.places.clear();
+        self.missing.clear();
+        self.told.clear();
+        self.is_blind = false;
+        // Every folder is watched anew: a watch may have been lost together with a folder that was replaced.
+        self.folders.clear();
+        let dir = |settings| Dir { settings, real: PathBuf::new(), places: BTreeSet::new() };
+        self.dirs = settings.zone_dirs.into_iter().map(dir).collect();
+        self.look_at_dirs();
+        let is_elsewhere = |zone: &&Zone| matches!(zone.source, Source::Primaries(_));
+        self.others = settings.zones.iter().filter(is_elsewhere).map(|zone| zone.name.clone()).collect();
+        let mut zones = Vec::new();
+        for zone in &settings.zones {
+            if let Source::File(path) = &zone.source {
+                let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.settings.path));
+                self.hold(&zone.name, Watched::traced(path, dir));
+                zones.push(zone.name.clone());
+            }
+        }
+        self.changed.appeared = settings.zones;
+        let search = self.search(Search::of_everything(self.haste), &askers);
+        self.flush();
+        self.read_zones(zones, None, &askers);
+        let mut files = Vec::new();
+        for path in settings.zone_files {
+            // Watched before it is read, as all are.
+            self.watch(&Trail::follow(&path));
+            files.push(What::File { path, dir: None, is_link: true });
+        }
+        let mut known = Vec::new();
+        for index in 0..self.dirs.len() {
+            for InFolder { path, is_link } in zone_files(&self.dirs[index].settings.path) {
+                if self.held.contains_key(path.as_path()) {
+                    continue;
+                }
+                // A file that held a zone until now most likely does so still, and the zone need not wait for others to be looked at.
+                let zone = held.get(path.as_path());
+                let zone =
+                    zone.filter(|zone| !self.zones.contains_key(*zone) && !self.others.contains(*zone));
+                if let Some(zone) = zone {
+                    self.changed.appeared.push(self.dirs[index].settings.zone(zone.clone(), &path));
+                    self.hold(zone, Watched::found(&path, Some(index), is_link));
+                    known.push(zone.clone());
+                } else {
+                    files.push(What::File { path, dir: Some(index), is_link });
+                }
+            }
+        }
+        known.iter().for_each(|zone| self.read_file_of(zone, Some(search), &askers, false));
+        self.begin(files, Some(search), &askers, false);
+    }
+
+    pub(super) fn hold(&mut self, name: &Name, watched: Watched) {
+        if watched.dir.is_some() {
+            self.held.insert(Arc::clone(&watched.path), name.clone());
+        }
+        if watched.way.is_some() {
+            self.traced.insert(name.clone());
+        }
+        self.zones.insert(name.clone(), watched);
+    }
+
+    pub(super) fn let_go(&mut self, name: &Name) -> Option<(Name, Watched)> {
+        self.traced.remove(name);
+        let entry = self.zones.remove_entry(name)?;
+        if self.held.get(&entry.1.path) == Some(name) {
+            self.held.remove(&entry.1.path);
+        }
+        Some(entry)
+    }
+
+    /// Takes in what was read.
+    fn read(&mut self, Done { ticket, content }: Done) {
+        let Some(Read { what, search, askers, .. }) = self.reads.remove(&ticket) else { return };
+        match (what, content) {
+            (What::Zone(name), Content::Zone(loaded)) => {
+                let again = self.finished(&name);
+                self.loaded(&name, loaded, &askers);
+                if again {
+                    self.read_changed(&name);
+                }
+            }
+            (What::File { path, dir, is_link }, Content::File(opened)) => {
+                self.opened(ticket, (path, dir, is_link), opened, search, &askers);
+            }
+            // What is asked for by name is read by name, and the other way round.
+            (What::Zone(_) | What::File { .. }, _) => {}
+        }
+        self.leaving.extend(askers);
+        self.one_less(search);
+    }
+
+    /// Takes in what was read from a zone's file.
+    pub(super) fn loaded(&mut self, name: &Name, loaded: Result<Loaded, LoadError>, askers: &[Rc<Asker>]) {
+        let Some(zone) = self.zones.get_mut(name) else { return };
+        if let Ok(loaded) = &loaded {
+            let is_alone = matches!(&loaded.files[..], [only] if **only == *zone.path);
+            if !is_alone || zone.way.is_some() {
+                self.traced.insert(name.clone());
+                zone.way.get_or_insert_with(|| Way::to(&zone.path)).files.clone_from(&loaded.files);
+            }
+        }
+        // What was included may have changed before it was watched.
+        if loaded.is_ok() && self.retrace(name) {
+            return self.read_zones(vec![name.clone()], None, askers);
+        }
+        self.records += loaded.as_ref().map_or(0, |loaded| loaded.snapshot.records());
+        self.changed.read.push((name.clone(), loaded));
+        if self.changed.read.len() >= TOGETHER || self.records >= RECORDS_TOGETHER {
+            self.flush();
+        }
+    }
+
+    /// Hands on what is to be reported.
+    pub(super) fn flush(&mut self) {
+        self.records = 0;
+        let changed = std::mem::take(&mut self.changed);
+        if !(changed.vanished.is_empty() && changed.appeared.is_empty() && changed.read.is_empty()) {
+            (self.report)(FileEvent::Changed(changed));
+        }
+        self.leaving.clear();
+    }
+
+    /// Reports all zones that there are.
+    pub(super) fn report_zones(&mut self) {
+        self.flush();
+        (self.report)(FileEvent::Zones(self.zones.keys().chain(&self.others).cloned().collect()));
+    }
+
+    /// Follows the ways to the folders of zones.
+    fn look_at_dirs(&mut self) {
+        for index in 0..self.dirs.len() {
+            let path = self.dirs[index].settings.path.clone();
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let mut trail = Trail::follow(&path);
+            if real.is_dir() {
+                trail.folders.insert(real.clone());
+            }
+            self.watch(&trail);
+            self.dirs[index].real = real;
+            self.dirs[index].places = trail.places;
+        }
+    }
+
+    /// Watches along a trail; whether that is more than was watched.
+    fn watch(&mut self, trail: &Trail) -> bool {
+        let mut is_more = false;
+        for folder in trail.folders.iter().chain(&trail.above) {
+            if !self.folders.insert(folder.clone()) {
+                continue;
+            }
+            is_more = true;
+            match self.watch_folder(folder) {
+                // The folder above may be closed to us; it matters only should this one be replaced.
+                Err(error) if trail.folders.contains(folder) && !self.is_blind => {
+                    self.is_blind = error.kind() != io::ErrorKind::NotFound;
+                    tell_unwatched(folder, &error);
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.places.extend(trail.places.iter().cloned());
+        is_more
+    }
+
+    fn watch_folder(&mut self, folder: &Path) -> io::Result<()> {
+        if self.watcher.is_none() {
+            let told = self.requests.clone();
+            // Without a thread that listens the node is stopping.
+            self.watcher = Some(Watcher::start(move |seen| drop(told.send(Request::Seen(seen))))?);
+        }
+        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(folder))
+    }
+
+    /// Follows the ways to the files of a zone again; whether that led to folders that were not watched.
+    pub(super) fn retrace(&mut self, name: &Name) -> bool {
+        let Some(zone) = self.zones.get_mut(name) else { return false };
+        if zone.way.is_none() {
+            if std::fs::symlink_metadata(&zone.path).is_ok_and(|file| !file.is_symlink()) {
+                return false;
+            }
+            self.traced.insert(name.clone());
+        }
+        let way = zone.way.get_or_insert_with(|| Way::to(&zone.path));
+        let mut trail = Trail::default();
+        way.files.iter().for_each(|file| trail.extend(Trail::follow(file)));
+        way.places.clone_from(&trail.places);
+        self.watch(&trail)
+    }
+
+    /// Sets up watches anew where they may have been lost: a folder that is replaced takes them along.
+    pub(super) fn watch_again(&mut self, batch: &Batch) {
+        if batch.all {
+            self.folders.clear();
+        }
+        let is_stale = |folder: &PathBuf| folder.ancestors().any(|folder| batch.paths.contains(folder));
+        let stale: Vec<PathBuf> = self.folders.iter().filter(|folder| is_stale(folder)).cloned().collect();
+        for folder in stale {
+            self.folders.remove(&folder);
+            self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&folder));
+        }
+        if batch.all || !batch.paths.is_empty() {
+            self.look_at_dirs();
+        }
+    }
+}
+
+/// Says why edits are not seen, and what is to be done.
+fn tell_unwatched(folder: &Path, error: &io::Error) {
+    let limit = match error.raw_os_error() {
+        Some(libc::EMFILE) => "; raise fs.inotify.max_user_instances (sysctl) and reload to have edits seen",
+        Some(libc::ENOSPC) => "; raise fs.inotify.max_user_watches (sysctl) and reload to have edits seen",
+        _ => "",
+    };
+    tracing::warn!(
+        folder = %folder.display(),
+        "cannot watch for edits ({error}): use `tidemark reload` after an edit{limit}"
+    );
+}
