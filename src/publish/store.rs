@@ -5,7 +5,7 @@
 //! back what a former life had published). Readers take the current [`Version`] and never wait.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -53,8 +53,8 @@ pub struct ZoneStore {
     /// Zones that were served once and are not configured now: without content, but their serials are remembered, so that one
     /// which comes back goes on where it was.
     withdrawn: DashMap<Name, Arc<Zone>>,
-    /// What was served until lately.
-    retired: Mutex<Vec<Arc<Version>>>,
+    /// Where content goes that was replaced and that nobody reads any more.
+    remains: OnceLock<mpsc::Sender<Snapshot>>,
     /// This node, as the writer of what it publishes itself.
     writer: u64,
 }
@@ -126,17 +126,17 @@ impl ZoneStore {
         self.directory().iter().filter_map(|zone| Some(zone.version()?.snapshot.records())).sum()
     }
 
-    /// Versions that were replaced as a whole and may still be read somewhere: to be let go of once nobody else has them, where
-    /// that keeps no query waiting.
-    pub fn take_retired(&self) -> Vec<Arc<Version>> {
-        std::mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Has content that is replaced from now on sent to `to` once nobody reads it any more, so that no query waits for it to be taken
+    /// to pieces. Only the first call counts.
+    pub fn leave_remains_to(&self, to: mpsc::Sender<Snapshot>) {
+        let _ = self.remains.set(to);
     }
 
-    /// Keeps the version that was served until now, so that no reader is the last one to have it and has to take it to pieces.
+    /// Lets go of a version that was served until now.
     fn retire(&self, version: Option<Arc<Version>>) {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.retain(|version| Arc::strong_count(version) > 1);
-        retired.extend(version);
+        if let Some((version, to)) = version.zip(self.remains.get()) {
+            version.leave_to(to.clone());
+        }
     }
 
     /// Lets go of content that [`ZoneStore::replay`] brought back of zones that nobody has configured since.
@@ -202,7 +202,7 @@ impl ZoneStore {
             }
         }
         self.get(&zone.name).filter(|configured| Arc::ptr_eq(configured, &zone))?;
-        let version = Version { snapshot, stamp, applied };
+        let version = Version::new(snapshot, stamp, applied);
         self.retire(zone.current.swap(Some(Arc::new(version))));
         Some(Publication { zone: zone.name.clone(), from, stamp, applied, records, renumbered, mismatch })
     }
@@ -245,7 +245,7 @@ impl ZoneStore {
                 if history.last() != Some(&stamp) {
                     history.push(stamp, None, snapshot.records());
                 }
-                Some(Version { snapshot, stamp, applied })
+                Some(Version::new(snapshot, stamp, applied))
             }
             Happened::Change(delta, stamp, applied) => {
                 let current = zone.version();
@@ -256,7 +256,7 @@ impl ZoneStore {
                     current.is_none() && history.last().is_some_and(|last| last.serial == delta.from());
                 let records = snapshot.as_ref().map(Snapshot::records).or(follows.then_some(u64::MAX));
                 history.push(stamp, records.map(|_| Arc::new(delta)), records.unwrap_or_default());
-                snapshot.map(|snapshot| Version { snapshot, stamp, applied })
+                snapshot.map(|snapshot| Version::new(snapshot, stamp, applied))
             }
             Happened::Past(delta, stamp) => {
                 let mut history = zone.history_mut();

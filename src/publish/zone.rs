@@ -1,7 +1,7 @@
 //! A zone as it is served: its current version, who may do what with it, and how fresh it is known to be.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -24,6 +24,33 @@ pub struct Version {
     pub stamp: Stamp,
     /// When this node began to serve it.
     pub applied: Utc,
+    /// Set once another version has taken its place. Behind `snapshot`, because fields are dropped in this order.
+    remains: OnceLock<Box<Remains>>,
+}
+
+impl Version {
+    pub(super) fn new(snapshot: Snapshot, stamp: Stamp, applied: Utc) -> Version {
+        Version { snapshot, stamp, applied, remains: OnceLock::new() }
+    }
+
+    /// Sends the content to `to` once this version is read no more.
+    pub(super) fn leave_to(&self, to: mpsc::Sender<Snapshot>) {
+        let _ = self.remains.set(Box::new(Remains { snapshot: Some(self.snapshot.clone()), to }));
+    }
+}
+
+/// What a version leaves behind: its content, which its last reader would have to take to pieces otherwise.
+#[derive(Debug)]
+struct Remains {
+    snapshot: Option<Snapshot>,
+    to: mpsc::Sender<Snapshot>,
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        // Where nobody takes it, it is let go of here.
+        self.snapshot.take().into_iter().for_each(|snapshot| drop(self.to.send(snapshot)));
+    }
 }
 
 /// What a zone serves, held for a moment.

@@ -18,6 +18,7 @@ use axum::{Json, Router};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::metrics::registry::Metrics;
 use crate::metrics::render::Gauges;
@@ -257,14 +258,17 @@ async fn zones(
 async fn events(State(admin): State<Admin>) -> Sse<impl Stream<Item = Result<sse::Event, axum::Error>>> {
     let overview = admin.overview.clone();
     let since = overview.borrow().change;
-    let stream = stream::unfold((admin, overview, since), |(admin, mut overview, since)| async move {
+    // What changes in quick succession goes together; what changes after a while goes at once.
+    let mut gap = tokio::time::interval(EVENT_GAP);
+    gap.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let state = (admin, overview, gap, since);
+    let stream = stream::unfold(state, |(admin, mut overview, mut gap, since)| async move {
         // Ends with the node.
         overview.wait_for(|overview| overview.change > since).await.ok()?;
+        gap.tick().await;
         let page = admin.page(From::Change(since), EVENT_PAGE).await.ok()?;
         let next = page.change;
-        // What changes in quick succession goes together.
-        tokio::time::sleep(EVENT_GAP).await;
-        Some((sse::Event::default().id(next.to_string()).json_data(page), (admin, overview, next)))
+        Some((sse::Event::default().id(next.to_string()).json_data(page), (admin, overview, gap, next)))
     });
     Sse::new(stream).keep_alive(sse::KeepAlive::default())
 }

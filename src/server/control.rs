@@ -2,8 +2,6 @@
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,7 +16,6 @@ use crate::node::member::{Role, ZoneConfig};
 use crate::node::router::Node;
 use crate::node::status::{Ask, Page};
 use crate::publish::store::{Publication, ZoneStore};
-use crate::publish::zone::Version;
 use crate::wire::name::Name;
 
 use super::clock;
@@ -26,21 +23,16 @@ use super::committer::{Committer, Report};
 use super::exchange::Exchanges;
 use super::files::watch::{Changed, FileEvent, Files};
 use super::jobs::Jobs;
-use super::priority;
+use super::log;
 use super::pulse::Pulse;
 use super::settings::{Settings, Source, Zone};
 use super::worker::tls::Shown;
-use super::{log, memory};
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
 /// Messages from other servers that may wait besides: those of a large transfer come faster than they are taken in, and must not
 /// stand before a command.
 const ARRIVALS: usize = 32;
-/// What a record takes in memory, in bytes, roughly.
-const RECORD: u64 = 64;
-/// How often it is looked whether a version is still read.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the control plane is told and asked.
 pub enum Command {
@@ -334,24 +326,7 @@ impl Control {
         if self.overview.borrow().change != self.node.change() {
             self.overview.send_replace(Arc::new(self.node.overview()));
         }
-        let retired = self.store.take_retired();
-        if !retired.is_empty() {
-            // Without a thread for it, it is done here.
-            let _ = thread::Builder::new().name("retire".to_owned()).spawn(move || retire(retired));
-        }
     }
-}
-
-/// Takes versions to pieces that nobody reads any more.
-fn retire(mut versions: Vec<Arc<Version>>) {
-    priority::small_share();
-    let records: u64 = versions.iter().map(|version| version.snapshot.records()).sum();
-    while !versions.is_empty() {
-        // A transfer may go on for minutes, a query is over in no time.
-        versions.retain(|version| Arc::strong_count(version) > 1);
-        thread::sleep(PAUSE);
-    }
-    memory::let_go(records * RECORD);
 }
 
 /// What the node is to do with a configured zone.

@@ -3,15 +3,40 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use crate::zone::snapshot::Snapshot;
+
+use super::priority;
 
 /// Where Linux shows groups.
 const GROUPS: &str = "/sys/fs/cgroup";
 
-/// Whoever let go of so many bytes has the allocator look for what it can give back: that takes milliseconds, more the more zones
-/// there are, and some pieces of a few kilobytes are not worth it.
-const WORTH_A_LOOK: u64 = 16 << 20;
+/// Once so much time went by with taking content to pieces, the allocator is asked to look for what it can give back: that takes
+/// milliseconds, more the more zones there are, and some pieces of a few kilobytes are not worth it.
+const WORTH_A_LOOK: Duration = Duration::from_millis(5);
+
+/// Starts the thread that takes content to pieces which nobody reads any more.
+pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Snapshot>> {
+    let (to, retired) = mpsc::channel();
+    thread::Builder::new().name("retire".to_owned()).spawn(move || {
+        priority::small_share();
+        let mut spent = Duration::ZERO;
+        for content in retired {
+            let begun = Instant::now();
+            drop::<Snapshot>(content);
+            // What the next version shares with it stays and takes no time.
+            spent += begun.elapsed();
+            if spent >= WORTH_A_LOOK {
+                give_back();
+                spent = Duration::ZERO;
+            }
+        }
+    })?;
+    Ok(to)
+}
 
 /// Has the text of a large zone file, and each large table, go back to the system the moment it is let go of. The allocator learns
 /// otherwise to keep pieces of up to 32 MiB for a next time, which may be days away.
@@ -25,13 +50,8 @@ pub(super) fn return_large_pieces() {
     }
 }
 
-/// Small pieces of about so many bytes in all were let go of: gives back the memory that they were in, once it is worth it.
-pub(super) fn let_go(bytes: u64) {
-    static LET_GO: AtomicU64 = AtomicU64::new(0);
-    if LET_GO.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < WORTH_A_LOOK {
-        return;
-    }
-    LET_GO.store(0, Ordering::Relaxed);
+/// Gives back the memory that small pieces were in.
+fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no preconditions; it locks what it works on.
     unsafe {

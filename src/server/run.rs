@@ -114,6 +114,7 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
     // Large zones take long to take to pieces, and the end of the process does it at once.
     std::mem::forget(Arc::clone(&store));
+    store.leave_remains_to(memory::start_to_retire()?);
     let disk = Disk::open(&settings.server.data_dir, |zone, happened| {
         store.replay(&zone, happened);
     })?;

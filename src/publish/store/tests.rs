@@ -107,6 +107,21 @@ fn what_cannot_be_written_down_is_not_served() {
 }
 
 #[test]
+fn content_that_was_replaced_is_left_when_its_last_reader_lets_go() {
+    let (store, mut journal) = store();
+    let (to, remains) = mpsc::channel();
+    store.leave_remains_to(to);
+    file(&store, &mut journal, 1, zone(1, &[1]), Policy::Keep).unwrap();
+    let reader = store.get(&apex()).unwrap().version();
+    file(&store, &mut journal, 2, zone(2, &[2]), Policy::Keep).unwrap();
+    assert!(remains.try_recv().is_err());
+    drop(reader);
+    assert_eq!(remains.try_recv().unwrap().serial().0, 1);
+    store.remove(&apex());
+    assert_eq!(remains.try_recv().unwrap().serial().0, 2);
+}
+
+#[test]
 fn transfers_never_lead_back() {
     let (store, mut log) = store();
     let mut full = |serial, hosts: &[u8]| {
