@@ -73,6 +73,7 @@ fn main() {
         parts::cache::measure,
         parts::starts::measure,
         parts::changes::measure,
+        parts::sizes::measure,
         parts::workers::measure,
     ];
     let figures: Vec<Figure> = steps.iter().flat_map(|measure| measure(&bench)).collect();

@@ -58,6 +58,8 @@ pub(crate) enum Part {
     Zones,
     /// One record changed in the registry zone's file, without and with queries meanwhile
     Edit,
+    /// Zones of 10,000 to 5,000,000 records loaded and edited, and a small file edited
+    Sizes,
     /// The registry zone transferred in, with queries meanwhile
     Transfer,
     /// Two workers on two cores

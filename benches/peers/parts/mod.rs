@@ -5,5 +5,6 @@ pub(crate) mod changes;
 pub(crate) mod profile;
 pub(crate) mod queries;
 pub(crate) mod signed;
+pub(crate) mod sizes;
 pub(crate) mod starts;
 pub(crate) mod workers;
