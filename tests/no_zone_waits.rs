@@ -18,9 +18,11 @@ const LARGE: &str = "large.";
 const SMALL: &str = "small.";
 /// How long a large zone may take.
 const LIMIT: Duration = Duration::from_secs(120);
-/// What is promised of each kind. The median of a change has room for the builders of the zone, which have the same cores.
+/// What is promised of each kind. The median of a change has room for the builders of the zone, which have the same cores; most of all
+/// while the zone is pulled, which is over after a few changes.
 const HEALTH: Duration = Duration::from_millis(50);
-const MEDIAN: Duration = Duration::from_millis(100);
+const MEDIAN: Duration = Duration::from_millis(20);
+const MEDIAN_AT_FIRST: Duration = Duration::from_millis(60);
 
 fn large(serial: u32) -> String {
     let mut text = zones::text(LARGE, serial, &[]);
@@ -64,7 +66,7 @@ impl Waits {
     }
 
     /// `/health` never waits. A change waits for the journal, which a large entry holds up; most changes meet none.
-    fn judge(mut self, what: &str) {
+    fn judge(mut self, what: &str, most: Duration) {
         for (kind, waits) in [("/health", &mut self.health), ("a small zone's change", &mut self.change)] {
             waits.sort();
             let (median, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
@@ -73,7 +75,7 @@ impl Waits {
         let health = self.health.iter().max().copied().unwrap_or_default();
         assert!(health <= HEALTH, "{what}: /health took {health:?}");
         let change = self.change[self.change.len() / 2];
-        assert!(change <= MEDIAN, "{what}: half of the small zone's changes took more than {change:?}");
+        assert!(change <= most, "{what}: half of the small zone's changes took more than {change:?}");
     }
 }
 
@@ -88,12 +90,12 @@ fn a_large_zone_keeps_no_other_waiting() {
     let mut small_serial = 1;
     let mut waits = Waits::default();
     waits.until(&secondary, node, 1, &mut small_serial);
-    waits.judge("pulled for the first time");
+    waits.judge("pulled for the first time", MEDIAN_AT_FIRST);
     // Many changes at once: the secondary pulls them, and compares.
     source.daemon.publish(LARGE, &large(2));
     let mut waits = Waits::default();
     waits.until(&secondary, node, 2, &mut small_serial);
-    waits.judge("changed at its primary");
+    waits.judge("changed at its primary", MEDIAN);
 }
 
 #[test]
@@ -107,6 +109,6 @@ fn the_file_of_a_large_zone_keeps_no_other_waiting() {
         node.daemon.publish(LARGE, &large(serial));
         let mut waits = Waits::default();
         waits.until(&node, addr, serial, &mut small_serial);
-        waits.judge("edited");
+        waits.judge("edited", MEDIAN);
     }
 }
