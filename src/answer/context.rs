@@ -35,6 +35,13 @@ pub struct Recursion {
     pub allow: Vec<Prefix>,
 }
 
+impl Recursion {
+    /// Whether this client may ask.
+    pub(super) fn allows(&self, from: Source) -> bool {
+        self.allow.iter().any(|prefix| prefix.contains(from.addr.ip()))
+    }
+}
+
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {

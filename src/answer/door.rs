@@ -11,7 +11,7 @@
 use crate::time::Now;
 use crate::wire::plain::Names;
 
-use super::context::{Outcome, Path, Served, Source};
+use super::context::{Outcome, Served, Source};
 use super::fast::{Fast, Versions};
 use super::reply::Reply;
 use super::respond;
@@ -50,11 +50,10 @@ pub fn answer<const N: usize>(
         let Some(asked) = asked else { continue };
         let written = plain
             .as_ref()
-            .is_some_and(|plain| reply.fill(|room| plain.answer(served, now, asked.from, room, &mut names)));
-        let outcome = if written {
-            Outcome::Reply(Path::Zone)
-        } else {
-            reply.append(|reply| respond::answer(served, now, asked.bytes, asked.from, reply))
+            .filter(|plain| reply.fill(|room| plain.answer(served, now, asked.from, room, &mut names)));
+        let outcome = match written {
+            Some(plain) => Outcome::Reply(plain.path()),
+            None => reply.append(|reply| respond::answer(served, now, asked.bytes, asked.from, reply)),
         };
         each(number, outcome, reply);
     }

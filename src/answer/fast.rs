@@ -1,5 +1,5 @@
-//! The fast path: plain queries of zones, signed or not, from received bytes to sent bytes without allocation, lock or library
-//! message.
+//! The fast path: plain queries of zones, signed or not, and of ready answers of the cache, from received bytes to sent bytes
+//! without allocation, lock or library message.
 //!
 //! Most queries are like this: one question with EDNS, DO and a cookie, whose answer is one RRset, a referral, or nothing, each
 //! with its signatures and proofs. Everything else is left to [`super::respond`]. Both write with the same code, from
@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 
 use crate::publish::directory::Directory;
 use crate::publish::zone::{Current, Zone};
+use crate::resolve::cache::Entry;
 use crate::time::Now;
 use crate::wire::message::flags;
 use crate::wire::plain::{Names, PlainQuery, PlainReply};
@@ -19,7 +20,7 @@ use crate::zone::lookup::Found;
 use crate::zone::snapshot::Snapshot;
 
 use super::additional;
-use super::context::{Served, Source};
+use super::context::{Path, Served, Source};
 use super::edns::Wants;
 use super::end::{Authority, End};
 use super::view::View;
@@ -50,7 +51,8 @@ impl<'d, const N: usize> Versions<'d, N> {
 /// group are worked on.
 pub struct Fast<'q> {
     query: PlainQuery<'q>,
-    zone: &'q Snapshot,
+    /// The zone that it is about; `None` when there is none here.
+    zone: Option<&'q Snapshot>,
     /// The hash of the name below the apex that the answer is likely to be found at.
     hash: Option<u64>,
 }
@@ -67,7 +69,9 @@ impl<'q> Fast<'q> {
         if !is_plain(query.rtype) {
             return None;
         }
-        let found = directory.find_at(query.name, query.starts())?;
+        let Some(found) = directory.find_at(query.name, query.starts()) else {
+            return Some(Fast { query, zone: None, hash: None });
+        };
         // The parent answers for DS at an apex (RFC 4035 3.1.4.1).
         if query.rtype == Rtype::DS && query.name.as_wire().len() == found.name().as_wire().len() {
             return None;
@@ -77,19 +81,26 @@ impl<'q> Fast<'q> {
         if let Some(hash) = hash {
             zone.fetch_leaf(hash);
         }
-        Some(Fast { query, zone, hash })
+        Some(Fast { query, zone: Some(zone), hash })
     }
 
     /// Goes on to fetch.
     #[inline]
     pub fn fetch(&self) {
-        if let Some(hash) = self.hash {
-            self.zone.fetch_block(hash);
+        if let (Some(zone), Some(hash)) = (self.zone, self.hash) {
+            zone.fetch_block(hash);
         }
+    }
+
+    /// Where the answer comes from.
+    #[inline]
+    pub fn path(&self) -> Path {
+        if self.zone.is_some() { Path::Zone } else { Path::Hit }
     }
 
     /// Answers into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the answer is not
     /// plain.
+    #[inline]
     pub fn answer<'r>(
         &'r self,
         served: &Served,
@@ -98,36 +109,76 @@ impl<'q> Fast<'q> {
         reply: &mut [u8],
         names: &mut Names<'r>,
     ) -> Option<usize> {
-        let query = &self.query;
-        let wants = match &query.opt {
-            Some(opt) if !opt.options.is_empty() => Some(Wants::read(opt, from.via)),
-            _ => None,
-        };
-        let options = match &wants {
-            Some(wants) if !wants.is_plain() => return None,
-            Some(wants) => wants.length(served),
-            None => 0,
-        };
-        let limit = if from.via.is_stream() { REPLY } else { query.limit() };
-        let mut reply = PlainReply::new(query, limit, options, reply, names)?;
-        let mut bits = flags::QR | flags::AA | query.flags() & flags::RD;
-        if served.recursion.is_some() {
-            bits |= flags::RA;
-        }
-        let start = reply.mark();
-        let (found, written) = write(self.zone, query, &mut reply)?;
-        bits = (bits | found.rcode.0) & !if found.is_referral { flags::AA } else { 0 };
-        if written.is_err() {
-            // A stream has more room than is kept here.
-            if from.via.is_stream() {
-                return None;
-            }
-            reply.rewind(start);
-            bits |= flags::TC;
-        }
-        let length = reply.length();
-        Some(reply.finish(bits, |room| wants.map_or(0, |wants| wants.write(served, now, from, length, room))))
+        let Some(zone) = self.zone else { return from_cache(&self.query, served, now, from, reply) };
+        frame(&self.query, served, now, from, reply, names, |reply| {
+            let (found, written) = write(zone, &self.query, reply)?;
+            Some((found.rcode.0 | if found.is_referral { 0 } else { flags::AA }, written))
+        })
     }
+}
+
+/// Answers with what the cache has ready, to those who may ask it.
+fn from_cache(
+    query: &PlainQuery<'_>,
+    served: &Served,
+    now: Now,
+    from: Source,
+    reply: &mut [u8],
+) -> Option<usize> {
+    let recursion = served.recursion.as_ref().filter(|recursion| recursion.allows(from))?;
+    let answer = |entry: &Entry| {
+        // Others need an extended error, or more room for the code.
+        let rcode = Some(entry.rcode()).filter(|rcode| rcode.0 <= flags::RCODE && !entry.is_stale())?;
+        frame(query, served, now, from, reply, &mut Names::default(), |reply| {
+            let written = entry.records(now.mono).try_for_each(|(section, owner, rtype, ttl, rdata)| {
+                reply.rrset(section, owner, rtype, ttl, std::iter::once(rdata))
+            });
+            // CD comes back from caches (RFC 4035 3.2.2).
+            Some((rcode.0 | query.flags() & flags::CD, written))
+        })
+    };
+    recursion.cache.find_ready(now.mono, query.name, query.rtype, query.dnssec_ok(), answer)?
+}
+
+/// Writes a reply around its sections, which `body` writes; that returns what bits of the header say of them, and whether they
+/// have room.
+#[inline]
+fn frame<'r>(
+    query: &'r PlainQuery<'r>,
+    served: &Served,
+    now: Now,
+    from: Source,
+    reply: &mut [u8],
+    names: &mut Names<'r>,
+    body: impl FnOnce(&mut PlainReply<'r, '_>) -> Option<(u16, Result<(), Full>)>,
+) -> Option<usize> {
+    let wants = match &query.opt {
+        Some(opt) if !opt.options.is_empty() => Some(Wants::read(opt, from.via)),
+        _ => None,
+    };
+    let options = match &wants {
+        Some(wants) if !wants.is_plain() => return None,
+        Some(wants) => wants.length(served),
+        None => 0,
+    };
+    let limit = if from.via.is_stream() { REPLY } else { query.limit() };
+    let mut reply = PlainReply::new(query, limit, options, reply, names)?;
+    let start = reply.mark();
+    let (found, written) = body(&mut reply)?;
+    let mut bits = found | flags::QR | query.flags() & flags::RD;
+    if served.recursion.is_some() {
+        bits |= flags::RA;
+    }
+    if written.is_err() {
+        // A stream has more room than is kept here.
+        if from.via.is_stream() {
+            return None;
+        }
+        reply.rewind(start);
+        bits |= flags::TC;
+    }
+    let length = reply.length();
+    Some(reply.finish(bits, |room| wants.map_or(0, |wants| wants.write(served, now, from, length, room))))
 }
 
 /// What the header says of an answer.

@@ -114,10 +114,7 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
         });
     }
     match &served.recursion {
-        Some(recursion)
-            if request.class == CLASS_IN
-                && recursion.allow.iter().any(|prefix| prefix.contains(from.addr.ip())) =>
-        {
+        Some(recursion) if request.class == CLASS_IN && recursion.allows(from) => {
             cached::find(served, &recursion.cache, now, request, from, reply)
         }
         Some(_) => finish(served, now, request, from, reply, |_, options| {

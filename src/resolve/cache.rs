@@ -2,7 +2,9 @@
 //! where that is allowed, a while longer for the time when nobody can be asked (RFC 8767).
 //!
 //! moka gives the shared, bounded store with its admission policy. Deadlines live in the entries and are compared with
-//! the caller's `now`; moka's own clock decides nothing.
+//! the caller's `now`; moka's own clock decides nothing. What is asked for often is answered by [`ready`] in front of it.
+
+mod ready;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +16,8 @@ use crate::wire::message::Record;
 use crate::wire::name::{MAX_NAME, Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
+
+use ready::Ready;
 
 /// Negative answers are believed for three hours at most (RFC 2308 section 5 advises one to three).
 pub const MAX_NEGATIVE_TTL: u32 = 10_800;
@@ -81,6 +85,7 @@ pub struct Answer {
 /// The shared store of answers.
 pub struct Cache {
     store: moka::sync::Cache<Box<[u8]>, Arc<Entry>>,
+    ready: Ready,
     max_ttl: u32,
     serve_stale: Duration,
 }
@@ -95,7 +100,12 @@ impl Cache {
                 u32::try_from(1 + bytes / BYTES_PER_WEIGHT).unwrap_or(u32::MAX)
             })
             .build();
-        Cache { store, max_ttl: config.max_ttl, serve_stale: config.serve_stale.unwrap_or_default() }
+        Cache {
+            store,
+            ready: Ready::new(config.max_entries),
+            max_ttl: config.max_ttl,
+            serve_stale: config.serve_stale.unwrap_or_default(),
+        }
     }
 
     /// The entry for a question, if there is one that may still be of use.
@@ -103,9 +113,30 @@ impl Cache {
     /// Only an entry that [`Entry::is_fresh`] may be served. Another one is kept for the resolver, which serves it (made
     /// fresh again for a short while, see [`Entry::is_stale`]) when no server can be reached.
     pub fn get(&self, now: Mono, name: &NameRef, rtype: Rtype, dnssec_ok: bool) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.ready.find(now, name, rtype, dnssec_ok, Arc::clone) {
+            return Some(entry);
+        }
+        let epoch = self.ready.epoch();
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
         let key = key(&mut buffer, name, rtype, dnssec_ok);
-        self.store.get(key).filter(|entry| now < entry.kept_until)
+        let entry = self.store.get(key).filter(|entry| now < entry.kept_until)?;
+        if entry.is_fresh(now) {
+            self.ready.offer(now, name, rtype, dnssec_ok, epoch, &entry);
+        }
+        Some(entry)
+    }
+
+    /// Hands the fresh entry for a question to `each`, if it is ready; else [`Cache::get`] may still have it.
+    #[inline]
+    pub fn find_ready<T>(
+        &self,
+        now: Mono,
+        name: &NameRef,
+        rtype: Rtype,
+        dnssec_ok: bool,
+        each: impl FnOnce(&Entry) -> T,
+    ) -> Option<T> {
+        self.ready.find(now, name, rtype, dnssec_ok, |entry| each(entry))
     }
 
     /// Makes an entry of an answer heard at `now` and keeps it, unless its lifetime is zero.
@@ -147,6 +178,7 @@ impl Cache {
     /// Forgets everything.
     pub fn flush_all(&self) {
         self.store.invalidate_all();
+        self.ready.forget_all();
     }
 
     /// Forgets every entry that was asked for, or holds a record, at or below `name`; returns how many.
@@ -161,6 +193,7 @@ impl Cache {
                 flushed += 1;
             }
         }
+        self.ready.forget_all();
         flushed
     }
 
@@ -174,6 +207,7 @@ impl Cache {
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
         let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
         self.store.insert(Box::from(key), Arc::clone(entry));
+        self.ready.forget(&ask.name, ask.rtype, ask.dnssec_ok);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod flags {
     pub const AD: u16 = 0x0020;
     pub const CD: u16 = 0x0010;
     pub const OPCODE: u16 = 0x7800;
+    pub const RCODE: u16 = 0x000f;
 }
 
 /// What a message asks for as a whole (RFC 1035 4.1.1).
