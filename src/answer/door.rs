@@ -42,7 +42,7 @@ pub fn answer<const N: usize>(
     // What one query has to wait for from memory comes while the others are worked on.
     let mut plain = [const { None }; N];
     for (plain, asked) in plain.iter_mut().zip(requests) {
-        *plain = asked.as_ref().and_then(|asked| Fast::read(&directory, &versions, asked.bytes));
+        *plain = asked.as_ref().and_then(|asked| Fast::read(served, &directory, &versions, asked.bytes));
     }
     plain.iter().flatten().for_each(Fast::fetch);
     let mut names = Names::default();

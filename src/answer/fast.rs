@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 
 use crate::publish::directory::Directory;
 use crate::publish::zone::{Current, Zone};
-use crate::resolve::cache::Entry;
+use crate::resolve::cache::{Entry, Sought};
 use crate::time::Now;
 use crate::wire::message::flags;
 use crate::wire::plain::{Names, PlainQuery, PlainReply};
@@ -47,20 +47,26 @@ impl<'d, const N: usize> Versions<'d, N> {
     }
 }
 
+/// Where the answer is to be found.
+enum Answers<'q> {
+    /// In a zone, likely at the name below the apex with this hash.
+    Zone(&'q Snapshot, Option<u64>),
+    /// In the cache: there is no zone for it here.
+    Cache(Sought<'q>),
+}
+
 /// A plain query on its way to an answer. What it needs of a large zone is fetched from memory while other queries of the same
 /// group are worked on.
 pub struct Fast<'q> {
     query: PlainQuery<'q>,
-    /// The zone that it is about; `None` when there is none here.
-    zone: Option<&'q Snapshot>,
-    /// The hash of the name below the apex that the answer is likely to be found at.
-    hash: Option<u64>,
+    source: Answers<'q>,
 }
 
 impl<'q> Fast<'q> {
     /// Reads a query, and begins to fetch; `None` when it is not plain.
     #[inline]
     pub fn read<'d, const N: usize>(
+        served: &Served,
         directory: &'d Directory,
         versions: &'q Versions<'d, N>,
         query: &'q [u8],
@@ -70,7 +76,10 @@ impl<'q> Fast<'q> {
             return None;
         }
         let Some(found) = directory.find_at(query.name, query.starts()) else {
-            return Some(Fast { query, zone: None, hash: None });
+            let cache = &served.recursion.as_ref()?.cache;
+            let sought = Sought::new(query.name, query.rtype, query.dnssec_ok());
+            cache.fetch_ready(sought);
+            return Some(Fast { query, source: Answers::Cache(sought) });
         };
         // The parent answers for DS at an apex (RFC 4035 3.1.4.1).
         if query.rtype == Rtype::DS && query.name.as_wire().len() == found.name().as_wire().len() {
@@ -81,13 +90,13 @@ impl<'q> Fast<'q> {
         if let Some(hash) = hash {
             zone.fetch_leaf(hash);
         }
-        Some(Fast { query, zone: Some(zone), hash })
+        Some(Fast { query, source: Answers::Zone(zone, hash) })
     }
 
     /// Goes on to fetch.
     #[inline]
     pub fn fetch(&self) {
-        if let (Some(zone), Some(hash)) = (self.zone, self.hash) {
+        if let Answers::Zone(zone, Some(hash)) = self.source {
             zone.fetch_block(hash);
         }
     }
@@ -95,7 +104,10 @@ impl<'q> Fast<'q> {
     /// Where the answer comes from.
     #[inline]
     pub fn path(&self) -> Path {
-        if self.zone.is_some() { Path::Zone } else { Path::Hit }
+        match self.source {
+            Answers::Zone(..) => Path::Zone,
+            Answers::Cache(_) => Path::Hit,
+        }
     }
 
     /// Answers into `reply`, of at least [`REPLY`] bytes; returns the length of the message, or `None` when the answer is not
@@ -109,17 +121,20 @@ impl<'q> Fast<'q> {
         reply: &mut [u8],
         names: &mut Names<'r>,
     ) -> Option<usize> {
-        let Some(zone) = self.zone else { return from_cache(&self.query, served, now, from, reply) };
-        frame(&self.query, served, now, from, reply, names, |reply| {
-            let (found, written) = write(zone, &self.query, reply)?;
-            Some((found.rcode.0 | if found.is_referral { 0 } else { flags::AA }, written))
-        })
+        match self.source {
+            Answers::Zone(zone, _) => frame(&self.query, served, now, from, reply, names, |reply| {
+                let (found, written) = write(zone, &self.query, reply)?;
+                Some((found.rcode.0 | if found.is_referral { 0 } else { flags::AA }, written))
+            }),
+            Answers::Cache(sought) => from_cache(&self.query, sought, served, now, from, reply),
+        }
     }
 }
 
 /// Answers with what the cache has ready, to those who may ask it.
 fn from_cache(
     query: &PlainQuery<'_>,
+    sought: Sought<'_>,
     served: &Served,
     now: Now,
     from: Source,
@@ -137,7 +152,7 @@ fn from_cache(
             Some((rcode.0 | query.flags() & flags::CD, written))
         })
     };
-    recursion.cache.find_ready(now.mono, query.name, query.rtype, query.dnssec_ok(), answer)?
+    recursion.cache.find_ready(now.mono, sought, answer)?
 }
 
 /// Writes a reply around its sections, which `body` writes; that returns what bits of the header say of them, and whether they

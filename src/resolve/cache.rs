@@ -18,6 +18,7 @@ use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 
 use ready::Ready;
+pub use ready::Sought;
 
 /// Negative answers are believed for three hours at most (RFC 2308 section 5 advises one to three).
 pub const MAX_NEGATIVE_TTL: u32 = 10_800;
@@ -113,7 +114,8 @@ impl Cache {
     /// Only an entry that [`Entry::is_fresh`] may be served. Another one is kept for the resolver, which serves it (made
     /// fresh again for a short while, see [`Entry::is_stale`]) when no server can be reached.
     pub fn get(&self, now: Mono, name: &NameRef, rtype: Rtype, dnssec_ok: bool) -> Option<Arc<Entry>> {
-        if let Some(entry) = self.ready.find(now, name, rtype, dnssec_ok, Arc::clone) {
+        let sought = Sought::new(name, rtype, dnssec_ok);
+        if let Some(entry) = self.ready.find(now, sought, Arc::clone) {
             return Some(entry);
         }
         let epoch = self.ready.epoch();
@@ -121,27 +123,26 @@ impl Cache {
         let key = key(&mut buffer, name, rtype, dnssec_ok);
         let entry = self.store.get(key).filter(|entry| now < entry.kept_until)?;
         if entry.is_fresh(now) {
-            self.ready.offer(now, name, rtype, dnssec_ok, epoch, &entry);
+            self.ready.offer(now, sought, epoch, &entry);
         }
         Some(entry)
     }
 
     /// Hands the fresh entry for a question to `each`, if it is ready; else [`Cache::get`] may still have it.
     #[inline]
-    pub fn find_ready<T>(
-        &self,
-        now: Mono,
-        name: &NameRef,
-        rtype: Rtype,
-        dnssec_ok: bool,
-        each: impl FnOnce(&Entry) -> T,
-    ) -> Option<T> {
-        self.ready.find(now, name, rtype, dnssec_ok, |entry| each(entry))
+    pub fn find_ready<T>(&self, now: Mono, sought: Sought<'_>, each: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.ready.find(now, sought, |entry| each(entry))
+    }
+
+    /// Has what is looked at to find a ready entry brought near.
+    #[inline]
+    pub fn fetch_ready(&self, sought: Sought<'_>) {
+        self.ready.fetch(sought);
     }
 
     /// Makes an entry of an answer heard at `now` and keeps it, unless its lifetime is zero.
     pub fn put(&self, now: Mono, ask: &Ask, answer: &Answer) -> Arc<Entry> {
-        let (mut entry, lifetime) = Entry::new(now, self.max_ttl, answer);
+        let (mut entry, lifetime) = Entry::new(now, self.max_ttl, ask, answer);
         entry.kept_until = entry.fresh_until + self.serve_stale;
         let entry = Arc::new(entry);
         if lifetime > 0 {
@@ -158,7 +159,7 @@ impl Cache {
             authority: Vec::new(),
             negative: Some(FAILURE_SECONDS),
         };
-        let (entry, _) = Entry::new(now, FAILURE_SECONDS, &failure);
+        let (entry, _) = Entry::new(now, FAILURE_SECONDS, ask, &failure);
         let entry = Arc::new(entry);
         self.insert(ask, &entry);
         entry
@@ -207,7 +208,7 @@ impl Cache {
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
         let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
         self.store.insert(Box::from(key), Arc::clone(entry));
-        self.ready.forget(&ask.name, ask.rtype, ask.dnssec_ok);
+        self.ready.forget(Sought::new(&ask.name, ask.rtype, ask.dnssec_ok));
     }
 }
 
@@ -227,7 +228,11 @@ pub struct Entry {
     stale: bool,
     /// How many of the records are in the answer section; the others are in the authority section.
     answers: u16,
-    /// Records back to back: owner, TYPE, TTL, RDLENGTH, RDATA, all uncompressed.
+    /// The length of QNAME, which stands in front of the records.
+    name: u8,
+    rtype: Rtype,
+    dnssec_ok: bool,
+    /// QNAME, then records back to back: owner, TYPE, TTL, RDLENGTH, RDATA, all uncompressed.
     records: Box<[u8]>,
 }
 
@@ -268,6 +273,7 @@ impl Entry {
     }
 
     /// The records with their section, owner, type, remaining TTL in seconds and uncompressed RDATA.
+    #[inline]
     pub fn records(&self, now: Mono) -> impl Iterator<Item = (Section, &NameRef, Rtype, u32, &[u8])> {
         // Part of a second counts as a whole one: so a chain of caches never keeps data beyond its TTL.
         let age = now.since(self.stored).as_micros().div_ceil(1_000_000);
@@ -280,10 +286,11 @@ impl Entry {
     }
 
     /// The entry, and its lifetime in seconds.
-    fn new(now: Mono, max_ttl: u32, answer: &Answer) -> (Entry, u32) {
+    fn new(now: Mono, max_ttl: u32, ask: &Ask, answer: &Answer) -> (Entry, u32) {
         let negative = answer.negative.map(|ttl| ttl.min(MAX_NEGATIVE_TTL));
         let mut lifetime = negative.unwrap_or(u32::MAX).min(max_ttl);
-        let mut records = Vec::new();
+        let question = ask.name.as_wire();
+        let mut records = question.to_vec();
         for (section, cap) in
             [(&answer.answer, max_ttl), (&answer.authority, negative.unwrap_or(max_ttl).min(max_ttl))]
         {
@@ -301,7 +308,7 @@ impl Entry {
                 records.extend_from_slice(&record.rdata[..usize::from(length)]);
             }
         }
-        if records.is_empty() && negative.is_none() {
+        if records.len() == question.len() && negative.is_none() {
             lifetime = 0;
         }
         let fresh_until = now + Duration::from_secs(lifetime.into());
@@ -312,13 +319,24 @@ impl Entry {
             kept_until: fresh_until,
             stale: false,
             answers: u16::try_from(answer.answer.len()).unwrap_or(u16::MAX),
+            // A name is at most 255 bytes long (RFC 1035 2.3.4).
+            name: question.len() as u8,
+            rtype: ask.rtype,
+            dnssec_ok: ask.dnssec_ok,
             records: records.into(),
         };
         (entry, lifetime)
     }
 
+    /// QNAME, QTYPE and whether DO was set.
+    #[inline]
+    fn question(&self) -> (&NameRef, Rtype, bool) {
+        (NameRef::wrap_trusted(&self.records[..usize::from(self.name)]), self.rtype, self.dnssec_ok)
+    }
+
+    #[inline]
     fn raw(&self) -> impl Iterator<Item = Raw<'_>> {
-        let mut rest = &*self.records;
+        let mut rest = &self.records[usize::from(self.name)..];
         std::iter::from_fn(move || {
             let owner = NameRef::read_trusted(rest);
             let (head, data) = rest[owner.as_wire().len()..].split_first_chunk::<8>()?;

@@ -2,13 +2,14 @@
 //! begins with the question's own bytes. Nothing is allocated; whatever is not plain belongs to [`super::message::Request`] and
 //! [`super::writer::Writer`].
 
+use super::compression::{Known, POINTER, begin_alike};
 use super::edns::{Opt, UDP_PAYLOAD};
 use super::message::{HEADER, flags};
 use super::name::{MAX_LABEL, MAX_NAME, NameRef};
 use super::rdata::{self, Field, Part};
 use super::rendered::{Rendered, Target};
 use super::rtype::{CLASS_IN, Rtype};
-use super::writer::{Full, POINTER, Section, Sections};
+use super::writer::{Full, Section, Sections};
 
 /// Labels of a question's name, the root counted.
 const MAX_LABELS: usize = 16;
@@ -144,14 +145,6 @@ impl<'r> Names<'r> {
             self.count += 1;
         }
     }
-}
-
-/// A name whose first `literal` bytes stand at `at`, the rest by a pointer.
-#[derive(Clone, Copy)]
-pub(super) struct Known<'r> {
-    pub(super) name: &'r NameRef,
-    pub(super) at: u16,
-    pub(super) literal: u8,
 }
 
 /// A reply being written, of sections that are pointed into by the names they share with the question and with each other.
@@ -445,29 +438,4 @@ impl<'r> Sections<'r> for PlainReply<'r, '_> {
         self.counts[section as usize] += records.count;
         Some(Ok(()))
     }
-}
-
-impl Known<'_> {
-    /// Where `name` stands in this one, if it begins at one of the labels that were written out.
-    #[inline]
-    pub(super) fn find(&self, name: &NameRef) -> Option<u16> {
-        if std::ptr::eq(self.name, name) {
-            return Some(self.at);
-        }
-        let wire = self.name.as_wire();
-        let skip = wire.len().checked_sub(name.as_wire().len())?;
-        if skip >= usize::from(self.literal) {
-            return None;
-        }
-        let suffix = self.name.suffix(skip as u8);
-        (begin_alike(suffix, name) && suffix == name && self.name.has_label_at(skip))
-            .then(|| self.at + skip as u16)
-    }
-}
-
-/// Whether two names other than the root begin alike: most that differ do not, and are told apart by that.
-#[inline]
-fn begin_alike(one: &NameRef, other: &NameRef) -> bool {
-    let (one, other) = (one.as_wire(), other.as_wire());
-    one[0] == other[0] && (one[1] ^ other[1]) & !0x20 == 0
 }

@@ -2,11 +2,10 @@
 //! apex and its wildcard, with their signatures. A reply copies the bytes and sets the compression pointers (RFC 1035 4.1.4),
 //! for what they point to stands elsewhere in each message.
 
+use super::compression::{Known, POINTER};
 use super::name::{Name, NameRef};
-use super::plain::Known;
 use super::rdata::{self, Field, Part};
 use super::rtype::{CLASS_IN, Rtype};
-use super::writer::POINTER;
 
 /// Records of a zone as they stand in a reply to a question for a name in the zone.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Messages as sent: header, question, records with name compression (RFC 1035 4.1.4), OPT.
 
+use super::compression::POINTER;
 use super::edns::UDP_PAYLOAD;
 use super::message::{HEADER, Opcode, Record, flags};
 use super::name::NameRef;
@@ -422,8 +423,6 @@ impl<'r> Sections<'r> for Writer<'_> {
     }
 }
 
-/// The first two bits of a pointer (RFC 1035 4.1.4).
-pub(super) const POINTER: u16 = 0xc000;
 /// Offsets from here on do not fit into a pointer.
 const POINTABLE: usize = 0x4000;
 

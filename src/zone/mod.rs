@@ -19,6 +19,7 @@ pub mod nsec3;
 pub mod order;
 pub mod owner;
 pub mod owner_run;
+pub mod prefetch;
 pub mod serial;
 pub mod signed;
 pub mod snapshot;

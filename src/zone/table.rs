@@ -14,6 +14,7 @@ use crate::wire::name::{NameRef, hash_name};
 use crate::wire::rtype::Rtype;
 
 use super::owner::{Block, Owner};
+use super::prefetch::fetch;
 
 /// Entries per leaf when a table is laid out.
 const LEAF: usize = 8;
@@ -346,19 +347,6 @@ fn fetch_entries(leaf: &Leaf) {
     let lines = leaf.as_ptr().cast::<u8>();
     fetch(lines);
     fetch(lines.wrapping_add(LINE));
-}
-
-/// Asks the processor to bring a line into its cache, and goes on at once.
-#[inline]
-fn fetch(line: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing that could be seen, and an address that is none is no fault.
-    unsafe {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(line.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
 }
 
 /// The upper `bits` of the hash.
