@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::await_until::await_until;
 use support::daemon::{Daemon, Reload, prepare, words};
@@ -136,4 +136,26 @@ fn a_node_is_ready_when_it_answers() {
     });
     assert_eq!(soa::serial(node.addr, LARGE), Some(1));
     assert!(early > 0, "it was never asked before");
+}
+
+/// What changes in quick succession goes together, and nothing else waits.
+#[test]
+fn readers_of_events_hear_of_a_change_at_once() {
+    /// Events of one reader are so far apart.
+    const GAP: Duration = Duration::from_millis(200);
+    let small = |serial| zones::text("small.", serial, &[]);
+    let node = tidemark::start(ports::reserve(), &[Zone::primary("small.", small(1))]);
+    let mut events = http::events(node.http, "/api/v1/events").unwrap();
+    let mut waits = Vec::new();
+    for serial in 2..9 {
+        thread::sleep(GAP + GAP / 4);
+        let edited = Instant::now();
+        node.daemon.publish("small.", &small(serial));
+        let shown = format!("\"serial\":{serial},");
+        assert!(events.any(|event| event.contains(&shown)), "{}", node.daemon.log());
+        waits.push(edited.elapsed());
+    }
+    waits.sort();
+    println!("an event came {:?} after the edit", waits[waits.len() / 2]);
+    assert!(waits[waits.len() / 2] < GAP / 2, "{waits:?}");
 }

@@ -1,6 +1,6 @@
 //! HTTP GET over loopback, enough for `/metrics`, `/health` and the API of Prometheus.
 
-use std::io::{Error, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -17,14 +17,25 @@ pub struct Response {
 ///
 /// Speaks HTTP/1.0, so that the body ends where the connection does and is never chunked.
 pub fn get(addr: SocketAddr, path: &str) -> std::io::Result<Response> {
-    let mut stream = TcpStream::connect_timeout(&addr, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {addr}\r\n\r\n")?;
+    let mut stream = ask(addr, path)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| broken(&text))?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| broken(head))?;
     Ok(Response { status, body: body.to_owned() })
+}
+
+/// The server-sent events at `path`: the data of each as it arrives.
+pub fn events(addr: SocketAddr, path: &str) -> std::io::Result<impl Iterator<Item = String> + use<>> {
+    let lines = BufReader::new(ask(addr, path)?).lines().map_while(Result::ok);
+    Ok(lines.filter_map(|line| Some(line.strip_prefix("data: ")?.to_owned())))
+}
+
+fn ask(addr: SocketAddr, path: &str) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&addr, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {addr}\r\n\r\n")?;
+    Ok(stream)
 }
 
 /// Percent-encodes everything but letters, digits and `-_.~`.
