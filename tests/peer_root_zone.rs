@@ -94,21 +94,21 @@ fn every_server_follows_step_by_step() {
         observer.await_serial(versions[0].serial, LIMIT);
     }
     world.assert_content(&versions[0]);
-    let full_before = full_transfers_out(&world.primary);
+    let full_before = transfers_out(&world.primary, "axfr");
 
     println!(
         "lag by hop in ms, from the primary's publication; in brackets when the change was seen from outside"
     );
     let mut early = Vec::new();
     for version in &versions[1..] {
-        let given_before = full_transfers_out(&world.primary);
+        let given_before = transfers_out(&world.primary, "axfr");
         let edited = seconds(SystemTime::now());
         world.primary.daemon.publish(".", &version.text);
         let seen: Vec<(&str, Transition)> = observers
             .iter()
             .map(|(name, observer)| (*name, observer.await_serial(version.serial, LIMIT)))
             .collect();
-        assert_eq!(full_transfers_out(&world.primary), given_before, "a step travelled as AXFR");
+        assert_eq!(transfers_out(&world.primary, "axfr"), given_before, "a step travelled as AXFR");
         early.extend(report(&world, version, edited, &seen));
         world.assert_content(version);
     }
@@ -125,6 +125,8 @@ fn every_server_follows_step_by_step() {
         assert_eq!(pulled("axfr"), Some(1.0), "{name}");
         assert_eq!(applied_count(node), steps as f64, "{name}");
     }
+    // Each transfer began with a question for the SOA, asked by all who have the zone from here.
+    assert!(transfers_out(&world.primary, "soa") >= steps as f64, "polls are counted");
     for (name, server) in &world.foreign {
         let pulled = server.transfers_received();
         let whole = pulled.iter().filter(|bytes| **bytes > LARGEST_STEP).count();
@@ -183,8 +185,8 @@ fn seconds(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-fn full_transfers_out(node: &Tidemark) -> f64 {
-    node.metric("tidemark_transfers_total", &[("direction", "out"), ("kind", "axfr"), ("result", "ok")])
+fn transfers_out(node: &Tidemark, kind: &str) -> f64 {
+    node.metric("tidemark_transfers_total", &[("direction", "out"), ("kind", kind), ("result", "ok")])
         .unwrap()
 }
 

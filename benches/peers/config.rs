@@ -11,8 +11,10 @@ use super::content::Content;
 pub(crate) enum Zones<'a> {
     /// These as primary, each with its file.
     Files(&'a [(&'a str, &'a Path)]),
-    /// `example.` as secondary of this server.
-    Secondary(SocketAddr),
+    /// This zone as secondary of this server.
+    Secondary(&'a str, SocketAddr),
+    /// So many small zones as secondary of this server.
+    SmallSecondary(usize, SocketAddr),
     /// So many small zones, their files in this folder.
     Small(usize, &'a Path),
     /// None of its own: a cache of what this server says of `flat.`
@@ -50,9 +52,13 @@ pub(crate) fn tidemark(setup: &Setup) -> String {
                 file.display()
             );
         }),
-        Zones::Secondary(primary) => {
-            let _ = writeln!(text, "[[zone]]\nname = \"example.\"\nprimaries = [\"{primary}\"]");
+        Zones::Secondary(zone, primary) => {
+            let _ = writeln!(text, "[[zone]]\nname = \"{zone}\"\nprimaries = [\"{primary}\"]");
         }
+        Zones::SmallSecondary(count, primary) => (0..count).for_each(|number| {
+            let zone = Content::small_zone(number);
+            let _ = writeln!(text, "[[zone]]\nname = \"{zone}\"\nprimaries = [\"{primary}\"]");
+        }),
         Zones::Small(_, folder) => {
             let _ = writeln!(text, "[[zone-dir]]\npath = \"{}\"", folder.display());
         }
@@ -69,6 +75,8 @@ pub(crate) fn tidemark(setup: &Setup) -> String {
 /// `nsd.conf`. `xfrd-reload-timeout: 0`: a transfer is served at once.
 pub(crate) fn nsd(setup: &Setup) -> String {
     let (ip, port, dir, workers) = (setup.addr.ip(), setup.addr.port(), setup.dir.display(), setup.workers);
+    // What it has received it keeps over a restart only in zone files.
+    let write = u8::from(matches!(setup.zones, Zones::SmallSecondary(..)));
     let mut text = format!(
         r#"server:
     ip-address: {ip}@{port}
@@ -84,7 +92,7 @@ pub(crate) fn nsd(setup: &Setup) -> String {
     xfrdir: "{dir}"
     zonelistfile: "{dir}/zone.list"
     xfrd-reload-timeout: 0
-    zonefiles-write: 0
+    zonefiles-write: {write}
     rrl-ratelimit: 0
 remote-control:
     control-enable: yes
@@ -99,19 +107,26 @@ remote-control:
                 file.display()
             );
         }),
-        Zones::Secondary(primary) => {
+        Zones::Secondary(zone, primary) => {
             let _ = writeln!(
                 text,
-                "zone:\n    name: \"example.\"\n    zonefile: \"example.zone\"\n    request-xfr: {}@{} NOKEY\n    allow-notify: 127.0.0.0/8 NOKEY",
+                "zone:\n    name: \"{zone}\"\n    zonefile: \"{zone}zone\"\n    request-xfr: {}@{} NOKEY\n    allow-notify: 127.0.0.0/8 NOKEY",
                 primary.ip(),
                 primary.port()
             );
         }
-        Zones::Small(count, folder) => {
+        Zones::Small(count, _) | Zones::SmallSecondary(count, _) => {
             // One pattern, and a zone of it in each line.
+            let (folder, source) = match setup.zones {
+                Zones::Small(_, folder) => (folder, "provide-xfr: 127.0.0.0/8 NOKEY".to_owned()),
+                Zones::SmallSecondary(_, primary) => {
+                    (setup.dir, format!("request-xfr: {}@{} NOKEY", primary.ip(), primary.port()))
+                }
+                _ => unreachable!("one of these two"),
+            };
             let _ = writeln!(
                 text,
-                "pattern:\n    name: \"small\"\n    zonefile: \"{}/%s.zone\"",
+                "pattern:\n    name: \"small\"\n    zonefile: \"{}/%s.zone\"\n    {source}",
                 folder.display()
             );
             (0..count).for_each(|number| {
@@ -152,7 +167,7 @@ acl:
     action: [transfer, notify]
 "#
     );
-    if let Zones::Secondary(primary) = setup.zones {
+    if let Zones::Secondary(_, primary) | Zones::SmallSecondary(_, primary) = setup.zones {
         let (ip, port) = (primary.ip(), primary.port());
         let _ = writeln!(text, "remote:\n  - id: primary\n    address: {ip}@{port}");
     }
@@ -170,7 +185,15 @@ acl:
                 let _ = writeln!(text, "  - domain: {name}\n    file: \"{}\"", file.display());
             });
         }
-        Zones::Secondary(_) => text.push_str("zone:\n  - domain: example.\n    master: primary\n"),
+        Zones::Secondary(zone, _) => {
+            let _ = writeln!(text, "zone:\n  - domain: {zone}\n    master: primary");
+        }
+        Zones::SmallSecondary(count, _) => {
+            text.push_str("    master: primary\nzone:\n");
+            (0..count).for_each(|number| {
+                let _ = writeln!(text, "  - domain: {}", Content::small_zone(number));
+            });
+        }
         Zones::Small(count, _) => {
             let _ = writeln!(text, "    zonefile-load: {load}\n    zonefile-sync: -1\nzone:");
             (0..count).for_each(|number| {
@@ -258,13 +281,20 @@ options {{
                 file.display()
             );
         }),
-        Zones::Secondary(primary) => {
+        Zones::Secondary(zone, primary) => {
             let (ip, port) = (primary.ip(), primary.port());
             let _ = writeln!(
                 text,
-                r#"zone "example." {{ type secondary; file "example.zone"; primaries {{ {ip} port {port}; }}; }};"#
+                r#"zone "{zone}" {{ type secondary; file "{zone}zone"; primaries {{ {ip} port {port}; }}; }};"#
             );
         }
+        Zones::SmallSecondary(count, primary) => (0..count).for_each(|number| {
+            let (zone, ip, port) = (Content::small_zone(number), primary.ip(), primary.port());
+            let _ = writeln!(
+                text,
+                r#"zone "{zone}" {{ type secondary; file "{zone}zone"; primaries {{ {ip} port {port}; }}; }};"#
+            );
+        }),
         Zones::Small(count, folder) => (0..count).for_each(|number| {
             let zone = Content::small_zone(number);
             let file = folder.join(format!("{zone}zone"));

@@ -22,6 +22,9 @@ pub(crate) const SERIAL: u32 = 2_026_112_101;
 /// The record of `example.` that is edited.
 pub(crate) const EDITED: &str = "edit-me.example.";
 
+/// A zone of any number of records.
+pub(crate) const SIZED: &str = "sized.";
+
 /// One query.
 pub(crate) type Query = (String, u16);
 
@@ -80,6 +83,20 @@ impl Content {
         registry("example.", version, &self.delegations)
     }
 
+    /// `sized.`: so many records, one of which each version changes.
+    pub(crate) fn sized_zone(&self, records: usize, version: u8) -> String {
+        let mut text = head(SIZED, SERIAL + u32::from(version));
+        let mut random = Random(6);
+        // Four stand there already: SOA, NS, its address, and the one that changes.
+        for number in 0..records.saturating_sub(4) {
+            let (high, mid, low) = (number >> 16, number >> 8 & 255, number & 255);
+            let _ = writeln!(text, "{}{number} A 10.{high}.{mid}.{low}", random.label());
+        }
+        let [a, b, c, d] = edited_address(version);
+        let _ = writeln!(text, "edit-me A {a}.{b}.{c}.{d}");
+        text
+    }
+
     /// How many records the two zones hold.
     pub(crate) fn records(&self) -> (usize, usize) {
         let count = |text: String| text.lines().filter(|line| !line.starts_with('$')).count();
@@ -133,8 +150,13 @@ impl Content {
 
     /// Writes the small zones into `folder`, a file each.
     pub(crate) fn write_small_zones(&self, folder: &Path) {
+        self.write_zones(folder, self.small_zones);
+    }
+
+    /// The same, of which there are so many.
+    pub(crate) fn write_zones(&self, folder: &Path, count: usize) {
         fs::create_dir(folder).unwrap();
-        for number in 0..self.small_zones {
+        for number in 0..count {
             let zone = Content::small_zone(number);
             let text = format!("{}www A 192.0.2.1\nwww AAAA 2001:db8::1\n", head(&zone, 1));
             fs::write(folder.join(format!("{zone}zone")), text).unwrap();

@@ -89,21 +89,51 @@ pub(crate) fn serves(server: SocketAddr, zone: &str, wait: Duration) -> bool {
         .is_some_and(|gist| gist.rcode == 0 && gist.authoritative && gist.answers == 1)
 }
 
-/// A whole zone by AXFR, as the stream of messages with their lengths.
-pub(crate) fn transfer(server: SocketAddr, zone: &str, wait: Duration) -> Vec<u8> {
+/// The serial that a server shows.
+pub(crate) fn serial(server: SocketAddr, zone: &str, wait: Duration) -> Option<u32> {
+    let reply = ask(server, &query(1, zone, SOA, false), wait)?;
+    let (_, _, end) = answers(&reply).find(|&(rtype, _, _)| rtype == SOA)?;
+    let serial = reply.get(end - 20..end - 16)?;
+    serial.try_into().ok().map(u32::from_be_bytes)
+}
+
+/// Asks for what changed since a serial; returns the bytes of the answer, which must be one message.
+pub(crate) fn differences(server: SocketAddr, zone: &str, since: u32, wait: Duration) -> usize {
+    let mut question = query(1, zone, IXFR, false);
+    question[9] = 1;
+    // The SOA of the version that we have: its owner is the question's, its names the root, its timers nobody's business.
+    question.extend([0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 0, 0, 22, 0, 0]);
+    question.extend(since.to_be_bytes());
+    question.extend([0; 16]);
+    let mut stream = ask_over_tcp(server, &question, wait);
+    next_message(&mut stream, &mut Vec::new())
+}
+
+fn ask_over_tcp(server: SocketAddr, question: &[u8], wait: Duration) -> TcpStream {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(wait)).unwrap();
-    let question = query(1, zone, AXFR, false);
-    stream.write_all(&(question.len() as u16).to_be_bytes()).unwrap();
-    stream.write_all(&question).unwrap();
+    stream.write_all(&[&(question.len() as u16).to_be_bytes(), question].concat()).unwrap();
+    stream
+}
+
+/// Appends the next message with its length; returns the message's length.
+fn next_message(stream: &mut TcpStream, all: &mut Vec<u8>) -> usize {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let start = all.len() + 2;
+    all.extend(length);
+    all.resize(start + usize::from(u16::from_be_bytes(length)), 0);
+    stream.read_exact(&mut all[start..]).unwrap();
+    all.len() - start
+}
+
+/// A whole zone by AXFR, as the stream of messages with their lengths.
+pub(crate) fn transfer(server: SocketAddr, zone: &str, wait: Duration) -> Vec<u8> {
+    let mut stream = ask_over_tcp(server, &query(1, zone, AXFR, false), wait);
     let (mut all, mut soas) = (Vec::new(), 0);
     while soas < 2 {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).unwrap();
-        let start = all.len() + 2;
-        all.extend(length);
-        all.resize(start + usize::from(u16::from_be_bytes(length)), 0);
-        stream.read_exact(&mut all[start..]).unwrap();
+        let length = next_message(&mut stream, &mut all);
+        let start = all.len() - length;
         soas += answers(&all[start..]).filter(|&(rtype, _, _)| rtype == SOA).count();
     }
     all

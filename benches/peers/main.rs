@@ -74,6 +74,7 @@ fn main() {
         parts::starts::measure,
         parts::changes::measure,
         parts::sizes::measure,
+        parts::transfers::measure,
         parts::workers::measure,
     ];
     let figures: Vec<Figure> = steps.iter().flat_map(|measure| measure(&bench)).collect();

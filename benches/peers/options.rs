@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// The nice value of all that is run: a negative one, as root, on a machine that is not left alone
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
     pub(crate) nice: i32,
+    /// Measure transfers of a zone of 5,000,000 records too, which takes some minutes and gigabytes
+    #[arg(long)]
+    pub(crate) large: bool,
     /// Print the figures as JSON too, one object on the last line
     #[arg(long)]
     pub(crate) json: bool,
@@ -62,6 +65,10 @@ pub(crate) enum Part {
     Sizes,
     /// The registry zone transferred in, with queries meanwhile
     Transfer,
+    /// Zones of 10,000 to 1,000,000 records (5,000,000 with `--large`) sent, taken in, and one change of them sent
+    TransferSizes,
+    /// A secondary of 10,000 zones, started empty and again
+    Secondaries,
     /// Two workers on two cores
     Workers,
     /// Which functions tidemark's time in user space is spent in, by perf where it is installed

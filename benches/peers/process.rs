@@ -102,6 +102,27 @@ impl Session {
         })
     }
 
+    /// CPU time used so far by the processes that live now, without the rounding to ticks.
+    pub(crate) fn exact_cpu(&self) -> Duration {
+        let used = |pid: u32| {
+            let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+            // SAFETY: both point to live values; a process that has ended has no clock.
+            let known = unsafe {
+                libc::clock_getcpuclockid(pid as libc::pid_t, &mut clock) == 0
+                    && libc::clock_gettime(clock, &mut time) == 0
+            };
+            if known { Duration::new(time.tv_sec as u64, time.tv_nsec as u32) } else { Duration::ZERO }
+        };
+        members(self.child.id()).iter().map(|member| used(member.pid)).sum()
+    }
+
+    /// Asks the process to end, and waits until it has.
+    pub(crate) fn stop(&mut self, limit: Duration) {
+        // SAFETY: kill takes two integers; the id is of our own child that has not been waited for.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        self.await_end(limit);
+    }
+
     /// Proportional set size in bytes: shared pages count for each process in part.
     pub(crate) fn memory(&self) -> u64 {
         let pss = |pid: u32| -> Option<u64> {
@@ -145,6 +166,10 @@ impl Session {
 
     /// Waits until the process ends by itself.
     pub(crate) fn wait(mut self, limit: Duration) {
+        self.await_end(limit);
+    }
+
+    fn await_end(&mut self, limit: Duration) {
         let begun = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(begun.elapsed() < limit, "a process did not end within {limit:?}:\n{}", self.log_tail());

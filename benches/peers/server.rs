@@ -16,6 +16,8 @@ use super::support::ports;
 
 /// How long any server may take to start with any of the zones.
 const START_LIMIT: Duration = Duration::from_secs(90);
+/// How long it may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often a starting server is asked.
 const POLL: Duration = Duration::from_millis(2);
 /// How long one answer may take while a server starts.
@@ -87,8 +89,11 @@ pub(crate) struct Server {
     pub(crate) session: Session,
     /// When it was started.
     pub(crate) started: Instant,
-    /// The command that makes it read `example.` again; none for one that watches its files.
+    /// What starts it.
+    command: Vec<OsString>,
+    /// The command that makes it read a zone again, whose name follows; none for one that watches its files.
     reload: Option<Vec<OsString>>,
+    cores: Vec<usize>,
     dir: PathBuf,
 }
 
@@ -108,8 +113,15 @@ impl Server {
         };
         let (command, reload) = commands(make, &setup);
         let started = Instant::now();
-        let session = Session::start(command, plan.cores, &dir.join("log"));
-        Server { make, addr, session, started, reload, dir }
+        let session = Session::start(launch(&command, &dir), plan.cores, &dir.join("log"));
+        Server { make, addr, session, started, command, reload, cores: plan.cores.to_vec(), dir }
+    }
+
+    /// Stops the server and starts it again in the same folder.
+    pub(crate) fn restart(&mut self) {
+        self.session.stop(STOP_LIMIT);
+        self.started = Instant::now();
+        self.session = Session::start(launch(&self.command, &self.dir), &self.cores, &self.dir.join("log"));
     }
 
     /// The file of `example.` in a folder for this make alone, to be edited.
@@ -178,13 +190,18 @@ impl Server {
     /// Puts the prepared file in place of the zone's in one step and tells the server, if it has to be told, by a command on
     /// this core. Returns without waiting, with the time of the step.
     pub(crate) fn edit(&self, fresh: &Path, file: &Path, core: usize) -> Instant {
+        self.edit_zone("example.", fresh, file, core)
+    }
+
+    /// The same for another zone than `example.`.
+    pub(crate) fn edit_zone(&self, zone: &str, fresh: &Path, file: &Path, core: usize) -> Instant {
         // A server may compare the file's time with that of its last load.
         fs::File::open(fresh).unwrap().set_modified(SystemTime::now()).unwrap();
         let begun = Instant::now();
         fs::rename(fresh, file).unwrap();
         if let Some(words) = &self.reload {
             let mut command = Command::new(&words[0]);
-            command.args(&words[1..]);
+            command.args(&words[1..]).arg(zone);
             let log = self.dir.join("reload.log");
             thread::spawn(move || {
                 super::process::pin(&[core]);
@@ -237,8 +254,14 @@ fn unserved(server: SocketAddr, zones: &[usize]) -> Vec<usize> {
     silent.into_iter().flatten().collect()
 }
 
-/// The command that starts a server, and the one that makes it reload.
-fn commands(make: Make, setup: &Setup) -> (Command, Option<Vec<OsString>>) {
+fn launch(words: &[OsString], dir: &Path) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).current_dir(dir).env("TIDEMARK_LOG", "warn");
+    command
+}
+
+/// The command that starts a server, and the one that makes it reload a zone whose name follows.
+fn commands(make: Make, setup: &Setup) -> (Vec<OsString>, Option<Vec<OsString>>) {
     let path = |name: &str| setup.dir.join(name).into_os_string();
     let write = |name: &str, text: String| {
         fs::write(setup.dir.join(name), text).unwrap();
@@ -252,21 +275,20 @@ fn commands(make: Make, setup: &Setup) -> (Command, Option<Vec<OsString>>) {
         }
         Make::Nsd => {
             let config = write("nsd.conf", config::nsd(setup));
-            let reload =
-                vec![program("nsd-control"), "-c".into(), config.clone(), "reload".into(), "example.".into()];
+            let reload = vec![program("nsd-control"), "-c".into(), config.clone(), "reload".into()];
             (vec![program("nsd"), "-d".into(), "-c".into(), config], Some(reload))
         }
         Make::Knot => {
             fs::create_dir(setup.dir.join("db")).unwrap();
             let config = write("knot.conf", config::knot(setup));
             let socket = path("knot.sock");
-            let reload = vec![program("knotc"), "-s".into(), socket, "zone-reload".into(), "example.".into()];
+            let reload = vec![program("knotc"), "-s".into(), socket, "zone-reload".into()];
             (vec![program("knotd"), "-c".into(), config], Some(reload))
         }
         Make::Bind => {
             let config = write("named.conf", config::bind(setup));
             let rndc = write("rndc.conf", config::rndc(setup));
-            let reload = vec![program("rndc"), "-c".into(), rndc, "reload".into(), "example.".into()];
+            let reload = vec![program("rndc"), "-c".into(), rndc, "reload".into()];
             let workers = setup.workers.to_string().into();
             let named = super::machine::unconfined_named(setup.dir).into_os_string();
             (vec![named, "-f".into(), "-n".into(), workers, "-c".into(), config], Some(reload))
@@ -293,7 +315,5 @@ fn commands(make: Make, setup: &Setup) -> (Command, Option<Vec<OsString>>) {
             (vec![itself, super::ECHO.into(), setup.addr.to_string().into()], None)
         }
     };
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).current_dir(setup.dir).env("TIDEMARK_LOG", "warn");
-    (command, reload)
+    (words, reload)
 }

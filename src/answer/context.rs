@@ -9,7 +9,7 @@ use crate::resolve::cache::{Ask, Cache};
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
-use crate::wire::rtype::Rcode;
+use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::zone::serial::Serial;
 
@@ -78,8 +78,18 @@ pub enum Outcome {
 pub enum Path {
     /// A zone served here, or no data at all.
     Zone,
+    /// A zone served here that was asked for its SOA, as secondaries do.
+    Soa,
     /// The cache.
     Hit,
     /// Nowhere: a NOTIFY that is not listened to, because of this.
     Unheard(Rcode),
+}
+
+impl Path {
+    /// How a question of this type is answered from a zone.
+    #[inline]
+    pub(super) fn of(rtype: Rtype) -> Path {
+        if rtype == Rtype::SOA { Path::Soa } else { Path::Zone }
+    }
 }

@@ -105,7 +105,7 @@ impl<'q> Fast<'q> {
     #[inline]
     pub fn path(&self) -> Path {
         match self.source {
-            Answers::Zone(..) => Path::Zone,
+            Answers::Zone(..) => Path::of(self.query.rtype),
             Answers::Cache(_) => Path::Hit,
         }
     }

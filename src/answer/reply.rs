@@ -67,7 +67,7 @@ pub(super) fn finish(
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
     write_reply(served, now, request, from, 0, reply, body);
-    Outcome::Reply(Path::Zone)
+    Outcome::Reply(Path::of(request.rtype))
 }
 
 /// Like [`finish`], with more flags of the request copied into the reply: CD by caches (RFC 4035 3.2.2), while authoritative

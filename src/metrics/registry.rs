@@ -1,6 +1,7 @@
 //! Counters and histograms that grow with events.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +52,9 @@ pub struct Metrics {
     pub(super) tallies: Mutex<Vec<Arc<Tally>>>,
     propagation: HistogramVec,
     notifies: IntCounterVec,
-    transfers: IntCounterVec,
+    pub(super) transfers: IntCounterVec,
+    /// SOA answers of the workers that are in `transfers` already.
+    pub(super) soas_known: AtomicU64,
     transfer_bytes: IntCounterVec,
     transfer_duration: HistogramVec,
     fallbacks: IntCounterVec,
@@ -77,6 +80,7 @@ impl Metrics {
                 "NOTIFY messages",
                 &["direction", "result"],
             )?,
+            soas_known: AtomicU64::new(0),
             transfers: counter(
                 &registry,
                 "tidemark_transfers_total",

@@ -31,6 +31,10 @@ pub struct Gauges {
 impl Metrics {
     /// Everything, in the text format of Prometheus.
     pub fn render(&self, gauges: &Gauges) -> Result<String, prometheus::Error> {
+        // Answers to polls are counted where they are given, many at a time.
+        let soas = self.soas();
+        let known = self.soas_known.fetch_max(soas, Ordering::Relaxed);
+        self.transfers.with_label_values(&["out", "soa", "ok"]).inc_by(soas.saturating_sub(known));
         let mut families = self.registry.gather();
         families.extend(self.data_plane(gauges));
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -40,6 +44,12 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+
+    /// SOA answers given out by all workers.
+    fn soas(&self) -> u64 {
+        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.iter().map(|tally| tally.soas.load(Ordering::Relaxed)).sum()
     }
 
     fn data_plane(&self, gauges: &Gauges) -> Vec<MetricFamily> {

@@ -31,6 +31,8 @@ pub struct Tally {
     pub(super) queries: [[AtomicU64; 2]; Via::ALL.len()],
     pub(super) responses: [AtomicU64; RCODES],
     pub(super) durations: [Durations; 3],
+    /// Answers with the SOA of a zone, asked for by its type: polls of secondaries, as far as anybody can tell.
+    pub(super) soas: AtomicU64,
     /// Requests that were not answered: no DNS, responses, or more than could be handed on.
     pub(super) dropped: AtomicU64,
 }
@@ -85,6 +87,11 @@ impl Tally {
         self.took(path, took, 1);
     }
 
+    /// Counts the reply to a question for a SOA, if it has one.
+    pub fn soa(&self, reply: &[u8]) {
+        add(&self.soas, u64::from(has_answer(reply)));
+    }
+
     /// Counts a batch, every reply of which took so long.
     pub fn batch(&self, batch: &Batch, took: Duration) {
         let counters = self.responses.iter().chain([&self.dropped]);
@@ -106,6 +113,11 @@ impl Tally {
         add(&durations.buckets[BUCKETS.partition_point(|&bound| bound < micros)], count);
         add(&durations.micros, micros.saturating_mul(count));
     }
+}
+
+/// Whether a reply has authority and a record in its answer section.
+fn has_answer(reply: &[u8]) -> bool {
+    matches!(reply, [_, _, high, _, _, _, a, b, ..] if high & 0x04 != 0 && (*a, *b) != (0, 0))
 }
 
 /// The response code as far as the header holds it.

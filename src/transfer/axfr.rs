@@ -1,6 +1,6 @@
 //! The whole content of a zone as it arrives (RFC 5936 section 2.2): records of any order between two equal SOAs.
 
-use crate::wire::message::Record;
+use crate::wire::message::{Record, RecordRef};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::zone::snapshot::Builder;
@@ -23,12 +23,13 @@ impl Axfr {
     }
 
     /// Takes a record of the zone; `true` when it was the closing SOA. A SOA must be the zone's own.
-    pub fn take(&mut self, record: Record) -> Result<bool, Reason> {
+    pub fn take(&mut self, record: RecordRef<'_>) -> Result<bool, Reason> {
         if record.rtype == Rtype::SOA {
             // RFC 5936 2.2: the last record is the first one once more; another one means that two versions got mixed.
-            return if record == self.announced { Ok(true) } else { Err(Reason::SoaMismatch) };
+            let same = record.owned().is_some_and(|record| record == self.announced);
+            return if same { Ok(true) } else { Err(Reason::SoaMismatch) };
         }
-        self.builder.push(&record);
+        self.builder.add(record.owner, record.rtype, record.ttl, record.rdata);
         Ok(false)
     }
 

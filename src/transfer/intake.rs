@@ -13,9 +13,9 @@
 
 use crate::publish::expire;
 use crate::wire::edns;
-use crate::wire::message::{Message, Opcode, Record};
+use crate::wire::message::{Answers, Opcode, Record, RecordRef, extended_rcode};
 use crate::wire::name::Name;
-use crate::wire::rtype::{CLASS_IN, Rtype};
+use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Builder;
@@ -155,20 +155,29 @@ impl Intake {
         if self.bytes > self.limits.bytes {
             return Err(Reason::TooLarge);
         }
-        let message = Message::read(bytes).map_err(|_| Reason::Malformed)?;
-        self.check(&message)?;
-        self.ignored += u64::from(message.header.counts[1]).saturating_sub(message.answer.len() as u64);
-        if self.messages == 1 {
-            self.told = message.option(edns::STAMP).and_then(Told::read);
-            self.expire = message.option(edns::EXPIRE).and_then(expire::read);
-        }
-        // RFC 5936 2.2: at least one record in each; a server could keep us waiting with empty ones for ever.
-        if message.header.counts[1] == 0 {
+        let mut message = Answers::read(bytes).map_err(|_| Reason::Malformed)?;
+        let header = message.header;
+        if !header.is_response() || header.opcode() != Opcode::QUERY {
             return Err(Reason::Malformed);
         }
-        let mut records = message.answer.into_iter();
-        while let Some(record) = records.next() {
-            self.count(&record)?;
+        if header.rcode() != Rcode::NOERROR {
+            let opt = message.finish(|_, _| ()).map_err(|_| Reason::Malformed)?;
+            return Err(Reason::of(extended_rcode(header, opt.as_ref())).unwrap_or(Reason::Malformed));
+        }
+        self.check(&message)?;
+        // RFC 5936 2.2: at least one record in each; a server could keep us waiting with empty ones for ever.
+        let mut whole = None;
+        while let Some(record) = message.next().map_err(|_| Reason::Malformed)? {
+            if record.class != CLASS_IN {
+                self.ignored += 1;
+                continue;
+            }
+            self.count(record)?;
+            if let Some(whole) = &whole {
+                // Whatever stands behind the closing SOA makes the whole doubtful; one SOA that tells us that we are up to
+                // date may well open a whole zone that we have no use for.
+                if matches!(whole, Whole::UpToDate(_)) { break } else { return Err(Reason::Malformed) }
+            }
             if !record.owner.is_in(&self.zone) {
                 if matches!(self.state, State::Begin) {
                     return Err(Reason::WrongZone);
@@ -176,25 +185,30 @@ impl Intake {
                 self.ignored += 1;
                 continue;
             }
-            let outcome = self.take(record)?;
-            if !matches!(outcome, Outcome::More) {
-                // Whatever stands behind the closing SOA makes the whole doubtful; one SOA that tells us that we are up to
-                // date may well open a whole zone that we have no use for.
-                let behind = records.next().is_some() && !matches!(outcome, Outcome::UpToDate(_));
-                return if behind { Err(Reason::Malformed) } else { Ok(outcome) };
-            }
+            whole = self.take(record)?;
         }
-        // RFC 5936 2.2.1: the first message has a SOA at least.
-        if matches!(self.state, State::Begin) { Err(Reason::Malformed) } else { Ok(Outcome::More) }
-    }
-
-    fn check(&self, message: &Message) -> Result<(), Reason> {
-        if !message.header.is_response() || message.header.opcode() != Opcode::QUERY {
-            return Err(Reason::Malformed);
-        }
-        if let Some(reason) = Reason::of(message.rcode()) {
+        let opt = message.finish(|_, _| ()).map_err(|_| Reason::Malformed)?;
+        if let Some(reason) = Reason::of(extended_rcode(header, opt.as_ref())) {
             return Err(reason);
         }
+        if let Some(opt) = opt.as_ref().filter(|_| self.messages == 1) {
+            self.told = opt.get().option(edns::STAMP).and_then(Told::read);
+            self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
+        }
+        match whole {
+            Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),
+            Some(Whole::Content(axfr)) => {
+                let (records, soa) = axfr.finish();
+                Ok(Outcome::Full(records, soa, self.told.take()))
+            }
+            Some(Whole::Deltas(deltas)) => Ok(Outcome::Deltas(deltas, self.told.take())),
+            // RFC 5936 2.2.1: the first message has a SOA at least.
+            None if header.counts[1] == 0 || matches!(self.state, State::Begin) => Err(Reason::Malformed),
+            None => Ok(Outcome::More),
+        }
+    }
+
+    fn check(&self, message: &Answers<'_>) -> Result<(), Reason> {
         if message.header.is_truncated() {
             return Err(Reason::Truncated);
         }
@@ -209,40 +223,42 @@ impl Intake {
         if question.rtype == rtype && question.class == CLASS_IN { Ok(()) } else { Err(Reason::Malformed) }
     }
 
-    fn count(&mut self, record: &Record) -> Result<(), Reason> {
+    fn count(&mut self, record: RecordRef<'_>) -> Result<(), Reason> {
         self.records += 1;
         self.held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD_BYTES;
         let within = self.records <= self.limits.records && self.held <= self.limits.bytes;
         if within { Ok(()) } else { Err(Reason::TooLarge) }
     }
 
-    fn take(&mut self, record: Record) -> Result<Outcome, Reason> {
-        if record.rtype == Rtype::SOA && record.owner != self.zone {
+    /// Takes in a record of the zone; what the answer amounts to, when it was the last one.
+    fn take(&mut self, record: RecordRef<'_>) -> Result<Option<Whole>, Reason> {
+        if record.rtype == Rtype::SOA && *record.owner != *self.zone {
             // Within the zone but below its apex: another zone's (before the first SOA) or nobody's.
             let begun = !matches!(self.state, State::Begin);
             return Err(if begun { Reason::Malformed } else { Reason::WrongZone });
         }
+        let owned = || record.owned().ok_or(Reason::Malformed);
         match &mut self.state {
             State::Begin => {
                 if record.rtype != Rtype::SOA {
                     return Err(Reason::Malformed);
                 }
-                let serial = Timers::read(&record.rdata).serial;
-                self.state = State::Announced(record);
+                let serial = Timers::read(record.rdata).serial;
+                self.state = State::Announced(owned()?);
                 match self.asked {
-                    Asked::Ixfr(have) if !serial.is_newer_than(have) => Ok(Outcome::UpToDate(serial)),
-                    _ => Ok(Outcome::More),
+                    Asked::Ixfr(have) if !serial.is_newer_than(have) => Ok(Some(Whole::UpToDate(serial))),
+                    _ => Ok(None),
                 }
             }
             State::Announced(announced) => {
                 let announced = announced.clone();
                 let is_soa = record.rtype == Rtype::SOA;
-                let content = !is_soa || record == announced;
+                let content = !is_soa || owned()? == announced;
                 match self.asked {
                     // RFC 1995 section 4: a SOA in the second place marks differences.
                     Asked::Ixfr(have) if !content => {
-                        self.state = State::Differences(Ixfr::new(announced, have, record)?);
-                        Ok(Outcome::More)
+                        self.state = State::Differences(Ixfr::new(announced, have, owned()?)?);
+                        Ok(None)
                     }
                     _ => {
                         self.state = State::Content(Axfr::new(&self.zone, announced));
@@ -251,22 +267,23 @@ impl Intake {
                 }
             }
             State::Content(axfr) => match axfr.take(record)? {
-                false => Ok(Outcome::More),
-                true => {
-                    let State::Content(axfr) = std::mem::replace(&mut self.state, State::Over) else {
-                        return Err(Reason::Malformed);
-                    };
-                    let (records, soa) = axfr.finish();
-                    Ok(Outcome::Full(records, soa, self.told.take()))
-                }
+                false => Ok(None),
+                true => match std::mem::replace(&mut self.state, State::Over) {
+                    State::Content(axfr) => Ok(Some(Whole::Content(axfr))),
+                    _ => Err(Reason::Malformed),
+                },
             },
-            State::Differences(ixfr) => match ixfr.take(record)? {
-                None => Ok(Outcome::More),
-                Some(deltas) => Ok(Outcome::Deltas(deltas, self.told.take())),
-            },
+            State::Differences(ixfr) => Ok(ixfr.take(owned()?)?.map(Whole::Deltas)),
             State::Over => Err(Reason::Malformed),
         }
     }
+}
+
+/// What an answer amounts to that has come to its end.
+enum Whole {
+    UpToDate(Serial),
+    Content(Axfr),
+    Deltas(Vec<Delta>),
 }
 
 #[cfg(test)]

@@ -285,6 +285,87 @@ impl Message {
     /// translators that rewrite messages leave some, and BIND and Unbound take such replies too. Requests are held to
     /// the form ([`Request::read`]): who asks can mend them.
     pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
+        let mut answers = Answers::read(bytes)?;
+        let mut message = Message {
+            header: answers.header,
+            question: answers.question.take(),
+            answer: Vec::new(),
+            authority: Vec::new(),
+            additional: Vec::new(),
+            opt: None,
+        };
+        while let Some(record) = answers.next()? {
+            message.answer.extend(record.owned());
+        }
+        message.opt = answers.finish(|section, record| match section {
+            2 => message.authority.extend(record.owned()),
+            _ => message.additional.extend(record.owned()),
+        })?;
+        Ok(message)
+    }
+
+    /// The response code with its EDNS extension.
+    pub fn rcode(&self) -> Rcode {
+        extended_rcode(self.header, self.opt.as_ref())
+    }
+
+    /// The value of the first EDNS option with this code.
+    pub fn option(&self, code: u16) -> Option<&[u8]> {
+        self.opt.as_ref().and_then(|opt| opt.get().option(code))
+    }
+}
+
+/// The response code of a header with its extension in the OPT record (RFC 6891 6.1.3).
+pub fn extended_rcode(header: Header, opt: Option<&OwnedOpt>) -> Rcode {
+    let upper = opt.map_or(0, |opt| u16::from(opt.extended_rcode) << 4);
+    Rcode(upper | header.rcode().0)
+}
+
+/// A record as it stands in a message, with its names decompressed.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRef<'r> {
+    /// NAME.
+    pub owner: &'r NameRef,
+    /// TYPE.
+    pub rtype: Rtype,
+    /// CLASS.
+    pub class: u16,
+    /// TTL in seconds.
+    pub ttl: u32,
+    /// RDATA, uncompressed; empty when the class is not IN.
+    pub rdata: &'r [u8],
+}
+
+impl RecordRef<'_> {
+    /// The same as a record of its own; `None` when the class is not IN.
+    pub fn owned(&self) -> Option<Record> {
+        (self.class == CLASS_IN).then(|| Record {
+            owner: self.owner.to_name(),
+            rtype: self.rtype,
+            ttl: self.ttl,
+            rdata: self.rdata.into(),
+        })
+    }
+}
+
+/// A message of at most one question whose records are read one by one, so that a long answer costs no allocation for each.
+#[derive(Debug)]
+pub struct Answers<'m> {
+    /// The header.
+    pub header: Header,
+    /// The question; absent in the later messages of a transfer (RFC 5936 2.2).
+    pub question: Option<Question>,
+    bytes: &'m [u8],
+    at: usize,
+    /// Records of the answer section that are still to come.
+    left: u16,
+    owner: [u8; MAX_NAME],
+    rdata: Vec<u8>,
+}
+
+impl<'m> Answers<'m> {
+    /// Reads header and question.
+    pub fn read(bytes: &'m [u8]) -> Result<Answers<'m>, MessageError> {
         let header = Header::read(bytes).ok_or(MessageError::NoHeader)?;
         let mut at = HEADER;
         let question = match header.counts[0] {
@@ -303,57 +384,64 @@ impl Message {
             }
             _ => return Err(MessageError::Questions),
         };
-        let mut message = Message {
-            header,
-            question,
-            answer: Vec::new(),
-            authority: Vec::new(),
-            additional: Vec::new(),
-            opt: None,
-        };
-        let mut rdata = Vec::new();
-        for section in 1..4 {
-            for _ in 0..header.counts[section] {
-                let owner = Name::read_compressed(bytes, &mut at)?;
-                let raw = Raw::read(bytes, &mut at)?;
-                if raw.rtype == Rtype::OPT {
-                    let opt = Opt::new(raw.class, raw.ttl, raw.rdata(bytes)).ok_or(MessageError::Opt)?;
-                    let owned = OwnedOpt {
-                        payload: opt.payload,
-                        extended_rcode: opt.extended_rcode,
-                        dnssec_ok: opt.dnssec_ok,
-                        options: opt.options.to_vec(),
-                    };
-                    if section != 3 || message.opt.replace(owned).is_some() {
-                        return Err(MessageError::Opt);
-                    }
+        let (owner, rdata) = ([0; MAX_NAME], Vec::new());
+        Ok(Answers { header, question, bytes, at, left: header.counts[1], owner, rdata })
+    }
+
+    /// The next record of the answer section, its data checked.
+    #[allow(clippy::should_implement_trait, reason = "what it returns lives in this reader")]
+    pub fn next(&mut self) -> Result<Option<RecordRef<'_>>, MessageError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        let (length, raw) = self.head()?;
+        if raw.rtype == Rtype::OPT {
+            return Err(MessageError::Opt);
+        }
+        self.record(length, &raw).map(Some)
+    }
+
+    /// Reads what is left, with the number of its section; returns the OPT record.
+    pub fn finish(
+        mut self,
+        mut each: impl FnMut(usize, RecordRef<'_>),
+    ) -> Result<Option<OwnedOpt>, MessageError> {
+        while self.next()?.is_some() {}
+        let mut found = None;
+        for section in 2..4 {
+            for _ in 0..self.header.counts[section] {
+                let (length, raw) = self.head()?;
+                if raw.rtype != Rtype::OPT {
+                    each(section, self.record(length, &raw)?);
                     continue;
                 }
-                if raw.class != CLASS_IN {
-                    continue;
-                }
-                rdata.clear();
-                rdata::read(bytes, raw.start, raw.length, raw.rtype, &mut rdata)?;
-                let record = Record { owner, rtype: raw.rtype, ttl: raw.ttl, rdata: rdata.as_slice().into() };
-                match section {
-                    1 => message.answer.push(record),
-                    2 => message.authority.push(record),
-                    _ => message.additional.push(record),
+                let opt = Opt::new(raw.class, raw.ttl, raw.rdata(self.bytes)).ok_or(MessageError::Opt)?;
+                let owned = OwnedOpt {
+                    payload: opt.payload,
+                    extended_rcode: opt.extended_rcode,
+                    dnssec_ok: opt.dnssec_ok,
+                    options: opt.options.to_vec(),
+                };
+                if section != 3 || found.replace(owned).is_some() {
+                    return Err(MessageError::Opt);
                 }
             }
         }
-        Ok(message)
+        Ok(found)
     }
 
-    /// The response code with its EDNS extension (RFC 6891 6.1.3).
-    pub fn rcode(&self) -> Rcode {
-        let upper = self.opt.as_ref().map_or(0, |opt| u16::from(opt.extended_rcode) << 4);
-        Rcode(upper | self.header.rcode().0)
+    /// Reads a record's owner, of this length, and its fixed parts.
+    fn head(&mut self) -> Result<(usize, Raw), MessageError> {
+        let length = decompress(self.bytes, &mut self.at, &mut self.owner)?;
+        Ok((length, Raw::read(self.bytes, &mut self.at)?))
     }
 
-    /// The value of the first EDNS option with this code.
-    pub fn option(&self, code: u16) -> Option<&[u8]> {
-        self.opt.as_ref().and_then(|opt| opt.get().option(code))
+    fn record(&mut self, owner: usize, raw: &Raw) -> Result<RecordRef<'_>, MessageError> {
+        self.rdata.clear();
+        if raw.class == CLASS_IN {
+            rdata::read(self.bytes, raw.start, raw.length, raw.rtype, &mut self.rdata)?;
+        }
+        let owner = NameRef::read_trusted(&self.owner[..owner]);
+        Ok(RecordRef { owner, rtype: raw.rtype, class: raw.class, ttl: raw.ttl, rdata: &self.rdata })
     }
 }
 
@@ -405,46 +493,4 @@ impl Raw {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x00\x00\x01\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
-
-    #[test]
-    fn a_query_with_edns() {
-        let request = Request::read(QUERY).unwrap();
-        assert_eq!((request.name.to_string().as_str(), request.rtype, request.class), ("www.", Rtype::A, 1));
-        assert_eq!(request.opt.map(|opt| (opt.payload, opt.dnssec_ok)), Some((1232, true)));
-    }
-
-    #[test]
-    fn counts_that_lie() {
-        let mut bytes = QUERY.to_vec();
-        bytes[7] = 1;
-        assert!(Request::read(&bytes).is_err());
-        bytes[7] = 0;
-        bytes.push(0);
-        assert_eq!(Request::read(&bytes).unwrap_err(), MessageError::Trailing);
-        assert_eq!(Message::read(&bytes).unwrap().opt, Message::read(QUERY).unwrap().opt);
-        assert_eq!(Request::read(&QUERY[..20]).unwrap_err(), MessageError::Short);
-        assert_eq!(Request::read(&QUERY[..11]).unwrap_err(), MessageError::NoHeader);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-            let _ = Request::read(&bytes);
-            let _ = Message::read(&bytes);
-        }
-
-        #[test]
-        fn any_changed_byte_is_survived(at in 0..QUERY.len(), byte: u8) {
-            let mut bytes = QUERY.to_vec();
-            bytes[at] = byte;
-            let _ = Request::read(&bytes);
-            let _ = Message::read(&bytes);
-        }
-    }
-}
+mod tests;

@@ -84,7 +84,8 @@ fn transfers(bench: &Bench) -> Vec<Figure> {
     let mut disturbed = Disturbed::new("transfer in");
     for make in Make::SERVERS {
         let mut primary = Primary::new(ports::reserve(), recorded.clone());
-        let plan = Plan { zones: Zones::Secondary(primary.addr), cores: &bench.server_core, workers: 1 };
+        let plan =
+            Plan { zones: Zones::Secondary("example.", primary.addr), cores: &bench.server_core, workers: 1 };
         let server = Server::start(make, plan, &bench.root);
         let mut empty = Watch::new(server.addr, &bench.registry_list, 0, Some(&mut primary));
         let filled = empty.until_seen(edited_address(0), LIMIT);

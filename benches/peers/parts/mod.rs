@@ -7,4 +7,5 @@ pub(crate) mod queries;
 pub(crate) mod signed;
 pub(crate) mod sizes;
 pub(crate) mod starts;
+pub(crate) mod transfers;
 pub(crate) mod workers;

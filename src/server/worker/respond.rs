@@ -73,6 +73,10 @@ impl Context {
     ) -> After {
         match outcome {
             Outcome::Reply(context::Path::Zone) => After::Reply(Path::Zone),
+            Outcome::Reply(context::Path::Soa) => {
+                self.tally.soa(reply.as_bytes());
+                After::Reply(Path::Zone)
+            }
             Outcome::Reply(context::Path::Hit) => After::Reply(Path::Hit),
             Outcome::Reply(context::Path::Unheard(rcode)) => {
                 self.metrics.unheard(rcode);

@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 
 /// Connections in all; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_096;
-/// Connections per client address, so that one client cannot take all of them.
-const MAX_PER_CLIENT: u32 = 256;
+/// Connections that any client address may have. One may have more while there is room: half of what is left, so that others find
+/// some. A secondary of ten thousand zones opens some hundred at a time, and transfers wait for their turn besides.
+const PER_CLIENT: usize = 256;
 /// Transfers at a time: each holds a version of its zone and a megabyte of messages. More wait for their turn.
 const MAX_TRANSFERS: usize = 128;
 /// Connections that may wait to be accepted.
@@ -82,8 +83,9 @@ impl Connections {
 impl Permit {
     /// Counts the connection as this client's; `false` when it has as many as it may have.
     pub(super) fn charge(&mut self, client: IpAddr) -> bool {
+        let left = MAX_CONNECTIONS.saturating_sub(self.connections.all.load(Ordering::Relaxed));
         let mut count = self.connections.per_client.entry(client).or_insert(0);
-        if *count >= MAX_PER_CLIENT {
+        if *count as usize >= PER_CLIENT.max(left / 2) {
             return false;
         }
         *count += 1;
@@ -115,10 +117,28 @@ mod tests {
         let mut permits: Vec<Permit> = (0..MAX_CONNECTIONS).map(|_| connections.admit().unwrap()).collect();
         assert!(connections.admit().is_none());
         let charged = permits.iter_mut().filter_map(|permit| permit.charge(client).then_some(())).count();
-        assert_eq!(charged, MAX_PER_CLIENT as usize);
+        assert_eq!(charged, PER_CLIENT);
         permits.clear();
         assert!(connections.per_client.is_empty());
         assert!(connections.admit().unwrap().charge(client));
+    }
+
+    #[test]
+    fn a_client_that_is_alone_may_have_more_and_leaves_room() {
+        let connections = Connections::default();
+        let charge = |last: u8| {
+            let mut permits = Vec::new();
+            while let Some(mut permit) = connections.admit() {
+                if !permit.charge(IpAddr::from([192, 0, 2, last])) {
+                    break;
+                }
+                permits.push(permit);
+            }
+            permits
+        };
+        let all: Vec<Vec<Permit>> = (0..10).map(charge).collect();
+        assert!(all[0].len() > 1_000, "{}", all[0].len());
+        assert!(all.iter().all(|permits| permits.len() >= PER_CLIENT));
     }
 
     #[test]
