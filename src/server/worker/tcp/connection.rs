@@ -174,7 +174,9 @@ impl Connection {
             return Ok(Turn::Over);
         }
         let more = self.listens() && (self.readable || self.has_request());
-        let made = self.transfer.as_ref().is_some_and(|messages| !messages.is_empty());
+        // Its end is something to take too: no mail comes behind that of the end, which may have found no room.
+        let made =
+            self.transfer.as_ref().is_some_and(|messages| !messages.is_empty() || messages.is_closed());
         Ok(if self.output.len() < ENOUGH && (more || made) { Turn::Again } else { Turn::Wait })
     }
 
