@@ -21,8 +21,8 @@ use support::{dig, ports};
 const LIMIT: Duration = Duration::from_secs(20);
 /// A connection without a request is closed after ten seconds, give or take the server's tick and a busy machine.
 const IDLE: std::ops::Range<Duration> = Duration::from_millis(9_900)..Duration::from_secs(19);
-/// Connections that one client may have while there is nobody else: a third of all, so that half as many again are left.
-const PER_CLIENT: usize = 1_365;
+/// Connections that one client may have while there is nobody else: a fifth of all, and a quarter of what is then left.
+const PER_CLIENT: usize = 819;
 /// What memory may grow by for clients that do not read: their sockets' buffers are the kernel's, not ours.
 const GROWTH: u64 = 16 << 20;
 /// The TXT records at big.example., 45 kilobytes in all.
