@@ -75,7 +75,7 @@ impl Waits {
             println!("{what}: {kind}: {} times, median {median:?}, slowest {slowest:?}", waits.len());
         }
         let slow: Vec<&Duration> = self.health.iter().filter(|took| **took > HEALTH).collect();
-        let is_rare = slow.len() <= self.health.len() / 500;
+        let is_rare = slow.len() <= self.health.len() / 100;
         let is_stall = slow.iter().any(|took| **took > STALL);
         assert!(is_rare && !is_stall, "{what}: of {} times /health took {slow:?}", self.health.len());
         let change = self.change[self.change.len() / 2];
