@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{io, thread};
 
 use crate::zone::snapshot::Snapshot;
@@ -14,7 +14,7 @@ use super::priority;
 /// Where Linux shows groups.
 const GROUPS: &str = "/sys/fs/cgroup";
 
-/// Once so much time went by with taking content to pieces, the allocator is asked to look for what it can give back: that takes
+/// Once taking content to pieces has had so much processor time, the allocator is asked to look for what it can give back: that takes
 /// milliseconds, more the more zones there are, and some pieces of a few kilobytes are not worth it.
 const WORTH_A_LOOK: Duration = Duration::from_millis(5);
 
@@ -23,15 +23,13 @@ pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Snapshot>> {
     let (to, retired) = mpsc::channel();
     thread::Builder::new().name("retire".to_owned()).spawn(move || {
         priority::small_share();
-        let mut spent = Duration::ZERO;
+        let mut looked = priority::own_time();
         for content in retired {
-            let begun = Instant::now();
-            drop::<Snapshot>(content);
             // What the next version shares with it stays and takes no time.
-            spent += begun.elapsed();
-            if spent >= WORTH_A_LOOK {
+            drop::<Snapshot>(content);
+            if priority::own_time().saturating_sub(looked) >= WORTH_A_LOOK {
                 give_back();
-                spent = Duration::ZERO;
+                looked = priority::own_time();
             }
         }
     })?;

@@ -110,16 +110,25 @@ fn answers() {
 fn used() -> Vec<(libc::clockid_t, Duration)> {
     let mut used = Vec::new();
     ANSWERING.lock().unwrap_or_else(PoisonError::into_inner).retain(|&clock| {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` can be written to; a clock that is no more is an error.
-        let is_there = unsafe { libc::clock_gettime(clock, &mut time) } == 0;
-        if is_there {
-            let (seconds, nanoseconds) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
-            used.push((clock, Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)));
-        }
-        is_there
+        let time = shown(clock);
+        used.extend(time.map(|time| (clock, time)));
+        time.is_some()
     });
     used
+}
+
+/// The processor time that the calling thread has had.
+pub(super) fn own_time() -> Duration {
+    shown(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default()
+}
+
+/// What a clock shows; `None` for one that is no more.
+fn shown(clock: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` can be written to; a clock that is no more is an error.
+    let is_there = unsafe { libc::clock_gettime(clock, &mut time) } == 0;
+    let (seconds, nanoseconds) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    is_there.then(|| Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds))
 }
 
 #[cfg(test)]
