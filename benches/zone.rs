@@ -47,7 +47,7 @@ struct NoDisk(Vec<u8>);
 impl NoDisk {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         self.0.clear();
-        entries.iter().for_each(|entry| entry.write(&mut self.0));
+        entries.iter().for_each(|entry| entry.encode(&mut self.0));
         Ok(())
     }
 }

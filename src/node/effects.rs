@@ -24,7 +24,6 @@ pub struct Commit {
     pub ticket: u64,
     /// What to write, in this order; all of it or, as far as readers of the journal see, nothing.
     pub entries: Vec<Entry>,
-    /// Whether whole contents among these may be written down later, as long as their stamps are written now
-    /// ([`Entry::stand_in`]).
+    /// Whether whole contents among these may be written down later, as long as their stamps are written now.
     pub may_be_later: bool,
 }

@@ -8,6 +8,8 @@ use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::Stamp;
 
+use super::journal::floor::Floor;
+
 /// Stamps kept per zone.
 const MAX_STAMPS: usize = 65_536;
 /// Deltas kept per zone, whatever their size.
@@ -21,6 +23,8 @@ pub struct History {
     stamps: VecDeque<Stamp>,
     deltas: VecDeque<Arc<Delta>>,
     delta_records: usize,
+    /// What the next serial has to keep clear of.
+    pub(super) floor: Floor,
 }
 
 impl History {
@@ -53,6 +57,36 @@ impl History {
         }
     }
 
+    /// Takes in a version that followed from nowhere known, unless it is the last one already.
+    pub(super) fn push_anew(&mut self, stamp: Stamp) {
+        if !self.last().is_some_and(|last| is_same(last, &stamp)) {
+            self.push(stamp, None, 0);
+        }
+    }
+
+    /// Whether this version, which is known to have been served, is none that the history leads to or past. One that is in it is
+    /// past, though the order of serials (RFC 1982) may not say so after two large steps.
+    pub(super) fn leads_behind(&self, stamp: &Stamp) -> bool {
+        let is_older = self.last().is_some_and(|last| last.serial.is_newer_than(stamp.serial));
+        !is_older && !self.stamps.iter().rev().any(|known| is_same(known, stamp))
+    }
+
+    /// What the next serial has to keep clear of.
+    pub(super) fn floor(&self) -> Floor {
+        self.floor
+    }
+
+    /// Whether this very version is in the history.
+    pub(super) fn holds(&self, stamp: &Stamp) -> bool {
+        let may = self.last().is_some_and(|last| !stamp.serial.is_newer_than(last.serial));
+        may && self.stamps.iter().rev().any(|known| known == stamp)
+    }
+
+    /// Records in the deltas that are kept.
+    pub(super) fn delta_records(&self) -> usize {
+        self.delta_records
+    }
+
     /// Lets go of what changed, and keeps the stamps.
     pub(super) fn forget_deltas(&mut self) {
         self.deltas.clear();
@@ -76,7 +110,7 @@ impl History {
     }
 
     /// All versions, oldest first.
-    pub fn stamps(&self) -> impl DoubleEndedIterator<Item = &Stamp> {
+    pub fn stamps(&self) -> impl DoubleEndedIterator<Item = &Stamp> + ExactSizeIterator {
         self.stamps.iter()
     }
 
@@ -93,4 +127,9 @@ impl History {
         let deltas = std::iter::repeat_n(None, bare).chain(self.deltas.iter().map(Some));
         self.stamps.iter().zip(deltas)
     }
+}
+
+/// Whether two stamps are of one version. When it was published is not always known.
+fn is_same(one: &Stamp, other: &Stamp) -> bool {
+    one.serial == other.serial && one.digest == other.digest
 }

@@ -20,6 +20,7 @@ use crate::zone::snapshot::{ApplyError, Snapshot};
 use crate::zone::stamp::Stamp;
 
 use super::journal::entry::Entry;
+use super::journal::floor::{Floor, Reserve};
 use super::journal::log::LogError;
 use super::proposal::{Content, Proposal, Source};
 use super::zone::{Version, Zone};
@@ -60,6 +61,16 @@ pub enum PublishError {
         /// The serial that is served.
         served: Serial,
     },
+    /// The journal lost entries, and only the file may raise the serial.
+    #[error(
+        "serials up to {above} may have been served with other content, because the journal lost entries, and the serial in the file, {file}, is not above that: raise it (and sign again, if the zone is signed)"
+    )]
+    SerialDoubtful {
+        /// The serial in the file.
+        file: Serial,
+        /// The last serial that may have been served.
+        above: Serial,
+    },
     /// A transfer ended at a serial that is not newer than what is served.
     #[error("transferred serial {found} is not newer than {served}")]
     NotNewer {
@@ -81,6 +92,8 @@ pub struct Base {
     version: Option<Arc<Version>>,
     /// The last version that was published, served now or not.
     remembered: Option<Stamp>,
+    /// What its next serial has to keep clear of.
+    floor: Floor,
 }
 
 /// A change that has passed the stages which need no clock.
@@ -115,14 +128,19 @@ pub struct Stamped {
     pub(super) stamp: Stamp,
     pub(super) renumbered: Option<Serial>,
     pub(super) mismatch: Option<Digest>,
+    /// What has to be reserved before.
+    pub(super) reserve: Option<Reserve>,
     source: Source,
 }
 
 impl Base {
     /// What a zone serves now.
     pub fn of(zone: Arc<Zone>) -> Base {
-        let remembered = zone.history().last().copied();
-        Base { version: zone.version(), remembered, zone }
+        let (remembered, floor) = {
+            let history = zone.history();
+            (history.last().copied(), history.floor())
+        };
+        Base { version: zone.version(), remembered, floor, zone }
     }
 
     fn serial(&self) -> Option<Serial> {
@@ -173,19 +191,22 @@ fn number(base: &Base, content: Content, policy: Policy, utc: Utc) -> Result<Opt
     let Content::Whole(content) = content else { return Ok(Numbered::as_it_is(content)) };
     let file = content.serial();
     let last = base.version.as_ref().map(|version| version.stamp).or(base.remembered);
-    let Some(last) = last.filter(|last| !file.is_newer_than(last.serial)) else {
+    let above = base.floor.above(last.map(|last| last.serial));
+    let Some(above) = above.filter(|above| !file.is_newer_than(*above)) else {
         return Ok(Numbered::as_it_is(Content::Whole(content)));
     };
-    if content.digest() == last.digest {
-        // Content that was lost or withdrawn is the version that it was.
+    let served = last.map_or(above, |last| last.serial);
+    let is_lost = base.version.is_none() && above != served;
+    if let Some(last) = last.filter(|last| content.digest() == last.digest && !is_lost) {
+        // Content that was withdrawn, or lost and known, is the version that it was.
         let content = Content::Whole(content.with_serial(last.serial));
         let back = Numbered { content, known: Some(last), renumbered: None };
         return Ok(Some(back).filter(|_| base.version.is_none()));
     }
-    let served = last.serial;
     let is_signed = content.signed().is_some();
-    let next = if is_signed { None } else { policy.next(served, utc) };
+    let next = if is_signed { None } else { policy.next(above, utc) };
     let next = next.ok_or(match is_signed {
+        _ if above != served => PublishError::SerialDoubtful { file, above },
         true => PublishError::SignedSerialKept { file, served },
         false => PublishError::SerialKept { file, served },
     })?;
@@ -275,11 +296,22 @@ impl Prepared {
             digest: self.snapshot.digest(),
             writer: 0,
         };
+        let stamp = versions.last().map_or(unnamed, |(_, stamp)| *stamp);
+        let reserve = match &self.source {
+            Source::File(_) if self.base.zone.history().floor().covers(stamp.serial) => None,
+            Source::File(policy) => {
+                let is_signed = self.snapshot.signed().is_some();
+                let policy = if is_signed { Policy::Keep } else { *policy };
+                Some(Reserve::ahead(stamp.serial, stamp.digest, policy))
+            }
+            Source::Transfer(_) => None,
+        };
         Stamped {
             from: self.base.serial(),
             zone: self.base.zone,
             snapshot: self.snapshot,
-            stamp: versions.last().map_or(unnamed, |(_, stamp)| *stamp),
+            stamp,
+            reserve,
             versions,
             renumbered: self.renumbered,
             mismatch,
@@ -301,7 +333,8 @@ impl Stamped {
             Some(delta) => Entry::Change(name.clone(), Arc::clone(delta), *stamp, applied),
             None => Entry::Full(self.snapshot.clone(), *stamp, applied),
         };
-        self.versions.iter().map(entry).collect()
+        let reserve = self.reserve.map(|reserve| Entry::Reserve(name.clone(), reserve));
+        reserve.into_iter().chain(self.versions.iter().map(entry)).collect()
     }
 
     /// Whether its file stands for the content until that is written down: a crash before costs the differences to what was

@@ -64,7 +64,8 @@ pub struct ZoneStore {
 pub struct Checkpoint(Vec<Kept>);
 
 impl Checkpoint {
-    /// Hands out entries from which [`ZoneStore::replay`] makes all zones again: what a compacted journal begins with.
+    /// Hands out entries from which [`ZoneStore::replay`] makes all zones again: what a compacted journal begins with. Those of
+    /// one zone come one after the other.
     pub fn entries(self, each: &mut dyn FnMut(Entry)) {
         self.0.into_iter().for_each(|kept| kept.checkpoint(each));
     }
@@ -121,6 +122,12 @@ impl ZoneStore {
         Checkpoint(self.zones().iter().chain(&withdrawn).map(Zone::kept).collect())
     }
 
+    /// About how many bytes of a journal a checkpoint takes, large contents left out.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        let withdrawn: u64 = self.withdrawn.iter().map(|entry| entry.value().checkpoint_bytes()).sum();
+        withdrawn + self.directory().iter().map(|zone| zone.checkpoint_bytes()).sum::<u64>()
+    }
+
     /// How many records all zones have.
     pub fn records(&self) -> u64 {
         self.directory().iter().filter_map(|zone| Some(zone.version()?.snapshot.records())).sum()
@@ -145,6 +152,16 @@ impl ZoneStore {
             self.retire(entry.value().current.swap(None));
             entry.value().history_mut().forget_deltas();
         }
+    }
+
+    /// Takes every zone's history to be incomplete: the journal lost entries, and nothing tells which.
+    pub fn doubt(&self) {
+        let withdrawn: Vec<Arc<Zone>> =
+            self.withdrawn.iter().map(|entry| Arc::clone(entry.value())).collect();
+        self.directory()
+            .iter()
+            .chain(&withdrawn)
+            .for_each(|zone| zone.history_mut().floor.is_doubtful = true);
     }
 
     /// The zones as they are configured now: what answers are found in, without a lock or a copy.
@@ -190,10 +207,11 @@ impl ZoneStore {
     /// Serves a version whose entries have been written down; `None` when the zone was taken out meanwhile: it keeps the serial in
     /// mind, and no content.
     pub fn commit(&self, applied: Utc, stamped: Stamped) -> Option<Publication> {
-        let Stamped { zone, from, snapshot, versions, stamp, renumbered, mismatch, .. } = stamped;
+        let Stamped { zone, from, snapshot, versions, stamp, renumbered, mismatch, reserve, .. } = stamped;
         let records = snapshot.records();
         {
             let mut history = zone.history_mut();
+            reserve.iter().for_each(|reserve| history.floor.set(reserve));
             for (delta, stamp) in versions {
                 // Content that is back as it was adds no version.
                 if delta.is_some() || history.last() != Some(&stamp) {
@@ -240,6 +258,13 @@ impl ZoneStore {
             Arc::clone(&zone)
         });
         let content = match happened {
+            Happened::Full(_, stamp, applied) | Happened::Change(_, stamp, applied)
+                if zone.version().is_some_and(|version| version.applied >= applied)
+                    && zone.history().holds(&stamp) =>
+            {
+                // A journal that was written anew begins with a later state than its next entries knew.
+                return;
+            }
             Happened::Full(snapshot, stamp, applied) => {
                 let mut history = zone.history_mut();
                 if history.last() != Some(&stamp) {
@@ -264,6 +289,38 @@ impl ZoneStore {
                     history.push(stamp, delta.map(Arc::new), u64::MAX);
                 }
                 return;
+            }
+            Happened::Lost(stamp) => {
+                zone.history_mut().push_anew(stamp);
+                None
+            }
+            Happened::Served(stamp) => {
+                let mut history = zone.history_mut();
+                if !history.leads_behind(&stamp) {
+                    return;
+                }
+                history.push_anew(stamp);
+                None
+            }
+            Happened::Reserved(reserve) => {
+                let mut history = zone.history_mut();
+                // The floors may be older than the journal.
+                if history.floor.reserved.is_none_or(|known| !known.is_newer_than(reserve.serial)) {
+                    history.floor.set(&reserve);
+                }
+                // A version that was reserved alone is known by its digest, whether or not it came to be served.
+                let stamp = reserve.digest.map(|digest| Stamp {
+                    serial: reserve.serial,
+                    published: None,
+                    digest,
+                    writer: self.writer,
+                });
+                let Some(stamp) = stamp.filter(|stamp| reserve.is_doubtful && history.leads_behind(stamp))
+                else {
+                    return;
+                };
+                history.push_anew(stamp);
+                None
             }
             Happened::Verified(at) => {
                 zone.verified_at.store(at.0, Ordering::Relaxed);

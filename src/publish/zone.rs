@@ -10,7 +10,8 @@ use crate::wire::name::{Name, NameRef};
 
 use super::access::Access;
 use super::history::History;
-use super::journal::entry::Entry;
+use super::journal::entry::{Entry, MANY_RECORDS};
+use super::journal::floor::Reserve;
 use crate::zone::delta::Delta;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
@@ -52,6 +53,10 @@ impl Drop for Remains {
         self.snapshot.take().into_iter().for_each(|snapshot| drop(self.to.send(snapshot)));
     }
 }
+
+/// About how many bytes of a journal a record takes, and an entry besides its records.
+const RECORD: usize = 48;
+const ENTRY: usize = 128;
 
 /// What a zone serves, held for a moment.
 pub type Current = arc_swap::Guard<Option<Arc<Version>>>;
@@ -156,10 +161,20 @@ impl Zone {
         Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// About how many bytes of a journal that takes, large content left out.
+    pub(super) fn checkpoint_bytes(&self) -> u64 {
+        let records = self.current().as_ref().map_or(0, |version| version.snapshot.records());
+        let inline = if records > MANY_RECORDS { 0 } else { records as usize };
+        let history = self.history();
+        ((history.stamps().len() + 3) * ENTRY + (inline + history.delta_records()) * RECORD) as u64
+    }
+
     /// What a journal has to hold of this zone, at this moment.
     pub(super) fn kept(self: &Arc<Zone>) -> Kept {
+        let history = self.history();
         Kept {
-            past: self.history().kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
+            reserve: history.floor.reserve(history.last()),
+            past: history.kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
             version: self.version(),
             counted_from: self.counted_from(),
             zone: Arc::clone(self),
@@ -178,6 +193,7 @@ impl Zone {
 #[derive(Debug)]
 pub(super) struct Kept {
     zone: Arc<Zone>,
+    reserve: Option<Reserve>,
     past: Vec<(Stamp, Option<Arc<Delta>>)>,
     version: Option<Arc<Version>>,
     counted_from: Option<Utc>,
@@ -190,6 +206,9 @@ impl Kept {
         }
         if let Some(version) = self.version {
             each(Entry::Full(version.snapshot.clone(), version.stamp, version.applied));
+        }
+        if let Some(reserve) = self.reserve {
+            each(Entry::Reserve(self.zone.name.clone(), reserve));
         }
         if let Some(from) = self.counted_from {
             each(Entry::Verified(self.zone.name.clone(), from));

@@ -19,10 +19,10 @@ use crate::publish::store::{Publication, ZoneStore};
 use crate::wire::name::Name;
 
 use super::clock;
-use super::committer::{Committer, Report};
 use super::exchange::Exchanges;
 use super::files::watch::{Changed, FileEvent, Files};
 use super::jobs::Jobs;
+use super::journal::thread::{Journal, Report};
 use super::log;
 use super::pulse::Pulse;
 use super::settings::{Settings, Source, Zone};
@@ -66,7 +66,7 @@ pub struct Control {
     /// The zones.
     pub store: Arc<ZoneStore>,
     /// The journal.
-    pub journal: Committer,
+    pub journal: Journal,
     /// The threads for heavy work.
     pub jobs: Jobs,
     /// Where events are counted.
@@ -85,8 +85,6 @@ pub struct Control {
     pub shown: Option<Arc<Shown>>,
     /// Where new settings come from.
     pub reread: Reread,
-    /// The last commit that is served.
-    pub committed: u64,
     /// Who waits for files that have been read to be published.
     pub settling: Vec<Settling>,
 }
@@ -148,7 +146,9 @@ impl Control {
             self.handle(Input::Arrival(token, Arrival::Sent), effects);
         }
         effects.jobs.drain(..).for_each(|job| self.jobs.run(job));
-        effects.commits.drain(..).for_each(|commit| self.journal.commit(commit));
+        effects.commits.drain(..).for_each(|commit| {
+            self.journal.commit(commit.ticket, commit.entries, commit.may_be_later);
+        });
         effects.notes.drain(..).for_each(|note| self.journal.note(note));
     }
 
@@ -176,11 +176,10 @@ impl Control {
             Command::Journal(Report::Written(commits)) => {
                 for (ticket, result) in commits {
                     self.handle(Input::Committed { ticket, result }, effects);
-                    self.committed = ticket;
                 }
             }
-            Command::Journal(Report::Overgrown) => {
-                self.journal.rewrite(self.committed, self.store.checkpoint());
+            Command::Journal(Report::Overgrown(mark)) => {
+                self.journal.rewrite(mark, self.store.checkpoint());
             }
             Command::Stop => {}
         }

@@ -2,12 +2,11 @@
 
 pub mod admin;
 pub mod clock;
-pub mod committer;
 pub mod control;
-pub mod disk;
 pub mod exchange;
 pub mod files;
 pub mod http;
+pub mod journal;
 pub mod pulse;
 pub mod run;
 pub mod settings;

@@ -6,13 +6,6 @@ use std::time::{Duration, Instant};
 /// The share, as a nice value: a tenth of a core.
 const SHARE: libc::c_int = 10;
 
-/// Lets this thread run only where nothing else wants to, and give way at once when something does. It cannot be taken back.
-pub(super) fn idle() {
-    let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: 0 is the calling thread and `none` a valid parameter; on failure the thread goes on as it was.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &none) };
-}
-
 /// Lets this thread have a small share of a busy core. It cannot be taken back.
 pub(super) fn small_share() {
     // SAFETY: 0 is the calling thread; on failure the thread goes on as it was.

@@ -22,11 +22,12 @@ use crate::resolve::cache::Cache;
 use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
-use super::committer::Committer;
 use super::control::{self, Command, Control, Reread};
-use super::disk::{Disk, DiskError};
 use super::files::watch::Files;
 use super::jobs::Jobs;
+use super::journal::folder::{Folder, FolderError};
+use super::journal::open::{Opened, Ready};
+use super::journal::thread::Journal;
 use super::pulse::Pulse;
 use super::settings::Settings;
 use super::worker::resolver::Resolvers;
@@ -67,7 +68,7 @@ pub enum StartError {
     },
     /// The data folder cannot be used.
     #[error(transparent)]
-    Disk(#[from] DiskError),
+    Folder(#[from] FolderError),
     /// A zone file given on the command line cannot be served.
     #[error("{0}")]
     Zones(String),
@@ -111,15 +112,18 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
         warn_of_unreadable(&settings);
     }
-    let store = Arc::new(ZoneStore::new(Disk::node_id(&settings.server.data_dir, rand::random())?));
+    let folder = Folder::open(&settings.server.data_dir, rand::random())?;
+    let store = Arc::new(ZoneStore::new(folder.node_id()));
     // Large zones take long to take to pieces, and the end of the process does it at once.
     std::mem::forget(Arc::clone(&store));
     store.leave_remains_to(memory::start_to_retire()?);
-    let disk = Disk::open(&settings.server.data_dir, |zone, happened| {
-        store.replay(&zone, happened);
-    })?;
+    let opened = Opened::read(folder, |zone, happened| store.replay(&zone, happened))?;
+    if opened.is_doubtful() {
+        store.doubt();
+    }
+    let journal = opened.settle(store.checkpoint_bytes(), || store.checkpoint())?;
     let runtime = Runtime::new()?;
-    let served = runtime.block_on(serve(settings, bound, store, disk, workers, reread));
+    let served = runtime.block_on(serve(settings, bound, store, journal, workers, reread));
     // Threads that wait for datagrams end with the process.
     runtime.shutdown_background();
     served
@@ -141,7 +145,7 @@ async fn serve(
     settings: Settings,
     bound: Bound,
     store: Arc<ZoneStore>,
-    disk: Disk,
+    journal: Ready,
     workers: usize,
     reread: Reread,
 ) -> Result<(), StartError> {
@@ -186,10 +190,10 @@ async fn serve(
         metrics: Arc::clone(&metrics),
         stuck: Arc::new(Mutex::default()),
     };
-    let (counted, reports) = (Arc::clone(&store), commands.clone());
-    let journal = Committer::start(
-        disk,
-        move || counted.records(),
+    let (kept, reports) = (Arc::clone(&store), commands.clone());
+    let journal = Journal::start(
+        journal,
+        move || kept.checkpoint_bytes(),
         // A node that stops has waited for what it gave to the journal.
         move |report| drop(reports.blocking_send(Command::Journal(report))),
     )?;
@@ -210,7 +214,6 @@ async fn serve(
         settings: settings.clone(),
         shown,
         reread,
-        committed: 0,
         settling: Vec::new(),
     };
     let thread = start_control(control, commands.clone(), queue)?;

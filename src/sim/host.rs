@@ -14,6 +14,7 @@ use crate::node::effects::Effects;
 use crate::node::event::Event;
 use crate::node::member::{self, ZoneConfig};
 use crate::node::router::Node;
+use crate::publish::journal::order::Order;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
 use crate::resolve::cache::{self, Cache};
@@ -105,12 +106,16 @@ pub struct Running {
     pub node: Node,
     /// What it asks for.
     pub effects: Effects,
-    /// Whether what its zone files held has been published.
+    /// Changes up to this one are of what its zone files held at its start.
+    pub first: Option<u64>,
+    /// Whether those have been published.
     pub is_ready: bool,
     /// Whether it answers: it does once it is ready, as the daemon.
     pub listens: bool,
-    /// When the journal has written down what it was given.
-    pub written: Mono,
+    /// What the journal has not written yet.
+    pub order: Order,
+    /// The journal has written a group and not synced it yet.
+    pub is_syncing: bool,
     /// Whose turn it is at the other hosts.
     pub admission: Admission,
     /// The resolver of a cache.
@@ -157,6 +162,13 @@ pub enum Back {
     Client(usize),
 }
 
+impl Running {
+    /// When the journal writes its next group; one at a time.
+    pub fn group_due(&self) -> Option<Mono> {
+        self.order.due().filter(|_| !self.is_syncing).map(|due| due.max(Mono(BOOT)))
+    }
+}
+
 impl Host {
     /// A host that is off.
     pub fn new(index: usize, plan: HostPlan) -> Host {
@@ -194,7 +206,7 @@ impl Host {
         let running = self.running.as_ref()?;
         let resolver = running.resolver.as_ref().and_then(Resolver::next_timeout);
         let machines = running.node.next_timeout().into_iter().chain(resolver);
-        let local = machines.chain(running.admission.next_timeout()).min()?;
+        let local = machines.chain(running.admission.next_timeout()).chain(running.group_due()).min()?;
         self.world_time(local)
     }
 
@@ -209,9 +221,9 @@ impl Host {
         if let Some(config) = &config {
             store.configure(&config.name, config.access());
         }
-        self.disk.replay(|zone, happened| {
-            store.replay(&zone, happened);
-        });
+        if self.disk.replay(|zone, happened| store.replay(&zone, happened)).is_doubtful {
+            store.doubt();
+        }
         let mut recursion = None;
         let mut resolver = None;
         if let Role::Cache { upstreams, recursive } = &self.plan.role {
@@ -235,9 +247,11 @@ impl Host {
             served,
             node,
             effects,
+            first: None,
             is_ready: false,
             listens: false,
-            written: at,
+            order: Order::default(),
+            is_syncing: false,
             admission: Admission::default(),
             resolver,
             resolver_outbox: Outbox::default(),
@@ -252,6 +266,10 @@ impl Host {
     /// Writes a new journal where the old one has grown too long.
     pub fn tidy(&mut self) {
         let Some(running) = self.running.as_ref().filter(|_| self.disk.is_overgrown()) else { return };
+        // What is under way would not be in the new one.
+        if running.is_syncing || !running.order.is_idle() {
+            return;
+        }
         let zones = running.store.zones();
         self.disk.compact(|each| zones.iter().for_each(|zone| zone.checkpoint(each)));
     }

@@ -12,11 +12,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::ask::exchange::Arrival;
-use crate::node::effects::Commit;
 use crate::node::event::{Event, Input};
 use crate::node::status::{Ask, From, Page};
 use crate::publish::job::Job;
-use crate::publish::journal::entry::Entry;
+use crate::publish::journal::group::Placed;
+use crate::publish::journal::order::Task;
 use crate::time::Mono;
 use crate::zone::serial::Serial;
 
@@ -29,10 +29,6 @@ use super::trace::Trace;
 
 use traffic::Connection;
 
-/// The longest that a job takes.
-const LONGEST_JOB: Duration = Duration::from_millis(50);
-/// The longest that the journal takes to write entries down.
-const LONGEST_WRITE: Duration = Duration::from_millis(30);
 /// How often everything that hosts say of themselves is checked, besides whenever something changed.
 const LOOK: Duration = Duration::from_secs(5);
 /// What has been the same everywhere for so long is taken to stay so.
@@ -54,8 +50,10 @@ enum Happening {
     Stream { connection: u64 },
     /// A host's job is done.
     Job { host: usize, life: u32, job: Job },
-    /// A host's journal writes entries down.
-    Write { host: usize, life: u32, commit: Commit },
+    /// A large content is written down.
+    Content { host: usize, life: u32, task: Box<Task> },
+    /// A host's journal has synced what it wrote.
+    Synced { host: usize, life: u32, tickets: Vec<u64>, placed: Vec<Placed> },
     /// Everything is looked at.
     Look,
 }
@@ -262,6 +260,9 @@ impl World {
     /// Everybody serves what the primary published last.
     fn converged(&self) -> Result<(), Violation> {
         let wanted = self.oracle.head().map(|head| (head.serial, head.digest));
+        if wanted.is_none() {
+            return Err(Violation { at: self.now, host: 0, what: "nothing was ever published".to_owned() });
+        }
         for host in self.hosts.iter().filter(|host| host.is_authoritative()) {
             let shown = host.version().map(|it| (it.stamp.serial, it.snapshot.digest()));
             if shown != wanted {
@@ -363,8 +364,11 @@ impl World {
             Happening::Job { host, life, job } if self.lives(host, life) => {
                 self.tell(host, Input::Prepared(job.run()))
             }
-            Happening::Write { host, life, commit } if self.lives(host, life) => self.write(host, commit),
-            Happening::Job { .. } | Happening::Write { .. } => Ok(()),
+            Happening::Content { host, life, task } if self.lives(host, life) => self.content(host, *task),
+            Happening::Synced { host, life, tickets, placed } if self.lives(host, life) => {
+                self.synced(host, tickets, placed)
+            }
+            Happening::Job { .. } | Happening::Content { .. } | Happening::Synced { .. } => Ok(()),
             Happening::Look => {
                 self.schedule(self.now + LOOK, Happening::Look);
                 (0..self.hosts.len()).try_for_each(|host| self.look(host))
@@ -380,6 +384,9 @@ impl World {
     fn timeout(&mut self, host: usize) -> Result<(), Violation> {
         let now = self.hosts[host].now(self.now);
         let Some(running) = self.hosts[host].running.as_mut() else { return Ok(()) };
+        if running.group_due().is_some_and(|due| due <= now.mono) {
+            return self.write(host);
+        }
         if running.node.next_timeout().is_some_and(|due| due <= now.mono) {
             return self.tell(host, Input::Timeout);
         }
@@ -398,6 +405,11 @@ impl World {
         }
         let mut events = self.hosts[host].boot(self.now, self.plan.seed);
         self.trace.note(self.now, || format!("host {host} boots"));
+        if let Some(version) = self.hosts[host].version().filter(|_| self.hosts[host].is_primary()) {
+            // A version that was written before a crash is in the history, and makes those before it obsolete, though it may
+            // never be served: the file may hold another by now.
+            self.oracle.serves(self.now, host, true, Some(&version))?;
+        }
         // A node reads its files before it listens.
         let input = self.file_input(host).unwrap_or(Input::Timeout);
         events.extend(self.hand(host, Some(input)));
@@ -452,20 +464,6 @@ impl World {
         self.hosts[host].life == life && self.hosts[host].running.is_some()
     }
 
-    /// A host's journal writes entries down, well or badly.
-    fn write(&mut self, host: usize, commit: Commit) -> Result<(), Violation> {
-        let disk = &mut self.hosts[host].disk;
-        let is_later = commit.may_be_later && disk.defers();
-        let entries: Vec<Entry> =
-            commit.entries.into_iter().map(|entry| if is_later { entry.stand_in() } else { entry }).collect();
-        let result = disk.append(&entries);
-        if self.hosts[host].disk.crashed {
-            self.kill(host);
-            return Ok(());
-        }
-        self.tell(host, Input::Committed { ticket: commit.ticket, result })
-    }
-
     /// Hands something to a host's node.
     fn tell(&mut self, host: usize, input: Input) -> Result<(), Violation> {
         if self.hosts[host].running.is_none() {
@@ -481,7 +479,8 @@ impl World {
         let events =
             input.into_iter().flat_map(|input| running.node.handle(now, input, &mut running.effects));
         let events = events.collect();
-        running.is_ready |= running.node.is_settled(running.node.submitted());
+        let first = *running.first.get_or_insert(running.node.submitted());
+        running.is_ready |= running.node.is_settled(first);
         events
     }
 
@@ -499,6 +498,7 @@ impl World {
                     if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
                         self.oracle.inherits(host, upstreams);
                     }
+                    self.freshness(host)?;
                 }
                 Event::Expired(_) => {
                     self.summary.expiries += 1;
@@ -568,14 +568,23 @@ impl World {
         let status = running.node.page(now, everything());
         self.oracle.canaries(self.now, host, &running.served, now)?;
         self.oracle.status(self.now, host, &status)?;
-        if let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) {
-            let fresh = zone.fresh_at().and_then(|fresh| self.hosts[host].world_time(fresh));
-            let behind = status.zones.iter().any(|zone| zone.newer.is_some());
-            let expire = Duration::from_secs(u64::from(self.plan.content.timers[2]));
-            let serves = zone.version().is_some() && !behind;
-            self.oracle.freshness(self.now, host, serves, fresh, expire)?;
-        }
-        Ok(())
+        self.freshness(host)
+    }
+
+    /// Checks that a host serves nothing beyond EXPIRE.
+    fn freshness(&mut self, host: usize) -> Result<(), Violation> {
+        let now = self.hosts[host].now(self.now);
+        let Some(running) = self.hosts[host].running.as_ref().filter(|running| running.listens) else {
+            return Ok(());
+        };
+        let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) else {
+            return Ok(());
+        };
+        let fresh = zone.fresh_at().and_then(|fresh| self.hosts[host].world_time(fresh));
+        let is_behind = running.node.page(now, everything()).zones.iter().any(|zone| zone.newer.is_some());
+        let expire = Duration::from_secs(u64::from(self.plan.content.timers[2]));
+        let serves = zone.version().is_some() && !is_behind;
+        self.oracle.freshness(self.now, host, serves, fresh, expire)
     }
 }
 
@@ -584,4 +593,5 @@ fn everything() -> Ask {
     Ask { from: From::Name(None), limit: 100 }
 }
 
+mod storage;
 mod traffic;

@@ -1,12 +1,16 @@
-//! What is written down before it is served: entries that rebuild every zone with its history after a crash.
+//! Journal entries: what happened to a zone, as written and as read back.
 //!
 //! ```text
-//! frame:   length u32 | CRC-32 of the payload u32 | payload           (little-endian)
-//! payload: kind u8 | zone name | body
+//! payload: kind u8 | zone name | body                                        (numbers little-endian, stamps big-endian)
+//! Full     1 | stamp | applied u64 | records
+//! Change   2 | stamp | applied u64 | delta
+//! Past     3 | stamp | delta, or nothing
+//! Verified 4 | moment u64
+//! Aside    5 | stamp | applied u64 | id u64 | is_change u8       the body is in a file of its own
+//! Reserve  6 | serial u32 | is_doubtful u8 | digest, or nothing
+//! delta:   count of removed records u32 | records removed | records added
+//! record:  owner | type u16 | TTL u32 | length u16 | RDATA
 //! ```
-//!
-//! A file of frames may end in a torn one (a crash while writing); everything before it counts. No I/O here:
-//! `server::disk` and the simulator's disk keep the frames.
 
 use std::sync::Arc;
 
@@ -20,12 +24,18 @@ use crate::zone::delta::Delta;
 use crate::zone::snapshot::{Builder, Snapshot};
 use crate::zone::stamp::Stamp;
 
-/// Bytes of a frame before its payload.
-pub const FRAME: usize = 8;
-/// An entry of more records is written in pieces.
-const MANY_RECORDS: u64 = 10_000;
-/// How long such pieces are, about.
+use super::floor::Reserve;
+
+const FULL: u8 = 1;
+const CHANGE: u8 = 2;
+const PAST: u8 = 3;
+const VERIFIED: u8 = 4;
+const ASIDE: u8 = 5;
+const RESERVE: u8 = 6;
+/// Records are handed out in pieces of about so many bytes.
 const PIECE: usize = 64 << 10;
+/// An entry of more records goes into a file of its own, so that it does not keep the entries of other zones waiting.
+pub const MANY_RECORDS: u64 = 10_000;
 
 /// Something that happened to a zone, as written.
 #[derive(Clone, Debug)]
@@ -39,6 +49,8 @@ pub enum Entry {
     Past(Name, Option<Arc<Delta>>, Stamp),
     /// A secondary found its content current at this time.
     Verified(Name, Utc),
+    /// Serials up to this one may be published from now on.
+    Reserve(Name, Reserve),
 }
 
 /// Something that happened to a zone, as read back.
@@ -49,99 +61,119 @@ pub enum Happened {
     Change(Delta, Stamp, Utc),
     Past(Option<Delta>, Stamp),
     Verified(Utc),
+    Reserved(Reserve),
+    /// A version whose content or change is lost.
+    Lost(Stamp),
+    /// The version served last as far as the floors know; the journal may have lost it.
+    Served(Stamp),
+}
+
+impl Happened {
+    /// The version that it is about.
+    pub(super) fn stamp(&self) -> Option<&Stamp> {
+        match self {
+            Happened::Full(_, stamp, _) | Happened::Change(_, stamp, _) | Happened::Past(_, stamp) => {
+                Some(stamp)
+            }
+            Happened::Lost(stamp) | Happened::Served(stamp) => Some(stamp),
+            Happened::Verified(_) | Happened::Reserved(_) => None,
+        }
+    }
+}
+
+/// An entry whose body is in a file of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// The version it leads to.
+    pub stamp: Stamp,
+    /// When that began to be served here.
+    pub applied: Utc,
+    /// Which file.
+    pub id: u64,
+    /// Whether it is a change to the content, and not the whole.
+    pub is_change: bool,
+}
+
+/// A payload, read.
+#[derive(Debug)]
+pub enum Payload {
+    /// The entry itself.
+    Whole(Happened),
+    /// What is in a file of its own.
+    Aside(Aside),
 }
 
 impl Entry {
-    /// Appends the entry, framed.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&[0; FRAME]);
-        self.payload(out, &mut |_| ());
-        let payload = &out[start + FRAME..];
-        let (length, sum) = (payload.len() as u32, crc32fast::hash(payload));
-        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        out[start + 4..start + FRAME].copy_from_slice(&sum.to_le_bytes());
-    }
-
-    /// What stands for a whole content that is written down later: its stamp has the serial and the digest, so that no serial goes
-    /// back or comes to stand for other content. Other entries stand for themselves.
-    pub fn stand_in(self) -> Entry {
+    /// The zone it is about.
+    pub fn zone(&self) -> &NameRef {
         match self {
-            Entry::Full(snapshot, stamp, _) => Entry::Past(snapshot.apex().to_name(), None, stamp),
-            other => other,
+            Entry::Full(snapshot, ..) => snapshot.apex(),
+            Entry::Change(zone, ..) | Entry::Past(zone, ..) | Entry::Verified(zone, _) => zone,
+            Entry::Reserve(zone, _) => zone,
         }
     }
 
-    /// Whether the entry is better written in pieces than held in memory as a whole.
-    pub fn is_large(&self) -> bool {
-        matches!(self, Entry::Full(snapshot, ..) if snapshot.records() > MANY_RECORDS)
+    /// The version that is served once it is written.
+    pub fn version(&self) -> Option<&Stamp> {
+        match self {
+            Entry::Full(_, stamp, _) | Entry::Change(_, _, stamp, _) => Some(stamp),
+            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) => None,
+        }
     }
 
-    /// Hands out the entry, framed, piece by piece. It is put together twice, because its length and sum come first.
-    pub fn pieces(&self, each: &mut dyn FnMut(&[u8])) {
-        let mut piece = Vec::with_capacity(2 * PIECE);
-        let (mut length, mut sum) = (0, crc32fast::Hasher::new());
-        let mut measure = |piece: &mut Vec<u8>| {
-            length += piece.len() as u32;
-            sum.update(piece);
-            piece.clear();
+    /// Where its body is to be written, if that is a file of its own: an entry of more than `many` records has one.
+    pub fn aside(&self, many: u64, id: impl FnOnce() -> u64) -> Option<Aside> {
+        let (records, stamp, applied, is_change) = match self {
+            Entry::Full(content, stamp, applied) => (content.records(), stamp, applied, false),
+            Entry::Change(_, delta, stamp, applied) => (delta.len() as u64, stamp, applied, true),
+            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) => return None,
         };
-        self.payload(&mut piece, &mut measure);
-        measure(&mut piece);
-        piece.extend_from_slice(&length.to_le_bytes());
-        piece.extend_from_slice(&sum.finalize().to_le_bytes());
-        self.payload(&mut piece, &mut |piece| {
-            each(piece);
-            piece.clear();
-        });
-        each(&piece);
+        (records > many).then(|| Aside { stamp: *stamp, applied: *applied, id: id(), is_change })
     }
 
-    /// Appends the payload; `spill` may take away what there is of it at times.
-    fn payload(&self, out: &mut Vec<u8>, spill: &mut dyn FnMut(&mut Vec<u8>)) {
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Entry::Full(snapshot, stamp, applied) => {
-                begin(out, 1, snapshot.apex());
+                begin(out, FULL, snapshot.apex());
                 stamp.write(out);
                 out.extend_from_slice(&applied.0.to_le_bytes());
-                for owner in snapshot.owners() {
-                    for set in owner.rrsets() {
-                        for data in set.rdatas() {
-                            write_record(out, owner.name(), set.rtype, set.ttl, data);
-                        }
-                    }
-                    if out.len() >= PIECE {
-                        spill(out);
-                    }
-                }
+                write_content(out, snapshot, &mut |_| ());
             }
             Entry::Change(zone, delta, stamp, applied) => {
-                begin(out, 2, zone);
+                begin(out, CHANGE, zone);
                 stamp.write(out);
                 out.extend_from_slice(&applied.0.to_le_bytes());
                 write_delta(out, delta);
             }
             Entry::Past(zone, delta, stamp) => {
-                begin(out, 3, zone);
+                begin(out, PAST, zone);
                 stamp.write(out);
                 if let Some(delta) = delta {
                     write_delta(out, delta);
                 }
             }
             Entry::Verified(zone, at) => {
-                begin(out, 4, zone);
+                begin(out, VERIFIED, zone);
                 out.extend_from_slice(&at.0.to_le_bytes());
+            }
+            Entry::Reserve(zone, reserve) => {
+                begin(out, RESERVE, zone);
+                reserve.write(out);
             }
         }
     }
 }
 
-/// Reads the frame at the start of `bytes`: its payload and the whole frame's length. `None` when it is torn or damaged.
-pub fn unframe(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (sum, rest) = rest.split_first_chunk()?;
-    let payload = rest.get(..u32::from_le_bytes(*length) as usize)?;
-    (crc32fast::hash(payload) == u32::from_le_bytes(*sum)).then_some((payload, FRAME + payload.len()))
+impl Aside {
+    /// Appends the payload of an entry of this zone whose body is in a file of its own.
+    pub fn write(&self, zone: &NameRef, out: &mut Vec<u8>) {
+        begin(out, ASIDE, zone);
+        self.stamp.write(out);
+        out.extend_from_slice(&self.applied.0.to_le_bytes());
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.push(u8::from(self.is_change));
+    }
 }
 
 /// The zone a payload speaks of.
@@ -149,12 +181,19 @@ pub fn zone_of(payload: &[u8]) -> Option<&NameRef> {
     NameRef::read(payload.get(1..)?).ok()
 }
 
-/// Reads a payload; `None` when it is not one of this version.
-pub fn read(payload: &[u8]) -> Option<Happened> {
+/// The version that a payload leads to, if it is one of a content or a change.
+pub fn version_of(payload: &[u8]) -> Option<Stamp> {
     let zone = zone_of(payload)?;
     let mut rest = &payload[1 + zone.as_wire().len()..];
-    match payload[0] {
-        1 => {
+    if [FULL, CHANGE, ASIDE].contains(&payload[0]) { Stamp::read(&mut rest) } else { None }
+}
+
+/// Reads a payload; `None` when it is not one of this version.
+pub fn decode(payload: &[u8]) -> Option<Payload> {
+    let zone = zone_of(payload)?;
+    let mut rest = &payload[1 + zone.as_wire().len()..];
+    let happened = match payload[0] {
+        FULL => {
             let stamp = Stamp::read(&mut rest)?;
             let applied = Utc(take_u64(&mut rest)?);
             let mut builder = Builder::new(zone.to_name());
@@ -163,21 +202,30 @@ pub fn read(payload: &[u8]) -> Option<Happened> {
                 builder.add(owner, rtype, ttl, data);
             }
             let snapshot = builder.finish().ok()?.0;
-            Some(Happened::Full(snapshot, stamp, applied))
+            Happened::Full(snapshot, stamp, applied)
         }
-        2 => {
+        CHANGE => {
             let stamp = Stamp::read(&mut rest)?;
             let applied = Utc(take_u64(&mut rest)?);
-            Some(Happened::Change(read_delta(rest)?, stamp, applied))
+            Happened::Change(read_delta(rest)?, stamp, applied)
         }
-        3 => {
+        PAST => {
             let stamp = Stamp::read(&mut rest)?;
             let delta = if rest.is_empty() { None } else { Some(read_delta(rest)?) };
-            Some(Happened::Past(delta, stamp))
+            Happened::Past(delta, stamp)
         }
-        4 => Some(Happened::Verified(Utc(take_u64(&mut rest)?))),
-        _ => None,
-    }
+        VERIFIED => Happened::Verified(Utc(take_u64(&mut rest)?)),
+        ASIDE => {
+            let stamp = Stamp::read(&mut rest)?;
+            let applied = Utc(take_u64(&mut rest)?);
+            let id = take_u64(&mut rest)?;
+            let [is_change] = take(&mut rest)?;
+            return Some(Payload::Aside(Aside { stamp, applied, id, is_change: is_change != 0 }));
+        }
+        RESERVE => Happened::Reserved(Reserve::read(rest)?),
+        _ => return None,
+    };
+    Some(Payload::Whole(happened))
 }
 
 fn begin(out: &mut Vec<u8>, kind: u8, zone: &NameRef) {
@@ -187,9 +235,7 @@ fn begin(out: &mut Vec<u8>, kind: u8, zone: &NameRef) {
 
 fn write_delta(out: &mut Vec<u8>, delta: &Delta) {
     out.extend_from_slice(&(delta.removed.len() as u32).to_le_bytes());
-    for record in delta.removed.iter().chain(&delta.added) {
-        write_record(out, &record.owner, record.rtype, record.ttl, &record.rdata);
-    }
+    write_records(out, delta.removed.iter().chain(&delta.added), &mut |_| ());
 }
 
 fn read_delta(mut rest: &[u8]) -> Option<Delta> {
@@ -203,6 +249,34 @@ fn read_delta(mut rest: &[u8]) -> Option<Delta> {
     Some(delta)
 }
 
+/// Appends the records of a content; `spill` may take away what there is of them at times.
+pub(super) fn write_content(out: &mut Vec<u8>, content: &Snapshot, spill: &mut dyn FnMut(&mut Vec<u8>)) {
+    for owner in content.owners() {
+        for set in owner.rrsets() {
+            for data in set.rdatas() {
+                write_record(out, owner.name(), set.rtype, set.ttl, data);
+            }
+        }
+        if out.len() >= PIECE {
+            spill(out);
+        }
+    }
+}
+
+/// Appends records; `spill` may take away what there is of them at times.
+pub(super) fn write_records<'r>(
+    out: &mut Vec<u8>,
+    records: impl Iterator<Item = &'r Record>,
+    spill: &mut dyn FnMut(&mut Vec<u8>),
+) {
+    for record in records {
+        write_record(out, &record.owner, record.rtype, record.ttl, &record.rdata);
+        if out.len() >= PIECE {
+            spill(out);
+        }
+    }
+}
+
 fn write_record(out: &mut Vec<u8>, owner: &NameRef, rtype: Rtype, ttl: u32, data: &[u8]) {
     out.extend_from_slice(owner.as_wire());
     out.extend_from_slice(&rtype.0.to_le_bytes());
@@ -211,7 +285,7 @@ fn write_record(out: &mut Vec<u8>, owner: &NameRef, rtype: Rtype, ttl: u32, data
     out.extend_from_slice(data);
 }
 
-fn read_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a NameRef, Rtype, u32, &'a [u8])> {
+pub(super) fn read_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a NameRef, Rtype, u32, &'a [u8])> {
     let owner = NameRef::read(rest).ok()?;
     *rest = &rest[owner.as_wire().len()..];
     let rtype = Rtype(u16::from_le_bytes(take(rest)?));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::journal::entry as journal;
+use super::super::journal::entry::{Payload, decode, zone_of};
 use super::*;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
@@ -12,7 +12,7 @@ use crate::zone::snapshot::Builder;
 /// A journal in memory; full on demand.
 #[derive(Default)]
 struct Memory {
-    bytes: Vec<u8>,
+    payloads: Vec<Vec<u8>>,
     full: bool,
 }
 
@@ -21,8 +21,21 @@ impl Memory {
         if self.full {
             return Err(LogError("disk full".to_owned()));
         }
-        entries.iter().for_each(|entry| entry.write(&mut self.bytes));
+        self.payloads.extend(entries.iter().map(payload));
         Ok(())
+    }
+}
+
+fn payload(entry: &Entry) -> Vec<u8> {
+    let mut payload = Vec::new();
+    entry.encode(&mut payload);
+    payload
+}
+
+fn replay(store: &ZoneStore, payloads: &[Vec<u8>]) {
+    for payload in payloads {
+        let Some(Payload::Whole(happened)) = decode(payload) else { panic!("{payload:?}") };
+        store.replay(&zone_of(payload).unwrap().to_name(), happened);
     }
 }
 
@@ -150,7 +163,7 @@ fn transferred_records_that_are_no_zone_are_refused() {
         let error = store.publish(at(1), proposal, |entries| log.append(entries)).unwrap_err();
         assert!(matches!(error, PublishError::NoZone(_)), "{error}");
     }
-    assert!(log.bytes.is_empty() && store.get(&apex()).unwrap().version().is_none());
+    assert!(log.payloads.is_empty() && store.get(&apex()).unwrap().version().is_none());
 }
 
 #[test]
@@ -184,16 +197,10 @@ fn a_zone_that_comes_back_goes_on_where_it_was() {
     assert_eq!((same.stamp, same.renumbered), (back.stamp, None));
     // A former life in which it was not configured remembers as much, through a compaction too.
     let other = ZoneStore::new(7);
-    let replay = |store: &ZoneStore, mut rest: &[u8]| {
-        while let Some((payload, taken)) = journal::unframe(rest) {
-            store.replay(&journal::zone_of(payload).unwrap().to_name(), journal::read(payload).unwrap());
-            rest = &rest[taken..];
-        }
-    };
-    replay(&other, &log.bytes);
+    replay(&other, &log.payloads);
     assert!(other.get(&apex()).is_none());
     let mut compacted = Vec::new();
-    other.checkpoint().entries(&mut |entry| entry.write(&mut compacted));
+    other.checkpoint().entries(&mut |entry| compacted.push(payload(&entry)));
     let third = ZoneStore::new(7);
     third.configure(&apex(), Access::default());
     replay(&third, &compacted);
@@ -207,9 +214,9 @@ fn a_damaged_entry_never_brings_an_old_version_back() {
     let mut ends = Vec::new();
     for hosts in [&[1][..], &[2], &[3]] {
         file(&store, &mut log, 1, zone(1, hosts), Policy::Increment).unwrap();
-        ends.push(log.bytes.len());
+        ends.push(log.payloads.len());
     }
-    let without_second = [&log.bytes[..ends[0]], &log.bytes[ends[1]..]].concat();
+    let without_second = [&log.payloads[..ends[0]], &log.payloads[ends[1]..]].concat();
     let replayed = replayed(&without_second, without_second.len());
     assert!(replayed.get(&apex()).unwrap().version().is_none());
     let mut log = Memory::default();
@@ -217,14 +224,10 @@ fn a_damaged_entry_never_brings_an_old_version_back() {
     assert_eq!(same.stamp.serial, Serial(3));
 }
 
-/// Replays a journal, from its beginning to `end` bytes, into a fresh store.
-fn replayed(bytes: &[u8], end: usize) -> ZoneStore {
+/// Replays a journal, from its beginning to so many entries, into a fresh store.
+fn replayed(payloads: &[Vec<u8>], end: usize) -> ZoneStore {
     let (store, _) = store();
-    let mut rest = &bytes[..end];
-    while let Some((payload, taken)) = journal::unframe(rest) {
-        store.replay(&journal::zone_of(payload).unwrap().to_name(), journal::read(payload).unwrap());
-        rest = &rest[taken..];
-    }
+    replay(&store, &payloads[..end]);
     store
 }
 
@@ -246,11 +249,11 @@ proptest! {
         let mut published = Vec::new();
         for (index, hosts) in edits.iter().enumerate() {
             if let Some(done) = file(&store, &mut log, index as u64, zone(1, hosts), Policy::Increment).unwrap() {
-                published.push((done.stamp, log.bytes.len()));
+                published.push((done.stamp, log.payloads.len()));
             }
         }
-        let end = (log.bytes.len() as f64 * cut) as usize;
-        let after_crash = replayed(&log.bytes, end);
+        let end = (log.payloads.len() as f64 * cut) as usize;
+        let after_crash = replayed(&log.payloads, end);
         let last = published.iter().rev().find(|(_, length)| *length <= end).map(|(stamp, _)| *stamp);
         let version = after_crash.get(&apex()).unwrap().version();
         prop_assert_eq!(version.as_ref().map(|version| version.stamp), last);
@@ -258,8 +261,8 @@ proptest! {
             prop_assert_eq!(version.snapshot.digest(), version.stamp.digest);
         }
         let mut compacted = Vec::new();
-        store.get(&apex()).unwrap().checkpoint(&mut |entry| entry.write(&mut compacted));
-        let (long, short) = (replayed(&log.bytes, log.bytes.len()), replayed(&compacted, compacted.len()));
+        store.get(&apex()).unwrap().checkpoint(&mut |entry| compacted.push(payload(&entry)));
+        let (long, short) = (replayed(&log.payloads, log.payloads.len()), replayed(&compacted, compacted.len()));
         prop_assert_eq!(serials(&long), serials(&short));
         let deltas = |store: &ZoneStore| {
             let (first, last) = (published[0].0.serial, published[published.len() - 1].0.serial);
@@ -277,7 +280,7 @@ fn a_compacted_journal_keeps_what_is_used_up_of_expire() {
     zone.confirm(at(100).utc, None, at(200).mono);
     zone.expires(at(200).mono, Some(at(40).utc));
     let mut compacted = Vec::new();
-    zone.checkpoint(&mut |entry| entry.write(&mut compacted));
+    zone.checkpoint(&mut |entry| compacted.push(payload(&entry)));
     let again = replayed(&compacted, compacted.len());
     assert_eq!(again.get(&apex()).unwrap().counted_from(), Some(at(40).utc));
 }

@@ -91,28 +91,6 @@ impl World {
         self.work(host);
     }
 
-    /// Has jobs done and entries written down, as the daemon's other threads do: jobs in any order, writes one after the other.
-    fn work(&mut self, host: usize) {
-        let life = self.hosts[host].life;
-        let Host { running: Some(running), disk, .. } = &mut self.hosts[host] else { return };
-        let (mut jobs, mut writes) = (Vec::new(), Vec::new());
-        for job in running.effects.jobs.drain(..) {
-            jobs.push((self.now + self.rng.random_range(Duration::ZERO..=LONGEST_JOB), job));
-        }
-        for commit in running.effects.commits.drain(..) {
-            let begins = running.written.max(self.now);
-            running.written = begins + self.rng.random_range(Duration::ZERO..=LONGEST_WRITE);
-            writes.push((running.written, commit));
-        }
-        running.effects.notes.drain(..).for_each(|note| disk.note(&note));
-        for (at, job) in jobs {
-            self.schedule(at, Happening::Job { host, life, job });
-        }
-        for (at, commit) in writes {
-            self.schedule(at, Happening::Write { host, life, commit });
-        }
-    }
-
     fn hang_up(&mut self, host: usize, driver: Driver, token: Token) {
         if let Some(running) = self.hosts[host].running.as_mut() {
             running.open.remove(&(driver, token));

@@ -1,0 +1,295 @@
+//! The journal's thread: takes all commits that wait, writes once, syncs once, and says so. [`Order`] says which and when.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::publish::journal::entry::{Aside, Entry, MANY_RECORDS};
+use crate::publish::journal::log::LogError;
+use crate::publish::journal::order::{Commit, Order, Outcomes, Task};
+use crate::publish::store::Checkpoint;
+
+use super::contents::{Done, Writers};
+use super::folder::FolderError;
+use super::group::Writer;
+use super::open::Ready;
+use super::rewrite::{Files, Mark};
+use crate::server::{clock, priority};
+
+/// How often an idle journal looks whether its files are still in place.
+const LOOK: Duration = Duration::from_secs(5);
+/// What could not be written is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
+
+enum Request {
+    Commit { ticket: u64, entries: Vec<Entry>, may_be_later: bool },
+    Note(Box<Entry>),
+    Rewrite(Box<(Mark, Checkpoint)>),
+    Rewritten(Box<(Mark, Result<Files, FolderError>)>),
+    Content(Box<Done>),
+    Stop,
+}
+
+/// What the thread tells.
+pub enum Report {
+    /// Commits that are on stable storage, or failed.
+    Written(Outcomes),
+    /// The journal is to be written anew: [`Journal::rewrite`] is waited for. Its checkpoint holds at least all commits that were
+    /// reported before this.
+    Overgrown(Mark),
+}
+
+/// The way to the thread.
+pub struct Journal {
+    requests: mpsc::Sender<Request>,
+    thread: JoinHandle<()>,
+    syncs: Arc<AtomicU64>,
+}
+
+impl Journal {
+    /// Starts the thread; `report` is called from it. `needed` tells how many bytes of a journal a checkpoint takes now.
+    pub fn start(
+        ready: Ready,
+        needed: impl Fn() -> u64 + Send + 'static,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> io::Result<Journal> {
+        let (requests, queue) = mpsc::channel();
+        let syncs = Arc::new(AtomicU64::new(0));
+        let done = requests.clone();
+        let dir = ready.folder.contents();
+        let contents = Writers::start(&dir, move |content| {
+            // A journal that has ended needs it no more.
+            let _ = done.send(Request::Content(Box::new(content)));
+        })?;
+        let own = requests.clone();
+        let worker = Worker {
+            writer: Writer::new(ready, Arc::clone(&syncs)),
+            contents,
+            own,
+            order: Order::default(),
+            again: Vec::new(),
+            next_look: Instant::now() + LOOK,
+            is_rewriting: false,
+            rewrite_again: None,
+            needed: Box::new(needed),
+        };
+        let run = move || worker.run(&queue, &report);
+        let thread = thread::Builder::new().name("journal".to_owned()).spawn(run)?;
+        Ok(Journal { requests, thread, syncs })
+    }
+
+    /// Has entries written that count together or not at all. Where they may be later, a large content is written behind its
+    /// stamp: a crash before that costs the differences to what was served before, and the zone file has the content.
+    pub fn commit(&self, ticket: u64, entries: Vec<Entry>, may_be_later: bool) {
+        // The thread lives as long as this.
+        let _ = self.requests.send(Request::Commit { ticket, entries, may_be_later });
+    }
+
+    /// Has an entry written whose loss would do no harm.
+    pub fn note(&self, entry: Entry) {
+        let _ = self.requests.send(Request::Note(Box::new(entry)));
+    }
+
+    /// Has a new journal written, from a checkpoint that was taken behind this mark.
+    pub fn rewrite(&self, mark: Mark, checkpoint: Checkpoint) {
+        let _ = self.requests.send(Request::Rewrite(Box::new((mark, checkpoint))));
+    }
+
+    /// How many syncs commits have waited for.
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Ends the thread, once all commits that it was given are written.
+    pub fn stop(self) {
+        let _ = self.requests.send(Request::Stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the journal's thread did not end well");
+        }
+    }
+}
+
+struct Worker {
+    writer: Writer,
+    contents: Writers,
+    own: mpsc::Sender<Request>,
+    order: Order,
+    /// Contents that could not be written, and when to try again.
+    again: Vec<(Instant, Task)>,
+    next_look: Instant,
+    is_rewriting: bool,
+    /// A journal that could not be written anew is left alone until then.
+    rewrite_again: Option<Instant>,
+    needed: Box<dyn Fn() -> u64 + Send>,
+}
+
+impl Worker {
+    fn run(mut self, queue: &mpsc::Receiver<Request>, report: &dyn Fn(Report)) {
+        let mut is_stopping = false;
+        loop {
+            let request = queue.recv_timeout(self.next_deadline().saturating_duration_since(Instant::now()));
+            match request {
+                Ok(Request::Stop) => is_stopping = true,
+                Ok(request) => self.take(request, report),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => is_stopping = true,
+            }
+            // All that has arrived goes along.
+            while let Ok(request) = queue.try_recv() {
+                match request {
+                    Request::Stop => is_stopping = true,
+                    request => self.take(request, report),
+                }
+            }
+            if self.order.due().is_some_and(|due| is_stopping || due <= clock::mono()) {
+                self.group(report);
+            }
+            if is_stopping && !self.order.is_held() {
+                self.writer.stop();
+                return;
+            }
+            self.look(report);
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let group = self.order.due().map(|due| Instant::now() + due.since(clock::mono()));
+        let again = self.again.iter().map(|(at, _)| *at);
+        group.into_iter().chain(again).chain([self.next_look]).min().unwrap_or(self.next_look)
+    }
+
+    fn take(&mut self, request: Request, report: &dyn Fn(Report)) {
+        match request {
+            Request::Commit { ticket, entries, may_be_later } => self.accept(ticket, entries, may_be_later),
+            Request::Note(entry) => self.note(*entry),
+            Request::Content(done) => self.written(*done, report),
+            Request::Rewrite(request) => self.rewrite(*request),
+            Request::Rewritten(done) => {
+                let (mark, files) = *done;
+                self.is_rewriting = false;
+                if let Err(error) = self.writer.replace(files, mark) {
+                    self.rewrite_again = Some(Instant::now() + AGAIN);
+                    tracing::error!("the journal is not written anew, and goes on as it is: {error}");
+                }
+            }
+            Request::Stop => {}
+        }
+    }
+
+    fn note(&mut self, entry: Entry) {
+        if let Some(entry) = self.order.note(entry) {
+            self.writer.note(entry);
+        }
+    }
+
+    fn accept(&mut self, ticket: u64, entries: Vec<Entry>, may_be_later: bool) {
+        let place = |entry: Entry| {
+            let aside = entry.aside(MANY_RECORDS, || self.writer.next_id());
+            (entry, aside)
+        };
+        let commit = Commit { ticket, placed: entries.into_iter().map(place).collect() };
+        for task in self.order.commit(commit, may_be_later) {
+            self.contents.write(task);
+        }
+    }
+
+    /// Goes on with what waited for a content.
+    fn written(&mut self, done: Done, report: &dyn Fn(Report)) {
+        let Done { task, result } = done;
+        let dir = self.writer.folder().path().display();
+        if let Some(ticket) = task.ticket {
+            let failed = result.err();
+            let failed =
+                failed.map(|error| LogError(format!("{dir}: a large content could not be written: {error}")));
+            let outcomes = self.order.content(ticket, failed);
+            if !outcomes.is_empty() {
+                report(Report::Written(outcomes));
+            }
+            return;
+        }
+        match result {
+            Ok(size) => self.writer.complete(&task.entry, task.aside.id, size),
+            Err(error) => {
+                tracing::error!(
+                    "the content of zone `{}` is served and not in {dir} yet: {error}; it is tried again",
+                    task.entry.zone(),
+                );
+                self.again.push((Instant::now() + AGAIN, task));
+            }
+        }
+    }
+
+    /// Writes and syncs all that is ready.
+    fn group(&mut self, report: &dyn Fn(Report)) {
+        let commits = self.order.group(clock::mono());
+        let result = self.writer.write(&commits);
+        let outcomes = commits.iter().map(|commit| (commit.ticket, result.clone())).collect();
+        report(Report::Written(outcomes));
+        for (entry, aside) in commits.into_iter().flat_map(|commit| commit.placed) {
+            match (&result, aside) {
+                (Ok(()), aside) => self.behind(entry, aside),
+                (Err(_), Some(aside)) => self.writer.discard(aside.id),
+                (Err(_), None) => {}
+            }
+        }
+    }
+
+    /// What is still to be done for an entry that counts as written.
+    fn behind(&mut self, entry: Entry, aside: Option<Aside>) {
+        let Some(aside) = aside else { return };
+        match self.writer.size_of(aside.id) {
+            Some(size) => self.writer.complete(&entry, aside.id, size),
+            None => self.contents.write(Task { aside, entry, ticket: None }),
+        }
+    }
+
+    fn rewrite(&mut self, request: (Mark, Checkpoint)) {
+        let (mark, checkpoint) = request;
+        let (rewrite, own) = (self.writer.rewrite(), self.own.clone());
+        let write = move || {
+            priority::small_share();
+            let files = rewrite.write(checkpoint);
+            // A journal that has ended does without it.
+            let _ = own.send(Request::Rewritten(Box::new((mark, files))));
+        };
+        if let Err(error) = thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
+            self.is_rewriting = false;
+            self.rewrite_again = Some(Instant::now() + AGAIN);
+            tracing::error!("the journal is not written anew: no thread ({error})");
+        }
+    }
+
+    /// Does what is due now and then.
+    fn look(&mut self, report: &dyn Fn(Report)) {
+        let now = Instant::now();
+        let (due, again) = std::mem::take(&mut self.again).into_iter().partition(|(at, _)| *at <= now);
+        self.again = again;
+        for (_, task) in due {
+            // What the journal has forgotten meanwhile need not be written.
+            if self.writer.refers_to(task.aside.id) {
+                self.contents.write(task);
+            }
+        }
+        if self.next_look <= now {
+            self.next_look = now + LOOK;
+            self.writer.settle();
+            if let Err(error) = self.writer.look() {
+                tracing::error!("{}: {error}", self.writer.folder().path().display());
+            }
+            self.writer.look_for_losses();
+        }
+        if !self.is_rewriting
+            && self.rewrite_again.is_none_or(|at| at <= now)
+            && let Some(mark) = self.writer.overgrown(&self.needed)
+        {
+            self.is_rewriting = true;
+            report(Report::Overgrown(mark));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

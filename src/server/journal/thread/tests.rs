@@ -1,0 +1,346 @@
+//! The journal with its threads, on a real disk.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+
+use super::*;
+use crate::publish::journal::entry::Happened;
+use crate::publish::journal::order::GAP;
+use crate::publish::store::ZoneStore;
+use crate::server::journal::folder::Folder;
+use crate::server::journal::open::Opened;
+use crate::time::Utc;
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
+use crate::zone::delta::Delta;
+use crate::zone::diff::between;
+use crate::zone::serial::Serial;
+use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::stamp::Stamp;
+
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Running {
+    journal: Journal,
+    reports: Receiver<Report>,
+}
+
+/// Opens the journal in a folder; what its entries lead to.
+fn open(dir: &Path) -> (Running, ZoneStore) {
+    let store = ZoneStore::new(7);
+    let folder = Folder::open(dir, 7).unwrap();
+    let opened = Opened::read(folder, |zone, happened| store.replay(&zone, happened)).unwrap();
+    let ready = opened.settle(store.checkpoint_bytes(), || store.checkpoint()).unwrap();
+    let (sender, reports) = mpsc::channel();
+    let journal = Journal::start(ready, || 0, move |report| drop(sender.send(report))).unwrap();
+    (Running { journal, reports }, store)
+}
+
+impl Running {
+    /// Waits until these commits are written.
+    fn await_written(&self, last: u64) {
+        loop {
+            let Report::Written(commits) = self.reports.recv_timeout(LIMIT).unwrap() else { continue };
+            for (ticket, result) in commits {
+                result.unwrap();
+                if ticket == last {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn content(zone: &str, serial: u32, hosts: u32) -> Snapshot {
+    let apex: Name = zone.parse().unwrap();
+    let mut builder = Builder::new(apex.clone());
+    let mut soa = vec![0; 2];
+    soa.extend([serial, 7200, 900, 86_400, 300].iter().flat_map(|number: &u32| number.to_be_bytes()));
+    builder.add(&apex, Rtype::SOA, 60, &soa);
+    builder.add(&apex, Rtype::NS, 60, b"\x02ns\x00");
+    for host in 0..hosts {
+        let name: Name = format!("h{host}.{zone}").parse().unwrap();
+        builder.add(&name, Rtype::A, 60, &host.to_be_bytes());
+    }
+    builder.finish().unwrap().0
+}
+
+fn stamp(content: &Snapshot) -> Stamp {
+    Stamp { serial: content.serial(), published: None, digest: content.digest(), writer: 7 }
+}
+
+fn full(content: &Snapshot) -> Entry {
+    Entry::Full(content.clone(), stamp(content), Utc(u64::from(content.serial().0)))
+}
+
+fn change(from: &Snapshot, to: &Snapshot) -> Entry {
+    let delta: Delta = between(from, to).unwrap();
+    Entry::Change(to.apex().to_name(), Arc::new(delta), stamp(to), Utc(u64::from(to.serial().0)))
+}
+
+/// What a journal holds of a zone, read by another process.
+fn reopened(dir: &Path, zone: &str) -> Option<Serial> {
+    let (running, store) = open(dir);
+    running.journal.stop();
+    serial(&store, zone)
+}
+
+fn serial(store: &ZoneStore, zone: &str) -> Option<Serial> {
+    let zone = zone.parse::<Name>().unwrap();
+    store.configure(&zone, Default::default()).version().map(|version| version.snapshot.serial())
+}
+
+#[test]
+fn many_commits_go_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, _) = open(dir.path());
+    let begun = Instant::now();
+    let commits = 1_000;
+    for ticket in 1..=commits {
+        // At a thousand a second.
+        thread::sleep((begun + Duration::from_millis(ticket)).saturating_duration_since(Instant::now()));
+        running.journal.commit(ticket, vec![full(&content(&format!("z{ticket}."), 1, 1))], false);
+    }
+    running.await_written(commits);
+    let most = begun.elapsed().as_millis() as u64 / GAP.as_millis() as u64 + 1;
+    let syncs = running.journal.syncs();
+    eprintln!("{syncs} syncs in {:?}", begun.elapsed());
+    assert!(syncs <= most && syncs < commits / 4, "{syncs} syncs in {:?}", begun.elapsed());
+    running.journal.stop();
+    assert_eq!(reopened(dir.path(), "z1000."), Some(Serial(1)));
+}
+
+#[test]
+fn a_large_content_keeps_no_small_commit_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let large = content("large.", 1, 300_000);
+    let (running, _) = open(dir.path());
+    running.journal.commit(1, vec![full(&large)], false);
+    let (mut ticket, mut slowest) = (1, Duration::ZERO);
+    let mut is_large_written = false;
+    while !is_large_written {
+        ticket += 1;
+        let begun = Instant::now();
+        running.journal.commit(ticket, vec![full(&content("small.", ticket as u32, 1))], false);
+        let mut is_written = false;
+        while !is_written {
+            let Report::Written(commits) = running.reports.recv_timeout(LIMIT).unwrap() else { continue };
+            is_large_written |= commits.iter().any(|(written, _)| *written == 1);
+            is_written = commits.iter().any(|(written, _)| *written == ticket);
+        }
+        slowest = slowest.max(begun.elapsed());
+    }
+    eprintln!("slowest of {ticket} small commits: {slowest:?}");
+    assert!(ticket > 2, "the large content was written before a small commit could be");
+    // A zone's next commit waits for the one before it.
+    let next = content("large.", 2, 300_001);
+    running.journal.commit(ticket + 1, vec![change(&large, &next)], false);
+    running.await_written(ticket + 1);
+    running.journal.stop();
+    let (_, store) = open(dir.path());
+    assert_eq!(serial(&store, "large."), Some(Serial(2)));
+    assert_eq!(serial(&store, "small."), Some(Serial(ticket as u32)));
+}
+
+#[test]
+fn a_zones_later_commit_waits_for_its_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (content("large.", 1, 12_000), content("large.", 2, 12_001));
+    let (running, _) = open(dir.path());
+    running.journal.commit(1, vec![full(&first)], false);
+    running.journal.commit(2, vec![change(&first, &second)], false);
+    running.await_written(2);
+    running.journal.stop();
+    assert_eq!(reopened(dir.path(), "large."), Some(Serial(2)));
+}
+
+#[test]
+fn content_that_may_be_later_follows_its_stamp() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (content("large.", 1, 12_000), content("large.", 2, 12_001));
+    let (running, _) = open(dir.path());
+    running.journal.commit(1, vec![full(&first)], true);
+    running.await_written(1);
+    running.journal.commit(2, vec![change(&first, &second)], false);
+    running.await_written(2);
+    let contents = dir.path().join("content");
+    let begun = Instant::now();
+    while fs::read_dir(&contents).map_or(0, |files| files.flatten().count()) == 0
+        || fs::read_dir(&contents)
+            .unwrap()
+            .flatten()
+            .any(|file| file.file_name().to_string_lossy().starts_with("new"))
+    {
+        assert!(begun.elapsed() < LIMIT);
+        thread::yield_now();
+    }
+    running.journal.stop();
+    assert_eq!(reopened(dir.path(), "large."), Some(Serial(2)));
+    // Without the content the serial is known all the same.
+    fs::remove_dir_all(&contents).unwrap();
+    let (running, store) = open(dir.path());
+    assert_eq!(serial(&store, "large."), None);
+    let zone = store.configure(&"large.".parse::<Name>().unwrap(), Default::default());
+    assert_eq!(zone.history().last().map(|stamp| stamp.serial), Some(Serial(2)));
+    running.journal.stop();
+}
+
+#[test]
+fn a_folder_that_is_removed_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let (first, second) = (content("example.", 5, 1), content("example.", 6, 2));
+    let (running, _) = open(&state);
+    running.journal.commit(1, vec![full(&first)], false);
+    running.await_written(1);
+    fs::remove_dir_all(&state).unwrap();
+    running.journal.commit(2, vec![change(&first, &second)], false);
+    running.await_written(2);
+    running.journal.stop();
+    assert_eq!(reopened(&state, "example."), Some(Serial(6)));
+    // Replaced by another one: that is kept aside.
+    let (running, _) = open(&state);
+    fs::remove_file(state.join("journal")).unwrap();
+    fs::write(state.join("journal"), "a backup").unwrap();
+    running.journal.commit(1, vec![full(&content("other.", 1, 1))], false);
+    running.await_written(1);
+    running.journal.stop();
+    assert_eq!(reopened(&state, "example."), Some(Serial(6)));
+    assert_eq!(fs::read_to_string(state.join("journal.damaged")).unwrap(), "a backup");
+}
+
+#[test]
+fn a_journal_of_version_1_is_read_and_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (content("example.", 5, 1), content("example.", 6, 2));
+    let mut bytes = Vec::new();
+    for entry in [full(&first), change(&first, &second)] {
+        let mut payload = Vec::new();
+        entry.encode(&mut payload);
+        bytes.extend((payload.len() as u32).to_le_bytes());
+        bytes.extend(crc32fast::hash(&payload).to_le_bytes());
+        bytes.append(&mut payload);
+    }
+    fs::write(dir.path().join("node-id"), "0000000000000007\n").unwrap();
+    fs::write(dir.path().join("journal"), [&bytes[..], b"torn"].concat()).unwrap();
+    let (running, store) = open(dir.path());
+    assert_eq!(serial(&store, "example."), Some(Serial(6)));
+    running.journal.stop();
+    assert!(fs::read(dir.path().join("journal")).unwrap().starts_with(b"tidemark"));
+    let (running, store) = open(dir.path());
+    assert_eq!(serial(&store, "example."), Some(Serial(6)));
+    running.journal.stop();
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_and_the_rest_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, _) = open(dir.path());
+    for (ticket, zone) in ["one.", "two.", "three."].into_iter().enumerate() {
+        running.journal.commit(ticket as u64, vec![full(&content(zone, 4, 1))], false);
+    }
+    running.await_written(2);
+    running.journal.stop();
+    let path = dir.path().join("journal");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let (running, store) = open(dir.path());
+    assert_eq!(serial(&store, "one."), Some(Serial(4)));
+    assert_eq!(serial(&store, "two."), None);
+    assert_eq!(serial(&store, "three."), Some(Serial(4)));
+    let zone = store.configure(&"two.".parse::<Name>().unwrap(), Default::default());
+    assert_eq!(zone.history().last().map(|stamp| stamp.serial), Some(Serial(4)));
+    running.journal.stop();
+    assert_eq!(fs::read(dir.path().join("journal.damaged")).unwrap(), bytes);
+    // It was written anew: nothing is damaged any more.
+    let (running, store) = open(dir.path());
+    assert_eq!(serial(&store, "three."), Some(Serial(4)));
+    running.journal.stop();
+    assert!(!dir.path().join("journal.damaged.1").exists());
+}
+
+#[test]
+fn a_journal_does_not_grow_over_restarts_and_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut last = content("example.", 1, 4_000);
+    let whole = {
+        let mut bytes = Vec::new();
+        full(&last).encode(&mut bytes);
+        bytes.len() as u64
+    };
+    let journal = dir.path().join("journal");
+    let mut lengths = Vec::new();
+    for _ in 0..10 {
+        let (running, store) = open(dir.path());
+        lengths.push(fs::metadata(&journal).unwrap().len());
+        let name: Name = "example.".parse().unwrap();
+        let zone = store.configure(&name, Default::default());
+        assert_eq!(
+            zone.version().map(|version| version.snapshot.serial()).unwrap_or(Serial(1)),
+            last.serial()
+        );
+        let mut ticket = 1;
+        running.journal.commit(ticket, vec![full(&last)], false);
+        for _ in 0..300 {
+            let next = content("example.", last.serial().0 + 1, 3_000 + last.serial().0 % 500);
+            ticket += 1;
+            let entry = change(&last, &next);
+            // What a node serves is what its journal was told.
+            if ticket == 2 {
+                running.await_written(1);
+            }
+            let Entry::Change(_, delta, stamp, applied) = &entry else { unreachable!() };
+            if zone.version().is_none() {
+                store.replay(&name, Happened::Full(last.clone(), super::tests::stamp(&last), Utc(1)));
+            }
+            store.replay(&name, Happened::Change(Delta::clone(delta), *stamp, *applied));
+            running.journal.commit(ticket, vec![entry], false);
+            last = next;
+        }
+        // Whether it is written anew is looked at after each group.
+        loop {
+            match running.reports.recv_timeout(LIMIT).unwrap() {
+                Report::Written(commits) if commits.iter().any(|(written, _)| *written == ticket) => break,
+                Report::Written(_) => {}
+                Report::Overgrown(mark) => running.journal.rewrite(mark, store.checkpoint()),
+            }
+        }
+        running.journal.stop();
+    }
+    let (running, store) = open(dir.path());
+    lengths.push(fs::metadata(&journal).unwrap().len());
+    assert_eq!(serial(&store, "example."), Some(last.serial()));
+    running.journal.stop();
+    eprintln!("{lengths:?} bytes at the starts, for a content of {whole}");
+    assert!(lengths.iter().all(|length| *length < 4 * whole + (512 << 10)), "{lengths:?}");
+}
+
+#[test]
+fn notes_among_commits_keep_their_place_and_hold_nothing_up() {
+    const MANY: u64 = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (running, _) = open(dir.path());
+    let zone: Name = "example.".parse().unwrap();
+    let entry = |at| Entry::Verified(zone.clone(), Utc(at));
+    // Also behind a commit that waits for its content.
+    running.journal.commit(0, vec![full(&content("example.", 1, 12_000))], false);
+    for ticket in 1..=MANY {
+        running.journal.commit(ticket, vec![entry(ticket)], false);
+        running.journal.note(entry(ticket));
+    }
+    running.await_written(MANY);
+    running.journal.stop();
+    let mut found = Vec::new();
+    let folder = Folder::open(dir.path(), 7).unwrap();
+    let reopened = Opened::read(folder, |_, happened| match happened {
+        Happened::Full(..) => found.push(0),
+        Happened::Verified(at) => found.push(at.0),
+        _ => {}
+    });
+    assert!(reopened.is_ok() && found.is_sorted(), "{found:?}");
+    assert_eq!(found.len() as u64, 1 + 2 * MANY);
+}
