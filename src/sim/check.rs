@@ -4,12 +4,14 @@
 //! 2. No host's serial goes backwards (RFC 1982), crashes or not, unless its zone expired in between.
 //! 3. No answer and no transfer mixes two versions.
 //! 4. Every reported span of lag contains the true one.
-//! 5. What was served before a crash is served after it, or something newer.
+//! 5. Nobody gets a transfer whom the zone's access list does not name.
+//! 6. What was served before a crash is served after it, or something newer.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::answer::context::{Served, Source};
+use crate::answer::context::{Outcome, Served, Source};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
 use crate::lag::Interval;
@@ -28,6 +30,8 @@ use crate::zone::snapshot::Snapshot;
 use super::content::{CANARIES, apex, canary};
 use super::host::address;
 
+/// An address that is no host's.
+const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5_353);
 /// What EXPIRE may be exceeded by: it travels in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(3);
 
@@ -210,6 +214,22 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// Asks for a transfer from an address that may not have one.
+    pub fn stranger(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
+        let query = Writer::query(1, 0, &apex(), Rtype::AXFR, &[]);
+        let from = Source { addr: STRANGER, via: Via::Tcp };
+        let mut reply = Reply::default();
+        let outcome = door::answer_one(served, now, Asked { bytes: &query, from }, &mut reply);
+        let rcode = Message::read(reply.as_bytes()).map(|message| message.rcode());
+        match (outcome, rcode) {
+            (Outcome::Reply(_), Ok(Rcode::REFUSED)) => Ok(()),
+            (outcome, _) => {
+                let what = format!("a stranger who asks for the zone gets {outcome:?}");
+                Err(Violation { at, host, what })
+            }
+        }
     }
 
     /// Takes a whole transfer apart: it is one published version.

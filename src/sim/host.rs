@@ -287,7 +287,7 @@ impl Host {
             name: content::apex(),
             role,
             notify: addresses(&self.plan.notify),
-            transfer: everyone(),
+            transfer: vec![Prefix { addr: IpAddr::from([10, 0, 0, 0]), length: 8 }],
             watch: addresses(&self.plan.watch),
         })
     }

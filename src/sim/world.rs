@@ -567,6 +567,7 @@ impl World {
         }
         let status = running.node.page(now, everything());
         self.oracle.canaries(self.now, host, &running.served, now)?;
+        self.oracle.stranger(self.now, host, &running.served, now)?;
         self.oracle.status(self.now, host, &status)?;
         self.freshness(host)
     }
