@@ -26,7 +26,7 @@ pub struct FrameFile {
 impl FrameFile {
     /// A new file beside `path`; [`FrameFile::put_in_place`] gives it the name.
     pub fn create(path: &Path, kind: FileKind, generation: u32) -> io::Result<FrameFile> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(new(path))?;
+        let file = begin(path)?;
         let mut head = Vec::new();
         let framer = Framer::begin(&mut head, kind, generation);
         let mut created = FrameFile { path: path.to_owned(), file, framer, length: 0, is_torn: false };
@@ -85,8 +85,12 @@ impl FrameFile {
 
     /// Whether the file is still the one that its name leads to, with all that was written to it.
     pub fn is_in_place(&self) -> bool {
-        let (Ok(there), Ok(here)) = (fs::metadata(&self.path), self.file.metadata()) else { return false };
-        there.dev() == here.dev() && there.ino() == here.ino() && here.len() >= self.length
+        self.is_at(&self.path) && self.is_complete()
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        let (Ok(there), Ok(here)) = (fs::metadata(path), self.file.metadata()) else { return false };
+        there.dev() == here.dev() && there.ino() == here.ino()
     }
 
     /// Whether all that was written to it can be read still, though its name may lead elsewhere.
@@ -103,7 +107,7 @@ impl FrameFile {
     /// forgotten what it could not write, so that the next sync of the same file succeeds without it), and where the file was
     /// removed or replaced. The folder is to be synced then.
     pub fn copy_to(&self, path: &Path) -> io::Result<FrameFile> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(new(path))?;
+        let file = begin(path)?;
         let mut bytes = vec![0; CHUNK.min(self.length as usize)];
         let mut at = 0;
         while at < self.length {
@@ -122,7 +126,11 @@ impl FrameFile {
 
     /// Gives a file its name that was written beside it; it must have been synced. The folder is to be synced then.
     pub fn put_in_place(&self) -> io::Result<()> {
-        fs::rename(new(&self.path), &self.path)
+        let new = new(&self.path);
+        if !self.is_at(&new) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} was removed", new.display())));
+        }
+        fs::rename(new, &self.path)
     }
 
     fn cut(&mut self) -> io::Result<()> {
@@ -136,4 +144,36 @@ fn new(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)
+}
+
+/// A new file beside `path`. One that is there already may be written to still: it stays another file, without a name.
+fn begin(path: &Path) -> io::Result<File> {
+    let new = new(path);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().read(true).write(true).create_new(true).open(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_begun_anew_keeps_clear_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut first = FrameFile::create(&path, FileKind::Journal, 1).unwrap();
+        let second = FrameFile::create(&path, FileKind::Journal, 2).unwrap();
+        second.put_in_place().unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut frames = Vec::new();
+        let mut framer = first.framer;
+        framer.frame(&mut frames, |out| out.extend_from_slice(b"entry"));
+        first.append(&frames, framer).unwrap();
+        assert!(first.put_in_place().is_err());
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        assert!(second.is_in_place() && !first.is_in_place());
+    }
 }
