@@ -2,7 +2,7 @@
 //! where that is allowed, a while longer for the time when nobody can be asked (RFC 8767).
 //!
 //! moka gives the shared, bounded store with its admission policy. Deadlines live in the entries and are compared with
-//! the caller's `now`; moka's own clock decides nothing. What is asked for often is answered by [`ready`] in front of it.
+//! the caller's `now`; moka's own clock decides nothing. What is asked for often is answered by a table in front of it.
 
 mod ready;
 
