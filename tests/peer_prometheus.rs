@@ -260,5 +260,6 @@ fn health_and_readiness() {
     let _primary = tidemark::start(absent, &[Zone::primary("example.", version(1)).notify(&[secondary])]);
     await_until("the secondary to be ready", LIMIT, || http::get(node.http, "/ready").unwrap().status == 200);
     let cache = tidemark::start_cache(c, &[("example.", &[secondary])]);
-    assert_eq!(http::get(cache.http, "/ready").unwrap().status, 200);
+    // It answers a moment before it says so.
+    await_until("the cache to be ready", LIMIT, || http::get(cache.http, "/ready").unwrap().status == 200);
 }

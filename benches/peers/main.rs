@@ -1,7 +1,7 @@
 //! tidemark, NSD, Knot and BIND side by side, on this machine, in one run; as a cache, tidemark, Unbound and dnsdist.
 //!
 //! ```text
-//! cargo bench --bench peers                                   # everything, less than ten minutes
+//! cargo bench --bench peers                                   # everything, about twenty minutes
 //! cargo bench --bench peers -- --only flat,registry --rounds 5
 //! cargo bench --bench peers -- --help
 //! ```
@@ -77,7 +77,14 @@ fn main() {
         parts::transfers::measure,
         parts::workers::measure,
     ];
-    let figures: Vec<Figure> = steps.iter().flat_map(|measure| measure(&bench)).collect();
+    // What has been measured is shown at once: a later part may fail.
+    let shown = |figures: Vec<Figure>| {
+        if !figures.is_empty() {
+            say(&format!("so far:\n{}", figures::table(&figures)));
+        }
+        figures
+    };
+    let figures: Vec<Figure> = steps.iter().flat_map(|measure| shown(measure(&bench))).collect();
     let profile = parts::profile::measure(&bench);
     report::report(&bench, &cores, &figures, &profile, begun.elapsed());
 }
