@@ -21,8 +21,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What is promised of each kind. The median of a change has room for the builders of the zone, which have the same cores; most of all
 /// while the zone is pulled, which is over after a few changes.
 const HEALTH: Duration = Duration::from_millis(50);
-/// No stall of the control thread is as short as this; whatever else keeps one of thousands of requests waiting is the machine.
-const STALL: Duration = Duration::from_millis(200);
 const MEDIAN: Duration = Duration::from_millis(20);
 const MEDIAN_AT_FIRST: Duration = Duration::from_millis(60);
 
@@ -74,10 +72,8 @@ impl Waits {
             let (median, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
             println!("{what}: {kind}: {} times, median {median:?}, slowest {slowest:?}", waits.len());
         }
-        let slow: Vec<&Duration> = self.health.iter().filter(|took| **took > HEALTH).collect();
-        let is_rare = slow.len() <= self.health.len() / 100;
-        let is_stall = slow.iter().any(|took| **took > STALL);
-        assert!(is_rare && !is_stall, "{what}: of {} times /health took {slow:?}", self.health.len());
+        let health = self.health.iter().max().copied().unwrap_or_default();
+        assert!(health <= HEALTH, "{what}: /health took {health:?}");
         let change = self.change[self.change.len() / 2];
         assert!(change <= most, "{what}: half of the small zone's changes took more than {change:?}");
     }
