@@ -43,7 +43,8 @@ impl Overview {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     counts: BTreeMap<State, u64>,
-    troubled: BTreeSet<(Reverse<State>, Mono, Name)>,
+    /// Those not current, by their latest change: the worst first.
+    troubled: BTreeMap<(Reverse<State>, Mono, u64), Name>,
     /// The latest change of each zone, and of some that are gone.
     changes: BTreeMap<u64, Name>,
     removed: BTreeSet<u64>,
@@ -66,19 +67,19 @@ impl Board {
             return;
         }
         let since = mark.filter(|mark| mark.state == state).map_or(now, |mark| mark.since);
-        self.forget(zone, mark.take());
+        self.forget(mark.take());
         self.change += 1;
         self.changes.insert(self.change, zone.clone());
         *self.counts.entry(state).or_default() += 1;
         if state != State::Current {
-            self.troubled.insert((Reverse(state), since, zone.clone()));
+            self.troubled.insert((Reverse(state), since, self.change), zone.clone());
         }
         *mark = Some(Mark { state, since, change: self.change, look });
     }
 
     /// Takes a zone off the board; those who follow the changes are told.
     pub(super) fn remove(&mut self, zone: &Name, mark: Option<Mark>) {
-        self.forget(zone, mark);
+        self.forget(mark);
         self.change += 1;
         self.changes.insert(self.change, zone.clone());
         self.removed.insert(self.change);
@@ -89,14 +90,14 @@ impl Board {
         }
     }
 
-    fn forget(&mut self, zone: &Name, mark: Option<Mark>) {
+    fn forget(&mut self, mark: Option<Mark>) {
         let Some(Mark { state, since, change, .. }) = mark else { return };
         self.changes.remove(&change);
         if let Some(count) = self.counts.get_mut(&state) {
             *count -= 1;
         }
         if state != State::Current {
-            self.troubled.remove(&(Reverse(state), since, zone.clone()));
+            self.troubled.remove(&(Reverse(state), since, change));
         }
     }
 
@@ -104,7 +105,7 @@ impl Board {
     pub(super) fn overview(&self) -> Overview {
         Overview {
             counts: State::ALL.map(|state| self.counts.get(&state).copied().unwrap_or(0)),
-            worst: self.troubled.iter().take(WORST).map(|(_, _, zone)| zone.clone()).collect(),
+            worst: self.troubled.values().take(WORST).cloned().collect(),
             change: self.change,
         }
     }

@@ -83,7 +83,7 @@ pub(super) struct Member {
     /// When a version newer than the one served was first heard of.
     pub(super) heard: Option<Now>,
     /// A change that could not be written down, and when it is tried again.
-    pub(super) retry: Option<(Mono, Proposal)>,
+    pub(super) retry: Option<(Mono, Box<Proposal>)>,
     /// When this zone wants to be called next, as booked with the node.
     pub(super) due: Option<Mono>,
     /// How it stands on the board.

@@ -10,5 +10,6 @@ pub mod member;
 pub mod router;
 pub mod status;
 
+mod members;
 mod publishing;
 mod seen_servers;

@@ -33,6 +33,7 @@ use super::board::{Board, Overview};
 use super::effects::Effects;
 use super::event::{Event, Input};
 use super::member::{Member, Role, ZoneConfig};
+use super::members::Members;
 use super::publishing::{Outcome, Publishing, Submission};
 use super::seen_servers::Sight;
 use super::status::{Ask, From, Page, Problem};
@@ -51,7 +52,7 @@ enum Route {
 /// The machines of a node.
 pub struct Node {
     store: Arc<ZoneStore>,
-    members: BTreeMap<Name, Box<Member>>,
+    members: Members,
     /// Zones that only a cache here asks about, with their servers.
     stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
     publishing: Publishing,
@@ -72,7 +73,7 @@ impl Node {
         let watch = Watch::new(Pace::default(), rng.random());
         Node {
             store,
-            members: BTreeMap::new(),
+            members: Members::default(),
             board: Board::default(),
             stubs: BTreeMap::new(),
             publishing: Publishing::default(),
@@ -157,7 +158,7 @@ impl Node {
             if let Some(member) = self.members.get_mut(&zone) {
                 member.due = None;
                 if let Some((_, proposal)) = member.retry.take_if(|(at, _)| *at <= now.mono) {
-                    events.extend(self.submit(now, [proposal], fx));
+                    events.extend(self.submit(now, [*proposal], fx));
                 }
             }
             let found =
@@ -230,7 +231,7 @@ impl Node {
                 match &result {
                     Err(error) => {
                         member.blame(now, error.to_string());
-                        member.retry = again.map(|proposal| (now.mono + RETRY, proposal));
+                        member.retry = again.map(|proposal| (now.mono + RETRY, Box::new(proposal)));
                     }
                     Ok(_) if member.refresh.is_none() => member.problem = None,
                     Ok(_) => {}
@@ -287,11 +288,9 @@ impl Node {
         if self.members.get(zone).is_none_or(|member| member.refresh.is_none()) {
             return Vec::new();
         }
-        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| {
-            match node.members.get_mut(zone).map(|member| &mut **member) {
-                Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
-                _ => Vec::new(),
-            }
+        self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
+            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
+            _ => Vec::new(),
         })
     }
 

@@ -79,22 +79,32 @@ impl ZoneStore {
 
     /// Adds a zone without content, or changes who may do what with one that is there.
     pub fn configure(&self, name: &NameRef, access: Access) -> Arc<Zone> {
-        self.edit(|directory| self.take_in(directory, name, access))
+        self.edit(|directory| self.take_in(directory, name, Arc::new(access)))
     }
 
-    /// Like [`ZoneStore::configure`] for many zones, at the cost of one change.
-    pub fn configure_all<'n>(&self, zones: impl Iterator<Item = (&'n NameRef, Access)>) {
-        self.edit(|directory| zones.for_each(|(name, access)| drop(self.take_in(directory, name, access))));
+    /// Like [`ZoneStore::configure`] for many zones, at the cost of one change; the zones in the same order.
+    pub fn configure_all<'n>(&self, zones: impl Iterator<Item = (&'n NameRef, Access)>) -> Vec<Arc<Zone>> {
+        // Most zones of a server with very many are open to the same few.
+        let mut last: Arc<Access> = Arc::default();
+        self.edit(|directory| {
+            let take_in = |(name, access): (&NameRef, Access)| {
+                if *last != access {
+                    last = Arc::new(access);
+                }
+                self.take_in(directory, name, Arc::clone(&last))
+            };
+            zones.map(take_in).collect()
+        })
     }
 
-    fn take_in(&self, directory: &mut Directory, name: &NameRef, access: Access) -> Arc<Zone> {
+    fn take_in(&self, directory: &mut Directory, name: &NameRef, access: Arc<Access>) -> Arc<Zone> {
         let zone = directory.get(name).cloned().unwrap_or_else(|| {
             let known = self.withdrawn.remove(name).map(|(_, zone)| zone);
             let zone = known.unwrap_or_else(|| Arc::new(Zone::new(name.to_name())));
             directory.insert(Arc::clone(&zone));
             zone
         });
-        zone.access.store(Arc::new(access));
+        zone.access.store(access);
         zone
     }
 

@@ -11,15 +11,16 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The longest name in wire form (RFC 1035 2.3.4).
 pub const MAX_NAME: usize = 255;
 /// The longest label (RFC 1035 2.3.4).
 pub const MAX_LABEL: usize = 63;
 
-/// An owned domain name.
+/// An owned domain name; `clone` is cheap and shares.
 #[derive(Clone)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 /// A borrowed domain name.
 #[repr(transparent)]
@@ -191,17 +192,17 @@ impl NameRef {
 
     /// Compares in canonical order (RFC 4034 6.1): by label from the right, without case.
     pub fn canonical_cmp(&self, other: &NameRef) -> Ordering {
-        let (mine, theirs) = (self.label_starts(), other.label_starts());
-        for (a, b) in mine.iter().rev().zip(theirs.iter().rev()) {
-            let by_label = self
-                .label_at(*a)
-                .map(|c| c.to_ascii_lowercase())
-                .cmp(other.label_at(*b).map(|c| c.to_ascii_lowercase()));
-            if by_label != Ordering::Equal {
-                return by_label;
-            }
-        }
-        mine.len().cmp(&theirs.len())
+        let (mine, theirs) = (self.label_count(), other.label_count());
+        let pairs = self
+            .labels()
+            .skip(mine.saturating_sub(theirs))
+            .zip(other.labels().skip(theirs.saturating_sub(mine)));
+        // Labels are found from the left, and the rightmost pair that differs decides.
+        let by_label = |outcome, (mine, theirs): (&[u8], &[u8])| match canonical_label_cmp(mine, theirs) {
+            Ordering::Equal => outcome,
+            differs => differs,
+        };
+        pairs.fold(mine.cmp(&theirs), by_label)
     }
 
     /// Where each label's length byte stands, leftmost first, the root label left out.
@@ -220,11 +221,14 @@ impl NameRef {
     pub fn suffix(&self, start: u8) -> &NameRef {
         NameRef::wrap(&self.0[usize::from(start)..])
     }
+}
 
-    fn label_at(&self, start: u8) -> impl Iterator<Item = &u8> {
-        let start = usize::from(start);
-        self.0[start + 1..][..usize::from(self.0[start])].iter()
+/// Compares two labels as if all letters were small (RFC 4034 6.1).
+fn canonical_label_cmp(a: &[u8], b: &[u8]) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
     }
+    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }
 
 /// Offsets of a name's labels; see [`NameRef::label_starts`].

@@ -28,7 +28,7 @@ pub struct Snapshot {
     apex: Arc<Apex>,
     pub(super) table: Table,
     /// The order of a signed zone.
-    signed: Option<Signed>,
+    signed: Option<Arc<Signed>>,
     serial: Serial,
     records: u64,
     digest: Digest,
@@ -118,7 +118,7 @@ impl Snapshot {
 
     /// What proves absence here; `None` for an unsigned zone.
     pub fn signed(&self) -> Option<&Signed> {
-        self.signed.as_ref()
+        self.signed.as_deref()
     }
 
     /// The SOA RRset; a snapshot always has one.
@@ -186,10 +186,10 @@ impl Snapshot {
         let Some(apex) = self.at_apex() else { return };
         self.signed = match old.filter(|signed| signed.is_for(apex)) {
             Some(mut signed) => {
-                signed.settle(apex);
+                Arc::make_mut(&mut signed).settle(apex);
                 Some(signed)
             }
-            None => Signed::build(apex, &self.table),
+            None => Signed::build(apex, &self.table).map(Arc::new),
         };
     }
 
@@ -241,7 +241,7 @@ impl Snapshot {
             }
         }
         if let Some(signed) = &mut self.signed {
-            signed.update(name, self.table.get(hash, name));
+            Arc::make_mut(signed).update(name, self.table.get(hash, name));
         }
         Ok(())
     }
@@ -275,6 +275,7 @@ impl Snapshot {
             entry.set_block(draft.block(self.apex()));
         }
         if let (Some(signed), Some(entry)) = (&mut next.signed, next.table.get(self.apex.hash, self.apex())) {
+            let signed = Arc::make_mut(signed);
             signed.update(self.apex(), Some(entry));
             signed.settle(entry.owner());
         }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use crate::publish::zone::Zone;
+
 impl Node {
     /// Makes these the zones of the node. What has not changed goes on as it is.
     pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
@@ -13,20 +15,24 @@ impl Node {
 
     /// Lets all other zones go.
     pub fn retain(&mut self, wanted: &HashSet<Name>, fx: &mut Effects) -> Vec<Event> {
-        let mut gone: Vec<Name> =
-            self.members.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        let mut gone: Vec<Name> = self
+            .members
+            .iter()
+            .map(|member| &member.config.name)
+            .filter(|name| !wanted.contains(*name))
+            .cloned()
+            .collect();
         gone.sort();
         gone.iter().flat_map(|name| self.remove(name, fx)).collect()
     }
 
     /// Takes in zones, or other configurations of some.
     pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
-        self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
-        zones.into_iter().flat_map(|zone| self.add(now, zone, fx)).collect()
+        let served = self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
+        zones.into_iter().zip(served).flat_map(|(config, zone)| self.add(now, config, zone, fx)).collect()
     }
 
-    /// Takes in a zone, or another configuration of one.
-    pub fn add(&mut self, now: Now, config: ZoneConfig, fx: &mut Effects) -> Vec<Event> {
+    fn add(&mut self, now: Now, config: ZoneConfig, zone: Arc<Zone>, fx: &mut Effects) -> Vec<Event> {
         let name = config.name.clone();
         let mut events = Vec::new();
         let known = match self.members.get(&name) {
@@ -37,7 +43,6 @@ impl Node {
                 None
             }
         };
-        let zone = self.store.configure(&name, config.access());
         for server in config.servers() {
             let mut ask = observation::Ask::soa(server, name.clone());
             ask.have = zone.version().map(|version| version.stamp.serial);
@@ -76,7 +81,7 @@ impl Node {
         if let Some(version) = &version {
             member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
-        self.members.insert(name.clone(), Box::new(member));
+        self.members.insert(member);
         if let Some(version) = &version {
             // A node that stopped between a publication and its NOTIFY still owes it.
             let soa = version.snapshot.soa_record();
@@ -88,8 +93,7 @@ impl Node {
         let found = self.with_refresh(&name, &mut fx.out, |refresh, counted_from, out| {
             refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
         });
-        if let Some(Member { zone, refresh: Some(refresh), .. }) =
-            self.members.get(&name).map(|member| &**member)
+        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(&name)
             && let Some(at) = refresh.expires_at()
         {
             // Those who ask before the first poll has an answer are told what is left, too.
@@ -122,12 +126,12 @@ impl Node {
             }
             !mine
         });
-        Some(*member)
+        Some(member)
     }
 
     /// Watches the servers that a cache asks about a zone, so that it can say which version they show.
     pub fn watch_stub(&mut self, now: Now, zone: &Name, servers: &[SocketAddr], fx: &mut Effects) {
-        if self.members.contains_key(zone) {
+        if self.members.contains(zone) {
             return;
         }
         for server in servers {

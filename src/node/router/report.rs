@@ -23,13 +23,13 @@ impl Node {
 
     /// The primary zones, each with what keeps it from being up to date.
     pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<&Problem>)> {
-        let primaries = self.members.values().filter(|member| member.refresh.is_none());
+        let primaries = self.members.iter().filter(|member| member.refresh.is_none());
         primaries.map(|member| (&member.config.name, member.problem.as_ref()))
     }
 
     /// The secondary zones.
     pub fn secondaries(&self) -> Vec<Name> {
-        let secondaries = self.members.values().filter(|member| member.refresh.is_some());
+        let secondaries = self.members.iter().filter(|member| member.refresh.is_some());
         secondaries.map(|member| member.config.name.clone()).collect()
     }
 
@@ -60,7 +60,7 @@ impl Node {
             From::Name(after) => {
                 let behind = (after.as_ref().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
                 // As many of each as the page could hold, and one more that shows whether there are more.
-                let members = self.members.range::<Name, _>(behind).map(|(_, member)| member.status(now));
+                let members = self.members.behind(after.as_deref()).map(|member| member.status(now));
                 page.zones.extend(members.take(ask.limit + 1));
                 let stubs = self
                     .stubs
