@@ -25,7 +25,7 @@ pub(crate) enum Zones<'a> {
 pub(crate) struct Setup<'a> {
     /// Where to answer.
     pub(crate) addr: SocketAddr,
-    /// Where to take orders, for BIND.
+    /// Where to take orders, for BIND; where to say how it is, for tidemark with small zones.
     pub(crate) control: SocketAddr,
     /// The server's own folder.
     pub(crate) dir: &'a Path,
@@ -60,7 +60,8 @@ pub(crate) fn tidemark(setup: &Setup) -> String {
             let _ = writeln!(text, "[[zone]]\nname = \"{zone}\"\nprimaries = [\"{primary}\"]");
         }),
         Zones::Small(_, folder) => {
-            let _ = writeln!(text, "[[zone-dir]]\npath = \"{}\"", folder.display());
+            let (http, folder) = (setup.control, folder.display());
+            let _ = writeln!(text, "http = \"{http}\"\n[[zone-dir]]\npath = \"{folder}\"");
         }
         Zones::Stub(server) => {
             let _ = writeln!(

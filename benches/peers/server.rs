@@ -85,6 +85,8 @@ pub(crate) struct Server {
     pub(crate) make: Make,
     /// Where it answers.
     pub(crate) addr: SocketAddr,
+    /// Where it takes orders, or says how it is.
+    pub(crate) control: SocketAddr,
     /// Its processes.
     pub(crate) session: Session,
     /// When it was started.
@@ -114,7 +116,7 @@ impl Server {
         let (command, reload) = commands(make, &setup);
         let started = Instant::now();
         let session = Session::start(launch(&command, &dir), plan.cores, &dir.join("log"));
-        Server { make, addr, session, started, command, reload, cores: plan.cores.to_vec(), dir }
+        Server { make, addr, control, session, started, command, reload, cores: plan.cores.to_vec(), dir }
     }
 
     /// Stops the server and starts it again in the same folder.
