@@ -23,8 +23,8 @@ pub fn content(path: &Path, limit: u64, too_large: impl FnOnce() -> String) -> i
     let mut text = Vec::new();
     if metadata.len() <= limit {
         text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
-        // It may grow while it is read.
-        while text.len() as u64 <= limit && (&file).take(PIECE).read_to_end(&mut text)? > 0 {}
+        // It may grow while it is read; its end is where less than a piece was left.
+        while text.len() as u64 <= limit && (&file).take(PIECE).read_to_end(&mut text)? as u64 == PIECE {}
     }
     if metadata.len() > limit || text.len() as u64 > limit {
         return Err(io::Error::other(too_large()));

@@ -150,7 +150,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
     /// Gives up all reads and searches; who waits for them.
     pub(super) fn give_up(&mut self) -> Vec<Rc<Asker>> {
         let mut askers: Vec<Rc<Asker>> = Vec::new();
-        for (_, read) in self.reads.drain() {
+        for read in std::mem::take(&mut self.reads).into_values() {
             read.is_needless.store(true, Ordering::Relaxed);
             for asker in read.askers {
                 if !askers.iter().any(|known| Rc::ptr_eq(known, &asker)) {

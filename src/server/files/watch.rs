@@ -120,7 +120,7 @@ pub(super) struct Watch<R> {
     pub(super) told: BTreeSet<PathBuf>,
     pub(super) dirs: Vec<Dir>,
     /// Files that are being read, by their tickets.
-    pub(super) reads: HashMap<u64, Read>,
+    pub(super) reads: BTreeMap<u64, Read>,
     pub(super) searches: BTreeMap<u64, Search>,
     /// The last number given to a read or a search.
     pub(super) last: u64,
@@ -151,7 +151,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
             missing: BTreeMap::new(),
             told: BTreeSet::new(),
             dirs: Vec::new(),
-            reads: HashMap::new(),
+            reads: BTreeMap::new(),
             searches: BTreeMap::new(),
             last: 0,
             report,
@@ -334,8 +334,9 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 zone.way.get_or_insert_with(|| Way::to(&zone.path)).files.clone_from(&loaded.files);
             }
         }
-        // What was included may have changed before it was watched.
-        if loaded.is_ok() && self.retrace(name) {
+        // What was included may have changed before it was watched. A plain file was watched with its folder before it was read.
+        let is_traced = zone.way.is_some();
+        if is_traced && loaded.is_ok() && self.retrace(name) {
             return self.read_zones(vec![name.clone()], None, askers);
         }
         self.records += loaded.as_ref().map_or(0, |loaded| loaded.snapshot.records());
