@@ -51,7 +51,8 @@ impl<'z> View<'z> {
     /// Writes the SOA with the TTL that a negative answer may be kept for (RFC 2308 section 3). Its signatures get that TTL too, as
     /// they have the TTL of what they cover (RFC 4034 section 3).
     pub(super) fn write_soa<W: Sections<'z>>(self, writer: &mut W) -> Result<(), Full> {
-        if let Some(rendered) = self.proofs.and_then(Signed::soa)
+        let rendered = self.proofs.map_or_else(|| self.zone.negative_soa(), Signed::soa);
+        if let Some(rendered) = rendered
             && let Some(written) = writer.rendered(Section::Authority, rendered)
         {
             return written;

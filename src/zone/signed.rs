@@ -147,12 +147,8 @@ impl Signed {
 
 /// The RRset of a type with its signatures, rendered, with another TTL if one is given; `None` without such an RRset.
 fn rendered(apex: &NameRef, owner: Owner<'_>, rtype: Rtype, ttl: Option<u32>) -> Option<Rendered> {
-    let mut rendered = Rendered::new(apex);
-    for set in [Some(owner.rrset(rtype)?), owner.signatures(rtype)].into_iter().flatten() {
-        let ttl = ttl.unwrap_or(set.ttl);
-        set.rdatas().try_for_each(|rdata| rendered.push(owner.name(), set.rtype, ttl, rdata))?;
-    }
-    Some(rendered)
+    let sets = [Some(owner.rrset(rtype)?), owner.signatures(rtype)].into_iter().flatten();
+    negative::render(apex, owner.name(), sets.map(|set| set.with_ttl(ttl.unwrap_or(set.ttl))))
 }
 
 impl Chain {

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use crate::wire::message::Record;
 use crate::wire::name::{Name, NameRef, hash_name};
+use crate::wire::rendered::Rendered;
 use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::digest::Digest;
 use super::empty_nonterminal::{Room, count_children, fill, link, prune};
 use super::fault::Fault;
+use super::negative;
 use super::owner::{Block, Draft, Owner, Rrset};
 use super::owner_run::Run;
 use super::serial::Serial;
@@ -29,6 +31,7 @@ pub struct Snapshot {
     pub(super) table: Table,
     /// The order of a signed zone.
     signed: Option<Arc<Signed>>,
+    negative: negative::Soa,
     serial: Serial,
     records: u64,
     digest: Digest,
@@ -74,7 +77,8 @@ impl Snapshot {
     /// The zone that a table holds, or why it is none.
     fn assemble(apex: Name, table: Table, records: u64, digest: Digest) -> Result<Snapshot, Fault> {
         let apex = Arc::new(Apex::new(apex));
-        let mut snapshot = Snapshot { apex, table, signed: None, serial: Serial(0), records, digest };
+        let (negative, serial) = (negative::Soa::default(), Serial(0));
+        let mut snapshot = Snapshot { apex, table, signed: None, negative, serial, records, digest };
         snapshot.check_apex()?;
         snapshot.serial = snapshot.timers().serial;
         snapshot.index();
@@ -124,6 +128,12 @@ impl Snapshot {
     /// The SOA RRset; a snapshot always has one.
     pub fn soa(&self) -> Rrset<'_> {
         self.at_apex().and_then(|owner| owner.rrset(Rtype::SOA)).unwrap_or(Rrset::empty())
+    }
+
+    /// The SOA of negative answers without signatures, rendered; `None` where it cannot be.
+    #[inline]
+    pub fn negative_soa(&self) -> Option<&Rendered> {
+        self.negative.of(|| self.at_apex())
     }
 
     /// The SOA as a record.
@@ -180,8 +190,9 @@ impl Snapshot {
         Ok(next)
     }
 
-    /// Makes the order of a signed zone, unless there is one that still fits.
+    /// Makes what depends on the apex: the order of a signed zone, unless there is one that still fits.
     fn index(&mut self) {
+        self.negative = negative::Soa::default();
         let old = self.signed.take();
         let Some(apex) = self.at_apex() else { return };
         self.signed = match old.filter(|signed| signed.is_for(apex)) {
@@ -267,6 +278,7 @@ impl Snapshot {
     pub fn with_serial(&self, serial: Serial) -> Snapshot {
         let mut next = self.clone();
         next.serial = serial;
+        next.negative = negative::Soa::default();
         if let Some(entry) = next.table.get_mut(self.apex.hash, self.apex()) {
             let mut draft = Draft::of(entry.owner());
             let old = self.soa();
