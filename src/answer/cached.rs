@@ -8,7 +8,10 @@ use crate::wire::writer::{Section, Sections, Writer};
 
 use super::context::{Outcome, Path, Served, Source};
 use super::edns::{Ede, Options};
-use super::reply::write_reply;
+use super::reply::{Form, leave};
+
+/// CD comes back from caches (RFC 4035 3.2.2).
+const FORM: Form = Form { copied: flags::CD, ..Form::ALONE };
 
 pub(super) fn find(
     served: &Served,
@@ -22,14 +25,14 @@ pub(super) fn find(
     match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
     {
         Some(entry) => {
-            write_reply(served, now, request, from, flags::CD, reply, |writer, options| {
-                write(now, &entry, writer, options)
+            leave(served, now, request, from, FORM, reply, |writer, options| {
+                Some(write(now, &entry, writer, options))
             });
             Outcome::Reply(Path::Hit)
         }
         None if request.header.flags & flags::RD == 0 => {
             // Without RD nothing is fetched for the client (RFC 1034 4.3.1).
-            write_reply(served, now, request, from, flags::CD, reply, |_, _| Rcode::REFUSED);
+            leave(served, now, request, from, FORM, reply, |_, _| Some(Rcode::REFUSED));
             Outcome::Reply(Path::Zone)
         }
         None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok }),
@@ -46,11 +49,11 @@ pub fn complete(
     reply: &mut Vec<u8>,
 ) {
     let Ok(request) = Request::read(bytes) else { return };
-    write_reply(served, now, &request, from, flags::CD, reply, |writer, options| match entry {
-        Some(entry) => write(now, entry, writer, options),
+    leave(served, now, &request, from, FORM, reply, |writer, options| match entry {
+        Some(entry) => Some(write(now, entry, writer, options)),
         None => {
             options.explain(Ede::NO_REACHABLE_AUTHORITY);
-            Rcode::SERVFAIL
+            Some(Rcode::SERVFAIL)
         }
     });
 }

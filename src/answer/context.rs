@@ -8,7 +8,7 @@ use crate::publish::zone::Zone;
 use crate::resolve::cache::{Ask, Cache};
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
-use crate::wire::prefix::Prefix;
+use crate::wire::prefix::{self, Prefix};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::zone::serial::Serial;
@@ -38,7 +38,7 @@ pub struct Recursion {
 impl Recursion {
     /// Whether this client may ask.
     pub(super) fn allows(&self, from: Source) -> bool {
-        self.allow.iter().any(|prefix| prefix.contains(from.addr.ip()))
+        prefix::any_contains(&self.allow, from.addr.ip())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::wire::edns::{
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
 use crate::wire::via::Via;
+use crate::zone::serial::Serial;
 use crate::zone::stamp::{self, Stamp};
 use crate::zone::zoneversion;
 
@@ -43,7 +44,7 @@ const KEEPALIVE_TIMEOUT: u16 = (TCP_IDLE.as_millis() / 100) as u16;
 const BLOCK: usize = 468;
 /// The bytes of an OPT record without options.
 const OPT: usize = 11;
-/// Stamps told to those who ask over UDP beside an answer: the served version and its successor to what the asker has.
+/// Stamps told beside an answer: the served version and its successor to what the asker has.
 const STAMPS: usize = 2;
 
 /// Whether the request has a COOKIE option of a length that no cookie has (RFC 7873 5.2.2).
@@ -195,13 +196,20 @@ pub struct Options<'q> {
 
 impl<'q> Options<'q> {
     /// Notes what the request asks for, and answers what needs no zone: NSID, cookies and edns-tcp-keepalive.
-    pub(super) fn new(served: &Served, now: Now, request: &Request<'q>, from: Source) -> Options<'q> {
+    pub(super) fn new(
+        served: &Served,
+        now: Now,
+        request: &Request<'q>,
+        opt: Option<Opt<'q>>,
+        from: Source,
+    ) -> Options<'q> {
+        let has_opt = opt.is_some();
         // What the options of another version mean is not known (RFC 6891 6.1.3).
-        let opt = request.opt.filter(|opt| opt.version == 0);
+        let opt = opt.filter(|opt| opt.version == 0);
         let wants = opt.map_or_else(Wants::default, |opt| Wants::read(&opt, from.via));
         let mut bytes = Vec::new();
         let cookie = wants.answer(served, now, from, |code, value| push_option(&mut bytes, code, value));
-        Options { bytes, wants, rtype: request.rtype, has_opt: request.opt.is_some(), cookie, ede: None }
+        Options { bytes, wants, rtype: request.rtype, has_opt, cookie, ede: None }
     }
 
     /// What the request's server cookie is.
@@ -223,19 +231,32 @@ impl<'q> Options<'q> {
 
     /// Tells of the version that an authoritative answer comes from.
     pub(super) fn versioned(&mut self, now: Now, zone: &Zone, version: &Version) {
-        let serial = version.snapshot.serial();
-        if self.wants.zone_version {
+        if std::mem::take(&mut self.wants.zone_version) {
+            let serial = version.snapshot.serial();
             push_option(&mut self.bytes, ZONEVERSION, &zoneversion::write(zone.name(), serial));
         }
-        if self.wants.expire
-            && self.rtype == Rtype::SOA
+        let have = self.wants.stamp.and_then(stamp::asked);
+        self.spread(now, zone, version, have, STAMPS);
+    }
+
+    /// Tells those who take copies of a zone of the version that they are given: how fresh it is, when it expires, and of at most
+    /// `most` stamps that followed the version they have.
+    pub(super) fn spread(
+        &mut self,
+        now: Now,
+        zone: &Zone,
+        version: &Version,
+        have: Option<Serial>,
+        most: usize,
+    ) {
+        if std::mem::take(&mut self.wants.expire)
+            && matches!(self.rtype, Rtype::SOA | Rtype::IXFR | Rtype::AXFR)
             && let Some(left) = expire::left(zone, version, now.mono)
         {
             push_option(&mut self.bytes, EXPIRE, &expire::write(left));
         }
-        if let Some(value) = self.wants.stamp.take() {
-            let have = stamp::asked(value);
-            push_option(&mut self.bytes, STAMP, &provide::told(zone, version, now, have, STAMPS).write());
+        if self.wants.stamp.take().is_some() {
+            push_option(&mut self.bytes, STAMP, &provide::told(zone, version, now, have, most).write());
         }
     }
 

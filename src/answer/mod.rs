@@ -17,6 +17,7 @@ pub mod referral;
 pub mod reply;
 pub mod respond;
 pub mod server_names;
+pub mod transfer;
 pub mod view;
 
 #[cfg(test)]

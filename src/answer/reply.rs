@@ -1,4 +1,5 @@
-//! The frame of every reply: header, question, what somebody writes in between, OPT; and the buffer that it is written into.
+//! The frame of every message of a reply: header, question, what somebody writes in between, OPT; and the buffer that it is written
+//! into. Only plain queries are answered without it, by [`super::fast`]: they have nothing that a frame would have to look at.
 
 use crate::time::Now;
 use crate::wire::edns::UDP_PAYLOAD;
@@ -57,6 +58,22 @@ impl Reply {
     }
 }
 
+/// How a message of a reply differs from others.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// Flags that are copied from the request besides RD: CD by caches (RFC 4035 3.2.2), while authoritative servers clear it
+    /// (3.1.6).
+    pub(super) copied: u16,
+    /// Whether this is the only or the first message: the others of a transfer have neither question nor OPT record (RFC 5936
+    /// 2.2.2, 2.2.5).
+    pub(super) is_first: bool,
+}
+
+impl Form {
+    /// A message of its own.
+    pub(super) const ALONE: Form = Form { copied: 0, is_first: true };
+}
+
 /// Writes the reply around what `body` writes into it: header, question, sections, OPT.
 pub(super) fn finish(
     served: &Served,
@@ -66,53 +83,60 @@ pub(super) fn finish(
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
-    write_reply(served, now, request, from, 0, reply, body);
+    leave(served, now, request, from, Form::ALONE, reply, |writer, options| Some(body(writer, options)));
     Outcome::Reply(Path::of(request.rtype))
 }
 
-/// Like [`finish`], with more flags of the request copied into the reply: CD by caches (RFC 4035 3.2.2), while authoritative
-/// servers clear it (3.1.6).
-pub(super) fn write_reply(
+/// Appends one message of a reply, around what `body` writes into it; nothing when `body` has nothing to say.
+///
+/// Every message that is not plain leaves through here, those of transfers and acknowledged NOTIFYs too, with the request it
+/// answers at hand: what is to stand behind everything else in a message (a MAC, RFC 8945 5.4) is written here.
+pub(super) fn leave(
     served: &Served,
     now: Now,
     request: &Request<'_>,
     from: Source,
-    copied: u16,
+    form: Form,
     reply: &mut Vec<u8>,
-    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
-) {
-    let limit = limit(request, from);
-    let echoed = request.header.flags & (flags::OPCODE | flags::RD | copied);
+    body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Option<Rcode>,
+) -> bool {
+    let (start, limit) = (reply.len(), limit(request, from));
+    let echoed = request.header.flags & (flags::OPCODE | flags::RD | form.copied);
     let available = if served.recursion.is_some() { flags::RA } else { 0 };
     let mut writer = Writer::new(reply, limit, request.header.id, flags::QR | echoed | available);
-    if request.header.counts[0] > 0 {
+    if request.header.counts[0] > 0 && form.is_first {
         // A question is at most 259 bytes, and every limit is 512 or more.
         let _ = writer.question(request.name, request.rtype, request.class);
     }
-    let mut options = Options::new(served, now, request, from);
+    let opt = request.opt.filter(|_| form.is_first);
+    let mut options = Options::new(served, now, request, opt, from);
     writer.set_limit(limit - options.most());
-    let rcode = body(&mut writer, &mut options);
+    let Some(rcode) = body(&mut writer, &mut options) else {
+        writer.finish();
+        reply.truncate(start);
+        return false;
+    };
     writer.set_limit(limit);
     writer.set_rcode(rcode);
-    if request.opt.is_some() {
+    if let Some(opt) = opt {
         let options = options.finish(writer.len(), limit);
-        let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
-        if writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, options) == Err(Full) {
+        if writer.opt(UDP_PAYLOAD, rcode, opt.dnssec_ok, options) == Err(Full) {
             // Room was left for all options; should that ever be wrong, the answer goes without them.
-            let _ = writer.opt(UDP_PAYLOAD, rcode, dnssec_ok, &[]);
+            let _ = writer.opt(UDP_PAYLOAD, rcode, opt.dnssec_ok, &[]);
         }
     }
     writer.finish();
+    true
 }
 
-/// Answers a message that cannot be read whole.
+/// Answers a message that cannot be read whole, and of which nothing can be verified.
 pub(super) fn malformed(bytes: &[u8], rcode: Rcode, reply: &mut Vec<u8>) -> Outcome {
     error_response(bytes, rcode, reply);
     Outcome::Reply(Path::Zone)
 }
 
 /// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.
-fn limit(request: &Request<'_>, from: Source) -> usize {
+pub(super) fn limit(request: &Request<'_>, from: Source) -> usize {
     match request.opt {
         _ if from.via.is_stream() => 65_535,
         Some(opt) => usize::from(opt.payload.min(UDP_PAYLOAD)),

@@ -8,18 +8,22 @@
 //!                                                                  REFUSED
 //! ```
 
+use std::sync::Arc;
+
+use crate::publish::access::{Act, Denied};
+use crate::publish::zone::Zone;
 use crate::time::Now;
 use crate::transfer::notify;
-use crate::transfer::provide;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::COOKIE;
 use crate::wire::message::{Header, MessageError, Opcode, Request, flags};
+use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 
 use super::context::{Outcome, Path, Served, Source};
 use super::edns::Ede;
 use super::reply::{finish, malformed};
-use super::{authoritative, cached, edns, server_names};
+use super::{authoritative, cached, edns, server_names, transfer};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
 pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
@@ -135,22 +139,16 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
             rcode
         })
     };
-    let Some(zone) = served.store.get(request.name) else {
-        return refuse(reply, Rcode::NOTAUTH, None);
+    let zone = match zone_for(served, request.name, Act::Transfer, from) {
+        Ok(zone) => zone,
+        Err(rcode) => return refuse(reply, rcode, Some(Ede::PROHIBITED).filter(|_| rcode == Rcode::REFUSED)),
     };
-    if !zone.access().transfer.iter().any(|prefix| prefix.contains(from.addr.ip())) {
-        return refuse(reply, Rcode::REFUSED, Some(Ede::PROHIBITED));
-    }
-    if zone.version().is_none() {
+    if zone.current().is_none() {
         return refuse(reply, Rcode::SERVFAIL, Some(Ede::NOT_READY));
     }
     match (from.via.is_stream(), request.rtype) {
         (true, _) => Outcome::Transfer(zone),
-        (false, Rtype::IXFR) => {
-            // What was given shows in the reply; over UDP it costs too little to be counted.
-            let _ = provide::ixfr_datagram(&zone, request, now, reply);
-            Outcome::Reply(Path::Zone)
-        }
+        (false, Rtype::IXFR) => transfer::datagram(served, now, &zone, request, from, reply),
         // AXFR is for TCP only (RFC 5936 4.2).
         (false, _) => refuse(reply, Rcode::NOTIMP, None),
     }
@@ -158,23 +156,28 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
 
 fn notified(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
     let Some(notify) = notify::read_notify(request.bytes) else {
-        return malformed(request.bytes, Rcode::FORMERR, reply);
+        return finish(served, now, request, from, reply, |_, _| Rcode::FORMERR);
     };
     let sender = from.addr.ip().to_canonical();
-    let rcode = match served.store.get(&notify.zone) {
-        Some(zone) if !zone.access().secondary => Rcode::NOTAUTH,
-        Some(zone) if !zone.access().notify.contains(&sender) => Rcode::REFUSED,
-        Some(_) => Rcode::NOERROR,
-        None => Rcode::NOTAUTH,
-    };
+    let rcode = zone_for(served, &notify.zone, Act::Notify, from).err();
     // RFC 1996 4.7: the response has AA, and the question of the request.
     finish(served, now, request, from, reply, |writer, _| {
         writer.set_flags(flags::AA);
-        rcode
+        rcode.unwrap_or(Rcode::NOERROR)
     });
-    if rcode == Rcode::NOERROR {
-        Outcome::Notified { zone: notify.zone, from: sender, serial: notify.serial }
-    } else {
-        Outcome::Reply(Path::Unheard(rcode))
+    match rcode {
+        None => Outcome::Notified { zone: notify.zone, from: sender, serial: notify.serial },
+        Some(rcode) => Outcome::Reply(Path::Unheard(rcode)),
     }
+}
+
+/// The zone that a client wants to do something with, if it may; else what it is told.
+fn zone_for(served: &Served, name: &NameRef, act: Act, from: Source) -> Result<Arc<Zone>, Rcode> {
+    let zone = served.store.get(name).ok_or(Rcode::NOTAUTH)?;
+    match zone.access().permits(act, from.addr.ip()) {
+        Ok(()) => {}
+        Err(Denied::Role) => return Err(Rcode::NOTAUTH),
+        Err(Denied::Client) => return Err(Rcode::REFUSED),
+    }
+    Ok(zone)
 }

@@ -84,19 +84,19 @@ pub(super) fn records(serial: u32, hosts: &BTreeSet<u16>) -> Builder {
 
 /// A node with the zone: a primary's store, or a secondary's.
 pub(super) struct Node {
-    pub(super) store: ZoneStore,
+    pub(super) store: Arc<ZoneStore>,
     pub(super) journal: Journal,
 }
 
 impl Node {
     pub(super) fn primary() -> Node {
-        let node = Node { store: ZoneStore::new(7), journal: Journal::default() };
+        let node = Node { store: Arc::new(ZoneStore::new(7)), journal: Journal::default() };
         node.store.configure(&apex(), Access::default());
         node
     }
 
     pub(super) fn secondary() -> Node {
-        let node = Node { store: ZoneStore::new(8), journal: Journal::default() };
+        let node = Node { store: Arc::new(ZoneStore::new(8)), journal: Journal::default() };
         node.store.configure(&apex(), Access { secondary: true, ..Access::default() });
         node
     }

@@ -21,4 +21,6 @@ pub mod provide;
 pub mod query;
 pub mod reason;
 pub mod refresh;
+#[cfg(test)]
+mod tests;
 pub mod timers;

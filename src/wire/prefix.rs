@@ -36,6 +36,11 @@ impl Prefix {
     }
 }
 
+/// Whether `addr` lies in one of the prefixes.
+pub fn any_contains(prefixes: &[Prefix], addr: IpAddr) -> bool {
+    prefixes.iter().any(|prefix| prefix.contains(addr))
+}
+
 impl FromStr for Prefix {
     type Err = PrefixError;
 

@@ -2,15 +2,17 @@
 //! same one by the fast path as by the general one. Requests and replies say here what they say to hickory-proto, where it
 //! reads them. What a client or a secondary reads is read, too.
 
+use std::sync::Arc;
+
 use tidemark::answer::cached::complete;
 use tidemark::answer::context::{Outcome, Served, Source};
 use tidemark::answer::fast::{Fast, REPLY, Versions};
 use tidemark::answer::respond;
+use tidemark::answer::transfer::Transfer;
 use tidemark::ask::reply::{self, Reading};
 use tidemark::transfer::intake::{Asked, Intake, Limits};
 use tidemark::transfer::ixfr_loop::Stuck;
 use tidemark::transfer::notify::read_notify;
-use tidemark::transfer::provide::provide;
 use tidemark::transfer::query;
 use tidemark::wire::edns::UDP_PAYLOAD;
 use tidemark::wire::message::{Header, Message, Opcode, Record, Request, flags};
@@ -65,9 +67,13 @@ fn asked(served: &Served, bytes: &[u8], from: Source) -> Option<Message> {
         }
         Outcome::Transfer(zone) => {
             assert!(reply.is_empty() && from.via.is_stream());
-            let request = Request::read(bytes).unwrap();
-            let messages = provide(zone, &request, now(), from.addr.ip(), &mut Stuck::default());
-            let count = messages.inspect(|message| is_whole(bytes, message, LONGEST)).take(TRANSFER).count();
+            let mut transfer = Transfer::begin(Arc::clone(zone), bytes, now(), from, &mut Stuck::default());
+            let (mut count, mut message) = (0, Vec::new());
+            while count < TRANSFER && transfer.write_next(served, &mut message) {
+                is_whole(bytes, &message, LONGEST);
+                message.clear();
+                count += 1;
+            }
             assert!((1..TRANSFER).contains(&count), "{count} messages");
             reached("transferred");
         }

@@ -1,5 +1,6 @@
 //! Cookies, keepalive, requests without a question and classes other than IN: RFC 1034 3.7.1, 7828, 7873, 9018.
 
+use crate::answer::transfer::Transfer;
 use crate::wire::cookie::WHOLE;
 use crate::wire::edns::{COOKIE, KEEPALIVE};
 use crate::wire::message::HEADER;
@@ -49,6 +50,32 @@ fn a_cookie_is_given_and_known_again() {
     let refused = Query::new("www.invalid.", Rtype::A).edns(1232, 0, &options(&[(COOKIE, CLIENT)]));
     let refused = refused.tcp().ask(&served);
     assert_eq!((refused.rcode(), refused.option(COOKIE)), (Rcode::REFUSED, Some(&cookie[..])));
+}
+
+#[test]
+fn transfers_carry_what_other_replies_carry() {
+    let served = served();
+    let asked = options(&[(NSID, &[]), (COOKIE, CLIENT)]);
+    let cookie = Query::new("www.example.", Rtype::A).edns(1232, 0, &asked).ask(&served);
+    let cookie = cookie.option(COOKIE).unwrap();
+    let has_both = |message: &Message| {
+        assert_eq!((message.option(COOKIE), message.option(NSID)), (Some(cookie), Some(&b"ams1"[..])));
+    };
+    // Without the SOA that says what the client has (RFC 1995 section 3).
+    let datagram = Query::new("example.", Rtype::IXFR).edns(1232, 0, &asked).ask(&served);
+    assert_eq!(datagram.rcode(), Rcode::FORMERR);
+    has_both(&datagram);
+    let query = Query::new("example.", Rtype::AXFR).edns(1232, 0, &asked).tcp();
+    let outcome = answer(&served, at(200), &query.bytes, client(Via::Tcp), &mut Vec::new());
+    let Outcome::Transfer(zone) = outcome else { panic!("{outcome:?}") };
+    let transfer = Transfer::begin(zone, &query.bytes, at(200), client(Via::Tcp), &mut Default::default());
+    let mut transfer = transfer.with_message_bytes(100);
+    let mut first = Vec::new();
+    assert!(transfer.write_next(&served, &mut first));
+    has_both(&Message::read(&first).unwrap());
+    let mut second = Vec::new();
+    assert!(transfer.write_next(&served, &mut second));
+    assert!(Message::read(&second).unwrap().opt.is_none());
 }
 
 #[test]

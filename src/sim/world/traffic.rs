@@ -3,22 +3,24 @@
 use super::*;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::answer::cached::complete;
 use crate::answer::context::{Outcome, Source};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
+use crate::answer::transfer::Transfer;
 use crate::ask::admission::{Orders, Turn};
 use crate::ask::exchange::{Exchange, Failure, Token, Transport};
+use crate::publish::zone::Zone;
 use crate::resolve::resolver;
 use crate::sim::check::number_in;
 use crate::sim::content::canary;
 use crate::sim::host::FollowUp;
 use crate::sim::net::Segment;
-use crate::transfer::provide::{Provide, provide};
 use crate::transfer::query::Kind;
 use crate::wire::edns::EDE;
-use crate::wire::message::{Message, Request, flags};
+use crate::wire::message::{Message, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::wire::writer::Writer;
@@ -55,7 +57,7 @@ enum Sends {
     /// One reply.
     Reply(Option<Vec<u8>>),
     /// A transfer, with the message that is about to leave.
-    Transfer(Box<Provide>, Option<Vec<u8>>),
+    Transfer(Box<Transfer>, Option<Vec<u8>>),
 }
 
 impl World {
@@ -173,12 +175,10 @@ impl World {
                 self.tell(host, Input::Notified { zone, from, serial })
             }
             Outcome::Transfer(zone) => {
-                let (Ok(request), Back::Connection(connection)) = (Request::read(bytes), back) else {
-                    return Ok(());
-                };
-                let transfer = provide(&zone, &request, now, from.addr.ip(), &mut running.stuck);
+                let Back::Connection(connection) = back else { return Ok(()) };
+                let transfer = Transfer::begin(Arc::clone(&zone), bytes, now, from, &mut running.stuck);
                 let transfer = transfer.with_message_bytes(bytes_per_message);
-                self.note_transfer(host, &zone, &request, transfer.kind())?;
+                self.note_transfer(host, zone, from, transfer.kind())?;
                 self.hand_out(connection, Sends::Transfer(Box::new(transfer), None));
                 Ok(())
             }
@@ -198,8 +198,8 @@ impl World {
     fn note_transfer(
         &mut self,
         host: usize,
-        zone: &crate::publish::zone::Zone,
-        request: &Request<'_>,
+        zone: Arc<Zone>,
+        from: Source,
         kind: Result<Kind, Rcode>,
     ) -> Result<(), Violation> {
         match kind {
@@ -207,14 +207,17 @@ impl World {
             Ok(Kind::Axfr) => {
                 self.summary.transfers[0] += 1;
                 let now = self.hosts[host].now(self.now);
-                let whole = Writer::query(0, 0, request.name, Rtype::AXFR, &[]);
-                let Ok(whole) = Request::read(&whole) else { return Ok(()) };
-                let mut stuck = Default::default();
-                let messages = provide(zone, &whole, now, [127, 0, 0, 1].into(), &mut stuck);
+                let bytes_per_message = self.hosts[host].plan.message_bytes;
+                let Some(running) = self.hosts[host].running.as_ref() else { return Ok(()) };
+                let whole = Writer::query(0, 0, zone.name(), Rtype::AXFR, &[]);
+                let transfer = Transfer::begin(zone, &whole, now, from, &mut Default::default());
+                let mut transfer = transfer.with_message_bytes(bytes_per_message);
                 let mut builder = Builder::new(apex());
-                for message in messages.with_message_bytes(self.hosts[host].plan.message_bytes) {
+                let mut message = Vec::new();
+                while transfer.write_next(&running.served, &mut message) {
                     let records = Message::read(&message).map(|message| message.answer).unwrap_or_default();
                     records.iter().for_each(|record| builder.push(record));
+                    message.clear();
                 }
                 let given = builder.finish().map_err(|faults| Violation {
                     at: self.now,
@@ -369,7 +372,11 @@ impl World {
         let next = match &mut connection.sends {
             Sends::Nothing => None,
             Sends::Reply(reply) => reply.take(),
-            Sends::Transfer(transfer, held) => held.take().or_else(|| transfer.next()),
+            Sends::Transfer(transfer, held) => held.take().or_else(|| {
+                let served = &self.hosts[server].running.as_ref()?.served;
+                let mut bytes = Vec::new();
+                transfer.write_next(served, &mut bytes).then_some(bytes)
+            }),
         };
         let Some(bytes) = next else {
             // Everything was sent; the server waits for another request and then closes.

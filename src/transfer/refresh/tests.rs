@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
 use super::super::ixfr_loop::Stuck;
-use super::super::provide::{provide, told};
+use super::super::provide::told;
+use super::super::tests::given;
 use super::*;
 use crate::ask::exchange::{Failure, Start, Transport};
 use crate::publish::expire;
@@ -227,10 +228,10 @@ impl World {
             Mode::Ixfr(records) if request.rtype == Rtype::IXFR => vec![answer(&request, records, &[])],
             _ if request.rtype == Rtype::SOA => vec![soa_answer(node, mode, &request, now)],
             Mode::Cut | Mode::Stalled => {
-                let provided = provide(&node.zone(), &request, now, exchange.to.ip(), &mut self.stuck);
+                let provided = given(node, &exchange.message, now, exchange.to, &mut self.stuck);
                 provided.with_message_bytes(200).take(1).collect()
             }
-            _ => provide(&node.zone(), &request, now, exchange.to.ip(), &mut self.stuck).collect(),
+            _ => given(node, &exchange.message, now, exchange.to, &mut self.stuck).collect(),
         };
         let silent = matches!(mode, Mode::Silent(_) | Mode::Stalled);
         if matches!(mode, Mode::Silent(0)) {

@@ -107,7 +107,7 @@ impl Responder {
                 (After::Close, None)
             }
             respond::After::Transfer(zone) => {
-                let client = Client { request: request.to_vec(), from: from.addr, began: self.now, ticket };
+                let client = Client { request: request.to_vec(), from, began: self.now, ticket };
                 let messages =
                     transfer::start(&self.runtime, &self.turns, zone, client, context, &self.mailbox);
                 (After::Transfer(messages), None)

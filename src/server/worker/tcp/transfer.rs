@@ -2,18 +2,18 @@
 //!
 //! Messages go to the connection's worker many at a time, since each hand-over wakes it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::answer::context::Source;
+use crate::answer::transfer::Transfer;
 use crate::metrics::tally::Path;
 use crate::publish::zone::Zone;
 use crate::server::clock;
 use crate::server::worker::respond::{Context, lock};
 use crate::time::Now;
-use crate::transfer::provide::{MESSAGE_BYTES, provide};
-use crate::wire::message::Request;
+use crate::transfer::provide::MESSAGE_BYTES;
 
 use super::mailbox::{Mail, Mailbox, Ticket};
 
@@ -25,7 +25,7 @@ const AHEAD: usize = 2;
 /// What a transfer needs to know besides its zone.
 pub(super) struct Client {
     pub(super) request: Vec<u8>,
-    pub(super) from: SocketAddr,
+    pub(super) from: Source,
     pub(super) began: Now,
     pub(super) ticket: Ticket,
 }
@@ -45,7 +45,7 @@ pub(super) fn start(
     runtime.spawn(async move {
         let ticket = client.ticket;
         if let Ok(_turn) = turns.acquire_owned().await {
-            give(&zone, &client, &context, &mailbox, &messages).await;
+            give(zone, &client, &context, &mailbox, &messages).await;
         }
         drop(messages);
         mailbox.post(Mail::Transfer(ticket));
@@ -54,15 +54,16 @@ pub(super) fn start(
 }
 
 async fn give(
-    zone: &Zone,
+    zone: Arc<Zone>,
     client: &Client,
     context: &Context,
     mailbox: &Mailbox,
     messages: &mpsc::Sender<Vec<u8>>,
 ) {
-    let Ok(request) = Request::read(&client.request) else { return };
     let began = client.began;
-    let mut transfer = provide(zone, &request, began, client.from.ip(), &mut lock(&context.stuck));
+    // Who asked, and what with, stays as it was when the transfer began.
+    let served = context.served.load_full();
+    let mut transfer = Transfer::begin(zone, &client.request, began, client.from, &mut lock(&context.stuck));
     let kind = transfer.kind();
     let mut bytes = 0;
     let mut gone = false;
@@ -71,7 +72,7 @@ async fn give(
         while chunk.len() < CHUNK {
             let start = chunk.len();
             chunk.extend_from_slice(&[0, 0]);
-            let length = match transfer.write_next(&mut chunk) {
+            let length = match transfer.write_next(&served, &mut chunk) {
                 // No message is longer than a length can say.
                 true => u16::try_from(chunk.len() - start - 2).unwrap_or_default(),
                 false => 0,
