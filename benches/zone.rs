@@ -31,10 +31,11 @@ use tidemark::wire::name::Name;
 use tidemark::wire::rtype::Rtype;
 use tidemark::wire::via::Via;
 use tidemark::wire::writer::Writer;
+use tidemark::zone::builder::Builder;
 use tidemark::zone::delta::Delta;
 use tidemark::zone::diff::between;
 use tidemark::zone::serial::{Policy, Serial};
-use tidemark::zone::snapshot::{Builder, Snapshot};
+use tidemark::zone::snapshot::Snapshot;
 
 /// Runs of each measurement.
 const RUNS: usize = 5;

@@ -8,7 +8,8 @@ use sha1::{Digest as _, Sha1};
 use tidemark::text::file::read::read;
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::Rtype;
-use tidemark::zone::snapshot::{Builder, Snapshot};
+use tidemark::zone::builder::Builder;
+use tidemark::zone::snapshot::Snapshot;
 
 use super::NAMES;
 

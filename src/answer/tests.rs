@@ -21,8 +21,9 @@ use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_CH, Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::wire::writer::Writer;
+use crate::zone::builder::Builder;
 use crate::zone::serial::Policy;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Told;
 
 mod corners;

@@ -1,9 +1,10 @@
 //! What asks to become a zone's next version: content from a zone file or from a transfer, with what its source says of it.
 
 use crate::wire::name::{Name, NameRef};
+use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::serial::Policy;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
 /// A change that has not been checked yet.

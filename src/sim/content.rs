@@ -6,8 +6,9 @@ use std::net::Ipv4Addr;
 
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 
 /// How many canaries there are.
 pub const CANARIES: usize = 8;

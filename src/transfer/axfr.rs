@@ -3,7 +3,7 @@
 use crate::wire::message::{Record, RecordRef};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
-use crate::zone::snapshot::Builder;
+use crate::zone::builder::Builder;
 
 use super::reason::Reason;
 

@@ -14,8 +14,9 @@ use crate::time::{Mono, Now, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::serial::{Policy, Serial};
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 
 /// Refresh, retry and expire of the zones here, in seconds.
 pub(super) const TIMERS: [u32; 3] = [100, 10, 1_000];

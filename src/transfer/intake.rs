@@ -16,9 +16,9 @@ use crate::wire::edns;
 use crate::wire::message::{Answers, Opcode, Record, RecordRef, extended_rcode};
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
+use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Builder;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::Told;
 

@@ -4,6 +4,8 @@
 mod compression;
 pub mod cookie;
 pub mod edns;
+pub mod escape;
+pub mod hash;
 pub mod message;
 pub mod name;
 pub mod plain;

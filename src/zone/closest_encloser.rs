@@ -1,6 +1,8 @@
 //! Names that do not exist in a zone: where they would hang, and names that only proofs have.
 
-use crate::wire::name::{NameRef, hash_name};
+use crate::wire::hash::hash_name;
+
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
 use super::lookup::Found;
@@ -57,9 +59,9 @@ fn is_hashed(entry: &Entry) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::builder::Builder;
     use super::super::diff::between;
     use super::super::serial::Serial;
-    use super::super::snapshot::Builder;
     use super::*;
     use crate::wire::name::Name;
 

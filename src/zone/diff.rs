@@ -68,9 +68,9 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::builder::Builder;
     use super::super::fault::Fault;
     use super::super::serial::Serial;
-    use super::super::snapshot::Builder;
     use super::*;
     use crate::wire::name::Name;
 

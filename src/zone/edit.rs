@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::wire::name::{Name, NameRef, hash_name};
+use crate::wire::hash::hash_name;
+
+use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
@@ -81,7 +83,7 @@ impl Edit {
     }
 
     /// The new version, and what was left out of it. `None` when it is no zone or has little in common with the older
-    /// version; [`super::snapshot::Builder`] then makes it or tells what is wrong.
+    /// version; [`super::builder::Builder`] then makes it or tells what is wrong.
     pub fn finish(mut self) -> Option<(Snapshot, Vec<Fault>)> {
         self.queue();
         while let Some((hash, block)) = self.waiting.pop_front() {
@@ -181,8 +183,8 @@ fn missing_above(base: &Snapshot, name: &NameRef) -> usize {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::builder::Builder;
     use super::super::diff::between;
-    use super::super::snapshot::Builder;
     use super::*;
 
     type Records = Vec<(u8, u8)>;

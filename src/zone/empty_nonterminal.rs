@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
-use crate::wire::name::{NameRef, hash_label, hash_name, hash_root};
+use crate::wire::hash::{hash_label, hash_name, hash_root};
+
+use crate::wire::name::NameRef;
 
 use super::fault::Fault;
 use super::owner::{Block, Draft, Owner};

@@ -208,7 +208,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::Builder;
+    use super::super::builder::Builder;
     use super::*;
 
     #[test]

@@ -1,7 +1,9 @@
 //! Finding a name in a zone: RFC 1034 4.3.2 steps 3a to 3c, with wildcards (RFC 4592), DNAME (RFC 6672) and empty
 //! non-terminals, in one walk from the apex down.
 
-use crate::wire::name::{NameRef, hash_label};
+use crate::wire::hash::hash_label;
+
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
 use super::owner::Owner;
@@ -85,7 +87,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::Builder;
+    use super::super::builder::Builder;
     use super::*;
     use crate::wire::name::Name;
 

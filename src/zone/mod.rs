@@ -3,6 +3,7 @@
 //! A [`snapshot::Snapshot`] is one version of a zone's content. How versions are written as text is [`crate::text`], how one takes the
 //! place of another is [`crate::publish`].
 
+pub mod builder;
 pub mod canonical;
 pub mod closest_encloser;
 pub mod delta;

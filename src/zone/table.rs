@@ -10,7 +10,9 @@
 
 use std::sync::Arc;
 
-use crate::wire::name::{NameRef, hash_name};
+use crate::wire::hash::hash_name;
+
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
 use super::owner::{Block, Owner};

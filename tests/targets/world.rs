@@ -11,8 +11,8 @@ use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
 use tidemark::wire::name::Name;
+use tidemark::zone::builder::Builder;
 use tidemark::zone::serial::Policy;
-use tidemark::zone::snapshot::Builder;
 
 const EXAMPLE: &str = include_str!("../data/plain/example.zone");
 const ROOT: &str = include_str!("../data/plain/root.zone");

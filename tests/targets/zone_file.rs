@@ -5,11 +5,12 @@ use tidemark::text::rdata::{read as rdata, write};
 use tidemark::wire::name::{Name, NameRef};
 use tidemark::wire::rdata as layout;
 use tidemark::wire::rtype::Rtype;
+use tidemark::zone::builder::Builder;
 use tidemark::zone::canonical;
 use tidemark::zone::diff::between;
 use tidemark::zone::edit::Edit;
 use tidemark::zone::lint::lint;
-use tidemark::zone::snapshot::{Builder, Snapshot};
+use tidemark::zone::snapshot::Snapshot;
 
 use super::reached::reached;
 

@@ -22,8 +22,8 @@ use crate::wire::name::Name;
 use crate::wire::rtype::CLASS_IN;
 use crate::wire::via::Via;
 use crate::wire::writer::Writer;
+use crate::zone::builder::Builder;
 use crate::zone::serial::Policy;
-use crate::zone::snapshot::Builder;
 
 const EXAMPLE: &str = include_str!("../../../tests/data/plain/example.zone");
 const NSEC: &str = include_str!("../../../tests/data/signed/nsec.zone");

@@ -9,8 +9,8 @@
 
 use crate::wire::message::Record;
 use crate::wire::name::{Name, NameRef};
+use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
-use crate::zone::snapshot::Builder;
 
 use super::entry::{self, Aside, Entry, Happened, Payload};
 use super::frame::{FileKind, Found, Framer, HEAD, Head, Scanner, head};

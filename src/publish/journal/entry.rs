@@ -20,8 +20,9 @@ use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
+use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
 use super::floor::Reserve;

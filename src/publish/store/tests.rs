@@ -6,8 +6,8 @@ use super::super::journal::entry::{Payload, decode, zone_of};
 use super::*;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::serial::Policy;
-use crate::zone::snapshot::Builder;
 
 /// A journal in memory; full on demand.
 #[derive(Default)]

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 
 use crate::time::Mono;
-use crate::wire::name::{NameRef, hash_name};
+use crate::wire::hash::hash_name;
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::zone::prefetch::fetch;
 

@@ -29,7 +29,7 @@ use crate::resolve::cache::{Ask, Cache};
 use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
 use crate::server::{clock, priority};
 use crate::time::{Mono, Now};
-use crate::wire::name::hash_name;
+use crate::wire::hash::hash_name;
 
 use super::mail::Mailbox;
 use super::tcp::mailbox::ReturnPath;

@@ -9,9 +9,9 @@ use crate::publish::stages::PublishError;
 use crate::publish::store::ZoneStore;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::digest::Digest;
 use crate::zone::serial::{Policy, Serial};
-use crate::zone::snapshot::Builder;
 
 /// Worlds with one damage each.
 const SEEDS: u64 = 1_200;

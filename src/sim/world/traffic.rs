@@ -24,7 +24,7 @@ use crate::wire::message::{Message, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::wire::writer::Writer;
-use crate::zone::snapshot::Builder;
+use crate::zone::builder::Builder;
 
 /// A segment that finds no way is tried again after so long.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -1,7 +1,8 @@
 //! Names in zone files: relative names completed with the origin, straight into wire form, and the way back.
 
 use crate::text::lexer::{Fault, Kind, Span, Token, shown};
-use crate::wire::name::{MAX_LABEL, MAX_NAME, NameError, NameRef, unescape};
+use crate::wire::escape::unescape;
+use crate::wire::name::{MAX_LABEL, MAX_NAME, NameError, NameRef};
 
 /// What completes names, and what was noticed about them.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use super::names::escape;
 use crate::text::lexer::{Fault, Token, shown};
-use crate::wire::name::unescape;
+use crate::wire::escape::unescape;
 
 /// Appends the bytes of a string's text, its escapes undone.
 pub fn read(token: &Token<'_>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {

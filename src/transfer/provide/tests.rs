@@ -203,7 +203,7 @@ fn datagrams_hold_the_whole_or_the_soa() {
 fn a_record_of_any_length_that_fits_a_message_travels() {
     for (length, whole) in [(60_000, true), (65_500, false)] {
         let mut node = Node::primary();
-        let mut builder = crate::zone::snapshot::Builder::new(apex());
+        let mut builder = crate::zone::builder::Builder::new(apex());
         let long = record("long.example.", Rtype(65_280), &vec![1; length]);
         [soa(1), record("example.", Rtype::NS, b"\x02ns\x00"), long].iter().for_each(|it| builder.push(it));
         let proposal = Proposal::file(builder.finish().unwrap().0, Policy::Keep);

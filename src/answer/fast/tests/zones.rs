@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::nsec3::hashed;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 
 /// The zone.
 pub(super) const APEX: &str = "gen.";

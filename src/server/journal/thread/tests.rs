@@ -14,10 +14,11 @@ use crate::server::journal::open::{Opened, most};
 use crate::time::Utc;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::diff::between;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
 /// Longer than anything here takes.

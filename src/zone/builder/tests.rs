@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::super::delta::Delta;
+use super::super::snapshot::ApplyError;
 use super::*;
 
 fn name(text: &str) -> Name {
