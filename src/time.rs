@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+pub mod span;
+
 /// A moment on this process's monotonic clock, in microseconds since an arbitrary start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);

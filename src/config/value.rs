@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::time::span::{self, SpanError};
 use crate::wire::name::{Name, NameError, NameRef};
 use crate::wire::prefix::{Prefix, PrefixError};
 
@@ -123,46 +124,19 @@ pub fn prefix(text: &str) -> Result<Prefix, ValueError> {
 
 /// Reads a span of time: numbers with a unit each, such as `30s`, `1h30m` or `1d`.
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
-    let wrong = |at: Range<usize>, message: String| {
-        ValueError::new(
-            at,
-            message,
-            "write a number and a unit (ms, s, m, h, d, w), for example `30s` or `1h30m`",
-        )
+    const TOO_LONG: &str = "is more than a hundred years";
+    let (at, problem) = match span::read(text) {
+        Ok(total) if total <= MAX_DURATION => return Ok(total),
+        Ok(_) => (0..text.len(), TOO_LONG),
+        Err(SpanError::Empty) => (0..0, "is empty, and not a duration"),
+        Err(SpanError::NoNumber(at)) => (at, "is not a duration"),
+        Err(SpanError::NoUnit(at)) => (at, "has no unit"),
+        Err(SpanError::BadUnit(at)) => (at, "is not a unit of time"),
+        Err(SpanError::TooLong(at)) => (at, TOO_LONG),
     };
-    let mut total = Duration::ZERO;
-    let mut at = 0;
-    if text.is_empty() {
-        return Err(wrong(0..0, "empty duration".into()));
-    }
-    while at < text.len() {
-        let digits = run(&text[at..], |c| c.is_ascii_digit());
-        let unit_at = at + digits.len();
-        let unit = run(&text[unit_at..], |c| !c.is_ascii_digit());
-        let end = unit_at + unit.len();
-        if digits.is_empty() {
-            return Err(wrong(at..end, format!("`{unit}` is not a duration")));
-        }
-        let millis: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            "" => return Err(wrong(at..end, format!("`{digits}` has no unit"))),
-            _ => return Err(wrong(unit_at..end, format!("`{unit}` is not a unit of time"))),
-        };
-        total = digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(millis))
-            .and_then(|millis| total.checked_add(Duration::from_millis(millis)))
-            .filter(|total| *total <= MAX_DURATION)
-            .ok_or_else(|| wrong(at..end, format!("`{text}` is more than a hundred years")))?;
-        at = end;
-    }
-    Ok(total)
+    let message = format!("`{}` {problem}", &text[at.clone()]);
+    let help = "write a number and a unit (ms, s, m, h, d, w), for example `30s` or `1h30m`";
+    Err(ValueError::new(at, message, help))
 }
 
 /// The longest span that is taken: beyond it a deadline says nothing, and sums of moments could overflow.
@@ -193,11 +167,6 @@ fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
         let start = word.as_ptr().addr() - text.as_ptr().addr();
         (start..start + word.len(), word)
     })
-}
-
-/// The longest start of `text` whose characters all satisfy `keep`.
-fn run(text: &str, keep: impl Fn(char) -> bool) -> &str {
-    &text[..text.find(|c| !keep(c)).unwrap_or(text.len())]
 }
 
 #[cfg(test)]

@@ -2,34 +2,20 @@
 
 use std::fmt::Write;
 
-use crate::time::{date_from_days, days_from_date};
+use crate::time::{date_from_days, days_from_date, span};
 
 /// Seconds from a number or from numbers with the units w, d, h, m, s (`1h30m`); `None` if it is not that or does not
 /// fit 32 bits.
 pub fn read_seconds(text: &[u8]) -> Option<u32> {
-    let mut total = 0_u32;
-    let mut number = None;
-    for &byte in text {
-        let factor = match byte.to_ascii_lowercase() {
-            digit @ b'0'..=b'9' => {
-                let so_far: u32 = number.unwrap_or(0);
-                number = Some(so_far.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?);
-                continue;
-            }
-            b'w' => 604_800,
-            b'd' => 86_400,
-            b'h' => 3_600,
-            b'm' => 60,
-            b's' => 1,
-            _ => return None,
-        };
-        total = total.checked_add(number.take()?.checked_mul(factor)?)?;
+    let text = std::str::from_utf8(text).ok()?;
+    // A bare number counts seconds, but only when it stands alone: `1h30` is more likely a slip.
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
     }
-    match number {
-        // A bare number counts seconds, but only when it stands alone: `1h30` is more likely a slip.
-        Some(seconds) => text.iter().all(u8::is_ascii_digit).then_some(seconds),
-        None => (!text.is_empty()).then_some(total),
-    }
+    // Nobody writes a TTL in milliseconds.
+    let units = text.to_ascii_lowercase();
+    let span = span::read(&units).ok().filter(|_| !units.contains("ms"))?;
+    u32::try_from(span.as_secs()).ok()
 }
 
 /// Seconds since 1970 from `YYYYMMDDHHmmSS` or from a number of up to ten digits.
@@ -67,7 +53,7 @@ mod tests {
 
     #[test]
     fn seconds() {
-        let cases: [(&str, Option<u32>); 10] = [
+        let cases: [(&str, Option<u32>); 11] = [
             ("0", Some(0)),
             ("1h30m", Some(5_400)),
             ("1W2D3H4M5S", Some(788_645)),
@@ -78,6 +64,7 @@ mod tests {
             ("h", None),
             ("", None),
             ("1.5h", None),
+            ("1000ms", None),
         ];
         for (text, seconds) in cases {
             assert_eq!(read_seconds(text.as_bytes()), seconds, "{text}");
