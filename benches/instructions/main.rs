@@ -196,11 +196,21 @@ fn play(mix: &Mix) {
         store.publish(now(), Proposal::file(zone, Policy::Increment), |_| Ok(())).unwrap();
     }
     let served = Served { store, recursion, nsid: None, cookies: Arc::new(secrets()) };
-    let mut reply = Vec::with_capacity(2_048);
-    let mut room = vec![0; REPLY];
-    let from = source();
-    answer_all(mix, &served, from, &questions, &mut reply, &mut room);
-    count_all(mix, &served, from, &questions, &mut reply, &mut room);
+    let (way, from) = (mix.way, source());
+    let (reply, room) = (Vec::with_capacity(2_048), vec![0; REPLY]);
+    let mut round = Round { way, served, from, questions, reply, room };
+    round.answer_all();
+    round.count_all();
+}
+
+/// All questions of a mix, and what answers them.
+struct Round {
+    way: Way,
+    served: Served,
+    from: Source,
+    questions: Vec<Vec<u8>>,
+    reply: Vec<u8>,
+    room: Vec<u8>,
 }
 
 /// Has the cache know what the zone says, and have it ready.
@@ -215,47 +225,36 @@ fn know(cache: &Cache, zone: &Snapshot, question: &[u8]) {
     assert!(cache.get(now().mono, &ask.name, ask.rtype, ask.dnssec_ok).is_some());
 }
 
-#[inline(never)]
-fn count_all(
-    mix: &Mix,
-    served: &Served,
-    from: Source,
-    questions: &[Vec<u8>],
-    reply: &mut Vec<u8>,
-    room: &mut [u8],
-) {
-    answer_all(mix, served, from, questions, reply, room);
-}
-
-fn answer_all(
-    mix: &Mix,
-    served: &Served,
-    from: Source,
-    questions: &[Vec<u8>],
-    reply: &mut Vec<u8>,
-    room: &mut [u8],
-) {
-    let now = now();
-    if mix.way == Way::General {
-        for question in questions {
-            reply.clear();
-            black_box(answer(served, now, black_box(question), from, reply));
-        }
-        return;
+impl Round {
+    #[inline(never)]
+    fn count_all(&mut self) {
+        self.answer_all();
     }
-    let directory = served.store.directory();
-    for group in questions.chunks(GROUP) {
-        let versions = Versions::<GROUP>::default();
-        let plain: Vec<Fast<'_>> = group
-            .iter()
-            .map(|question| {
-                Fast::read(served, &directory, &versions, black_box(question)).expect("a plain query")
-            })
-            .collect();
-        plain.iter().for_each(Fast::fetch);
-        let mut names = Names::default();
-        for plain in &plain {
-            assert!(plain.answer(served, now, from, room, &mut names).is_some(), "not a plain answer");
+
+    fn answer_all(&mut self) {
+        let Round { way, served, from, questions, reply, room } = self;
+        let now = now();
+        if *way == Way::General {
+            for question in questions {
+                reply.clear();
+                black_box(answer(served, now, black_box(question), *from, reply));
+            }
+            return;
+        }
+        let directory = served.store.directory();
+        for group in questions.chunks(GROUP) {
+            let versions = Versions::<GROUP>::default();
+            let plain: Vec<Fast<'_>> = group
+                .iter()
+                .map(|question| {
+                    Fast::read(served, &directory, &versions, black_box(question)).expect("a plain query")
+                })
+                .collect();
+            plain.iter().for_each(Fast::fetch);
+            let mut names = Names::default();
+            for plain in &plain {
+                assert!(plain.answer(served, now, *from, room, &mut names).is_some(), "not a plain answer");
+            }
         }
     }
 }

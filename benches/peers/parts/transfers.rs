@@ -75,13 +75,19 @@ fn by_size(bench: &Bench, size: usize) -> Vec<Figure> {
     rows.into()
 }
 
-fn sent(bench: &Bench, make: Make, size: usize) -> f64 {
+/// A server at rest that serves a zone of this size from this file.
+fn serving(bench: &Bench, make: Make, size: usize) -> (Server, std::path::PathBuf) {
     let file = write(bench, make.name(), size, 0);
     let files: [(&str, &Path); 1] = [(SIZED, &file)];
     let plan = Plan { zones: Zones::Files(&files), cores: &bench.server_core, workers: 1 };
     let mut server = Server::start(make, plan, &bench.root);
     server.await_zones(&[SIZED]);
     server.session.settle();
+    (server, file)
+}
+
+fn sent(bench: &Bench, make: Make, size: usize) -> f64 {
+    let (server, _) = serving(bench, make, size);
     let times = SENT.div_ceil(size);
     let rounds = (0..bench.options.rounds).map(|_| {
         let before = server.session.exact_cpu();
@@ -92,12 +98,7 @@ fn sent(bench: &Bench, make: Make, size: usize) -> f64 {
 }
 
 fn change_sent(bench: &Bench, make: Make, size: usize) -> f64 {
-    let file = write(bench, make.name(), size, 0);
-    let files: [(&str, &Path); 1] = [(SIZED, &file)];
-    let plan = Plan { zones: Zones::Files(&files), cores: &bench.server_core, workers: 1 };
-    let mut server = Server::start(make, plan, &bench.root);
-    server.await_zones(&[SIZED]);
-    server.session.settle();
+    let (server, file) = serving(bench, make, size);
     let fresh = server.prepare_edit(&bench.content.sized_zone(size, 1));
     server.edit_zone(SIZED, &fresh, &file, bench.server_core[0]);
     let begun = Instant::now();
