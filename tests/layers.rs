@@ -19,6 +19,16 @@ const FLOORS: [&[&str]; 9] = [
     &["config"],
     &["cli", "main"],
 ];
+/// The floors within `server`, lowest first; the same holds for them.
+const SERVER_FLOORS: [&[&str]; 7] = [
+    &["clock", "content", "log", "priority", "privileges"],
+    &["exchange", "memory", "pulse", "tls"],
+    &["settings"],
+    &["files", "journal", "jobs"],
+    &["control"],
+    &["admin", "http", "worker"],
+    &["run"],
+];
 /// The lowest floor of the real world: below it there is no I/O, no clock, no chance that is not seeded.
 const REAL: usize = 7;
 /// What only the real world may name.
@@ -162,7 +172,11 @@ fn expand(text: &str, mut prefix: Vec<String>, found: &mut BTreeSet<Vec<String>>
 }
 
 fn floor(module: &str) -> Option<usize> {
-    FLOORS.iter().position(|floor| floor.contains(&module)).map(|index| index + 1)
+    floor_among(&FLOORS, module)
+}
+
+fn floor_among(floors: &[&[&str]], module: &str) -> Option<usize> {
+    floors.iter().position(|floor| floor.contains(&module)).map(|index| index + 1)
 }
 
 fn home(source: &Source) -> Option<(&str, usize)> {
@@ -180,6 +194,31 @@ fn imports_only_run_downwards() {
                 target < own,
                 "{}: `{top}` (floor {own}) uses `{}` (floor {target}); imports only run downwards, and not to siblings",
                 source.path.display(),
+                import.join("::")
+            );
+        }
+    }
+}
+
+#[test]
+fn imports_within_the_server_only_run_downwards_too() {
+    for source in sources() {
+        let [top, room, ..] = &source.module[..] else { continue };
+        if top != "server" {
+            continue;
+        }
+        let path = source.path.display();
+        let own = floor_among(&SERVER_FLOORS, room)
+            .unwrap_or_else(|| panic!("{path}: `server::{room}` stands on no floor"));
+        for import in imports(&source) {
+            let [_, other, ..] = &import[..] else { continue };
+            if import[0] != "server" || other == room {
+                continue;
+            }
+            let Some(target) = floor_among(&SERVER_FLOORS, other) else { continue };
+            assert!(
+                target < own,
+                "{path}: `server::{room}` (floor {own}) uses `{}` (floor {target}); imports only run downwards, and not to siblings",
                 import.join("::")
             );
         }

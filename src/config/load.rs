@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::convert;
 use crate::config::error::Error;
-use crate::server::files::content::content;
+use crate::server::content::content;
 use crate::server::settings::Settings;
 
 /// The largest configuration file that is read: a hundred thousand zones take about ten megabytes.

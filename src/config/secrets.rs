@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::server::files::content::content;
+use crate::server::content::content;
 use crate::wire::cookie::{Secret, Secrets};
 
 /// What to write instead of whatever is wrong.

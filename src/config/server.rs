@@ -10,7 +10,7 @@ use crate::config::error::Error;
 use crate::config::secrets;
 use crate::config::value;
 use crate::server::settings;
-use crate::server::worker::tls::{Identity, IdentityError};
+use crate::server::tls::{Identity, IdentityError};
 use crate::wire::cookie::Secrets;
 
 /// Workers beyond this many only wait for each other.

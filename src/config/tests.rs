@@ -10,7 +10,7 @@ use crate::config::error::Error;
 use crate::config::load::{self, REFERENCE};
 use crate::resolve;
 use crate::server::settings::{Resolver, Server, Settings, Source, Zone, ZoneDir};
-use crate::server::worker::tls::Identity;
+use crate::server::tls::Identity;
 use crate::wire::cookie::{Secret, Secrets};
 use crate::zone::serial::Policy;
 

@@ -26,7 +26,7 @@ use super::journal::thread::{Journal, Report};
 use super::log;
 use super::pulse::Pulse;
 use super::settings::{Settings, Source, Zone};
-use super::worker::tls::Shown;
+use super::tls::Shown;
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;

@@ -1,7 +1,20 @@
 //! The real world: sockets, files, clocks, threads, HTTP. Everything below this floor is told the time and handed bytes.
+//!
+//! It has floors of its own, lowest last (`tests/layers.rs` holds them):
+//!
+//! ```text
+//! run                              from start to stop
+//! worker · admin · http            requests: DNS, the API
+//! control                          the thread that owns the node
+//! files · journal · jobs           threads that control sets to work and hears from
+//! settings                         what a node is told to do
+//! exchange · tls · memory · pulse
+//! clock · content · log · priority · privileges
+//! ```
 
 pub mod admin;
 pub mod clock;
+pub mod content;
 pub mod control;
 pub mod exchange;
 pub mod files;
@@ -10,6 +23,7 @@ pub mod journal;
 pub mod pulse;
 pub mod run;
 pub mod settings;
+pub mod tls;
 pub mod worker;
 
 mod jobs;

@@ -30,10 +30,10 @@ use super::journal::open::{Opened, Ready};
 use super::journal::thread::Journal;
 use super::pulse::Pulse;
 use super::settings::Settings;
+use super::tls::{self, Shown};
 use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
 use super::worker::tcp::listen::Connections;
-use super::worker::tls::{self, Shown};
 use super::worker::{tcp, udp};
 use super::{http, memory, privileges};
 

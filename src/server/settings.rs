@@ -10,7 +10,7 @@ use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial;
 
-use super::worker::tls::Identity;
+use super::tls::Identity;
 
 /// The default of `data-dir`, beside the configuration file.
 pub const DATA_DIR: &str = "state";

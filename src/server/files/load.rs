@@ -10,14 +10,15 @@ use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::file::read::{Each, Entry, Outcome, read_while};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
+use crate::zone::builder::Builder;
 use crate::zone::edit::Edit;
 use crate::zone::fault::Fault;
 use crate::zone::lint::{self, Lint};
-use crate::zone::snapshot::{Builder, Snapshot};
+use crate::zone::snapshot::Snapshot;
 
+use super::super::content;
 use super::super::memory;
 use super::super::priority::Courtesy;
-use super::content;
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 const MAX_TEXT: u64 = 4 << 30;

@@ -8,7 +8,6 @@
 //!
 //! One thread, `files`, owns what is known of files and zones and only ever waits for messages; it reads no zone file itself.
 
-pub mod content;
 pub mod folder;
 pub mod load;
 pub mod watch;

@@ -14,7 +14,6 @@ pub mod mail;
 pub mod resolver;
 pub mod respond;
 pub mod tcp;
-pub mod tls;
 pub mod udp;
 
 mod upstream;

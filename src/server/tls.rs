@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
-use crate::server::files::content::content;
+use crate::server::content::content;
 
 /// No certificate with its chain, and no key, is longer.
 const MAX_FILE: u64 = 1 << 20;
