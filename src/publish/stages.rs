@@ -106,8 +106,8 @@ pub struct Prepared {
     source: Source,
     /// The content is back as it was under this stamp.
     known: Option<Stamp>,
-    /// The file's own serial, when the policy put another in its place.
-    renumbered: Option<Serial>,
+    /// The serial that its source gave it, when another took its place.
+    given: Option<Serial>,
 }
 
 #[derive(Debug)]
@@ -126,6 +126,8 @@ pub struct Stamped {
     pub(super) snapshot: Snapshot,
     pub(super) versions: Vec<(Option<Arc<Delta>>, Stamp)>,
     pub(super) stamp: Stamp,
+    /// The serial that its source gave it, when another took its place.
+    pub(super) given: Option<Serial>,
     pub(super) renumbered: Option<Serial>,
     pub(super) mismatch: Option<Digest>,
     /// What has to be reserved before.
@@ -157,20 +159,20 @@ pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepar
     };
     let Some(numbered) = numbered else { return Ok(None) };
     let Some((snapshot, steps)) = delta(&base, numbered.content)? else { return Ok(None) };
-    let (known, renumbered) = (numbered.known, numbered.renumbered);
-    Ok(Some(Prepared { base, snapshot, steps, source: proposal.source, known, renumbered }))
+    let (known, given) = (numbered.known, numbered.given);
+    Ok(Some(Prepared { base, snapshot, steps, source: proposal.source, known, given }))
 }
 
 /// Content with the serial that it will be published under.
 struct Numbered {
     content: Content,
     known: Option<Stamp>,
-    renumbered: Option<Serial>,
+    given: Option<Serial>,
 }
 
 impl Numbered {
     fn as_it_is(content: Content) -> Option<Numbered> {
-        Some(Numbered { content, known: None, renumbered: None })
+        Some(Numbered { content, known: None, given: None })
     }
 }
 
@@ -200,7 +202,7 @@ fn number(base: &Base, content: Content, policy: Policy, utc: Utc) -> Result<Opt
     if let Some(last) = last.filter(|last| content.digest() == last.digest && !is_lost) {
         // Content that was withdrawn, or lost and known, is the version that it was.
         let content = Content::Whole(content.with_serial(last.serial));
-        let back = Numbered { content, known: Some(last), renumbered: None };
+        let back = Numbered { content, known: Some(last), given: Some(file) };
         return Ok(Some(back).filter(|_| base.version.is_none()));
     }
     let is_signed = content.signed().is_some();
@@ -211,7 +213,7 @@ fn number(base: &Base, content: Content, policy: Policy, utc: Utc) -> Result<Opt
         false => PublishError::SerialKept { file, served },
     })?;
     let content = Content::Whole(content.with_serial(next));
-    Ok(Some(Numbered { content, known: None, renumbered: Some(file) }))
+    Ok(Some(Numbered { content, known: None, given: Some(file) }))
 }
 
 /// Holds content that was published elsewhere to lead forward.
@@ -313,7 +315,8 @@ impl Prepared {
             stamp,
             reserve,
             versions,
-            renumbered: self.renumbered,
+            given: self.given,
+            renumbered: self.given.filter(|_| self.known.is_none()),
             mismatch,
             source: self.source,
         }
@@ -345,10 +348,14 @@ impl Stamped {
             && self.snapshot.signed().is_none()
     }
 
-    /// Proposes the same again, after it could not be written down; `None` for what came from elsewhere and can be had there again.
+    /// Proposes the same again as its source gave it, after it could not be written down; `None` for what came from elsewhere and
+    /// can be had there again.
     pub fn again(self) -> Option<Proposal> {
         match self.source {
-            Source::File(policy) => Some(Proposal::file(self.snapshot, policy)),
+            Source::File(policy) => {
+                let given = self.given.map(|serial| self.snapshot.with_serial(serial));
+                Some(Proposal::file(given.unwrap_or(self.snapshot), policy))
+            }
             Source::Transfer(_) => None,
         }
     }

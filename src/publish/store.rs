@@ -217,7 +217,8 @@ impl ZoneStore {
     /// Serves a version whose entries have been written down; `None` when the zone was taken out meanwhile: it keeps the serial in
     /// mind, and no content.
     pub fn commit(&self, applied: Utc, stamped: Stamped) -> Option<Publication> {
-        let Stamped { zone, from, snapshot, versions, stamp, renumbered, mismatch, reserve, .. } = stamped;
+        let Stamped { zone, from, snapshot, versions, stamp, given, renumbered, mismatch, reserve, .. } =
+            stamped;
         let records = snapshot.records();
         {
             let mut history = zone.history_mut();
@@ -230,7 +231,7 @@ impl ZoneStore {
             }
         }
         self.get(&zone.name).filter(|configured| Arc::ptr_eq(configured, &zone))?;
-        let version = Version::new(snapshot, stamp, applied);
+        let version = Version::of(snapshot, given, stamp, applied);
         self.retire(zone.current.swap(Some(Arc::new(version))));
         Some(Publication { zone: zone.name.clone(), from, stamp, applied, records, renumbered, mismatch })
     }

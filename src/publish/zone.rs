@@ -13,14 +13,21 @@ use super::history::History;
 use super::journal::entry::{Entry, MANY_RECORDS};
 use super::journal::floor::Reserve;
 use crate::zone::delta::Delta;
+use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
 /// One published version: content and its stamp. Never changes.
+///
+/// What is served (`snapshot`) is told apart from what the zone's source gave (`source`): the next content of a file is compared with the
+/// file before, and what could not be written down is proposed again as it was given. What stages add on the way stands in
+/// `snapshot` alone. Today that is a serial, so the serial is all that is kept of the source besides.
 #[derive(Debug)]
 pub struct Version {
     /// The content.
     pub snapshot: Snapshot,
+    /// The serial that its source gave it, when another took its place.
+    given: Option<Serial>,
     /// Who published it when.
     pub stamp: Stamp,
     /// When this node began to serve it.
@@ -31,7 +38,17 @@ pub struct Version {
 
 impl Version {
     pub(super) fn new(snapshot: Snapshot, stamp: Stamp, applied: Utc) -> Version {
-        Version { snapshot, stamp, applied, remains: OnceLock::new() }
+        Version::of(snapshot, None, stamp, applied)
+    }
+
+    pub(super) fn of(snapshot: Snapshot, given: Option<Serial>, stamp: Stamp, applied: Utc) -> Version {
+        Version { snapshot, given, stamp, applied, remains: OnceLock::new() }
+    }
+
+    /// The content as its source gave it, sharing all that is served of it. After a restart, what is served stands for it until the
+    /// source was read.
+    pub fn source(&self) -> Snapshot {
+        self.given.map_or_else(|| self.snapshot.clone(), |serial| self.snapshot.with_serial(serial))
     }
 
     /// Sends the content to `to` once this version is read no more.

@@ -284,3 +284,32 @@ fn a_compacted_journal_keeps_what_is_used_up_of_expire() {
     let again = replayed(&compacted, compacted.len());
     assert_eq!(again.get(&apex()).unwrap().counted_from(), Some(at(40).utc));
 }
+
+#[test]
+fn what_could_not_be_written_down_is_proposed_again_as_it_was_given() {
+    let (store, mut log) = store();
+    file(&store, &mut log, 1, zone(5, &[1]), Policy::Increment).unwrap();
+    let edited = Proposal::file(zone(5, &[1, 2]), Policy::Increment);
+    let prepared = prepare(store.base(&apex()).unwrap(), edited, at(2).utc).unwrap().unwrap();
+    let again = store.stamp(at(2), prepared).again().unwrap();
+    let published = store.publish(at(3), again, |entries| log.append(entries)).unwrap().unwrap();
+    // Proposed as it was to be served, it would pass for a file whose serial grew.
+    assert_eq!((published.stamp.serial, published.renumbered), (Serial(6), Some(Serial(5))));
+}
+
+#[test]
+fn a_version_knows_what_its_source_gave() {
+    let (store, mut log) = store();
+    let source = |store: &ZoneStore| store.get(&apex()).unwrap().version().unwrap().source();
+    file(&store, &mut log, 1, zone(5, &[1]), Policy::Increment).unwrap();
+    assert_eq!(source(&store).soa_record(), zone(5, &[1]).soa_record());
+    let edited = zone(5, &[1, 2]);
+    file(&store, &mut log, 2, edited.clone(), Policy::Increment).unwrap();
+    let version = store.get(&apex()).unwrap().version().unwrap();
+    assert_eq!((version.snapshot.serial(), source(&store).serial()), (Serial(6), Serial(5)));
+    assert!(crate::zone::diff::between(&edited, &source(&store)).is_none());
+    // A former life tells what was served, and the file what it holds once it is read.
+    let (restarted, _) = self::store();
+    replay(&restarted, &log.payloads);
+    assert_eq!(source(&restarted).serial(), Serial(6));
+}

@@ -174,8 +174,7 @@ impl Lane {
     }
 
     fn read(&self, job: &Job, courtesy: Option<&mut Courtesy>) -> Done {
-        let base =
-            |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.snapshot.clone()) };
+        let base = |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.source()) };
         let mut bounds = Bounds::new(&job.is_needless, courtesy);
         let content = match &job.zone {
             Some(zone) => Content::Zone(load_onto(&job.path, zone, base(zone), &mut bounds)),
