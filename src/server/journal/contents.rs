@@ -17,6 +17,9 @@ use crate::server::priority;
 
 /// What is read or written at once.
 const CHUNK: usize = 256 << 10;
+/// After so many bytes what is written without haste is synced: the journal's own syncs wait behind all that a disk has still to
+/// write, and with them the changes of other zones.
+pub(super) const BACKLOG: u64 = 1 << 20;
 
 /// What came of it: how many bytes.
 pub struct Done {
@@ -70,16 +73,20 @@ pub fn write(dir: &Path, entry: &Entry, aside: &Aside) -> io::Result<u64> {
     // Two threads may write at once.
     let temporary = temporary.with_extension(format!("{:016x}", aside.id));
     let mut file = File::create(&temporary)?;
-    let (mut buffer, mut size) = (Vec::with_capacity(2 * CHUNK), 0);
+    let (mut buffer, mut size, mut synced) = (Vec::with_capacity(2 * CHUNK), 0, 0);
     let mut each = |bytes: &[u8]| {
         buffer.extend_from_slice(bytes);
         if buffer.len() < CHUNK {
             return Ok(());
         }
         size += buffer.len() as u64;
-        let written = file.write_all(&buffer);
+        file.write_all(&buffer)?;
         buffer.clear();
-        written
+        if size - synced >= BACKLOG {
+            synced = size;
+            file.sync_data()?;
+        }
+        Ok(())
     };
     let written = content::write(entry, aside, &mut each).and_then(|()| {
         size += buffer.len() as u64;

@@ -17,7 +17,7 @@ use crate::publish::store::Checkpoint;
 use crate::wire::name::Name;
 use crate::zone::stamp::Stamp;
 
-use super::contents::{self, Live, References};
+use super::contents::{self, BACKLOG, Live, References};
 use super::file::FrameFile;
 use super::folder::{Folder, FolderError, io_error, sync_folder};
 
@@ -203,13 +203,15 @@ impl Writer {
 /// Appends frames in large writes.
 struct Output {
     file: FrameFile,
+    /// How long the file was when it was last synced.
+    synced: u64,
     framer: Framer,
     buffer: Vec<u8>,
 }
 
 impl Output {
     fn new(file: FrameFile) -> Output {
-        Output { framer: file.framer, file, buffer: Vec::new() }
+        Output { framer: file.framer, synced: file.length(), file, buffer: Vec::new() }
     }
 
     fn entry(&mut self, entry: &Entry) -> io::Result<()> {
@@ -227,6 +229,10 @@ impl Output {
     fn flush(&mut self) -> io::Result<()> {
         self.file.append(&self.buffer, self.framer)?;
         self.buffer.clear();
+        if self.file.length() - self.synced >= BACKLOG {
+            self.file.sync()?;
+            (self.framer, self.synced) = (self.file.framer, self.file.length());
+        }
         Ok(())
     }
 
