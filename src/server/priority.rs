@@ -1,6 +1,8 @@
 //! Which thread runs when several could: queries first, and no work without a share.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The share, as a nice value: a tenth of a core.
@@ -8,8 +10,13 @@ const SHARE: libc::c_int = 10;
 
 /// Lets this thread have a small share of a busy core. It cannot be taken back.
 pub(super) fn small_share() {
-    // SAFETY: 0 is the calling thread; on failure the thread goes on as it was.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, SHARE) };
+    leave_small_share(0);
+}
+
+/// The same for any thread of this process; 0 is the calling one.
+fn leave_small_share(thread: libc::pid_t) {
+    // SAFETY: no preconditions; on failure the thread goes on as it was.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.unsigned_abs(), SHARE) };
 }
 
 /// Lets this thread wake up when it wants to: the system puts the end of a sleep off by up to 50 us otherwise, so that timers
@@ -59,6 +66,7 @@ static ANSWERING: Mutex<Vec<libc::clockid_t>> = Mutex::new(Vec::new());
 /// The good manners of a thread with much to do: it runs like any other program's, so that nothing on the machine can keep it
 /// waiting for ever, until queries need much of the processor; from then on it has a small share of a core.
 pub(super) struct Courtesy {
+    thread: libc::pid_t,
     looked: Instant,
     /// What each clock of [`ANSWERING`] showed then.
     used: Vec<(libc::clockid_t, Duration)>,
@@ -68,7 +76,12 @@ pub(super) struct Courtesy {
 impl Courtesy {
     /// For the calling thread, which must be the one that calls [`Courtesy::look`].
     pub(super) fn new() -> Courtesy {
-        Courtesy { looked: Instant::now(), used: used(), gave_way: false }
+        Courtesy::of(0)
+    }
+
+    /// For another thread, which somebody else looks after.
+    fn of(thread: libc::pid_t) -> Courtesy {
+        Courtesy { thread, looked: Instant::now(), used: used(), gave_way: false }
     }
 
     /// Gives way if queries need it. To be called every few milliseconds; does nothing most of the time.
@@ -83,10 +96,44 @@ impl Courtesy {
             before(clock).is_some_and(|before| used.saturating_sub(before) * 100 > passed * HEAVY)
         };
         if now.iter().any(is_heavy) {
-            small_share();
+            leave_small_share(self.thread);
             self.gave_way = true;
         }
         (self.looked, self.used) = (self.looked + passed, now);
+    }
+}
+
+/// Has work done by a thread of its own with the manners of [`Courtesy`], while the calling one looks after it: for work that knows
+/// nothing of threads. Where there is no thread to be had, the calling one does it, with a small share from then on.
+pub(super) fn courteously<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let mut work = Some(work);
+    let mut outcome = None;
+    let (id, told) = mpsc::channel();
+    thread::scope(|scope| {
+        let (work, outcome) = (&mut work, &mut outcome);
+        let run = move || {
+            // SAFETY: no preconditions.
+            let _ = id.send(unsafe { libc::gettid() });
+            *outcome = work.take().map(|work| work());
+        };
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        match thread::Builder::new().name(name).spawn_scoped(scope, run) {
+            Err(error) => tracing::warn!("no thread for a large change: {error}; others wait meanwhile"),
+            Ok(_) => {
+                let mut courtesy = told.recv().ok().map(Courtesy::of);
+                while told.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    courtesy.iter_mut().for_each(Courtesy::look);
+                }
+            }
+        }
+    });
+    match (outcome, work) {
+        (Some(outcome), _) => outcome,
+        (None, Some(work)) => {
+            small_share();
+            work()
+        }
+        (None, None) => unreachable!("the scope passes on the panic of its thread"),
     }
 }
 
@@ -138,8 +185,8 @@ mod tests {
         unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
     }
 
-    /// The nice value after a while of courtesy beside a thread that computes, which may be one that answers queries.
-    fn nice_beside(answering: bool) -> libc::c_int {
+    /// What a thread returns that runs beside one that computes, which may be one that answers queries.
+    fn beside<T: Send>(answering: bool, act: impl FnOnce() -> T + Send) -> T {
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -151,16 +198,37 @@ mod tests {
                 }
             });
             let polite = scope.spawn(|| {
-                let mut courtesy = Courtesy::new();
-                let end = Instant::now() + 30 * LOOK;
-                while Instant::now() < end && !courtesy.gave_way {
-                    thread::sleep(LOOK);
-                    courtesy.look();
-                }
+                let outcome = act();
                 done.store(true, Ordering::Relaxed);
-                nice()
+                outcome
             });
             polite.join().unwrap()
+        })
+    }
+
+    /// The nice value after a while of courtesy.
+    fn nice_beside(answering: bool) -> libc::c_int {
+        beside(answering, || {
+            let mut courtesy = Courtesy::new();
+            let end = Instant::now() + 30 * LOOK;
+            while Instant::now() < end && !courtesy.gave_way {
+                thread::sleep(LOOK);
+                courtesy.look();
+            }
+            nice()
+        })
+    }
+
+    /// The same for work that does not look itself.
+    fn nice_of_work_beside(answering: bool) -> libc::c_int {
+        beside(answering, || {
+            courteously(|| {
+                let end = Instant::now() + 30 * LOOK;
+                while Instant::now() < end && nice() != SHARE {
+                    thread::sleep(LOOK);
+                }
+                nice()
+            })
         })
     }
 
@@ -168,5 +236,7 @@ mod tests {
     fn it_gives_way_to_queries_and_to_nothing_else() {
         let own = nice();
         assert_eq!((nice_beside(false), nice_beside(true)), (own, own.max(SHARE)));
+        assert_eq!((nice_of_work_beside(false), nice_of_work_beside(true)), (own, own.max(SHARE)));
+        assert_eq!(nice(), own, "who looks after work goes on as before");
     }
 }
