@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::node::roster;
 use crate::wire::name::Name;
-use crate::zone::digest::Digest;
-use crate::zone::snapshot::Snapshot;
 
 use super::asked::Asker;
 use super::load::{LoadError, Loaded, Opened};
@@ -81,11 +80,9 @@ impl Search {
 }
 
 impl Claim {
-    pub(super) fn snapshot(&self) -> Option<&Snapshot> {
-        Some(&self.loaded.as_ref()?.as_ref().ok()?.snapshot)
-    }
-
-    pub(super) fn digest(&self) -> Option<Digest> {
-        Some(self.snapshot()?.digest())
+    /// What counts of it where several files hold one zone.
+    pub(super) fn weight(&self) -> roster::Claim {
+        let read = self.loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
+        roster::Claim { content: read.map(|loaded| (loaded.snapshot.serial(), loaded.snapshot.digest())) }
     }
 }

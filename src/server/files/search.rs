@@ -1,8 +1,10 @@
 //! Files in which zones are looked for: those of the configuration and of folders, at the start and whenever files come, go or change
-//! in a folder. Which file a zone is served from is decided here.
+//! in a folder. Which file a zone is served from is decided by the rules of [`crate::node::roster`].
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::node::roster::{self, Holder, Verdict};
 use crate::wire::name::Name;
 
 use super::asked::Asker;
@@ -131,8 +133,8 @@ impl<R: Fn(FileEvent)> Watch<R> {
             && !search.claims.contains_key(&name)
             && !search.freed.contains_key(&name)
             && !self.zones.contains_key(&name);
-        let remembered = self.store.last_stamp(&name);
-        if is_free && remembered.is_none_or(|stamp| claim.digest() == Some(stamp.digest)) {
+        let published = self.store.last_stamp(&name).map(|stamp| stamp.digest);
+        if is_free && claim.weight().is_beyond_doubt(published) {
             self.adopt(id, &name, claim);
         } else {
             search.claims.entry(name).or_default().push(claim);
@@ -145,8 +147,9 @@ impl<R: Fn(FileEvent)> Watch<R> {
             let claims = self.searches.get_mut(&id).map(|search| std::mem::take(&mut search.claims));
             for (name, mut claims) in claims.into_iter().flatten() {
                 // The one that is served first, so that the others find it so.
-                let best = self.best(&name, &claims);
-                claims.swap(0, best);
+                let published = self.store.last_stamp(&name).map(|stamp| stamp.digest);
+                let weights: Vec<roster::Claim> = claims.iter().map(Claim::weight).collect();
+                claims.swap(0, roster::best(&weights, published));
                 claims.into_iter().for_each(|claim| self.adopt(id, &name, claim));
             }
             let Some(search) = self.searches.remove(&id) else { continue };
@@ -168,38 +171,38 @@ impl<R: Fn(FileEvent)> Watch<R> {
         }
     }
 
-    /// Which of these files a zone is served from: the one with the content that was served last, as it was before this node was
-    /// started again; else the one with the newest serial (RFC 1982 3.2); else the first.
-    fn best(&self, name: &Name, claims: &[Claim]) -> usize {
-        let last = self.store.last_stamp(name).map(|stamp| stamp.digest);
-        let same = claims.iter().position(|claim| last.is_some() && claim.digest() == last);
-        same.unwrap_or_else(|| {
-            let serial = |at: usize| claims[at].snapshot().map(|snapshot| snapshot.serial());
-            let newer = |best: usize, at: usize| match (serial(best), serial(at)) {
-                (Some(best_serial), Some(serial)) if serial.is_newer_than(best_serial) => at,
-                (None, Some(_)) => at,
-                _ => best,
-            };
-            (0..claims.len()).reduce(newer).unwrap_or_default()
+    /// What a zone comes from.
+    fn holder(&self, name: &Name) -> Option<Holder> {
+        if self.others.contains(name) {
+            return Some(Holder::Primaries);
+        }
+        let watched = self.zones.get(name)?;
+        Some(match watched.dir {
+            None => Holder::Named,
+            Some(_) => Holder::Found { is_there: watched.path.exists() },
         })
     }
 
     /// Serves a zone from a file, unless it is served from elsewhere. It may be one that has just lost its file.
     fn adopt(&mut self, id: u64, name: &Name, Claim { file: (path, dir, is_link), loaded }: Claim) {
-        if self.others.contains(name) {
-            let why =
-                format!("{} holds zone {name}, which is served already; it is left out", path.display());
-            return self.refuse(id, &why);
-        }
         let mut freed = None;
-        if let Some(other) = self.zones.get(name) {
-            if other.dir.is_none() || other.path.exists() {
-                let (first, second) = (other.path.display(), path.display());
+        match roster::decide(self.holder(name)) {
+            Verdict::Holds => {}
+            Verdict::TakesOver => {
+                self.missing.remove(name);
+                freed = self.let_go(name).map(|(_, old)| old);
+            }
+            Verdict::IsElsewhere => {
+                let why =
+                    format!("{} holds zone {name}, which is served already; it is left out", path.display());
+                return self.refuse(id, &why);
+            }
+            Verdict::IsHeld => {
+                let first = self.zones.get(name).map(|other| Arc::clone(&other.path));
+                let (first, second) = (first.as_deref().unwrap_or(&path).display(), path.display());
                 let why = format!("{first} and {second} both hold this zone, {name}; the second is left out");
                 return self.refuse(id, &why);
             }
-            self.missing.remove(name);
-            freed = self.let_go(name).map(|(_, old)| old);
         }
         let Some(search) = self.searches.get_mut(&id) else { return };
         let askers = search.askers.clone();
