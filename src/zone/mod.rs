@@ -13,6 +13,8 @@ pub mod dname;
 pub mod edit;
 pub mod empty_nonterminal;
 pub mod fault;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod lint;
 pub mod lookup;
 pub mod negative;

@@ -7,6 +7,7 @@ use super::*;
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
 use crate::zone::builder::Builder;
+use crate::zone::fixture;
 use crate::zone::serial::Policy;
 
 /// A journal in memory; full on demand.
@@ -56,15 +57,7 @@ fn transferred(serial: u32, hosts: &[u8], told: Option<Stamp>) -> Proposal {
 }
 
 fn records(serial: u32, hosts: &[u8]) -> Builder {
-    let mut builder = Builder::new(apex());
-    let mut soa = vec![0; 2];
-    soa.extend([serial, 7200, 900, 86_400, 300].iter().flat_map(|number: &u32| number.to_be_bytes()));
-    builder.add(&apex(), Rtype::SOA, 60, &soa);
-    builder.add(&apex(), Rtype::NS, 60, b"\x02ns\x00");
-    for host in hosts {
-        builder.add(&format!("h{host}.example.").parse::<Name>().unwrap(), Rtype::A, 60, &[192, 0, 2, *host]);
-    }
-    builder
+    fixture::hosts("example.", serial, hosts.iter().map(|&host| (host.into(), [192, 0, 2, host])))
 }
 
 fn store() -> (ZoneStore, Memory) {

@@ -12,11 +12,13 @@ use crate::server::journal::contents::References;
 use crate::server::journal::folder::Folder;
 use crate::server::journal::open::{Opened, most};
 use crate::time::Utc;
+use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::diff::between;
+use crate::zone::fixture;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
@@ -56,17 +58,8 @@ impl Running {
 }
 
 fn content(zone: &str, serial: u32, hosts: u32) -> Snapshot {
-    let apex: Name = zone.parse().unwrap();
-    let mut builder = Builder::new(apex.clone());
-    let mut soa = vec![0; 2];
-    soa.extend([serial, 7200, 900, 86_400, 300].iter().flat_map(|number: &u32| number.to_be_bytes()));
-    builder.add(&apex, Rtype::SOA, 60, &soa);
-    builder.add(&apex, Rtype::NS, 60, b"\x02ns\x00");
-    for host in 0..hosts {
-        let name: Name = format!("h{host}.{zone}").parse().unwrap();
-        builder.add(&name, Rtype::A, 60, &host.to_be_bytes());
-    }
-    builder.finish().unwrap().0
+    let hosts = (0..hosts).map(|host| (host, host.to_be_bytes()));
+    fixture::hosts(zone, serial, hosts).finish().unwrap().0
 }
 
 fn stamp(content: &Snapshot) -> Stamp {
@@ -80,6 +73,24 @@ fn full(content: &Snapshot) -> Entry {
 fn change(from: &Snapshot, to: &Snapshot) -> Entry {
     let delta: Delta = between(from, to).unwrap();
     Entry::Change(to.apex().to_name(), Arc::new(delta), stamp(to), Utc(u64::from(to.serial().0)))
+}
+
+/// The next version of a zone of so many hosts, with so many. Comparing two whole contents would give the same.
+fn resized(last: &Snapshot, from: u32, to: u32) -> Delta {
+    let host = |host: u32| Record {
+        owner: last.apex().child(format!("h{host}").as_bytes()).unwrap(),
+        rtype: Rtype::A,
+        ttl: 60,
+        rdata: host.to_be_bytes().into(),
+    };
+    let soa = last.soa_record();
+    let mut next = soa.clone();
+    // Both names before the serial are the root.
+    next.rdata[2..6].copy_from_slice(&last.serial().next().0.to_be_bytes());
+    Delta {
+        removed: std::iter::once(soa).chain((to..from).map(host)).collect(),
+        added: std::iter::once(next).chain((from..to).map(host)).collect(),
+    }
 }
 
 /// What a journal holds of a zone, read by another process.
@@ -268,7 +279,8 @@ fn what_cannot_be_read_is_kept_and_the_rest_read() {
 #[test]
 fn a_journal_does_not_grow_over_restarts_and_changes() {
     let dir = tempfile::tempdir().unwrap();
-    let mut last = content("example.", 1, 4_000);
+    let mut hosts = 4_000;
+    let mut last = content("example.", 1, hosts);
     let whole = {
         let mut bytes = Vec::new();
         full(&last).encode(&mut bytes);
@@ -291,9 +303,13 @@ fn a_journal_does_not_grow_over_restarts_and_changes() {
         let mut ticket = 1;
         running.journal.commit(ticket, vec![full(&last)], false);
         for _ in 0..300 {
-            let next = content("example.", last.serial().0 + 1, 3_000 + last.serial().0 % 500);
+            let many = 3_000 + last.serial().0 % 500;
+            let delta = resized(&last, hosts, many);
+            let next = last.apply(&delta).unwrap();
+            hosts = many;
             ticket += 1;
-            let entry = change(&last, &next);
+            let entry =
+                Entry::Change(name.clone(), Arc::new(delta), stamp(&next), Utc(next.serial().0.into()));
             // What a node serves is what its journal was told.
             if ticket == 2 {
                 running.await_written(1);
