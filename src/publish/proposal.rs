@@ -1,5 +1,6 @@
 //! What asks to become a zone's next version: content from a zone file or from a transfer, with what its source says of it.
 
+use crate::time::Utc;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
@@ -34,8 +35,14 @@ pub enum Content {
 pub enum Source {
     /// A zone file: this node publishes it, and gives it a serial by the zone's policy.
     File(Policy),
-    /// Another server, which published it and told these stamps of it.
-    Transfer(Vec<Stamp>),
+    /// Another server.
+    Transfer {
+        /// The stamps that it told.
+        told: Vec<Stamp>,
+        /// From when on EXPIRE is counted. It is written down with the content: after a crash nothing else would tell how much of
+        /// EXPIRE the server that it was pulled from had used up itself.
+        counted_from: Option<Utc>,
+    },
 }
 
 impl Proposal {
@@ -53,7 +60,7 @@ impl Proposal {
         Proposal {
             zone: records.apex().to_name(),
             content: Content::Records(records),
-            source: Source::Transfer(told.into_iter().collect()),
+            source: Source::Transfer { told: told.into_iter().collect(), counted_from: None },
         }
     }
 
@@ -62,8 +69,16 @@ impl Proposal {
         Proposal {
             zone: zone.to_name(),
             content: Content::Differences(differences),
-            source: Source::Transfer(told),
+            source: Source::Transfer { told, counted_from: None },
         }
+    }
+
+    /// The same, of which EXPIRE is counted from this moment on.
+    pub fn counted_from(mut self, at: Utc) -> Proposal {
+        if let Source::Transfer { counted_from, .. } = &mut self.source {
+            *counted_from = Some(at);
+        }
+        self
     }
 
     /// How many records have to be looked at to prepare it, about.

@@ -155,7 +155,7 @@ pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepar
     let content = build(proposal.content)?;
     let numbered = match proposal.source {
         Source::File(policy) => number(&base, content, policy, utc)?,
-        Source::Transfer(_) => follow(&base, content)?,
+        Source::Transfer { .. } => follow(&base, content)?,
     };
     let Some(numbered) = numbered else { return Ok(None) };
     let Some((snapshot, steps)) = delta(&base, numbered.content)? else { return Ok(None) };
@@ -272,7 +272,7 @@ impl Prepared {
         let own: Hlc = last.unwrap_or_default().next(now.utc);
         let told: &[Stamp] = match &self.source {
             Source::File(_) => &[],
-            Source::Transfer(told) => told,
+            Source::Transfer { told, .. } => told,
         };
         let mut mismatch = None;
         let mut versions = Vec::with_capacity(self.steps.len());
@@ -283,7 +283,7 @@ impl Prepared {
                 (Some(known), _) => known,
                 (None, Source::File(_)) => Stamp { serial, published: Some(own), digest, writer },
                 // Time and writer as told, the digest always our own.
-                (None, Source::Transfer(_)) => Stamp {
+                (None, Source::Transfer { .. }) => Stamp {
                     serial,
                     published: told.and_then(|stamp| stamp.published),
                     digest,
@@ -306,7 +306,7 @@ impl Prepared {
                 let policy = if is_signed { Policy::Keep } else { *policy };
                 Some(Reserve::ahead(stamp.serial, stamp.digest, policy))
             }
-            Source::Transfer(_) => None,
+            Source::Transfer { .. } => None,
         };
         Stamped {
             from: self.base.serial(),
@@ -337,7 +337,11 @@ impl Stamped {
             None => Entry::Full(self.snapshot.clone(), *stamp, applied),
         };
         let reserve = self.reserve.map(|reserve| Entry::Reserve(name.clone(), reserve));
-        reserve.into_iter().chain(self.versions.iter().map(entry)).collect()
+        let counted_from = match &self.source {
+            Source::Transfer { counted_from, .. } => counted_from.map(|at| Entry::Verified(name.clone(), at)),
+            Source::File(_) => None,
+        };
+        reserve.into_iter().chain(self.versions.iter().map(entry)).chain(counted_from).collect()
     }
 
     /// Whether its file stands for the content until that is written down: a crash before costs the differences to what was
@@ -356,7 +360,7 @@ impl Stamped {
                 let given = self.given.map(|serial| self.snapshot.with_serial(serial));
                 Some(Proposal::file(given.unwrap_or(self.snapshot), policy))
             }
-            Source::Transfer(_) => None,
+            Source::Transfer { .. } => None,
         }
     }
 }

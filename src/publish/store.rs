@@ -164,14 +164,13 @@ impl ZoneStore {
         }
     }
 
-    /// Takes every zone's history to be incomplete: the journal lost entries, and nothing tells which.
-    pub fn doubt(&self) {
+    /// Takes every zone's history to be incomplete: the journal lost entries, and nothing tells which. Where what was reserved
+    /// `is_boundless`, serials may have gone beyond all that is known of.
+    pub fn doubt(&self, is_boundless: bool) {
         let withdrawn: Vec<Arc<Zone>> =
             self.withdrawn.iter().map(|entry| Arc::clone(entry.value())).collect();
-        self.directory()
-            .iter()
-            .chain(&withdrawn)
-            .for_each(|zone| zone.history_mut().floor.is_doubtful = true);
+        let directory = self.directory();
+        directory.iter().chain(&withdrawn).for_each(|zone| zone.history_mut().floor.doubt(is_boundless));
     }
 
     /// The zones as they are configured now: what answers are found in, without a lock or a copy.

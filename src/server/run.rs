@@ -119,7 +119,7 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     store.leave_remains_to(memory::start_to_retire()?);
     let opened = Opened::read(folder, |zone, happened| store.replay(&zone, happened))?;
     if opened.is_doubtful() {
-        store.doubt();
+        store.doubt(opened.is_boundless());
     }
     let journal = opened.settle(store.checkpoint_bytes(), || store.checkpoint())?;
     let runtime = Runtime::new()?;

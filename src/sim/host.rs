@@ -221,8 +221,9 @@ impl Host {
         if let Some(config) = &config {
             store.configure(&config.name, config.access());
         }
-        if self.disk.replay(|zone, happened| store.replay(&zone, happened)).is_doubtful {
-            store.doubt();
+        let recovered = self.disk.replay(|zone, happened| store.replay(&zone, happened));
+        if recovered.is_doubtful {
+            store.doubt(recovered.is_boundless);
         }
         let mut recursion = None;
         let mut resolver = None;

@@ -245,6 +245,14 @@ impl Have {
     fn timers(&self) -> Timers {
         Timers::read(&self.soa.rdata)
     }
+
+    /// When the whole EXPIRE from `asked` on ends, and when the part that the primary said is left to it (RFC 7314 section 4).
+    fn expires(&self, asked: Now, left: Option<u32>) -> (Mono, Mono) {
+        let whole = asked.mono + timers::expire(self.timers(), None);
+        // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
+        let left = left.filter(|left| *left < self.timers().expire);
+        (whole, left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left))))
+    }
 }
 
 impl Refresh {

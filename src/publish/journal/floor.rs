@@ -53,7 +53,8 @@ impl Reserve {
     }
 }
 
-/// How far above the last known serial a primary goes on that lost both entries and floors: nothing tells how many it issued.
+/// How far above the last serial that it knows of a primary goes on that lost both entries and floors: nothing tells how many it
+/// issued.
 const UNKNOWN_AHEAD: u32 = 65_536;
 
 /// What tells whether the floors are exact.
@@ -121,8 +122,35 @@ impl Floor {
         Some(Reserve { serial, digest, is_doubtful })
     }
 
+    /// Takes versions to be missing, up to what is reserved, or to somewhere beyond it.
+    pub fn doubt(&mut self, is_boundless: bool) {
+        self.is_doubtful = true;
+        if is_boundless {
+            self.reserved = self.reserved.map(|known| Serial(known.0.wrapping_add(UNKNOWN_AHEAD)));
+        }
+    }
+
     /// Takes in what is reserved.
     pub fn set(&mut self, reserve: &Reserve) {
         (self.reserved, self.is_doubtful) = (Some(reserve.serial), reserve.is_doubtful);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubt_goes_on_above_what_is_reserved_and_far_above_where_that_is_no_bound() {
+        let reserved = Floor { reserved: Some(Serial(300)), is_doubtful: false };
+        let above = |is_boundless, floor: Floor| {
+            let mut floor = floor;
+            floor.doubt(is_boundless);
+            floor.above(Some(Serial(44)))
+        };
+        assert_eq!(reserved.above(Some(Serial(44))), Some(Serial(44)));
+        assert_eq!(above(false, reserved), Some(Serial(300)));
+        assert_eq!(above(true, reserved), Some(Serial(300 + UNKNOWN_AHEAD)));
+        assert_eq!(above(true, Floor::default()), Some(Serial(44 + UNKNOWN_AHEAD)));
     }
 }

@@ -342,6 +342,8 @@ pub struct Recovered {
     pub is_exact: bool,
     /// Versions may have been served that neither journal nor floors know of.
     pub is_doubtful: bool,
+    /// They may, and of what was reserved for them something is lost as well.
+    pub is_boundless: bool,
     /// Zones that the floors know.
     pub zones: usize,
 }
@@ -434,6 +436,12 @@ impl Recovery {
         let is_behind = self.floors.values().any(|known| known.served.is_some() && !known.is_in_journal);
         let damage = is_damaged || is_behind || self.strange > 0 || journal_is_gone || floors_are_gone;
         let is_doubtful = damage && !is_exact;
+        // What was reserved had been synced: a power failure tears no more off the floors than what was served.
+        let holds_reserves =
+            |copy: &FileFound| copy.size > 0 && copy.is_whole_within() && (lost_power || copy.torn.is_none());
+        let is_boundless = is_doubtful
+            && (is_damaged || journal_is_gone || self.strange > 0)
+            && !self.copies.iter().any(holds_reserves);
         let zones = self.floors.len();
         for (zone, known) in self.floors {
             if let Some((_, stamp)) = known.served {
@@ -450,6 +458,7 @@ impl Recovery {
             lost_contents: self.lost_contents,
             is_exact,
             is_doubtful,
+            is_boundless,
             zones,
         }
     }

@@ -86,6 +86,11 @@ impl Opened {
         self.recovered.is_doubtful
     }
 
+    /// Whether they may have gone beyond all that was reserved for them as far as is known here.
+    pub fn is_boundless(&self) -> bool {
+        self.recovered.is_boundless
+    }
+
     /// This node's id as a writer.
     pub fn node_id(&self) -> u64 {
         self.folder.node_id()
@@ -143,7 +148,8 @@ impl Opened {
     }
 
     fn tell(&self) {
-        let Recovered { journal, floors, lost_contents, is_exact, is_doubtful, zones } = &self.recovered;
+        let Recovered { journal, floors, lost_contents, is_exact, is_doubtful, is_boundless, zones } =
+            &self.recovered;
         let path = self.folder.journal();
         tell_file(&path, journal);
         self.folder.floors().iter().zip(floors).for_each(|(path, found)| tell_file(path, found));
@@ -175,7 +181,13 @@ impl Opened {
                 self.folder.path().display()
             );
         }
-        if *is_doubtful {
+        if *is_boundless {
+            tracing::error!(
+                "the journal and both copies of the floors of serials in {} are damaged: primary zones that change number on far \
+                 above all serials that are still known, which may not be far enough; compare them with the secondaries",
+                self.folder.path().display()
+            );
+        } else if *is_doubtful {
             tracing::error!(
                 "versions may have been served that nothing in {} tells of: primary zones that change number on above all \
                  serials they can have issued",

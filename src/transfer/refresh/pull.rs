@@ -120,6 +120,8 @@ impl Refresh {
             step.events.push(Event::Failed { primary: pull.primary, kind, reason: Reason::NotAuth });
             return self.next_primary(step);
         }
+        let (whole, until) = have.expires(pull.began, expire);
+        let proposal = proposal.counted_from(pull.began.utc - whole.since(until));
         step.events.push(Event::Fetched {
             proposal: Box::new(proposal),
             kind,

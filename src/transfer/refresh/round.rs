@@ -180,10 +180,7 @@ impl Refresh {
     ) {
         let Some(have) = &self.have else { return };
         let serial = have.timers().serial;
-        let whole = asked.mono + timers::expire(have.timers(), None);
-        // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
-        let left = expire.filter(|left| *left < have.timers().expire);
-        let until = left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left)));
+        let (whole, until) = have.expires(asked, expire);
         // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
         let expires_at = kept.map_or(until, |kept| kept.max(until));
