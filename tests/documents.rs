@@ -148,6 +148,28 @@ fn every_metric_exists() {
     assert!(missing.is_empty(), "no node has these metrics: {missing:#?}");
 }
 
+#[test]
+fn every_mutation_has_its_place_and_its_result() {
+    let list = fs::read_to_string(root().join("tests/mutations.list")).unwrap();
+    let results = fs::read_to_string(root().join("docs/MUTATIONS.md")).unwrap();
+    let mut names = BTreeSet::new();
+    for block in list.split("\n= ").skip(1) {
+        let (head, rest) = block.split_once('\n').unwrap();
+        let (name, file) = head.split_once(' ').unwrap();
+        let old: Vec<&str> = rest.lines().filter_map(|line| line.strip_prefix('-')).collect();
+        let source = fs::read_to_string(root().join(file)).unwrap();
+        assert_eq!(
+            source.matches(&old.join("\n")).count(),
+            1,
+            "{name}: its text has to stand in {file} once"
+        );
+        assert!(names.insert(format!("`{name}`")), "{name} is there twice");
+    }
+    let told = results.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let told: BTreeSet<String> = told.filter(|name| name.starts_with('`')).map(str::to_owned).collect();
+    assert_eq!(names, told, "tests/mutations prints the table of docs/MUTATIONS.md");
+}
+
 /// The metrics that the source registers, and whether each is a histogram: the names in `src/metrics/`, where alone they are made.
 fn registered() -> BTreeMap<String, bool> {
     let mut found = BTreeMap::new();

@@ -129,6 +129,19 @@ fn a_chained_secondary_cut_off_during_an_edit_catches_up() {
 }
 
 #[test]
+fn a_notify_that_is_lost_is_sent_again() {
+    // Nobody asks by himself for an hour.
+    let mut plan = part(chain(), 19.0, 0, 1).at(20.0, EDIT);
+    plan.content.timers = [3_600, 3_600, 86_400, 10];
+    plan = plan.at(21.0, Action::Mend(0, 1)).at(21.0, Action::Mend(1, 0));
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(21.0).unwrap();
+    assert_eq!(serials(&world), [Some(2), Some(1), Some(1)]);
+    world.run_until(26.0).unwrap();
+    assert_eq!(serials(&world), [Some(2); 3]);
+}
+
+#[test]
 fn refresh_converges_where_every_notify_is_lost() {
     // A primary that tells nobody: as if none of its NOTIFYs ever arrived.
     let mut plan = chain().at(20.0, EDIT);
@@ -160,6 +173,10 @@ fn a_secondary_that_missed_versions_knows_the_age_of_the_first_of_them() {
     let plan = part(part(chain(), 10.0, 0, 1), 10.0, 1, 2).at(20.0, EDIT).at(30.0, EDIT).at(40.0, EDIT);
     let plan = plan.at(50.0, Action::Mend(0, 1)).at(50.0, Action::Mend(1, 0));
     let mut world = World::new(plan, false).unwrap();
+    // The primary knows for certain.
+    world.run_until(49.0).unwrap();
+    let behind = world.status(0).unwrap().zones[0].servers[0].staleness.unwrap();
+    assert!((28.9..=29.1).contains(&behind.low.as_secs_f64()), "{behind:?}");
     world.run_until(70.0).unwrap();
     assert_eq!(serials(&world), [Some(4), Some(4), Some(1)]);
     let behind = world.status(1).unwrap().zones[0].servers[0].staleness.unwrap();
@@ -175,6 +192,22 @@ fn a_restart_does_not_make_old_content_young() {
     assert_eq!(serials(&world), [None, Some(1), Some(1)]);
     world.run_until(50.0 + 121.0).unwrap();
     assert_eq!(serials(&world), [None; 3]);
+}
+
+#[test]
+fn a_crash_does_not_lend_a_new_version_the_whole_of_expire() {
+    for seed in 0..10 {
+        // The last secondary gets its first version from one that has had no primary for most of EXPIRE itself.
+        let plan = part(chain(), 0.0, 1, 2).at(20.0, EDIT).at(25.0, Action::Crash(0));
+        let plan = plan.at(110.0, Action::Mend(1, 2)).at(110.0, Action::Mend(2, 1));
+        let mut plan = plan.at(125.0, Action::Crash(2)).at(126.0, Action::Boot(2));
+        plan.seed = seed;
+        let mut world = World::new(plan, false).unwrap();
+        world.run_until(124.0).unwrap();
+        assert_eq!(serials(&world), [None, Some(2), Some(2)]);
+        world.run_until(25.0 + 121.0).unwrap();
+        assert_eq!(serials(&world), [None; 3]);
+    }
 }
 
 #[test]
@@ -194,6 +227,18 @@ fn a_cache_serves_what_it_has_when_nobody_is_there_to_ask() {
 }
 
 #[test]
+fn a_cache_turns_to_the_server_that_answers() {
+    let mut plan = chain().at(15.0, Action::Crash(2));
+    plan.hosts[3].role = Role::Cache { upstreams: vec![1, 2], recursive: false };
+    for at in 0..10 {
+        plan = plan.at(20.0 + 11.0 * f64::from(at), Action::Ask(3, 0));
+    }
+    let mut world = World::new(plan, false).unwrap();
+    world.run_until(18.0 + 11.0 * 10.0).unwrap();
+    assert_eq!((world.told(3), world.summary().answers), (Some(0), [10, 0]), "none of them old");
+}
+
+#[test]
 fn a_primary_that_dies_while_it_writes_comes_back_with_what_was_published_or_something_newer() {
     for seed in 0..40 {
         let mut plan = chain()
@@ -206,6 +251,42 @@ fn a_primary_that_dies_while_it_writes_comes_back_with_what_was_published_or_som
         assert_eq!(serials(&world), [None, Some(1), Some(1)]);
         world.run_until(70.0).unwrap();
         assert_eq!(serials(&world), [Some(3); 3]);
+    }
+}
+
+#[test]
+fn a_secondary_whose_power_fails_while_it_writes_many_versions_keeps_what_it_served() {
+    for seed in 0..60 {
+        let mut plan =
+            (0..12).fold(part(chain(), 10.0, 0, 1), |plan, at| plan.at(20.0 + f64::from(at), EDIT));
+        plan = plan.at(60.0, Action::Mend(0, 1)).at(60.0, Action::Mend(1, 0));
+        plan = plan.at(60.0, Action::CrashInWrite(1, std::time::Duration::from_secs(20)));
+        plan.seed = seed;
+        let mut world = World::new(plan, false).unwrap();
+        world.run_until(79.0).unwrap();
+        assert_eq!(serials(&world), [Some(13), None, Some(1)]);
+        world.run_until(100.0).unwrap();
+        assert_eq!(serials(&world), [Some(13); 3], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_primary_that_lost_its_journal_numbers_on_above_all_that_it_served() {
+    for case in 0..40 {
+        let (with_power, edits) = (case % 2 == 0, case / 2 % 3);
+        let mut plan = chain();
+        plan.seed = case;
+        for edit in 0..edits {
+            plan = plan.at(20.0 + edit as f64, EDIT);
+        }
+        // Meanwhile the file is edited, and its serial is not raised, or even set back.
+        let edit = Action::Edit(Edit { serial: if edits == 0 { 0 } else { u32::MAX }, hosts: (3, 1) });
+        plan = plan.at(30.0, Action::LoseJournal(0, with_power)).at(31.0, edit).at(32.0, Action::Boot(0));
+        let mut world = World::new(plan, false).unwrap();
+        world.run_until(70.0).unwrap();
+        let served = world.serial(0);
+        assert!(served.is_some_and(|serial| serial.is_newer_than(Serial(1 + edits as u32))), "{served:?}");
+        assert_eq!(serials(&world), [served.map(|Serial(serial)| serial); 3], "case {case}");
     }
 }
 

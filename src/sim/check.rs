@@ -2,36 +2,26 @@
 //!
 //! 1. A serial means one content, everywhere and for ever, and that content was really published.
 //! 2. No host's serial goes backwards (RFC 1982), crashes or not, unless its zone expired in between.
-//! 3. No answer and no transfer mixes two versions.
+//! 3. No answer and no transfer mixes two versions, and answers are what the file they are from says.
 //! 4. Every reported span of lag contains the true one.
 //! 5. Nobody gets a transfer whom the zone's access list does not name.
 //! 6. What was served before a crash is served after it, or something newer.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::answer::context::{Outcome, Served, Source};
-use crate::answer::door::{self, Asked};
-use crate::answer::reply::Reply;
 use crate::lag::Interval;
 use crate::node::status::Page;
 use crate::publish::zone::Version;
-use crate::time::{Mono, Now};
-use crate::wire::edns::{ZONEVERSION, push_option};
-use crate::wire::message::Message;
-use crate::wire::rtype::{Rcode, Rtype};
-use crate::wire::via::Via;
-use crate::wire::writer::Writer;
+use crate::time::{Hlc, Mono};
+use crate::wire::message::{Message, Record};
+use crate::wire::rtype::Rtype;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
-use super::content::{CANARIES, apex, canary};
-use super::host::address;
+use super::content::Content;
 
-/// An address that is no host's.
-const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5_353);
 /// What EXPIRE may be exceeded by: it travels in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(3);
 
@@ -58,11 +48,13 @@ pub struct Published {
     pub number: u32,
     /// When it was first served.
     pub at: Mono,
+    /// What it was stamped with.
+    pub stamp: Option<Hlc>,
 }
 
 /// What one host served.
 #[derive(Clone, Debug, Default)]
-struct Record {
+struct Shown {
     /// What it served last, in this life or an earlier one; `None` since the zone expired.
     last: Option<Serial>,
     /// The numbers it served, each from when on; `None` for nothing.
@@ -71,6 +63,8 @@ struct Record {
     reached: Vec<(Mono, Serial)>,
     /// The last moment at which its content was known to be current.
     fresh: Option<Mono>,
+    /// The same of a version that it has pulled and does not serve yet: a crash may come in between.
+    pulled: Option<Mono>,
     /// Its civil clock was set, so it cannot know how long it was down.
     lost_time: bool,
 }
@@ -80,18 +74,22 @@ struct Record {
 pub struct Oracle {
     published: Vec<Published>,
     numbers: BTreeMap<[u8; 32], u32>,
-    hosts: Vec<Record>,
+    /// Every file that was written, by its number.
+    files: Vec<Content>,
+    hosts: Vec<Shown>,
 }
 
 impl Oracle {
     /// Knows of so many hosts.
     pub fn new(hosts: usize) -> Oracle {
-        Oracle { published: Vec::new(), numbers: BTreeMap::new(), hosts: vec![Record::default(); hosts] }
+        let (published, numbers, files) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Oracle { published, numbers, files, hosts: vec![Shown::default(); hosts] }
     }
 
     /// A zone file was written.
-    pub fn written(&mut self, snapshot: &Snapshot, number: u32) {
-        self.numbers.insert(snapshot.digest().to_bytes(), number);
+    pub fn written(&mut self, snapshot: &Snapshot, content: &Content) {
+        self.numbers.insert(snapshot.digest().to_bytes(), content.number);
+        self.files.push(content.clone());
     }
 
     /// The newest version.
@@ -130,7 +128,7 @@ impl Oracle {
                 None => Ok(()),
             };
         };
-        let serial = version.stamp.serial;
+        let (serial, stamp) = (version.stamp.serial, version.stamp.published);
         let before = self.hosts[host].last;
         let same =
             before == Some(serial) && self.hosts[host].timeline.last().is_some_and(|it| it.1.is_some());
@@ -158,78 +156,24 @@ impl Oracle {
                     known.number
                 ));
             }
+            Some(known) if stamp.is_some() && known.stamp.is_some() && known.stamp != stamp => {
+                return fail(format!(
+                    "serial {serial} is said to be published at {stamp:?}, and was at {:?}",
+                    known.stamp
+                ));
+            }
             Some(_) => {}
-            None if primary => self.published.push(Published { serial, digest, number, at }),
+            None if primary => self.published.push(Published { serial, digest, number, at, stamp }),
             None => return fail(format!("serial {serial} was never published")),
         }
-        self.hosts[host].last = Some(serial);
-        self.hosts[host].reached.push((at, serial));
+        let shown = &mut self.hosts[host];
+        if before != Some(serial) {
+            shown.fresh = shown.fresh.max(shown.pulled.take());
+        }
+        shown.last = Some(serial);
+        shown.reached.push((at, serial));
         self.note(at, host, Some(number));
         Ok(())
-    }
-
-    /// Asks for the canaries, plainly and with ZONEVERSION, and compares them with each other and with what was published.
-    pub fn canaries(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
-        let fail = |what| Err(Violation { at, host, what });
-        let mut shown = None;
-        for index in 0..CANARIES {
-            let mut options = Vec::new();
-            push_option(&mut options, ZONEVERSION, &[]);
-            let ask = |rtype, options: &[u8]| {
-                let query = Writer::query(index as u16, 0, &canary(index), rtype, options);
-                let from = Source { addr: address(host), via: Via::Udp };
-                let mut reply = Reply::default();
-                door::answer_one(served, now, Asked { bytes: &query, from }, &mut reply);
-                Message::read(reply.as_bytes())
-            };
-            for rtype in [Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::MX] {
-                // The option takes a query off the fast path, which says the same.
-                let (Ok(plain), Ok(whole)) = (ask(rtype, &[]), ask(rtype, &options)) else {
-                    return fail(format!("no answer for canary {index}, type {rtype}"));
-                };
-                let gist = |it: &Message| (it.header, it.answer.clone(), it.authority.clone());
-                if gist(&plain) != gist(&whole) {
-                    return fail(format!("canary {index}, type {rtype}: a plain query is told {plain:?}"));
-                }
-            }
-            let Ok(message) = ask(Rtype::A, &options) else {
-                return fail(format!("no answer for canary {index}"));
-            };
-            if message.rcode() == Rcode::SERVFAIL
-                && served.store.find(&apex()).is_none_or(|it| it.version().is_none())
-            {
-                return Ok(());
-            }
-            let serial = message.option(ZONEVERSION).and_then(|value| value.last_chunk::<4>());
-            let serial = serial.map(|bytes| Serial(u32::from_be_bytes(*bytes)));
-            let (Some(number), Some(serial)) = (number_in(&message), serial) else {
-                return fail(format!("answer without canary {index} or ZONEVERSION: {}", message.rcode()));
-            };
-            match self.find(serial) {
-                Some(known) if known.number == number => {}
-                _ => return fail(format!("canary {index} shows {number}, ZONEVERSION serial {serial}")),
-            }
-            if *shown.get_or_insert(number) != number {
-                return fail(format!("canary {index} shows {number}, others {shown:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks for a transfer from an address that may not have one.
-    pub fn stranger(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
-        let query = Writer::query(1, 0, &apex(), Rtype::AXFR, &[]);
-        let from = Source { addr: STRANGER, via: Via::Tcp };
-        let mut reply = Reply::default();
-        let outcome = door::answer_one(served, now, Asked { bytes: &query, from }, &mut reply);
-        let rcode = Message::read(reply.as_bytes()).map(|message| message.rcode());
-        match (outcome, rcode) {
-            (Outcome::Reply(_), Ok(Rcode::REFUSED)) => Ok(()),
-            (outcome, _) => {
-                let what = format!("a stranger who asks for the zone gets {outcome:?}");
-                Err(Violation { at, host, what })
-            }
-        }
     }
 
     /// Takes a whole transfer apart: it is one published version.
@@ -289,6 +233,12 @@ impl Oracle {
     pub fn inherits(&mut self, host: usize, upstreams: &[usize]) {
         let freshest = upstreams.iter().filter_map(|&upstream| self.hosts[upstream].fresh).max();
         self.hosts[host].fresh = self.hosts[host].fresh.max(freshest);
+    }
+
+    /// A host pulled a version from one of these, or from the primary itself.
+    pub fn pulled(&mut self, at: Mono, host: usize, upstream: usize, is_primary: bool) {
+        let fresh = if is_primary { Some(at) } else { self.hosts[upstream].fresh };
+        self.hosts[host].pulled = fresh.or(self.hosts[host].fresh);
     }
 
     /// Nothing is served for longer than EXPIRE after the moment at which the primary last had it for its newest, however many
@@ -361,10 +311,14 @@ impl Oracle {
     }
 }
 
-/// What the canary in an answer holds.
+/// What an answer shows of the number of the content.
 pub fn number_in(message: &Message) -> Option<u32> {
-    let record = message.answer.iter().find(|record| record.rtype == Rtype::A)?;
-    record.rdata.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+    let number = |record: &Record| match (record.rtype, &*record.rdata) {
+        (Rtype::A, rdata) => Some(u32::from_be_bytes(*rdata.first_chunk()?)),
+        (Rtype::TXT, &[4, a, b, c, d]) => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
+    };
+    message.answer.iter().find_map(number)
 }
 
 /// The digest, from the records and nothing else.
@@ -377,3 +331,5 @@ fn digest_of(snapshot: &Snapshot) -> Digest {
     }
     digest
 }
+
+mod answers;

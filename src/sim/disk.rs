@@ -155,6 +155,11 @@ impl Disk {
         (self.crashed, self.armed) = (false, false);
     }
 
+    /// Loses a file.
+    pub fn lose(&mut self, place: Place) {
+        self.files.remove(&place);
+    }
+
     /// Ends the process in good order.
     pub fn stop(&mut self) {
         self.floor_frames(|framer, out| framer.frame(out, |out| Life::Stopped.write(out)));

@@ -23,6 +23,8 @@ pub enum Action {
     Crash(usize),
     /// A host crashes when it writes to its disk next, and boots so much later.
     CrashInWrite(usize, Duration),
+    /// A host's process ends, with its power or without, and its journal is gone.
+    LoseJournal(usize, bool),
     /// A host boots, unless it runs.
     Boot(usize),
     /// Packets from the first host do not reach the second one any more.
@@ -85,6 +87,7 @@ impl Plan {
             timers: [refresh, retry, expire, ttl],
             ttl,
             hosts: (0..10).collect(),
+            is_signed: false,
         };
         Plan { seed, hosts, content, actions: Vec::new(), quiet: Mono(0) }
     }
@@ -124,9 +127,11 @@ impl Plan {
         plan.content.serial = Serial(start);
         let names = rng.random_range(0..HOSTS / 4);
         plan.content.hosts = (0..names).map(|_| rng.random_range(0..HOSTS)).collect();
+        plan.content.is_signed = rng.random_ratio(1, 6);
         plan.quiet = seconds(rng.random_range(60.0..240.0));
         plan.edits(&mut rng);
         plan.faults(&mut rng);
+        plan.losses(&mut rng);
         plan.questions(&mut rng);
         plan.actions.push((plan.quiet, Action::Calm));
         plan.actions.sort_by_key(|(at, _)| *at);
@@ -213,6 +218,17 @@ impl Plan {
         }
         // What ends after the quiet began has been ended by it; `Calm` comes after all of it.
         self.actions.retain(|(at, _)| *at < self.quiet);
+    }
+
+    /// The primary's journal may be lost, once: where it may number on by itself, it has to be above all that it ever served.
+    fn losses(&mut self, rng: &mut StdRng) {
+        let numbers_on = self.hosts[0].role != Role::Primary(Policy::Keep) && !self.content.is_signed;
+        if numbers_on && rng.random_ratio(1, 6) {
+            let (at, lasts) = (rng.random_range(0.0..self.quiet.0 as f64 / 1e6), rng.random_range(0.01..5.0));
+            self.actions.push((seconds(at), Action::LoseJournal(0, rng.random())));
+            self.actions.push((seconds(at + lasts), Action::Boot(0)));
+            self.actions.retain(|(at, _)| *at < self.quiet);
+        }
     }
 
     fn questions(&mut self, rng: &mut StdRng) {

@@ -2,8 +2,6 @@
 //!
 //! Everything has one order: by moment, then by when it was put in the queue; a host's timers come after what has been queued
 //! for the same moment, lower hosts first.
-//!
-//! Long because all that can happen stands in one queue and is carried out in one place, which is what makes a seed repeatable.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +20,7 @@ use crate::zone::serial::Serial;
 
 use super::check::{Oracle, Violation};
 use super::content::{Content, HOSTS, apex};
+use super::disk::Place;
 use super::host::{Back, Driver, Host, Role, address};
 use super::net::{Net, Weather};
 use super::plan::{Action, Edit, Plan};
@@ -31,8 +30,6 @@ use traffic::Connection;
 
 /// How often everything that hosts say of themselves is checked, besides whenever something changed.
 const LOOK: Duration = Duration::from_secs(5);
-/// What has been the same everywhere for so long is taken to stay so.
-const AGREED: Duration = Duration::from_secs(30);
 /// Things that may happen in one virtual second in the wildest world; more means that some go round in circles.
 const MOST_PER_SECOND: u32 = 50_000;
 
@@ -181,7 +178,12 @@ impl World {
         match action {
             Action::Edit(edit) => self.edit(edit),
             Action::Crash(host) => {
-                self.kill(host);
+                self.kill(host, true);
+                Ok(())
+            }
+            Action::LoseJournal(host, with_power) => {
+                self.kill(host, with_power);
+                self.hosts[host].disk.lose(Place::Journal);
                 Ok(())
             }
             Action::CrashInWrite(host, later) => {
@@ -228,85 +230,6 @@ impl World {
                 Ok(())
             }
         }
-    }
-
-    /// Plays the plan to its end, and judges how it ended.
-    fn finish(&mut self) -> Result<(), Violation> {
-        let quiet = self.plan.quiet;
-        let latest = quiet + self.plan.settling();
-        self.run(quiet)?;
-        while self.now < latest && self.agreed.is_none_or(|since| self.now.since(since) < AGREED) {
-            self.run(self.now + LOOK)?;
-        }
-        self.converged()?;
-        self.summary.settled = self.agreed.unwrap_or(self.now).since(quiet);
-        self.rest()?;
-        // Nothing that a cache holds is older than its TTL now, through two caches and with what a question takes.
-        let caches: Vec<usize> = self.caches().collect();
-        for &cache in &caches {
-            self.act(Action::Ask(cache, 0))?;
-        }
-        self.run(self.now + LOOK)?;
-        for cache in caches {
-            let (told, newest) = (self.told(cache), self.newest());
-            if told != newest {
-                let what = format!("answers {told:?} long after {newest:?} was everywhere");
-                return Err(Violation { at: self.now, host: cache, what });
-            }
-        }
-        self.converged()
-    }
-
-    /// Everybody serves what the primary published last.
-    fn converged(&self) -> Result<(), Violation> {
-        let wanted = self.oracle.head().map(|head| (head.serial, head.digest));
-        if wanted.is_none() {
-            return Err(Violation { at: self.now, host: 0, what: "nothing was ever published".to_owned() });
-        }
-        for host in self.hosts.iter().filter(|host| host.is_authoritative()) {
-            let shown = host.version().map(|it| (it.stamp.serial, it.snapshot.digest()));
-            if shown != wanted {
-                let what = format!("did not converge: serves {shown:?}, the primary published {wanted:?}");
-                return Err(Violation { at: self.now, host: host.index, what });
-            }
-        }
-        Ok(())
-    }
-
-    /// Where nothing changes, little is said: a bound on messages in a while of rest.
-    fn rest(&mut self) -> Result<(), Violation> {
-        let before = self.summary.messages;
-        let span = 60 + 2 * u64::from(self.plan.content.ttl);
-        self.run(self.now + Duration::from_secs(span))?;
-        let messages = self.summary.messages - before;
-        let pairs: usize = self
-            .plan
-            .hosts
-            .iter()
-            .map(|host| {
-                let pulls = if let Role::Secondary(from) = &host.role { from.len() } else { 0 };
-                host.notify.len() + host.watch.len() + pulls
-            })
-            .sum();
-        // A question and an answer for each pair, every two seconds at the shortest.
-        let most = (pairs as u64 + 1) * (span + 10);
-        if messages > most {
-            let what =
-                format!("{messages} messages in {span} quiet seconds between {pairs} pairs of servers");
-            return Err(Violation { at: self.now, host: 0, what });
-        }
-        for host in &self.hosts {
-            let open = host.running.as_ref().map_or(0, |running| running.open.len());
-            if open > 2 * self.plan.hosts.len() {
-                let what = format!("{open} exchanges are open in a time of rest");
-                return Err(Violation { at: self.now, host: host.index, what });
-            }
-        }
-        Ok(())
-    }
-
-    fn caches(&self) -> impl Iterator<Item = usize> {
-        self.hosts.iter().filter(|host| !host.is_authoritative()).map(|host| host.index)
     }
 
     fn run(&mut self, until: Mono) -> Result<(), Violation> {
@@ -416,14 +339,19 @@ impl World {
         self.settle(host, events)
     }
 
-    fn kill(&mut self, host: usize) {
+    /// Ends a host's process, with its power or without.
+    fn kill(&mut self, host: usize, with_power: bool) {
         if self.hosts[host].running.take().is_none() {
             return;
         }
         self.summary.crashes += 1;
         self.trace.note(self.now, || format!("host {host} crashes"));
-        let rng = &mut self.rng;
-        self.hosts[host].disk.crash(|unsynced| rng.random_range(0..=unsynced));
+        let (rng, disk) = (&mut self.rng, &mut self.hosts[host].disk);
+        if with_power {
+            disk.crash(|unsynced| rng.random_range(0..=unsynced));
+        } else {
+            disk.kill();
+        }
         self.oracle.down(self.now, host);
         self.sever(host);
     }
@@ -443,7 +371,7 @@ impl World {
 
     fn write_file(&mut self) {
         if let Some(snapshot) = self.file.snapshot() {
-            self.oracle.written(&snapshot, self.file.number);
+            self.oracle.written(&snapshot, &self.file);
         }
     }
 
@@ -500,6 +428,11 @@ impl World {
                     }
                     self.freshness(host)?;
                 }
+                Event::Pulled { from, .. } => {
+                    if let Some(upstream) = self.hosts.iter().find(|other| address(other.index) == *from) {
+                        self.oracle.pulled(at, host, upstream.index, upstream.is_primary());
+                    }
+                }
                 Event::Expired(_) => {
                     self.summary.expiries += 1;
                     self.oracle.expired(host);
@@ -522,71 +455,6 @@ impl World {
         self.hosts[host].tidy();
         Ok(())
     }
-
-    /// Notes what a host serves now.
-    fn served(&mut self, host: usize) -> Result<(), Violation> {
-        if self.hosts[host].running.as_ref().is_none_or(|running| !running.listens) {
-            return Ok(());
-        }
-        let version = self.hosts[host].version();
-        if let Some(version) = &version {
-            let digest = version.stamp.digest.to_bytes();
-            self.trace.mix(self.now, &[2, host as u64, u64::from(version.stamp.serial.0)], &digest);
-        }
-        // A primary has nothing to serve until it has read its file for the first time.
-        let primary = self.hosts[host].is_primary();
-        let known = self.oracle.published().len();
-        self.oracle.serves(self.now, host, primary, version.as_deref())?;
-        self.compare();
-        self.summary.versions = self.oracle.published().len();
-        if self.summary.versions > known {
-            let number = self.newest();
-            self.trace.note(self.now, || format!("host {host} published content {number:?}"));
-            // Everybody's lag is another from now on.
-            (0..self.hosts.len()).try_for_each(|host| self.look(host))?;
-        }
-        Ok(())
-    }
-
-    /// Notes since when all serve the same.
-    fn compare(&mut self) {
-        let head = self.oracle.head().map(|head| head.serial);
-        let served = |host: &Host| host.version().map(|version| version.stamp.serial);
-        let same = self.hosts.iter().filter(|host| host.is_authoritative()).all(|host| served(host) == head);
-        self.agreed = if same { self.agreed.or(Some(self.now)) } else { None };
-    }
-
-    /// Checks what a host answers and what it says of itself.
-    fn look(&mut self, host: usize) -> Result<(), Violation> {
-        let now = self.hosts[host].now(self.now);
-        let Some(running) = self.hosts[host].running.as_ref().filter(|running| running.listens) else {
-            return Ok(());
-        };
-        if !self.hosts[host].is_authoritative() {
-            return Ok(());
-        }
-        let status = running.node.page(now, everything());
-        self.oracle.canaries(self.now, host, &running.served, now)?;
-        self.oracle.stranger(self.now, host, &running.served, now)?;
-        self.oracle.status(self.now, host, &status)?;
-        self.freshness(host)
-    }
-
-    /// Checks that a host serves nothing beyond EXPIRE.
-    fn freshness(&mut self, host: usize) -> Result<(), Violation> {
-        let now = self.hosts[host].now(self.now);
-        let Some(running) = self.hosts[host].running.as_ref().filter(|running| running.listens) else {
-            return Ok(());
-        };
-        let Some(zone) = running.store.get(&apex()).filter(|_| !self.hosts[host].is_primary()) else {
-            return Ok(());
-        };
-        let fresh = zone.fresh_at().and_then(|fresh| self.hosts[host].world_time(fresh));
-        let is_behind = running.node.page(now, everything()).zones.iter().any(|zone| zone.newer.is_some());
-        let expire = Duration::from_secs(u64::from(self.plan.content.timers[2]));
-        let serves = zone.version().is_some() && !is_behind;
-        self.oracle.freshness(self.now, host, serves, fresh, expire)
-    }
 }
 
 /// All that a host says of itself.
@@ -594,5 +462,6 @@ fn everything() -> Ask {
     Ask { from: From::Name(None), limit: 100 }
 }
 
+mod judge;
 mod storage;
 mod traffic;

@@ -6,7 +6,7 @@ use crate::wire::rtype::Rtype;
 use super::builder::Builder;
 
 /// A zone of this serial with `h0`, `h7` and so on, each with its address.
-pub(crate) fn hosts(zone: &str, serial: u32, hosts: impl IntoIterator<Item = (u32, [u8; 4])>) -> Builder {
+pub fn hosts(zone: &str, serial: u32, hosts: impl IntoIterator<Item = (u32, [u8; 4])>) -> Builder {
     let apex: Name = zone.parse().unwrap();
     let mut builder = Builder::new(apex.clone());
     let mut soa = vec![0; 2];

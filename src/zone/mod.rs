@@ -14,7 +14,7 @@ pub mod edit;
 pub mod empty_nonterminal;
 pub mod fault;
 #[cfg(test)]
-pub(crate) mod fixture;
+pub mod fixture;
 pub mod lint;
 pub mod lookup;
 pub mod negative;

@@ -355,16 +355,16 @@ fn all_harmed(seed: u64) -> (bool, bool, [Harm; 3], Result<(), String>) {
 #[test]
 fn harm_to_all_three_files_is_told() {
     let is_earlier = |harm: &Harm| matches!(harm, Harm::Older | Harm::Removed | Harm::CutBetweenFrames);
-    let (mut wrong, mut boundless) = (0, 0);
-    for seed in 0..SEEDS {
+    let (seeds, mut wrong, mut boundless) = (SEEDS / 2, 0, 0);
+    for seed in 0..seeds {
         let (is_told, is_boundless, harms, result) = all_harmed(seed);
         boundless += u64::from(is_boundless);
         let Err(error) = result else { continue };
         wrong += 1;
         assert!(is_told || harms.iter().all(is_earlier), "seed {seed}, {harms:?}: {error}");
     }
-    eprintln!("{wrong} of {SEEDS} went wrong; in {boundless} serials went on far above what was known");
-    assert!(wrong * 15 < SEEDS && boundless * 10 > SEEDS, "{wrong} and {boundless} of {SEEDS}");
+    eprintln!("{wrong} of {seeds} went wrong; in {boundless} serials went on far above what was known");
+    assert!(wrong * 15 < seeds && boundless * 10 > seeds, "{wrong} and {boundless} of {seeds}");
 }
 
 #[test]

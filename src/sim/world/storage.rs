@@ -65,7 +65,7 @@ impl World {
         let placed: Vec<_> = group.iter().flat_map(|commit| commit.placed.iter().cloned()).collect();
         match disk.begin(&placed) {
             Err(_) if disk.crashed => {
-                self.kill(host);
+                self.kill(host, true);
                 Ok(())
             }
             Err(error) => {
@@ -92,7 +92,7 @@ impl World {
         let Host { running: Some(running), disk, .. } = &mut self.hosts[host] else { return Ok(()) };
         let result = disk.finish(&placed);
         if disk.crashed {
-            self.kill(host);
+            self.kill(host, true);
             return Ok(());
         }
         running.is_syncing = false;

@@ -15,7 +15,6 @@ use crate::time::Utc;
 use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
-use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::diff::between;
 use crate::zone::fixture;
