@@ -52,13 +52,13 @@ impl<'a> Streams<'a> {
         Streams { connections: (0..CONNECTIONS).map(open).collect(), queries, sent: 0, count }
     }
 
-    /// Asks as fast as the server answers for so long.
-    pub(crate) fn run(&mut self, time: Duration) -> Count {
+    /// Asks for so long, once in each `pause`, or as fast as the server answers if that is zero.
+    pub(crate) fn run(&mut self, time: Duration, pause: Duration) -> Count {
         let begun = Instant::now();
         while begun.elapsed() < time {
             for at in 0..CONNECTIONS {
                 self.receive(at);
-                while self.waiting() < WINDOW {
+                while self.waiting() < WINDOW && begun.elapsed() >= pause.mul_f64(self.sent as f64) {
                     self.send();
                 }
             }

@@ -93,6 +93,9 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Figure> {
         ] {
             figures.extend(rounds(bench, &servers, zone, way, &goals, &[]));
         }
+        // Most of the time each query comes alone: what is saved by taking several at once is not saved here.
+        let (way, goals) = (Way::Paced(&bench.flat_list), [Goal::Times(1.0, Make::Knot)]);
+        figures.extend(rounds(bench, &servers, "flat", way, &goals, &[]));
     }
     figures
 }
@@ -157,6 +160,9 @@ const HALF_OPEN: f64 = 0.01;
 /// ... so often at most.
 const TRIES: u32 = 3;
 
+/// How often one that has time to spare is asked.
+const PACE: Duration = Duration::from_micros(100);
+
 /// How a server is asked.
 #[derive(Clone, Copy)]
 pub(crate) enum Way<'a> {
@@ -168,6 +174,8 @@ pub(crate) enum Way<'a> {
     Tcp(&'a Path),
     /// Over connections that stay, faster than the server can answer.
     Streams(&'a [Query]),
+    /// The same at [`PACE`].
+    Paced(&'a [Query]),
 }
 
 impl Way<'_> {
@@ -177,6 +185,7 @@ impl Way<'_> {
             Way::Resolvers(_) => "UDP, DO and cookie".to_owned(),
             Way::Tcp(_) => format!("TCP, {CONNECTIONS} connections"),
             Way::Streams(_) => "TCP, server saturated".to_owned(),
+            Way::Paced(_) => format!("TCP, {CONNECTIONS} connections, one query in {PACE:?}"),
         }
     }
 
@@ -196,9 +205,10 @@ impl Way<'_> {
                 }
                 best
             }
-            Way::Streams(queries) => {
+            Way::Streams(queries) | Way::Paced(queries) => {
+                let pause = if matches!(self, Way::Paced(_)) { PACE } else { Duration::ZERO };
                 let mut streams = Streams::open(server.addr, queries);
-                cost(server, || streams.run(Duration::from_secs(seconds.into())))
+                cost(server, || streams.run(Duration::from_secs(seconds.into()), pause))
             }
         }
     }
@@ -239,7 +249,7 @@ pub(crate) fn rounds(
         row("kernel us/query", &[], |run| run.system),
     ];
     // Over TCP dnsperf is the slower one: how much it got through says nothing of the server.
-    if !matches!(way, Way::Tcp(_)) {
+    if !matches!(way, Way::Tcp(_) | Way::Paced(_)) {
         rows.push(row("answered kq/s", &[], |run| run.rate));
     }
     rows
