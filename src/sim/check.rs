@@ -67,6 +67,11 @@ struct Shown {
     pulled: Option<Mono>,
     /// Its civil clock was set, so it cannot know how long it was down.
     lost_time: bool,
+    /// Its journal is gone, and nothing was published since.
+    lost_journal: bool,
+    full_disk: bool,
+    /// Both came together: without a journal it knows no serial that is free, and it can reserve none.
+    cannot_publish: bool,
 }
 
 /// All that is true.
@@ -107,6 +112,18 @@ impl Oracle {
         self.hosts[host].last = None;
     }
 
+    /// A host's journal is gone.
+    pub fn lost_journal(&mut self, host: usize) {
+        self.hosts[host].lost_journal = true;
+        self.hosts[host].cannot_publish |= self.hosts[host].full_disk;
+    }
+
+    /// A host's disk is full, or not any more.
+    pub fn full_disk(&mut self, host: usize, full: bool) {
+        self.hosts[host].full_disk = full;
+        self.hosts[host].cannot_publish |= full && self.hosts[host].lost_journal;
+    }
+
     /// A host is down.
     pub fn down(&mut self, at: Mono, host: usize) {
         self.note(at, host, None);
@@ -124,8 +141,10 @@ impl Oracle {
         let Some(version) = version else {
             self.note(at, host, None);
             return match self.hosts[host].last {
-                Some(last) => fail(format!("serves nothing, but served serial {last} and did not expire")),
-                None => Ok(()),
+                Some(last) if !self.hosts[host].cannot_publish => {
+                    fail(format!("serves nothing, but served serial {last} and did not expire"))
+                }
+                _ => Ok(()),
             };
         };
         let (serial, stamp) = (version.stamp.serial, version.stamp.published);
@@ -171,6 +190,7 @@ impl Oracle {
             shown.fresh = shown.fresh.max(shown.pulled.take());
         }
         shown.last = Some(serial);
+        (shown.lost_journal, shown.cannot_publish) = (false, false);
         shown.reached.push((at, serial));
         self.note(at, host, Some(number));
         Ok(())

@@ -184,6 +184,7 @@ impl World {
             Action::LoseJournal(host, with_power) => {
                 self.kill(host, with_power);
                 self.hosts[host].disk.lose(Place::Journal);
+                self.oracle.lost_journal(host);
                 Ok(())
             }
             Action::CrashInWrite(host, later) => {
@@ -209,6 +210,7 @@ impl World {
             }
             Action::Full(host, full) => {
                 self.hosts[host].disk.full = full;
+                self.oracle.full_disk(host, full);
                 Ok(())
             }
             Action::Clock(host, step) => {
@@ -222,6 +224,7 @@ impl World {
                 self.net.set_weather(Weather::CALM);
                 for host in 0..self.hosts.len() {
                     self.hosts[host].disk.full = false;
+                    self.oracle.full_disk(host, false);
                     self.hosts[host].disk.armed = false;
                     self.boot(host)?;
                 }
