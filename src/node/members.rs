@@ -7,8 +7,8 @@ use crate::wire::name::{Name, NameRef};
 
 use super::member::Member;
 
-/// All members. A change of a zone looks for its member often, and a comparison of names costs as much as a hash: the order is
-/// kept beside, for pages.
+/// All members. A change of a zone looks for its member a dozen times, and a tree would compare names at each level, each in memory
+/// of its own: the order is kept beside, for pages alone.
 #[derive(Default)]
 pub(super) struct Members {
     found: HashMap<Name, Box<Member>>,

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use crate::wire::hash::{hash_label, hash_name, hash_root};
-
 use crate::wire::name::NameRef;
 
 use super::zone::Zone;

@@ -25,6 +25,7 @@ use super::query::Kind;
 /// Bytes of a message of records. Names further into a message than 16,383 bytes cannot be pointed to (RFC 1035 4.1.4), so longer
 /// messages would only compress worse.
 pub const MESSAGE_BYTES: usize = 16_384;
+
 /// The records of one transfer, in order.
 pub struct Provide {
     kind: Kind,
