@@ -75,26 +75,47 @@ fn on_a_busy_host<T>(during: impl FnOnce() -> T) -> (T, Duration) {
     })
 }
 
-/// One reader, which gives way to this node's queries and not to all the programs of the host.
+/// One reader, which gives way to this node's queries and not to all the programs of the host. Both are counted on the busy host:
+/// the same work costs more there, because cores and caches are shared. What a host adds to one of them by chance is left out by
+/// taking the cheapest of some.
 #[test]
 fn a_large_edit_on_a_busy_host_costs_a_load_and_gets_its_share() {
+    const TIMES: u32 = 3;
+    // Whoever goes on for nobody once a version is served is to be seen.
+    let cost_in_the_end = |node: &mut Daemon, before: Duration| {
+        thread::sleep(2 * (node.process().cpu() - before));
+        node.process().cpu() - before
+    };
+    let loads = (0..TIMES).map(|_| {
+        let loading = || {
+            let mut node = start("", "");
+            node.await_serial(LARGE, 1, LIMIT);
+            node
+        };
+        let (mut node, _) = on_a_busy_host(loading);
+        cost_in_the_end(&mut node, Duration::ZERO)
+    });
+    let load = loads.min().unwrap();
     let mut node = start("", "");
     node.await_serial(LARGE, 1, LIMIT);
-    let load = node.process().cpu();
-    let text = large(2);
     let memory = node.process().memory();
-    let before = node.process().cpu();
-    let (cpu, of_each_other) = on_a_busy_host(|| {
-        zones::write(&node.dir().join("large.zone"), &text);
-        node.await_serial(LARGE, 2, LIMIT);
-        node.process().cpu() - before
+    let edits = (2..2 + TIMES).map(|serial| {
+        let text = large(serial);
+        let before = node.process().cpu();
+        let (cpu, of_each_other) = on_a_busy_host(|| {
+            zones::write(&node.dir().join("large.zone"), &text);
+            node.await_serial(LARGE, serial, LIMIT);
+            node.process().cpu() - before
+        });
+        assert!(
+            cpu.mul_f64(4.0) >= of_each_other,
+            "an edit of {cpu:?} beside {of_each_other:?} of each other"
+        );
+        cost_in_the_end(&mut node, before)
     });
-    assert!(cpu.mul_f64(4.0) >= of_each_other, "an edit of {cpu:?} beside {of_each_other:?} of each other");
-    // Whoever goes on for nobody is to be seen.
-    thread::sleep(2 * cpu);
-    let cpu = node.process().cpu() - before;
-    println!("load {load:?} of CPU, edit {cpu:?}, meanwhile each other program {of_each_other:?}");
-    assert!(cpu <= load.mul_f64(1.2), "an edit of {cpu:?} for a load of {load:?}");
+    let edit = edits.min().unwrap();
+    println!("load {load:?} of CPU, edit {edit:?}");
+    assert!(edit <= load.mul_f64(1.2), "an edit of {edit:?} for a load of {load:?}");
     let is_back = || node.process().memory() <= memory + memory / 5;
     await_until("the memory that the edit took to be given back", LIMIT, is_back);
 }
