@@ -1,8 +1,9 @@
 //! Threads for the work that the node gives away: one for what is small, so that it never waits, and some for what is large, which
 //! give way to queries, and to nothing else.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use crate::publish::job::{Done, Job};
@@ -16,42 +17,74 @@ const LARGE: usize = 8;
 /// The way to the threads; they end when it is dropped.
 pub struct Jobs {
     small: mpsc::Sender<Job>,
-    large: mpsc::Sender<Job>,
+    large: Arc<Large>,
+}
+
+/// Large jobs and who does them: threads that live while there are any.
+struct Large {
+    done: Box<dyn Fn(Done) + Send + Sync>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    threads: usize,
 }
 
 impl Jobs {
-    /// Starts the threads; `done` is called from them.
-    pub fn start(done: impl Fn(Done) + Clone + Send + 'static) -> io::Result<Jobs> {
-        let (small, queue) = mpsc::channel();
-        worker("small jobs", Arc::new(Mutex::new(queue)), Job::run, done.clone())?;
-        let (large, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..LARGE {
-            worker("large jobs", Arc::clone(&queue), |job| courteously(|| job.run()), done.clone())?;
-        }
+    /// Starts what is always there; `done` is called from other threads.
+    pub fn start(done: impl Fn(Done) + Clone + Send + Sync + 'static) -> io::Result<Jobs> {
+        let (small, queue) = mpsc::channel::<Job>();
+        let large = Arc::new(Large { done: Box::new(done.clone()), waiting: Mutex::default() });
+        let work = move || queue.iter().for_each(|job| done(job.run()));
+        thread::Builder::new().name("small jobs".to_owned()).spawn(work)?;
         Ok(Jobs { small, large })
     }
 
     /// Has a job done.
     pub fn run(&self, job: Job) {
-        let queue = if job.weight() > MANY_RECORDS { &self.large } else { &self.small };
-        // The threads live as long as this.
-        let _ = queue.send(job);
+        let job = if job.weight() > MANY_RECORDS { self.large.take(job) } else { Some(job) };
+        // The thread lives as long as this.
+        job.into_iter().for_each(|job| drop(self.small.send(job)));
     }
 }
 
-fn worker(
-    name: &str,
-    queue: Arc<Mutex<mpsc::Receiver<Job>>>,
-    run: fn(Job) -> Done,
-    done: impl Fn(Done) + Send + 'static,
-) -> io::Result<()> {
-    let work = move || {
-        loop {
-            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = job else { return };
-            done(run(job));
+impl Large {
+    /// Has a job done by a thread, and gives back one that no thread is to be had for.
+    fn take(self: &Arc<Large>, job: Job) -> Option<Job> {
+        let mut waiting = self.waiting();
+        waiting.jobs.push_back(job);
+        if waiting.threads == LARGE {
+            return None;
         }
-    };
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(|_| ())
+        waiting.threads += 1;
+        drop(waiting);
+        let own = Arc::clone(self);
+        let started = thread::Builder::new().name("large jobs".to_owned()).spawn(move || own.work());
+        let error = started.err()?;
+        tracing::warn!("no thread for a large change: {error}; small ones wait for it");
+        let mut waiting = self.waiting();
+        waiting.threads -= 1;
+        waiting.jobs.pop_back()
+    }
+
+    /// Does what waits, until there is nothing left.
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            (self.done)(courteously(|| job.run()));
+        }
+    }
+
+    /// The next job; where there is none, a thread less is counted.
+    fn next(&self) -> Option<Job> {
+        let mut waiting = self.waiting();
+        let job = waiting.jobs.pop_front();
+        waiting.threads -= usize::from(job.is_none());
+        job
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -48,8 +48,8 @@ pub(super) fn return_large_pieces() {
     }
 }
 
-/// Gives back the memory that small pieces were in.
-fn give_back() {
+/// Gives back the memory that small pieces were in, as of the texts of zone files and of the journal.
+pub(super) fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no preconditions; it locks what it works on.
     unsafe {
