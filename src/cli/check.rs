@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, Failure, written};
 use crate::config::load;
 use crate::server::files::folder::find_zones;
 use crate::server::files::load::{self as zone_file, LoadError, Loaded, name_of};
-use crate::server::settings::{Settings, Source};
+use crate::server::settings::Settings;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::rdata::write;
 use crate::wire::name::Name;
@@ -83,8 +83,8 @@ fn config(path: &Path, tally: &mut Tally) {
         ));
     }
     for found in find_zones(&settings) {
-        if let Source::File(path) = &found.source {
-            zone(path, Some(&found.name), tally);
+        if let Some(path) = &found.file {
+            zone(path, Some(&found.config.name), tally);
         }
     }
 }

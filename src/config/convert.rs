@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -13,8 +14,9 @@ use crate::config::document::{self, Document, Mode, Text, Texts};
 use crate::config::error::Error;
 use crate::config::suggest;
 use crate::config::value::{self, ValueError};
+use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
 use crate::resolve;
-use crate::server::settings::{self, Settings, Source};
+use crate::server::settings::{self, Settings};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 
@@ -83,9 +85,9 @@ impl<'a> Reading<'a> {
         let mut zones = Vec::with_capacity(written.len());
         for zone in written {
             let (zone, place) = self.zone(zone)?;
-            if let Some(first) = places.insert(zone.name.clone(), place.clone()) {
+            if let Some(first) = places.insert(zone.config.name.clone(), place.clone()) {
                 return Err(self
-                    .error(place, format!("zone `{}` is configured twice", zone.name))
+                    .error(place, format!("zone `{}` is configured twice", zone.config.name))
                     .and(first, "first here")
                     .help("remove one of the two"));
             }
@@ -103,18 +105,21 @@ impl<'a> Reading<'a> {
                 .error(section, "this `[[zone]]` has no `name`")
                 .help("add the name of the zone's apex, for example `name = \"example.org.\"`"));
         };
-        let source = match (&zone.file, zone.primaries) {
-            (Some(file), None) => Source::File(self.relative(file)?),
+        let (role, file) = match (&zone.file, zone.primaries) {
+            (Some(file), None) => {
+                let policy = zone.serial.map(Spanned::into_inner).unwrap_or_default();
+                (Role::Primary(policy), Some(self.relative(file)?))
+            }
             (None, primaries @ Some(_)) => {
                 let help = "give at least one server to pull from, or `file` to make this a primary";
-                Source::Primaries(self.some(
-                    section,
-                    "this `[[zone]]`",
-                    "primaries",
-                    primaries,
-                    value::peer,
-                    help,
-                )?)
+                let primaries =
+                    self.some(section, "this `[[zone]]`", "primaries", primaries, value::peer, help)?;
+                if let Some(serial) = &zone.serial {
+                    return Err(self
+                        .error(serial.span(), "`serial` has no meaning for a secondary")
+                        .help("remove it: a secondary takes the serial of its primary"));
+                }
+                (Role::Secondary(primaries), None)
             }
             (Some(file), Some(primaries)) => {
                 return Err(self
@@ -130,22 +135,26 @@ impl<'a> Reading<'a> {
                     ));
             }
         };
-        if let (Source::Primaries(_), Some(serial)) = (&source, &zone.serial) {
-            return Err(self
-                .error(serial.span(), "`serial` has no meaning for a secondary")
-                .help("remove it: a secondary takes the serial of its primary"));
-        }
         self.no_update(&zone.allow_update)?;
         let place = name.span();
-        let zone = settings::Zone {
-            name: self.value(name, value::name)?,
-            source,
-            notify: self.list("notify", zone.notify, value::peer)?,
-            allow_transfer: self.prefixes(zone.allow_transfer)?,
-            serial: zone.serial.map(Spanned::into_inner).unwrap_or_default(),
-            watch: self.list("watch", zone.watch, value::peer)?,
-        };
-        Ok((zone, place))
+        let name = self.value(name, value::name)?;
+        let options = self.options(role, zone.notify, zone.allow_transfer, zone.watch)?;
+        Ok((settings::Zone { config: ZoneConfig::new(name, options), file }, place))
+    }
+
+    fn options(
+        &self,
+        role: Role,
+        notify: Texts,
+        allow_transfer: Texts,
+        watch: Texts,
+    ) -> Result<ZoneOptions, Error> {
+        Ok(ZoneOptions {
+            role,
+            notify: self.list("notify", notify, value::peer)?,
+            allow_transfer: self.prefixes(allow_transfer)?,
+            watch: self.list("watch", watch, value::peer)?,
+        })
     }
 
     fn zone_dir(&self, dir: Spanned<document::ZoneDir>) -> Result<settings::ZoneDir, Error> {
@@ -162,13 +171,9 @@ impl<'a> Reading<'a> {
             self.error(path.span(), format!("cannot read the folder {}: {error}", folder.display()))
                 .help("create it, or correct the path; paths are relative to the folder of this file")
         })?;
-        Ok(settings::ZoneDir {
-            path: folder,
-            notify: self.list("notify", dir.notify, value::peer)?,
-            allow_transfer: self.prefixes(dir.allow_transfer)?,
-            serial: dir.serial.unwrap_or_default(),
-            watch: self.list("watch", dir.watch, value::peer)?,
-        })
+        let role = Role::Primary(dir.serial.unwrap_or_default());
+        let options = self.options(role, dir.notify, dir.allow_transfer, dir.watch)?;
+        Ok(settings::ZoneDir { path: folder, options: Arc::new(options) })
     }
 
     fn resolver(&self, resolver: Spanned<document::Resolver>) -> Result<settings::Resolver, Error> {

@@ -1,4 +1,5 @@
-//! The file as written: every key of the format, with the place of every value that is checked further. Keys of what
+//! The file as written: every key of the format, with the place of every value that is checked further, for an error points at it.
+//! Settings are not read directly for that reason: serde knows places only of values that are asked for as [`Spanned`]. Keys of what
 //! does not exist yet are here too, so that they are refused by name.
 
 use serde::Deserialize;

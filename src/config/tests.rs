@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::config::error::Error;
 use crate::config::load::{self, REFERENCE};
+use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
 use crate::resolve;
-use crate::server::settings::{Resolver, Server, Settings, Source, Zone, ZoneDir};
+use crate::server::settings::{Resolver, Server, Settings, Zone, ZoneDir};
 use crate::server::tls::Identity;
 use crate::wire::cookie::{Secret, Secrets};
 use crate::zone::serial::Policy;
@@ -108,6 +110,7 @@ fn the_example_is_understood() {
     let site = Site::new();
     let addr = |text: &str| text.parse().unwrap();
     let prefix = |text: &str| text.parse().unwrap();
+    let zone = |name: &str, options| ZoneConfig::new(name.parse().unwrap(), options);
     let upstream = |zone: &str, server: &str| resolve::settings::Zone {
         zone: zone.parse().unwrap(),
         servers: vec![addr(server)],
@@ -126,29 +129,37 @@ fn the_example_is_understood() {
         },
         zones: vec![
             Zone {
-                name: "example.".parse().unwrap(),
-                source: Source::File(site.path("zones/example.zone")),
-                notify: vec![addr("192.0.2.2:53"), addr("192.0.2.3:5302")],
-                allow_transfer: vec![prefix("127.0.0.0/8")],
-                serial: Policy::Increment,
-                watch: vec![addr("192.0.2.4:53")],
+                config: zone(
+                    "example.",
+                    ZoneOptions {
+                        role: Role::Primary(Policy::Increment),
+                        notify: vec![addr("192.0.2.2:53"), addr("192.0.2.3:5302")],
+                        allow_transfer: vec![prefix("127.0.0.0/8")],
+                        watch: vec![addr("192.0.2.4:53")],
+                    },
+                ),
+                file: Some(site.path("zones/example.zone")),
             },
             Zone {
-                name: "example.org.".parse().unwrap(),
-                source: Source::Primaries(vec![addr("192.0.2.1:53"), addr("192.0.2.9:53")]),
-                notify: vec![addr("192.0.2.7:53")],
-                allow_transfer: vec![],
-                serial: Policy::Increment,
-                watch: vec![],
+                config: zone(
+                    "example.org.",
+                    ZoneOptions {
+                        role: Role::Secondary(vec![addr("192.0.2.1:53"), addr("192.0.2.9:53")]),
+                        notify: vec![addr("192.0.2.7:53")],
+                        ..ZoneOptions::default()
+                    },
+                ),
+                file: None,
             },
         ],
         zone_files: vec![],
         zone_dirs: vec![ZoneDir {
             path: site.path("zones"),
-            notify: vec![],
-            allow_transfer: vec![prefix("::1/128")],
-            serial: Policy::Date,
-            watch: vec![],
+            options: Arc::new(ZoneOptions {
+                role: Role::Primary(Policy::Date),
+                allow_transfer: vec![prefix("::1/128")],
+                ..ZoneOptions::default()
+            }),
         }],
         resolver: Some(Resolver {
             allow: vec![prefix("127.0.0.0/8"), prefix("::1/128")],

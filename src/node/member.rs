@@ -1,70 +1,19 @@
 //! What a node keeps of one configured zone: its machines, and what is known of its lag.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::lag::{Interval, own_staleness};
-use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
 use crate::publish::zone::Zone;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
 use crate::transfer::refresh::Refresh;
-use crate::wire::name::Name;
-use crate::wire::prefix::Prefix;
-use crate::zone::serial::Policy;
 
 use super::board::Mark;
 use super::seen_servers::Sight;
+use super::settings::ZoneConfig;
 use super::status::{Problem, State, ZoneStatus};
-
-/// What a node is to do with a zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneConfig {
-    /// The zone.
-    pub name: Name,
-    /// Where its content comes from.
-    pub role: Role,
-    /// Who is told of changes.
-    pub notify: Vec<SocketAddr>,
-    /// Who may transfer it.
-    pub transfer: Vec<Prefix>,
-    /// Who is watched besides those that are told.
-    pub watch: Vec<SocketAddr>,
-}
-
-/// Where a zone's content comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A zone file; what to do when its serial did not grow.
-    Primary(Policy),
-    /// These servers.
-    Secondary(Vec<SocketAddr>),
-}
-
-impl ZoneConfig {
-    /// Who may do what with the zone.
-    pub fn access(&self) -> Access {
-        let primaries: &[SocketAddr] = match &self.role {
-            Role::Primary(_) => &[],
-            Role::Secondary(primaries) => primaries,
-        };
-        Access {
-            secondary: matches!(self.role, Role::Secondary(_)),
-            transfer: self.transfer.clone(),
-            notify: primaries.iter().map(|primary| primary.ip().to_canonical()).collect(),
-        }
-    }
-
-    /// The servers that are watched: each once.
-    pub fn servers(&self) -> Vec<SocketAddr> {
-        let mut servers: Vec<SocketAddr> = self.notify.iter().chain(&self.watch).copied().collect();
-        servers.sort_unstable();
-        servers.dedup();
-        servers
-    }
-}
 
 /// A configured zone's machines and memory.
 #[derive(Debug)]
@@ -124,7 +73,7 @@ impl Member {
         current.as_ref().map(|version| (version.stamp.serial, version.applied.0)).hash(&mut hasher);
         self.refresh.as_ref().and_then(|refresh| refresh.newer()).map(|newer| newer.serial).hash(&mut hasher);
         self.problem.as_ref().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
-        for server in self.config.servers() {
+        for server in self.config.options.servers() {
             (self.sight.up.get(&server), self.sight.ledger.serial(server)).hash(&mut hasher);
         }
         hasher.finish()
@@ -167,11 +116,14 @@ impl Member {
                 .map(|at| seconds(now.utc + at.since(now.mono)) - now.mono.since(at).as_secs_f64()),
             staleness,
             problem: self.problem.clone(),
-            primaries: match &self.config.role {
-                Role::Primary(_) => Vec::new(),
-                Role::Secondary(primaries) => primaries.clone(),
-            },
-            servers: self.config.servers().into_iter().map(|server| self.sight.server(now, server)).collect(),
+            primaries: self.config.options.primaries().to_vec(),
+            servers: self
+                .config
+                .options
+                .servers()
+                .into_iter()
+                .map(|server| self.sight.server(now, server))
+                .collect(),
         }
     }
 }

@@ -32,10 +32,11 @@ use crate::zone::snapshot::Snapshot;
 use super::board::{Board, Overview};
 use super::effects::Effects;
 use super::event::{Event, Input};
-use super::member::{Member, Role, ZoneConfig};
+use super::member::Member;
 use super::members::Members;
 use super::publishing::{Outcome, Publishing, Submission};
 use super::seen_servers::Sight;
+use super::settings::{Role, ZoneConfig};
 use super::status::{Ask, From, Page, Problem};
 
 /// What could not be written down is tried again after so long.
@@ -182,7 +183,7 @@ impl Node {
         let (mut events, mut proposals) = (Vec::new(), Vec::new());
         for (name, content) in files {
             let Some(member) = self.members.get_mut(&name) else { continue };
-            let Role::Primary(policy) = member.config.role else { continue };
+            let Role::Primary(policy) = member.config.options.role else { continue };
             member.retry = None;
             match content {
                 Ok(content) => proposals.push(Proposal::file(content, policy)),
@@ -253,9 +254,10 @@ impl Node {
         let mut heard = None;
         if let Some(member) = self.members.get_mut(&zone) {
             heard = member.heard.take();
-            match member.config.role {
+            let options = &member.config.options;
+            match options.role {
                 // Nobody else shows a version of a zone without other servers.
-                Role::Primary(_) if member.config.notify.is_empty() && member.config.watch.is_empty() => {}
+                Role::Primary(_) if options.notify.is_empty() && options.watch.is_empty() => {}
                 Role::Primary(_) => member.sight.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
                     // A transfer may bring many versions at once; each followed the one before.

@@ -12,7 +12,6 @@ use crate::metrics::registry::Metrics;
 use crate::node::board::Overview;
 use crate::node::effects::Effects;
 use crate::node::event::{Event, Input};
-use crate::node::member::{Role, ZoneConfig};
 use crate::node::router::Node;
 use crate::node::status::{Ask, Page};
 use crate::publish::store::{Publication, ZoneStore};
@@ -25,7 +24,7 @@ use super::jobs::Jobs;
 use super::journal::thread::{Journal, Report};
 use super::log;
 use super::pulse::Pulse;
-use super::settings::{Settings, Source, Zone};
+use super::settings::Settings;
 use super::tls::Shown;
 
 /// Commands that may wait for the node.
@@ -217,8 +216,7 @@ impl Control {
         for zone in &vanished {
             events.extend(self.node.remove(zone, effects));
         }
-        let zones = appeared.iter().map(config).collect();
-        events.extend(self.node.add_all(clock::now(), zones, effects));
+        events.extend(self.node.add_all(clock::now(), appeared, effects));
         self.record(events);
         let mut files = Vec::with_capacity(read.len());
         for (zone, loaded) in read {
@@ -325,19 +323,5 @@ impl Control {
         if self.overview.borrow().change != self.node.change() {
             self.overview.send_replace(Arc::new(self.node.overview()));
         }
-    }
-}
-
-/// What the node is to do with a configured zone.
-pub fn config(zone: &Zone) -> ZoneConfig {
-    ZoneConfig {
-        name: zone.name.clone(),
-        role: match &zone.source {
-            Source::File(_) => Role::Primary(zone.serial),
-            Source::Primaries(primaries) => Role::Secondary(primaries.clone()),
-        },
-        notify: zone.notify.clone(),
-        transfer: zone.allow_transfer.clone(),
-        watch: zone.watch.clone(),
     }
 }

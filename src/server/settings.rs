@@ -1,14 +1,14 @@
-//! What a node is told to do, typed and checked: `config` fills it from a file. Every default
-//! stands here, but those of the resolvers and of their cache, which stand in [`resolve`].
+//! What a node is told to do, typed and checked: `config` fills it from a file. Every default stands here, but those of zones, which
+//! stand in [`crate::node::settings`], and those of the resolvers and of their cache, which stand in [`resolve`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::node::settings::{ZoneConfig, ZoneOptions};
 use crate::resolve;
 use crate::wire::cookie::Secrets;
-use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
-use crate::zone::serial;
 
 use super::tls::Identity;
 
@@ -69,42 +69,19 @@ pub struct Tls {
 /// `[[zone]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// The apex.
-    pub name: Name,
-    /// Where the data comes from, which makes it a primary or a secondary.
-    pub source: Source,
-    /// Who is told of a change (RFC 1996).
-    pub notify: Vec<SocketAddr>,
-    /// Who may transfer the zone; nobody when empty.
-    pub allow_transfer: Vec<Prefix>,
-    /// What to do when the content of a primary changed and the serial did not grow.
-    pub serial: serial::Policy,
-    /// Further servers whose serial is observed, besides those in `notify`.
-    pub watch: Vec<SocketAddr>,
+    /// What the node is to do with it.
+    pub config: ZoneConfig,
+    /// The file of a primary zone, which is the truth of it.
+    pub file: Option<PathBuf>,
 }
 
-/// Where a zone's data comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A primary: the zone file is the truth.
-    File(PathBuf),
-    /// A secondary: pulled from these servers, in this order of preference; at least one.
-    Primaries(Vec<SocketAddr>),
-}
-
-/// `[[zone-dir]]`: what holds for every primary zone in a folder.
+/// `[[zone-dir]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneDir {
     /// The folder.
     pub path: PathBuf,
-    /// As for a zone.
-    pub notify: Vec<SocketAddr>,
-    /// As for a zone.
-    pub allow_transfer: Vec<Prefix>,
-    /// As for a zone.
-    pub serial: serial::Policy,
-    /// As for a zone.
-    pub watch: Vec<SocketAddr>,
+    /// What holds for every primary zone in it.
+    pub options: Arc<ZoneOptions>,
 }
 
 /// `[resolver]`: a cache in front of other resolvers and servers.
@@ -116,20 +93,6 @@ pub struct Resolver {
     pub routes: resolve::settings::Config,
     /// What is kept.
     pub cache: resolve::cache::Config,
-}
-
-impl ZoneDir {
-    /// The zone `name` in a file of this folder.
-    pub fn zone(&self, name: Name, path: &Path) -> Zone {
-        Zone {
-            name,
-            source: Source::File(path.to_owned()),
-            notify: self.notify.clone(),
-            allow_transfer: self.allow_transfer.clone(),
-            serial: self.serial,
-            watch: self.watch.clone(),
-        }
-    }
 }
 
 impl Settings {

@@ -12,14 +12,14 @@ use crate::ask::admission::Admission;
 use crate::ask::exchange::{Outbox, Token};
 use crate::node::effects::Effects;
 use crate::node::event::Event;
-use crate::node::member::{self, ZoneConfig};
 use crate::node::router::Node;
+use crate::node::settings::{self, ZoneConfig, ZoneOptions};
 use crate::publish::journal::order::Order;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
+use crate::resolve;
 use crate::resolve::cache::{self, Cache};
 use crate::resolve::resolver::Resolver;
-use crate::resolve::settings;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::ixfr_loop::Stuck;
 use crate::wire::cookie::{Secret, Secrets};
@@ -219,7 +219,7 @@ impl Host {
         let store = Arc::new(ZoneStore::new(self.index as u64 + 1));
         let config = self.config();
         if let Some(config) = &config {
-            store.configure(&config.name, config.access());
+            store.configure(&config.name, config.options.access());
         }
         let recovered = self.disk.replay(|zone, happened| store.replay(&zone, happened));
         if recovered.is_doubtful {
@@ -230,9 +230,9 @@ impl Host {
         if let Role::Cache { upstreams, recursive } = &self.plan.role {
             let cache = Arc::new(Cache::new(&cache::Config { max_entries: 1_000, ..Default::default() }));
             let servers = upstreams.iter().map(|&upstream| address(upstream)).collect();
-            let zone = vec![settings::Zone { zone: content::apex(), servers }];
+            let zone = vec![resolve::settings::Zone { zone: content::apex(), servers }];
             let (forward, stub) = if *recursive { (zone, Vec::new()) } else { (Vec::new(), zone) };
-            let routes = settings::Config { forward, stub, ..Default::default() };
+            let routes = resolve::settings::Config { forward, stub, ..Default::default() };
             resolver = Some(Resolver::new(&routes, Arc::clone(&cache), rng.random()));
             recursion = Some(Recursion { cache, allow: everyone() });
         }
@@ -277,20 +277,20 @@ impl Host {
 
     fn config(&self) -> Option<ZoneConfig> {
         let role = match &self.plan.role {
-            Role::Primary(policy) => member::Role::Primary(*policy),
+            Role::Primary(policy) => settings::Role::Primary(*policy),
             Role::Secondary(from) => {
-                member::Role::Secondary(from.iter().map(|&from| address(from)).collect())
+                settings::Role::Secondary(from.iter().map(|&from| address(from)).collect())
             }
             Role::Cache { .. } => return None,
         };
         let addresses = |hosts: &[usize]| hosts.iter().map(|&host| address(host)).collect();
-        Some(ZoneConfig {
-            name: content::apex(),
+        let options = ZoneOptions {
             role,
             notify: addresses(&self.plan.notify),
-            transfer: vec![Prefix { addr: IpAddr::from([10, 0, 0, 0]), length: 8 }],
+            allow_transfer: vec![Prefix { addr: IpAddr::from([10, 0, 0, 0]), length: 8 }],
             watch: addresses(&self.plan.watch),
-        })
+        };
+        Some(ZoneConfig::new(content::apex(), options))
     }
 }
 

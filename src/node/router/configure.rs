@@ -28,7 +28,7 @@ impl Node {
 
     /// Takes in zones, or other configurations of some.
     pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
-        let served = self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.access())));
+        let served = self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.options.access())));
         zones.into_iter().zip(served).flat_map(|(config, zone)| self.add(now, config, zone, fx)).collect()
     }
 
@@ -43,15 +43,16 @@ impl Node {
                 None
             }
         };
-        for server in config.servers() {
+        for server in config.options.servers() {
             let mut ask = observation::Ask::soa(server, name.clone());
             ask.have = zone.version().map(|version| version.stamp.serial);
             self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
         let seed = self.rng.random();
-        let notifier = (!config.notify.is_empty())
-            .then(|| Box::new(Notifier::new(name.clone(), config.notify.clone(), seed)));
-        let refresh = match &config.role {
+        let notify = &config.options.notify;
+        let notifier =
+            (!notify.is_empty()).then(|| Box::new(Notifier::new(name.clone(), notify.clone(), seed)));
+        let refresh = match &config.options.role {
             Role::Primary(_) => None,
             Role::Secondary(primaries) => {
                 let primaries = primaries.clone();
@@ -112,7 +113,9 @@ impl Node {
 
     fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
         let member = self.members.remove(name)?;
-        member.config.servers().into_iter().for_each(|server| self.watch.remove(name, server, &mut fx.out));
+        for server in member.config.options.servers() {
+            self.watch.remove(name, server, &mut fx.out);
+        }
         if let Some(due) = member.due {
             self.due.remove(&(due, name.to_name()));
         }

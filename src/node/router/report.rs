@@ -16,7 +16,7 @@ impl Node {
             return Vec::new();
         };
         let Some(own) = member.zone.version().map(|version| version.stamp.serial) else { return Vec::new() };
-        let servers = member.config.servers().into_iter();
+        let servers = member.config.options.servers().into_iter();
         let shown = servers.filter_map(|server| Some((server, member.sight.ledger.serial(server)?, own)));
         shown.filter(|(_, theirs, own)| theirs.is_newer_than(*own)).collect()
     }

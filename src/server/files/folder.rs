@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::node::settings::ZoneConfig;
 use crate::wire::name::Name;
 
 use super::super::settings::{Settings, Zone};
@@ -14,7 +16,7 @@ use super::load::{Identity, identify, name_of};
 /// told and left out.
 pub fn find_zones(settings: &Settings) -> Vec<Zone> {
     let mut zones = settings.zones.clone();
-    let mut known: BTreeSet<Name> = zones.iter().map(|zone| zone.name.clone()).collect();
+    let mut known: BTreeSet<Name> = zones.iter().map(|zone| zone.config.name.clone()).collect();
     let files = settings.zone_files.iter().map(|path| (path.clone(), None));
     let in_dirs = settings
         .zone_dirs
@@ -31,8 +33,8 @@ pub fn find_zones(settings: &Settings) -> Vec<Zone> {
         };
         match name {
             Ok(name) if known.insert(name.clone()) => {
-                let dir = dir.cloned().unwrap_or_default();
-                zones.push(dir.zone(name, &path));
+                let options = dir.map(|dir| Arc::clone(&dir.options)).unwrap_or_default();
+                zones.push(Zone { config: ZoneConfig { name, options }, file: Some(path) });
             }
             Ok(name) => {
                 tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display())

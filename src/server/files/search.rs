@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::node::roster::{self, Holder, Verdict};
+use crate::node::settings::ZoneConfig;
 use crate::wire::name::Name;
 
 use super::asked::Asker;
@@ -211,8 +212,8 @@ impl<R: Fn(FileEvent)> Watch<R> {
             Some(old) if old.dir == dir => {}
             old => {
                 self.changed.vanished.extend(old.map(|_| name.clone()));
-                let settings = dir.map(|dir| self.dirs[dir].settings.clone()).unwrap_or_default();
-                self.changed.appeared.push(settings.zone(name.clone(), &path));
+                let options = dir.map(|dir| Arc::clone(&self.dirs[dir].settings.options)).unwrap_or_default();
+                self.changed.appeared.push(ZoneConfig { name: name.clone(), options });
             }
         }
         self.hold(name, Watched::found(&path, dir, is_link));

@@ -13,10 +13,11 @@ use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Instant;
 
+use crate::node::settings::ZoneConfig;
 use crate::publish::store::ZoneStore;
 use crate::wire::name::Name;
 
-use super::super::settings::{Settings, Source, Zone};
+use super::super::settings::{Settings, Zone};
 use super::asked::{Answer, Asker, Read, What};
 use super::claims::Search;
 use super::folder::{InFolder, is_zone_file, zone_files};
@@ -46,7 +47,7 @@ pub struct Changed {
     /// Zones whose file has gone from its folder.
     pub vanished: Vec<Name>,
     /// Zones that are there, to be configured like so.
-    pub appeared: Vec<Zone>,
+    pub appeared: Vec<ZoneConfig>,
     /// Zone files that were read, well or badly.
     pub read: Vec<(Name, Result<Loaded, LoadError>)>,
 }
@@ -241,17 +242,18 @@ impl<R: Fn(FileEvent)> Watch<R> {
         let dir = |settings| Dir { settings, real: PathBuf::new(), places: BTreeSet::new() };
         self.dirs = settings.zone_dirs.into_iter().map(dir).collect();
         self.look_at_dirs();
-        let is_elsewhere = |zone: &&Zone| matches!(zone.source, Source::Primaries(_));
-        self.others = settings.zones.iter().filter(is_elsewhere).map(|zone| zone.name.clone()).collect();
+        self.others.clear();
         let mut zones = Vec::new();
-        for zone in &settings.zones {
-            if let Source::File(path) = &zone.source {
+        for Zone { config, file } in settings.zones {
+            if let Some(path) = &file {
                 let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.settings.path));
-                self.hold(&zone.name, Watched::traced(path, dir));
-                zones.push(zone.name.clone());
+                self.hold(&config.name, Watched::traced(path, dir));
+                zones.push(config.name.clone());
+            } else {
+                self.others.insert(config.name.clone());
             }
+            self.changed.appeared.push(config);
         }
-        self.changed.appeared = settings.zones;
         let search = self.search(Search::of_everything(self.haste), &askers);
         self.flush();
         self.read_zones(zones, None, &askers);
@@ -272,7 +274,10 @@ impl<R: Fn(FileEvent)> Watch<R> {
                 let zone =
                     zone.filter(|zone| !self.zones.contains_key(*zone) && !self.others.contains(*zone));
                 if let Some(zone) = zone {
-                    self.changed.appeared.push(self.dirs[index].settings.zone(zone.clone(), &path));
+                    self.changed.appeared.push(ZoneConfig {
+                        name: zone.clone(),
+                        options: Arc::clone(&self.dirs[index].settings.options),
+                    });
                     self.hold(zone, Watched::found(&path, Some(index), is_link));
                     known.push(zone.clone());
                 } else {
