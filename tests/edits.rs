@@ -88,7 +88,7 @@ fn a_large_edit_on_a_busy_host_costs_a_load_and_gets_its_share() {
     };
     let loads = (0..TIMES).map(|_| {
         let loading = || {
-            let mut node = start("", "");
+            let node = start("", "");
             node.await_serial(LARGE, 1, LIMIT);
             node
         };

@@ -1,11 +1,13 @@
 //! The zones of a node by name: a persistent hash table that is read without a lock, and replaced whole by who changes it.
 //!
 //! ```text
-//! buckets -> bucket -> zones sorted by the hash of their names   (one bucket for some hundred zones of a hundred thousand)
+//! shelves -> shelf -> bucket -> zones     (256 shelves of 128 buckets of 3 zones for a hundred thousand)
 //! ```
 //!
-//! A change copies one bucket and the array of buckets, both about the square root of the number of zones long.
+//! A change copies one bucket, its shelf and the array of shelves, the latter two about as long as the square root of the number of
+//! zones. A look reads one bucket, which is a line or two of memory.
 
+use std::iter;
 use std::sync::Arc;
 
 use crate::wire::hash::{hash_label, hash_name, hash_root};
@@ -13,20 +15,26 @@ use crate::wire::name::NameRef;
 
 use super::zone::Zone;
 
+/// Zones for each bucket on average, at most.
+const FILL: usize = 4;
+
 /// All zones; `clone` is cheap and shares.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    buckets: Arc<[Bucket]>,
+    /// As many as a power of two, and so are the buckets of each.
+    shelves: Arc<[Shelf]>,
     len: usize,
     /// Bit n: there is, or was, a zone whose name has n labels. Only for those a name needs to be looked for.
     depths: u128,
 }
 
-type Bucket = Arc<Vec<(u64, Arc<Zone>)>>;
+type Shelf = Arc<[Bucket]>;
+/// Zones with the hashes of their names.
+type Bucket = Arc<[(u64, Arc<Zone>)]>;
 
 impl Default for Directory {
     fn default() -> Directory {
-        Directory { buckets: Arc::new([Bucket::default()]), len: 0, depths: 0 }
+        Directory { shelves: lay_out(0, Vec::new()), len: 0, depths: 0 }
     }
 }
 
@@ -73,64 +81,74 @@ impl Directory {
 
     /// All zones, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
-        self.buckets.iter().flat_map(|bucket| bucket.iter()).map(|(_, zone)| zone)
+        let buckets = self.shelves.iter().flat_map(|shelf| shelf.iter());
+        buckets.flat_map(|bucket| bucket.iter()).map(|(_, zone)| zone)
     }
 
-    /// Adds a zone whose name is not here yet.
-    pub(super) fn insert(&mut self, zone: Arc<Zone>) {
-        self.len += 1;
-        self.depths |= 1 << zone.name().label_count();
-        if self.len > 4 * self.buckets.len() * self.buckets.len() {
-            self.lay_out(4 * self.buckets.len());
+    /// The zone of a name, which is made and added if there is none.
+    pub(super) fn take_in(&mut self, name: &NameRef, make: impl FnOnce() -> Arc<Zone>) -> Arc<Zone> {
+        let hash = hash_name(name);
+        if let Some(zone) = self.at(hash, name) {
+            return Arc::clone(zone);
         }
-        let hash = hash_name(zone.name());
-        let bucket = self.bucket_mut(hash);
-        let at = bucket.partition_point(|&(other, _)| other < hash);
-        bucket.insert(at, (hash, zone));
+        let zone = make();
+        self.len += 1;
+        self.depths |= 1 << name.label_count();
+        let added = (hash, Arc::clone(&zone));
+        let bits = self.shelves.len().trailing_zeros() + self.shelves[0].len().trailing_zeros();
+        if self.len > FILL << bits {
+            let buckets = self.shelves.iter().flat_map(|shelf| shelf.iter());
+            let zones = buckets.flat_map(|bucket| bucket.iter().cloned()).chain([added]);
+            self.shelves = lay_out(bits + 1, zones.collect());
+        } else {
+            self.change(hash, |bucket| bucket.iter().cloned().chain([added]).collect());
+        }
+        zone
     }
 
     /// Takes a zone out.
     pub(super) fn remove(&mut self, name: &NameRef) -> Option<Arc<Zone>> {
-        self.get(name)?;
         let hash = hash_name(name);
-        let bucket = self.bucket_mut(hash);
-        let at = bucket.iter().position(|(other, zone)| *other == hash && zone.name() == name)?;
-        let (_, zone) = bucket.remove(at);
+        let zone = Arc::clone(self.at(hash, name)?);
+        self.change(hash, |bucket| {
+            bucket.iter().filter(|(_, other)| !Arc::ptr_eq(other, &zone)).cloned().collect()
+        });
         self.len -= 1;
         Some(zone)
     }
 
-    fn lay_out(&mut self, buckets: usize) {
-        let mut all: Vec<(u64, Arc<Zone>)> =
-            self.buckets.iter().flat_map(|bucket| bucket.iter().cloned()).collect();
-        all.sort_unstable_by_key(|&(hash, _)| (index(hash, buckets), hash));
-        let mut new = vec![Bucket::default(); buckets];
-        for chunk in all.chunk_by(|a, b| index(a.0, buckets) == index(b.0, buckets)) {
-            new[index(chunk[0].0, buckets)] = Arc::new(chunk.to_vec());
-        }
-        self.buckets = new.into();
-    }
-
-    fn bucket_mut(&mut self, hash: u64) -> &mut Vec<(u64, Arc<Zone>)> {
-        let index = index(hash, self.buckets.len());
-        Arc::make_mut(&mut Arc::make_mut(&mut self.buckets)[index])
+    fn change(&mut self, hash: u64, change: impl FnOnce(&Bucket) -> Bucket) {
+        let (shelf, bucket) = place(hash, self.shelves.len(), self.shelves[0].len());
+        let bucket = &mut Arc::make_mut(&mut Arc::make_mut(&mut self.shelves)[shelf])[bucket];
+        *bucket = change(bucket);
     }
 
     fn at(&self, hash: u64, name: &NameRef) -> Option<&Arc<Zone>> {
-        let bucket = &self.buckets[index(hash, self.buckets.len())];
-        let from = bucket.partition_point(|&(other, _)| other < hash);
-        bucket[from..]
-            .iter()
-            .take_while(|(other, _)| *other == hash)
-            .map(|(_, zone)| zone)
-            .find(|zone| zone.name() == name)
+        let (shelf, bucket) = place(hash, self.shelves.len(), self.shelves[0].len());
+        let zones = self.shelves[shelf][bucket].iter().filter(|(other, _)| *other == hash);
+        zones.map(|(_, zone)| zone).find(|zone| zone.name() == name)
     }
 }
 
-/// The bucket of a hash; `buckets` is a power of two.
-fn index(hash: u64, buckets: usize) -> usize {
+/// The shelf and the bucket on it that a hash belongs to.
+fn place(hash: u64, shelves: usize, buckets: usize) -> (usize, usize) {
     // The lower bits: the upper ones place names within zones.
-    hash as usize & (buckets - 1)
+    let (hash, bits) = (hash as usize, shelves.trailing_zeros());
+    (hash & (shelves - 1), hash >> bits & (buckets - 1))
+}
+
+/// Places zones in 2^bits buckets.
+fn lay_out(bits: u32, mut zones: Vec<(u64, Arc<Zone>)>) -> Arc<[Shelf]> {
+    let (shelves, buckets) = (1 << (bits - bits / 2), 1 << (bits / 2));
+    let at = |hash| place(hash, shelves, buckets);
+    zones.sort_unstable_by_key(|&(hash, _)| at(hash));
+    let (nothing, mut zones) = (Bucket::default(), zones.into_iter().peekable());
+    let mut fill = |place| {
+        let mut next = || zones.next_if(|&(hash, _)| at(hash) == place);
+        let Some(first) = next() else { return Arc::clone(&nothing) };
+        [first].into_iter().chain(iter::from_fn(next)).collect()
+    };
+    (0..shelves).map(|shelf| (0..buckets).map(|bucket| fill((shelf, bucket))).collect()).collect()
 }
 
 #[cfg(test)]
@@ -144,7 +162,9 @@ mod tests {
 
     fn directory(names: impl Iterator<Item = String>) -> Directory {
         let mut directory = Directory::default();
-        names.for_each(|text| directory.insert(Arc::new(Zone::new(name(&text)))));
+        names.for_each(|text| {
+            drop(directory.take_in(&name(&text), || Arc::new(Zone::new(name(&text), Arc::default()))))
+        });
         directory
     }
 

@@ -79,7 +79,7 @@ impl ZoneStore {
 
     /// Adds a zone without content, or changes who may do what with one that is there.
     pub fn configure(&self, name: &NameRef, access: Access) -> Arc<Zone> {
-        self.edit(|directory| self.take_in(directory, name, Arc::new(access)))
+        self.edit(|directory| self.take_in(directory, name, &Arc::new(access)))
     }
 
     /// Like [`ZoneStore::configure`] for many zones, at the cost of one change; the zones in the same order.
@@ -91,20 +91,20 @@ impl ZoneStore {
                 if *last != access {
                     last = Arc::new(access);
                 }
-                self.take_in(directory, name, Arc::clone(&last))
+                self.take_in(directory, name, &last)
             };
             zones.map(take_in).collect()
         })
     }
 
-    fn take_in(&self, directory: &mut Directory, name: &NameRef, access: Arc<Access>) -> Arc<Zone> {
-        let zone = directory.get(name).cloned().unwrap_or_else(|| {
+    fn take_in(&self, directory: &mut Directory, name: &NameRef, access: &Arc<Access>) -> Arc<Zone> {
+        let zone = directory.take_in(name, || {
             let known = self.withdrawn.remove(name).map(|(_, zone)| zone);
-            let zone = known.unwrap_or_else(|| Arc::new(Zone::new(name.to_name())));
-            directory.insert(Arc::clone(&zone));
-            zone
+            known.unwrap_or_else(|| Arc::new(Zone::new(name.to_name(), Arc::clone(access))))
         });
-        zone.access.store(access);
+        if !Arc::ptr_eq(&zone.access(), access) {
+            zone.access.store(Arc::clone(access));
+        }
         zone
     }
 
@@ -263,8 +263,10 @@ impl ZoneStore {
     /// remembered: nothing older than what was served is ever served again.
     pub fn replay(&self, name: &NameRef, happened: Happened) {
         let zone = self.get(name).unwrap_or_else(|| {
-            let zone =
-                self.withdrawn.entry(name.to_name()).or_insert_with(|| Arc::new(Zone::new(name.to_name())));
+            let zone = self
+                .withdrawn
+                .entry(name.to_name())
+                .or_insert_with(|| Arc::new(Zone::new(name.to_name(), Arc::default())));
             Arc::clone(&zone)
         });
         let content = match happened {

@@ -98,12 +98,12 @@ pub struct Zone {
 
 impl Zone {
     /// A zone without content.
-    pub(super) fn new(name: Name) -> Zone {
+    pub(super) fn new(name: Name, access: Arc<Access>) -> Zone {
         Zone {
             name,
             current: ArcSwapOption::empty(),
             history: RwLock::default(),
-            access: ArcSwap::default(),
+            access: ArcSwap::new(access),
             fresh_at: AtomicU64::new(0),
             expires_at: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),

@@ -22,12 +22,29 @@ pub fn content(path: &Path, limit: u64, too_large: impl FnOnce() -> String) -> i
     }
     let mut text = Vec::new();
     if metadata.len() <= limit {
-        text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
-        // It may grow while it is read; its end is where less than a piece was left.
-        while text.len() as u64 <= limit && (&file).take(PIECE).read_to_end(&mut text)? as u64 == PIECE {}
+        text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX).saturating_add(1))?;
+        while text.len() as u64 <= limit && read_on(&file, metadata.len(), &mut text)? {}
     }
     if metadata.len() > limit || text.len() as u64 > limit {
         return Err(io::Error::other(too_large()));
     }
     Ok(text)
+}
+
+/// Reads the next piece of a file that had `length` bytes when it was opened. Returns whether there may be more: a small file takes
+/// one call, because less came than there was room for.
+fn read_on(mut file: &File, length: u64, text: &mut Vec<u8>) -> io::Result<bool> {
+    let before = text.len();
+    // It may grow while it is read: there is room for one byte more than is expected.
+    let room = (length.saturating_sub(before as u64) + 1).min(PIECE) as usize;
+    text.resize(before + room, 0);
+    let got = loop {
+        match file.read(&mut text[before..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            got => break got?,
+        }
+    };
+    text.truncate(before + got);
+    // On network file systems a piece may be short before the end.
+    Ok(got == room || (got > 0 && (text.len() as u64) < length))
 }
