@@ -82,19 +82,12 @@ impl ZoneStore {
         self.edit(|directory| self.take_in(directory, name, &Arc::new(access)))
     }
 
-    /// Like [`ZoneStore::configure`] for many zones, at the cost of one change; the zones in the same order.
-    pub fn configure_all<'n>(&self, zones: impl Iterator<Item = (&'n NameRef, Access)>) -> Vec<Arc<Zone>> {
-        // Most zones of a server with very many are open to the same few.
-        let mut last: Arc<Access> = Arc::default();
-        self.edit(|directory| {
-            let take_in = |(name, access): (&NameRef, Access)| {
-                if *last != access {
-                    last = Arc::new(access);
-                }
-                self.take_in(directory, name, &last)
-            };
-            zones.map(take_in).collect()
-        })
+    /// Like [`ZoneStore::configure`] for many zones, at the cost of one change; the zones in the same order. Zones may share a list.
+    pub fn configure_all<'n>(
+        &self,
+        zones: impl Iterator<Item = (&'n NameRef, Arc<Access>)>,
+    ) -> Vec<Arc<Zone>> {
+        self.edit(|directory| zones.map(|(name, access)| self.take_in(directory, name, &access)).collect())
     }
 
     fn take_in(&self, directory: &mut Directory, name: &NameRef, access: &Arc<Access>) -> Arc<Zone> {

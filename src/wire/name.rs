@@ -192,17 +192,12 @@ impl NameRef {
 
     /// Compares in canonical order (RFC 4034 6.1): by label from the right, without case.
     pub fn canonical_cmp(&self, other: &NameRef) -> Ordering {
-        let (mine, theirs) = (self.label_count(), other.label_count());
-        let pairs = self
-            .labels()
-            .skip(mine.saturating_sub(theirs))
-            .zip(other.labels().skip(theirs.saturating_sub(mine)));
-        // Labels are found from the left, and the rightmost pair that differs decides.
-        let by_label = |outcome, (mine, theirs): (&[u8], &[u8])| match canonical_label_cmp(mine, theirs) {
-            Ordering::Equal => outcome,
-            differs => differs,
-        };
-        pairs.fold(mine.cmp(&theirs), by_label)
+        let (mine, theirs) = (self.label_starts(), other.label_starts());
+        let pairs = mine.iter().rev().zip(theirs.iter().rev());
+        let mut outcomes = pairs.map(|(&mine, &theirs)| {
+            canonical_label_cmp(self.suffix(mine).first_label(), other.suffix(theirs).first_label())
+        });
+        outcomes.find(|outcome| outcome.is_ne()).unwrap_or_else(|| mine.len().cmp(&theirs.len()))
     }
 
     /// Where each label's length byte stands, leftmost first, the root label left out.
@@ -225,10 +220,10 @@ impl NameRef {
 
 /// Compares two labels as if all letters were small (RFC 4034 6.1).
 fn canonical_label_cmp(a: &[u8], b: &[u8]) -> Ordering {
-    if a == b {
-        return Ordering::Equal;
-    }
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+    let small = |(a, b): (&u8, &u8)| a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase());
+    // Bytes that are the same are passed over first: most labels that are compared begin alike.
+    let mut differing = a.iter().zip(b).filter(|(a, b)| a != b).map(small);
+    differing.find(|outcome| outcome.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
 }
 
 /// Offsets of a name's labels; see [`NameRef::label_starts`].

@@ -48,7 +48,7 @@ impl Builder {
     pub fn new(apex: Name) -> Builder {
         Builder {
             apex,
-            run: Run::default(),
+            run: Run::with_room(),
             blocks: Vec::new(),
             deep: Vec::new(),
             shallow: 0,

@@ -50,7 +50,7 @@ impl Edit {
     pub fn new(base: Snapshot) -> Edit {
         Edit {
             seen: Marks::new(&base.table),
-            run: Run::default(),
+            run: Run::with_room(),
             waiting: VecDeque::with_capacity(STEPS * WAIT + 1),
             differing: BTreeMap::new(),
             most: FEW.max(base.names() / ONE_IN),

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::wire::name::NameRef;
+use crate::wire::name::{MAX_NAME, NameRef};
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
@@ -32,6 +32,16 @@ struct Held {
 }
 
 impl Run {
+    /// Without records, with room for those of most owners: very many zones are so small that finding it would be much of the work.
+    pub(super) fn with_room() -> Run {
+        Run {
+            owner: Vec::with_capacity(MAX_NAME),
+            data: Vec::with_capacity(MAX_NAME),
+            records: Vec::with_capacity(8),
+            block: Vec::with_capacity(2 * MAX_NAME),
+        }
+    }
+
     /// Whether it is (still) without records.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty()

@@ -2,6 +2,7 @@
 
 use super::*;
 
+use crate::publish::access::Access;
 use crate::publish::zone::Zone;
 
 impl Node {
@@ -28,7 +29,18 @@ impl Node {
 
     /// Takes in zones, or other configurations of some.
     pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
-        let served = self.store.configure_all(zones.iter().map(|zone| (&*zone.name, zone.options.access())));
+        // All zones of a folder have the same options, and those of a long list often alike ones: they share an access list.
+        let (mut of, mut access) = (None, Arc::<Access>::default());
+        let lists = zones.iter().map(|ZoneConfig { name, options }| {
+            if of.replace(Arc::as_ptr(options)) != Some(Arc::as_ptr(options)) {
+                let other = options.access();
+                if other != *access {
+                    access = Arc::new(other);
+                }
+            }
+            (&**name, Arc::clone(&access))
+        });
+        let served = self.store.configure_all(lists);
         zones.into_iter().zip(served).flat_map(|(config, zone)| self.add(now, config, zone, fx)).collect()
     }
 

@@ -374,7 +374,7 @@ fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, limit: u64, each: &m
         left -= text.len() as u64;
         Ok((path.display().to_string(), text))
     };
-    read_while(&path.display().to_string(), text, origin, &mut include, each)
+    read_while(&path.to_string_lossy(), text, origin, &mut include, each)
 }
 
 /// Reads the file again to find where the records stand that a fault speaks of. Rare, and so not paid for while loading.

@@ -10,7 +10,7 @@ use crate::text::lexer::{Fault, Kind, Lexer, Span, Token, shown};
 use crate::text::rdata::mnemonic;
 use crate::text::rdata::names::Names;
 use crate::text::rdata::read as rdata;
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::{MAX_NAME, Name, NameRef};
 use crate::wire::rtype::Rtype;
 
 /// Reading stops after this many errors: the later ones are mostly consequences of the first.
@@ -132,9 +132,9 @@ pub fn read_while(
         first_origin: None,
         default_ttl: None,
         last_ttl: None,
-        owner: Vec::new(),
+        owner: Vec::with_capacity(MAX_NAME),
         owner_faulty: false,
-        rdata: Vec::new(),
+        rdata: Vec::with_capacity(MAX_NAME),
         warnings: Vec::new(),
         open: Vec::new(),
         includes: 0,
@@ -363,7 +363,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn name(&self, token: &Token<'_>) -> Result<Name, Fault> {
-        let mut wire = Vec::new();
+        let mut wire = Vec::with_capacity(MAX_NAME);
         Names::below(self.origin.as_deref()).read(token, &mut wire)?;
         Name::from_wire(&wire).map_err(|error| Fault::new(token.span, error.to_string()))
     }

@@ -7,13 +7,13 @@ use crate::time::{date_from_days, days_from_date, span};
 /// Seconds from a number or from numbers with the units w, d, h, m, s (`1h30m`); `None` if it is not that or does not
 /// fit 32 bits.
 pub fn read_seconds(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok()?;
     // A bare number counts seconds, but only when it stands alone: `1h30` is more likely a slip.
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok();
+    if !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
+        let mut digits = text.iter().map(|digit| u32::from(digit - b'0'));
+        return digits.try_fold(0_u32, |value, digit| value.checked_mul(10)?.checked_add(digit));
     }
     // Nobody writes a TTL in milliseconds.
-    let units = text.to_ascii_lowercase();
+    let units = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
     let span = span::read(&units).ok().filter(|_| !units.contains("ms"))?;
     u32::try_from(span.as_secs()).ok()
 }
