@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
 use crate::wire::name::{Name, NameRef};
+use crate::wire::sort_key::SortKey;
 
 use super::member::Member;
 
@@ -12,7 +13,7 @@ use super::member::Member;
 #[derive(Default)]
 pub(super) struct Members {
     found: HashMap<Name, Box<Member>>,
-    order: BTreeSet<Name>,
+    order: BTreeSet<SortKey>,
 }
 
 impl Members {
@@ -30,13 +31,13 @@ impl Members {
 
     pub(super) fn insert(&mut self, member: Member) {
         let zone = member.config.name.clone();
-        self.order.insert(zone.clone());
+        self.order.insert(SortKey::of(&zone));
         self.found.insert(zone, Box::new(member));
     }
 
     pub(super) fn remove(&mut self, zone: &NameRef) -> Option<Member> {
         let member = self.found.remove(zone)?;
-        self.order.remove(zone);
+        self.order.remove(&SortKey::of(zone));
         Some(*member)
     }
 
@@ -47,7 +48,7 @@ impl Members {
 
     /// The members behind a name, in canonical order (RFC 4034 6.1).
     pub(super) fn behind(&self, zone: Option<&NameRef>) -> impl Iterator<Item = &Member> {
-        let from = zone.map_or(Bound::Unbounded, Bound::Excluded);
-        self.order.range::<NameRef, _>((from, Bound::Unbounded)).filter_map(|zone| self.get(zone))
+        let from = zone.map_or(Bound::Unbounded, |zone| Bound::Excluded(SortKey::of(zone)));
+        self.order.range((from, Bound::Unbounded)).filter_map(|key| self.get(&key.to_name()))
     }
 }

@@ -13,5 +13,6 @@ pub mod prefix;
 pub mod rdata;
 pub mod rendered;
 pub mod rtype;
+pub mod sort_key;
 pub mod via;
 pub mod writer;
