@@ -191,7 +191,7 @@ fn play(mix: &Mix) {
         Recursion { cache, allow: vec!["127.0.0.0/8".parse().unwrap()] }
     });
     if recursion.is_none() {
-        let name = zone.apex().to_name();
+        let name = zone.apex().clone();
         store.configure(&name, Access::default());
         store.publish(now(), Proposal::file(zone, Policy::Increment), |_| Ok(())).unwrap();
     }

@@ -29,7 +29,7 @@ const MAX_CHAIN: usize = 16;
 /// to the parent, which may be served here too (RFC 4035 3.1.4.1).
 pub(super) fn zone_for<'d>(directory: &'d Directory, name: &NameRef, rtype: Rtype) -> Option<&'d Arc<Zone>> {
     let zone = directory.find(name)?;
-    let above = name.parent().filter(|_| rtype == Rtype::DS && name == zone.name());
+    let above = name.parent().filter(|_| rtype == Rtype::DS && *name == **zone.name());
     Some(above.and_then(|name| directory.find(name)).unwrap_or(zone))
 }
 

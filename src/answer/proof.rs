@@ -115,7 +115,7 @@ impl Proofs {
         let apex = view.zone.apex();
         loop {
             let link = signed.link(encloser, apex);
-            let above = encloser.parent().filter(|_| encloser != apex);
+            let above = encloser.parent().filter(|_| *encloser != **apex);
             match (link, above) {
                 (Some(link), Some(above)) if !link.matches => (next, encloser) = (encloser, above),
                 (link, _) => {

@@ -361,7 +361,7 @@ fn a_transfer_is_handed_on_over_tcp_only() {
     let mut reply = Vec::new();
     let outcome = answer(&served(), at(200), &query.bytes, client(Via::Tcp), &mut reply);
     assert!(
-        matches!(outcome, Outcome::Transfer(zone) if zone.name() == &*name("example.")) && reply.is_empty()
+        matches!(outcome, Outcome::Transfer(zone) if *zone.name() == name("example.")) && reply.is_empty()
     );
     assert_eq!(query.ask(&served()).rcode(), Rcode::NOTIMP);
 }

@@ -196,7 +196,7 @@ impl Publishing {
     fn end(&mut self, now: Now, ended: Vec<Ended>, store: &ZoneStore, fx: &mut Effects) -> Vec<Outcome> {
         let (mut outcomes, mut next) = (Vec::with_capacity(ended.len()), Vec::new());
         for Ended { zone, result, again } in ended {
-            let zone = zone.name().to_name();
+            let zone = zone.name().clone();
             let Some(Underway { number, by, waiting }) = self.zones.remove(&zone) else { continue };
             self.open.remove(&number);
             next.extend(waiting);

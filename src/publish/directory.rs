@@ -126,7 +126,7 @@ impl Directory {
     fn at(&self, hash: u64, name: &NameRef) -> Option<&Arc<Zone>> {
         let (shelf, bucket) = place(hash, self.shelves.len(), self.shelves[0].len());
         let zones = self.shelves[shelf][bucket].iter().filter(|(other, _)| *other == hash);
-        zones.map(|(_, zone)| zone).find(|zone| zone.name() == name)
+        zones.map(|(_, zone)| zone).find(|zone| **zone.name() == *name)
     }
 }
 

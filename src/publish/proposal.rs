@@ -49,7 +49,7 @@ impl Proposal {
     /// Proposes what a zone file holds.
     pub fn file(content: Snapshot, policy: Policy) -> Proposal {
         Proposal {
-            zone: content.apex().to_name(),
+            zone: content.apex().clone(),
             content: Content::Whole(content),
             source: Source::File(policy),
         }
@@ -58,7 +58,7 @@ impl Proposal {
     /// Proposes the records that an AXFR brought, with the stamp of their version where the primary told it.
     pub fn axfr(records: Box<Builder>, told: Option<Stamp>) -> Proposal {
         Proposal {
-            zone: records.apex().to_name(),
+            zone: records.apex().clone(),
             content: Content::Records(records),
             source: Source::Transfer { told: told.into_iter().collect(), counted_from: None },
         }

@@ -78,22 +78,19 @@ impl ZoneStore {
     }
 
     /// Adds a zone without content, or changes who may do what with one that is there.
-    pub fn configure(&self, name: &NameRef, access: Access) -> Arc<Zone> {
+    pub fn configure(&self, name: &Name, access: Access) -> Arc<Zone> {
         self.edit(|directory| self.take_in(directory, name, &Arc::new(access)))
     }
 
     /// Like [`ZoneStore::configure`] for many zones, at the cost of one change; the zones in the same order. Zones may share a list.
-    pub fn configure_all<'n>(
-        &self,
-        zones: impl Iterator<Item = (&'n NameRef, Arc<Access>)>,
-    ) -> Vec<Arc<Zone>> {
+    pub fn configure_all<'n>(&self, zones: impl Iterator<Item = (&'n Name, Arc<Access>)>) -> Vec<Arc<Zone>> {
         self.edit(|directory| zones.map(|(name, access)| self.take_in(directory, name, &access)).collect())
     }
 
-    fn take_in(&self, directory: &mut Directory, name: &NameRef, access: &Arc<Access>) -> Arc<Zone> {
+    fn take_in(&self, directory: &mut Directory, name: &Name, access: &Arc<Access>) -> Arc<Zone> {
         let zone = directory.take_in(name, || {
             let known = self.withdrawn.remove(name).map(|(_, zone)| zone);
-            known.unwrap_or_else(|| Arc::new(Zone::new(name.to_name(), Arc::clone(access))))
+            known.unwrap_or_else(|| Arc::new(Zone::new(name.clone(), Arc::clone(access))))
         });
         if !Arc::ptr_eq(&zone.access(), access) {
             zone.access.store(Arc::clone(access));

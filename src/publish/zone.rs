@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::time::{Mono, Utc};
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::Name;
 
 use super::access::Access;
 use super::history::History;
@@ -111,8 +111,8 @@ impl Zone {
         }
     }
 
-    /// The zone's name.
-    pub fn name(&self) -> &NameRef {
+    /// The zone's name, which is cheap to share.
+    pub fn name(&self) -> &Name {
         &self.name
     }
 

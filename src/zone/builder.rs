@@ -61,7 +61,7 @@ impl Builder {
     }
 
     /// The zone's name.
-    pub fn apex(&self) -> &NameRef {
+    pub fn apex(&self) -> &Name {
         &self.apex
     }
 

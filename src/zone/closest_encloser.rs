@@ -16,7 +16,7 @@ impl Snapshot {
     pub fn closest_encloser<'n>(&self, name: &'n NameRef) -> (&'n NameRef, &'n NameRef) {
         let mut next = name;
         loop {
-            let Some(above) = next.parent().filter(|_| next != self.apex()) else { return (next, next) };
+            let Some(above) = next.parent().filter(|_| *next != **self.apex()) else { return (next, next) };
             // The apex exists always.
             if above.as_wire().len() == self.apex().as_wire().len() {
                 return (above, next);

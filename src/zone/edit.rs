@@ -108,7 +108,7 @@ impl Edit {
             if now.fault(base.apex()).is_some() {
                 return None;
             }
-            if **name == *base.apex() {
+            if name == base.apex() {
                 let soa = now.rrset(Rtype::SOA)?;
                 delta.added[0] = soa.records(base.apex()).next()?;
             }

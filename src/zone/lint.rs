@@ -123,7 +123,7 @@ pub fn lint(zone: &Snapshot) -> Vec<Lint> {
             }
             _ => {}
         }
-        let delegated = owner.rrset(Rtype::NS).is_some() && owner.name() != zone.apex();
+        let delegated = owner.rrset(Rtype::NS).is_some() && *owner.name() != **zone.apex();
         for set in owner.rrsets() {
             if size(owner, set) > MAX_MESSAGE {
                 tell(set.rtype, owner.name(), None, What::TooLarge);

@@ -87,8 +87,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// The zone's name.
-    pub fn apex(&self) -> &NameRef {
+    /// The zone's name, which is cheap to share.
+    pub fn apex(&self) -> &Name {
         &self.apex.name
     }
 
@@ -141,7 +141,7 @@ impl Snapshot {
     /// The SOA as a record.
     pub fn soa_record(&self) -> Record {
         let soa = self.soa();
-        Record { owner: self.apex().to_name(), rtype: Rtype::SOA, ttl: soa.ttl, rdata: soa.first().into() }
+        Record { owner: self.apex().clone(), rtype: Rtype::SOA, ttl: soa.ttl, rdata: soa.first().into() }
     }
 
     /// The SOA's numbers.
@@ -260,7 +260,7 @@ impl Snapshot {
     }
 
     fn check_apex(&self) -> Result<(), Fault> {
-        let apex = || self.apex().to_name();
+        let apex = || self.apex().clone();
         let owner = self.at_apex().ok_or_else(|| Fault::NoSoa(apex()))?;
         owner.rrset(Rtype::SOA).ok_or_else(|| Fault::NoSoa(apex()))?;
         let servers = owner.rrset(Rtype::NS).ok_or_else(|| Fault::NoNs(apex()))?;

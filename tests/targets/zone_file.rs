@@ -113,7 +113,7 @@ fn edited(zone: &Snapshot, records: &[Taken]) {
     let less: Vec<Taken> = records
         .iter()
         .enumerate()
-        .filter(|(at, taken)| at % 2 == 0 || *taken.owner == *zone.apex())
+        .filter(|(at, taken)| at % 2 == 0 || *taken.owner == **zone.apex())
         .map(|(_, taken)| Taken { owner: taken.owner.clone(), rdata: taken.rdata.clone(), ..*taken })
         .collect();
     for base in [Some(zone.clone()), built(&less, zone.apex())].into_iter().flatten() {
@@ -129,8 +129,8 @@ fn edited(zone: &Snapshot, records: &[Taken]) {
 
 /// When all but the apex is taken out again, no name is left: what is counted at each name is right.
 fn emptied(zone: &Snapshot, records: &[Taken]) {
-    let mut builder = Builder::new(zone.apex().to_name());
-    for Taken { owner, rtype, ttl, rdata } in records.iter().filter(|taken| *taken.owner == *zone.apex()) {
+    let mut builder = Builder::new(zone.apex().clone());
+    for Taken { owner, rtype, ttl, rdata } in records.iter().filter(|taken| *taken.owner == **zone.apex()) {
         builder.add(owner, *rtype, *ttl, rdata);
     }
     let apex = builder.finish().unwrap().0;

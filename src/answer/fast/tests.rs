@@ -35,7 +35,7 @@ const ROOT: &str = include_str!("../../../tests/data/plain/root.zone");
 fn serve(zones: impl IntoIterator<Item = Snapshot>) -> Served {
     let store = ZoneStore::new(1);
     for zone in zones {
-        let name = zone.apex().to_name();
+        let name = zone.apex().clone();
         store.configure(&name, Access::default());
         store.publish(now(), Proposal::file(zone, Policy::Increment), |_| Ok(())).unwrap();
     }

@@ -38,17 +38,27 @@ impl Node {
                     access = Arc::new(other);
                 }
             }
-            (&**name, Arc::clone(&access))
+            (name, Arc::clone(&access))
         });
         let served = self.store.configure_all(lists);
-        zones.into_iter().zip(served).flat_map(|(config, zone)| self.add(now, config, zone, fx)).collect()
+        let mut events = Vec::with_capacity(zones.len());
+        for (config, zone) in zones.into_iter().zip(served) {
+            self.add(now, config, zone, &mut events, fx);
+        }
+        events
     }
 
-    fn add(&mut self, now: Now, config: ZoneConfig, zone: Arc<Zone>, fx: &mut Effects) -> Vec<Event> {
+    fn add(
+        &mut self,
+        now: Now,
+        config: ZoneConfig,
+        zone: Arc<Zone>,
+        events: &mut Vec<Event>,
+        fx: &mut Effects,
+    ) {
         let name = config.name.clone();
-        let mut events = Vec::new();
         let known = match self.members.get(&name) {
-            Some(member) if member.config == config => return events,
+            Some(member) if member.config == config => return,
             Some(_) => self.withdraw(&name, fx),
             None => {
                 events.push(Event::Added(name.clone()));
@@ -113,7 +123,6 @@ impl Node {
             zone.expires(at, None);
         }
         events.extend(self.settle_all(now, &name, found, fx));
-        events
     }
 
     /// Lets a zone go.

@@ -71,7 +71,7 @@ fn full(content: &Snapshot) -> Entry {
 
 fn change(from: &Snapshot, to: &Snapshot) -> Entry {
     let delta: Delta = between(from, to).unwrap();
-    Entry::Change(to.apex().to_name(), Arc::new(delta), stamp(to), Utc(u64::from(to.serial().0)))
+    Entry::Change(to.apex().clone(), Arc::new(delta), stamp(to), Utc(u64::from(to.serial().0)))
 }
 
 /// The next version of a zone of so many hosts, with so many. Comparing two whole contents would give the same.
