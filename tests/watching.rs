@@ -219,6 +219,48 @@ fn a_file_that_was_left_behind_takes_no_zone_over() {
     node.await_serial(ZONE, 11, LIMIT);
 }
 
+#[test]
+fn a_reload_follows_the_configuration() {
+    let (z, y) = ("[[zone-dir]]\npath = \"z\"\n", "[[zone-dir]]\npath = \"y\"\n");
+    let node = start(z, |dir| {
+        ["z", "y"].iter().for_each(|folder| fs::create_dir(dir.join(folder)).unwrap());
+        fs::write(dir.join("z/example.zone"), text(1)).unwrap();
+        fs::write(dir.join("z/other.zone"), zones::text("other.", 1, &[])).unwrap();
+        fs::write(dir.join("y/third.zone"), zones::text("third.", 1, &[])).unwrap();
+        fs::write(dir.join("y/copy.zone"), zones::text("other.", 2, &[])).unwrap();
+    });
+    let config = node.dir().join("tidemark.toml");
+    let server = fs::read_to_string(&config).unwrap().replace(z, "");
+    let serials = || [ZONE, "other.", "third."].map(|zone| soa::serial(node.addr, zone));
+    let reconfigure = |zones: &str| {
+        fs::write(&config, format!("{server}{zones}")).unwrap();
+        process::run(tidemark::command().arg("reload").arg("--config").arg(&config));
+    };
+    assert_eq!(serials(), [Some(1), Some(1), None]);
+
+    // A folder that comes brings its zones, but for one that is held already.
+    reconfigure(&format!("{z}{y}"));
+    assert_eq!(serials(), [Some(1), Some(1), Some(1)]);
+    await_log(&node, "both hold this zone, other.");
+
+    // A file that moves to another folder takes its zone along.
+    fs::rename(node.dir().join("z/example.zone"), node.dir().join("y/moved.zone")).unwrap();
+    let moved = |serial| fs::write(node.dir().join("y/moved.zone"), text(serial)).unwrap();
+    moved(2);
+    node.await_serial(ZONE, 2, SOON);
+
+    // A folder that goes takes its zones along, but for one that waits elsewhere.
+    reconfigure(y);
+    assert_eq!(serials(), [Some(2), Some(2), Some(1)]);
+
+    // What is named by itself comes first, and is another file from then on.
+    fs::write(node.dir().join("named.zone"), text(3)).unwrap();
+    reconfigure(&format!("{y}[[zone]]\nname = \"{ZONE}\"\nfile = \"named.zone\"\n"));
+    assert_eq!(serials(), [Some(3), Some(2), Some(1)]);
+    reconfigure("");
+    assert_eq!(serials(), [None, None, None]);
+}
+
 /// As on a host where others have used up fs.inotify.max_user_instances.
 #[test]
 fn a_node_that_cannot_watch_serves_and_says_so() {

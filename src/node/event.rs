@@ -17,6 +17,8 @@ use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
+use super::roster::Changes;
+
 /// What the node is told.
 #[derive(Debug)]
 pub enum Input {
@@ -31,6 +33,8 @@ pub enum Input {
         /// The serial it tells.
         serial: Option<Serial>,
     },
+    /// Zones go, others come, or are to be had otherwise than before.
+    Zones(Changes),
     /// Zone files were read: the content of each zone, or why it cannot be had.
     Files(Vec<(Name, Result<Snapshot, String>)>),
     /// A job of [`Effects::jobs`](super::effects::Effects::jobs) is done.

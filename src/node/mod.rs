@@ -1,8 +1,8 @@
 //! The control plane of a node: every machine behind one door.
 //!
 //! [`router::Node`] owns the machines, hands each input to the one it concerns, publishes what they fetched, and passes on their
-//! events. It decides nothing about DNS itself. [`status`] is what it can say of itself. [`settings`] is what it is to do with each zone, and [`roster`] are the rules by which a zone that
-//! several sources name has one.
+//! events. It decides nothing about DNS itself. [`settings`] is what it is to do with each zone, [`roster`] knows which zones there are
+//! and what each comes from, and [`status`] is what the node can say of itself.
 
 pub mod board;
 pub mod effects;

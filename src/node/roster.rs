@@ -1,126 +1,441 @@
-//! Which zones a node has when several sources name one: the rules alone, for whoever looks at the sources.
+//! Which zones a node has, and what each comes from: the one place that knows it. It reads no file and knows no time; whoever looks
+//! at the sources reports what they say, in groups of reports that are judged together, and is told what follows.
+//!
+//! ```text
+//!            configured, or claimed by a file              its file has gone, or holds another zone,
+//!                        |                                    or the configuration was read again
+//!  (no zone) ------------+-----------> held -----------------------------------------------------> freed
+//!      ^                               ^  |                                                          |
+//!      |                               |  +-- claimed by another file: that one waits                |
+//!      |                               +---------------- claimed, or kept by the same file ----------+
+//!      +------------------- at the end of the group, when nobody claims it --------------------------+
+//! ```
+//!
+//! The node has what is held and what is freed: a zone whose file is renamed is served all the while.
+//!
+//! Who holds a zone that several sources name:
 //!
 //! ```text
 //! named in the configuration (by its primaries or its file)   first
-//! a file in a folder that holds it and is there               next
+//! a file in a folder that holds it                            next, for as long as it is there and says so
 //! another file that says it holds it                          only when that one has gone
 //! ```
 //!
-//! Of files that claim a zone at the same time, [`best`] takes the one that keeps serials and content together over a restart.
+//! Of files that claim a zone at the same time, [`claim::best`] takes the one that keeps serials and content together over a restart.
 
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::wire::name::{Name, NameRef};
 use crate::zone::digest::Digest;
-use crate::zone::serial::Serial;
 
-/// What a zone comes from already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+use super::settings::{ZoneConfig, ZoneOptions};
+
+use claim::{Claim, Content};
+
+/// The zones of a node by their sources. A file is named by whatever tells it from others.
+#[derive(Debug)]
+pub struct Roster<F> {
+    /// What holds for the zones of each folder.
+    folders: Vec<Arc<ZoneOptions>>,
+    /// What holds for the zones of files that are named by themselves.
+    alone: Arc<ZoneOptions>,
+    zones: HashMap<Name, Entry<F>>,
+    /// The zone of each file in a folder that holds one, or held it until the configuration was read again.
+    held: HashMap<F, Name>,
+    /// Of zones that are held or are decided later: files that say they hold them.
+    claims: BTreeMap<Name, Vec<Claim<F>>>,
+    /// The zone in whose claims a file is.
+    claimed: HashMap<F, Name>,
+    groups: BTreeMap<u64, Group>,
+    /// The number of the last group.
+    last: u64,
+}
+
+/// A zone that the node has.
+#[derive(Debug)]
+struct Entry<F> {
+    source: Source<F>,
+    /// The group at whose end it goes, unless it is held again by then.
+    freed: Option<u64>,
+}
+
+/// What a zone comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source<F> {
     /// Other servers: the configuration makes it a secondary.
     Primaries,
-    /// A file that the configuration names.
-    Named,
-    /// A file that was found in a folder.
-    Found {
-        /// Whether it is still there.
-        is_there: bool,
-    },
+    /// A file that is named by itself, in the configuration or on the command line.
+    Named(F),
+    /// A file in a folder, which has this index.
+    Found(F, usize),
 }
 
-/// What a file that claims a zone says of its content; nothing when that cannot be served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Claim {
-    /// The serial, and the digest without it.
-    pub content: Option<(Serial, Digest)>,
+/// Reports that are judged together.
+#[derive(Debug, Default)]
+struct Group {
+    freed: Vec<Name>,
+    claimed: BTreeSet<Name>,
 }
 
-/// What becomes of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The file holds the zone.
-    Holds,
-    /// The file holds the zone from now on, in the place of one that has gone.
-    TakesOver,
-    /// It is left out: the configuration has the zone from other servers.
-    IsElsewhere,
-    /// It is left out: another file holds the zone.
-    IsHeld,
+/// What becomes of the zones of the node.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Zones that go, before any comes.
+    pub removed: Vec<Name>,
+    /// Zones that come, or are to be had otherwise than before.
+    pub added: Vec<ZoneConfig>,
 }
 
-/// Decides a file's claim to a zone.
-pub fn decide(holder: Option<Holder>) -> Verdict {
-    match holder {
-        None => Verdict::Holds,
-        Some(Holder::Found { is_there: false }) => Verdict::TakesOver,
-        Some(Holder::Primaries) => Verdict::IsElsewhere,
-        Some(Holder::Named | Holder::Found { is_there: true }) => Verdict::IsHeld,
+/// What a file says it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The zone.
+    pub zone: Name,
+    /// Whether that is what it says, and not only made out of a file with faults.
+    pub is_certain: bool,
+    /// What can be served of it.
+    pub content: Option<Content>,
+}
+
+/// What becomes of a file that was reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<F> {
+    /// It holds this zone, and its content is that of the zone.
+    Holds(Name),
+    /// What it says does not count: it held this zone and does so for as long as it does not say otherwise.
+    Keeps(Name),
+    /// It does not hold this zone any more, and waits for the end of the group with what it says now.
+    Leaves(Name),
+    /// It waits for the end of the group.
+    Waits,
+    /// It waits for the zone to be freed: it is held by this source.
+    IsHeld(Name, Source<F>),
+    /// It holds nothing.
+    HoldsNothing,
+}
+
+/// What the end of a group brings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Conclusion<F> {
+    /// What becomes of the files that waited for it.
+    pub verdicts: Vec<(F, Verdict<F>)>,
+    /// A group that follows.
+    pub next: Option<Next<F>>,
+}
+
+/// A group of files that were left out and say they hold a zone that is free now.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Next<F> {
+    /// The group, which has begun.
+    pub group: u64,
+    /// The files that are to be read again, each with the index of its folder.
+    pub files: Vec<(F, Option<usize>)>,
+}
+
+impl<F> Source<F> {
+    /// The file, and the index of the folder it was found in.
+    pub fn file(&self) -> Option<(&F, Option<usize>)> {
+        match self {
+            Source::Primaries => None,
+            Source::Named(file) => Some((file, None)),
+            Source::Found(file, folder) => Some((file, Some(*folder))),
+        }
     }
 }
 
-impl Claim {
-    /// Whether no other file can have a better claim: it has what was published last, or nothing was. Others wait until all files
-    /// were read that may hold the zone.
-    pub fn is_beyond_doubt(self, published: Option<Digest>) -> bool {
-        published.is_none() || self.digest() == published
+impl Changes {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
     }
 
-    fn digest(self) -> Option<Digest> {
-        self.content.map(|(_, digest)| digest)
+    /// These, and then others; no zone that comes in these goes in the others.
+    pub fn extend(&mut self, others: Changes) {
+        self.removed.extend(others.removed);
+        self.added.extend(others.added);
     }
 }
 
-/// Which of these files holds a zone: the one with the content that was published last, as before this node was started again; else
-/// the one with the newest serial (RFC 1982 3.2); else the first.
-pub fn best(claims: &[Claim], published: Option<Digest>) -> usize {
-    let is_same = |claim: &Claim| published.is_some() && claim.digest() == published;
-    claims.iter().position(is_same).unwrap_or_else(|| {
-        let newer = |best: usize, at: usize| match (claims[best].content, claims[at].content) {
-            (Some((best_serial, _)), Some((serial, _))) if serial.is_newer_than(best_serial) => at,
-            (None, Some(_)) => at,
-            _ => best,
+impl<F> Default for Roster<F> {
+    fn default() -> Roster<F> {
+        Roster {
+            folders: Vec::new(),
+            alone: Arc::default(),
+            zones: HashMap::new(),
+            held: HashMap::new(),
+            claims: BTreeMap::new(),
+            claimed: HashMap::new(),
+            groups: BTreeMap::new(),
+            last: 0,
+        }
+    }
+}
+
+impl<F: Clone + Eq + Hash> Roster<F> {
+    /// What a zone comes from; nothing when it is none, or free.
+    pub fn source(&self, zone: &NameRef) -> Option<&Source<F>> {
+        self.zones.get(zone).filter(|entry| entry.freed.is_none()).map(|entry| &entry.source)
+    }
+
+    /// The zone that a file in a folder holds.
+    pub fn held_by<Q: Eq + Hash + ?Sized>(&self, file: &Q) -> Option<&Name>
+    where
+        F: Borrow<Q>,
+    {
+        self.held.get(file).filter(|zone| self.source(zone).is_some())
+    }
+
+    /// All zones that are held, with what each comes from, in no order that means anything.
+    pub fn zones(&self) -> impl Iterator<Item = (&Name, &Source<F>)> {
+        let held = self.zones.iter().filter(|(_, entry)| entry.freed.is_none());
+        held.map(|(zone, entry)| (zone, &entry.source))
+    }
+
+    /// Begins a group of reports.
+    pub fn begin(&mut self) -> u64 {
+        self.last += 1;
+        self.groups.insert(self.last, Group::default());
+        self.last
+    }
+
+    /// Takes in a configuration, and begins the group of all files that there are by then. All other groups are given up. Every zone
+    /// that is not among these is free until a file is reported to hold it, or is [kept](Roster::keep).
+    pub fn configure(
+        &mut self,
+        zones: Vec<(ZoneConfig, Source<F>)>,
+        folders: Vec<Arc<ZoneOptions>>,
+        changes: &mut Changes,
+    ) -> u64 {
+        self.groups.clear();
+        self.claims.clear();
+        self.claimed.clear();
+        self.folders = folders;
+        let group = self.begin();
+        self.zones.values_mut().for_each(|entry| entry.freed = Some(group));
+        self.groups.insert(group, Group { freed: self.zones.keys().cloned().collect(), ..Group::default() });
+        for (config, source) in zones {
+            self.seat(config.name.clone(), source);
+            changes.added.push(config);
+        }
+        group
+    }
+
+    /// A file that held a zone before [`configure`](Roster::configure) is there still: it most likely holds it still, and the zone
+    /// need not wait for other files to be read.
+    pub fn keep<Q: Eq + Hash + ?Sized>(
+        &mut self,
+        file: &Q,
+        folder: usize,
+        changes: &mut Changes,
+    ) -> Option<Name>
+    where
+        F: Borrow<Q>,
+    {
+        let (file, zone) = self.held.get_key_value(file)?;
+        let (file, zone) = (file.clone(), zone.clone());
+        self.zones.get(&zone).filter(|entry| entry.freed.is_some())?;
+        self.add(zone.clone(), file, Some(folder), changes);
+        Some(zone)
+    }
+
+    /// A file was read; `None` when it is empty or cannot be read. `published` tells the content of a zone that was published last.
+    pub fn report(
+        &mut self,
+        group: u64,
+        (file, folder): (F, Option<usize>),
+        report: Option<Report>,
+        published: impl Fn(&NameRef) -> Option<Digest>,
+        changes: &mut Changes,
+    ) -> Verdict<F> {
+        self.withdraw(&file);
+        let held = folder.and_then(|_| self.held_by(&file).cloned());
+        match (held, report) {
+            (Some(held), Some(report)) if report.is_certain && report.zone == held => Verdict::Holds(held),
+            (Some(held), Some(report)) if report.is_certain => {
+                self.free(&held, group);
+                self.wait(group, (file, folder), report);
+                Verdict::Leaves(held)
+            }
+            (Some(held), _) => Verdict::Keeps(held),
+            (None, Some(report)) => {
+                // Most files hold a zone that nobody else has, and need not be kept in memory until all were read.
+                if self.is_beyond_doubt(group, &report, published(&report.zone)) {
+                    self.add(report.zone.clone(), file, folder, changes);
+                    Verdict::Holds(report.zone)
+                } else {
+                    self.wait(group, (file, folder), report);
+                    Verdict::Waits
+                }
+            }
+            (None, None) => Verdict::HoldsNothing,
+        }
+    }
+
+    /// Whether a file gets the zone it claims whatever else is reported in this group.
+    fn is_beyond_doubt(&self, group: u64, report: &Report, published: Option<Digest>) -> bool {
+        let mut others = self.claims.get(&report.zone).into_iter().flatten();
+        let is_free = match self.zones.get(&report.zone) {
+            None => true,
+            Some(entry) => entry.freed == Some(group) && published.is_some(),
         };
-        (0..claims.len()).reduce(newer).unwrap_or_default()
-    })
+        is_free
+            && claim::is_beyond_doubt(report.content, published)
+            && !others.any(|claim| claim.group == Some(group))
+    }
+
+    /// A file in a folder has gone; the zone that it held, which is free now.
+    pub fn gone<Q: Eq + Hash + ?Sized>(&mut self, group: u64, file: &Q) -> Option<Name>
+    where
+        F: Borrow<Q>,
+    {
+        self.withdraw(file);
+        let zone = self.held_by(file)?.clone();
+        self.free(&zone, group);
+        Some(zone)
+    }
+
+    /// Files in folders whose zone others in this group claim. Before its end those that are not there any more are to be reported
+    /// as [gone](Roster::gone): whoever renames a file takes its zone along.
+    pub fn contested(&self, group: u64) -> Vec<F> {
+        let claimed = self.groups.get(&group).into_iter().flat_map(|group| &group.claimed);
+        let found = claimed.filter_map(|zone| match self.source(zone)? {
+            Source::Found(file, _) => Some(file.clone()),
+            Source::Primaries | Source::Named(_) => None,
+        });
+        found.collect()
+    }
+
+    /// Ends a group: decides who gets what is claimed in it, and lets go of what was freed in it and nobody claims.
+    pub fn conclude(
+        &mut self,
+        group: u64,
+        published: impl Fn(&NameRef) -> Option<Digest>,
+        changes: &mut Changes,
+    ) -> Conclusion<F> {
+        let Group { freed, claimed } = self.groups.remove(&group).unwrap_or_default();
+        let mut verdicts = Vec::new();
+        for zone in claimed {
+            let mut claims: Vec<Claim<F>> = self
+                .claims
+                .get_mut(&zone)
+                .into_iter()
+                .flat_map(|claims| claims.extract_if(.., |claim| claim.group == Some(group)))
+                .collect();
+            // First the one that holds the zone, so that the others find it so.
+            let best = claim::best(&claims, published(&zone));
+            claims.get_mut(..=best).into_iter().for_each(|until| until.rotate_right(1));
+            for claim in claims {
+                verdicts.push((claim.file.clone(), self.decide(&zone, claim, changes)));
+            }
+        }
+        Conclusion { verdicts, next: self.release(group, freed, changes) }
+    }
+
+    /// Lets go of zones that are free at the end of a group, unless they are claimed elsewhere.
+    fn release(&mut self, group: u64, mut freed: Vec<Name>, changes: &mut Changes) -> Option<Next<F>> {
+        let mut files = Vec::new();
+        freed.retain(|zone| self.zones.get(zone).is_some_and(|entry| entry.freed == Some(group)));
+        freed.sort();
+        freed.dedup();
+        for zone in freed {
+            let claims = self.claims.get(&zone).map_or(&[][..], |claims| claims);
+            let elsewhere = claims.iter().find_map(|claim| claim.group);
+            if elsewhere.is_none() && claims.is_empty() {
+                self.zones.remove(&zone).into_iter().for_each(|entry| self.forget(&zone, entry));
+                changes.removed.push(zone);
+                continue;
+            }
+            if elsewhere.is_none() {
+                files.extend(claims.iter().map(|claim| (claim.file.clone(), claim.folder)));
+            }
+            // The next group, which is begun below, unless one is under way.
+            let then = elsewhere.unwrap_or(self.last + 1);
+            self.free(&zone, then);
+        }
+        (!files.is_empty()).then(|| {
+            self.last += 1;
+            Next { group: self.last, files }
+        })
+    }
+
+    /// Serves a zone from a file that claims it, unless another source holds it.
+    fn decide(&mut self, zone: &NameRef, claim: Claim<F>, changes: &mut Changes) -> Verdict<F> {
+        match self.source(zone).cloned() {
+            None => {
+                self.add(zone.to_name(), claim.file, claim.folder, changes);
+                Verdict::Holds(zone.to_name())
+            }
+            Some(holder) => {
+                self.claims.entry(zone.to_name()).or_default().push(Claim { group: None, ..claim });
+                Verdict::IsHeld(zone.to_name(), holder)
+            }
+        }
+    }
+
+    /// Keeps what a file says until the end of the group.
+    fn wait(&mut self, group: u64, (file, folder): (F, Option<usize>), report: Report) {
+        self.groups.entry(group).or_default().claimed.insert(report.zone.clone());
+        self.claimed.insert(file.clone(), report.zone.clone());
+        let claim = Claim { file, folder, content: report.content, group: Some(group) };
+        self.claims.entry(report.zone).or_default().push(claim);
+    }
+
+    /// What a file said before does not count any more.
+    fn withdraw<Q: Eq + Hash + ?Sized>(&mut self, file: &Q)
+    where
+        F: Borrow<Q>,
+    {
+        if self.claimed.is_empty() {
+            return;
+        }
+        let Some(zone) = self.claimed.remove(file) else { return };
+        let Some(claims) = self.claims.get_mut(&zone) else { return };
+        claims.retain(|claim| claim.file.borrow() != file);
+        if claims.is_empty() {
+            self.claims.remove(&zone);
+        }
+    }
+
+    /// A zone comes from this file from now on.
+    fn add(&mut self, zone: Name, file: F, folder: Option<usize>, changes: &mut Changes) {
+        self.withdraw(&file);
+        let options = folder.and_then(|folder| self.folders.get(folder)).unwrap_or(&self.alone);
+        changes.added.push(ZoneConfig { name: zone.clone(), options: Arc::clone(options) });
+        let source = match folder {
+            Some(folder) => Source::Found(file, folder),
+            None => Source::Named(file),
+        };
+        self.seat(zone, source);
+    }
+
+    fn seat(&mut self, zone: Name, source: Source<F>) {
+        let found = if let Source::Found(file, _) = &source { Some(file.clone()) } else { None };
+        if let Some(before) = self.zones.insert(zone.clone(), Entry { source, freed: None }) {
+            self.forget(&zone, before);
+        }
+        self.held.extend(found.map(|file| (file, zone)));
+    }
+
+    /// The file that held a zone does so no more, whatever else it holds.
+    fn forget(&mut self, zone: &NameRef, entry: Entry<F>) {
+        let Source::Found(file, _) = entry.source else { return };
+        if self.held.get(&file).is_some_and(|held| **held == *zone) {
+            self.held.remove(&file);
+        }
+    }
+
+    /// A zone is free until the end of a group.
+    fn free(&mut self, zone: &NameRef, group: u64) {
+        let Some(entry) = self.zones.get_mut(zone) else { return };
+        entry.freed = Some(group);
+        self.groups.entry(group).or_default().freed.push(zone.to_name());
+    }
 }
+
+pub mod claim;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claim(serial: u32, content: u8) -> Claim {
-        Claim { content: Some((Serial(serial), Digest::from_bytes([content; 32]))) }
-    }
-
-    #[test]
-    fn a_file_gets_what_nobody_has_and_what_has_gone() {
-        assert_eq!(decide(None), Verdict::Holds);
-        assert_eq!(decide(Some(Holder::Found { is_there: false })), Verdict::TakesOver);
-        assert_eq!(decide(Some(Holder::Found { is_there: true })), Verdict::IsHeld);
-    }
-
-    #[test]
-    fn the_configuration_comes_before_folders() {
-        assert_eq!(decide(Some(Holder::Primaries)), Verdict::IsElsewhere);
-        // Even while its file is missing: whoever names a file means that one.
-        assert_eq!(decide(Some(Holder::Named)), Verdict::IsHeld);
-    }
-
-    #[test]
-    fn what_was_published_last_goes_on_whatever_the_serials() {
-        let claims = [claim(9, 1), claim(3, 2), Claim::default()];
-        let published = claims[1].digest();
-        assert_eq!(best(&claims, published), 1);
-        assert!(claims[1].is_beyond_doubt(published) && !claims[0].is_beyond_doubt(published));
-        assert!(!Claim::default().is_beyond_doubt(published));
-    }
-
-    #[test]
-    fn else_the_newest_serial_goes_and_the_first_of_equals() {
-        let around = [claim(u32::MAX, 1), claim(2, 2), claim(1, 3)];
-        assert_eq!(best(&around, None), 1, "2 follows 4294967295");
-        assert_eq!(best(&around, Some(Digest::from_bytes([9; 32]))), 1, "nobody has what was published");
-        assert_eq!(best(&[claim(5, 1), claim(5, 2)], None), 0);
-        // A file that cannot be served claims its zone only where no other does.
-        assert_eq!(best(&[Claim::default(), claim(1, 1)], None), 1);
-        assert_eq!(best(&[Claim::default(), Claim::default()], None), 0);
-        assert!(Claim::default().is_beyond_doubt(None));
-    }
-}
+mod tests;

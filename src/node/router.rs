@@ -7,7 +7,7 @@
 //!                   +----published-----+--> Notifier, Watch, Ledger, Event
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -105,6 +105,7 @@ impl Node {
                 let heard = Event::Heard { zone: zone.clone(), from, serial };
                 [heard].into_iter().chain(self.settle_all(now, &zone, found, fx)).collect()
             }
+            Input::Zones(changes) => self.take_in(now, changes, fx),
             Input::Files(files) => self.files(now, files, fx),
             Input::Refresh { zone } => {
                 let found =

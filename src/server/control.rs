@@ -19,7 +19,7 @@ use crate::wire::name::Name;
 
 use super::clock;
 use super::exchange::Exchanges;
-use super::files::watch::{Changed, FileEvent, Files};
+use super::files::watch::{Changed, Files};
 use super::jobs::Jobs;
 use super::journal::thread::{Journal, Report};
 use super::log;
@@ -39,8 +39,8 @@ pub enum Command {
     Input(Input),
     /// An exchange brought something.
     Arrival(Token, Arrival),
-    /// A zone file was read.
-    File(FileEvent),
+    /// Zones and their files changed.
+    Files(Changed),
     /// How are these zones?
     Page(Ask, oneshot::Sender<Page>),
     /// Read these zones' files again, or the configuration and all of them.
@@ -165,7 +165,7 @@ impl Control {
                     self.handle(Input::Arrival(token, arrival), effects);
                 }
             }
-            Command::File(event) => self.file(event, effects),
+            Command::Files(changed) => self.files(changed, effects),
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, effects))),
@@ -204,20 +204,8 @@ impl Control {
         }
     }
 
-    fn file(&mut self, event: FileEvent, effects: &mut Effects) {
-        let Changed { vanished, appeared, read } = match event {
-            FileEvent::Changed(changed) => changed,
-            FileEvent::Zones(zones) => {
-                let events = self.node.retain(&zones, effects);
-                return self.record(events);
-            }
-        };
-        let mut events = Vec::new();
-        for zone in &vanished {
-            events.extend(self.node.remove(zone, effects));
-        }
-        events.extend(self.node.add_all(clock::now(), appeared, effects));
-        self.record(events);
+    fn files(&mut self, Changed { zones, read }: Changed, effects: &mut Effects) {
+        self.handle(Input::Zones(zones), effects);
         let mut files = Vec::with_capacity(read.len());
         for (zone, loaded) in read {
             match loaded {

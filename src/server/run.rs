@@ -161,8 +161,9 @@ async fn serve(
     let (commands, queue) = mpsc::channel(control::QUEUE);
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
-    let files =
-        Files::start(Arc::clone(&store), move |event| drop(reports.blocking_send(Command::File(event))))?;
+    let files = Files::start(Arc::clone(&store), move |changed| {
+        drop(reports.blocking_send(Command::Files(changed)))
+    })?;
     let listen = settings.server.listen.clone();
     let encrypted = settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone());
     let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));

@@ -11,7 +11,8 @@ use crate::answer::context::{Recursion, Served, Source};
 use crate::ask::admission::Admission;
 use crate::ask::exchange::{Outbox, Token};
 use crate::node::effects::Effects;
-use crate::node::event::Event;
+use crate::node::event::{Event, Input};
+use crate::node::roster::Changes;
 use crate::node::router::Node;
 use crate::node::settings::{self, ZoneConfig, ZoneOptions};
 use crate::publish::journal::order::Order;
@@ -241,8 +242,8 @@ impl Host {
         let served = Served { store: Arc::clone(&store), recursion, nsid: None, cookies };
         let mut node = Node::new(Arc::clone(&store), rng.random());
         let mut effects = Effects::default();
-        let zones = config.into_iter().collect();
-        let events = node.configure(now, zones, &mut effects);
+        let zones = Changes { added: config.into_iter().collect(), ..Changes::default() };
+        let events = node.handle(now, Input::Zones(zones), &mut effects);
         self.running = Some(Running {
             store,
             served,

@@ -5,33 +5,23 @@ use super::*;
 use crate::publish::access::Access;
 use crate::publish::zone::Zone;
 
+use super::super::roster::Changes;
+
 impl Node {
-    /// Makes these the zones of the node. What has not changed goes on as it is.
-    pub fn configure(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
-        let wanted = zones.iter().map(|zone| zone.name.clone()).collect();
-        let mut events = self.retain(&wanted, fx);
-        events.extend(self.add_all(now, zones, fx));
-        events
-    }
-
-    /// Lets all other zones go.
-    pub fn retain(&mut self, wanted: &HashSet<Name>, fx: &mut Effects) -> Vec<Event> {
-        let mut gone: Vec<Name> = self
-            .members
-            .iter()
-            .map(|member| &member.config.name)
-            .filter(|name| !wanted.contains(*name))
-            .cloned()
-            .collect();
-        gone.sort();
-        gone.iter().flat_map(|name| self.remove(name, fx)).collect()
-    }
-
-    /// Takes in zones, or other configurations of some.
-    pub fn add_all(&mut self, now: Now, zones: Vec<ZoneConfig>, fx: &mut Effects) -> Vec<Event> {
+    /// Lets zones go and takes others in; what is to be had as before goes on as it is.
+    pub(super) fn take_in(
+        &mut self,
+        now: Now,
+        Changes { removed, added }: Changes,
+        fx: &mut Effects,
+    ) -> Vec<Event> {
+        let mut events: Vec<Event> = removed.iter().filter_map(|zone| self.remove(zone, fx)).collect();
+        if added.is_empty() {
+            return events;
+        }
         // All zones of a folder have the same options, and those of a long list often alike ones: they share an access list.
         let (mut of, mut access) = (None, Arc::<Access>::default());
-        let lists = zones.iter().map(|ZoneConfig { name, options }| {
+        let lists = added.iter().map(|ZoneConfig { name, options }| {
             if of.replace(Arc::as_ptr(options)) != Some(Arc::as_ptr(options)) {
                 let other = options.access();
                 if other != *access {
@@ -41,8 +31,8 @@ impl Node {
             (name, Arc::clone(&access))
         });
         let served = self.store.configure_all(lists);
-        let mut events = Vec::with_capacity(zones.len());
-        for (config, zone) in zones.into_iter().zip(served) {
+        events.reserve(added.len());
+        for (config, zone) in added.into_iter().zip(served) {
             self.add(now, config, zone, &mut events, fx);
         }
         events
@@ -125,11 +115,10 @@ impl Node {
         events.extend(self.settle_all(now, &name, found, fx));
     }
 
-    /// Lets a zone go.
-    pub fn remove(&mut self, name: &NameRef, fx: &mut Effects) -> Vec<Event> {
+    fn remove(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Event> {
         let removed = self.withdraw(name, fx).map(|_| Event::Removed(name.to_name()));
         self.store.remove(name);
-        removed.into_iter().collect()
+        removed
     }
 
     fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {

@@ -1,7 +1,7 @@
 //! What files are read for, and who waits for it.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,12 +24,16 @@ pub(super) enum What {
     /// A zone's content, wherever that is.
     Zone(Name),
     /// A file, whichever zone it holds.
-    File {
-        path: PathBuf,
-        /// The index of the folder that it was found in.
-        dir: Option<usize>,
-        is_link: bool,
-    },
+    File(File),
+}
+
+/// A file in which a zone is looked for.
+pub(super) struct File {
+    pub(super) path: Arc<Path>,
+    /// The index of the folder that it was found in.
+    pub(super) dir: Option<usize>,
+    /// Whether there is a way to it that is to be watched: it is a link, or named by itself.
+    pub(super) is_link: bool,
 }
 
 /// Called with how many files hold no zone to be served.

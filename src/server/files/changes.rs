@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::wire::name::Name;
+use crate::node::roster::Source;
+use crate::wire::name::{Name, NameRef};
 
-use super::asked::What;
-use super::claims::Search;
+use super::asked::{File, What};
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::settle::Batch;
 use super::trail::Trail;
-use super::watch::{FileEvent, Watch};
-use super::watched::{Dir, Watched};
+use super::watch::{Changed, Watch};
+use super::watched::Dir;
 
 /// How long a missing file may be missing: some programs remove a file and then write or rename the new one.
 const GRACE: Duration = Duration::from_secs(1);
@@ -24,10 +25,11 @@ fn is_in_sight(path: &Path) -> bool {
     path.parent().is_some_and(|folder| fs::read_dir(folder).is_ok()) && path.try_exists().is_ok()
 }
 
-impl<R: Fn(FileEvent)> Watch<R> {
+impl<R: Fn(Changed)> Watch<R> {
     /// Where a plain file lies, free of links.
-    fn place(&self, zone: &Watched) -> Option<PathBuf> {
-        Some(self.dirs.get(zone.dir?)?.real.join(zone.path.file_name()?))
+    fn place(&self, zone: &NameRef) -> Option<PathBuf> {
+        let (path, dir) = self.file_of(zone)?;
+        Some(self.dirs.get(dir?)?.real.join(path.file_name()?))
     }
 
     /// The zones that changes are about.
@@ -35,26 +37,23 @@ impl<R: Fn(FileEvent)> Watch<R> {
         let overdue = self.missing.iter().filter(|(_, due)| **due <= now).map(|(name, _)| name);
         let mut touched: BTreeSet<&Name> = overdue.collect();
         if batch.all {
-            touched.extend(self.zones.keys());
+            touched.extend(self.roster.zones().filter_map(|(name, source)| source.file().map(|_| name)));
         }
         let is_changed = |places: &BTreeSet<PathBuf>| !places.is_disjoint(&batch.paths);
-        for name in &self.traced {
-            let way = self.zones.get(name).and_then(|zone| zone.way.as_ref());
-            touched.extend(way.filter(|way| is_changed(&way.places)).map(|_| name));
-        }
+        touched.extend(self.ways.iter().filter(|(_, way)| is_changed(&way.places)).map(|(name, _)| name));
         for (index, dir) in self.dirs.iter().enumerate() {
             if is_changed(&dir.places) {
-                let inside = self.zones.iter().filter(|(_, zone)| zone.dir == Some(index));
+                let is_inside = |source: &Source<_>| matches!(source, Source::Found(_, dir) if *dir == index);
+                let inside = self.roster.zones().filter(|(_, source)| is_inside(source));
                 touched.extend(inside.map(|(name, _)| name));
             }
             let files = batch.paths.iter().filter(|path| path.parent() == Some(&dir.real));
-            let files = files.filter_map(|path| Some(dir.settings.path.join(path.file_name()?)));
-            touched.extend(files.filter_map(|path| self.held.get(path.as_path())));
+            let files = files.filter_map(|path| Some(dir.path.join(path.file_name()?)));
+            touched.extend(files.filter_map(|path| self.roster.held_by(path.as_path())));
         }
-        let is_open = |name: &&Name| match self.zones.get(*name) {
-            Some(Watched { way: Some(way), .. }) => !way.places.is_disjoint(&batch.open),
-            Some(zone) => self.place(zone).is_some_and(|place| batch.open.contains(&place)),
-            None => true,
+        let is_open = |name: &&Name| match self.ways.get(*name) {
+            Some(way) => !way.places.is_disjoint(&batch.open),
+            None => self.place(name).is_none_or(|place| batch.open.contains(&place)),
         };
         let is_overdue = |name: &Name| self.missing.get(name).is_some_and(|due| *due <= now);
         let touched = touched.into_iter().filter(|name| !is_open(name));
@@ -65,76 +64,70 @@ impl<R: Fn(FileEvent)> Watch<R> {
         self.watch_again(batch);
         let touched = self.touched(batch, now);
         self.missing.retain(|_, due| *due > now);
-        let mut freed: BTreeMap<Name, Watched> = BTreeMap::new();
+        let mut gone: Vec<Arc<Path>> = Vec::new();
         let mut to_read: Vec<Name> = Vec::new();
         let mut to_open: Vec<Name> = Vec::new();
         for (name, overdue) in touched {
             self.retrace(&name);
-            let Some(zone) = self.zones.get(&name) else { continue };
-            match zone.dir {
+            let Some((path, dir)) = self.file_of(&name) else { continue };
+            match dir {
                 // It is served on; what is wrong with the folder has been told.
-                Some(_) if !zone.path.exists() && !is_in_sight(&zone.path) => {
+                Some(_) if !path.exists() && !is_in_sight(&path) => {
                     self.missing.remove(&name);
                 }
-                _ if !zone.path.exists() && !overdue => {
+                _ if !path.exists() && !overdue => {
                     self.missing.entry(name).or_insert(now + GRACE);
                 }
-                Some(_) if !zone.path.exists() => {
-                    self.missing.remove(&name);
-                    freed.extend(self.let_go(&name));
-                }
+                Some(_) if !path.exists() => gone.push(path),
                 Some(_) => to_open.push(name),
                 None => to_read.push(name),
             }
         }
         for name in &to_read {
-            if self.zones.get(name).is_some_and(|zone| zone.path.exists()) {
+            if self.file_of(name).is_some_and(|(path, _)| path.exists()) {
                 self.missing.remove(name);
             }
         }
         // As a change even if it is many: who changes them waits for them.
         self.read_zones(to_read, None, &[]);
-        let files = self.new_files(batch);
-        if !(freed.is_empty() && to_open.is_empty() && files.is_empty()) {
-            let search = self.search(Search::for_freed(freed), &[]);
+        let (files, left) = self.new_files(batch);
+        gone.extend(left);
+        if !(gone.is_empty() && to_open.is_empty() && files.is_empty()) {
+            let search = self.search();
+            gone.iter().for_each(|path| self.gone(search, path));
             to_open.iter().for_each(|name| self.read_file_of(name, Some(search), &[], true));
             self.begin(files, Some(search), &[], true);
         }
     }
 
-    /// The files of a batch from which no zone is served.
-    fn new_files(&self, batch: &Batch) -> Vec<What> {
+    /// The files of a batch from which no zone is served, and the paths of those of them that have gone.
+    fn new_files(&self, batch: &Batch) -> (Vec<What>, Vec<Arc<Path>>) {
         let is_changed = |dir: &Dir| batch.all || !dir.places.is_disjoint(&batch.paths);
-        let mut files = self.unheld(is_changed);
+        let (mut files, mut gone) = (self.unheld(is_changed), Vec::new());
         for (index, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !is_changed(dir)) {
             let inside =
                 batch.paths.iter().filter(|path| path.parent() == Some(&dir.real) && is_zone_file(path));
-            let inside = inside.filter_map(|path| Some(dir.settings.path.join(path.file_name()?)));
-            let is_new = |path: &PathBuf| !self.held.contains_key(path.as_path()) && path.is_file();
-            files.extend(inside.filter(is_new).map(|path| {
-                let is_link = path.is_symlink();
-                What::File { path, dir: Some(index), is_link }
-            }));
+            let inside = inside.filter_map(|path| Some(dir.path.join(path.file_name()?)));
+            for path in inside.filter(|path| self.roster.held_by(path.as_path()).is_none()) {
+                let (path, is_link): (Arc<Path>, bool) = (path.as_path().into(), path.is_symlink());
+                match path.is_file() {
+                    true => files.push(File { path, dir: Some(index), is_link }),
+                    false => gone.push(path),
+                }
+            }
         }
-        let is_open = |what: &What| match what {
-            What::File { path, .. } => !Trail::follow(path).places.is_disjoint(&batch.open),
-            What::Zone(_) => false,
-        };
-        files.retain(|what| batch.open.is_empty() || !is_open(what));
-        files
+        let is_open = |file: &File| !Trail::follow(&file.path).places.is_disjoint(&batch.open);
+        files.retain(|file| batch.open.is_empty() || !is_open(file));
+        (files.into_iter().map(What::File).collect(), gone)
     }
 
     /// The files in some folders of zones from which no zone is served.
-    pub(super) fn unheld(&self, is_asked: impl Fn(&Dir) -> bool) -> Vec<What> {
+    fn unheld(&self, is_asked: impl Fn(&Dir) -> bool) -> Vec<File> {
         let dirs = self.dirs.iter().enumerate().filter(|(_, dir)| is_asked(dir));
         let all = dirs.flat_map(|(index, dir)| {
-            let files = zone_files(&dir.settings.path).into_iter();
-            files.map(move |InFolder { path, is_link }| What::File { path, dir: Some(index), is_link })
+            let files = zone_files(&dir.path).into_iter();
+            files.map(move |InFolder { path, is_link }| File { path: path.into(), dir: Some(index), is_link })
         });
-        all.filter(|what| match what {
-            What::File { path, .. } => !self.held.contains_key(path.as_path()),
-            What::Zone(_) => false,
-        })
-        .collect()
+        all.filter(|file| self.roster.held_by(&*file.path).is_none()).collect()
     }
 }

@@ -4,9 +4,12 @@
 //! inotify -> settle -> changes -> reads -> read (a pool of threads) -> load
 //!                         ^                  |
 //!                         +----- search <----+-> watch: what is reported to the control thread
+//!                                  | ^
+//!                       what a file v | what becomes of it
+//!                       says       roster (of `node`: which zones there are, and what each comes from)
 //! ```
 //!
-//! One thread, `files`, owns what is known of files and zones and only ever waits for messages; it reads no zone file itself.
+//! One thread, `files`, owns what is known of files and only ever waits for messages; it reads no zone file itself.
 
 pub mod folder;
 pub mod load;
@@ -14,11 +17,11 @@ pub mod watch;
 
 mod asked;
 mod changes;
-mod claims;
 mod inotify;
 mod read;
 mod reads;
 mod search;
 mod settle;
 mod trail;
+mod turns;
 mod watched;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -25,7 +25,7 @@ const MAX_THREADS: usize = 4;
 pub(super) struct Job {
     /// The caller's number for it.
     pub(super) ticket: u64,
-    pub(super) path: PathBuf,
+    pub(super) path: Arc<Path>,
     /// The zone that it is read for; `None` for whichever it holds.
     pub(super) zone: Option<Name>,
     /// Set once nobody wants to know any more.

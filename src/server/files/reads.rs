@@ -1,19 +1,18 @@
 //! Files that are being read: at most one read for each zone, and none that nobody needs any more.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wire::name::Name;
 
-use super::asked::{Asker, Read, What};
-use super::claims::Search;
+use super::asked::{Asker, File, Read, What};
 use super::read::{Haste, Job};
-use super::watch::{FileEvent, Watch};
+use super::watch::{Changed, Watch};
 
-impl<R: Fn(FileEvent)> Watch<R> {
+impl<R: Fn(Changed)> Watch<R> {
     /// Has zones' files read.
     pub(super) fn read_zones(&mut self, names: Vec<Name>, search: Option<u64>, askers: &[Rc<Asker>]) {
         // Who reloads many zones looks through them.
@@ -27,7 +26,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
         }
         for (name, is_file, askers) in reads {
             if is_file {
-                let search = search.unwrap_or_else(|| self.search(Search::default(), &[]));
+                let search = search.unwrap_or_else(|| self.search());
                 self.read_file_of(&name, Some(search), &askers, is_change);
             } else {
                 self.begin(vec![What::Zone(name)], search, &askers, is_change);
@@ -37,8 +36,8 @@ impl<R: Fn(FileEvent)> Watch<R> {
 
     /// Has a zone read that has changed.
     pub(super) fn read_changed(&mut self, name: &Name) {
-        if self.zones.get(name).is_some_and(|zone| zone.dir.is_some()) {
-            let search = self.search(Search::default(), &[]);
+        if self.file_of(name).is_some_and(|(_, dir)| dir.is_some()) {
+            let search = self.search();
             self.read_file_of(name, Some(search), &[], true);
         } else {
             self.read_zones(vec![name.clone()], None, &[]);
@@ -54,26 +53,25 @@ impl<R: Fn(FileEvent)> Watch<R> {
         is_change: bool,
     ) {
         let Some((_, askers)) = self.may_read(name, askers) else { return };
-        let Some(zone) = self.zones.get(name) else { return };
-        let what = What::File { path: zone.path.to_path_buf(), dir: zone.dir, is_link: zone.way.is_some() };
-        self.begin(vec![what], search, &askers, is_change);
+        let Some((path, dir)) = self.file_of(name) else { return };
+        let is_link = self.ways.contains_key(name);
+        self.begin(vec![What::File(File { path, dir, is_link })], search, &askers, is_change);
     }
 
     /// Gives up a read of this zone that is under way, if there is one: whether that was one of the file, and who waits now.
     /// `None` when that read is to be finished first: one that changes over and over is served now and then all the same.
     fn may_read(&mut self, name: &Name, askers: &[Rc<Asker>]) -> Option<(bool, Vec<Rc<Asker>>)> {
-        let zone = self.zones.get_mut(name)?;
+        self.file_of(name)?;
         let mut askers = askers.to_vec();
-        let Some(ticket) = zone.reading else { return Some((false, askers)) };
-        if zone.is_second && askers.is_empty() {
-            zone.again = true;
+        let Some(reading) = self.reading.get_mut(name) else { return Some((false, askers)) };
+        if reading.is_second && askers.is_empty() {
+            reading.again = true;
             return None;
         }
-        zone.is_second = true;
-        zone.reading = None;
+        reading.is_second = true;
         let mut is_file = false;
-        if let Some(read) = self.give_up_one(ticket) {
-            is_file = matches!(read.what, What::File { .. });
+        if let Some(read) = reading.ticket.take().and_then(|ticket| self.give_up_one(ticket)) {
+            is_file = matches!(read.what, What::File(_));
             askers.extend(read.askers);
         }
         Some((is_file, askers))
@@ -81,9 +79,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
 
     /// A read of this zone has ended; whether it changed meanwhile.
     pub(super) fn finished(&mut self, name: &Name) -> bool {
-        let Some(zone) = self.zones.get_mut(name) else { return false };
-        (zone.reading, zone.is_second) = (None, false);
-        std::mem::take(&mut zone.again)
+        self.reading.remove(name).is_some_and(|reading| reading.again)
     }
 
     /// Has files read.
@@ -99,19 +95,16 @@ impl<R: Fn(FileEvent)> Watch<R> {
         for what in files {
             self.last += 1;
             let ticket = self.last;
-            let (name, path) = match &what {
+            let (read_for, path) = match &what {
                 What::Zone(name) => {
-                    let Some(zone) = self.zones.get(name) else { continue };
-                    (Some(name), zone.path.to_path_buf())
+                    let Some((path, _)) = self.file_of(name) else { continue };
+                    (Some(name.clone()), path)
                 }
-                What::File { path, .. } => (self.held.get(path.as_path()), path.clone()),
+                What::File(file) => (self.roster.held_by(&*file.path).cloned(), Arc::clone(&file.path)),
             };
-            let zone = match &what {
-                What::Zone(name) => Some(name.clone()),
-                What::File { .. } => None,
-            };
-            if let Some(watched) = name.cloned().and_then(|name| self.zones.get_mut(&name)) {
-                watched.reading = Some(ticket);
+            let zone = read_for.clone().filter(|_| matches!(what, What::Zone(_)));
+            if let Some(name) = read_for {
+                self.reading.entry(name).or_default().ticket = Some(ticket);
             }
             let is_needless = Arc::new(AtomicBool::new(false));
             jobs.push(Job { ticket, path, zone, is_needless: Arc::clone(&is_needless) });
@@ -127,11 +120,11 @@ impl<R: Fn(FileEvent)> Watch<R> {
             return;
         }
         let paths = files.iter().filter_map(|what| match what {
-            What::File { path, .. } if !self.held.contains_key(path.as_path()) => Some(path),
-            What::File { .. } | What::Zone(_) => None,
+            What::File(file) if self.roster.held_by(&*file.path).is_none() => Some(&*file.path),
+            What::File(_) | What::Zone(_) => None,
         });
-        let paths: HashSet<&PathBuf> = paths.collect();
-        let is_old = |read: &Read| matches!(&read.what, What::File { path, .. } if paths.contains(path));
+        let paths: HashSet<&Path> = paths.collect();
+        let is_old = |read: &Read| matches!(&read.what, What::File(file) if paths.contains(&*file.path));
         let old = self.reads.iter().filter(|(_, read)| is_old(read)).map(|(ticket, _)| *ticket);
         for ticket in old.collect::<Vec<u64>>() {
             self.give_up_one(ticket);

@@ -1,26 +1,28 @@
 //! Files in which zones are looked for: those of the configuration and of folders, at the start and whenever files come, go or change
-//! in a folder. Which file a zone is served from is decided by the rules of [`crate::node::roster`].
+//! in a folder. What they hold is reported to the [roster](crate::node::roster), which decides what zone is served from which.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::node::roster::{self, Holder, Verdict};
-use crate::node::settings::ZoneConfig;
-use crate::wire::name::Name;
+use crate::node::roster::{Changes, Conclusion, Next, Report, Source, Verdict};
+use crate::publish::store::ZoneStore;
+use crate::wire::name::{Name, NameRef};
+use crate::zone::digest::Digest;
 
-use super::asked::Asker;
-use super::claims::{Claim, File, Search, Turn};
+use super::asked::{Asker, File, What};
 use super::folder::tell_empty;
-use super::load::{Identity, LoadError, Opened, name_of};
-use super::watch::{FileEvent, Watch};
-use super::watched::Watched;
+use super::load::{Identity, LoadError, Loaded, Opened, name_of};
+use super::turns::{HeldBack, Search, Turn};
+use super::watch::{Changed, Watch};
+use super::watched::Way;
 
-impl<R: Fn(FileEvent)> Watch<R> {
+impl<R: Fn(Changed)> Watch<R> {
     /// Begins a search; files are added by [`Watch::begin`].
-    pub(super) fn search(&mut self, search: Search, askers: &[Rc<Asker>]) -> u64 {
-        self.last += 1;
-        self.searches.insert(self.last, Search { askers: askers.to_vec(), ..search });
-        self.last
+    pub(super) fn search(&mut self) -> u64 {
+        let id = self.roster.begin();
+        self.searches.insert(id, Search::default());
+        id
     }
 
     /// A file of the search is being read.
@@ -75,46 +77,92 @@ impl<R: Fn(FileEvent)> Watch<R> {
     }
 
     fn take_in(&mut self, id: u64, Turn { ticket, file, opened, askers }: Turn) {
-        let held = file.1.and_then(|_| self.held.get(file.0.as_path()).cloned());
-        let reading = held.as_ref().and_then(|name| self.zones.get(name)?.reading);
+        let held = file.dir.and_then(|_| self.roster.held_by(&*file.path).cloned());
+        let reading = held.as_ref().and_then(|name| self.reading.get(name)?.ticket);
         if reading.is_some_and(|newer| newer != ticket) {
             return;
         }
-        let again = held.as_ref().is_some_and(|name| self.finished(name));
-        match (held, opened) {
-            (Some(name), Ok(Opened { identity: Identity::Certain(new), loaded: Some(loaded) }))
-                if new == name =>
-            {
-                self.missing.remove(&name);
-                self.loaded(&name, loaded, &askers);
-                if again {
-                    self.read_changed(&name);
+        let again = held.clone().filter(|name| self.finished(name));
+        let (report, loaded) = self.report(id, &file, held.is_some(), opened);
+        let is_same = |report: &Report| report.is_certain && Some(&report.zone) == held.as_ref();
+        if let Some(name) = again.as_ref().filter(|_| !report.as_ref().is_some_and(is_same)) {
+            return self.read_changed(name);
+        }
+        let (path, dir) = (Arc::clone(&file.path), file.dir);
+        let published = |zone: &NameRef| published(&self.store, zone);
+        let verdict = self.roster.report(id, (path, dir), report, published, &mut self.changed.zones);
+        self.carry_out(id, verdict, HeldBack { file, loaded }, &askers);
+        again.into_iter().for_each(|name| self.read_changed(&name));
+    }
+
+    /// What a file says it holds; what is wrong with it is told, unless a zone is served from it: then that is read by its name.
+    fn report(
+        &mut self,
+        id: u64,
+        file: &File,
+        is_held: bool,
+        opened: Result<Opened, LoadError>,
+    ) -> (Option<Report>, Option<Result<Loaded, LoadError>>) {
+        let (identity, loaded) = match opened {
+            Ok(Opened { identity, loaded }) => (identity, loaded),
+            Err(error) => {
+                if !is_held {
+                    self.refuse(id, &error.to_string());
                 }
+                return (None, None);
             }
-            (Some(name), _) if again => self.read_changed(&name),
-            (Some(name), Ok(Opened { identity: Identity::Certain(new), loaded })) => {
-                self.missing.remove(&name);
-                let freed = self.let_go(&name);
-                if let Some(search) = self.searches.get_mut(&id) {
-                    search.freed.extend(freed);
-                    search.claims.entry(new).or_default().push(Claim { file, loaded });
+        };
+        let is_certain = matches!(identity, Identity::Certain(_));
+        let zone = match identity {
+            Identity::Certain(zone) | Identity::Guess(zone) => zone,
+            Identity::Empty if file.dir.is_some() => {
+                if !is_held && self.told.insert(file.path.to_path_buf()) {
+                    tell_empty(&file.path);
                 }
+                return (None, None);
             }
-            // What it holds now is no longer certain: for as long as it is not mended, it is still that zone.
-            (Some(name), _) => self.read_zones(vec![name], None, &askers),
-            (None, Ok(Opened { identity: Identity::Certain(name) | Identity::Guess(name), loaded })) => {
-                self.claim(id, name, Claim { file, loaded });
-            }
-            (None, Ok(Opened { identity: Identity::Empty, .. })) if file.1.is_some() => {
-                if self.told.insert(file.0.clone()) {
-                    tell_empty(&file.0);
+            Identity::Empty => match name_of(&file.path) {
+                Ok(zone) => zone,
+                Err(error) => {
+                    self.refuse(id, &error.to_string());
+                    return (None, None);
                 }
-            }
-            (None, Ok(Opened { identity: Identity::Empty, .. })) => match name_of(&file.0) {
-                Ok(name) => self.claim(id, name, Claim { file, loaded: None }),
-                Err(error) => self.refuse(id, &error.to_string()),
             },
-            (None, Err(error)) => self.refuse(id, &error.to_string()),
+        };
+        let read = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
+        let content = read.map(|loaded| (loaded.snapshot.serial(), loaded.snapshot.digest()));
+        (Some(Report { zone, is_certain, content }), loaded)
+    }
+
+    /// Does what was decided about a file.
+    fn carry_out(&mut self, id: u64, verdict: Verdict<Arc<Path>>, read: HeldBack, askers: &[Rc<Asker>]) {
+        let HeldBack { file, loaded } = read;
+        match verdict {
+            Verdict::Holds(name) => {
+                self.missing.remove(&name);
+                if file.is_link {
+                    self.ways.entry(name.clone()).or_insert_with(|| Way::to(&file.path));
+                }
+                match loaded {
+                    Some(loaded) => self.loaded(&name, loaded, askers),
+                    None => self.read_zones(vec![name], None, askers),
+                }
+            }
+            // For as long as it is not mended, it is that zone with a fault.
+            Verdict::Keeps(name) => self.read_zones(vec![name], None, askers),
+            Verdict::Leaves(name) => {
+                self.forget(&name);
+                self.hold_back(id, HeldBack { file, loaded });
+            }
+            Verdict::Waits => self.hold_back(id, HeldBack { file, loaded }),
+            Verdict::IsHeld(name, holder) => self.refuse(id, &left_out(&file.path, &name, &holder)),
+            Verdict::HoldsNothing => {}
+        }
+    }
+
+    fn hold_back(&mut self, id: u64, read: HeldBack) {
+        if let Some(search) = self.searches.get_mut(&id) {
+            search.held_back.insert(Arc::clone(&read.file.path), read);
         }
     }
 
@@ -124,102 +172,60 @@ impl<R: Fn(FileEvent)> Watch<R> {
         tracing::error!("{why}");
     }
 
-    /// Takes a zone in from a file that holds it, at once if no other file can have a better claim.
-    fn claim(&mut self, id: u64, name: Name, claim: Claim) {
-        let Some(search) = self.searches.get_mut(&id) else { return };
-        if search.is_second && !search.freed.contains_key(&name) {
-            return;
-        }
-        let is_free = !search.is_second
-            && !search.claims.contains_key(&name)
-            && !search.freed.contains_key(&name)
-            && !self.zones.contains_key(&name);
-        let published = self.store.last_stamp(&name).map(|stamp| stamp.digest);
-        if is_free && claim.weight().is_beyond_doubt(published) {
-            self.adopt(id, &name, claim);
-        } else {
-            search.claims.entry(name).or_default().push(claim);
+    /// The file of a zone is not there any more.
+    pub(super) fn gone(&mut self, search: u64, path: &Path) {
+        if let Some(name) = self.roster.gone(search, path) {
+            self.forget(&name);
         }
     }
 
     /// Ends the searches of which every file was read.
     pub(super) fn conclude(&mut self) {
         while let Some((&id, _)) = self.searches.iter().find(|(_, search)| search.waiting == 0) {
-            let claims = self.searches.get_mut(&id).map(|search| std::mem::take(&mut search.claims));
-            for (name, mut claims) in claims.into_iter().flatten() {
-                // The one that is served first, so that the others find it so.
-                let published = self.store.last_stamp(&name).map(|stamp| stamp.digest);
-                let weights: Vec<roster::Claim> = claims.iter().map(Claim::weight).collect();
-                claims.swap(0, roster::best(&weights, published));
-                claims.into_iter().for_each(|claim| self.adopt(id, &name, claim));
+            for path in self.roster.contested(id).iter().filter(|path| !path.exists()) {
+                self.gone(id, path);
             }
-            let Some(search) = self.searches.remove(&id) else { continue };
-            if search.is_of_everything {
-                self.report_zones();
+            let mut changes = Changes::default();
+            let published = |zone: &NameRef| published(&self.store, zone);
+            let Conclusion { verdicts, next } = self.roster.conclude(id, published, &mut changes);
+            if !changes.removed.is_empty() {
+                // What was added before is not to be added after this.
+                self.flush();
             }
-            let askers = search.askers;
-            // A file that was left out may hold what another one held until now.
-            let left_out =
-                if search.freed.is_empty() || search.is_second { Vec::new() } else { self.unheld(|_| true) };
-            if left_out.is_empty() {
-                self.changed.vanished.extend(search.freed.into_keys());
-            } else {
-                let second = Search { is_second: true, ..Search::for_freed(search.freed) };
-                let id = self.search(second, &askers);
-                self.begin(left_out, Some(id), &askers, false);
+            self.changed.zones.extend(changes);
+            let Some(search) = self.searches.get_mut(&id) else { continue };
+            let (mut held_back, askers) = (std::mem::take(&mut search.held_back), search.askers.clone());
+            for (path, verdict) in verdicts {
+                let read = held_back.remove(&path);
+                read.into_iter().for_each(|read| self.carry_out(id, verdict.clone(), read, &askers));
+            }
+            self.searches.remove(&id);
+            if let Some(Next { group, files }) = next {
+                let search = Search { is_second: true, askers: askers.clone(), ..Search::default() };
+                self.searches.insert(group, search);
+                let file = |(path, dir): (Arc<Path>, Option<usize>)| {
+                    let is_link = dir.is_none() || path.is_symlink();
+                    What::File(File { path, dir, is_link })
+                };
+                self.begin(files.into_iter().map(file).collect(), Some(group), &askers, false);
             }
             self.leaving.extend(askers);
         }
     }
+}
 
-    /// What a zone comes from.
-    fn holder(&self, name: &Name) -> Option<Holder> {
-        if self.others.contains(name) {
-            return Some(Holder::Primaries);
-        }
-        let watched = self.zones.get(name)?;
-        Some(match watched.dir {
-            None => Holder::Named,
-            Some(_) => Holder::Found { is_there: watched.path.exists() },
-        })
-    }
+/// The content of a zone that was published last.
+fn published(store: &ZoneStore, zone: &NameRef) -> Option<Digest> {
+    store.last_stamp(zone).map(|stamp| stamp.digest)
+}
 
-    /// Serves a zone from a file, unless it is served from elsewhere. It may be one that has just lost its file.
-    fn adopt(&mut self, id: u64, name: &Name, Claim { file: (path, dir, is_link), loaded }: Claim) {
-        let mut freed = None;
-        match roster::decide(self.holder(name)) {
-            Verdict::Holds => {}
-            Verdict::TakesOver => {
-                self.missing.remove(name);
-                freed = self.let_go(name).map(|(_, old)| old);
-            }
-            Verdict::IsElsewhere => {
-                let why =
-                    format!("{} holds zone {name}, which is served already; it is left out", path.display());
-                return self.refuse(id, &why);
-            }
-            Verdict::IsHeld => {
-                let first = self.zones.get(name).map(|other| Arc::clone(&other.path));
-                let (first, second) = (first.as_deref().unwrap_or(&path).display(), path.display());
-                let why = format!("{first} and {second} both hold this zone, {name}; the second is left out");
-                return self.refuse(id, &why);
-            }
-        }
-        let Some(search) = self.searches.get_mut(&id) else { return };
-        let askers = search.askers.clone();
-        match freed.or_else(|| search.freed.remove(name)) {
-            // The zone goes on, from another file.
-            Some(old) if old.dir == dir => {}
-            old => {
-                self.changed.vanished.extend(old.map(|_| name.clone()));
-                let options = dir.map(|dir| Arc::clone(&self.dirs[dir].settings.options)).unwrap_or_default();
-                self.changed.appeared.push(ZoneConfig { name: name.clone(), options });
-            }
-        }
-        self.hold(name, Watched::found(&path, dir, is_link));
-        match loaded {
-            Some(loaded) => self.loaded(name, loaded, &askers),
-            None => self.read_zones(vec![name.clone()], None, &askers),
+fn left_out(path: &Path, zone: &Name, holder: &Source<Arc<Path>>) -> String {
+    let path = path.display();
+    match holder {
+        Source::Primaries => format!("{path} holds zone {zone}, which is served already; it is left out"),
+        Source::Named(first) | Source::Found(first, _) => {
+            let first = first.display();
+            format!("{first} and {path} both hold this zone, {zone}; the second is left out")
         }
     }
 }

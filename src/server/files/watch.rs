@@ -4,7 +4,7 @@
 //! One thread owns the watch. A file that lies in a folder of zones, is no link and includes nothing is watched with its folder;
 //! only for others is the way to them kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,41 +13,31 @@ use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Instant;
 
-use crate::node::settings::ZoneConfig;
+use crate::node::roster::{Changes, Roster, Source};
 use crate::publish::store::ZoneStore;
-use crate::wire::name::Name;
+use crate::wire::name::{Name, NameRef};
 
 use super::super::settings::{Settings, Zone};
-use super::asked::{Answer, Asker, Read, What};
-use super::claims::Search;
+use super::asked::{Answer, Asker, File, Read, What};
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::inotify::Watcher;
 use super::load::{LoadError, Loaded};
 use super::read::{Content, Done, Haste, Readers};
-use super::settle::{Batch, Changes, Seen, is_open_for_writing};
+use super::settle::{self, Batch, Seen, is_open_for_writing};
 use super::trail::Trail;
-use super::watched::{Dir, Watched, Way};
+use super::turns::Search;
+use super::watched::{Dir, Reading, Way};
 
 /// Zones reported in one go: what they hold is published with one write.
 const TOGETHER: usize = 4_096;
 /// Records reported in one go, before anything is served: whoever publishes them works while others are read.
 const RECORDS_TOGETHER: u64 = 100_000;
 
-/// What became of zone files.
-pub enum FileEvent {
-    /// Something changed.
-    Changed(Changed),
-    /// These are all the zones there are now, from the configuration and from folders; each was in a [`Changed`] before.
-    Zones(HashSet<Name>),
-}
-
-/// Changes, to be taken in in this order.
+/// What became of zones and their files, to be taken in in this order.
 #[derive(Default)]
 pub struct Changed {
-    /// Zones whose file has gone from its folder.
-    pub vanished: Vec<Name>,
-    /// Zones that are there, to be configured like so.
-    pub appeared: Vec<ZoneConfig>,
+    /// Zones that go and come.
+    pub zones: Changes,
     /// Zone files that were read, well or badly.
     pub read: Vec<(Name, Result<Loaded, LoadError>)>,
 }
@@ -68,7 +58,7 @@ pub struct Files {
 
 impl Files {
     /// Starts to watch for the zones of `store`; `report` is called from the thread.
-    pub fn start(store: Arc<ZoneStore>, report: impl Fn(FileEvent) + Send + 'static) -> io::Result<Files> {
+    pub fn start(store: Arc<ZoneStore>, report: impl Fn(Changed) + Send + 'static) -> io::Result<Files> {
         let (requests, queue) = mpsc::channel();
         let told = requests.clone();
         let run = move || Watch::new(store, told, report).run(&queue);
@@ -102,13 +92,12 @@ pub(super) struct Watch<R> {
     folders: BTreeSet<PathBuf>,
     /// What events may matter for: all places of traced zones and folders of zones, and some that once were.
     places: BTreeSet<PathBuf>,
-    pub(super) zones: HashMap<Name, Watched>,
-    /// Which zone a file in a folder of zones holds.
-    pub(super) held: HashMap<Arc<Path>, Name>,
-    /// The zones with a way of their own.
-    pub(super) traced: BTreeSet<Name>,
-    /// Zones from elsewhere than a file, which a file may not claim.
-    pub(super) others: BTreeSet<Name>,
+    /// Which zones there are, and which file each is served from.
+    pub(super) roster: Roster<Arc<Path>>,
+    /// The zones whose content is come by otherwise than by a plain file in a folder of zones.
+    pub(super) ways: BTreeMap<Name, Way>,
+    /// The zones whose files are being read.
+    pub(super) reading: HashMap<Name, Reading>,
     /// What is to be reported.
     pub(super) changed: Changed,
     /// How many records are in there.
@@ -123,12 +112,12 @@ pub(super) struct Watch<R> {
     /// Files that are being read, by their tickets.
     pub(super) reads: BTreeMap<u64, Read>,
     pub(super) searches: BTreeMap<u64, Search>,
-    /// The last number given to a read or a search.
+    /// The last number given to a read.
     pub(super) last: u64,
     report: R,
 }
 
-impl<R: Fn(FileEvent)> Watch<R> {
+impl<R: Fn(Changed)> Watch<R> {
     fn new(store: Arc<ZoneStore>, requests: mpsc::Sender<Request>, report: R) -> Watch<R> {
         let told = requests.clone();
         // Without a thread that listens the node is stopping.
@@ -142,10 +131,9 @@ impl<R: Fn(FileEvent)> Watch<R> {
             haste: Haste::Start,
             folders: BTreeSet::new(),
             places: BTreeSet::new(),
-            zones: HashMap::new(),
-            held: HashMap::new(),
-            traced: BTreeSet::new(),
-            others: BTreeSet::new(),
+            roster: Roster::default(),
+            ways: BTreeMap::new(),
+            reading: HashMap::new(),
             changed: Changed::default(),
             records: 0,
             leaving: Vec::new(),
@@ -160,7 +148,7 @@ impl<R: Fn(FileEvent)> Watch<R> {
     }
 
     fn run(mut self, queue: &mpsc::Receiver<Request>) {
-        let mut changes = Changes::default();
+        let mut changes = settle::Changes::default();
         let mut is_configured = false;
         loop {
             match self.next(queue, changes.deadline()) {
@@ -219,7 +207,8 @@ impl<R: Fn(FileEvent)> Watch<R> {
 
     fn reload(&mut self, zone: Option<Name>, asker: Rc<Asker>) {
         let is_asked = |name: &&Name| zone.as_ref().is_none_or(|zone| zone == *name);
-        let mut zones: Vec<Name> = self.zones.keys().filter(is_asked).cloned().collect();
+        let files = self.roster.zones().filter_map(|(name, source)| source.file().map(|_| name));
+        let mut zones: Vec<Name> = files.filter(is_asked).cloned().collect();
         zones.sort();
         self.folders.clear();
         self.look_at_dirs();
@@ -230,100 +219,96 @@ impl<R: Fn(FileEvent)> Watch<R> {
     fn configure(&mut self, settings: Settings, asker: Rc<Asker>) {
         let mut askers = self.give_up();
         askers.push(asker);
-        let held = std::mem::take(&mut self.held);
-        self.zones.clear();
-        self.traced.clear();
+        self.ways.clear();
+        self.reading.clear();
         self.places.clear();
         self.missing.clear();
         self.told.clear();
         self.is_blind = false;
         // Every folder is watched anew: a watch may have been lost together with a folder that was replaced.
         self.folders.clear();
-        let dir = |settings| Dir { settings, real: PathBuf::new(), places: BTreeSet::new() };
-        self.dirs = settings.zone_dirs.into_iter().map(dir).collect();
+        let (paths, options): (Vec<_>, Vec<_>) =
+            settings.zone_dirs.into_iter().map(|dir| (dir.path, dir.options)).unzip();
+        self.dirs = paths.into_iter().map(Dir::new).collect();
         self.look_at_dirs();
-        self.others.clear();
-        let mut zones = Vec::new();
+        let (mut zones, mut named) = (Vec::with_capacity(settings.zones.len()), Vec::new());
         for Zone { config, file } in settings.zones {
-            if let Some(path) = &file {
-                let dir = self.dirs.iter().position(|dir| path.parent() == Some(&dir.settings.path));
-                self.hold(&config.name, Watched::traced(path, dir));
-                zones.push(config.name.clone());
-            } else {
-                self.others.insert(config.name.clone());
-            }
-            self.changed.appeared.push(config);
+            let source = file.map_or(Source::Primaries, |path| {
+                self.ways.insert(config.name.clone(), Way::to(&path));
+                named.push(config.name.clone());
+                match self.dirs.iter().position(|dir| path.parent() == Some(&dir.path)) {
+                    Some(dir) => Source::Found(path.into(), dir),
+                    None => Source::Named(path.into()),
+                }
+            });
+            zones.push((config, source));
         }
-        let search = self.search(Search::of_everything(self.haste), &askers);
+        let search = self.roster.configure(zones, options, &mut self.changed.zones);
+        self.searches.insert(search, Search::of_everything(self.haste, &askers));
         self.flush();
-        self.read_zones(zones, None, &askers);
-        let mut files = Vec::new();
-        for path in settings.zone_files {
-            // Watched before it is read, as all are.
-            self.watch(&Trail::follow(&path));
-            files.push(What::File { path, dir: None, is_link: true });
-        }
-        let mut known = Vec::new();
-        for index in 0..self.dirs.len() {
-            for InFolder { path, is_link } in zone_files(&self.dirs[index].settings.path) {
-                if self.held.contains_key(path.as_path()) {
-                    continue;
-                }
-                // A file that held a zone until now most likely does so still, and the zone need not wait for others to be looked at.
-                let zone = held.get(path.as_path());
-                let zone =
-                    zone.filter(|zone| !self.zones.contains_key(*zone) && !self.others.contains(*zone));
-                if let Some(zone) = zone {
-                    self.changed.appeared.push(ZoneConfig {
-                        name: zone.clone(),
-                        options: Arc::clone(&self.dirs[index].settings.options),
-                    });
-                    self.hold(zone, Watched::found(&path, Some(index), is_link));
-                    known.push(zone.clone());
-                } else {
-                    files.push(What::File { path, dir: Some(index), is_link });
-                }
-            }
-        }
+        self.read_zones(named, None, &askers);
+        let (known, files) = self.listed(settings.zone_files);
         known.iter().for_each(|zone| self.read_file_of(zone, Some(search), &askers, false));
         self.begin(files, Some(search), &askers, false);
     }
 
-    pub(super) fn hold(&mut self, name: &Name, watched: Watched) {
-        if watched.dir.is_some() {
-            self.held.insert(Arc::clone(&watched.path), name.clone());
+    /// The zones of files that held one until now and are still there, and all other files in which zones may be.
+    fn listed(&mut self, named: Vec<PathBuf>) -> (Vec<Name>, Vec<What>) {
+        let (mut known, mut files) = (Vec::new(), Vec::new());
+        for path in named {
+            // Watched before it is read, as all are.
+            self.watch(&Trail::follow(&path));
+            files.push(What::File(File { path: path.into(), dir: None, is_link: true }));
         }
-        if watched.way.is_some() {
-            self.traced.insert(name.clone());
+        for index in 0..self.dirs.len() {
+            for InFolder { path, is_link } in zone_files(&self.dirs[index].path) {
+                if self.roster.held_by(path.as_path()).is_some() {
+                    continue;
+                }
+                let Some(zone) = self.roster.keep(path.as_path(), index, &mut self.changed.zones) else {
+                    files.push(What::File(File { path: path.into(), dir: Some(index), is_link }));
+                    continue;
+                };
+                if is_link {
+                    self.ways.insert(zone.clone(), Way::to(&path));
+                }
+                known.push(zone);
+            }
         }
-        self.zones.insert(name.clone(), watched);
+        (known, files)
     }
 
-    pub(super) fn let_go(&mut self, name: &Name) -> Option<(Name, Watched)> {
-        self.traced.remove(name);
-        let entry = self.zones.remove_entry(name)?;
-        if self.held.get(&entry.1.path) == Some(name) {
-            self.held.remove(&entry.1.path);
-        }
-        Some(entry)
+    /// The file of a zone, and the index of the folder it was found in.
+    pub(super) fn file_of(&self, zone: &NameRef) -> Option<(Arc<Path>, Option<usize>)> {
+        self.roster.source(zone)?.file().map(|(path, dir)| (Arc::clone(path), dir))
+    }
+
+    /// The file of a zone is its file no more.
+    pub(super) fn forget(&mut self, zone: &NameRef) {
+        self.missing.remove(zone);
+        self.ways.remove(zone);
+        self.reading.remove(zone);
     }
 
     /// Takes in what was read.
     fn read(&mut self, Done { ticket, content }: Done) {
         let Some(Read { what, search, askers, .. }) = self.reads.remove(&ticket) else { return };
         match (what, content) {
-            (What::Zone(name), Content::Zone(loaded)) => {
+            // Unless the zone has come from another file since.
+            (What::Zone(name), Content::Zone(loaded))
+                if self.reading.get(&name).is_some_and(|reading| reading.ticket == Some(ticket)) =>
+            {
                 let again = self.finished(&name);
                 self.loaded(&name, loaded, &askers);
                 if again {
                     self.read_changed(&name);
                 }
             }
-            (What::File { path, dir, is_link }, Content::File(opened)) => {
-                self.opened(ticket, (path, dir, is_link), opened, search, &askers);
+            (What::File(file), Content::File(opened)) => {
+                self.opened(ticket, file, opened, search, &askers);
             }
             // What is asked for by name is read by name, and the other way round.
-            (What::Zone(_) | What::File { .. }, _) => {}
+            (What::Zone(_) | What::File(_), _) => {}
         }
         self.leaving.extend(askers);
         self.one_less(search);
@@ -331,17 +316,16 @@ impl<R: Fn(FileEvent)> Watch<R> {
 
     /// Takes in what was read from a zone's file.
     pub(super) fn loaded(&mut self, name: &Name, loaded: Result<Loaded, LoadError>, askers: &[Rc<Asker>]) {
-        let Some(zone) = self.zones.get_mut(name) else { return };
+        let Some((path, _)) = self.file_of(name) else { return };
         if let Ok(loaded) = &loaded {
-            let is_alone = matches!(&loaded.files[..], [only] if **only == *zone.path);
-            if !is_alone || zone.way.is_some() {
-                self.traced.insert(name.clone());
-                zone.way.get_or_insert_with(|| Way::to(&zone.path)).files.clone_from(&loaded.files);
+            let is_alone = matches!(&loaded.files[..], [only] if **only == *path);
+            if !is_alone || self.ways.contains_key(name) {
+                let way = self.ways.entry(name.clone()).or_insert_with(|| Way::to(&path));
+                way.files.clone_from(&loaded.files);
             }
         }
         // What was included may have changed before it was watched. A plain file was watched with its folder before it was read.
-        let is_traced = zone.way.is_some();
-        if is_traced && loaded.is_ok() && self.retrace(name) {
+        if self.ways.contains_key(name) && loaded.is_ok() && self.retrace(name) {
             return self.read_zones(vec![name.clone()], None, askers);
         }
         self.records += loaded.as_ref().map_or(0, |loaded| loaded.snapshot.records());
@@ -355,22 +339,16 @@ impl<R: Fn(FileEvent)> Watch<R> {
     pub(super) fn flush(&mut self) {
         self.records = 0;
         let changed = std::mem::take(&mut self.changed);
-        if !(changed.vanished.is_empty() && changed.appeared.is_empty() && changed.read.is_empty()) {
-            (self.report)(FileEvent::Changed(changed));
+        if !(changed.zones.is_empty() && changed.read.is_empty()) {
+            (self.report)(changed);
         }
         self.leaving.clear();
-    }
-
-    /// Reports all zones that there are.
-    pub(super) fn report_zones(&mut self) {
-        self.flush();
-        (self.report)(FileEvent::Zones(self.zones.keys().chain(&self.others).cloned().collect()));
     }
 
     /// Follows the ways to the folders of zones.
     fn look_at_dirs(&mut self) {
         for index in 0..self.dirs.len() {
-            let path = self.dirs[index].settings.path.clone();
+            let path = self.dirs[index].path.clone();
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             let mut trail = Trail::follow(&path);
             if real.is_dir() {
@@ -414,14 +392,13 @@ impl<R: Fn(FileEvent)> Watch<R> {
 
     /// Follows the ways to the files of a zone again; whether that led to folders that were not watched.
     pub(super) fn retrace(&mut self, name: &Name) -> bool {
-        let Some(zone) = self.zones.get_mut(name) else { return false };
-        if zone.way.is_none() {
-            if std::fs::symlink_metadata(&zone.path).is_ok_and(|file| !file.is_symlink()) {
-                return false;
-            }
-            self.traced.insert(name.clone());
+        let Some((path, _)) = self.file_of(name) else { return false };
+        if !self.ways.contains_key(name)
+            && std::fs::symlink_metadata(&path).is_ok_and(|file| !file.is_symlink())
+        {
+            return false;
         }
-        let way = zone.way.get_or_insert_with(|| Way::to(&zone.path));
+        let way = self.ways.entry(name.clone()).or_insert_with(|| Way::to(&path));
         let mut trail = Trail::default();
         way.files.iter().for_each(|file| trail.extend(Trail::follow(file)));
         way.places.clone_from(&trail.places);
