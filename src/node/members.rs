@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
+use crate::wire::canonical::SortKey;
 use crate::wire::name::{Name, NameRef};
-use crate::wire::sort_key::SortKey;
 
 use super::member::Member;
 

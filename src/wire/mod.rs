@@ -1,6 +1,7 @@
 //! The wire format: names, types, RDATA layouts and messages (RFC 1035 section 4, RFC 6891), read and written without
 //! I/O and without trust. It stands below `zone/`, because a zone keeps its data in wire form.
 
+pub mod canonical;
 mod compression;
 pub mod cookie;
 pub mod edns;
@@ -13,6 +14,5 @@ pub mod prefix;
 pub mod rdata;
 pub mod rendered;
 pub mod rtype;
-pub mod sort_key;
 pub mod via;
 pub mod writer;

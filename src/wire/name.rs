@@ -4,7 +4,6 @@
 //! bytes, the root label last, at most 255 bytes in all.
 
 use std::borrow::Borrow;
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::iter;
@@ -152,11 +151,6 @@ impl NameRef {
         (length != 0).then(|| NameRef::wrap(&self.0[1 + length..]))
     }
 
-    /// The name without its first labels.
-    fn above(&self, labels: usize) -> &NameRef {
-        (0..labels).fold(self, |name, _| name.parent().unwrap_or(name))
-    }
-
     /// Whether `self` is `zone` or below it.
     pub fn is_in(&self, zone: &NameRef) -> bool {
         let Some(skip) = self.0.len().checked_sub(zone.0.len()) else { return false };
@@ -196,20 +190,6 @@ impl NameRef {
         Name(self.0.to_ascii_lowercase().into())
     }
 
-    /// Compares in canonical order (RFC 4034 6.1): by label from the right, without case.
-    pub fn canonical_cmp(&self, other: &NameRef) -> Ordering {
-        let (count, others) = (self.label_count(), other.label_count());
-        let mut mine = self.above(count.saturating_sub(others));
-        let mut theirs = other.above(others.saturating_sub(count));
-        // Labels are found from the left, and the rightmost pair that differs decides.
-        let mut outcome = count.cmp(&others);
-        while let Some(parents) = mine.parent().zip(theirs.parent()) {
-            outcome = canonical_label_cmp(mine.first_label(), theirs.first_label()).then(outcome);
-            (mine, theirs) = parents;
-        }
-        outcome
-    }
-
     /// Where each label's length byte stands, leftmost first, the root label left out.
     pub fn label_starts(&self) -> LabelStarts {
         let mut starts = LabelStarts { at: [0; 128], len: 0 };
@@ -226,20 +206,6 @@ impl NameRef {
     pub fn suffix(&self, start: u8) -> &NameRef {
         NameRef::wrap(&self.0[usize::from(start)..])
     }
-}
-
-/// Compares two labels as if all letters were small (RFC 4034 6.1).
-fn canonical_label_cmp(a: &[u8], b: &[u8]) -> Ordering {
-    for (a, b) in a.iter().zip(b) {
-        // Most labels that are compared begin alike.
-        if a != b {
-            let outcome = a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase());
-            if outcome.is_ne() {
-                return outcome;
-            }
-        }
-    }
-    a.len().cmp(&b.len())
 }
 
 /// Offsets of a name's labels; see [`NameRef::label_starts`].
@@ -407,18 +373,6 @@ impl Hash for NameRef {
     }
 }
 
-impl PartialOrd for NameRef {
-    fn partial_cmp(&self, other: &NameRef) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for NameRef {
-    fn cmp(&self, other: &NameRef) -> Ordering {
-        self.canonical_cmp(other)
-    }
-}
-
 impl PartialEq for Name {
     fn eq(&self, other: &Name) -> bool {
         **self == **other
@@ -430,18 +384,6 @@ impl Eq for Name {}
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
-    }
-}
-
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Name) -> Ordering {
-        self.canonical_cmp(other)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Names as text, in messages, and in order.
 
+use std::cmp::Ordering;
+
 use super::*;
 
 fn name(text: &str) -> Name {

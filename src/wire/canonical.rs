@@ -1,10 +1,72 @@
-//! Names as bytes that sort in canonical order (RFC 4034 6.1): for tables with very many names, where finding the labels of two names
-//! anew at each comparison would be most of the work.
+//! The canonical order of names (RFC 4034 6.1): by label from the right, without case.
 //!
-//! Labels stand in lower case, the one nearest to the root first, each followed by a zero. A zero or one in a label is written as two
-//! bytes, `01 01` and `01 02`, so that the end of a label sorts before whatever a longer one has there.
+//! [`SortKey`] holds a name as bytes that sort so, for tables with very many names, where finding the labels of two names anew at each
+//! comparison would be most of the work. Its labels stand in lower case, the one nearest to the root first, each followed by a zero. A
+//! zero or one in a label is written as two bytes, `01 01` and `01 02`, so that the end of a label sorts before whatever a longer one
+//! has there.
+
+use std::cmp::Ordering;
 
 use super::name::{MAX_NAME, Name, NameRef};
+
+impl NameRef {
+    /// Compares in canonical order (RFC 4034 6.1): by label from the right, without case.
+    pub fn canonical_cmp(&self, other: &NameRef) -> Ordering {
+        let (count, others) = (self.label_count(), other.label_count());
+        let mut mine = self.above(count.saturating_sub(others));
+        let mut theirs = other.above(others.saturating_sub(count));
+        // Labels are found from the left, and the rightmost pair that differs decides.
+        let mut outcome = count.cmp(&others);
+        while let Some(parents) = mine.parent().zip(theirs.parent()) {
+            outcome = canonical_label_cmp(mine.first_label(), theirs.first_label()).then(outcome);
+            (mine, theirs) = parents;
+        }
+        outcome
+    }
+
+    /// The name without its first labels.
+    fn above(&self, labels: usize) -> &NameRef {
+        (0..labels).fold(self, |name, _| name.parent().unwrap_or(name))
+    }
+}
+
+/// Compares two labels as if all letters were small (RFC 4034 6.1).
+fn canonical_label_cmp(a: &[u8], b: &[u8]) -> Ordering {
+    for (a, b) in a.iter().zip(b) {
+        // Most labels that are compared begin alike.
+        if a != b {
+            let outcome = a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase());
+            if outcome.is_ne() {
+                return outcome;
+            }
+        }
+    }
+    a.len().cmp(&b.len())
+}
+
+impl PartialOrd for NameRef {
+    fn partial_cmp(&self, other: &NameRef) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for NameRef {
+    fn cmp(&self, other: &NameRef) -> Ordering {
+        self.canonical_cmp(other)
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.canonical_cmp(other)
+    }
+}
 
 /// A name to be sorted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
