@@ -194,16 +194,7 @@ impl Ledger {
             }
         }
         let is_source = self.servers.get(&sighting.server).is_some_and(|server| server.source);
-        let age = match told {
-            _ if is_source => Some(Duration::ZERO),
-            // The field is full: it has not been verified within memory.
-            Some(told) if told.age.as_millis() >= u128::from(u32::MAX) => None,
-            // It is told in whole milliseconds, rounded down.
-            Some(told) => Some(told.age + Duration::from_millis(1)),
-            None => None,
-        };
-        // A moment before this machine's clock began has no name here, and so bounds nothing.
-        let head_at = age.filter(|age| sent.since(Mono(0)) >= *age).map(|age| sent - age);
+        let head_at = if is_source { Some(sent) } else { told.and_then(|told| told.current_at(sent)) };
         self.learn(serial, received, |known| known.head_at = known.head_at.max(head_at));
         if let Some(server) = self.server(sighting.server) {
             server.show(sighting);

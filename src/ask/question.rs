@@ -19,6 +19,8 @@
 //! such an objection (RFC 6891 section 7), whether or not an OPT record comes back, REFUSED and SERVFAIL as well while nothing
 //! better is known of the server; the question is put again without options, then without EDNS. Silence is taken as an
 //! objection by every third datagram, and by a second connection, which go without EDNS. [`Support`] keeps what came of it.
+//! Silence may always be the network's doing: [`Omission`] tells what an answer lacks for that reason from what a server does
+//! not have.
 //!
 //! **What is believed.** The driver has checked from whom a message comes; [`reply::read`] checks the rest. Over UDP what does
 //! not match is passed over and counted, over TCP nobody else can speak and it ends the question.
@@ -36,7 +38,7 @@ use crate::wire::rtype::Rcode;
 use super::exchange::{Arrival, Failure, Outbox, Start, Token, Transport};
 use super::query::{Level, Query};
 use super::reply::{self, Reading};
-use super::support::Support;
+use super::support::{Omission, Support};
 
 /// Datagrams that go out with EDNS to a server of which nothing is known, before one goes out without.
 const DATAGRAMS_WITH_EDNS: usize = 2;
@@ -81,8 +83,8 @@ pub enum Event {
     Transfer {
         /// When the question left that it answers.
         asked: Now,
-        /// As in [`Reply::is_doubtful`].
-        is_doubtful: bool,
+        /// As in [`Reply::omission`].
+        omission: Omission,
     },
     /// The last sending failed, or what came back is no answer.
     Failed {
@@ -104,8 +106,8 @@ pub struct Reply {
     pub asked: Now,
     /// The transport that it came over.
     pub transport: Transport,
-    /// Whether it came only without EDNS, and that may be by accident: what is missing in it may still be told.
-    pub is_doubtful: bool,
+    /// What it means when an option is missing in it.
+    pub omission: Omission,
 }
 
 /// Why a question failed.
@@ -150,7 +152,7 @@ pub struct Question {
     turn: Option<(Token, Option<Duration>, Duration)>,
     /// The exchange that a transfer comes by.
     transfer: Option<Token>,
-    is_doubtful: bool,
+    omission: Omission,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +187,7 @@ impl Question {
             start: policy.start,
             turn: None,
             transfer: None,
-            is_doubtful: false,
+            omission: Omission::Absent,
         };
         question.begin(call);
         if let Some((_, wait, end)) = &mut question.turn {
@@ -393,9 +395,9 @@ impl Question {
             let others = self.sendings.iter().filter(|other| other.token != sending.token);
             others.for_each(|other| call.out.cancel(other.token));
             self.sendings.retain(|other| other.token == sending.token);
-            self.is_doubtful = !self.note(sending.level, call);
+            self.omission = self.note(sending.level, call);
         }
-        Some(Event::Transfer { asked: sending.asked, is_doubtful: self.is_doubtful })
+        Some(Event::Transfer { asked: sending.asked, omission: self.omission })
     }
 
     fn replied(&mut self, at: usize, message: Message, call: &mut Call<'_>) -> Option<Event> {
@@ -414,7 +416,7 @@ impl Question {
             _ => false,
         };
         if objects {
-            self.objected(level, Reply { message, asked, transport, is_doubtful: false }, call);
+            self.objected(level, Reply { message, asked, transport, omission: Omission::Absent }, call);
             return None;
         }
         if transport == Transport::Udp && message.header.is_truncated() {
@@ -430,10 +432,10 @@ impl Question {
             return None;
         }
         let useful = matches!(message.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN);
-        let is_doubtful = useful && !self.note(level, call);
+        let omission = if useful { self.note(level, call) } else { Omission::Absent };
         call.out.finish(self.sendings.remove(at).token);
         self.stop(call.out);
-        Some(Event::Answered(Reply { message, asked, transport, is_doubtful }))
+        Some(Event::Answered(Reply { message, asked, transport, omission }))
     }
 
     /// Puts the question again with less of EDNS: each time with less than before, so that it comes to an end.
@@ -450,19 +452,23 @@ impl Question {
         }
     }
 
-    /// Notes what an answer of use says of the server. `false` when it says nothing for certain.
-    fn note(&mut self, level: Level, call: &mut Call<'_>) -> bool {
+    /// Notes what an answer of use to a sending at this level says of the server.
+    fn note(&mut self, level: Level, call: &mut Call<'_>) -> Omission {
         let (now, most) = (call.now.mono, self.query.level());
         if most == Level::Plain {
-            return true;
+            return Omission::Absent;
         }
         if level < self.level {
-            return call.support.is_silent_to_edns(now, self.to);
+            let is_silent = call.support.is_silent_to_edns(now, self.to);
+            return if is_silent { Omission::Unasked } else { Omission::Doubtful };
+        }
+        if level == Level::Plain && self.objection.is_none() && call.support.was_silent(self.to) {
+            return Omission::Unasked;
         }
         // It takes all that was asked of it.
         let level = if level == most { Level::Options } else { level };
         call.support.takes(now, self.to, level);
-        true
+        Omission::Absent
     }
 
     fn drop_sending(&mut self, at: usize, out: &mut Outbox) {

@@ -19,6 +19,17 @@ const MAX_SERVERS: usize = 4_096;
 /// After so many answers in a row that came only without EDNS, silence to it is the server's doing and not the network's.
 const SILENCES: u8 = 2;
 
+/// What it means when an option is missing in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Omission {
+    /// The server does not send it: it was asked for it, or objected to being asked.
+    Absent,
+    /// Nothing: the server has been silent to EDNS too often to be asked with it now, which the network may be to blame for.
+    Unasked,
+    /// Nothing, and by a mere accident perhaps: asked once more, the server may send it.
+    Doubtful,
+}
+
 /// A memory of what servers take.
 #[derive(Debug, Default)]
 pub struct Support {
@@ -39,9 +50,17 @@ impl Support {
         self.servers.get(&server).filter(|seen| seen.until > now).map(|seen| seen.level)
     }
 
-    /// A server gave an answer of use to a query with this much of EDNS.
+    /// A server gave an answer of use to a query with this much of EDNS. That it takes no more was found out when it was asked
+    /// for more: answers to less do not prolong it.
     pub fn takes(&mut self, now: Mono, server: SocketAddr, level: Level) {
-        self.note(server, Seen { level, until: now + KEPT, silences: 0 });
+        let known = self.servers.get(&server).filter(|seen| seen.until > now && seen.level == level);
+        let until = known.filter(|_| level < Level::Options).map_or(now + KEPT, |seen| seen.until);
+        self.note(server, Seen { level, until, silences: 0 });
+    }
+
+    /// Whether it is silence by which a server is known to take no EDNS: not its own word.
+    pub fn was_silent(&self, server: SocketAddr) -> bool {
+        self.servers.get(&server).is_some_and(|seen| seen.silences >= SILENCES)
     }
 
     /// A server did not answer with EDNS and then did without. Returns whether that has happened often enough to be no

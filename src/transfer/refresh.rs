@@ -26,7 +26,7 @@ use rand::rngs::StdRng;
 
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
 use crate::ask::question::{self, Call, Policy, Question, Reply};
-use crate::ask::support::Support;
+use crate::ask::support::{Omission, Support};
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
@@ -221,6 +221,7 @@ struct Pull {
     began: Now,
     /// When the last message was here; only once the answer has begun.
     progress: Option<Mono>,
+    omission: Omission,
     intake: Intake,
 }
 
@@ -230,7 +231,7 @@ struct Pulled {
     kind: Kind,
     began: Now,
     have: Have,
-    age: Duration,
+    current: Option<Mono>,
     expire: Option<u32>,
 }
 
@@ -457,6 +458,15 @@ impl Pull {
     fn stalled_at(&self) -> Mono {
         let longest = self.began.mono + LONGEST_PULL;
         self.progress.map_or(longest, |progress| (progress + STALLED).min(longest))
+    }
+}
+
+/// When what a primary serves is known to have been the newest version, by its answer to a question that left when `asked`. One
+/// that knows nothing of ages is taken for the source of the zone; one that was not asked for its age says nothing.
+fn current_at(told: Option<&Told>, asked: Now, omission: Omission) -> Option<Mono> {
+    match told {
+        Some(told) => told.current_at(asked.mono),
+        None => Some(asked.mono).filter(|_| omission == Omission::Absent),
     }
 }
 

@@ -7,12 +7,12 @@
 //! stamp:    serial u32 | publish time u64 (HLC, 0: unknown) | writer u64 (0: unknown) | digest, 32 bytes
 //! ```
 //!
-//! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current; 0 at the
-//! primary. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
+//! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current, rounded
+//! up; 0 at the primary, and all ones where it is not known or longer ago. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
 use std::time::Duration;
 
-use crate::time::Hlc;
+use crate::time::{Hlc, Mono};
 
 use super::digest::Digest;
 use super::serial::Serial;
@@ -83,7 +83,7 @@ pub struct Told {
 impl Told {
     /// The option's value.
     pub fn write(&self) -> Vec<u8> {
-        let age = u32::try_from(self.age.as_millis()).unwrap_or(u32::MAX);
+        let age = u32::try_from(self.age.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX);
         let mut value = Vec::with_capacity(4 + self.stamps.len() * Stamp::LENGTH);
         value.extend_from_slice(&age.to_be_bytes());
         self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
@@ -98,6 +98,16 @@ impl Told {
             stamps.push(Stamp::read(&mut rest)?);
         }
         Some(Told { age: Duration::from_millis(u64::from(u32::from_be_bytes(*age))), stamps })
+    }
+
+    /// A moment at which what the node serves was current, when it told this in answer to a question that left when `asked`;
+    /// `None` when nothing is known.
+    pub fn current_at(&self, asked: Mono) -> Option<Mono> {
+        // A full field: not within memory.
+        let age = Some(self.age).filter(|age| age.as_millis() < u128::from(u32::MAX))?;
+        let age = u64::try_from(age.as_micros()).ok()?;
+        // A moment before this machine's clock began has no name here, and so bounds nothing.
+        asked.0.checked_sub(age).map(Mono)
     }
 
     /// The stamp of the version served by the node that told.
@@ -139,6 +149,16 @@ mod tests {
         assert_eq!(Told::read(&value), Some(told));
         assert_eq!(Told::read(&value[..value.len() - 1]), None);
         assert_eq!(Told::read(&[]), None);
+        // Less than a millisecond is none but at the primary, and what does not fit says nothing.
+        for (age, asked, current) in [
+            (0, 9_000, Some(9_000)),
+            (1, 9_000, Some(8_000)),
+            (5_001, 5_999, None),
+            (u64::MAX, u64::MAX, None),
+        ] {
+            let told = Told { age: Duration::from_micros(age), stamps: vec![stamp] };
+            assert_eq!(Told::read(&told.write()).unwrap().current_at(Mono(asked)), current.map(Mono));
+        }
         assert_eq!(asked(&ask(Some(Serial(3)))), Some(Serial(3)));
         assert_eq!(asked(&ask(None)), None);
     }

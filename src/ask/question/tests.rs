@@ -197,7 +197,7 @@ fn the_answer_dates_from_the_sending_that_it_answers() {
         if lost < 0 { vec![good(request)] } else { vec![] }
     });
     let Event::Answered(reply) = pair.ask(query(Rtype::SOA), POLICY) else { panic!("no answer") };
-    assert_eq!((reply.asked.mono, pair.now, reply.is_doubtful), (at(100).mono, 120, false));
+    assert_eq!((reply.asked.mono, pair.now, reply.omission), (at(100).mono, 120, Omission::Absent));
     assert_eq!(pair.question.unwrap().tokens().count(), 0, "an answer ends it");
 }
 

@@ -20,7 +20,15 @@ impl Refresh {
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
         let question = Question::start(primary, query, PULL_POLICY, call);
         let patience = self.patience(step);
-        let pull = Box::new(Pull { primary, question, patience, began: step.now, progress: None, intake });
+        let pull = Box::new(Pull {
+            primary,
+            question,
+            patience,
+            began: step.now,
+            progress: None,
+            omission: Omission::Absent,
+            intake,
+        });
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
 
@@ -33,7 +41,7 @@ impl Refresh {
     ) {
         match event {
             None => {}
-            Some(question::Event::Transfer { is_doubtful: true, .. }) => {
+            Some(question::Event::Transfer { omission: Omission::Doubtful, .. }) => {
                 // What a secondary has left of EXPIRE, and how old its own word is, may be missing by accident. Asked once more, it
                 // is told, or not to be had.
                 let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
@@ -41,9 +49,10 @@ impl Refresh {
                     self.pull(step, pull.primary, kind);
                 }
             }
-            Some(question::Event::Transfer { asked, .. }) => {
+            Some(question::Event::Transfer { asked, omission }) => {
                 let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
                 (pull.began, pull.progress) = (asked, Some(step.now.mono));
+                pull.omission = omission;
                 if let Arrival::Message(message) = arrival {
                     self.pull_arrived(step, message);
                 }
@@ -95,8 +104,8 @@ impl Refresh {
             step.events.push(failed);
             return self.next_primary(step);
         }
-        let age = pull.intake.told().map_or(Duration::ZERO, |told| told.age);
-        self.confirm(step, pull.primary, pull.began, age, pull.intake.expire(), false);
+        let current = current_at(pull.intake.told(), pull.began, pull.omission);
+        self.confirm(step, pull.primary, pull.began, current, pull.intake.expire(), false);
         self.end_round(step, pull.primary);
     }
 
@@ -134,7 +143,7 @@ impl Refresh {
             kind,
             began: pull.began,
             have,
-            age: told.map_or(Duration::ZERO, |told| told.age),
+            current: current_at(told.as_ref(), pull.began, pull.omission),
             expire,
         });
     }
@@ -177,7 +186,7 @@ impl Refresh {
         pulled: Pulled,
         result: &Result<Option<Publication>, PublishError>,
     ) {
-        let Pulled { primary, kind, began, mut have, age, expire } = pulled;
+        let Pulled { primary, kind, began, mut have, current, expire } = pulled;
         let publication = match result {
             Ok(publication) => publication,
             Err(error) => {
@@ -212,7 +221,7 @@ impl Refresh {
         self.have = Some(have);
         self.expired = false;
         self.fruitless = 0;
-        self.confirm(step, primary, began, age, expire, true);
+        self.confirm(step, primary, began, current, expire, true);
         let differs = publication.as_ref().is_some_and(|publication| publication.mismatch.is_some());
         // The whole zone is what the primary sent: asking for it again would bring the same.
         let repaired = self.repaired == Some(serial) || kind == Kind::Axfr;

@@ -105,7 +105,7 @@ impl Refresh {
     fn soa_answered(&mut self, step: &mut Step<'_>, reply: &Reply) {
         let State::AskingSoa(asking) = &self.state else { return };
         let primary = asking.primary;
-        if reply.is_doubtful {
+        if reply.omission == Omission::Doubtful {
             // As with transfers: what is missing is asked for once more.
             return self.ask(step, primary);
         }
@@ -162,19 +162,19 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
-        let age = told.map_or(Duration::ZERO, |told| told.age);
-        self.confirm(step, primary, reply.asked, age, expire, false);
+        let current = current_at(told.as_ref(), reply.asked, reply.omission);
+        self.confirm(step, primary, reply.asked, current, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
     }
 
-    /// Notes that what is served was current when `asked`, less the `age` of what the primary knows itself.
+    /// Notes that a primary had nothing newer when `asked`. `current`: when that is known to have been the newest of all.
     pub(super) fn confirm(
         &mut self,
         step: &mut Step<'_>,
         primary: SocketAddr,
         asked: Now,
-        age: Duration,
+        current: Option<Mono>,
         expire: Option<u32>,
         replaced: bool,
     ) {
@@ -188,9 +188,7 @@ impl Refresh {
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
         if self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip()) {
-            let fresh =
-                asked.mono.0.checked_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)).map(Mono);
-            self.fresh_at = self.fresh_at.max(fresh);
+            self.fresh_at = self.fresh_at.max(current);
         }
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
