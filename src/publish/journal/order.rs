@@ -2,17 +2,15 @@
 //!
 //! ```text
 //! commit --+-- small ----------------------> ready --group--> one write, one sync
-//!          +-- large --> its content -------^          (groups begin at least GAP apart)
-//!          `-- of a zone whose earlier commit waits: waits with it
+//!          `-- large --> its content -------^          (groups begin at least GAP apart)
 //! ```
 //!
-//! Commits of one zone keep their order; a large content keeps no other zone waiting.
+//! A large content keeps no other commit waiting. Commits that overtake each other are of different zones: the next of a zone is
+//! asked for when what became of the one before is known.
 
-use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::time::Mono;
-use crate::wire::name::Name;
 
 use super::entry::{Aside, Entry};
 use super::group::Placed;
@@ -44,7 +42,7 @@ pub struct Task {
 /// What became of commits.
 pub type Outcomes = Vec<(u64, Result<(), LogError>)>;
 
-/// A commit that waits for a content, or for an earlier commit of its zone.
+/// A commit that waits for contents.
 #[derive(Debug)]
 struct Held {
     commit: Commit,
@@ -58,9 +56,7 @@ struct Held {
 pub struct Order {
     /// Those of the next group.
     ready: Vec<Commit>,
-    held: VecDeque<Held>,
-    /// Zones of held commits.
-    blocked: HashSet<Name>,
+    held: Vec<Held>,
     /// When the last group began.
     last: Option<Mono>,
 }
@@ -75,13 +71,10 @@ impl Order {
             let large = commit.placed.iter().filter_map(|(entry, aside)| Some((entry, (*aside)?)));
             tasks.extend(large.map(|(entry, aside)| Task { aside, entry: entry.clone(), ticket }));
         }
-        let is_blocked = !self.blocked.is_empty()
-            && commit.placed.iter().any(|(entry, _)| self.blocked.contains(entry.zone()));
-        if tasks.is_empty() && !is_blocked {
+        if tasks.is_empty() {
             self.ready.push(commit);
         } else {
-            block(&mut self.blocked, &commit);
-            self.held.push_back(Held { commit, waits: tasks.len(), failed: None });
+            self.held.push(Held { commit, waits: tasks.len(), failed: None });
         }
         tasks
     }
@@ -102,26 +95,23 @@ impl Order {
 
     /// Takes in what became of a content that a commit waits for; the commits that fail with it.
     pub fn content(&mut self, ticket: u64, failed: Option<LogError>) -> Outcomes {
-        let Some(held) = self.held.iter_mut().find(|held| held.commit.ticket == ticket) else {
+        let Some(at) = self.held.iter().position(|held| held.commit.ticket == ticket) else {
             return Vec::new();
         };
+        let held = &mut self.held[at];
         held.waits -= 1;
         held.failed = held.failed.take().or(failed);
-        let mut outcomes = Vec::new();
-        let mut blocked = HashSet::new();
-        for held in std::mem::take(&mut self.held) {
-            let mut zones = held.commit.placed.iter().map(|(entry, _)| entry.zone());
-            if held.waits > 0 || zones.any(|zone| blocked.contains(zone)) {
-                block(&mut blocked, &held.commit);
-                self.held.push_back(held);
-            } else if let Some(error) = held.failed {
-                outcomes.push((held.commit.ticket, Err(error)));
-            } else {
-                self.ready.push(held.commit);
+        if held.waits > 0 {
+            return Vec::new();
+        }
+        let Held { commit, failed, .. } = self.held.remove(at);
+        match failed {
+            Some(error) => vec![(commit.ticket, Err(error))],
+            None => {
+                self.ready.push(commit);
+                Vec::new()
             }
         }
-        self.blocked = blocked;
-        outcomes
     }
 
     /// When the next group may begin; `None` while there is none.
@@ -144,8 +134,4 @@ impl Order {
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty() && self.held.is_empty()
     }
-}
-
-fn block(blocked: &mut HashSet<Name>, commit: &Commit) {
-    blocked.extend(commit.placed.iter().map(|(entry, _)| entry.zone().to_name()));
 }
