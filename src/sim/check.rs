@@ -5,7 +5,7 @@
 //! 3. No answer and no transfer mixes two versions, and answers are what the file they are from says.
 //! 4. Every reported span of lag contains the true one.
 //! 5. Nobody gets a transfer whom the zone's access list does not name.
-//! 6. What was served before a crash is served after it, or something newer.
+//! 6. What was served before a crash is served after it, or something newer, of whichever zone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
-use super::content::Content;
+use super::content::{Content, SIDES, apex};
 
 /// What EXPIRE may be exceeded by: it travels in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(3);
@@ -82,18 +82,20 @@ pub struct Oracle {
     /// Every file that was written, by its number.
     files: Vec<Content>,
     hosts: Vec<Shown>,
+    /// What the primary serves of the zones beside this one: their numbers; `None` before the first, or since its journal was lost.
+    sides: [Option<u32>; SIDES],
 }
 
 impl Oracle {
     /// Knows of so many hosts.
     pub fn new(hosts: usize) -> Oracle {
         let (published, numbers, files) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Oracle { published, numbers, files, hosts: vec![Shown::default(); hosts] }
+        Oracle { published, numbers, files, hosts: vec![Shown::default(); hosts], sides: [None; SIDES] }
     }
 
-    /// A zone file was written.
-    pub fn written(&mut self, snapshot: &Snapshot, content: &Content) {
-        self.numbers.insert(snapshot.digest().to_bytes(), content.number);
+    /// Zone files were written, all with this number.
+    pub fn written(&mut self, snapshots: impl Iterator<Item = Snapshot>, content: &Content) {
+        self.numbers.extend(snapshots.map(|snapshot| (snapshot.digest().to_bytes(), content.number)));
         self.files.push(content.clone());
     }
 
@@ -115,6 +117,7 @@ impl Oracle {
     /// A host's journal is gone.
     pub fn lost_journal(&mut self, host: usize) {
         self.hosts[host].lost_journal = true;
+        self.sides = [None; SIDES];
         self.hosts[host].cannot_publish |= self.hosts[host].full_disk;
     }
 
@@ -196,6 +199,17 @@ impl Oracle {
         Ok(())
     }
 
+    /// The primary serves this of a zone beside the one that others pull: it never goes back, and never away.
+    pub fn side(&mut self, at: Mono, side: usize, version: Option<&Version>) -> Result<(), Violation> {
+        let number = version.and_then(|version| self.numbers.get(&version.stamp.digest.to_bytes())).copied();
+        let before = std::mem::replace(&mut self.sides[side], number);
+        if number < before {
+            let what = format!("served content {before:?} of zone side{side}, and now {number:?}");
+            return Err(Violation { at, host: 0, what });
+        }
+        Ok(())
+    }
+
     /// Takes a whole transfer apart: it is one published version.
     pub fn transfer(&self, at: Mono, host: usize, snapshot: &Snapshot) -> Result<(), Violation> {
         match self.find(snapshot.serial()) {
@@ -210,7 +224,7 @@ impl Oracle {
 
     /// Compares what a host says of lag with the truth.
     pub fn status(&self, at: Mono, host: usize, status: &Page) -> Result<(), Violation> {
-        for zone in &status.zones {
+        for zone in status.zones.iter().filter(|zone| zone.zone == apex()) {
             if let (Some(serial), Some(claimed)) = (zone.serial, zone.staleness) {
                 self.staleness(at, host, serial, &claimed, "its own")?;
             }

@@ -1,5 +1,6 @@
 //! The zone that is edited: a numbered content with eight canaries, names that all hold its number, so that a mixture of two
-//! contents shows; signed or not.
+//! contents shows; signed or not. And small zones beside it, of the same number, so that a journal has several commits to write
+//! at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -15,6 +16,9 @@ use crate::zone::snapshot::Snapshot;
 pub const CANARIES: usize = 8;
 /// Other names that may be in the zone.
 pub const HOSTS: u16 = 400;
+
+/// Zones that the primary serves beside that one.
+pub const SIDES: usize = 2;
 
 /// The zone file at the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +47,28 @@ pub fn canary(index: usize) -> Name {
     name(&[2, b'c', b'0' + (index % CANARIES) as u8, 7, b'e', b'x', b'a', b'm', b'p', b'l', b'e', 0])
 }
 
+/// The name of a zone beside it.
+pub fn side(index: usize) -> Name {
+    name(&[5, b's', b'i', b'd', b'e', b'0' + (index % SIDES) as u8, 0])
+}
+
 impl Content {
+    /// What a server makes of the file of a zone beside it, which is edited together with this one.
+    pub fn side(&self, index: usize) -> Option<Snapshot> {
+        let (apex, ns) = (side(index), below(&[b"ns"]));
+        let mut builder = Builder::new(apex.clone());
+        builder.push(&self.record(&apex, Rtype::SOA, &self.soa(&ns)));
+        builder.push(&self.record(&apex, Rtype::NS, ns.as_wire()));
+        builder.push(&self.record(&apex, Rtype::A, &self.number.to_be_bytes()));
+        builder.finish().ok().map(|(snapshot, _)| snapshot)
+    }
+
+    fn soa(&self, ns: &Name) -> Vec<u8> {
+        let mut soa = [ns.as_wire(), below(&[b"admin"]).as_wire(), &self.serial.0.to_be_bytes()].concat();
+        self.timers.iter().for_each(|timer| soa.extend_from_slice(&timer.to_be_bytes()));
+        soa
+    }
+
     /// What a server makes of the file; `None` when it is no zone, which no content here is.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let mut builder = Builder::new(apex());
@@ -68,11 +93,9 @@ impl Content {
     fn names_asked_for(&self) -> Vec<Record> {
         let [a, b, c, d] = self.number.to_be_bytes();
         let (apex, ns, cut, large) = (apex(), below(&[b"ns"]), below(&[b"sub"]), below(&[b"big"]));
-        let mut soa = [ns.as_wire(), below(&[b"admin"]).as_wire(), &self.serial.0.to_be_bytes()].concat();
-        self.timers.iter().for_each(|timer| soa.extend_from_slice(&timer.to_be_bytes()));
         let server_of_cut = below(&[b"ns", b"sub"]);
         let mut records = vec![
-            self.record(&apex, Rtype::SOA, &soa),
+            self.record(&apex, Rtype::SOA, &self.soa(&ns)),
             self.record(&apex, Rtype::NS, ns.as_wire()),
             self.record(&ns, Rtype::A, &[192, 0, 2, 1]),
             self.record(&below(&[b"*", b"wild"]), Rtype::A, &[a, b, c, d]),

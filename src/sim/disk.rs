@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::publish::journal::content;
 use crate::publish::journal::entry::{Aside, Entry, Happened};
 use crate::publish::journal::floor::Life;
-use crate::publish::journal::frame::{FileKind, Framer};
+use crate::publish::journal::frame::{FRAME, FileKind, Framer, HEAD};
 use crate::publish::journal::group::{self, Placed};
 use crate::publish::journal::log::LogError;
 use crate::publish::journal::recovery::{FileFound, FileReader, Position, Recovered, Recovery};
@@ -45,6 +45,22 @@ pub struct Platter {
     synced: usize,
 }
 
+/// When a host crashes that does so while it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// What is reserved is in the floors, not synced.
+    Reserving,
+    /// The entries are in the journal, not synced.
+    Writing,
+    /// They are synced, and the floors do not have them.
+    Synced,
+}
+
+impl Moment {
+    /// All of them.
+    pub const ALL: [Moment; 3] = [Moment::Reserving, Moment::Writing, Moment::Synced];
+}
+
 /// The disk of one host; outlives its crashes.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
@@ -61,8 +77,8 @@ pub struct Disk {
     is_damaged: bool,
     /// There is no room for more.
     pub full: bool,
-    /// The host crashes in the next append, after a part of it was written.
-    pub armed: bool,
+    /// The host crashes in the next append, then.
+    pub armed: Option<Moment>,
     /// It crashed so.
     pub crashed: bool,
 }
@@ -152,12 +168,30 @@ impl Disk {
 
     /// Ends the process: what it wrote is there.
     pub fn kill(&mut self) {
-        (self.crashed, self.armed) = (false, false);
+        (self.crashed, self.armed) = (false, None);
     }
 
     /// Loses a file.
     pub fn lose(&mut self, place: Place) {
         self.files.remove(&place);
+    }
+
+    /// Spoils a frame of the journal that is synced, with so many behind it that are.
+    pub fn rot(&mut self, behind: usize) {
+        let Some(file) = self.files.get_mut(&Place::Journal) else { return };
+        let (mut reader, mut end, mut ends) = (FileReader::new(FileKind::Journal), HEAD, Vec::new());
+        reader.feed(&file.bytes[..file.synced], &mut |_, payload| {
+            end += FRAME + payload.len();
+            ends.push(end);
+        });
+        if let Some(end) = ends.len().checked_sub(behind + 1).map(|at| ends[at]) {
+            file.bytes[end - 1] ^= 1;
+        }
+    }
+
+    /// Syncs a file unasked: the process does not know of it.
+    pub fn write_back(&mut self, place: Place) {
+        self.files.entry(place).and_modify(|file| file.synced = file.bytes.len());
     }
 
     /// Ends the process in good order.
@@ -277,7 +311,7 @@ impl Disk {
             return Err(no_space());
         }
         self.floor_frames(|framer, out| group::reserved(framer, placed.iter(), out));
-        if self.armed && self.length().is_multiple_of(3) {
+        if self.armed == Some(Moment::Reserving) {
             return Err(self.crash_now());
         }
         self.sync(Place::Floors(0));
@@ -287,11 +321,11 @@ impl Disk {
 
     /// Syncs what [`Disk::begin`] wrote.
     pub fn finish(&mut self, placed: &[Placed]) -> Result<(), LogError> {
-        if self.armed && self.length() % 3 == 1 {
+        if self.armed == Some(Moment::Writing) {
             return Err(self.crash_now());
         }
         self.sync(Place::Journal);
-        if self.armed {
+        if self.armed.is_some() {
             return Err(self.crash_now());
         }
         self.floor_frames(|framer, out| group::served(framer, placed.iter(), out));

@@ -24,6 +24,7 @@ use crate::resolve::resolver::Resolver;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::ixfr_loop::Stuck;
 use crate::wire::cookie::{Secret, Secrets};
+use crate::wire::name::NameRef;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
 
@@ -199,7 +200,12 @@ impl Host {
 
     /// What it serves.
     pub fn version(&self) -> Option<Arc<Version>> {
-        self.running.as_ref()?.store.get(&content::apex())?.version()
+        self.version_of(&content::apex())
+    }
+
+    /// What it serves of a zone.
+    pub fn version_of(&self, zone: &NameRef) -> Option<Arc<Version>> {
+        self.running.as_ref()?.store.get(zone)?.version()
     }
 
     /// When one of its machines wants to be called.
@@ -219,9 +225,7 @@ impl Host {
         let mut rng = StdRng::seed_from_u64(seed ^ (u64::from(self.life) << 32) ^ self.index as u64);
         let store = Arc::new(ZoneStore::new(self.index as u64 + 1));
         let config = self.config();
-        if let Some(config) = &config {
-            store.configure(&config.name, config.options.access());
-        }
+        config.iter().for_each(|config| drop(store.configure(&config.name, config.options.access())));
         let recovered = self.disk.replay(|zone, happened| store.replay(&zone, happened));
         if recovered.is_doubtful {
             store.doubt(recovered.is_boundless);
@@ -242,7 +246,7 @@ impl Host {
         let served = Served { store: Arc::clone(&store), recursion, nsid: None, cookies };
         let mut node = Node::new(Arc::clone(&store), rng.random());
         let mut effects = Effects::default();
-        let zones = Changes { added: config.into_iter().collect(), ..Changes::default() };
+        let zones = Changes { added: config, ..Changes::default() };
         let events = node.handle(now, Input::Zones(zones), &mut effects);
         self.running = Some(Running {
             store,
@@ -276,13 +280,14 @@ impl Host {
         self.disk.compact(|each| zones.iter().for_each(|zone| zone.checkpoint(each)));
     }
 
-    fn config(&self) -> Option<ZoneConfig> {
+    /// The zone, and at the primary those beside it, which nobody pulls.
+    fn config(&self) -> Vec<ZoneConfig> {
         let role = match &self.plan.role {
             Role::Primary(policy) => settings::Role::Primary(*policy),
             Role::Secondary(from) => {
                 settings::Role::Secondary(from.iter().map(|&from| address(from)).collect())
             }
-            Role::Cache { .. } => return None,
+            Role::Cache { .. } => return Vec::new(),
         };
         let addresses = |hosts: &[usize]| hosts.iter().map(|&host| address(host)).collect();
         let options = ZoneOptions {
@@ -291,7 +296,15 @@ impl Host {
             allow_transfer: vec![Prefix { addr: IpAddr::from([10, 0, 0, 0]), length: 8 }],
             watch: addresses(&self.plan.watch),
         };
-        Some(ZoneConfig::new(content::apex(), options))
+        let alone = ZoneOptions {
+            notify: Vec::new(),
+            watch: Vec::new(),
+            allow_transfer: Vec::new(),
+            ..options.clone()
+        };
+        let side = |index| ZoneConfig::new(content::side(index), alone.clone());
+        let sides = (0..content::SIDES).filter(|_| self.is_primary()).map(side);
+        sides.chain([ZoneConfig::new(content::apex(), options)]).collect()
     }
 }
 

@@ -25,6 +25,10 @@ pub enum Action {
     CrashInWrite(usize, Duration),
     /// A host's process ends, with its power or without, and its journal is gone.
     LoseJournal(usize, bool),
+    /// A frame of a host's journal goes bad that was synced: the one with so many behind it that were.
+    Rot(usize, usize),
+    /// A host's system writes down by itself what was written to the floors, as it does with any file sooner or later.
+    WriteBack(usize),
     /// A host boots, unless it runs.
     Boot(usize),
     /// Packets from the first host do not reach the second one any more.

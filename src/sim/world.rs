@@ -16,11 +16,13 @@ use crate::publish::job::Job;
 use crate::publish::journal::group::Placed;
 use crate::publish::journal::order::Task;
 use crate::time::Mono;
+use crate::wire::name::Name;
 use crate::zone::serial::Serial;
+use crate::zone::snapshot::Snapshot;
 
 use super::check::{Oracle, Violation};
-use super::content::{Content, HOSTS, apex};
-use super::disk::Place;
+use super::content::{Content, HOSTS, SIDES, apex, side};
+use super::disk::{Moment, Place};
 use super::host::{Back, Driver, Host, Role, address};
 use super::net::{Net, Weather};
 use super::plan::{Action, Edit, Plan};
@@ -189,10 +191,19 @@ impl World {
             }
             Action::CrashInWrite(host, later) => {
                 if self.hosts[host].running.is_some() {
-                    self.hosts[host].disk.armed = true;
+                    let point = self.rng.random_range(0..Moment::ALL.len());
+                    self.hosts[host].disk.armed = Some(Moment::ALL[point]);
                     // Boots again also when it never wrote anything: then this changes nothing.
                     self.schedule(self.now + later, Happening::Act(Action::Boot(host)));
                 }
+                Ok(())
+            }
+            Action::Rot(host, behind) => {
+                self.hosts[host].disk.rot(behind);
+                Ok(())
+            }
+            Action::WriteBack(host) => {
+                (0..2).for_each(|copy| self.hosts[host].disk.write_back(Place::Floors(copy)));
                 Ok(())
             }
             Action::Boot(host) => self.boot(host),
@@ -225,7 +236,7 @@ impl World {
                 for host in 0..self.hosts.len() {
                     self.hosts[host].disk.full = false;
                     self.oracle.full_disk(host, false);
-                    self.hosts[host].disk.armed = false;
+                    self.hosts[host].disk.armed = None;
                     self.boot(host)?;
                 }
                 self.agreed = None;
@@ -337,8 +348,8 @@ impl World {
             self.oracle.serves(self.now, host, true, Some(&version))?;
         }
         // A node reads its files before it listens.
-        let input = self.file_input(host).unwrap_or(Input::Timeout);
-        events.extend(self.hand(host, Some(input)));
+        let input = Some(Input::Files(self.files())).filter(|_| self.hosts[host].is_primary());
+        events.extend(self.hand(host, Some(input.unwrap_or(Input::Timeout))));
         self.settle(host, events)
     }
 
@@ -369,26 +380,30 @@ impl World {
             }
         }
         self.write_file();
-        (0..self.hosts.len()).try_for_each(|host| self.read_file(host))
+        (0..self.hosts.len()).try_for_each(|host| self.read_files(host))
     }
 
     fn write_file(&mut self) {
         if let Some(snapshot) = self.file.snapshot() {
-            self.oracle.written(&snapshot, &self.file);
+            let sides = (0..SIDES).filter_map(|index| self.file.side(index));
+            self.oracle.written([snapshot].into_iter().chain(sides), &self.file);
         }
     }
 
-    fn read_file(&mut self, host: usize) -> Result<(), Violation> {
-        match self.file_input(host) {
-            Some(input) => self.tell(host, input),
-            None => Ok(()),
+    /// Has a host read the files that it has, one by one.
+    fn read_files(&mut self, host: usize) -> Result<(), Violation> {
+        if self.hosts[host].is_primary() {
+            let files = self.files();
+            files.into_iter().try_for_each(|file| self.tell(host, Input::Files(vec![file])))?;
         }
+        Ok(())
     }
 
-    /// What the zone file says, for a host that has it.
-    fn file_input(&self, host: usize) -> Option<Input> {
-        let content = || self.file.snapshot().ok_or_else(|| "no zone".to_owned());
-        self.hosts[host].is_primary().then(|| Input::Files(vec![(apex(), content())]))
+    /// What the zone files say.
+    fn files(&self) -> Vec<(Name, Result<Snapshot, String>)> {
+        let sides = (0..SIDES).map(|index| (side(index), self.file.side(index)));
+        let files = [(apex(), self.file.snapshot())].into_iter().chain(sides);
+        files.map(|(zone, content)| (zone, content.ok_or_else(|| "no zone".to_owned()))).collect()
     }
 
     fn lives(&self, host: usize, life: u32) -> bool {

@@ -266,7 +266,7 @@ fn ended(rng: &mut StdRng) -> Result<(World, Disk, Ending), String> {
                 world.disk.sync_all();
             }
             // A commit that was under way, and is never told of.
-            world.disk.armed = true;
+            world.disk.armed = Some(Moment::ALL[rng.random_range(0..3)]);
             world.edit(rng.random_range(0..ZONES.len()), rng.random_range(0..5));
             world.disk.crash(|choices| rng.random_range(0..choices));
         }

@@ -3,6 +3,8 @@
 
 use super::*;
 
+use crate::zone::serial::Policy;
+
 /// What has been the same everywhere for so long is taken to stay so.
 const AGREED: Duration = Duration::from_secs(30);
 
@@ -48,6 +50,16 @@ impl World {
             if shown != wanted {
                 let what = format!("did not converge: serves {shown:?}, the primary published {wanted:?}");
                 return Err(Violation { at: self.now, host: host.index, what });
+            }
+        }
+        // Where only the file may raise a serial, an edit may have been refused.
+        for index in (0..SIDES).filter(|_| self.plan.hosts[0].role != Role::Primary(Policy::Keep)) {
+            let zone = side(index);
+            let shown = self.hosts[0].version_of(&zone).map(|version| version.snapshot.digest());
+            let wanted = self.file.side(index).map(|snapshot| snapshot.digest());
+            if shown != wanted {
+                let what = format!("zone {zone} is not what its file says long after the last edit");
+                return Err(Violation { at: self.now, host: 0, what });
             }
         }
         Ok(())
@@ -103,6 +115,10 @@ impl World {
         let primary = self.hosts[host].is_primary();
         let known = self.oracle.published().len();
         self.oracle.serves(self.now, host, primary, version.as_deref())?;
+        for index in (0..SIDES).filter(|_| primary) {
+            let version = self.hosts[host].version_of(&side(index));
+            self.oracle.side(self.now, index, version.as_deref())?;
+        }
         self.compare();
         self.summary.versions = self.oracle.published().len();
         if self.summary.versions > known {
