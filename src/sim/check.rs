@@ -263,9 +263,18 @@ impl Oracle {
         self.hosts.iter_mut().for_each(|record| record.lost_time = true);
     }
 
-    /// A host asked one of these, and is no fresher than the freshest of them, however little they could say of that.
-    pub fn inherits(&mut self, host: usize, upstreams: &[usize]) {
-        let freshest = upstreams.iter().filter_map(|&upstream| self.hosts[upstream].fresh).max();
+    /// A host asked one of these, and is no fresher than the freshest of them, however little they could say of that: a primary is
+    /// as fresh as can be.
+    pub fn inherits(
+        &mut self,
+        at: Mono,
+        host: usize,
+        upstreams: &[usize],
+        is_primary: impl Fn(usize) -> bool,
+    ) {
+        let fresh =
+            |&upstream: &usize| if is_primary(upstream) { Some(at) } else { self.hosts[upstream].fresh };
+        let freshest = upstreams.iter().filter_map(fresh).max();
         self.hosts[host].fresh = self.hosts[host].fresh.max(freshest);
     }
 

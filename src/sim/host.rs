@@ -118,6 +118,8 @@ pub struct Running {
     pub order: Order,
     /// The journal has written a group and not synced it yet.
     pub is_syncing: bool,
+    /// Of a group that is written not every commit is known to the node.
+    pub is_reporting: bool,
     /// Whose turn it is at the other hosts.
     pub admission: Admission,
     /// The resolver of a cache.
@@ -258,6 +260,7 @@ impl Host {
             listens: false,
             order: Order::default(),
             is_syncing: false,
+            is_reporting: false,
             admission: Admission::default(),
             resolver,
             resolver_outbox: Outbox::default(),
@@ -272,8 +275,8 @@ impl Host {
     /// Writes a new journal where the old one has grown too long.
     pub fn tidy(&mut self) {
         let Some(running) = self.running.as_ref().filter(|_| self.disk.is_overgrown()) else { return };
-        // What is under way would not be in the new one.
-        if running.is_syncing || !running.order.is_idle() {
+        // What is under way, or written and not served yet, would not be in the new one.
+        if running.is_syncing || running.is_reporting || !running.order.is_idle() {
             return;
         }
         let zones = running.store.zones();

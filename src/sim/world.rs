@@ -433,7 +433,7 @@ impl World {
     /// Does what the daemon does with a node's events, and checks what they say.
     fn settle(&mut self, host: usize, events: Vec<Event>) -> Result<(), Violation> {
         let at = self.now;
-        let mut changed = false;
+        let (mut changed, mut confirmed) = (false, false);
         if let Some(running) = self.hosts[host].running.as_mut().filter(|running| running.is_ready) {
             changed = !std::mem::replace(&mut running.listens, true);
         }
@@ -442,9 +442,11 @@ impl World {
             match event {
                 Event::Confirmed { .. } => {
                     if let Role::Secondary(upstreams) = &self.plan.hosts[host].role {
-                        self.oracle.inherits(host, upstreams);
+                        let hosts = &self.hosts;
+                        let is_primary = |upstream: usize| hosts[upstream].is_primary();
+                        self.oracle.inherits(at, host, upstreams, is_primary);
                     }
-                    self.freshness(host)?;
+                    confirmed = true;
                 }
                 Event::Pulled { from, .. } => {
                     if let Some(upstream) = self.hosts.iter().find(|other| address(other.index) == *from) {
@@ -468,6 +470,10 @@ impl World {
         if changed {
             self.served(host)?;
             self.look(host)?;
+        }
+        // By what is served from now on.
+        if confirmed {
+            self.freshness(host)?;
         }
         self.carry_out(host, Driver::Node);
         self.hosts[host].tidy();

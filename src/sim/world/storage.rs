@@ -105,8 +105,13 @@ impl World {
     }
 
     fn committed(&mut self, host: usize, outcomes: Outcomes) -> Result<(), Violation> {
-        outcomes
-            .into_iter()
-            .try_for_each(|(ticket, result)| self.tell(host, Input::Committed { ticket, result }))
+        let count = outcomes.len();
+        for (at, (ticket, result)) in outcomes.into_iter().enumerate() {
+            if let Some(running) = &mut self.hosts[host].running {
+                running.is_reporting = at + 1 < count;
+            }
+            self.tell(host, Input::Committed { ticket, result })?;
+        }
+        Ok(())
     }
 }
