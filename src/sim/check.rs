@@ -70,7 +70,7 @@ struct Shown {
     /// Its journal is gone, and nothing was published since.
     lost_journal: bool,
     full_disk: bool,
-    /// Both came together: without a journal it knows no serial that is free, and it can reserve none.
+    /// It knows no serial that is free: its journal is gone while it can reserve none, or a write was torn.
     cannot_publish: bool,
 }
 
@@ -119,6 +119,13 @@ impl Oracle {
         self.hosts[host].lost_journal = true;
         self.sides = [None; SIDES];
         self.hosts[host].cannot_publish |= self.hosts[host].full_disk;
+    }
+
+    /// A power failure tore what a primary wrote that takes serials from its files alone. For all that it can know it served that, so
+    /// it serves nothing older; and nothing newer where a file has got a lower serial since.
+    pub fn tore_write(&mut self, host: usize) {
+        self.hosts[host].cannot_publish = true;
+        self.sides = [None; SIDES];
     }
 
     /// A host's disk is full, or not any more.

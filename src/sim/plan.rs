@@ -224,10 +224,14 @@ impl Plan {
         self.actions.retain(|(at, _)| *at < self.quiet);
     }
 
+    /// Whether the primary may give its versions serials of its own.
+    pub fn numbers_on(&self) -> bool {
+        self.hosts[0].role != Role::Primary(Policy::Keep) && !self.content.is_signed
+    }
+
     /// The primary's journal may be lost, once: where it may number on by itself, it has to be above all that it ever served.
     fn losses(&mut self, rng: &mut StdRng) {
-        let numbers_on = self.hosts[0].role != Role::Primary(Policy::Keep) && !self.content.is_signed;
-        if numbers_on && rng.random_ratio(1, 6) {
+        if self.numbers_on() && rng.random_ratio(1, 6) {
             let (at, lasts) = (rng.random_range(0.0..self.quiet.0 as f64 / 1e6), rng.random_range(0.01..5.0));
             self.actions.push((seconds(at), Action::LoseJournal(0, rng.random())));
             self.actions.push((seconds(at + lasts), Action::Boot(0)));

@@ -355,11 +355,13 @@ impl World {
 
     /// Ends a host's process, with its power or without.
     fn kill(&mut self, host: usize, with_power: bool) {
-        if self.hosts[host].running.take().is_none() {
-            return;
-        }
+        let Some(running) = self.hosts[host].running.take() else { return };
         self.summary.crashes += 1;
         self.trace.note(self.now, || format!("host {host} crashes"));
+        let keeps_serials = self.hosts[host].is_primary() && !self.plan.numbers_on();
+        if with_power && keeps_serials && (running.is_syncing || self.hosts[host].disk.crashed) {
+            self.oracle.tore_write(host);
+        }
         let (rng, disk) = (&mut self.rng, &mut self.hosts[host].disk);
         if with_power {
             disk.crash(|unsynced| rng.random_range(0..=unsynced));
