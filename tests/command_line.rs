@@ -43,6 +43,34 @@ fn failures_go_to_standard_error_and_colour_only_where_asked_for() {
     assert!(coloured.stderr.starts_with(b"\x1b["));
 }
 
+/// The log of a node says so as well, and its `status` does not.
+#[test]
+fn check_tells_of_two_files_with_one_zone() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("tidemark.toml");
+    std::fs::create_dir(dir.path().join("z")).unwrap();
+    for file in ["z/a.zone", "z/b.zone"] {
+        std::fs::write(
+            dir.path().join(file),
+            "$ORIGIN example.\n@ 60 SOA ns host 1 60 60 60 60\n@ 60 NS ns.test.\n",
+        )
+        .unwrap();
+    }
+    let folder = "[server]\nlisten = [\"127.0.0.1:5399\"]\n[[zone-dir]]\npath = \"z\"\n";
+    let secondary = format!("{folder}[[zone]]\nname = \"example.\"\nprimaries = [\"192.0.2.1\"]\n");
+    for (text, said) in [(folder, "both hold this zone, example."), (&secondary, "comes from other servers")]
+    {
+        std::fs::write(&config, text).unwrap();
+        let told = tidemark(&["check", config.to_str().unwrap()]);
+        let stderr = String::from_utf8(told.stderr).unwrap();
+        assert_eq!(told.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(said) && stderr.contains("b.zone") && stderr.contains("remove one"),
+            "{stderr}"
+        );
+    }
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidemark"))

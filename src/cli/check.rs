@@ -8,7 +8,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::diagnostics;
 use crate::cli::exit::{Exit, Failure, written};
 use crate::config::load;
-use crate::server::files::folder::find_zones;
+use crate::server::files::folder::{Named, find_zones};
 use crate::server::files::load::{self as zone_file, LoadError, Loaded, name_of};
 use crate::server::settings::Settings;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
@@ -82,7 +82,9 @@ fn config(path: &Path, tally: &mut Tally) {
             path.display()
         ));
     }
-    for found in find_zones(&settings) {
+    let Named { zones, problems } = find_zones(&settings);
+    problems.iter().for_each(|problem| tally.error(problem));
+    for found in zones {
         if let Some(path) = &found.file {
             zone(path, Some(&found.config.name), tally);
         }

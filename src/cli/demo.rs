@@ -54,7 +54,7 @@ async fn demo(state: &Path) -> Result<Exit, Failure> {
     let zones_dir = zones_dir()?;
     let mut settings = Settings::for_files(address(PRIMARY)?, &[]);
     settings.zone_dirs.push(ZoneDir { path: zones_dir.clone(), ..ZoneDir::default() });
-    let zones: Vec<Name> = find_zones(&settings).into_iter().map(|zone| zone.config.name).collect();
+    let zones: Vec<Name> = find_zones(&settings).zones.into_iter().map(|zone| zone.config.name).collect();
     if zones.is_empty() {
         return Err(Failure::new(format!("there are no *.zone files in {}", zones_dir.display())));
     }

@@ -1,6 +1,6 @@
 //! Folders of zones: which of their files hold zones.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,21 @@ use crate::wire::name::Name;
 use super::super::settings::{Settings, Zone};
 use super::load::{Identity, identify, name_of};
 
-/// All zones that the settings name: one by one, as files, and by the folder. What cannot be made out, or is there twice, is
-/// told and left out.
-pub fn find_zones(settings: &Settings) -> Vec<Zone> {
+/// All zones that settings name: one by one, as files, and by the folder.
+#[derive(Debug)]
+pub struct Named {
+    /// The zones.
+    pub zones: Vec<Zone>,
+    /// What is wrong with files that are left out: they cannot be made out, or hold a zone that another source has.
+    pub problems: Vec<String>,
+}
+
+/// Looks for all zones that the settings name.
+pub fn find_zones(settings: &Settings) -> Named {
     let mut zones = settings.zones.clone();
-    let mut known: BTreeSet<Name> = zones.iter().map(|zone| zone.config.name.clone()).collect();
+    let mut problems = Vec::new();
+    let mut known: BTreeMap<Name, Option<PathBuf>> =
+        zones.iter().map(|zone| (zone.config.name.clone(), zone.file.clone())).collect();
     let files = settings.zone_files.iter().map(|path| (path.clone(), None));
     let in_dirs = settings
         .zone_dirs
@@ -32,17 +42,33 @@ pub fn find_zones(settings: &Settings) -> Vec<Zone> {
             Ok(Identity::Empty) | Err(_) => name_of(&path),
         };
         match name {
-            Ok(name) if known.insert(name.clone()) => {
-                let options = dir.map(|dir| Arc::clone(&dir.options)).unwrap_or_default();
-                zones.push(Zone { config: ZoneConfig { name, options }, file: Some(path) });
-            }
-            Ok(name) => {
-                tracing::error!(zone = %name, "{} holds a zone that is served already; it is left out", path.display())
-            }
-            Err(error) => tracing::error!("{error}"),
+            Err(error) => problems.push(error.to_string()),
+            Ok(name) => match known.get(&name) {
+                // A file may lie in a folder and be named by itself.
+                Some(Some(first)) if *first == path => {}
+                Some(first) => problems.push(left_out(&path, &name, first.as_deref())),
+                None => {
+                    known.insert(name.clone(), Some(path.clone()));
+                    let options = dir.map(|dir| Arc::clone(&dir.options)).unwrap_or_default();
+                    zones.push(Zone { config: ZoneConfig { name, options }, file: Some(path) });
+                }
+            },
         }
     }
-    zones
+    Named { zones, problems }
+}
+
+/// What is said of a file whose zone comes from somewhere else: from the `first` file, or from other servers.
+pub(super) fn left_out(path: &Path, zone: &Name, first: Option<&Path>) -> String {
+    let path = path.display();
+    match first.map(Path::display) {
+        None => format!(
+            "{path} holds zone {zone}, which comes from other servers; it is left out: remove one of the two"
+        ),
+        Some(first) => format!(
+            "{first} and {path} both hold this zone, {zone}; the second is left out: remove one of them"
+        ),
+    }
 }
 
 pub(super) fn tell_empty(path: &Path) {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::node::roster::{Changes, Conclusion, Next, Report, Source, Verdict};
+use crate::node::roster::{Changes, Conclusion, Next, Report, Verdict};
 use crate::publish::store::ZoneStore;
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::NameRef;
 use crate::zone::digest::Digest;
 
 use super::asked::{Asker, File, What};
-use super::folder::tell_empty;
+use super::folder::{left_out, tell_empty};
 use super::load::{Identity, LoadError, Loaded, Opened, name_of};
 use super::turns::{HeldBack, Search, Turn};
 use super::watch::{Changed, Watch};
@@ -155,7 +155,10 @@ impl<R: Fn(Changed)> Watch<R> {
                 self.hold_back(id, HeldBack { file, loaded });
             }
             Verdict::Waits => self.hold_back(id, HeldBack { file, loaded }),
-            Verdict::IsHeld(name, holder) => self.refuse(id, &left_out(&file.path, &name, &holder)),
+            Verdict::IsHeld(name, holder) => {
+                let first = holder.file().map(|(first, _)| &**first);
+                self.refuse(id, &left_out(&file.path, &name, first));
+            }
             Verdict::HoldsNothing => {}
         }
     }
@@ -217,15 +220,4 @@ impl<R: Fn(Changed)> Watch<R> {
 /// The content of a zone that was published last.
 fn published(store: &ZoneStore, zone: &NameRef) -> Option<Digest> {
     store.last_stamp(zone).map(|stamp| stamp.digest)
-}
-
-fn left_out(path: &Path, zone: &Name, holder: &Source<Arc<Path>>) -> String {
-    let path = path.display();
-    match holder {
-        Source::Primaries => format!("{path} holds zone {zone}, which is served already; it is left out"),
-        Source::Named(first) | Source::Found(first, _) => {
-            let first = first.display();
-            format!("{first} and {path} both hold this zone, {zone}; the second is left out")
-        }
-    }
 }
