@@ -11,6 +11,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use support::await_until::{await_until, becomes_true};
 use support::daemon::{Daemon, Reload, prepare, words};
 use support::process::{self, Process};
@@ -259,6 +262,30 @@ fn a_reload_follows_the_configuration() {
     assert_eq!(serials(), [Some(3), Some(2), Some(1)]);
     reconfigure("");
     assert_eq!(serials(), [None, None, None]);
+}
+
+/// Several files hold a zone, and which ones changes faster than they are read. A zone is served for as long as one does.
+#[test]
+fn zones_stay_while_their_files_change_hands() {
+    const ZONES: [&str; 3] = ["x.", "y.", "z."];
+    const FILES: usize = 6;
+    const BURSTS: u32 = 60;
+    let node = start("[[zone-dir]]\npath = \"z\"\n", |dir| fs::create_dir(dir.join("z")).unwrap());
+    let mut rng = StdRng::seed_from_u64(854);
+    let mut held = [None; FILES];
+    for burst in 0..BURSTS {
+        for change in 0..rng.random_range(1..=10) {
+            let (file, zone) = (rng.random_range(0..FILES), rng.random_range(0..ZONES.len()));
+            let text = zones::text(ZONES[zone], 100 * burst + change + 1, &[]);
+            zones::write(&node.dir().join(format!("z/{file}.zone")), &text);
+            held[file] = Some(zone);
+            // Before, while and after the file before is read.
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..8)));
+        }
+        let wanted = [0, 1, 2].map(|zone| held.contains(&Some(zone)));
+        let served = || ZONES.map(|zone| soa::serial(node.addr, zone).is_some());
+        assert!(becomes_true(LIMIT, || served() == wanted), "{wanted:?} in burst {burst}: {}", node.log());
+    }
 }
 
 /// As on a host where others have used up fs.inotify.max_user_instances.
