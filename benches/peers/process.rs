@@ -53,6 +53,8 @@ impl Cpu {
 pub(crate) struct Session {
     child: Child,
     log: PathBuf,
+    /// CPU time used before the program began.
+    begun: Duration,
 }
 
 impl Session {
@@ -84,7 +86,9 @@ impl Session {
         let mut live = LIVE.lock().unwrap();
         let child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         live.0.push(child.id());
-        Session { child, log: log.to_owned() }
+        // Until here it has taken the memory of this process apart, which it was forked with: a tenth of a second where that is large.
+        let begun = used(child.id());
+        Session { child, log: log.to_owned(), begun }
     }
 
     /// The process that was started.
@@ -102,18 +106,10 @@ impl Session {
         })
     }
 
-    /// CPU time used so far by the processes that live now, without the rounding to ticks.
+    /// CPU time used since the start by the processes that live now, without the rounding to ticks.
     pub(crate) fn exact_cpu(&self) -> Duration {
-        let used = |pid: u32| {
-            let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
-            // SAFETY: both point to live values; a process that has ended has no clock.
-            let known = unsafe {
-                libc::clock_getcpuclockid(pid as libc::pid_t, &mut clock) == 0
-                    && libc::clock_gettime(clock, &mut time) == 0
-            };
-            if known { Duration::new(time.tv_sec as u64, time.tv_nsec as u32) } else { Duration::ZERO }
-        };
-        members(self.child.id()).iter().map(|member| used(member.pid)).sum()
+        let all: Duration = members(self.child.id()).iter().map(|member| used(member.pid)).sum();
+        all.saturating_sub(self.begun)
     }
 
     /// Asks the process to end, and waits until it has.
@@ -260,6 +256,17 @@ struct Member {
     ended: bool,
     user: u64,
     system: u64,
+}
+
+/// The CPU time that a process has used.
+fn used(pid: u32) -> Duration {
+    let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    // SAFETY: both point to live values; a process that has ended has no clock.
+    let known = unsafe {
+        libc::clock_getcpuclockid(pid as libc::pid_t, &mut clock) == 0
+            && libc::clock_gettime(clock, &mut time) == 0
+    };
+    if known { Duration::new(time.tv_sec as u64, time.tv_nsec as u32) } else { Duration::ZERO }
 }
 
 fn members(session: u32) -> Vec<Member> {
