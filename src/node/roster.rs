@@ -21,7 +21,7 @@
 //! another file that says it holds it                          only when that one has gone
 //! ```
 //!
-//! Of files that claim a zone at the same time, [`claim::best`] takes the one that keeps serials and content together over a restart.
+//! Of files that claim a zone at the same time, `claim::best` takes the one that keeps serials and content together over a restart.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
