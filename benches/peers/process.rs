@@ -86,7 +86,7 @@ impl Session {
         let mut live = LIVE.lock().unwrap();
         let child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         live.0.push(child.id());
-        // Until here it has taken the memory of this process apart, which it was forked with: a tenth of a second where that is large.
+        // Until here it has taken the memory of this process apart, which it was forked with: some hundredths of a second where that is large.
         let begun = used(child.id());
         Session { child, log: log.to_owned(), begun }
     }
