@@ -75,49 +75,53 @@ fn on_a_busy_host<T>(during: impl FnOnce() -> T) -> (T, Duration) {
     })
 }
 
-/// One reader, which gives way to this node's queries and not to all the programs of the host. Both are counted on the busy host:
-/// the same work costs more there, because cores and caches are shared. What a host adds to one of them by chance is left out by
-/// taking the cheapest of some.
+/// An edit is read once, by one reader, and what it took comes back.
 #[test]
-fn a_large_edit_on_a_busy_host_costs_a_load_and_gets_its_share() {
+fn a_large_edit_costs_a_load() {
+    // What a host adds to one of them by chance is left out by taking the cheapest of some, in turn.
     const TIMES: u32 = 3;
     // Whoever goes on for nobody once a version is served is to be seen.
     let cost_in_the_end = |node: &mut Daemon, before: Duration| {
         thread::sleep(2 * (node.process().cpu() - before));
         node.process().cpu() - before
     };
-    let loads = (0..TIMES).map(|_| {
-        let loading = || {
-            let node = start("", "");
-            node.await_serial(LARGE, 1, LIMIT);
-            node
-        };
-        let (mut node, _) = on_a_busy_host(loading);
-        cost_in_the_end(&mut node, Duration::ZERO)
+    let mut edited = start("", "");
+    edited.await_serial(LARGE, 1, LIMIT);
+    let mut memory = 0;
+    let costs = (2..2 + TIMES).map(|serial| {
+        let mut loaded = start("", "");
+        loaded.await_serial(LARGE, 1, LIMIT);
+        let load = cost_in_the_end(&mut loaded, Duration::ZERO);
+        memory = loaded.process().memory();
+        let before = edited.process().cpu();
+        zones::write(&edited.dir().join("large.zone"), &large(serial));
+        edited.await_serial(LARGE, serial, LIMIT);
+        (load, cost_in_the_end(&mut edited, before))
     });
-    let load = loads.min().unwrap();
+    let (loads, edits): (Vec<_>, Vec<_>) = costs.unzip();
+    let (load, edit) = (loads.iter().min().unwrap(), edits.iter().min().unwrap());
+    println!("loads {loads:?} of CPU, edits {edits:?}");
+    assert!(*edit <= load.mul_f64(1.2), "an edit of {edit:?} for a load of {load:?}");
+    let is_back = || edited.process().memory() <= memory + memory / 5;
+    await_until("the memory that the edit took to be given back", LIMIT, is_back);
+}
+
+/// Reading gives way to this node's queries and not to all the programs of the host. What it costs there is not compared with a load:
+/// on virtual machines whose memory is in small pages, each access to a page that the processor has not in mind was seen to take up to
+/// thirty times longer while the host is busy, and an edit compares with a zone that is all over the memory.
+#[test]
+fn a_large_edit_on_a_busy_host_gets_its_share() {
     let mut node = start("", "");
     node.await_serial(LARGE, 1, LIMIT);
-    let memory = node.process().memory();
-    let edits = (2..2 + TIMES).map(|serial| {
-        let text = large(serial);
-        let before = node.process().cpu();
-        let (cpu, of_each_other) = on_a_busy_host(|| {
-            zones::write(&node.dir().join("large.zone"), &text);
-            node.await_serial(LARGE, serial, LIMIT);
-            node.process().cpu() - before
-        });
-        assert!(
-            cpu.mul_f64(4.0) >= of_each_other,
-            "an edit of {cpu:?} beside {of_each_other:?} of each other"
-        );
-        cost_in_the_end(&mut node, before)
+    let text = large(2);
+    let before = node.process().cpu();
+    let (cpu, of_each_other) = on_a_busy_host(|| {
+        zones::write(&node.dir().join("large.zone"), &text);
+        node.await_serial(LARGE, 2, LIMIT);
+        node.process().cpu() - before
     });
-    let edit = edits.min().unwrap();
-    println!("load {load:?} of CPU, edit {edit:?}");
-    assert!(edit <= load.mul_f64(1.2), "an edit of {edit:?} for a load of {load:?}");
-    let is_back = || node.process().memory() <= memory + memory / 5;
-    await_until("the memory that the edit took to be given back", LIMIT, is_back);
+    println!("an edit of {cpu:?} beside {of_each_other:?} of each other");
+    assert!(cpu.mul_f64(4.0) >= of_each_other, "an edit of {cpu:?} beside {of_each_other:?} of each other");
 }
 
 /// No zone waits for another.
