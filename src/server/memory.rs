@@ -1,15 +1,16 @@
 //! How much memory this process may have (what the machine has, unless its group, cgroups of Linux, as containers are made of, or a
-//! limit of its own is narrower), and that it gives back what it no longer needs.
+//! limit of its own is narrower), that it gives back what it no longer needs, and that large zones lie in large pages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{OnceLock, mpsc};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{io, thread};
 
 use crate::zone::snapshot::Snapshot;
 
-use super::priority;
+use super::{pages, priority};
 
 /// Where Linux shows groups.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -18,22 +19,36 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// milliseconds, more the more zones there are, and some pieces of a few kilobytes are not worth it.
 const WORTH_A_LOOK: Duration = Duration::from_millis(5);
 
-/// Starts the thread that takes content to pieces which nobody reads any more.
+/// How often the process is looked at for growth.
+const LOOK: Duration = Duration::from_secs(10);
+/// Growth that matters, in bytes.
+const GROWTH: usize = 16 << 20;
+
+/// Starts the thread that takes content to pieces which nobody reads any more, and has large zones lie in large pages.
 pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Snapshot>> {
     let (to, retired) = mpsc::channel();
-    thread::Builder::new().name("retire".to_owned()).spawn(move || {
-        priority::small_share();
-        let mut looked = priority::own_time();
-        for content in retired {
-            // What the next version shares with it stays and takes no time.
-            drop::<Snapshot>(content);
-            if priority::own_time().saturating_sub(looked) >= WORTH_A_LOOK {
-                give_back();
-                looked = priority::own_time();
-            }
-        }
-    })?;
+    thread::Builder::new().name("retire".to_owned()).spawn(move || retire(&retired))?;
     Ok(to)
+}
+
+fn retire(retired: &mpsc::Receiver<Snapshot>) {
+    priority::small_share();
+    let (mut tidied, mut size) = (priority::own_time(), 0);
+    loop {
+        let is_due = match retired.recv_timeout(LOOK) {
+            Ok(content) => {
+                // What the next version shares with it stays and takes no time.
+                drop::<Snapshot>(content);
+                priority::own_time().saturating_sub(tidied) >= WORTH_A_LOOK
+            }
+            Err(RecvTimeoutError::Timeout) => pages::resident() > size + GROWTH,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if is_due {
+            tidy();
+            (tidied, size) = (priority::own_time(), pages::resident());
+        }
+    }
 }
 
 /// Has the text of a large zone file, and each large table, go back to the system the moment it is let go of. The allocator learns
@@ -48,13 +63,14 @@ pub(super) fn return_large_pieces() {
     }
 }
 
-/// Gives back the memory that small pieces were in, as of the texts of zone files and of the journal.
-pub(super) fn give_back() {
+/// Gives back the memory that small pieces were in, as of the texts of zone files and of the journal, and has the rest lie well.
+pub(super) fn tidy() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no preconditions; it locks what it works on.
     unsafe {
         libc::malloc_trim(0);
     }
+    pages::gather();
 }
 
 /// Half of it, in bytes.

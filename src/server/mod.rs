@@ -9,7 +9,7 @@
 //! files · journal · jobs           threads that control sets to work and hears from
 //! settings                         what a node is told to do
 //! exchange · tls · memory · pulse
-//! clock · content · log · priority · privileges
+//! clock · content · log · pages · priority · privileges
 //! ```
 
 pub mod admin;
@@ -29,5 +29,6 @@ pub mod worker;
 mod jobs;
 mod log;
 mod memory;
+mod pages;
 mod priority;
 mod privileges;

@@ -224,7 +224,7 @@ async fn serve(
     start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     answers.store(true, Ordering::Release);
     tell_where(&settings);
-    memory::give_back();
+    memory::tidy();
     stopped(&commands).await?;
     tracing::info!("stopping");
     // A node that is gone already needs no telling.

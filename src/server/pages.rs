@@ -1,0 +1,173 @@
+//! Large pages (of 2 MiB, in place of 512 of 4 KiB) for large zones: an answer out of a million records reads memory that is in no
+//! cache, and a processor that does not have the page in mind walks through tables to find it, twice in a virtual machine. There the
+//! walk costs as much as the access itself, and many times that while the host is busy.
+//!
+//! The system is asked to put together what lies in small pages by now (`MADV_COLLAPSE`, Linux from 6.1 on), and only where hardly
+//! a page is missing, so that no memory is taken that was not in use. No page is marked for the system's own daemon, which fills
+//! holes: what is given back later stays given back.
+
+use std::ops::Range;
+use std::{fs, io, ptr};
+
+/// A large page.
+const LARGE: usize = 2 << 20;
+/// A small one.
+const SMALL: usize = 4 << 10;
+/// Small pages that may be missing in a large one: a sixteenth.
+const MISSING: usize = LARGE / SMALL / 16;
+/// A process with less memory than this finds all of its pages at once as it is.
+const WORTH_IT: usize = 16 << 20;
+
+/// What the process has in memory, in bytes; 0 where the system does not say.
+pub(super) fn resident() -> usize {
+    let counts = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    // The second number, in pages (proc(5)).
+    counts.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).map_or(0, |pages| pages * SMALL)
+}
+
+/// Puts memory that is in use throughout into large pages. Costs a copy of what is not in large pages yet; whoever reads a page that
+/// is being copied waits for some hundred microseconds.
+pub(super) fn gather() {
+    if resident() < WORTH_IT || is_forbidden() {
+        return;
+    }
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for run in maps.lines().filter_map(own_memory).flat_map(|memory| dense(&memory)) {
+        if let Err(error) = collapse(&run) {
+            // EAGAIN and ENOMEM: there is no large page to be had for some of it; EINVAL: an older system.
+            tracing::debug!("{} bytes of memory stay in small pages: {error}", run.len());
+            if error.raw_os_error() == Some(libc::EINVAL) {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the operator of this machine wants no large pages.
+fn is_forbidden() -> bool {
+    let choice = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    choice.is_ok_and(|choice| choice.contains("[never]"))
+}
+
+/// Where a line of `/proc/self/maps` (proc(5)) says that memory of this process's own is, cut to whole large pages.
+fn own_memory(line: &str) -> Option<Range<usize>> {
+    let mut words = line.split_ascii_whitespace();
+    let (from, to) = words.next()?.split_once('-')?;
+    let is_writable = words.next()? == "rw-p";
+    let is_of_no_file = words.nth(2)? == "0";
+    let is_heap = words.next().is_none_or(|name| name == "[heap]");
+    let address = |digits| usize::from_str_radix(digits, 16).ok();
+    let memory = address(from)?.checked_next_multiple_of(LARGE)?..address(to)? / LARGE * LARGE;
+    (is_writable && is_of_no_file && is_heap && !memory.is_empty()).then_some(memory)
+}
+
+/// The runs of whole large pages in which hardly a small one is missing.
+fn dense(memory: &Range<usize>) -> Vec<Range<usize>> {
+    let mut present = vec![0u8; memory.len() / SMALL];
+    let start = ptr::without_provenance_mut(memory.start);
+    // SAFETY: reads no memory but the system's tables of it, and `present` has a byte for each page; fails where there is no memory.
+    if unsafe { libc::mincore(start, memory.len(), present.as_mut_ptr()) } != 0 {
+        return Vec::new();
+    }
+    let is_dense = |page: &[u8]| page.iter().filter(|&&small| small & 1 == 0).count() <= MISSING;
+    runs(present.chunks(LARGE / SMALL).map(is_dense))
+        .into_iter()
+        .map(|run| memory.start + run.start * LARGE..memory.start + run.end * LARGE)
+        .collect()
+}
+
+/// Where `pages` are true, one run after the other.
+fn runs(pages: impl Iterator<Item = bool>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (at, _) in pages.enumerate().filter(|&(_, is_dense)| is_dense) {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+fn collapse(run: &Range<usize>) -> io::Result<()> {
+    let start = ptr::without_provenance_mut(run.start);
+    // SAFETY: changes no content, only which pages it is in; fails where there is no memory any more.
+    match unsafe { libc::madvise(start, run.len(), libc::MADV_COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_memory_is_told_from_all_else() {
+        let memory = |line| own_memory(line);
+        assert_eq!(
+            memory("7f0000000000-7f0000400000 rw-p 00000000 00:00 0 "),
+            Some(0x7f0000000000..0x7f0000400000)
+        );
+        assert_eq!(memory("1ff000-601000 rw-p 00000000 00:00 0    [heap]"), Some(0x200000..0x600000));
+        for line in [
+            "",
+            "200000-600000 rw-p",
+            "200001-3fffff rw-p 00000000 00:00 0",
+            "200000-600000 r--p 00000000 00:00 0",
+            "200000-600000 rw-s 00000000 00:00 0",
+            "200000-600000 rw-p 00000000 fe:00 1234     /usr/lib/x.so",
+            "200000-600000 rw-p 00000000 00:00 0        [stack]",
+            "xyz-600000 rw-p 00000000 00:00 0",
+        ] {
+            assert_eq!(memory(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn runs_are_where_pages_are_dense() {
+        let found = |pages: &[u8]| runs(pages.iter().map(|page| *page == 1));
+        assert_eq!(found(&[1, 1, 0, 1, 0, 0, 1, 1, 1]), [0..2, 3..4, 6..9]);
+        assert!(found(&[0, 0]).is_empty() && found(&[]).is_empty());
+    }
+
+    /// How much of the memory at `place` is in large pages, as the system says.
+    fn in_large_pages(place: usize) -> usize {
+        let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut is_it = false;
+        for line in maps.lines() {
+            let first = line.split(' ').next().unwrap_or_default();
+            if let Some((from, to)) = first.split_once('-') {
+                let address = |digits| usize::from_str_radix(digits, 16).unwrap();
+                is_it = (address(from)..address(to)).contains(&place);
+            } else if let Some(size) = line.strip_prefix("AnonHugePages:").filter(|_| is_it) {
+                return size.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10;
+            }
+        }
+        0
+    }
+
+    #[test]
+    fn what_is_in_use_throughout_comes_into_large_pages_and_keeps_its_content() {
+        const PAGES: usize = 12;
+        let mut memory = vec![0u8; (PAGES + 2) * LARGE];
+        let whole = memory.as_ptr().addr().next_multiple_of(LARGE) - memory.as_ptr().addr();
+        // The first half is in use throughout, the second has a page in use here and there.
+        for at in (0..whole + PAGES / 2 * LARGE).step_by(SMALL) {
+            memory[at] = (at / SMALL) as u8;
+        }
+        for at in (whole + PAGES / 2 * LARGE..memory.len()).step_by(64 * SMALL) {
+            memory[at] = 1;
+        }
+        gather();
+        let here = memory.as_ptr().addr() + whole;
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let version: Vec<u32> = release.split('.').map_while(|number| number.parse().ok()).collect();
+        if !is_forbidden() && version >= vec![6, 1] {
+            assert!(in_large_pages(here) >= PAGES / 2 * LARGE);
+        }
+        assert_eq!(dense(&(here + PAGES / 2 * LARGE..here + PAGES * LARGE)), []);
+        for at in (0..whole + PAGES / 2 * LARGE).step_by(SMALL) {
+            assert_eq!(memory[at], (at / SMALL) as u8);
+        }
+    }
+}
