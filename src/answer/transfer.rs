@@ -50,6 +50,11 @@ impl Transfer {
         Transfer { records: self.records.map(|records| records.with_message_bytes(bytes)), ..self }
     }
 
+    /// Whether all of it is about one message.
+    pub fn is_short(&self) -> bool {
+        self.records.as_ref().map_or(true, Provide::is_short)
+    }
+
     /// What kind of answer this is; `Err` when it is a response code alone.
     pub fn kind(&self) -> Result<Kind, Rcode> {
         self.records.as_ref().map(Provide::kind).map_err(|rcode| *rcode)

@@ -26,6 +26,9 @@ use super::query::Kind;
 /// messages would only compress worse.
 pub const MESSAGE_BYTES: usize = 16_384;
 
+/// Records of an answer that is short, at most; reading through them costs no more than making a reply.
+const FEW_RECORDS: usize = 256;
+
 /// The records of one transfer, in order.
 pub struct Provide {
     kind: Kind,
@@ -175,6 +178,15 @@ impl Provide {
     /// The version that is given.
     pub fn version(&self) -> &Arc<Version> {
         &self.version
+    }
+
+    /// Whether all of it is about one message: the SOA alone, or differences of a few records.
+    pub fn is_short(&self) -> bool {
+        let records = self.deltas.iter().flat_map(|delta| delta.removed.iter().chain(&delta.added));
+        let bytes = |record: &Record| record.owner.as_wire().len() + record.rdata.len();
+        self.kind != Kind::Axfr
+            && self.deltas.iter().map(|delta| delta.len()).sum::<usize>() <= FEW_RECORDS
+            && records.map(bytes).sum::<usize>() <= self.message_bytes
     }
 
     /// Whether all records are written.

@@ -144,6 +144,27 @@ fn who_asks_for_the_same_three_times_gets_the_whole_zone() {
 }
 
 #[test]
+fn short_is_what_takes_about_one_message() {
+    let mut node = primary(2);
+    let is_short =
+        |node: &Node, message: &[u8]| ask(node, message, &mut Stuck::default()).transfer.is_short();
+    assert!(is_short(&node, &ixfr_from(1)) && is_short(&node, &ixfr_from(2)));
+    assert!(!is_short(&node, &query::axfr(&apex(), None).write(9, Level::Options)));
+    node.edit(at(300), 3, &hosts(300));
+    assert!(!is_short(&node, &ixfr_from(2)), "280 records are not few");
+    node.edit(at(400), 4, &hosts(301));
+    assert!(is_short(&node, &ixfr_from(3)) && !is_short(&node, &ixfr_from(2)));
+    let mut builder = records(5, &hosts(301));
+    for number in 0..3 {
+        let long = record(&format!("long{number}.example."), Rtype::TXT, &[0; 8_000]);
+        builder.add(&long.owner, long.rtype, long.ttl, &long.rdata);
+    }
+    let proposal = Proposal::file(builder.finish().unwrap().0, Policy::Keep);
+    node.store.publish(at(500), proposal, |entries| node.journal.append(entries)).unwrap();
+    assert!(!is_short(&node, &ixfr_from(4)), "three long records are not one message");
+}
+
+#[test]
 fn what_is_published_meanwhile_does_not_mix_in() {
     let mut node = primary(4);
     for (asked, request) in [

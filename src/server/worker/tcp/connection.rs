@@ -22,6 +22,7 @@ use super::listen::Permit;
 use super::mailbox::Ticket;
 use super::respond::{After, Responder};
 use super::stream::Stream;
+use super::transfer::Messages;
 
 /// A client that takes nothing for so long, or for whom nothing came for so long, is given up.
 const STALLED: Duration = Duration::from_secs(30);
@@ -280,7 +281,8 @@ impl Connection {
             match desk.responder.respond(request, self.from, self.ticket, &mut self.output) {
                 After::Done => {}
                 After::Owed => self.owed += 1,
-                After::Transfer(messages) => self.transfer = Some(messages),
+                After::Transfer(Messages::Whole(messages)) => self.output.extend_from_slice(&messages),
+                After::Transfer(Messages::Made(messages)) => self.transfer = Some(messages),
                 After::Close => {
                     // Nothing behind this is answered; what stood before it is.
                     self.ended = true;

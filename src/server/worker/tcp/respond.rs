@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use crate::answer::context::Source;
 use crate::answer::door::{self, Asked};
@@ -15,7 +15,7 @@ use crate::server::worker::respond::{self, Context};
 use crate::time::Now;
 
 use super::mailbox::{Mailbox, ReturnPath, Ticket};
-use super::transfer::{self, Client};
+use super::transfer::{self, Client, Messages};
 
 /// What answers the requests of all connections of a worker.
 pub(super) struct Responder {
@@ -40,7 +40,7 @@ pub(super) enum After {
     /// A resolver was asked; mail will come.
     Owed,
     /// These messages are the reply.
-    Transfer(mpsc::Receiver<Vec<u8>>),
+    Transfer(Messages),
     /// This is no client to talk to.
     Close,
 }

@@ -1,4 +1,5 @@
-//! Transfers: made in a task of their own, as the client takes them, a few messages ahead.
+//! Transfers: one of a few records is answered at once, like a question. Others are made in a task of their own, as the client
+//! takes them, a few messages ahead.
 //!
 //! Messages go to the connection's worker many at a time, since each hand-over wakes it.
 
@@ -6,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::answer::context::Source;
+use crate::answer::context::{Served, Source};
 use crate::answer::transfer::Transfer;
 use crate::metrics::tally::Path;
 use crate::publish::zone::Zone;
@@ -14,6 +15,8 @@ use crate::server::clock;
 use crate::server::worker::respond::{Context, lock};
 use crate::time::Now;
 use crate::transfer::provide::MESSAGE_BYTES;
+use crate::wire::message::Request;
+use crate::wire::rtype::Rtype;
 
 use super::mailbox::{Mail, Mailbox, Ticket};
 
@@ -30,8 +33,15 @@ pub(super) struct Client {
     pub(super) ticket: Ticket,
 }
 
-/// Begins to send a zone, or what changed of it; its messages come out of the receiver with their TCP lengths, many
-/// at a time, and announced by mail.
+/// The messages of a transfer, with their TCP lengths.
+pub(super) enum Messages {
+    /// All of them.
+    Whole(Vec<u8>),
+    /// Many at a time come out of this, and are announced by mail.
+    Made(mpsc::Receiver<Vec<u8>>),
+}
+
+/// Begins to send a zone, or what changed of it.
 pub(super) fn start(
     runtime: &tokio::runtime::Handle,
     turns: &Arc<Semaphore>,
@@ -39,67 +49,93 @@ pub(super) fn start(
     client: Client,
     context: &Context,
     mailbox: &Arc<Mailbox>,
-) -> mpsc::Receiver<Vec<u8>> {
+) -> Messages {
+    // Whoever waits for a turn with a whole zone to come waits without a version, which would stay in memory meanwhile.
+    let is_whole = Request::read(&client.request).is_ok_and(|request| request.rtype == Rtype::AXFR);
+    let begun = (!is_whole).then(|| Sending::begin(Arc::clone(&zone), &client, context));
+    let begun = match begun {
+        Some(mut sending) if sending.transfer.is_short() => {
+            let mut whole = Vec::new();
+            while sending.write_next(&mut whole) {}
+            sending.end(false);
+            return Messages::Whole(whole);
+        }
+        begun => begun,
+    };
     let (messages, taken) = mpsc::channel(AHEAD);
     let (turns, context, mailbox) = (Arc::clone(turns), context.clone(), Arc::clone(mailbox));
     runtime.spawn(async move {
         let ticket = client.ticket;
         if let Ok(_turn) = turns.acquire_owned().await {
-            give(zone, &client, &context, &mailbox, &messages).await;
+            let sending = begun.unwrap_or_else(|| Sending::begin(zone, &client, &context));
+            sending.give(ticket, &mailbox, &messages).await;
         }
         drop(messages);
         mailbox.post(Mail::Transfer(ticket));
     });
-    taken
+    Messages::Made(taken)
 }
 
-async fn give(
-    zone: Arc<Zone>,
-    client: &Client,
-    context: &Context,
-    mailbox: &Mailbox,
-    messages: &mpsc::Sender<Vec<u8>>,
-) {
-    let began = client.began;
-    // Who asked, and what with, stays as it was when the transfer began.
-    let served = context.served.load_full();
-    let mut transfer = Transfer::begin(zone, &client.request, began, client.from, &mut lock(&context.stuck));
-    let kind = transfer.kind();
-    let mut bytes = 0;
-    let mut gone = false;
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK + 2 + MESSAGE_BYTES);
-        while chunk.len() < CHUNK {
-            let start = chunk.len();
-            chunk.extend_from_slice(&[0, 0]);
-            let length = match transfer.write_next(&served, &mut chunk) {
-                // No message is longer than a length can say.
-                true => u16::try_from(chunk.len() - start - 2).unwrap_or_default(),
-                false => 0,
-            };
-            if length == 0 {
-                chunk.truncate(start);
-                break;
-            }
-            chunk[start..start + 2].copy_from_slice(&length.to_be_bytes());
-            bytes += u64::from(length);
-            let took = clock::mono().since(began.mono);
-            context.tally.response(&chunk[start + 2..], Path::Zone, took);
-        }
-        if chunk.is_empty() {
-            break;
-        }
-        if messages.send(chunk).await.is_err() {
-            gone = true;
-            break;
-        }
-        mailbox.post(Mail::Transfer(client.ticket));
+/// A transfer that has begun.
+struct Sending {
+    transfer: Transfer,
+    /// Who asked, and what with, stays as it was when the transfer began.
+    served: Arc<Served>,
+    context: Context,
+    began: Now,
+    bytes: u64,
+}
+
+impl Sending {
+    fn begin(zone: Arc<Zone>, client: &Client, context: &Context) -> Sending {
+        let began = client.began;
+        let served = context.served.load_full();
+        let transfer = Transfer::begin(zone, &client.request, began, client.from, &mut lock(&context.stuck));
+        Sending { transfer, served, context: context.clone(), began, bytes: 0 }
     }
-    let took = clock::now().mono.since(began.mono);
-    match kind {
-        Ok(kind) => {
-            context.metrics.transferred("out", kind.label(), if gone { "closed" } else { "ok" }, bytes, took)
+
+    /// Hands over all messages, as the client takes them.
+    async fn give(mut self, ticket: Ticket, mailbox: &Mailbox, messages: &mpsc::Sender<Vec<u8>>) {
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK + 2 + MESSAGE_BYTES);
+            while chunk.len() < CHUNK && self.write_next(&mut chunk) {}
+            if chunk.is_empty() {
+                return self.end(false);
+            }
+            if messages.send(chunk).await.is_err() {
+                return self.end(true);
+            }
+            mailbox.post(Mail::Transfer(ticket));
         }
-        Err(rcode) => context.metrics.transferred("out", "axfr", &rcode.to_string(), bytes, took),
+    }
+
+    /// Appends the next message with its length; `false` when there are none left.
+    fn write_next(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0, 0]);
+        let length = match self.transfer.write_next(&self.served, bytes) {
+            // No message is longer than a length can say.
+            true => u16::try_from(bytes.len() - start - 2).unwrap_or_default(),
+            false => 0,
+        };
+        if length == 0 {
+            bytes.truncate(start);
+            return false;
+        }
+        bytes[start..start + 2].copy_from_slice(&length.to_be_bytes());
+        self.bytes += u64::from(length);
+        let took = clock::mono().since(self.began.mono);
+        self.context.tally.response(&bytes[start + 2..], Path::Zone, took);
+        true
+    }
+
+    /// Counts it.
+    fn end(self, is_gone: bool) {
+        let took = clock::mono().since(self.began.mono);
+        let (kind, outcome) = match self.transfer.kind() {
+            Ok(kind) => (kind.label(), if is_gone { "closed".to_owned() } else { "ok".to_owned() }),
+            Err(rcode) => ("axfr", rcode.to_string()),
+        };
+        self.context.metrics.transferred("out", kind, &outcome, self.bytes, took);
     }
 }
