@@ -63,8 +63,14 @@ pub(super) fn return_large_pieces() {
     }
 }
 
+/// What there is to do once everything has been read for the first time.
+pub(super) fn tidy_after_the_start() {
+    tidy();
+    pages::let_go_of_code();
+}
+
 /// Gives back the memory that small pieces were in, as of the texts of zone files and of the journal, and has the rest lie well.
-pub(super) fn tidy() {
+fn tidy() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no preconditions; it locks what it works on.
     unsafe {

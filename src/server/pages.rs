@@ -5,8 +5,11 @@
 //! The system is asked to put together what lies in small pages by now (`MADV_COLLAPSE`, Linux from 6.1 on), and only where hardly
 //! a page is missing, so that no memory is taken that was not in use. No page is marked for the system's own daemon, which fills
 //! holes: what is given back later stays given back.
+//!
+//! Of the program itself, what only a start takes is let go of.
 
 use std::ops::Range;
+use std::path::Path;
 use std::{fs, io, ptr};
 
 /// A large page.
@@ -43,6 +46,26 @@ pub(super) fn gather() {
     }
 }
 
+/// Lets go of the program's code: what is run again comes back from the system's copy of the file, some pages at a time, and what
+/// read the configuration and the zones for the first time, half of it, does not.
+pub(super) fn let_go_of_code() {
+    let Ok(program) = fs::read_link("/proc/self/exe") else { return };
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for code in maps.lines().filter_map(|line| code_of(&program, line)) {
+        // SAFETY: nobody has written to this memory, which could not be written to, so that it comes back as it was.
+        unsafe { libc::madvise(ptr::without_provenance_mut(code.start), code.len(), libc::MADV_DONTNEED) };
+    }
+}
+
+/// Where a line of `/proc/self/maps` says that code of this program is.
+fn code_of(program: &Path, line: &str) -> Option<Range<usize>> {
+    // Place, permissions, offset, device, inode and, in a column of its own, path (proc(5)).
+    let mut words = line.splitn(6, ' ');
+    let (place, permissions) = (words.next()?, words.next()?);
+    let is_code = permissions == "r-xp" && Path::new(words.nth(3)?.trim_start()) == program;
+    addresses(place).filter(|_| is_code)
+}
+
 /// Whether the operator of this machine wants no large pages.
 fn is_forbidden() -> bool {
     let choice = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
@@ -52,13 +75,19 @@ fn is_forbidden() -> bool {
 /// Where a line of `/proc/self/maps` (proc(5)) says that memory of this process's own is, cut to whole large pages.
 fn own_memory(line: &str) -> Option<Range<usize>> {
     let mut words = line.split_ascii_whitespace();
-    let (from, to) = words.next()?.split_once('-')?;
+    let memory = addresses(words.next()?)?;
     let is_writable = words.next()? == "rw-p";
     let is_of_no_file = words.nth(2)? == "0";
     let is_heap = words.next().is_none_or(|name| name == "[heap]");
-    let address = |digits| usize::from_str_radix(digits, 16).ok();
-    let memory = address(from)?.checked_next_multiple_of(LARGE)?..address(to)? / LARGE * LARGE;
+    let memory = memory.start.checked_next_multiple_of(LARGE)?..memory.end / LARGE * LARGE;
     (is_writable && is_of_no_file && is_heap && !memory.is_empty()).then_some(memory)
+}
+
+/// A range of addresses, as `/proc/self/maps` writes them.
+fn addresses(text: &str) -> Option<Range<usize>> {
+    let (from, to) = text.split_once('-')?;
+    let address = |digits| usize::from_str_radix(digits, 16).ok();
+    Some(address(from)?..address(to)?)
 }
 
 /// The runs of whole large pages in which hardly a small one is missing.
@@ -124,26 +153,49 @@ mod tests {
     }
 
     #[test]
+    fn code_is_what_can_be_run_of_the_program_alone() {
+        let code = |line| code_of(Path::new("/a b/tidemark"), line);
+        assert_eq!(code("1000-3000 r-xp 00001000 fe:00 24     /a b/tidemark"), Some(0x1000..0x3000));
+        for line in [
+            "",
+            "1000-3000 r-xp 00000000 00:00 0 ",
+            "1000-3000 r--p 00001000 fe:00 24     /a b/tidemark",
+            "1000-3000 rwxp 00001000 fe:00 24     /a b/tidemark",
+            "1000-3000 r-xp 00001000 fe:00 24     /a b/libc.so.6",
+            "1000-3000 r-xp 00001000 fe:00 24     /a b/tidemark (deleted)",
+        ] {
+            assert_eq!(code(line), None, "{line}");
+        }
+    }
+
+    #[test]
     fn runs_are_where_pages_are_dense() {
         let found = |pages: &[u8]| runs(pages.iter().map(|page| *page == 1));
         assert_eq!(found(&[1, 1, 0, 1, 0, 0, 1, 1, 1]), [0..2, 3..4, 6..9]);
         assert!(found(&[0, 0]).is_empty() && found(&[]).is_empty());
     }
 
-    /// How much of the memory at `place` is in large pages, as the system says.
-    fn in_large_pages(place: usize) -> usize {
+    /// What the system says of the mapping that `place` is in, in bytes.
+    fn shown(what: &str, place: usize) -> usize {
         let maps = fs::read_to_string("/proc/self/smaps").unwrap();
         let mut is_it = false;
         for line in maps.lines() {
-            let first = line.split(' ').next().unwrap_or_default();
-            if let Some((from, to)) = first.split_once('-') {
-                let address = |digits| usize::from_str_radix(digits, 16).unwrap();
-                is_it = (address(from)..address(to)).contains(&place);
-            } else if let Some(size) = line.strip_prefix("AnonHugePages:").filter(|_| is_it) {
+            if let Some(range) = line.split(' ').next().and_then(addresses) {
+                is_it = range.contains(&place);
+            } else if let Some(size) = line.strip_prefix(what).filter(|_| is_it) {
                 return size.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10;
             }
         }
-        0
+        panic!("nothing is mapped at {place:x}");
+    }
+
+    #[test]
+    fn code_that_is_not_run_is_let_go_of() {
+        let here = shown as fn(&str, usize) -> usize as usize;
+        let before = shown("Rss:", here);
+        let_go_of_code();
+        let after = shown("Rss:", here);
+        assert!(after < before, "{after} bytes of {before}");
     }
 
     #[test]
@@ -163,7 +215,7 @@ mod tests {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         let version: Vec<u32> = release.split('.').map_while(|number| number.parse().ok()).collect();
         if !is_forbidden() && version >= vec![6, 1] {
-            assert!(in_large_pages(here) >= PAGES / 2 * LARGE);
+            assert!(shown("AnonHugePages:", here) >= PAGES / 2 * LARGE);
         }
         assert_eq!(dense(&(here + PAGES / 2 * LARGE..here + PAGES * LARGE)), []);
         for at in (0..whole + PAGES / 2 * LARGE).step_by(SMALL) {

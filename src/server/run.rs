@@ -224,7 +224,7 @@ async fn serve(
     start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     answers.store(true, Ordering::Release);
     tell_where(&settings);
-    memory::tidy();
+    memory::tidy_after_the_start();
     stopped(&commands).await?;
     tracing::info!("stopping");
     // A node that is gone already needs no telling.
