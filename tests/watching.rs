@@ -264,6 +264,31 @@ fn a_reload_follows_the_configuration() {
     assert_eq!(serials(), [None, None, None]);
 }
 
+#[test]
+fn a_reload_names_what_takes_a_restart() {
+    let node = start_with_file("example.zone", |dir| fs::write(dir.join("example.zone"), text(1)).unwrap());
+    let config = node.dir().join("tidemark.toml");
+    let before = fs::read_to_string(&config).unwrap();
+    let reload = |settings: &str, options: &[&str]| {
+        fs::write(&config, settings).unwrap();
+        process::run(tidemark::command().arg("reload").arg("--config").arg(&config).args(options))
+    };
+    let changed = before.replacen("[[zone]]", "nsid = \"a\"\nworkers = 1\n[[zone]]", 1);
+    // What was told once is no more in force for that.
+    for _ in 0..2 {
+        let output = reload(&changed, &[]);
+        assert!(output.contains("reloaded example.\n"), "{output}");
+        assert!(
+            output.contains("only a restart of the node brings it into force: workers, nsid"),
+            "{output}"
+        );
+    }
+    let output = reload(&changed, &["--json"]);
+    assert!(output.contains(r#""needs-restart":["workers","nsid"]"#), "{output}");
+    // What is in force again takes none.
+    assert_eq!(reload(&before, &[]), "reloaded example.\n");
+}
+
 /// Several files hold a zone, and which ones changes faster than they are read. A zone is served for as long as one does.
 #[test]
 fn zones_stay_while_their_files_change_hands() {

@@ -188,7 +188,10 @@ pub struct StatusArgs {
 #[command(after_help = "\
 Examples:
   tidemark reload --config tidemark.toml
-  tidemark reload --config tidemark.toml example.org.")]
+  tidemark reload --config tidemark.toml example.org.
+
+Zones, cookie secrets and certificates change at once. Keys that changed and take effect only when the node is restarted, such as
+`listen`, are named.")]
 pub struct ReloadArgs {
     /// Only the files of these zones; without any, the configuration and all files
     #[arg(value_name = "ZONE", value_parser = value::name)]

@@ -6,11 +6,15 @@ use crate::cli::args::{ControlArgs, FlushArgs, RefreshArgs, ReloadArgs};
 use crate::cli::control;
 use crate::cli::drive;
 use crate::cli::exit::{Exit, Failure, written};
+use crate::server::settings::takes_restart;
 use crate::wire::name::Name;
 
 /// Has the configuration and zone files read again.
 pub fn reload(args: &ReloadArgs) -> Result<Exit, Failure> {
-    order(&args.node, "reload", "zone", &args.zones, args.json, |answer| zones("reloaded", answer))
+    order(&args.node, "reload", "zone", &args.zones, args.json, |answer| {
+        let hint = takes_restart(&names(&answer["needs-restart"]));
+        [zones("reloaded", answer)].into_iter().chain(hint).collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// Has primaries asked.
@@ -49,7 +53,10 @@ fn order(
 }
 
 fn zones(verb: &str, answer: &Value) -> String {
-    let names: Vec<&str> =
-        answer["zones"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let names = names(&answer["zones"]);
     if names.is_empty() { format!("{verb} no zones") } else { format!("{verb} {}", names.join(" ")) }
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }

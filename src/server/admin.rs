@@ -28,7 +28,7 @@ use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::name::Name;
 
-use super::control::Command;
+use super::control::{Command, Reloaded};
 use super::pulse::Pulse;
 
 /// Versions told of at once by the history endpoint.
@@ -309,8 +309,8 @@ async fn reload(
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let zones = names(&query, "zone")?;
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
-    let outcome = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
-    Ok(Json(json!({ "zones": outcome })))
+    let Reloaded { zones, needs_restart } = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
+    Ok(Json(json!({ "zones": zones, "needs-restart": needs_restart })))
 }
 
 async fn refresh(

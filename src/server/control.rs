@@ -24,7 +24,7 @@ use super::jobs::Jobs;
 use super::journal::thread::{Journal, Report};
 use super::log;
 use super::pulse::Pulse;
-use super::settings::Settings;
+use super::settings::{Settings, takes_restart};
 use super::tls::Shown;
 
 /// Commands that may wait for the node.
@@ -44,15 +44,38 @@ pub enum Command {
     /// How are these zones?
     Page(Ask, oneshot::Sender<Page>),
     /// Read these zones' files again, or the configuration and all of them.
-    Reload(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
+    Reload(Vec<Name>, Option<oneshot::Sender<Result<Reloaded, String>>>),
     /// Ask the primaries of these secondary zones now, or of all.
     Refresh(Vec<Name>, oneshot::Sender<Result<Vec<Name>, String>>),
-    /// All files asked for have been read and reported.
-    Settled(Vec<Name>, Option<oneshot::Sender<Result<Vec<Name>, String>>>),
+    /// All files of a reload have been read and reported.
+    Settled(Reload),
     /// The journal's thread says something.
     Journal(Report),
     /// End the thread.
     Stop,
+}
+
+/// What a reload brought into force, and what not.
+pub struct Reloaded {
+    /// The primary zones whose files were read.
+    pub zones: Vec<Name>,
+    /// Keys that changed in the configuration and take effect only after a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// A reload under way.
+pub struct Reload {
+    /// Which zones were asked for; none for all.
+    zones: Vec<Name>,
+    needs_restart: Vec<&'static str>,
+    answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
+}
+
+impl Reload {
+    /// One of all zones, whose settings are all in force.
+    pub fn new(answer: Option<oneshot::Sender<Result<Reloaded, String>>>) -> Reload {
+        Reload { zones: Vec::new(), needs_restart: Vec::new(), answer }
+    }
 }
 
 /// Reads the configuration again, for `reload` and SIGHUP.
@@ -78,7 +101,8 @@ pub struct Control {
     pub pulse: Pulse,
     /// What the data plane answers from.
     pub served: Arc<ArcSwap<Served>>,
-    /// The settings in force.
+    /// The settings that the node started with: those that take a restart are in force as they were then, however often the
+    /// configuration has been read since.
     pub settings: Settings,
     /// What new connections with TLS are shown.
     pub shown: Option<Arc<Shown>>,
@@ -92,9 +116,7 @@ pub struct Control {
 pub struct Settling {
     /// How many changes had been submitted by then.
     through: u64,
-    /// Which zones were asked for; none for all.
-    zones: Vec<Name>,
-    answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>,
+    reload: Reload,
 }
 
 impl Control {
@@ -169,8 +191,8 @@ impl Control {
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, effects))),
-            Command::Settled(zones, answer) => {
-                self.settling.push(Settling { through: self.node.submitted(), zones, answer });
+            Command::Settled(reload) => {
+                self.settling.push(Settling { through: self.node.submitted(), reload });
             }
             Command::Journal(Report::Written(commits)) => {
                 for (ticket, result) in commits {
@@ -225,7 +247,7 @@ impl Control {
     fn reload(
         &mut self,
         zones: Vec<Name>,
-        answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>,
+        answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
         commands: &mpsc::Sender<Command>,
     ) {
         let refuse = |answer: Option<oneshot::Sender<_>>, error: String| {
@@ -238,13 +260,13 @@ impl Control {
         let commands = commands.clone();
         if !zones.is_empty() {
             let last = zones.len() - 1;
-            let mut finish = Some((zones.clone(), answer));
+            let mut finish = Some(Reload { zones: zones.clone(), ..Reload::new(answer) });
             for (index, zone) in zones.into_iter().enumerate() {
                 let done = finish.take_if(|_| index == last);
                 let commands = commands.clone();
                 self.files.reload(Some(zone), move || {
-                    done.into_iter().for_each(|(zones, answer)| {
-                        drop(commands.blocking_send(Command::Settled(zones, answer)));
+                    done.into_iter().for_each(|reload| {
+                        drop(commands.blocking_send(Command::Settled(reload)));
                     });
                 });
             }
@@ -254,13 +276,8 @@ impl Control {
             Ok(settings) => settings,
             Err(error) => return refuse(answer, error),
         };
-        let keys = self.settings.needs_restart(&settings);
-        if !keys.is_empty() {
-            tracing::warn!(
-                "changed in the configuration, but only a restart brings it into force: {}",
-                keys.join(", ")
-            );
-        }
+        let needs_restart = self.settings.needs_restart(&settings);
+        takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
         // Secrets change while all servers of a zone run (RFC 9018 5); where none is set, the one in force goes on.
         if let Some(cookies) = settings.server.cookies.as_ref().map(|new| Arc::new(new.clone())) {
             let served = Served::clone(&self.served.load());
@@ -270,14 +287,12 @@ impl Control {
         if let Some((shown, tls)) = self.shown.as_ref().zip(settings.server.tls.as_ref()) {
             shown.renew(tls.identity.clone());
         }
-        self.settings = settings;
-        self.files.configure(&self.settings, move |_| {
-            drop(commands.blocking_send(Command::Settled(Vec::new(), answer)));
-        });
+        let reload = Reload { needs_restart, ..Reload::new(answer) };
+        self.files.configure(&settings, move |_| drop(commands.blocking_send(Command::Settled(reload))));
     }
 
     /// Answers who asked for a reload, once what every file held is published: which of the zones could not be brought up to date.
-    fn settled(&mut self, zones: Vec<Name>, answer: Option<oneshot::Sender<Result<Vec<Name>, String>>>) {
+    fn settled(&mut self, Reload { zones, needs_restart, answer }: Reload) {
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
         for (zone, problem) in self.node.primaries().filter(|(zone, _)| asked(zone)) {
@@ -286,8 +301,13 @@ impl Control {
                 None => reloaded.push(zone.clone()),
             }
         }
-        let outcome = if problems.is_empty() { Ok(reloaded) } else { Err(problems.join("\n")) };
-        answer.into_iter().for_each(|answer| drop(answer.send(outcome.clone())));
+        let outcome = if problems.is_empty() {
+            Ok(Reloaded { zones: reloaded, needs_restart })
+        } else {
+            problems.extend(takes_restart(&needs_restart));
+            Err(problems.join("\n"))
+        };
+        drop(answer.map(|answer| answer.send(outcome)));
     }
 
     fn refresh(&mut self, zones: Vec<Name>, effects: &mut Effects) -> Result<Vec<Name>, String> {
@@ -306,7 +326,7 @@ impl Control {
         let settled: Vec<Settling> =
             settling.extract_if(.., |settling| node.is_settled(settling.through)).collect();
         for settling in settled {
-            self.settled(settling.zones, settling.answer);
+            self.settled(settling.reload);
         }
         if self.overview.borrow().change != self.node.change() {
             self.overview.send_replace(Arc::new(self.node.overview()));

@@ -22,7 +22,7 @@ use crate::resolve::cache::Cache;
 use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
-use super::control::{self, Command, Control, Reread};
+use super::control::{self, Command, Control, Reload, Reread};
 use super::files::watch::Files;
 use super::jobs::Jobs;
 use super::journal::folder::{Folder, FolderError};
@@ -281,7 +281,7 @@ async fn first_reading(
     files.configure(settings, move |refused| {
         // A start that was given up asks no more.
         let _ = counted.send(refused);
-        drop(commands.blocking_send(Command::Settled(Vec::new(), Some(settled))))
+        drop(commands.blocking_send(Command::Settled(Reload::new(Some(settled)))))
     });
     let problems = all_read.await;
     if by_file && refused.await.is_ok_and(|refused| refused > 0) {

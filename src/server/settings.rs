@@ -146,6 +146,12 @@ impl Settings {
     }
 }
 
+/// Says that these keys, changed in the configuration, take effect only after a restart; `None` without any.
+pub fn takes_restart(keys: &[&str]) -> Option<String> {
+    let told = format!("changed, but only a restart of the node brings it into force: {}", keys.join(", "));
+    (!keys.is_empty()).then_some(told)
+}
+
 /// This machine: the default of `[resolver] allow`.
 pub fn loopback() -> Vec<Prefix> {
     vec![
