@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
 
+use support::await_until::await_until;
 use support::bad_server::{BadServer, Habit};
 use support::fake_primary::{ZONE, notify};
 use support::tidemark;
-use support::zones::Zone;
-use support::{dig, ports};
+use support::zones::{self, Zone};
+use support::{dig, ports, process};
 
 /// What each thing may take: the five seconds that a stub resolver waits for, and room for a busy machine.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -80,6 +81,21 @@ fn a_secondary_follows_all_the_same() {
             node.daemon.await_serial(ZONE, serial, LIMIT);
         }
     });
+}
+
+#[test]
+fn status_tells_an_error_from_silence() {
+    // The server runs, and has another zone.
+    let other = tidemark::start(ports::reserve(), &[Zone::primary("other.", zones::text("other.", 1, &[]))]);
+    let zone = Zone::primary(ZONE, zones::text(ZONE, 1, &[])).notify(&[other.daemon.addr]);
+    let node = tidemark::start(ports::reserve(), &[zone]);
+    let status = |options: &[&str]| {
+        process::run(tidemark::command().arg("status").arg("--control").arg(node.control()).args(options))
+    };
+    await_until("the answer in the status", LIMIT, || status(&[]).contains("answers REFUSED"));
+    let told: serde_json::Value = serde_json::from_str(&status(&["--json"])).unwrap();
+    let server = &told["zones"][0]["servers"][0];
+    assert_eq!((&server["up"], &server["fault"]), (&false.into(), &"REFUSED".into()), "{told}");
 }
 
 #[test]

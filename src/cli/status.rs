@@ -101,11 +101,15 @@ fn row(zone: &Value) -> [Cell; 7] {
 }
 
 fn server_row(server: &Value) -> [Cell; 7] {
-    let up = server["up"].as_bool().unwrap_or(false);
+    let answer = match (server["up"].as_bool(), server["fault"].as_str()) {
+        (Some(true), _) => Cell::styled("answers", GOOD),
+        (_, Some(fault)) => Cell::styled(format!("answers {fault}"), BAD),
+        _ => Cell::styled("silent", BAD),
+    };
     [
         Cell::from(format!("  {}", server["server"].as_str().unwrap_or("?"))),
         Cell::styled("watched", DIM),
-        if up { Cell::styled("answers", GOOD) } else { Cell::styled("silent", BAD) },
+        answer,
         text(&server["serial"]),
         Cell::from(String::new()),
         Cell::from(String::new()),

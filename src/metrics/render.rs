@@ -189,9 +189,11 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     observed("tidemark_observed_serial", "SOA serial that a watched server shows", &|server| {
         server.serial.map(|serial| f64::from(serial.0))
     });
-    observed("tidemark_observed_up", "Whether a watched server answered the last probe", &|server| {
-        Some(f64::from(u8::from(server.up)))
-    });
+    observed(
+        "tidemark_observed_up",
+        "Whether a watched server answered the last probe with what it serves",
+        &|server| Some(f64::from(u8::from(server.up))),
+    );
     observed(
         "tidemark_observed_staleness_seconds",
         "How long a watched server has been out of date",

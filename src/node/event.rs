@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ask::exchange::{Arrival, Token};
 use crate::lag::Interval;
+use crate::probe::observation;
 use crate::publish::job::Done;
 use crate::publish::journal::log::LogError;
 use crate::publish::store::Publication;
@@ -144,7 +145,7 @@ pub enum Event {
         /// How long the version served here took to get there, when this is the first time it is seen there.
         propagation: Option<Interval>,
     },
-    /// A watched server answers, for the first time or again, or does so no more.
+    /// A watched server answers with what it serves, for the first time or again, or does so no more.
     Reachable {
         /// The zone.
         zone: Name,
@@ -152,5 +153,7 @@ pub enum Event {
         server: SocketAddr,
         /// Whether it answers.
         up: bool,
+        /// What is wrong with its answer, when there is one.
+        fault: Option<observation::Reason>,
     },
 }

@@ -74,7 +74,7 @@ impl Member {
         self.refresh.as_ref().and_then(|refresh| refresh.newer()).map(|newer| newer.serial).hash(&mut hasher);
         self.problem.as_ref().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
         for server in self.config.options.servers() {
-            (self.sight.up.get(&server), self.sight.ledger.serial(server)).hash(&mut hasher);
+            (self.sight.shown.get(&server), self.sight.ledger.serial(server)).hash(&mut hasher);
         }
         hasher.finish()
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::lag::{Interval, Ledger};
+use crate::probe::observation::Reason;
+use crate::probe::observe;
 use crate::time::Now;
 use crate::wire::name::Name;
 
@@ -13,15 +15,50 @@ use super::status::{ServerStatus, State, ZoneStatus};
 #[derive(Debug, Default)]
 pub(super) struct Sight {
     pub(super) ledger: Ledger,
-    /// Whether each server answered its last probe.
-    pub(super) up: BTreeMap<SocketAddr, bool>,
+    /// What each server's last probe came to.
+    pub(super) shown: BTreeMap<SocketAddr, Shown>,
+}
+
+/// What a probe of a server came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Shown {
+    /// It showed what it serves.
+    Zone,
+    /// It answered, and not with the zone.
+    Fault(Reason),
+    /// It has not answered.
+    #[default]
+    Nothing,
+}
+
+impl Shown {
+    pub(super) fn of(event: &observe::Event) -> Shown {
+        match event {
+            observe::Event::Seen(_) => Shown::Zone,
+            // No word of the server's own.
+            observe::Event::Failed { reason: Reason::Network(_), .. } | observe::Event::Silent { .. } => {
+                Shown::Nothing
+            }
+            observe::Event::Failed { reason, .. } => Shown::Fault(*reason),
+        }
+    }
+
+    /// What is wrong with the answer, when there is one.
+    pub(super) fn fault(self) -> Option<Reason> {
+        match self {
+            Shown::Fault(reason) => Some(reason),
+            Shown::Zone | Shown::Nothing => None,
+        }
+    }
 }
 
 impl Sight {
     pub(super) fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
+        let shown = self.shown.get(&server).copied().unwrap_or_default();
         ServerStatus {
             server,
-            up: self.up.get(&server).copied().unwrap_or(false),
+            up: shown == Shown::Zone,
+            fault: shown.fault().map(|reason| reason.to_string()),
             serial: self.ledger.serial(server),
             staleness: self.ledger.staleness(server, now),
         }

@@ -121,8 +121,10 @@ pub struct Problem {
 pub struct ServerStatus {
     /// The server.
     pub server: SocketAddr,
-    /// Whether it answered the last probe.
+    /// Whether it answered the last probe with what it serves.
     pub up: bool,
+    /// What is wrong with its answer to the last probe, such as a response code (`REFUSED`); `None` too when it did not answer.
+    pub fault: Option<String>,
     /// The serial it showed last.
     pub serial: Option<Serial>,
     /// How long it has been out of date.

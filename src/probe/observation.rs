@@ -83,7 +83,7 @@ impl Observation {
 }
 
 /// What is wrong with an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// A response code that says nothing about the zone's content.
     #[error("{0}")]

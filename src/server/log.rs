@@ -81,8 +81,11 @@ fn event(event: &Event) {
                 None => info!(%zone, %server, %serial, "observed"),
             }
         }
-        Event::Reachable { zone, server, up: true } => debug!(%zone, %server, "answers"),
-        Event::Reachable { zone, server, up: false } => {
+        Event::Reachable { zone, server, up: true, .. } => debug!(%zone, %server, "answers"),
+        Event::Reachable { zone, server, fault: Some(reason), .. } => {
+            warn!(%zone, %server, "does not show this zone any more, it answers: {reason}")
+        }
+        Event::Reachable { zone, server, .. } => {
             warn!(%zone, %server, "does not answer for this zone any more")
         }
     }

@@ -74,7 +74,7 @@ impl Node {
         };
         let sight = Sight {
             ledger: known.map(|member| member.sight.ledger).unwrap_or_default(),
-            up: BTreeMap::new(),
+            shown: BTreeMap::new(),
         };
         self.lives += 1;
         let mut member = Member {

@@ -3,6 +3,7 @@
 use super::*;
 
 use crate::lag::Sighting;
+use crate::node::seen_servers::Shown;
 use crate::probe::observe;
 
 impl Node {
@@ -12,32 +13,36 @@ impl Node {
             observe::Event::Seen(seen) => seen.zone.clone(),
             observe::Event::Failed { zone, .. } | observe::Event::Silent { zone, .. } => zone.clone(),
         };
-        let events = self.see(event);
-        if !events.is_empty() {
+        let (events, is_other) = self.see(event);
+        if is_other {
             self.touched(now, &zone);
         }
         events
     }
 
-    fn see(&mut self, event: observe::Event) -> Vec<Event> {
-        let (zone, server, up) = match &event {
-            observe::Event::Seen(seen) => (seen.zone.clone(), seen.server, true),
+    /// The events, and whether a status tells something else than before.
+    fn see(&mut self, event: observe::Event) -> (Vec<Event>, bool) {
+        let (zone, server) = match &event {
+            observe::Event::Seen(seen) => (seen.zone.clone(), seen.server),
             observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
-                (zone.clone(), *server, false)
+                (zone.clone(), *server)
             }
         };
+        let shown = Shown::of(&event);
         let served = self.members.get_mut(&zone).map(|member| &mut member.sight);
         let Some(sight) = served.or(self.stubs.get_mut(&zone).map(|(sight, _)| sight)) else {
-            return Vec::new();
+            return (Vec::new(), false);
         };
         let mut events = Vec::new();
         // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
-        let before = sight.up.insert(server, up).unwrap_or(false);
-        if before != up {
-            events.push(Event::Reachable { zone: zone.clone(), server, up });
+        let before = sight.shown.insert(server, shown).unwrap_or_default();
+        let up = shown == Shown::Zone;
+        if (before == Shown::Zone) != up {
+            events.push(Event::Reachable { zone: zone.clone(), server, up, fault: shown.fault() });
         }
-        let observe::Event::Seen(seen) = event else { return events };
-        let Some(serial) = seen.serial else { return events };
+        let mut is_other = before != shown;
+        let observe::Event::Seen(seen) = event else { return (events, is_other) };
+        let Some(serial) = seen.serial else { return (events, is_other) };
         let before = sight.ledger.serial(server);
         sight.ledger.observe(&Sighting {
             server,
@@ -52,7 +57,8 @@ impl Node {
             let propagation = before.and_then(|_| sight.ledger.propagation(server, serial));
             events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
             self.watch.set_have(&zone, server, Some(serial));
+            is_other = true;
         }
-        events
+        (events, is_other)
     }
 }
