@@ -11,7 +11,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use support::await_until::await_until;
 use support::fake_primary::{FakePrimary, Reply, Script, ZONE, a, notify, ns, response, soa};
 use support::tidemark::{self, Tidemark};
-use support::zones::Zone;
+use support::zones::{self, Zone};
 use support::{dig, ports};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -163,6 +163,22 @@ fn a_first_copy_is_taken_only_whole() {
         assert!(dig::dig(addr, &[ZONE, "SOA"]).contains("status: SERVFAIL"), "{}", case.what);
         primary.change(first());
         node.daemon.await_serial(ZONE, 1, LIMIT);
+    }
+}
+
+#[test]
+fn a_secondary_that_is_not_allowed_is_logged_with_the_next_step() {
+    // Without `allow-transfer`, which no one has by default.
+    let primary = tidemark::start_with(ports::reserve(), &[], "[[zone-dir]]\npath = \".\"\n");
+    zones::write(&primary.daemon.dir().join("example.zone"), &zones::text(ZONE, 1, &[]));
+    primary.daemon.await_serial(ZONE, 1, LIMIT);
+    let node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[primary.daemon.addr])]);
+    await_until("two transfers to be refused", LIMIT, || transfers(&node, "refused") >= 2.0);
+    let log = primary.daemon.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("AXFR refused")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in [ZONE, "127.0.0.1", "`allow-transfer`", "add its address there"] {
+        assert!(lines[0].contains(part), "{}", lines[0]);
     }
 }
 

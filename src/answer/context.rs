@@ -84,6 +84,8 @@ pub enum Path {
     Hit,
     /// Nowhere: a NOTIFY that is not listened to, because of this.
     Unheard(Rcode),
+    /// Nowhere: the client may not have the zone that it asked to be transferred.
+    Withheld,
 }
 
 impl Path {

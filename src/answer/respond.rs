@@ -141,7 +141,11 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
     };
     let zone = match zone_for(served, request.name, Act::Transfer, from) {
         Ok(zone) => zone,
-        Err(rcode) => return refuse(reply, rcode, Some(Ede::PROHIBITED).filter(|_| rcode == Rcode::REFUSED)),
+        Err(Rcode::REFUSED) => {
+            refuse(reply, Rcode::REFUSED, Some(Ede::PROHIBITED));
+            return Outcome::Reply(Path::Withheld);
+        }
+        Err(rcode) => return refuse(reply, rcode, None),
     };
     if zone.current().is_none() {
         return refuse(reply, Rcode::SERVFAIL, Some(Ede::NOT_READY));

@@ -190,6 +190,7 @@ async fn serve(
         tally: metrics.tally(),
         metrics: Arc::clone(&metrics),
         stuck: Arc::new(Mutex::default()),
+        refusals: Arc::new(Mutex::default()),
     };
     let (kept, reports) = (Arc::clone(&store), commands.clone());
     let journal = Journal::start(

@@ -11,6 +11,7 @@
 //! waits there, and what has to wait for other servers is handed to a thread with a poll of its own.
 
 pub mod mail;
+pub mod refusals;
 pub mod resolver;
 pub mod respond;
 pub mod tcp;

@@ -26,7 +26,9 @@ use crate::publish::zone::Zone;
 use crate::server::control::Command;
 use crate::time::Now;
 use crate::transfer::ixfr_loop::Stuck;
+use crate::wire::message::Request;
 
+use super::refusals::Refusals;
 use super::resolver::{FollowUp, Resolvers, Route};
 
 /// What a thread needs to answer requests.
@@ -44,6 +46,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Clients whose incremental transfers lead nowhere.
     pub stuck: Arc<Mutex<Stuck>>,
+    /// What was logged of clients that may not have a zone.
+    pub refusals: Arc<Mutex<Refusals>>,
 }
 
 /// What a transport has to do.
@@ -80,6 +84,13 @@ impl Context {
             Outcome::Reply(context::Path::Hit) => After::Reply(Path::Hit),
             Outcome::Reply(context::Path::Unheard(rcode)) => {
                 self.metrics.unheard(rcode);
+                After::Reply(Path::Zone)
+            }
+            Outcome::Reply(context::Path::Withheld) => {
+                if let Ok(request) = Request::read(asked.bytes) {
+                    let client = asked.from.addr.ip();
+                    lock(&self.refusals).refused(now.mono, request.name, client, request.rtype);
+                }
                 After::Reply(Path::Zone)
             }
             Outcome::Notified { zone, from, serial } => {
