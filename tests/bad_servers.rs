@@ -96,6 +96,10 @@ fn status_tells_an_error_from_silence() {
     let told: serde_json::Value = serde_json::from_str(&status(&["--json"])).unwrap();
     let server = &told["zones"][0]["servers"][0];
     assert_eq!((&server["up"], &server["fault"]), (&false.into(), &"REFUSED".into()), "{told}");
+    // It was told of the zone as well.
+    await_until("the meaning of its answer to NOTIFY", LIMIT, || {
+        node.daemon.log().contains("does not have this zone as a secondary; configure it there")
+    });
 }
 
 #[test]

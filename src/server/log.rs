@@ -8,6 +8,7 @@ use crate::node::event::Event;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::transfer::notify;
 use crate::wire::name::Name;
+use crate::wire::rtype::Rcode;
 use crate::zone::serial::Serial;
 
 /// Zones that begin to be served at once and are each told of.
@@ -69,7 +70,7 @@ fn event(event: &Event) {
                 debug!(%zone, %target, %serial, ?took, "NOTIFY acknowledged");
             }
             notify::Event::Refused { target, serial, rcode } => {
-                warn!(%zone, %target, %serial, %rcode, "NOTIFY refused")
+                warn!(%zone, %target, %serial, %rcode, "NOTIFY refused: {}", after_refusal(*rcode))
             }
             notify::Event::Unanswered { target, serial } => {
                 warn!(%zone, %target, %serial, "NOTIFY never answered")
@@ -88,6 +89,21 @@ fn event(event: &Event) {
         Event::Reachable { zone, server, .. } => {
             warn!(%zone, %server, "does not answer for this zone any more")
         }
+    }
+}
+
+/// What it means that a NOTIFY is answered with `rcode`, and what to do about it.
+fn after_refusal(rcode: Rcode) -> &'static str {
+    match rcode {
+        Rcode::NOTAUTH => {
+            "the target does not have this zone as a secondary; configure it there with this server as its primary, \
+             or take the target out of `notify`"
+        }
+        Rcode::REFUSED => {
+            "the target does not take it from this server's address; allow that there \
+             (`primaries` at tidemark, allow-notify at BIND and NSD, an acl at Knot)"
+        }
+        _ => "the log of the target should say why; until then it follows by its refresh timer",
     }
 }
 
