@@ -289,6 +289,19 @@ fn a_reload_names_what_takes_a_restart() {
     assert_eq!(reload(&before, &[]), "reloaded example.\n");
 }
 
+#[test]
+fn a_serial_that_goes_back_alone_is_told_once() {
+    let node = start_with_file("example.zone", |dir| fs::write(dir.join("example.zone"), text(1)).unwrap());
+    let (file, config) = (node.dir().join("example.zone"), node.dir().join("tidemark.toml"));
+    zones::write(&file, &text(7));
+    node.await_serial(ZONE, 7, LIMIT);
+    zones::write(&file, &text(3));
+    await_log(&node, "went back from 7 to 3");
+    process::run(tidemark::command().arg("reload").arg("--config").arg(&config));
+    assert_eq!(node.log().matches("went back").count(), 1, "{}", node.log());
+    assert_eq!(soa::serial(node.addr, ZONE), Some(7));
+}
+
 /// Several files hold a zone, and which ones changes faster than they are read. A zone is served for as long as one does.
 #[test]
 fn zones_stay_while_their_files_change_hands() {

@@ -43,7 +43,8 @@ impl Metrics {
             | Event::Observed { propagation: None, .. }
             | Event::Behind(..)
             | Event::Expired(_)
-            | Event::Reachable { .. } => {}
+            | Event::Reachable { .. }
+            | Event::SerialLowered { .. } => {}
         }
     }
 }

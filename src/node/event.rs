@@ -79,6 +79,17 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A zone file came with the content that is served and a lower serial than the file had before. Nothing changes.
+    SerialLowered {
+        /// The zone.
+        zone: Name,
+        /// The serial in the file.
+        file: Serial,
+        /// The serial that was in the file before.
+        before: Serial,
+        /// The serial that is served.
+        served: Serial,
+    },
     /// A change could not be written down, and so is not served.
     NotKept {
         /// The zone.

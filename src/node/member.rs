@@ -9,6 +9,8 @@ use crate::publish::zone::Zone;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
 use crate::transfer::refresh::Refresh;
+use crate::zone::serial::Serial;
+use crate::zone::snapshot::Snapshot;
 
 use super::board::Mark;
 use super::seen_servers::Sight;
@@ -29,6 +31,8 @@ pub(super) struct Member {
     /// The other servers.
     pub(super) sight: Sight,
     pub(super) problem: Option<Problem>,
+    /// The serial in the zone file that was read last.
+    pub(super) filed: Option<Serial>,
     /// When a version newer than the one served was first heard of.
     pub(super) heard: Option<Now>,
     /// A change that could not be written down, and when it is tried again.
@@ -52,6 +56,14 @@ impl Member {
     pub(super) fn blame(&mut self, now: Now, what: String) {
         let since = self.problem.take().filter(|problem| problem.what == what).map(|problem| problem.since);
         self.problem = Some(Problem { what, since: since.unwrap_or(now.utc.seconds()) });
+    }
+
+    /// Notes the serial of a zone file; what it was before, when it is lower now and the content is what is served.
+    pub(super) fn lowered(&mut self, content: &Snapshot) -> Option<(Serial, Serial)> {
+        let file = content.serial();
+        let before = self.filed.replace(file).filter(|before| before.is_newer_than(file))?;
+        let served = self.zone.current().as_ref().map(|version| version.stamp)?;
+        (served.digest == content.digest()).then_some((before, served.serial))
     }
 
     /// Whether it is served, and served up to date.

@@ -187,7 +187,13 @@ impl Node {
             let Role::Primary(policy) = member.config.options.role else { continue };
             member.retry = None;
             match content {
-                Ok(content) => proposals.push(Proposal::file(content, policy)),
+                Ok(content) => {
+                    if let Some((before, served)) = member.lowered(&content) {
+                        let file = content.serial();
+                        events.push(Event::SerialLowered { zone: name, file, before, served });
+                    }
+                    proposals.push(Proposal::file(content, policy));
+                }
                 Err(why) => {
                     member.blame(now, why.clone());
                     self.touched(now, &name);

@@ -52,6 +52,13 @@ fn event(event: &Event) {
         }
         Event::Confirmed { zone, .. } => debug!(%zone, "current"),
         Event::Heard { zone, from, serial } => debug!(%zone, %from, ?serial, "NOTIFY received"),
+        Event::SerialLowered { zone, file, before, served } => {
+            warn!(
+                %zone,
+                "the serial in its file went back from {before} to {file}, and nothing else changed; {served} is served as before, \
+                 because secondaries take no older serial: with the next change, raise it above {served}"
+            );
+        }
         Event::Behind(zone, newer) => debug!(%zone, serial = %newer.serial, "a newer version exists"),
         Event::Pulled { zone, from, kind, bytes, took } => {
             info!(%zone, %from, kind = kind.label(), bytes, ?took, "transferred");

@@ -85,6 +85,7 @@ impl Node {
             notifier,
             sight,
             problem: None,
+            filed: None,
             heard: None,
             retry: None,
             due: None,
