@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may end")]
 
 mod blocks;
+#[path = "../benches/peers/verdict.rs"]
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +17,20 @@ use blocks::{documents, in_languages, read, root};
 
 /// What a fragment of a configuration stands in when it shows no `[server]` of its own.
 const SERVER: &str = "[server]\nlisten = [\"192.0.2.1:53\"]\ndata-dir = \"state\"\n";
+
+/// The verdicts of the benchmark's table, which runs no unit tests itself.
+#[test]
+fn a_goal_is_judged_by_what_is_printed() {
+    assert_eq!(verdict::ratio(2.15, 3.58).as_deref(), Some("0.60"));
+    assert!(verdict::is_within(2.15, 0.60, 3.58));
+    assert!(verdict::is_within(0.604, 0.60, 1.0) && !verdict::is_within(0.606, 0.60, 1.0));
+    assert_eq!([2.004, 104.4, 0.0].map(verdict::shown), [2.0, 104.0, 0.0]);
+    assert_eq!([2.004, 104.4, 0.0].map(verdict::number), ["2.00", "104", "0"]);
+    // What never happened is beyond every goal.
+    assert_eq!(verdict::number(f64::INFINITY), "never");
+    assert_eq!(verdict::shown(f64::INFINITY), f64::INFINITY);
+    assert!(verdict::is_within(1.0, 1.0, f64::INFINITY) && !verdict::is_within(f64::INFINITY, 1.0, 1.0));
+}
 
 #[test]
 fn every_configuration_is_accepted() {

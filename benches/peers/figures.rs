@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::server::Make;
+use super::verdict::{is_within, number, ratio, shown};
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -56,13 +57,13 @@ impl Figure {
         self.values.iter().find(|(other, _)| *other == make).map(|&(_, value)| value)
     }
 
-    /// Whether all goals are met; `None` without goals or figures.
+    /// Whether all goals are met by the figures as they are printed; `None` without goals or figures.
     pub(crate) fn met(&self) -> Option<bool> {
         let mine = self.value(Make::Tidemark)?;
         let met = |goal: &Goal| match *goal {
-            Goal::Times(times, make) => self.value(make).map(|theirs| mine <= times * theirs),
-            Goal::AtMost(limit) => Some(mine <= limit),
-            Goal::MoreThan(limit) => Some(mine > limit),
+            Goal::Times(times, make) => self.value(make).map(|theirs| is_within(mine, times, theirs)),
+            Goal::AtMost(limit) => Some(shown(mine) <= shown(limit)),
+            Goal::MoreThan(limit) => Some(shown(mine) > shown(limit)),
         };
         let all: Vec<bool> = self.goals.iter().filter_map(met).collect();
         (!all.is_empty()).then(|| all.iter().all(|&met| met))
@@ -75,9 +76,7 @@ impl Figure {
 
     fn ratio(&self, make: Make) -> String {
         match (self.value(Make::Tidemark), self.value(make)) {
-            (Some(mine), Some(theirs)) if mine.is_finite() && theirs > 0.0 && theirs.is_finite() => {
-                format!("{:.2}", mine / theirs)
-            }
+            (Some(mine), Some(theirs)) => ratio(mine, theirs).unwrap_or_default(),
             _ => String::new(),
         }
     }
@@ -183,16 +182,5 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
         0 => f64::NAN,
         length if length.is_multiple_of(2) => (values[length / 2 - 1] + values[length / 2]) / 2.0,
         length => values[length / 2],
-    }
-}
-
-/// Three significant digits, and no more than two decimals. What did not happen within its limit is infinite.
-fn number(value: f64) -> String {
-    match value.abs() {
-        f64::INFINITY => "never".to_owned(),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        0.0 => "0".to_owned(),
-        _ => format!("{value:.2}"),
     }
 }

@@ -31,6 +31,7 @@ mod server;
 mod streams;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod verdict;
 mod watch;
 
 use std::time::Instant;
