@@ -27,7 +27,7 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Logs that `client` may not have `zone` by its access list, unless that was logged within [`AGAIN`] or the span has had its lines.
+    /// Logs that `client` may not have `zone` by its access list, unless that was logged an hour ago or less, or the minute has had its lines.
     pub fn refused(&mut self, now: Mono, zone: &NameRef, client: IpAddr, rtype: Rtype) {
         if let Some(untold) = self.tells(now, zone, client) {
             tracing::info!(
