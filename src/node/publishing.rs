@@ -199,6 +199,8 @@ impl Publishing {
             let zone = zone.name().clone();
             let Some(Underway { number, by, waiting }) = self.zones.remove(&zone) else { continue };
             self.open.remove(&number);
+            // What has waited is newer: the old content must not come back after it.
+            let again = again.filter(|_| waiting.is_none());
             next.extend(waiting);
             outcomes.push(Outcome { zone, by, result, again });
         }
@@ -214,5 +216,54 @@ impl Publishing {
     /// Whether the first so many changes all have an outcome.
     pub(super) fn is_settled(&self, first: u64) -> bool {
         self.open.first().is_none_or(|oldest| *oldest >= first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::access::Access;
+    use crate::time::{Mono, Utc};
+    use crate::zone::fixture;
+    use crate::zone::serial::Policy;
+
+    const NOW: Now = Now { mono: Mono(1), utc: Utc(1) };
+
+    fn file(serial: u32) -> Submission {
+        let content =
+            fixture::hosts("example.", serial, [(0, [192, 0, 2, serial as u8])]).finish().unwrap().0;
+        Submission { by: 1, proposal: Proposal::file(content, Policy::Keep) }
+    }
+
+    /// Does the jobs; the ticket of the commit that follows.
+    fn work(publishing: &mut Publishing, store: &ZoneStore, fx: &mut Effects) -> u64 {
+        for job in std::mem::take(&mut fx.jobs) {
+            assert!(publishing.prepared(NOW, job.run(), store, fx).is_empty());
+        }
+        fx.commits.pop().unwrap().ticket
+    }
+
+    #[test]
+    fn what_could_not_be_written_down_is_proposed_again_unless_something_newer_waits() {
+        let store = ZoneStore::new(7);
+        store.configure(&"example.".parse().unwrap(), Access::default());
+        let failed = Err(LogError("disk full".to_owned()));
+        for newer in [None, Some(file(2))] {
+            let is_replaced = newer.is_some();
+            let (mut publishing, mut fx) = (Publishing::default(), Effects::default());
+            publishing.submit(NOW, [file(1)], &store, &mut fx);
+            let ticket = work(&mut publishing, &store, &mut fx);
+            publishing.submit(NOW, newer, &store, &mut fx);
+            let outcomes = publishing.committed(NOW, ticket, &failed, &store, &mut fx);
+            assert!(
+                matches!(&outcomes[..], [outcome] if outcome.again.is_none() == is_replaced),
+                "{outcomes:?}"
+            );
+            if is_replaced {
+                let ticket = work(&mut publishing, &store, &mut fx);
+                let outcomes = publishing.committed(NOW, ticket, &Ok(()), &store, &mut fx);
+                assert!(matches!(&outcomes[..], [Outcome { result: Ok(Some(_)), .. }]), "{outcomes:?}");
+            }
+        }
     }
 }
