@@ -259,17 +259,8 @@ impl Control {
         }
         let commands = commands.clone();
         if !zones.is_empty() {
-            let last = zones.len() - 1;
-            let mut finish = Some(Reload { zones: zones.clone(), ..Reload::new(answer) });
-            for (index, zone) in zones.into_iter().enumerate() {
-                let done = finish.take_if(|_| index == last);
-                let commands = commands.clone();
-                self.files.reload(Some(zone), move || {
-                    done.into_iter().for_each(|reload| {
-                        drop(commands.blocking_send(Command::Settled(reload)));
-                    });
-                });
-            }
+            let reload = Reload { zones: zones.clone(), ..Reload::new(answer) };
+            self.files.reload(zones, move || drop(commands.blocking_send(Command::Settled(reload))));
             return;
         }
         let settings = match (self.reread)() {

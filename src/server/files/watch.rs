@@ -46,7 +46,7 @@ pub struct Changed {
 pub(super) enum Request {
     Seen(Seen),
     Read(Vec<Done>),
-    Reload(Option<Name>, Answer),
+    Reload(Vec<Name>, Answer),
     Configure(Box<Settings>, Answer),
 }
 
@@ -72,9 +72,9 @@ impl Files {
         let _ = self.requests.send(Request::Configure(Box::new(settings.clone()), Box::new(done)));
     }
 
-    /// Reads one zone's file again, or all; `done` is called behind the last report.
-    pub fn reload(&self, zone: Option<Name>, done: impl FnOnce() + Send + 'static) {
-        let _ = self.requests.send(Request::Reload(zone, Box::new(move |_| done())));
+    /// Reads the files of these zones again; `done` is called behind the report of the last one.
+    pub fn reload(&self, zones: Vec<Name>, done: impl FnOnce() + Send + 'static) {
+        let _ = self.requests.send(Request::Reload(zones, Box::new(move |_| done())));
     }
 }
 
@@ -154,7 +154,7 @@ impl<R: Fn(Changed)> Watch<R> {
             match self.next(queue, changes.deadline()) {
                 Ok(Request::Seen(seen)) => changes.note(Instant::now(), seen, |path| self.matters(path)),
                 Ok(Request::Read(done)) => done.into_iter().for_each(|done| self.read(done)),
-                Ok(Request::Reload(zone, done)) => self.reload(zone, Asker::new(done)),
+                Ok(Request::Reload(zones, done)) => self.reload(zones, Asker::new(done)),
                 Ok(Request::Configure(settings, done)) => {
                     self.configure(*settings, Asker::new(done));
                     is_configured = true;
@@ -205,11 +205,10 @@ impl<R: Fn(Changed)> Watch<R> {
             || is_zone_file(path) && self.dirs.iter().any(|dir| path.parent() == Some(&dir.real))
     }
 
-    fn reload(&mut self, zone: Option<Name>, asker: Rc<Asker>) {
-        let is_asked = |name: &&Name| zone.as_ref().is_none_or(|zone| zone == *name);
-        let files = self.roster.zones().filter_map(|(name, source)| source.file().map(|_| name));
-        let mut zones: Vec<Name> = files.filter(is_asked).cloned().collect();
+    fn reload(&mut self, mut zones: Vec<Name>, asker: Rc<Asker>) {
+        zones.retain(|zone| self.file_of(zone).is_some());
         zones.sort();
+        zones.dedup();
         self.folders.clear();
         self.look_at_dirs();
         self.read_zones(zones, None, &[asker]);
@@ -433,4 +432,48 @@ fn tell_unwatched(folder: &Path, error: &io::Error) {
         folder = %folder.display(),
         "cannot watch for edits ({error}): use `tidemark reload` after an edit{limit}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Longer than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_reload_of_several_zones_ends_when_all_of_them_are_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        // The first one is read by another thread than the second, and takes longer.
+        let zones = ["large.", "small."].map(|zone| zone.parse::<Name>().unwrap());
+        let paths = ["large", "small"].map(|zone| dir.path().join(zone).with_extension("zone"));
+        for (path, count) in paths.iter().zip([100_000, 1]) {
+            let records: String = (0..count).map(|host| format!("h{host} A 192.0.2.1\n")).collect();
+            fs::write(path, format!("$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a.\n{records}")).unwrap();
+        }
+        let (told, reports) = mpsc::channel();
+        let report = told.clone();
+        let each = move |changed: Changed| {
+            changed.read.into_iter().for_each(|(zone, _)| drop(report.send(Some(zone))));
+        };
+        let files = Files::start(Arc::new(ZoneStore::new(7)), each).unwrap();
+        let done = || {
+            let told = told.clone();
+            move || drop(told.send(None))
+        };
+        let read_until_done = || {
+            let read = || reports.recv_timeout(LIMIT).unwrap();
+            let mut read: Vec<Name> = std::iter::from_fn(read).collect();
+            read.sort();
+            read
+        };
+        let first = done();
+        files.configure(&Settings::for_files("127.0.0.1:53".parse().unwrap(), &paths), move |_| first());
+        assert_eq!(read_until_done(), zones);
+        files.reload(zones.to_vec(), done());
+        assert_eq!(read_until_done(), zones);
+    }
 }
