@@ -82,6 +82,9 @@ pub enum PublishError {
     /// It could not be written down.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Preparing it ended in a panic, which the program has told of on standard error.
+    #[error("preparing it ended in a fault of this program, told of on standard error: report that as a bug")]
+    Panicked,
 }
 
 /// The version that a proposal is to follow: what the zone serves and remembers when it is prepared.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZero;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -177,9 +178,32 @@ impl Lane {
         let base = |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.source()) };
         let mut bounds = Bounds::new(&job.is_needless, courtesy);
         let content = match &job.zone {
-            Some(zone) => Content::Zone(load_onto(&job.path, zone, base(zone), &mut bounds)),
-            None => Content::File(open(&job.path, &base, &mut bounds)),
+            Some(zone) => {
+                Content::Zone(outlive(&job.path, || load_onto(&job.path, zone, base(zone), &mut bounds)))
+            }
+            None => Content::File(outlive(&job.path, || open(&job.path, &base, &mut bounds))),
         };
         Done { ticket: job.ticket, content }
+    }
+}
+
+/// Makes an error of a panic: a fault of this program costs one file, and neither its lane a thread nor anybody an outcome to wait for.
+fn outlive<T>(path: &Path, work: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let reason =
+            "reading it ended in a fault of this program, told of on standard error: report that as a bug";
+        Err(LoadError::Unreadable { path: path.to_owned(), reason: reason.to_owned() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_outcome() {
+        let outcome = outlive::<()>(Path::new("x.zone"), || panic!("a fault of this program"));
+        assert!(matches!(outcome, Err(LoadError::Unreadable { .. })), "{outcome:?}");
+        assert!(matches!(outlive(Path::new("x.zone"), || Ok(7)), Ok(7)));
     }
 }
