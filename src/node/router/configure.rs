@@ -125,7 +125,7 @@ impl Node {
     fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
         let member = self.members.remove(name)?;
         for server in member.config.options.servers() {
-            self.watch.remove(name, server, &mut fx.out);
+            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.remove(name, server, out));
         }
         if let Some(due) = member.due {
             self.due.remove(&(due, name.to_name()));
@@ -153,5 +153,34 @@ impl Node {
             self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
         self.stubs.insert(zone.clone(), (Sight::default(), servers.to_vec()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::settings::ZoneOptions;
+    use super::*;
+    use crate::zone::serial::Policy;
+
+    #[test]
+    fn a_zone_that_goes_leaves_no_exchange_behind() {
+        let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+        let mut fx = Effects::default();
+        let zone: Name = "example.".parse().unwrap();
+        let options = ZoneOptions {
+            role: Role::Primary(Policy::Keep),
+            watch: vec![SocketAddr::from(([192, 0, 2, 1], 53))],
+            ..ZoneOptions::default()
+        };
+        let added = vec![ZoneConfig::new(zone.clone(), options)];
+        let changes = |removed, added| Input::Zones(Changes { removed, added });
+        let mut now = Now { mono: Mono(1), utc: Utc(1) };
+        node.handle(now, changes(Vec::new(), added), &mut fx);
+        while node.routes.is_empty() {
+            now.mono = node.next_timeout().unwrap();
+            node.handle(now, Input::Timeout, &mut fx);
+        }
+        node.handle(now, changes(vec![zone], Vec::new()), &mut fx);
+        assert!(node.routes.is_empty(), "{:?}", node.routes);
     }
 }
