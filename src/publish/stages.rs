@@ -131,7 +131,6 @@ pub struct Stamped {
     pub(super) stamp: Stamp,
     /// The serial that its source gave it, when another took its place.
     pub(super) given: Option<Serial>,
-    pub(super) renumbered: Option<Serial>,
     pub(super) mismatch: Option<Digest>,
     /// What has to be reserved before.
     pub(super) reserve: Option<Reserve>,
@@ -319,7 +318,6 @@ impl Prepared {
             reserve,
             versions,
             given: self.given,
-            renumbered: self.given.filter(|_| self.known.is_none()),
             mismatch,
             source: self.source,
         }

@@ -206,9 +206,9 @@ impl ZoneStore {
     /// Serves a version whose entries have been written down; `None` when the zone was taken out meanwhile: it keeps the serial in
     /// mind, and no content.
     pub fn commit(&self, applied: Utc, stamped: Stamped) -> Option<Publication> {
-        let Stamped { zone, from, snapshot, versions, stamp, given, renumbered, mismatch, reserve, .. } =
-            stamped;
+        let Stamped { zone, from, snapshot, versions, stamp, given, mismatch, reserve, .. } = stamped;
         let records = snapshot.records();
+        let mut is_new = false;
         {
             let mut history = zone.history_mut();
             reserve.iter().for_each(|reserve| history.floor.set(reserve));
@@ -216,9 +216,11 @@ impl ZoneStore {
                 // Content that is back as it was adds no version.
                 if delta.is_some() || history.last() != Some(&stamp) {
                     history.push(stamp, delta, records);
+                    is_new = true;
                 }
             }
         }
+        let renumbered = given.filter(|_| is_new);
         self.get(&zone.name).filter(|configured| Arc::ptr_eq(configured, &zone))?;
         let version = Version::of(snapshot, given, stamp, applied);
         self.retire(zone.current.swap(Some(Arc::new(version))));
