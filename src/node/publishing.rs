@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::publish::job::{Change, Done, Job};
 use crate::publish::journal::log::LogError;
 use crate::publish::proposal::Proposal;
-use crate::publish::stages::{Base, MANY_RECORDS, PublishError, Stamped};
+use crate::publish::stages::{Base, PublishError, Stamped};
 use crate::publish::store::{Publication, ZoneStore};
 use crate::publish::zone::Zone;
 use crate::time::Now;
@@ -112,7 +112,7 @@ impl Publishing {
             match store.base(&zone) {
                 Ok(base) => {
                     self.zones.insert(zone, Underway { number, by, waiting: None });
-                    if proposal.weight() > MANY_RECORDS {
+                    if proposal.is_large() {
                         self.job(now, vec![(base, proposal)], fx);
                     } else {
                         small.push((base, proposal));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::time::Utc;
 
-use super::proposal::Proposal;
+use super::proposal::{LARGE, Proposal};
 use super::stages::{Base, Prepared, PublishError, prepare};
 use super::zone::Zone;
 
@@ -41,9 +41,9 @@ impl Job {
         Job { ticket, utc, proposals }
     }
 
-    /// How many records have to be looked at, about.
-    pub fn weight(&self) -> u64 {
-        self.proposals.iter().map(|(_, proposal)| proposal.weight()).sum()
+    /// Whether it takes so long that other jobs are not to wait for it.
+    pub fn is_large(&self) -> bool {
+        self.proposals.iter().map(|(_, proposal)| proposal.weight()).sum::<u64>() > LARGE
     }
 
     /// Does the work.

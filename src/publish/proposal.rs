@@ -8,6 +8,9 @@ use crate::zone::serial::Policy;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
+/// A change of more records is work for a thread of its own.
+pub(super) const LARGE: u64 = 10_000;
+
 /// A change that has not been checked yet.
 #[derive(Debug)]
 pub struct Proposal {
@@ -81,8 +84,13 @@ impl Proposal {
         self
     }
 
+    /// Whether preparing it takes so long that other zones are not to wait for it.
+    pub fn is_large(&self) -> bool {
+        self.weight() > LARGE
+    }
+
     /// How many records have to be looked at to prepare it, about.
-    pub fn weight(&self) -> u64 {
+    pub(super) fn weight(&self) -> u64 {
         match &self.content {
             Content::Whole(snapshot) => snapshot.records(),
             Content::Records(records) => records.records() as u64,

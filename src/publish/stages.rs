@@ -26,9 +26,6 @@ use super::proposal::{Content, Proposal, Source};
 use super::zone::{Version, Zone};
 use crate::wire::name::Name;
 
-/// A change of so many records is work for a thread of its own.
-pub const MANY_RECORDS: u64 = 10_000;
-
 /// Why a change was not published. What was served before is served still.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {

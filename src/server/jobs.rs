@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use crate::publish::job::{Done, Job};
-use crate::publish::stages::MANY_RECORDS;
 
 use super::priority::courteously;
 
@@ -44,7 +43,7 @@ impl Jobs {
 
     /// Has a job done.
     pub fn run(&self, job: Job) {
-        let job = if job.weight() > MANY_RECORDS { self.large.take(job) } else { Some(job) };
+        let job = if job.is_large() { self.large.take(job) } else { Some(job) };
         // The thread lives as long as this.
         job.into_iter().for_each(|job| drop(self.small.send(job)));
     }
