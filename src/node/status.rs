@@ -77,7 +77,7 @@ impl State {
 pub struct ZoneStatus {
     /// The zone.
     pub zone: Name,
-    /// `primary` or `secondary`.
+    /// `primary`, `secondary`, or `stub` for a zone that only a cache here asks about.
     pub role: &'static str,
     /// Whether it is served.
     pub state: State,

@@ -1,5 +1,5 @@
-//! The version history of a zone: which serial was published when, by whom, and what changed between (CONSISTENCY: the
-//! base of every lag figure). Bounded; the oldest goes first.
+//! The version history of a zone: which serial was published when, by whom, and what changed between. Every figure of lag rests on
+//! it. Bounded; the oldest goes first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

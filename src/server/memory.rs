@@ -79,7 +79,7 @@ fn tidy() {
     pages::gather();
 }
 
-/// Half of it, in bytes.
+/// Half of the memory that this process may have, in bytes.
 pub(super) fn half() -> u64 {
     // Asked of the system once: there may be a hundred thousand files.
     static HALF: OnceLock<u64> = OnceLock::new();

@@ -340,7 +340,7 @@ fn start_control(
     queue: mpsc::Receiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
-    // A thread of its own, because it waits for the disk.
+    // A thread of its own: what it does for one command holds up no other task of the runtime.
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || runtime.block_on(control.run(commands, queue)))

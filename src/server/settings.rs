@@ -47,7 +47,7 @@ pub struct Server {
     pub control: PathBuf,
     /// DNS over TLS (RFC 7858); off when absent.
     pub tls: Option<Tls>,
-    /// UDP workers; one per core when absent.
+    /// Workers, each with threads for UDP, for TCP and TLS, and in a cache for other servers; one per core when absent.
     pub workers: Option<usize>,
     /// What an EDNS NSID request is answered with (RFC 5001); nothing when absent.
     pub nsid: Option<String>,

@@ -5,7 +5,7 @@
 //!   notify::Notifier  -- NOTIFY (RFC 1996) -->  notify::read_notify -> refresh::Refresh
 //!   (the answerer)    <-- SOA query ----------  refresh::Refresh
 //!   provide::Provide  -- IXFR (RFC 1995), ----> intake::Intake -> ixfr::Ixfr, axfr::Axfr
-//!                        AXFR (RFC 5936)          -> refresh::Event::Fetched -> ZoneStore::publish
+//!                        AXFR (RFC 5936)          -> refresh::Event::Fetched -> publish::proposal
 //! ```
 //!
 //! All of it is without I/O: machines are told the time and what arrived, and ask an [`crate::ask::exchange::Outbox`] to send.
