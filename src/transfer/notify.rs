@@ -170,6 +170,12 @@ impl Notifier {
         events
     }
 
+    /// Announces nothing any more.
+    pub fn stop(&mut self, out: &mut Outbox) {
+        self.held = None;
+        self.targets.iter_mut().for_each(|target| target.silence(out));
+    }
+
     /// When [`Notifier::handle_timeout`] is to be called next.
     pub fn next_timeout(&self) -> Option<Mono> {
         let due = |target: &Target| target.announcing.as_ref()?.question.next_timeout();

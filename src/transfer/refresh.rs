@@ -350,6 +350,16 @@ impl Refresh {
         })
     }
 
+    /// Ends what is under way: the zone is not pulled any more.
+    pub fn stop(&mut self, out: &mut Outbox) {
+        match &mut self.state {
+            State::AskingSoa(asking) => asking.question.stop(out),
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.question.stop(out),
+            State::Idle | State::Publishing(_) => {}
+        }
+        self.state = State::Idle;
+    }
+
     /// Takes in what the store said to the last [`Event::Fetched`].
     pub fn published(
         &mut self,

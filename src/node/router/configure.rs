@@ -123,23 +123,18 @@ impl Node {
     }
 
     fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
-        let member = self.members.remove(name)?;
-        for server in member.config.options.servers() {
-            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.remove(name, server, out));
-        }
+        let mut member = self.members.remove(name)?;
+        let Member { config, refresh, notifier, .. } = &mut member;
+        // Nothing begins here, and so nothing takes this route.
+        self.routed(&mut fx.out, &Route::Watch, |node, out| {
+            config.options.servers().into_iter().for_each(|server| node.watch.remove(name, server, out));
+            refresh.iter_mut().for_each(|refresh| refresh.stop(out));
+            notifier.iter_mut().for_each(|notifier| notifier.stop(out));
+        });
         if let Some(due) = member.due {
             self.due.remove(&(due, name.to_name()));
         }
         self.board.remove(&member.config.name, member.mark);
-        let mine =
-            |route: &Route| matches!(route, Route::Refresh(zone) | Route::Notifier(zone) if **zone == *name);
-        self.routes.retain(|token, route| {
-            let mine = mine(route);
-            if mine {
-                fx.out.cancel(*token);
-            }
-            !mine
-        });
         Some(member)
     }
 
@@ -160,27 +155,37 @@ impl Node {
 mod tests {
     use super::super::super::settings::ZoneOptions;
     use super::*;
+    use crate::zone::fixture;
     use crate::zone::serial::Policy;
 
     #[test]
-    fn a_zone_that_goes_leaves_no_exchange_behind() {
+    fn zones_that_go_leave_no_exchange_behind() {
         let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
         let mut fx = Effects::default();
-        let zone: Name = "example.".parse().unwrap();
-        let options = ZoneOptions {
+        let servers = vec![SocketAddr::from(([192, 0, 2, 1], 53))];
+        let (primary, secondary): (Name, Name) = ("one.".parse().unwrap(), "two.".parse().unwrap());
+        let watched = ZoneOptions {
             role: Role::Primary(Policy::Keep),
-            watch: vec![SocketAddr::from(([192, 0, 2, 1], 53))],
+            notify: servers.clone(),
             ..ZoneOptions::default()
         };
-        let added = vec![ZoneConfig::new(zone.clone(), options)];
-        let changes = |removed, added| Input::Zones(Changes { removed, added });
-        let mut now = Now { mono: Mono(1), utc: Utc(1) };
-        node.handle(now, changes(Vec::new(), added), &mut fx);
-        while node.routes.is_empty() {
-            now.mono = node.next_timeout().unwrap();
-            node.handle(now, Input::Timeout, &mut fx);
-        }
-        node.handle(now, changes(vec![zone], Vec::new()), &mut fx);
+        let pulled = ZoneOptions { role: Role::Secondary(servers), ..ZoneOptions::default() };
+        let added =
+            vec![ZoneConfig::new(primary.clone(), watched), ZoneConfig::new(secondary.clone(), pulled)];
+        let now = Now { mono: Mono(1), utc: Utc(1) };
+        node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), &mut fx);
+        let soa = fixture::hosts("one.", 1, []).finish().unwrap().0.soa_record();
+        node.with_notifier(&primary, &mut fx.out, |notifier, out| {
+            notifier.publish(now, soa, out);
+            Vec::new()
+        });
+        node.handle(now, Input::Timeout, &mut fx);
+        let kinds: BTreeSet<_> = node.routes.values().map(|route| format!("{route:?}")).collect();
+        assert_eq!(kinds.len(), 3, "{kinds:?}");
+        let open: BTreeSet<Token> = node.routes.keys().copied().collect();
+        let removed = vec![primary, secondary];
+        node.handle(now, Input::Zones(Changes { removed, added: Vec::new() }), &mut fx);
         assert!(node.routes.is_empty(), "{:?}", node.routes);
+        assert_eq!(fx.out.cancels.into_iter().collect::<BTreeSet<_>>(), open);
     }
 }
