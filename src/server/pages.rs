@@ -37,11 +37,8 @@ pub(super) fn gather() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for run in maps.lines().filter_map(own_memory).flat_map(|memory| dense(&memory)) {
         if let Err(error) = collapse(&run) {
-            // EAGAIN and ENOMEM: there is no large page to be had for some of it; EINVAL: an older system.
+            // EAGAIN and ENOMEM: there is no large page to be had for some of it, or it has gone; EINVAL: an older system.
             tracing::debug!("{} bytes of memory stay in small pages: {error}", run.len());
-            if error.raw_os_error() == Some(libc::EINVAL) {
-                return;
-            }
         }
     }
 }
@@ -200,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_is_in_use_throughout_comes_into_large_pages_and_keeps_its_content() {
-        const PAGES: usize = 12;
+        // More than the allocator ever takes from elsewhere than the system (32 MiB, M_MMAP_THRESHOLD of mallopt(3)): untouched so far.
+        const PAGES: usize = 20;
         let mut memory = vec![0u8; (PAGES + 2) * LARGE];
         let whole = memory.as_ptr().addr().next_multiple_of(LARGE) - memory.as_ptr().addr();
         // The first half is in use throughout, the second has a page in use here and there.

@@ -50,7 +50,8 @@ pub(super) fn start(
     context: &Context,
     mailbox: &Arc<Mailbox>,
 ) -> Messages {
-    // Whoever waits for a turn with a whole zone to come waits without a version, which would stay in memory meanwhile.
+    // Who asks for a whole zone and waits for a turn keeps no version in memory meanwhile; who asks for differences does, which shares
+    // with later ones what they have in common.
     let is_whole = Request::read(&client.request).is_ok_and(|request| request.rtype == Rtype::AXFR);
     let begun = (!is_whole).then(|| Sending::begin(Arc::clone(&zone), &client, context));
     let begun = match begun {
