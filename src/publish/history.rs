@@ -17,6 +17,11 @@ const MAX_DELTAS: usize = 4_096;
 /// Records in deltas that are kept however small the zone is.
 const MIN_DELTA_RECORDS: usize = 4_096;
 
+/// Records of a delta that is kept, at most: a chain with more records than the zone is worth less than an AXFR (RFC 1995 section 2).
+pub(super) fn most_records(zone_records: u64) -> usize {
+    MIN_DELTA_RECORDS.max(usize::try_from(zone_records).unwrap_or(usize::MAX))
+}
+
 /// The newest versions, oldest first, with the deltas that lead to the newest of them.
 #[derive(Debug, Default)]
 pub struct History {
@@ -28,8 +33,15 @@ pub struct History {
 }
 
 impl History {
-    /// Takes in a version that followed by `delta`, or from nowhere (a first load, a full transfer).
-    pub(super) fn push(&mut self, stamp: Stamp, delta: Option<Arc<Delta>>, zone_records: u64) {
+    /// Takes in a version that followed by `delta`, or from nowhere (a first load, a full transfer). Returns the deltas that are kept
+    /// no more.
+    #[must_use = "large deltas take long to drop"]
+    pub(super) fn push(
+        &mut self,
+        stamp: Stamp,
+        delta: Option<Arc<Delta>>,
+        zone_records: u64,
+    ) -> Vec<Arc<Delta>> {
         if self.stamps.len() == MAX_STAMPS {
             self.stamps.pop_front();
         }
@@ -38,29 +50,25 @@ impl History {
             self.stamps.reserve_exact(1);
         }
         self.stamps.push_back(stamp);
-        let Some(delta) = delta else {
-            self.deltas.clear();
-            self.delta_records = 0;
-            return;
-        };
+        let Some(delta) = delta else { return self.forget_deltas() };
+        let mut forgotten = Vec::new();
         if self.deltas.back().is_some_and(|last| last.to() != delta.from()) {
-            self.deltas.clear();
-            self.delta_records = 0;
+            forgotten = self.forget_deltas();
         }
         self.delta_records += delta.len();
         self.deltas.push_back(delta);
-        // A chain with more records than the zone is worth less than an AXFR (RFC 1995 section 2).
-        let most = MIN_DELTA_RECORDS.max(zone_records as usize);
-        while self.deltas.len() > MAX_DELTAS || self.delta_records > most {
+        while self.deltas.len() > MAX_DELTAS || self.delta_records > most_records(zone_records) {
             let Some(oldest) = self.deltas.pop_front() else { break };
             self.delta_records -= oldest.len();
+            forgotten.push(oldest);
         }
+        forgotten
     }
 
     /// Takes in a version that followed from nowhere known, unless it is the last one already.
     pub(super) fn push_anew(&mut self, stamp: Stamp) {
         if !self.last().is_some_and(|last| is_same(last, &stamp)) {
-            self.push(stamp, None, 0);
+            drop(self.push(stamp, None, 0));
         }
     }
 
@@ -87,10 +95,11 @@ impl History {
         self.delta_records
     }
 
-    /// Lets go of what changed, and keeps the stamps.
-    pub(super) fn forget_deltas(&mut self) {
-        self.deltas.clear();
+    /// Takes out what changed, and keeps the stamps.
+    #[must_use = "large deltas take long to drop"]
+    pub(super) fn forget_deltas(&mut self) -> Vec<Arc<Delta>> {
         self.delta_records = 0;
+        std::mem::take(&mut self.deltas).into()
     }
 
     /// The newest version.

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use crate::time::{Hlc, Now, Utc};
 use crate::zone::delta::Delta;
-use crate::zone::diff::between;
+use crate::zone::diff::{TooMuch, between_at_most};
 use crate::zone::digest::Digest;
 use crate::zone::fault::Fault;
 use crate::zone::serial::{Policy, Serial};
 use crate::zone::snapshot::{ApplyError, Snapshot};
 use crate::zone::stamp::Stamp;
 
+use super::history::most_records;
 use super::journal::entry::Entry;
 use super::journal::floor::{Floor, Reserve};
 use super::journal::log::LogError;
@@ -236,11 +237,16 @@ fn delta(base: &Base, content: Content) -> Result<Option<(Snapshot, Vec<Step>)>,
     let current = base.version.as_ref().map(|version| &version.snapshot);
     let deltas = match content {
         Content::Whole(whole) => {
-            let Some(current) = current.filter(|current| current.serial() != whole.serial()) else {
-                let step = Step { delta: None, serial: whole.serial(), digest: whole.digest() };
-                return Ok(Some((whole, vec![step])));
-            };
-            between(current, &whole).into_iter().collect()
+            // A delta of more records than the history keeps would be asked for by nobody and cost the journal more than the content.
+            let most = most_records(whole.records());
+            let follows = current.filter(|current| current.serial() != whole.serial());
+            match follows.map(|current| between_at_most(current, &whole, most)) {
+                Some(Ok(delta)) => delta.into_iter().collect(),
+                None | Some(Err(TooMuch)) => {
+                    let step = Step { delta: None, serial: whole.serial(), digest: whole.digest() };
+                    return Ok(Some((whole, vec![step])));
+                }
+            }
         }
         Content::Differences(deltas) => deltas,
         Content::Records(_) => Vec::new(),
@@ -345,7 +351,8 @@ impl Stamped {
     /// Whether its file stands for the content until that is written down: a crash before costs the differences to what was
     /// served, and no more, as long as the stamp is kept. A policy that may refuse the file after a restart does not allow it.
     pub fn may_be_written_later(&self) -> bool {
-        matches!(&self.source, Source::File(policy) if *policy != Policy::Keep)
+        self.from.is_none()
+            && matches!(&self.source, Source::File(policy) if *policy != Policy::Keep)
             && matches!(self.versions[..], [(None, _)])
             && self.snapshot.signed().is_none()
     }

@@ -12,6 +12,7 @@ use dashmap::DashMap;
 
 use crate::time::{Now, Utc};
 use crate::wire::name::{Name, NameRef};
+use crate::zone::delta::Delta;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
@@ -23,7 +24,7 @@ use super::journal::entry::{Entry, Happened};
 use super::journal::log::LogError;
 use super::proposal::Proposal;
 use super::stages::{Base, Prepared, PublishError, Stamped, prepare};
-use super::zone::{Kept, Version, Zone};
+use super::zone::{Kept, Remains, Version, Zone};
 
 /// A version that has just become the current one.
 #[derive(Clone, Debug)]
@@ -54,10 +55,13 @@ pub struct ZoneStore {
     /// which comes back goes on where it was.
     withdrawn: DashMap<Name, Arc<Zone>>,
     /// Where content goes that was replaced and that nobody reads any more.
-    remains: OnceLock<mpsc::Sender<Snapshot>>,
+    remains: OnceLock<mpsc::Sender<Remains>>,
     /// This node, as the writer of what it publishes itself.
     writer: u64,
 }
+
+/// Records that are dropped as fast as they are handed to another thread.
+const FEW_RECORDS: usize = 256;
 
 /// What a journal has to hold, as it was at one moment.
 #[derive(Debug)]
@@ -102,7 +106,8 @@ impl ZoneStore {
     pub fn remove(&self, name: &NameRef) {
         if let Some(zone) = self.edit(|directory| directory.remove(name)) {
             self.retire(zone.current.swap(None));
-            zone.history_mut().forget_deltas();
+            let deltas = zone.history_mut().forget_deltas();
+            self.retire_deltas(deltas);
             self.withdrawn.insert(name.to_name(), zone);
         }
     }
@@ -135,7 +140,7 @@ impl ZoneStore {
 
     /// Has content that is replaced from now on sent to `to` once nobody reads it any more, so that no query waits for it to be taken
     /// to pieces. Only the first call counts.
-    pub fn leave_remains_to(&self, to: mpsc::Sender<Snapshot>) {
+    pub fn leave_remains_to(&self, to: mpsc::Sender<Remains>) {
         let _ = self.remains.set(to);
     }
 
@@ -146,11 +151,20 @@ impl ZoneStore {
         }
     }
 
+    /// Lets go of deltas that are kept no more.
+    fn retire_deltas(&self, deltas: Vec<Arc<Delta>>) {
+        let records: usize = deltas.iter().map(|delta| delta.len()).sum();
+        if let Some(to) = self.remains.get().filter(|_| records > FEW_RECORDS) {
+            let _ = to.send(Remains::Deltas(deltas));
+        }
+    }
+
     /// Lets go of content that [`ZoneStore::replay`] brought back of zones that nobody has configured since.
     pub fn forget_unconfigured(&self) {
         for entry in self.withdrawn.iter() {
             self.retire(entry.value().current.swap(None));
-            entry.value().history_mut().forget_deltas();
+            let deltas = entry.value().history_mut().forget_deltas();
+            self.retire_deltas(deltas);
         }
     }
 
@@ -208,18 +222,19 @@ impl ZoneStore {
     pub fn commit(&self, applied: Utc, stamped: Stamped) -> Option<Publication> {
         let Stamped { zone, from, snapshot, versions, stamp, given, mismatch, reserve, .. } = stamped;
         let records = snapshot.records();
-        let mut is_new = false;
+        let (mut is_new, mut forgotten) = (false, Vec::new());
         {
             let mut history = zone.history_mut();
             reserve.iter().for_each(|reserve| history.floor.set(reserve));
             for (delta, stamp) in versions {
                 // Content that is back as it was adds no version.
                 if delta.is_some() || history.last() != Some(&stamp) {
-                    history.push(stamp, delta, records);
+                    forgotten.extend(history.push(stamp, delta, records));
                     is_new = true;
                 }
             }
         }
+        self.retire_deltas(forgotten);
         let renumbered = given.filter(|_| is_new);
         self.get(&zone.name).filter(|configured| Arc::ptr_eq(configured, &zone))?;
         let version = Version::of(snapshot, given, stamp, applied);
@@ -272,7 +287,7 @@ impl ZoneStore {
             Happened::Full(snapshot, stamp, applied) => {
                 let mut history = zone.history_mut();
                 if history.last() != Some(&stamp) {
-                    history.push(stamp, None, snapshot.records());
+                    drop(history.push(stamp, None, snapshot.records()));
                 }
                 Some(Version::new(snapshot, stamp, applied))
             }
@@ -284,13 +299,13 @@ impl ZoneStore {
                 let follows =
                     current.is_none() && history.last().is_some_and(|last| last.serial == delta.from());
                 let records = snapshot.as_ref().map(Snapshot::records).or(follows.then_some(u64::MAX));
-                history.push(stamp, records.map(|_| Arc::new(delta)), records.unwrap_or_default());
+                drop(history.push(stamp, records.map(|_| Arc::new(delta)), records.unwrap_or_default()));
                 snapshot.map(|snapshot| Version::new(snapshot, stamp, applied))
             }
             Happened::Past(delta, stamp) => {
                 let mut history = zone.history_mut();
                 if delta.is_some() || history.last() != Some(&stamp) {
-                    history.push(stamp, delta.map(Arc::new), u64::MAX);
+                    drop(history.push(stamp, delta.map(Arc::new), u64::MAX));
                 }
                 return;
             }

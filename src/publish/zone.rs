@@ -33,7 +33,7 @@ pub struct Version {
     /// When this node began to serve it.
     pub applied: Utc,
     /// Set once another version has taken its place. Behind `snapshot`, because fields are dropped in this order.
-    remains: OnceLock<Box<Remains>>,
+    remains: OnceLock<Box<Leaving>>,
 }
 
 impl Version {
@@ -52,22 +52,32 @@ impl Version {
     }
 
     /// Sends the content to `to` once this version is read no more.
-    pub(super) fn leave_to(&self, to: mpsc::Sender<Snapshot>) {
-        let _ = self.remains.set(Box::new(Remains { snapshot: Some(self.snapshot.clone()), to }));
+    pub(super) fn leave_to(&self, to: mpsc::Sender<Remains>) {
+        let _ = self.remains.set(Box::new(Leaving { snapshot: Some(self.snapshot.clone()), to }));
     }
 }
 
-/// What a version leaves behind: its content, which its last reader would have to take to pieces otherwise.
+/// What changes leave behind and what takes long to take to pieces.
 #[derive(Debug)]
-struct Remains {
-    snapshot: Option<Snapshot>,
-    to: mpsc::Sender<Snapshot>,
+pub enum Remains {
+    /// The content of a version.
+    Content(Snapshot),
+    /// Deltas that are kept no more.
+    Deltas(Vec<Arc<Delta>>),
 }
 
-impl Drop for Remains {
+/// The content of a version, which its last reader would have to take to pieces otherwise.
+#[derive(Debug)]
+struct Leaving {
+    snapshot: Option<Snapshot>,
+    to: mpsc::Sender<Remains>,
+}
+
+impl Drop for Leaving {
     fn drop(&mut self) {
         // Where nobody takes it, it is let go of here.
-        self.snapshot.take().into_iter().for_each(|snapshot| drop(self.to.send(snapshot)));
+        let content = self.snapshot.take().map(Remains::Content);
+        content.into_iter().for_each(|content| drop(self.to.send(content)));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::zone::snapshot::Snapshot;
+use crate::publish::zone::Remains;
 
 use super::{pages, priority};
 
@@ -25,20 +25,20 @@ const LOOK: Duration = Duration::from_secs(10);
 const GROWTH: usize = 16 << 20;
 
 /// Starts the thread that takes content to pieces which nobody reads any more, and has large zones lie in large pages.
-pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Snapshot>> {
+pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Remains>> {
     let (to, retired) = mpsc::channel();
     thread::Builder::new().name("retire".to_owned()).spawn(move || retire(&retired))?;
     Ok(to)
 }
 
-fn retire(retired: &mpsc::Receiver<Snapshot>) {
+fn retire(retired: &mpsc::Receiver<Remains>) {
     priority::small_share();
     let (mut tidied, mut size) = (priority::own_time(), 0);
     loop {
         let is_due = match retired.recv_timeout(LOOK) {
-            Ok(content) => {
+            Ok(remains) => {
                 // What the next version shares with it stays and takes no time.
-                drop::<Snapshot>(content);
+                drop::<Remains>(remains);
                 priority::own_time().saturating_sub(tidied) >= WORTH_A_LOOK
             }
             Err(RecvTimeoutError::Timeout) => pages::resident() > size + GROWTH,

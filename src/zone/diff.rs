@@ -12,10 +12,23 @@ use super::delta::Delta;
 use super::owner::{FEW, Owner, Rrset};
 use super::snapshot::Snapshot;
 
+/// That more differs than anybody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMuch;
+
 /// What turns `old` into `new`. `None` when the two are equal, SOA included.
 pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
+    // There is no more memory than that for records.
+    between_at_most(old, new, usize::MAX).ok().flatten()
+}
+
+/// The same where it takes at most so many records, SOAs included.
+pub fn between_at_most(old: &Snapshot, new: &Snapshot, most: usize) -> Result<Option<Delta>, TooMuch> {
     let mut delta = Delta { removed: vec![old.soa_record()], added: vec![new.soa_record()] };
     new.table.unshared(&old.table, |entry| {
+        if delta.len() > most {
+            return;
+        }
         let now = entry.owner();
         match old.owner(now.name()) {
             Some(before) => compare(&mut delta, now.name(), before, now),
@@ -23,13 +36,19 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
         }
     });
     old.table.unshared(&new.table, |entry| {
+        if delta.len() > most {
+            return;
+        }
         let before = entry.owner();
         if new.owner(before.name()).is_none() {
             delta.removed.extend(before.records());
         }
     });
+    if delta.len() > most {
+        return Err(TooMuch);
+    }
     let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
-    (!unchanged).then_some(delta)
+    Ok((!unchanged).then_some(delta))
 }
 
 /// Adds what turns the records that `name` had into those that it has now, its SOA aside.

@@ -122,9 +122,57 @@ fn content_that_was_replaced_is_left_when_its_last_reader_lets_go() {
     file(&store, &mut journal, 2, zone(2, &[2]), Policy::Keep).unwrap();
     assert!(remains.try_recv().is_err());
     drop(reader);
-    assert_eq!(remains.try_recv().unwrap().serial().0, 1);
+    assert_eq!(serial_of(remains.try_recv()), 1);
     store.remove(&apex());
-    assert_eq!(remains.try_recv().unwrap().serial().0, 2);
+    assert_eq!(serial_of(remains.try_recv()), 2);
+}
+
+/// The serial of content that is left behind.
+fn serial_of(left: Result<Remains, mpsc::TryRecvError>) -> u32 {
+    match left {
+        Ok(Remains::Content(content)) => content.serial().0,
+        other => panic!("no content: {other:?}"),
+    }
+}
+
+/// A zone of 3,000 hosts, the first `changed` of them at other addresses than at first.
+fn large(serial: u32, changed: u32) -> Snapshot {
+    let address = |host| [10, u8::from(host < changed), (host >> 8) as u8, host as u8];
+    fixture::hosts("example.", serial, (0..3_000).map(|host| (host, address(host)))).finish().unwrap().0
+}
+
+#[test]
+fn more_than_the_zone_has_is_no_difference() {
+    let (store, mut log) = store();
+    let (to, remains) = mpsc::channel();
+    store.leave_remains_to(to);
+    file(&store, &mut log, 1, large(1, 0), Policy::Keep).unwrap();
+    file(&store, &mut log, 2, large(2, 1_900), Policy::Keep).unwrap();
+    let deltas = |from: u32, to: u32| {
+        let zone = store.get(&apex()).unwrap();
+        let deltas = zone.history().deltas(Serial(from), Serial(to));
+        deltas.map(|deltas| deltas.len())
+    };
+    assert_eq!(deltas(1, 2), Some(1));
+    assert_eq!(serial_of(remains.try_recv()), 1);
+    file(&store, &mut log, 3, large(3, 3_000), Policy::Keep).unwrap();
+    assert_eq!((deltas(1, 2), deltas(2, 3)), (None, Some(1)));
+    // All hosts have another address: twice as many records as the zone has.
+    file(&store, &mut log, 4, large(4, 0), Policy::Keep).unwrap();
+    assert_eq!((deltas(2, 3), deltas(3, 4)), (None, None));
+    assert_eq!(store.last_stamp(&apex()).unwrap().digest, large(4, 0).digest());
+    // Not taken to pieces by whoever published.
+    let left: Vec<Remains> = remains.try_iter().collect();
+    let dropped = left.iter().filter_map(|left| match left {
+        Remains::Deltas(deltas) => Some(deltas.iter().map(|delta| delta.len()).sum::<usize>()),
+        Remains::Content(_) => None,
+    });
+    assert_eq!(dropped.sum::<usize>(), 2 * 1_901 + 2 * 1_101);
+    let again = ZoneStore::new(7);
+    again.configure(&apex(), Access::default());
+    replay(&again, &log.payloads);
+    let version = again.get(&apex()).unwrap().version().unwrap();
+    assert_eq!((version.snapshot.digest(), version.stamp.serial), (large(4, 0).digest(), Serial(4)));
 }
 
 #[test]
