@@ -17,7 +17,7 @@
 //!
 //! **EDNS.** A server or the path to it may object to options or to EDNS altogether. FORMERR, NOTIMP and BADVERS are taken as
 //! such an objection (RFC 6891 section 7), whether or not an OPT record comes back, REFUSED and SERVFAIL as well while nothing
-//! better is known of the server; the question is put again without options, then without EDNS. Silence is taken as an
+//! better is known of the server and they give no other reason (RFC 8914); the question is put again without options, then without EDNS. Silence is taken as an
 //! objection by every third datagram, and by a second connection, which go without EDNS. [`Support`] keeps what came of it.
 //! Silence may always be the network's doing: [`Omission`] tells what an answer lacks for that reason from what a server does
 //! not have.
@@ -32,6 +32,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::time::{Mono, Now};
+use crate::wire::edns::EDE;
 use crate::wire::message::Message;
 use crate::wire::rtype::Rcode;
 
@@ -410,8 +411,10 @@ impl Question {
         let objects = match message.rcode() {
             Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS => level > Level::Plain,
             Rcode::REFUSED | Rcode::SERVFAIL => {
-                // With an OPT record of its own it has understood EDNS, and only options may have been too much.
-                self.may_object(level) && (level == Level::Options || message.opt.is_none())
+                // With an OPT record of its own it has understood EDNS, and only options may have been too much; with an option
+                // in it that no query has, which says why (RFC 8914), not even those.
+                let has_reason = message.option(EDE).is_some();
+                self.may_object(level) && !has_reason && (level == Level::Options || message.opt.is_none())
             }
             _ => false,
         };

@@ -152,6 +152,11 @@ fn has_options(request: &Request<'_>) -> bool {
 
 /// A reply with one SOA record where the code is NOERROR.
 fn reply(request: &Request<'_>, rcode: Rcode, extra: u16, opt: bool) -> Vec<u8> {
+    reply_with(request, rcode, extra, opt.then_some(&[]))
+}
+
+/// A reply with these options in an OPT record, or without one.
+fn reply_with(request: &Request<'_>, rcode: Rcode, extra: u16, opt: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, 65_535, request.header.id, flags::QR | flags::AA | extra);
     writer.set_flags(u16::from(request.header.opcode().0) << 11);
@@ -160,8 +165,8 @@ fn reply(request: &Request<'_>, rcode: Rcode, extra: u16, opt: bool) -> Vec<u8> 
         writer.record(Section::Answer, &zone(), Rtype::SOA, 900, &[0; 22]).unwrap();
     }
     writer.set_rcode(rcode);
-    if opt {
-        writer.opt(1_232, rcode, false, &[]).unwrap();
+    if let Some(options) = opt {
+        writer.opt(1_232, rcode, false, options).unwrap();
     }
     writer.finish();
     bytes

@@ -83,6 +83,22 @@ fn a_server_that_is_known_to_take_options_refuses_for_another_reason() {
 }
 
 #[test]
+fn a_refusal_with_a_reason_is_no_objection() {
+    for rcode in [Rcode::REFUSED, Rcode::SERVFAIL] {
+        // Not ready: a server that begins just then.
+        let mut is_ready = false;
+        let mut pair = Pair::new(move |request, _| {
+            let unready = reply_with(request, rcode, 0, Some(&[0, 15, 0, 2, 0, 14]));
+            vec![if std::mem::replace(&mut is_ready, true) { good(request) } else { unready }]
+        });
+        assert_eq!(code(&pair.ask(query(Rtype::SOA), POLICY)), rcode);
+        assert_eq!(pair.levels(), [Options]);
+        assert_eq!(code(&pair.ask(query(Rtype::SOA), POLICY)), Rcode::NOERROR);
+        assert_eq!(pair.levels(), [Options]);
+    }
+}
+
+#[test]
 fn silence_to_edns_is_found_out_and_remembered() {
     let mut pair = Pair::new(|request, _| match request.opt {
         Some(_) => vec![],
