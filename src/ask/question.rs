@@ -17,9 +17,9 @@
 //!
 //! **EDNS.** A server or the path to it may object to options or to EDNS altogether. FORMERR, NOTIMP and BADVERS are taken as
 //! such an objection (RFC 6891 section 7), whether or not an OPT record comes back, REFUSED and SERVFAIL as well while nothing
-//! better is known of the server and they give no other reason (RFC 8914); the question is put again without options, then without EDNS. Silence is taken as an
-//! objection by every third datagram, and by a second connection, which go without EDNS. [`Support`] keeps what came of it.
-//! Silence may always be the network's doing: [`Omission`] tells what an answer lacks for that reason from what a server does
+//! better is known of the server and they give no other reason (RFC 8914); the question is put again without options, then without
+//! EDNS. Silence is taken as an objection by every third datagram, and by a second connection, which go without EDNS. [`Support`]
+//! keeps what came of it. Silence may always be the network's doing: [`Omission`] tells what an answer lacks for that reason from what a server does
 //! not have.
 //!
 //! **What is believed.** The driver has checked from whom a message comes; [`reply::read`] checks the rest. Over UDP what does

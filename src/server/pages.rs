@@ -56,11 +56,8 @@ pub(super) fn let_go_of_code() {
 
 /// Where a line of `/proc/self/maps` says that code of this program is.
 fn code_of(program: &Path, line: &str) -> Option<Range<usize>> {
-    // Place, permissions, offset, device, inode and, in a column of its own, path (proc(5)).
-    let mut words = line.splitn(6, ' ');
-    let (place, permissions) = (words.next()?, words.next()?);
-    let is_code = permissions == "r-xp" && Path::new(words.nth(3)?.trim_start()) == program;
-    addresses(place).filter(|_| is_code)
+    let mapping = Mapping::read(line)?;
+    (mapping.permissions == "r-xp" && Path::new(mapping.path) == program).then_some(mapping.place)
 }
 
 /// Whether the operator of this machine wants no large pages.
@@ -69,15 +66,31 @@ fn is_forbidden() -> bool {
     choice.is_ok_and(|choice| choice.contains("[never]"))
 }
 
-/// Where a line of `/proc/self/maps` (proc(5)) says that memory of this process's own is, cut to whole large pages.
+/// Where a line of `/proc/self/maps` says that memory of this process's own is, cut to whole large pages.
 fn own_memory(line: &str) -> Option<Range<usize>> {
-    let mut words = line.split_ascii_whitespace();
-    let memory = addresses(words.next()?)?;
-    let is_writable = words.next()? == "rw-p";
-    let is_of_no_file = words.nth(2)? == "0";
-    let is_heap = words.next().is_none_or(|name| name == "[heap]");
-    let memory = memory.start.checked_next_multiple_of(LARGE)?..memory.end / LARGE * LARGE;
-    (is_writable && is_of_no_file && is_heap && !memory.is_empty()).then_some(memory)
+    let Mapping { place, permissions, inode, path } = Mapping::read(line)?;
+    let is_own = permissions == "rw-p" && inode == "0" && matches!(path, "" | "[heap]");
+    let memory = place.start.checked_next_multiple_of(LARGE)?..place.end / LARGE * LARGE;
+    (is_own && !memory.is_empty()).then_some(memory)
+}
+
+/// A line of `/proc/self/maps` (proc(5)).
+struct Mapping<'m> {
+    place: Range<usize>,
+    permissions: &'m str,
+    /// Of its file; "0" where there is none.
+    inode: &'m str,
+    /// Its file, or a name in brackets; empty where there is neither.
+    path: &'m str,
+}
+
+impl Mapping<'_> {
+    fn read(line: &str) -> Option<Mapping<'_>> {
+        // Place, permissions, offset, device, inode and, in a column of its own, path.
+        let mut words = line.splitn(6, ' ');
+        let (place, permissions, inode) = (addresses(words.next()?)?, words.next()?, words.nth(2)?);
+        Some(Mapping { place, permissions, inode, path: words.next().unwrap_or_default().trim_start() })
+    }
 }
 
 /// A range of addresses, as `/proc/self/maps` writes them.
