@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidemark::answer::context::{Served, Source};
+use tidemark::answer::context::{Client, Served};
 use tidemark::answer::door::{self, Asked, GROUP};
 use tidemark::answer::reply::Reply;
 use tidemark::answer::respond::answer;
@@ -154,7 +154,7 @@ fn main() {
 
     let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));
     let served = Served { store: Arc::clone(&store), recursion: None, nsid: None, cookies };
-    let source = Source { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp };
+    let source = Client { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp };
     for (what, prefix) in [("answer: referrals", "www.d"), ("answer: names that do not exist", "x")] {
         let questions: Vec<Vec<u8>> = (0..QUESTIONS)
             .map(|number| {

@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 9] = [
 ];
 /// The floors within `server`, lowest first; the same holds for them.
 const SERVER_FLOORS: [&[&str]; 7] = [
-    &["clock", "content", "log", "pages", "priority", "privileges"],
+    &["clock", "content", "log", "pages", "priority", "privileges", "threads"],
     &["exchange", "memory", "pulse", "tls"],
     &["settings"],
     &["files", "journal", "jobs"],

@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use tidemark::answer::context::{Recursion, Served, Source};
+use tidemark::answer::context::{Client, Recursion, Served};
 use tidemark::answer::door::GROUP;
 use tidemark::answer::fast::{Fast, REPLY, Versions};
 use tidemark::answer::respond::answer;
@@ -129,8 +129,8 @@ fn secrets() -> Secrets {
     Secrets::new(Secret::new([7; 16]), Vec::new())
 }
 
-fn source() -> Source {
-    Source { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp }
+fn source() -> Client {
+    Client { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp }
 }
 
 fn asked(before: &str, behind: &str, rtype: Rtype, edns: &Edns) -> Vec<Vec<u8>> {
@@ -207,7 +207,7 @@ fn play(mix: &Mix) {
 struct Round {
     way: Way,
     served: Served,
-    from: Source,
+    from: Client,
     questions: Vec<Vec<u8>>,
     reply: Vec<u8>,
     room: Vec<u8>,

@@ -6,7 +6,7 @@ use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Section, Sections, Writer};
 
-use super::context::{Outcome, Path, Served, Source};
+use super::context::{Client, Outcome, Path, Served};
 use super::edns::{Ede, Options};
 use super::reply::{Form, leave};
 
@@ -18,7 +18,7 @@ pub(super) fn find(
     cache: &Cache,
     now: Now,
     request: &Request<'_>,
-    from: Source,
+    from: Client,
     reply: &mut Vec<u8>,
 ) -> Outcome {
     let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
@@ -44,7 +44,7 @@ pub fn complete(
     served: &Served,
     now: Now,
     bytes: &[u8],
-    from: Source,
+    from: Client,
     entry: Option<&Entry>,
     reply: &mut Vec<u8>,
 ) {
@@ -102,7 +102,7 @@ mod tests {
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
         let recursion = Some(Recursion { cache, allow });
         let served = Served { store: Arc::new(ZoneStore::new(1)), recursion, nsid: None, cookies: cookies() };
-        let from = Source { addr: "127.0.0.1:5000".parse().unwrap(), via: Via::Udp };
+        let from = Client { addr: "127.0.0.1:5000".parse().unwrap(), via: Via::Udp };
         let name: Name = "www.example.".parse().unwrap();
         let ask = |flags: u16| {
             let (mut request, mut reply) = (Vec::new(), Vec::new());

@@ -37,15 +37,15 @@ pub struct Recursion {
 
 impl Recursion {
     /// Whether this client may ask.
-    pub(super) fn allows(&self, from: Source) -> bool {
+    pub(super) fn allows(&self, from: Client) -> bool {
         prefix::any_contains(&self.allow, from.addr.ip())
     }
 }
 
-/// Where a request came from.
+/// Who sent a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Source {
-    /// The client.
+pub struct Client {
+    /// Where replies go.
     pub addr: SocketAddr,
     /// By what it came.
     pub via: Via,

@@ -11,7 +11,7 @@
 use crate::time::Now;
 use crate::wire::plain::Names;
 
-use super::context::{Outcome, Served, Source};
+use super::context::{Client, Outcome, Served};
 use super::fast::{Fast, Versions};
 use super::reply::Reply;
 use super::respond;
@@ -25,7 +25,7 @@ pub struct Asked<'q> {
     /// The message.
     pub bytes: &'q [u8],
     /// Who sent it.
-    pub from: Source,
+    pub from: Client,
 }
 
 /// Answers a group of at most `N` requests; missing ones are skipped. Calls `each` with the number of every request, its

@@ -19,7 +19,7 @@ use crate::zone::serial::Serial;
 use crate::zone::stamp::{self, Stamp};
 use crate::zone::zoneversion;
 
-use super::context::{Served, Source};
+use super::context::{Client, Served};
 
 /// An INFO-CODE of RFC 8914.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl<'q> Wants<'q> {
 
     /// Answers what needs no zone, with `put` for each option; returns what the request's server cookie is.
     #[inline]
-    fn answer(&self, served: &Served, now: Now, from: Source, mut put: impl FnMut(u16, &[u8])) -> Standing {
+    fn answer(&self, served: &Served, now: Now, from: Client, mut put: impl FnMut(u16, &[u8])) -> Standing {
         let mut standing = Standing::Missing;
         for early in self.early.iter().flatten() {
             match early {
@@ -155,7 +155,7 @@ impl<'q> Wants<'q> {
         &self,
         served: &Served,
         now: Now,
-        from: Source,
+        from: Client,
         length: usize,
         room: &mut [u8],
     ) -> usize {
@@ -201,7 +201,7 @@ impl<'q> Options<'q> {
         now: Now,
         request: &Request<'q>,
         opt: Option<Opt<'q>>,
-        from: Source,
+        from: Client,
     ) -> Options<'q> {
         let has_opt = opt.is_some();
         // What the options of another version mean is not known (RFC 6891 6.1.3).

@@ -20,7 +20,7 @@ use crate::zone::lookup::Found;
 use crate::zone::snapshot::Snapshot;
 
 use super::additional;
-use super::context::{Path, Served, Source};
+use super::context::{Client, Path, Served};
 use super::edns::Wants;
 use super::end::{Authority, End};
 use super::view::View;
@@ -117,7 +117,7 @@ impl<'q> Fast<'q> {
         &'r self,
         served: &Served,
         now: Now,
-        from: Source,
+        from: Client,
         reply: &mut [u8],
         names: &mut Names<'r>,
     ) -> Option<usize> {
@@ -137,7 +137,7 @@ fn from_cache(
     sought: Sought<'_>,
     served: &Served,
     now: Now,
-    from: Source,
+    from: Client,
     reply: &mut [u8],
 ) -> Option<usize> {
     let recursion = served.recursion.as_ref().filter(|recursion| recursion.allows(from))?;
@@ -162,7 +162,7 @@ fn frame<'r>(
     query: &'r PlainQuery<'r>,
     served: &Served,
     now: Now,
-    from: Source,
+    from: Client,
     reply: &mut [u8],
     names: &mut Names<'r>,
     body: impl FnOnce(&mut PlainReply<'r, '_>) -> Option<(u16, Result<(), Full>)>,

@@ -7,7 +7,7 @@ use crate::wire::message::{Request, flags};
 use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Full, Writer, error_response};
 
-use super::context::{Outcome, Path, Served, Source};
+use super::context::{Client, Outcome, Path, Served};
 use super::edns::Options;
 use super::fast::REPLY;
 
@@ -79,7 +79,7 @@ pub(super) fn finish(
     served: &Served,
     now: Now,
     request: &Request<'_>,
-    from: Source,
+    from: Client,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Rcode,
 ) -> Outcome {
@@ -95,7 +95,7 @@ pub(super) fn leave(
     served: &Served,
     now: Now,
     request: &Request<'_>,
-    from: Source,
+    from: Client,
     form: Form,
     reply: &mut Vec<u8>,
     body: impl FnOnce(&mut Writer<'_>, &mut Options) -> Option<Rcode>,
@@ -136,7 +136,7 @@ pub(super) fn malformed(bytes: &[u8], rcode: Rcode, reply: &mut Vec<u8>) -> Outc
 }
 
 /// How long the reply may be: RFC 6891 6.2.5, and no more than passes every path without fragments.
-pub(super) fn limit(request: &Request<'_>, from: Source) -> usize {
+pub(super) fn limit(request: &Request<'_>, from: Client) -> usize {
     match request.opt {
         _ if from.via.is_stream() => 65_535,
         Some(opt) => usize::from(opt.payload.min(UDP_PAYLOAD)),

@@ -20,13 +20,13 @@ use crate::wire::message::{Header, MessageError, Opcode, Request, flags};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 
-use super::context::{Outcome, Path, Served, Source};
+use super::context::{Client, Outcome, Path, Served};
 use super::edns::Ede;
 use super::reply::{finish, malformed};
 use super::{authoritative, cached, edns, server_names, transfer};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
-pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+pub fn answer(served: &Served, now: Now, bytes: &[u8], from: Client, reply: &mut Vec<u8>) -> Outcome {
     let Some(header) = Header::read(bytes) else { return Outcome::Drop };
     // A response is never answered, or two servers could keep each other busy for ever.
     if header.is_response() {
@@ -50,7 +50,7 @@ fn unreadable(
     now: Now,
     bytes: &[u8],
     error: MessageError,
-    from: Source,
+    from: Client,
     reply: &mut Vec<u8>,
 ) -> Outcome {
     let opcode = Header::read(bytes).map(|header| header.opcode());
@@ -62,7 +62,7 @@ fn unreadable(
     }
 }
 
-fn query(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+fn query(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: &mut Vec<u8>) -> Outcome {
     if request.opt.is_some_and(|opt| opt.version != 0) {
         return finish(served, now, request, from, reply, |_, _| Rcode::BADVERS);
     }
@@ -86,7 +86,7 @@ fn query(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: 
 }
 
 /// A request without a question is about a cookie: to get one, or to hear whether one is good (RFC 7873 5.4).
-fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u8>) -> Outcome {
+fn bare(served: &Served, now: Now, bytes: &[u8], from: Client, reply: &mut Vec<u8>) -> Outcome {
     let Ok(request) = Request::read_bare(bytes) else { return malformed(bytes, Rcode::FORMERR, reply) };
     let asks = request.opt.is_some_and(|opt| opt.option(COOKIE).is_some());
     finish(served, now, &request, from, reply, |_, options| match options.cookie() {
@@ -97,7 +97,7 @@ fn bare(served: &Served, now: Now, bytes: &[u8], from: Source, reply: &mut Vec<u
     })
 }
 
-fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+fn find(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: &mut Vec<u8>) -> Outcome {
     let directory = served.store.directory();
     let zone = authoritative::zone_for(&directory, request.name, request.rtype);
     if let Some(zone) = zone {
@@ -132,7 +132,7 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &
     }
 }
 
-fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: &mut Vec<u8>) -> Outcome {
     let refuse = |reply: &mut Vec<u8>, rcode, ede: Option<Ede>| {
         finish(served, now, request, from, reply, |_, options| {
             ede.into_iter().for_each(|ede| options.explain(ede));
@@ -158,7 +158,7 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
     }
 }
 
-fn notified(served: &Served, now: Now, request: &Request<'_>, from: Source, reply: &mut Vec<u8>) -> Outcome {
+fn notified(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: &mut Vec<u8>) -> Outcome {
     let Some(notify) = notify::read_notify(request.bytes) else {
         return finish(served, now, request, from, reply, |_, _| Rcode::FORMERR);
     };
@@ -176,7 +176,7 @@ fn notified(served: &Served, now: Now, request: &Request<'_>, from: Source, repl
 }
 
 /// The zone that a client wants to do something with, if it may; else what it is told.
-fn zone_for(served: &Served, name: &NameRef, act: Act, from: Source) -> Result<Arc<Zone>, Rcode> {
+fn zone_for(served: &Served, name: &NameRef, act: Act, from: Client) -> Result<Arc<Zone>, Rcode> {
     let zone = served.store.get(name).ok_or(Rcode::NOTAUTH)?;
     match zone.access().permits(act, from.addr.ip()) {
         Ok(()) => {}

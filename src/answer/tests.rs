@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::context::{Outcome, Path, Recursion, Served, Source};
+use super::context::{Client, Outcome, Path, Recursion, Served};
 use super::respond::answer;
 use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
@@ -116,8 +116,8 @@ fn cookies() -> Arc<Secrets> {
     Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
 }
 
-fn client(via: Via) -> Source {
-    Source { addr: "127.0.0.1:4711".parse().unwrap(), via }
+fn client(via: Via) -> Client {
+    Client { addr: "127.0.0.1:4711".parse().unwrap(), via }
 }
 
 struct Query {
@@ -378,7 +378,7 @@ fn notify_is_heard_from_primaries_alone() {
         let mut query = Query::new(zone, Rtype::SOA);
         query.bytes[2] = Opcode::NOTIFY.0 << 3;
         let mut reply = Vec::new();
-        let source = Source { addr: from.parse().unwrap(), via: Via::Udp };
+        let source = Client { addr: from.parse().unwrap(), via: Via::Udp };
         let outcome = answer(&served(), at(200), &query.bytes, source, &mut reply);
         let rcode = Message::read(&reply).unwrap().rcode();
         match outcome {
@@ -421,7 +421,7 @@ fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
         Some(Recursion { cache: Arc::clone(&cache), allow: vec!["127.0.0.0/8".parse().unwrap()] });
     let asked = Ask { name: name("www.invalid."), rtype: Rtype::A, dnssec_ok: false };
     let query = Query::new("www.invalid.", Rtype::A).edns(1232, 0, &[]);
-    let ask = |source: Source, bytes: &[u8]| {
+    let ask = |source: Client, bytes: &[u8]| {
         let mut reply = Vec::new();
         (answer(&served, at(200), bytes, source, &mut reply), reply)
     };
@@ -434,7 +434,7 @@ fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
     let message = Message::read(&reply).unwrap();
     assert_eq!(show(&message.answer), ["www.invalid. 50 A 192.0.2.9"]);
     assert!(!message.header.is_authoritative() && message.header.flags & flags::RA != 0);
-    let stranger = Source { addr: "192.0.2.77:53".parse().unwrap(), via: Via::Udp };
+    let stranger = Client { addr: "192.0.2.77:53".parse().unwrap(), via: Via::Udp };
     assert_eq!(Message::read(&ask(stranger, &query.bytes).1).unwrap().rcode(), Rcode::REFUSED);
     let mut iterative = Query::new("unknown.invalid.", Rtype::A).bytes;
     iterative[2] &= !1;

@@ -15,7 +15,7 @@ use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::{Sections, Writer};
 use crate::zone::stamp::{MAX_IN_DATAGRAM, MAX_IN_STREAM};
 
-use super::context::{Outcome, Path, Served, Source};
+use super::context::{Client, Outcome, Path, Served};
 use super::edns::Options;
 use super::reply::{Form, finish, leave, limit};
 
@@ -26,7 +26,7 @@ const FEW_STAMPS: usize = 2;
 pub struct Transfer {
     zone: Arc<Zone>,
     request: Vec<u8>,
-    from: Source,
+    from: Client,
     began: Now,
     records: Result<Provide, Rcode>,
     is_first: bool,
@@ -34,7 +34,7 @@ pub struct Transfer {
 
 impl Transfer {
     /// Begins to answer a request that came to [`Outcome::Transfer`].
-    pub fn begin(zone: Arc<Zone>, request: &[u8], now: Now, from: Source, stuck: &mut Stuck) -> Transfer {
+    pub fn begin(zone: Arc<Zone>, request: &[u8], now: Now, from: Client, stuck: &mut Stuck) -> Transfer {
         let client: IpAddr = from.addr.ip();
         let records = match Request::read(request) {
             Ok(read) if read.class == CLASS_IN && matches!(read.rtype, Rtype::AXFR | Rtype::IXFR) => {
@@ -93,7 +93,7 @@ pub(super) fn datagram(
     now: Now,
     zone: &Zone,
     request: &Request<'_>,
-    from: Source,
+    from: Client,
     reply: &mut Vec<u8>,
 ) -> Outcome {
     let limit = limit(request, from);

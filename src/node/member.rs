@@ -13,7 +13,7 @@ use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
 use super::board::Mark;
-use super::seen_servers::Sight;
+use super::seen_servers::SeenServers;
 use super::settings::ZoneConfig;
 use super::status::{Problem, State, ZoneStatus};
 
@@ -29,7 +29,7 @@ pub(super) struct Member {
     /// For zones of which others are told.
     pub(super) notifier: Option<Box<Notifier>>,
     /// The other servers.
-    pub(super) sight: Sight,
+    pub(super) seen: SeenServers,
     pub(super) problem: Option<Problem>,
     /// The serial in the zone file that was read last.
     pub(super) filed: Option<Serial>,
@@ -86,7 +86,7 @@ impl Member {
         self.refresh.as_ref().and_then(|refresh| refresh.newer()).map(|newer| newer.serial).hash(&mut hasher);
         self.problem.as_ref().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
         for server in self.config.options.servers() {
-            (self.sight.shown.get(&server), self.sight.ledger.serial(server)).hash(&mut hasher);
+            (self.seen.shown.get(&server), self.seen.ledger.serial(server)).hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -134,7 +134,7 @@ impl Member {
                 .options
                 .servers()
                 .into_iter()
-                .map(|server| self.sight.server(now, server))
+                .map(|server| self.seen.server(now, server))
                 .collect(),
         }
     }

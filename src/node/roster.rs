@@ -57,14 +57,14 @@ pub struct Roster<F> {
 /// A zone that the node has.
 #[derive(Debug)]
 struct Entry<F> {
-    source: Source<F>,
+    source: ZoneSource<F>,
     /// The group at whose end it goes, unless it is held again by then.
     freed: Option<u64>,
 }
 
 /// What a zone comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source<F> {
+pub enum ZoneSource<F> {
     /// Other servers: the configuration makes it a secondary.
     Primaries,
     /// A file that is named by itself, in the configuration or on the command line.
@@ -112,7 +112,7 @@ pub enum Verdict<F> {
     /// It waits for the end of the group.
     Waits,
     /// It waits for the zone to be freed: it is held by this source.
-    IsHeld(Name, Source<F>),
+    IsHeld(Name, ZoneSource<F>),
     /// It holds nothing.
     HoldsNothing,
 }
@@ -135,13 +135,13 @@ pub struct Next<F> {
     pub files: Vec<(F, Option<usize>)>,
 }
 
-impl<F> Source<F> {
+impl<F> ZoneSource<F> {
     /// The file, and the index of the folder it was found in.
     pub fn file(&self) -> Option<(&F, Option<usize>)> {
         match self {
-            Source::Primaries => None,
-            Source::Named(file) => Some((file, None)),
-            Source::Found(file, folder) => Some((file, Some(*folder))),
+            ZoneSource::Primaries => None,
+            ZoneSource::Named(file) => Some((file, None)),
+            ZoneSource::Found(file, folder) => Some((file, Some(*folder))),
         }
     }
 }
@@ -176,7 +176,7 @@ impl<F> Default for Roster<F> {
 
 impl<F: Clone + Eq + Hash> Roster<F> {
     /// What a zone comes from; nothing when it is none, or free.
-    pub fn source(&self, zone: &NameRef) -> Option<&Source<F>> {
+    pub fn source(&self, zone: &NameRef) -> Option<&ZoneSource<F>> {
         self.zones.get(zone).filter(|entry| entry.freed.is_none()).map(|entry| &entry.source)
     }
 
@@ -189,7 +189,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
     }
 
     /// All zones that are held, with what each comes from, in no order that means anything.
-    pub fn zones(&self) -> impl Iterator<Item = (&Name, &Source<F>)> {
+    pub fn zones(&self) -> impl Iterator<Item = (&Name, &ZoneSource<F>)> {
         let held = self.zones.iter().filter(|(_, entry)| entry.freed.is_none());
         held.map(|(zone, entry)| (zone, &entry.source))
     }
@@ -205,7 +205,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
     /// that is not among these is free until a file is reported to hold it, or is [kept](Roster::keep).
     pub fn configure(
         &mut self,
-        zones: Vec<(ZoneConfig, Source<F>)>,
+        zones: Vec<(ZoneConfig, ZoneSource<F>)>,
         folders: Vec<Arc<ZoneOptions>>,
         changes: &mut Changes,
     ) -> u64 {
@@ -302,8 +302,8 @@ impl<F: Clone + Eq + Hash> Roster<F> {
     pub fn contested(&self, group: u64) -> Vec<F> {
         let claimed = self.groups.get(&group).into_iter().flat_map(|group| &group.claimed);
         let found = claimed.filter_map(|zone| match self.source(zone)? {
-            Source::Found(file, _) => Some(file.clone()),
-            Source::Primaries | Source::Named(_) => None,
+            ZoneSource::Found(file, _) => Some(file.clone()),
+            ZoneSource::Primaries | ZoneSource::Named(_) => None,
         });
         found.collect()
     }
@@ -405,14 +405,14 @@ impl<F: Clone + Eq + Hash> Roster<F> {
         let options = folder.and_then(|folder| self.folders.get(folder)).unwrap_or(&self.alone);
         changes.added.push(ZoneConfig { name: zone.clone(), options: Arc::clone(options) });
         let source = match folder {
-            Some(folder) => Source::Found(file, folder),
-            None => Source::Named(file),
+            Some(folder) => ZoneSource::Found(file, folder),
+            None => ZoneSource::Named(file),
         };
         self.seat(zone, source);
     }
 
-    fn seat(&mut self, zone: Name, source: Source<F>) {
-        let found = if let Source::Found(file, _) = &source { Some(file.clone()) } else { None };
+    fn seat(&mut self, zone: Name, source: ZoneSource<F>) {
+        let found = if let ZoneSource::Found(file, _) = &source { Some(file.clone()) } else { None };
         if let Some(before) = self.zones.insert(zone.clone(), Entry { source, freed: None }) {
             self.forget(&zone, before);
         }
@@ -421,7 +421,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
 
     /// The file that held a zone does so no more, whatever else it holds.
     fn forget(&mut self, zone: &NameRef, entry: Entry<F>) {
-        let Source::Found(file, _) = entry.source else { return };
+        let ZoneSource::Found(file, _) = entry.source else { return };
         if self.held.get(&file).is_some_and(|held| **held == *zone) {
             self.held.remove(&file);
         }

@@ -35,7 +35,7 @@ use super::event::{Event, Input};
 use super::member::Member;
 use super::members::Members;
 use super::publishing::{Outcome, Publishing, Submission};
-use super::seen_servers::Sight;
+use super::seen_servers::SeenServers;
 use super::settings::{Role, ZoneConfig};
 use super::status::{Ask, From, Page, Problem};
 
@@ -55,7 +55,7 @@ pub struct Node {
     store: Arc<ZoneStore>,
     members: Members,
     /// Zones that only a cache here asks about, with their servers.
-    stubs: BTreeMap<Name, (Sight, Vec<SocketAddr>)>,
+    stubs: BTreeMap<Name, (SeenServers, Vec<SocketAddr>)>,
     publishing: Publishing,
     board: Board,
     watch: Watch,
@@ -265,14 +265,14 @@ impl Node {
             match options.role {
                 // Nobody else shows a version of a zone without other servers.
                 Role::Primary(_) if options.notify.is_empty() && options.watch.is_empty() => {}
-                Role::Primary(_) => member.sight.ledger.published(now, &publication.stamp, publication.from),
+                Role::Primary(_) => member.seen.ledger.published(now, &publication.stamp, publication.from),
                 Role::Secondary(_) => {
                     // A transfer may bring many versions at once; each followed the one before.
                     let history = member.zone.history();
                     let after = publication.from.and_then(|from| history.after(from));
                     let after: Vec<_> = after.into_iter().flatten().copied().collect();
-                    member.sight.ledger.told(now.mono, publication.from, &after);
-                    member.sight.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
+                    member.seen.ledger.told(now.mono, publication.from, &after);
+                    member.seen.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
                 }
             }
         }

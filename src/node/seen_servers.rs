@@ -13,7 +13,7 @@ use super::status::{ServerStatus, State, ZoneStatus};
 
 /// The servers of a zone as they were seen: of a stub zone, or of one that is served here.
 #[derive(Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct SeenServers {
     pub(super) ledger: Ledger,
     /// What each server's last probe came to.
     pub(super) shown: BTreeMap<SocketAddr, Shown>,
@@ -52,7 +52,7 @@ impl Shown {
     }
 }
 
-impl Sight {
+impl SeenServers {
     pub(super) fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
         let shown = self.shown.get(&server).copied().unwrap_or_default();
         ServerStatus {

@@ -20,7 +20,7 @@ use crate::zone::stamp::Stamp;
 
 use super::access::Access;
 use super::directory::Directory;
-use super::journal::entry::{Entry, Happened};
+use super::journal::entry::{Entry, Replayed};
 use super::journal::log::LogError;
 use super::proposal::Proposal;
 use super::stages::{Base, Prepared, PublishError, Stamped, prepare};
@@ -268,7 +268,7 @@ impl ZoneStore {
     ///
     /// A change that does not fit, because entries before it are damaged, leaves the zone without content but with its serial
     /// remembered: nothing older than what was served is ever served again.
-    pub fn replay(&self, name: &NameRef, happened: Happened) {
+    pub fn replay(&self, name: &NameRef, happened: Replayed) {
         let zone = self.get(name).unwrap_or_else(|| {
             let zone = self
                 .withdrawn
@@ -277,21 +277,21 @@ impl ZoneStore {
             Arc::clone(&zone)
         });
         let content = match happened {
-            Happened::Full(_, stamp, applied) | Happened::Change(_, stamp, applied)
+            Replayed::Full(_, stamp, applied) | Replayed::Change(_, stamp, applied)
                 if zone.version().is_some_and(|version| version.applied >= applied)
                     && zone.history().holds(&stamp) =>
             {
                 // A journal that was written anew begins with a later state than its next entries knew.
                 return;
             }
-            Happened::Full(snapshot, stamp, applied) => {
+            Replayed::Full(snapshot, stamp, applied) => {
                 let mut history = zone.history_mut();
                 if history.last() != Some(&stamp) {
                     drop(history.push(stamp, None, snapshot.records()));
                 }
                 Some(Version::new(snapshot, stamp, applied))
             }
-            Happened::Change(delta, stamp, applied) => {
+            Replayed::Change(delta, stamp, applied) => {
                 let current = zone.version();
                 let snapshot = current.as_ref().and_then(|version| version.snapshot.apply(&delta).ok());
                 let mut history = zone.history_mut();
@@ -302,18 +302,18 @@ impl ZoneStore {
                 drop(history.push(stamp, records.map(|_| Arc::new(delta)), records.unwrap_or_default()));
                 snapshot.map(|snapshot| Version::new(snapshot, stamp, applied))
             }
-            Happened::Past(delta, stamp) => {
+            Replayed::Past(delta, stamp) => {
                 let mut history = zone.history_mut();
                 if delta.is_some() || history.last() != Some(&stamp) {
                     drop(history.push(stamp, delta.map(Arc::new), u64::MAX));
                 }
                 return;
             }
-            Happened::Lost(stamp) => {
+            Replayed::Lost(stamp) => {
                 zone.history_mut().push_anew(stamp);
                 None
             }
-            Happened::Served(stamp) => {
+            Replayed::Served(stamp) => {
                 let mut history = zone.history_mut();
                 if !history.leads_behind(&stamp) {
                     return;
@@ -321,7 +321,7 @@ impl ZoneStore {
                 history.push_anew(stamp);
                 None
             }
-            Happened::Reserved(reserve) => {
+            Replayed::Reserved(reserve) => {
                 let mut history = zone.history_mut();
                 // The floors may be older than the journal.
                 if history.floor.reserved.is_none_or(|known| !known.is_newer_than(reserve.serial)) {
@@ -341,7 +341,7 @@ impl ZoneStore {
                 history.push_anew(stamp);
                 None
             }
-            Happened::Verified(at) => {
+            Replayed::Verified(at) => {
                 zone.verified_at.store(at.0, Ordering::Relaxed);
                 zone.counted_from.store(at.0, Ordering::Relaxed);
                 return;

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread;
 
 use crate::publish::job::{Done, Job};
 
 use super::priority::courteously;
+use super::threads;
 
 /// Large jobs at once, at most: more than there are cores, so that one that takes long does not hold up the others.
 const LARGE: usize = 8;
@@ -37,7 +37,7 @@ impl Jobs {
         let (small, queue) = mpsc::channel::<Job>();
         let large = Arc::new(Large { done: Box::new(done.clone()), waiting: Mutex::default() });
         let work = move || queue.iter().for_each(|job| done(job.run()));
-        thread::Builder::new().name("small jobs".to_owned()).spawn(work)?;
+        threads::start("small jobs", work)?;
         Ok(Jobs { small, large })
     }
 
@@ -60,7 +60,7 @@ impl Large {
         waiting.threads += 1;
         drop(waiting);
         let own = Arc::clone(self);
-        let started = thread::Builder::new().name("large jobs".to_owned()).spawn(move || own.work());
+        let started = threads::start("large jobs", move || own.work());
         let error = started.err()?;
         tracing::warn!("no thread for a large change: {error}; small ones wait for it");
         let mut waiting = self.waiting();

@@ -2,15 +2,15 @@
 //! limit of its own is narrower), that it gives back what it no longer needs, and that large zones lie in large pages.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
-use std::{io, thread};
 
 use crate::publish::zone::Remains;
 
-use super::{pages, priority};
+use super::{pages, priority, threads};
 
 /// Where Linux shows groups.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -27,7 +27,7 @@ const GROWTH: usize = 16 << 20;
 /// Starts the thread that takes content to pieces which nobody reads any more, and has large zones lie in large pages.
 pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Remains>> {
     let (to, retired) = mpsc::channel();
-    thread::Builder::new().name("retire".to_owned()).spawn(move || retire(&retired))?;
+    threads::start("retire", move || retire(&retired))?;
     Ok(to)
 }
 

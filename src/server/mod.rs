@@ -9,7 +9,7 @@
 //! files · journal · jobs           threads that control sets to work and hears from
 //! settings                         what a node is told to do
 //! exchange · tls · memory · pulse
-//! clock · content · log · pages · priority · privileges
+//! clock · content · log · pages · priority · privileges · threads
 //! ```
 
 pub mod admin;
@@ -32,3 +32,4 @@ mod memory;
 mod pages;
 mod priority;
 mod privileges;
+mod threads;

@@ -35,7 +35,7 @@ use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
 use super::worker::tcp::listen::Connections;
 use super::worker::{tcp, udp};
-use super::{http, memory, privileges};
+use super::{http, memory, privileges, threads};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -341,9 +341,7 @@ fn start_control(
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
     // A thread of its own: what it does for one command holds up no other task of the runtime.
-    thread::Builder::new()
-        .name("control".to_owned())
-        .spawn(move || runtime.block_on(control.run(commands, queue)))
+    threads::start("control", move || runtime.block_on(control.run(commands, queue)))
 }
 
 /// Waits for the signal to stop, and has everything reloaded at each SIGHUP.

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::publish::journal::content;
-use crate::publish::journal::entry::{Aside, Entry, Happened};
+use crate::publish::journal::entry::{Aside, Entry, Replayed};
 use crate::publish::journal::floor::Life;
 use crate::publish::journal::frame::{FRAME, FileKind, Framer, HEAD};
 use crate::publish::journal::group::{self, Placed};
@@ -85,7 +85,7 @@ pub struct Disk {
 
 impl Disk {
     /// Hands everything that is left to `each`: what a process does when it starts.
-    pub fn replay(&mut self, mut each: impl FnMut(Name, Happened)) -> Recovered {
+    pub fn replay(&mut self, mut each: impl FnMut(Name, Replayed)) -> Recovered {
         let mut recovery = Recovery::default();
         for copy in 0..2 {
             let found = self.read(Place::Floors(copy), FileKind::Floors, &mut |position, payload| {

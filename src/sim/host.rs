@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::answer::context::{Recursion, Served, Source};
+use crate::answer::context::{Client, Recursion, Served};
 use crate::ask::admission::Admission;
 use crate::ask::exchange::{Outbox, Token};
 use crate::node::effects::Effects;
@@ -141,7 +141,7 @@ pub struct FollowUp {
     /// The request.
     pub request: Vec<u8>,
     /// Who asks.
-    pub source: Source,
+    pub source: Client,
     /// The way back.
     pub back: Back,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fixture::Node;
 use super::ixfr_loop::Stuck;
-use crate::answer::context::{Served, Source};
+use crate::answer::context::{Client, Served};
 use crate::answer::transfer::Transfer;
 use crate::time::Now;
 use crate::wire::cookie::{Secret, Secrets};
@@ -23,7 +23,7 @@ pub(super) fn served(node: &Node) -> Served {
 }
 
 pub(super) fn given(node: &Node, request: &[u8], now: Now, client: SocketAddr, stuck: &mut Stuck) -> Given {
-    let from = Source { addr: client, via: Via::Tcp };
+    let from = Client { addr: client, via: Via::Tcp };
     Given { served: served(node), transfer: Transfer::begin(node.zone(), request, now, from, stuck) }
 }
 

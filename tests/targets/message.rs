@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tidemark::answer::cached::complete;
-use tidemark::answer::context::{Outcome, Served, Source};
+use tidemark::answer::context::{Client, Outcome, Served};
 use tidemark::answer::fast::{Fast, REPLY, Versions};
 use tidemark::answer::respond;
 use tidemark::answer::transfer::Transfer;
@@ -38,7 +38,7 @@ pub fn holds(bytes: &[u8]) {
     for served in nodes() {
         for from in ["127.0.0.1:53", "[2001:db8::1]:5353"] {
             let [datagram, stream, encrypted] =
-                Via::ALL.map(|via| asked(served, bytes, Source { addr: from.parse().unwrap(), via }));
+                Via::ALL.map(|via| asked(served, bytes, Client { addr: from.parse().unwrap(), via }));
             if let (Some(datagram), Some(stream), Some(encrypted)) = (datagram, stream, encrypted) {
                 are_alike(&datagram, &stream);
                 are_alike(&stream, &encrypted);
@@ -52,7 +52,7 @@ pub fn holds(bytes: &[u8]) {
 }
 
 /// Asks by the general path, and by the fast one where it answers; returns the reply as it reads.
-fn asked(served: &Served, bytes: &[u8], from: Source) -> Option<Message> {
+fn asked(served: &Served, bytes: &[u8], from: Client) -> Option<Message> {
     let mut reply = Vec::new();
     let outcome = respond::answer(served, now(), bytes, from, &mut reply);
     match &outcome {

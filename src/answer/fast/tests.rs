@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 
 use super::*;
-use crate::answer::context::{Outcome, Served, Source};
+use crate::answer::context::{Client, Outcome, Served};
 use crate::answer::respond;
 use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
@@ -77,7 +77,7 @@ fn agrees_over(served: &Served, query: &[u8], via: Via) -> bool {
     let mut room = [0xaa; REPLY];
     let directory = served.store.directory();
     let versions = Versions::<1>::default();
-    let from = Source { addr: "127.0.0.1:53".parse().unwrap(), via };
+    let from = Client { addr: "127.0.0.1:53".parse().unwrap(), via };
     let plain = Fast::read(served, &directory, &versions, query);
     let mut names = Names::default();
     let length = plain.as_ref().and_then(|plain| plain.answer(served, now(), from, &mut room, &mut names));

@@ -34,9 +34,9 @@ fn says(zone: &str, serial: u32, content: u8) -> Option<Report> {
     Some(Report { zone: name(zone), is_certain: true, content: Some((Serial(serial), digest(content))) })
 }
 
-fn secondary(zone: &str) -> (ZoneConfig, Source<File>) {
+fn secondary(zone: &str) -> (ZoneConfig, ZoneSource<File>) {
     let role = Role::Secondary(vec!["192.0.2.1:53".parse().unwrap()]);
-    (ZoneConfig::new(name(zone), ZoneOptions { role, ..ZoneOptions::default() }), Source::Primaries)
+    (ZoneConfig::new(name(zone), ZoneOptions { role, ..ZoneOptions::default() }), ZoneSource::Primaries)
 }
 
 /// The options of zones in the second folder, unlike those of the first.
@@ -56,7 +56,7 @@ impl Site {
         self.zones.extend(changes.added.into_iter().map(|config| config.name));
     }
 
-    fn configure(&mut self, zones: Vec<(ZoneConfig, Source<File>)>) -> u64 {
+    fn configure(&mut self, zones: Vec<(ZoneConfig, ZoneSource<File>)>) -> u64 {
         let mut changes = Changes::default();
         let folders = vec![Arc::default(), Arc::new(in_second_folder())];
         let group = self.roster.configure(zones, folders, &mut changes);
@@ -110,14 +110,14 @@ fn one_waits() -> Site {
     let group = site.configure(Vec::new());
     assert_eq!(site.report(group, "a", says("x.", 1, 1)), holds("x."));
     assert_eq!(site.report(group, "b", says("x.", 9, 9)), Verdict::Waits);
-    assert_eq!(site.end(group), [("b", Verdict::IsHeld(name("x."), Source::Found("a", 0)))]);
+    assert_eq!(site.end(group), [("b", Verdict::IsHeld(name("x."), ZoneSource::Found("a", 0)))]);
     site
 }
 
 #[test]
 fn the_configuration_comes_before_folders() {
     let mut site = Site::default();
-    let named = (ZoneConfig::new(name("n."), ZoneOptions::default()), Source::Named("elsewhere"));
+    let named = (ZoneConfig::new(name("n."), ZoneOptions::default()), ZoneSource::Named("elsewhere"));
     let group = site.configure(vec![secondary("s."), named]);
     for (file, zone) in [("a", "s."), ("b", "n.")] {
         assert_eq!(site.report(group, file, says(zone, 1, 1)), Verdict::Waits);
@@ -128,8 +128,8 @@ fn the_configuration_comes_before_folders() {
         "whoever names a file means that one, there or not"
     );
     let expected = [
-        ("b", Verdict::IsHeld(name("n."), Source::Named("elsewhere"))),
-        ("a", Verdict::IsHeld(name("s."), Source::Primaries)),
+        ("b", Verdict::IsHeld(name("n."), ZoneSource::Named("elsewhere"))),
+        ("a", Verdict::IsHeld(name("s."), ZoneSource::Primaries)),
     ];
     assert_eq!(site.end(group), expected);
     // Once it is configured no more, the file has the zone.

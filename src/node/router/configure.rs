@@ -72,8 +72,8 @@ impl Node {
                 Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
-        let sight = Sight {
-            ledger: known.map(|member| member.sight.ledger).unwrap_or_default(),
+        let seen = SeenServers {
+            ledger: known.map(|member| member.seen.ledger).unwrap_or_default(),
             shown: BTreeMap::new(),
         };
         self.lives += 1;
@@ -83,7 +83,7 @@ impl Node {
             zone,
             refresh,
             notifier,
-            sight,
+            seen,
             problem: None,
             filed: None,
             heard: None,
@@ -93,7 +93,7 @@ impl Node {
         };
         let version = member.zone.version();
         if let Some(version) = &version {
-            member.sight.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
+            member.seen.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
         self.members.insert(member);
         if let Some(version) = &version {
@@ -147,7 +147,7 @@ impl Node {
             let ask = observation::Ask::soa(*server, zone.clone());
             self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
-        self.stubs.insert(zone.clone(), (Sight::default(), servers.to_vec()));
+        self.stubs.insert(zone.clone(), (SeenServers::default(), servers.to_vec()));
     }
 }
 

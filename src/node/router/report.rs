@@ -17,7 +17,7 @@ impl Node {
         };
         let Some(own) = member.zone.version().map(|version| version.stamp.serial) else { return Vec::new() };
         let servers = member.config.options.servers().into_iter();
-        let shown = servers.filter_map(|server| Some((server, member.sight.ledger.serial(server)?, own)));
+        let shown = servers.filter_map(|server| Some((server, member.seen.ledger.serial(server)?, own)));
         shown.filter(|(_, theirs, own)| theirs.is_newer_than(*own)).collect()
     }
 
@@ -65,7 +65,7 @@ impl Node {
                 let stubs = self
                     .stubs
                     .range::<Name, _>(behind)
-                    .map(|(zone, (sight, servers))| sight.stub(now, zone, servers));
+                    .map(|(zone, (seen, servers))| seen.stub(now, zone, servers));
                 page.zones.extend(stubs.take(ask.limit + 1));
                 page.zones.sort_by(|a, b| a.zone.cmp(&b.zone));
                 if page.zones.len() > ask.limit {
@@ -84,7 +84,7 @@ impl Node {
             }
             From::These(zones) => {
                 let known = |zone: &Name| {
-                    let stub = || self.stubs.get(zone).map(|(sight, servers)| sight.stub(now, zone, servers));
+                    let stub = || self.stubs.get(zone).map(|(seen, servers)| seen.stub(now, zone, servers));
                     self.members.get(zone).map(|member| member.status(now)).or_else(stub)
                 };
                 page.zones.extend(zones.iter().take(ask.limit).filter_map(known));

@@ -29,32 +29,32 @@ impl Node {
             }
         };
         let shown = Shown::of(&event);
-        let served = self.members.get_mut(&zone).map(|member| &mut member.sight);
-        let Some(sight) = served.or(self.stubs.get_mut(&zone).map(|(sight, _)| sight)) else {
+        let served = self.members.get_mut(&zone).map(|member| &mut member.seen);
+        let Some(seen) = served.or(self.stubs.get_mut(&zone).map(|(seen, _)| seen)) else {
             return (Vec::new(), false);
         };
         let mut events = Vec::new();
         // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
-        let before = sight.shown.insert(server, shown).unwrap_or_default();
+        let before = seen.shown.insert(server, shown).unwrap_or_default();
         let up = shown == Shown::Zone;
         if (before == Shown::Zone) != up {
             events.push(Event::Reachable { zone: zone.clone(), server, up, fault: shown.fault() });
         }
         let mut is_other = before != shown;
-        let observe::Event::Seen(seen) = event else { return (events, is_other) };
-        let Some(serial) = seen.serial else { return (events, is_other) };
-        let before = sight.ledger.serial(server);
-        sight.ledger.observe(&Sighting {
+        let observe::Event::Seen(now) = event else { return (events, is_other) };
+        let Some(serial) = now.serial else { return (events, is_other) };
+        let before = seen.ledger.serial(server);
+        seen.ledger.observe(&Sighting {
             server,
             serial,
-            sent: seen.sent,
-            received: seen.received,
-            sent_utc: seen.sent_utc,
-            asked: seen.asked,
-            told: seen.told,
+            sent: now.sent,
+            received: now.received,
+            sent_utc: now.sent_utc,
+            asked: now.asked,
+            told: now.told,
         });
         if before != Some(serial) {
-            let propagation = before.and_then(|_| sight.ledger.propagation(server, serial));
+            let propagation = before.and_then(|_| seen.ledger.propagation(server, serial));
             events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
             self.watch.set_have(&zone, server, Some(serial));
             is_other = true;

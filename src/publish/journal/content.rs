@@ -12,7 +12,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 
-use super::entry::{self, Aside, Entry, Happened, Payload};
+use super::entry::{self, Aside, Entry, Payload, Replayed};
 use super::frame::{FileKind, Found, Framer, HEAD, Head, Scanner, head};
 
 const REMOVED: u8 = 0;
@@ -131,15 +131,15 @@ impl Reader {
     }
 
     /// The content or change, if the file is whole and has the digest that it is to have.
-    pub fn finish(self) -> Option<Happened> {
+    pub fn finish(self) -> Option<Replayed> {
         let Aside { stamp, applied, .. } = self.aside;
         if self.state != State::Whole || self.scanner.finish().is_some() {
             return None;
         }
-        let Some(builder) = self.builder else { return Some(Happened::Change(self.delta, stamp, applied)) };
+        let Some(builder) = self.builder else { return Some(Replayed::Change(self.delta, stamp, applied)) };
         let content = builder.finish().ok()?.0;
         let same = content.digest() == stamp.digest && content.serial() == stamp.serial;
-        same.then_some(Happened::Full(content, stamp, applied))
+        same.then_some(Replayed::Full(content, stamp, applied))
     }
 }
 
@@ -170,7 +170,7 @@ fn take(
 }
 
 /// What a file holds that was read as a whole.
-pub fn read(zone: &NameRef, aside: Aside, bytes: &[u8]) -> Option<Happened> {
+pub fn read(zone: &NameRef, aside: Aside, bytes: &[u8]) -> Option<Replayed> {
     let mut reader = Reader::new(zone, aside);
     reader.feed(bytes);
     reader.feed(&[]);

@@ -57,7 +57,7 @@ pub enum Entry {
 /// Something that happened to a zone, as read back.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
-pub enum Happened {
+pub enum Replayed {
     Full(Snapshot, Stamp, Utc),
     Change(Delta, Stamp, Utc),
     Past(Option<Delta>, Stamp),
@@ -69,15 +69,15 @@ pub enum Happened {
     Served(Stamp),
 }
 
-impl Happened {
+impl Replayed {
     /// The version that it is about.
     pub(super) fn stamp(&self) -> Option<&Stamp> {
         match self {
-            Happened::Full(_, stamp, _) | Happened::Change(_, stamp, _) | Happened::Past(_, stamp) => {
+            Replayed::Full(_, stamp, _) | Replayed::Change(_, stamp, _) | Replayed::Past(_, stamp) => {
                 Some(stamp)
             }
-            Happened::Lost(stamp) | Happened::Served(stamp) => Some(stamp),
-            Happened::Verified(_) | Happened::Reserved(_) => None,
+            Replayed::Lost(stamp) | Replayed::Served(stamp) => Some(stamp),
+            Replayed::Verified(_) | Replayed::Reserved(_) => None,
         }
     }
 }
@@ -99,7 +99,7 @@ pub struct Aside {
 #[derive(Debug)]
 pub enum Payload {
     /// The entry itself.
-    Whole(Happened),
+    Whole(Replayed),
     /// What is in a file of its own.
     Aside(Aside),
 }
@@ -203,19 +203,19 @@ pub fn decode(payload: &[u8]) -> Option<Payload> {
                 builder.add(owner, rtype, ttl, data);
             }
             let snapshot = builder.finish().ok()?.0;
-            Happened::Full(snapshot, stamp, applied)
+            Replayed::Full(snapshot, stamp, applied)
         }
         CHANGE => {
             let stamp = Stamp::read(&mut rest)?;
             let applied = Utc(take_u64(&mut rest)?);
-            Happened::Change(read_delta(rest)?, stamp, applied)
+            Replayed::Change(read_delta(rest)?, stamp, applied)
         }
         PAST => {
             let stamp = Stamp::read(&mut rest)?;
             let delta = if rest.is_empty() { None } else { Some(read_delta(rest)?) };
-            Happened::Past(delta, stamp)
+            Replayed::Past(delta, stamp)
         }
-        VERIFIED => Happened::Verified(Utc(take_u64(&mut rest)?)),
+        VERIFIED => Replayed::Verified(Utc(take_u64(&mut rest)?)),
         ASIDE => {
             let stamp = Stamp::read(&mut rest)?;
             let applied = Utc(take_u64(&mut rest)?);
@@ -223,7 +223,7 @@ pub fn decode(payload: &[u8]) -> Option<Payload> {
             let [is_change] = take(&mut rest)?;
             return Some(Payload::Aside(Aside { stamp, applied, id, is_change: is_change != 0 }));
         }
-        RESERVE => Happened::Reserved(Reserve::read(rest)?),
+        RESERVE => Replayed::Reserved(Reserve::read(rest)?),
         _ => return None,
     };
     Some(Payload::Whole(happened))

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::stamp::Stamp;
 
-use super::entry::{self, Aside, Happened, Payload};
+use super::entry::{self, Aside, Payload, Replayed};
 use super::floor::{Life, Reserve};
 use super::frame::{self, Damage, FileKind, Found, HEAD, Head, Scanner};
 
@@ -366,10 +366,10 @@ impl Recovery {
             None => self.floors.entry(zone.to_name()).or_default(),
         };
         match happened {
-            Happened::Past(_, stamp) if known.served.is_none_or(|(last, _)| last <= position) => {
+            Replayed::Past(_, stamp) if known.served.is_none_or(|(last, _)| last <= position) => {
                 known.served = Some((position, stamp));
             }
-            Happened::Reserved(reserve) if known.reserve.is_none_or(|(last, _)| last <= position) => {
+            Replayed::Reserved(reserve) if known.reserve.is_none_or(|(last, _)| last <= position) => {
                 known.reserve = Some((position, reserve));
             }
             _ => {}
@@ -385,8 +385,8 @@ impl Recovery {
     pub fn entry(
         &mut self,
         payload: &[u8],
-        content: &mut dyn FnMut(&NameRef, Aside) -> Option<Happened>,
-        each: &mut dyn FnMut(Name, Happened),
+        content: &mut dyn FnMut(&NameRef, Aside) -> Option<Replayed>,
+        each: &mut dyn FnMut(Name, Replayed),
     ) {
         let (Some(zone), Some(payload)) = (entry::zone_of(payload), entry::decode(payload)) else {
             self.strange += 1;
@@ -404,7 +404,7 @@ impl Recovery {
             Payload::Whole(happened) => happened,
             Payload::Aside(aside) => content(zone, aside).unwrap_or_else(|| {
                 self.lost_contents += 1;
-                Happened::Lost(aside.stamp)
+                Replayed::Lost(aside.stamp)
             }),
         };
         each(zone.to_name(), happened);
@@ -416,8 +416,8 @@ impl Recovery {
         mut self,
         mut journal: FileFound,
         boot: Life,
-        content: &mut dyn FnMut(&NameRef, Aside) -> Option<Happened>,
-        each: &mut dyn FnMut(Name, Happened),
+        content: &mut dyn FnMut(&NameRef, Aside) -> Option<Replayed>,
+        each: &mut dyn FnMut(Name, Replayed),
     ) -> Recovered {
         let lost_power = self.life.is_some_and(|(_, life)| matches!(life, Life::Running(_)) && life != boot);
         if !lost_power || self.knows_served(&journal) {
@@ -445,11 +445,11 @@ impl Recovery {
         let zones = self.floors.len();
         for (zone, known) in self.floors {
             if let Some((_, stamp)) = known.served {
-                each(zone.clone(), Happened::Served(stamp));
+                each(zone.clone(), Replayed::Served(stamp));
             }
             if let Some((_, reserve)) = known.reserve {
                 let is_doubtful = reserve.is_doubtful || is_doubtful;
-                each(zone, Happened::Reserved(Reserve { is_doubtful, ..reserve }));
+                each(zone, Replayed::Reserved(Reserve { is_doubtful, ..reserve }));
             }
         }
         Recovered {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::node::roster::Source;
+use crate::node::roster::ZoneSource;
 use crate::wire::name::{Name, NameRef};
 
 use super::asked::{File, What};
@@ -43,7 +43,8 @@ impl<R: Fn(Changed)> Watch<R> {
         touched.extend(self.ways.iter().filter(|(_, way)| is_changed(&way.places)).map(|(name, _)| name));
         for (index, dir) in self.dirs.iter().enumerate() {
             if is_changed(&dir.places) {
-                let is_inside = |source: &Source<_>| matches!(source, Source::Found(_, dir) if *dir == index);
+                let is_inside =
+                    |source: &ZoneSource<_>| matches!(source, ZoneSource::Found(_, dir) if *dir == index);
                 let inside = self.roster.zones().filter(|(_, source)| is_inside(source));
                 touched.extend(inside.map(|(name, _)| name));
             }

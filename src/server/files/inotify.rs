@@ -6,11 +6,11 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 
-use super::settle::{Happened, Seen};
+use super::super::threads;
+use super::settle::{FileEvent, Seen};
 
 /// Room for some hundred events at a time; a queue that is longer is read in several goes.
 const BUFFER: usize = 16 << 10;
@@ -47,7 +47,7 @@ impl Watcher {
         let watches = inotify.watches();
         let folders = Arc::<Mutex<Folders>>::default();
         let known = Arc::clone(&folders);
-        thread::Builder::new().name("watch".to_owned()).spawn(move || listen(inotify, &end, &known, tell))?;
+        threads::start("watch", move || listen(inotify, &end, &known, tell))?;
         Ok(Watcher { watches, folders, _ends: ends })
     }
 
@@ -102,21 +102,21 @@ fn listen(mut inotify: Inotify, end: &PipeReader, folders: &Mutex<Folders>, mut 
         };
         for event in events {
             if event.mask.contains(EventMask::Q_OVERFLOW) {
-                tell(Seen { what: Happened::Lost, path: PathBuf::new() });
+                tell(Seen { what: FileEvent::Lost, path: PathBuf::new() });
                 continue;
             }
             let what = if event.mask.contains(EventMask::CREATE) {
-                Happened::Created
+                FileEvent::Created
             } else if event.mask.contains(EventMask::MODIFY) {
-                Happened::Written
+                FileEvent::Written
             } else if event.mask.contains(EventMask::ATTRIB) {
-                Happened::Touched
+                FileEvent::Touched
             } else if event.mask.contains(EventMask::MOVED_TO) {
-                Happened::Moved
+                FileEvent::Moved
             } else if event.mask.contains(EventMask::IGNORED) {
                 continue;
             } else {
-                Happened::Changed
+                FileEvent::Changed
             };
             let path = {
                 let folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,11 +168,11 @@ mod tests {
         while seen.last().is_none_or(|seen: &Seen| seen.path != two) {
             seen.push(events.recv_timeout(SOON).unwrap());
         }
-        let kinds: Vec<Happened> = seen.iter().map(|seen| seen.what).collect();
+        let kinds: Vec<FileEvent> = seen.iter().map(|seen| seen.what).collect();
         // Truncated and written, which may be told as one; closed; gone; come under another name.
-        let writes = kinds.iter().take_while(|kind| **kind == Happened::Written).count();
+        let writes = kinds.iter().take_while(|kind| **kind == FileEvent::Written).count();
         assert!((1..=2).contains(&writes), "{kinds:?}");
-        assert_eq!(kinds[writes..], [Happened::Changed, Happened::Changed, Happened::Moved]);
+        assert_eq!(kinds[writes..], [FileEvent::Changed, FileEvent::Changed, FileEvent::Moved]);
 
         watcher.unwatch(&real);
         fs::write(&two, "newer").unwrap();
@@ -195,7 +195,7 @@ mod tests {
         watcher.watch(&zones).unwrap();
         fs::rename(&zones, real.join("old")).unwrap();
         let moved = events.recv_timeout(SOON).unwrap();
-        assert_eq!((moved.what, moved.path), (Happened::Changed, zones.clone()));
+        assert_eq!((moved.what, moved.path), (FileEvent::Changed, zones.clone()));
         fs::create_dir(&zones).unwrap();
         watcher.watch(&zones).unwrap();
         fs::write(real.join("old/a.zone"), "a").unwrap();

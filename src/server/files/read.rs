@@ -13,6 +13,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
 
 use super::super::priority::Courtesy;
+use super::super::threads;
 use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open};
 
 /// The largest file of each lane but the last, in bytes. A file of the first is read in a few milliseconds.
@@ -134,7 +135,7 @@ impl Lane {
                 queue.threads += 1;
             }
             let lane = Arc::clone(self);
-            let started = thread::Builder::new().name("load".to_owned()).spawn(move || lane.work(haste));
+            let started = threads::start("load", move || lane.work(haste));
             if let Err(error) = started {
                 tracing::warn!("no thread to read zone files: {error}; others wait meanwhile");
                 self.work(haste);

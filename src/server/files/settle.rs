@@ -34,14 +34,14 @@ const TOLD: u32 = 12;
 /// Something that happened in a folder that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) what: Happened,
-    /// To whom, by the path of the folder watched; empty for [`Happened::Lost`].
+    pub(super) what: FileEvent,
+    /// To whom, by the path of the folder watched; empty for [`FileEvent::Lost`].
     pub(super) path: PathBuf,
 }
 
 /// What happened to a file, link or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum FileEvent {
     /// There it is; perhaps it is still to be written.
     Created,
     /// It was written to and is still open.
@@ -88,7 +88,7 @@ pub(super) struct Batch {
 impl Changes {
     /// Takes in what was seen, as far as it is about something that matters.
     pub(super) fn note(&mut self, now: Instant, Seen { what, path }: Seen, matters: impl Fn(&Path) -> bool) {
-        if what == Happened::Lost {
+        if what == FileEvent::Lost {
             self.lost.get_or_insert(now);
             // The end of writing may be among what was lost.
             for pending in self.pending.values_mut().filter(|pending| matches!(pending, Pending::Open { .. }))
@@ -102,8 +102,8 @@ impl Changes {
         }
         // A file that is made to be written starts empty; one that is made by linking does not.
         let begins = match what {
-            Happened::Written => true,
-            Happened::Created => {
+            FileEvent::Written => true,
+            FileEvent::Created => {
                 fs::symlink_metadata(&path).is_ok_and(|made| made.is_file() && made.len() == 0)
             }
             _ => false,
@@ -111,11 +111,11 @@ impl Changes {
         let before = self.pending.get(&path);
         let pending = match before {
             _ if begins => Pending::Open { look: now + LOOK, looks: 0 },
-            Some(open @ Pending::Open { .. }) if what == Happened::Touched => *open,
+            Some(open @ Pending::Open { .. }) if what == FileEvent::Touched => *open,
             _ => {
                 let is_again = self.lately.get(&path).is_some_and(|taken| now - *taken < LONG)
                     || matches!(before, Some(Pending::Settling { .. }));
-                let quiet = if is_again && what != Happened::Moved { QUIET_AGAIN } else { QUIET };
+                let quiet = if is_again && what != FileEvent::Moved { QUIET_AGAIN } else { QUIET };
                 let first = match before {
                     Some(Pending::Settling { first, .. }) => *first,
                     _ => now,
@@ -209,7 +209,7 @@ pub(super) fn is_open_for_writing(path: &Path) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn note(changes: &mut Changes, now: Instant, what: Happened, path: &str) {
+    fn note(changes: &mut Changes, now: Instant, what: FileEvent, path: &str) {
         changes.note(now, Seen { what, path: path.into() }, |path| path != Path::new("/other"));
     }
 
@@ -221,10 +221,10 @@ mod tests {
     fn a_file_that_is_closed_waits_for_a_moment_and_longer_if_it_keeps_changing() {
         let start = Instant::now();
         let mut changes = Changes::default();
-        note(&mut changes, start, Happened::Written, "/other");
+        note(&mut changes, start, FileEvent::Written, "/other");
         assert_eq!(changes.deadline(), None);
-        note(&mut changes, start, Happened::Changed, "/a");
-        note(&mut changes, start + TOGETHER, Happened::Changed, "/b");
+        note(&mut changes, start, FileEvent::Changed, "/a");
+        note(&mut changes, start + TOGETHER, FileEvent::Changed, "/b");
         assert_eq!(changes.deadline(), Some(start + QUIET));
         assert!(take(&mut changes, start).is_empty());
         assert_eq!(take(&mut changes, start + QUIET), BTreeSet::from(["/a".into(), "/b".into()]));
@@ -234,17 +234,17 @@ mod tests {
         let mut now = start + LONG / 2;
         let last = now + PATIENCE;
         while now < last {
-            note(&mut changes, now, Happened::Changed, "/a");
+            note(&mut changes, now, FileEvent::Changed, "/a");
             assert_eq!(changes.deadline(), Some((now + QUIET_AGAIN).min(last)));
             assert!(take(&mut changes, now).is_empty());
             now += QUIET_AGAIN / 2;
         }
         // Others do not wait with it.
-        note(&mut changes, last - 2 * QUIET, Happened::Changed, "/c");
+        note(&mut changes, last - 2 * QUIET, FileEvent::Changed, "/c");
         assert_eq!(take(&mut changes, last - QUIET), BTreeSet::from(["/c".into()]));
         assert_eq!(take(&mut changes, last), BTreeSet::from(["/a".into()]));
         // What is moved here is whole, however often that happens.
-        note(&mut changes, last, Happened::Moved, "/a");
+        note(&mut changes, last, FileEvent::Moved, "/a");
         assert_eq!(changes.deadline(), Some(last + QUIET));
     }
 
@@ -252,17 +252,17 @@ mod tests {
     fn a_file_being_written_waits_for_its_end_however_long_that_takes() {
         let start = Instant::now();
         let mut changes = Changes::default();
-        note(&mut changes, start, Happened::Written, "/a");
-        note(&mut changes, start + LOOK, Happened::Touched, "/a");
+        note(&mut changes, start, FileEvent::Written, "/a");
+        note(&mut changes, start + LOOK, FileEvent::Touched, "/a");
         for round in 1..100 {
             let batch = changes.take(start + LOOK * round, |_| Some(true));
             assert_eq!((batch.paths.len(), batch.open.len()), (0, 1));
         }
         let late = start + LOOK * 100;
-        note(&mut changes, late, Happened::Changed, "/a");
+        note(&mut changes, late, FileEvent::Changed, "/a");
         assert_eq!(changes.deadline(), Some(late + QUIET));
 
-        note(&mut changes, late, Happened::Written, "/a");
+        note(&mut changes, late, FileEvent::Written, "/a");
         // Nobody has it open any more, and nobody closed it.
         assert_eq!(changes.take(late + LOOK, |_| Some(false)).paths, BTreeSet::from(["/a".into()]));
     }
@@ -271,8 +271,8 @@ mod tests {
     fn lost_events_mean_that_all_may_have_changed() {
         let now = Instant::now();
         let mut changes = Changes::default();
-        note(&mut changes, now, Happened::Written, "/a");
-        note(&mut changes, now, Happened::Lost, "");
+        note(&mut changes, now, FileEvent::Written, "/a");
+        note(&mut changes, now, FileEvent::Lost, "");
         let batch = changes.take(now + QUIET_AGAIN, |_| Some(true));
         assert!(batch.all && batch.open.is_empty());
         assert_eq!(batch.paths, BTreeSet::from(["/a".into()]));

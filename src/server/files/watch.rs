@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
-use std::thread;
 use std::time::Instant;
 
-use crate::node::roster::{Changes, Roster, Source};
+use crate::node::roster::{Changes, Roster, ZoneSource};
 use crate::publish::store::ZoneStore;
 use crate::wire::name::{Name, NameRef};
 
 use super::super::settings::{Settings, Zone};
+use super::super::threads;
 use super::asked::{Answer, Asker, File, Read, What};
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::inotify::Watcher;
@@ -62,7 +62,7 @@ impl Files {
         let (requests, queue) = mpsc::channel();
         let told = requests.clone();
         let run = move || Watch::new(store, told, report).run(&queue);
-        thread::Builder::new().name("files".to_owned()).spawn(run)?;
+        threads::start("files", run)?;
         Ok(Files { requests })
     }
 
@@ -232,12 +232,12 @@ impl<R: Fn(Changed)> Watch<R> {
         self.look_at_dirs();
         let (mut zones, mut named) = (Vec::with_capacity(settings.zones.len()), Vec::new());
         for Zone { config, file } in settings.zones {
-            let source = file.map_or(Source::Primaries, |path| {
+            let source = file.map_or(ZoneSource::Primaries, |path| {
                 self.ways.insert(config.name.clone(), Way::to(&path));
                 named.push(config.name.clone());
                 match self.dirs.iter().position(|dir| path.parent() == Some(&dir.path)) {
-                    Some(dir) => Source::Found(path.into(), dir),
-                    None => Source::Named(path.into()),
+                    Some(dir) => ZoneSource::Found(path.into(), dir),
+                    None => ZoneSource::Named(path.into()),
                 }
             });
             zones.push((config, source));

@@ -5,15 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::thread;
 
 use crate::publish::journal::content::{self, Reader};
-use crate::publish::journal::entry::{Aside, Entry, Happened};
+use crate::publish::journal::entry::{Aside, Entry, Replayed};
 use crate::publish::journal::order::Task;
 use crate::wire::name::{Name, NameRef};
 
 use super::folder::sync_folder;
-use crate::server::priority;
+use crate::server::{priority, threads};
 
 /// What is read or written at once.
 const CHUNK: usize = 256 << 10;
@@ -38,10 +37,10 @@ pub struct Writers {
 impl Writers {
     /// Starts the threads for the contents in `dir`; `done` is called from them.
     pub fn start(dir: &Path, done: impl Fn(Done) + Clone + Send + 'static) -> io::Result<Writers> {
-        let start = |name: &str, lower: fn()| {
+        let start = |name, lower: fn()| {
             let (tasks, queue) = mpsc::channel::<Task>();
             let (dir, done) = (dir.to_owned(), done.clone());
-            thread::Builder::new().name(name.to_owned()).spawn(move || {
+            threads::start(name, move || {
                 lower();
                 for task in queue {
                     let result = write(&dir, &task.entry, &task.aside);
@@ -105,7 +104,7 @@ pub fn write(dir: &Path, entry: &Entry, aside: &Aside) -> io::Result<u64> {
 }
 
 /// Reads the file of an entry; `None` when it is missing or not whole.
-pub fn read(dir: &Path, zone: &NameRef, aside: Aside) -> Option<Happened> {
+pub fn read(dir: &Path, zone: &NameRef, aside: Aside) -> Option<Replayed> {
     let mut file = File::open(path(dir, aside.id)).ok()?;
     let mut reader = Reader::new(zone, aside);
     let mut bytes = vec![0; CHUNK];

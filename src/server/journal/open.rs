@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::publish::journal::entry::{self, Happened};
+use crate::publish::journal::entry::{self, Replayed};
 use crate::publish::journal::floor::Life;
 use crate::publish::journal::frame::{Damage, FileKind, Framer};
 use crate::publish::journal::recovery::{FileFound, FileReader, Position, Recovered, Recovery};
@@ -45,7 +45,7 @@ pub struct Ready {
 
 impl Opened {
     /// Reads what the folder holds, and hands every entry to `each`.
-    pub fn read(folder: Folder, mut each: impl FnMut(Name, Happened)) -> Result<Opened, FolderError> {
+    pub fn read(folder: Folder, mut each: impl FnMut(Name, Replayed)) -> Result<Opened, FolderError> {
         let mut recovery = Recovery::default();
         for path in folder.floors() {
             let found = read_file(&path, FileKind::Floors, &mut |position, payload| {

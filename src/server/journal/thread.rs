@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::publish::journal::entry::{Aside, Entry, MANY_RECORDS};
@@ -17,7 +17,7 @@ use super::folder::FolderError;
 use super::group::Writer;
 use super::open::Ready;
 use super::rewrite::{Files, Mark};
-use crate::server::{clock, priority};
+use crate::server::{clock, priority, threads};
 
 /// How often an idle journal looks whether its files are still in place.
 const LOOK: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Journal {
             needed: Box::new(needed),
         };
         let run = move || worker.run(&queue, &report);
-        let thread = thread::Builder::new().name("journal".to_owned()).spawn(run)?;
+        let thread = threads::start("journal", run)?;
         Ok(Journal { requests, thread, syncs })
     }
 
@@ -255,7 +255,7 @@ impl Worker {
             // A journal that has ended does without it.
             let _ = own.send(Request::Rewritten(Box::new((mark, files))));
         };
-        if let Err(error) = thread::Builder::new().name("checkpoint".to_owned()).spawn(write) {
+        if let Err(error) = threads::start("checkpoint", write) {
             self.is_rewriting = false;
             self.rewrite_again = Some(Instant::now() + AGAIN);
             tracing::error!("the journal is not written anew: no thread ({error})");

@@ -14,20 +14,19 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mio::{Events, Poll, Token as Place, Waker};
 
 use crate::answer::cached::complete;
-use crate::answer::context::{Served, Source};
+use crate::answer::context::{Client, Served};
 use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
 use crate::resolve::cache::{Ask, Cache};
 use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
-use crate::server::{clock, priority};
+use crate::server::{clock, priority, threads};
 use crate::time::{Mono, Now};
 use crate::wire::hash::hash_name;
 
@@ -51,7 +50,7 @@ pub struct FollowUp {
     /// The request, to be answered in its own terms.
     pub request: Vec<u8>,
     /// Who asks.
-    pub from: Source,
+    pub from: Client,
     /// How the reply gets there.
     pub route: Route,
     /// When the request arrived.
@@ -121,7 +120,7 @@ impl Resolvers {
                 outbox: Outbox::default(),
                 arrivals: Vec::new(),
             };
-            thread::Builder::new().name("resolver".to_owned()).spawn(move || worker.run())?;
+            threads::start("resolver", move || worker.run())?;
             Ok(mailbox)
         };
         Ok(Resolvers { mailboxes: (0..count.max(1)).map(start).collect::<io::Result<_>>()? })

@@ -7,10 +7,10 @@ use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::answer::context::Source;
+use crate::answer::context::Client;
 use crate::answer::door::{self, Asked, GROUP};
 use crate::metrics::tally::Batch;
-use crate::server::{clock, priority};
+use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;
 
 use arrivals::{keep_whole, tell_targets};
@@ -54,9 +54,7 @@ fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
 /// Starts the thread that answers what comes to `socket`.
 pub fn start(socket: UdpSocket, context: Context) -> io::Result<()> {
     let datagrams = Datagrams::new(&socket)?;
-    thread::Builder::new()
-        .name("udp".to_owned())
-        .spawn(move || serve(Arc::new(socket), datagrams, &context))?;
+    threads::start("udp", move || serve(Arc::new(socket), datagrams, &context))?;
     Ok(())
 }
 
@@ -79,7 +77,7 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
             for (number, asked) in (group * GROUP..).zip(&mut asked[..replies.len()]) {
                 match requests.get(number) {
                     Some((bytes, addr)) => {
-                        *asked = Some(Asked { bytes, from: Source { addr, via: Via::Udp } });
+                        *asked = Some(Asked { bytes, from: Client { addr, via: Via::Udp } });
                     }
                     None => batch.unanswered(),
                 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
 
-use crate::answer::context::{Outcome, Served, Source};
+use crate::answer::context::{Client, Outcome, Served};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
 use crate::sim::content::{CANARIES, apex, below, canary};
@@ -140,7 +140,7 @@ impl File {
 }
 
 /// Puts a question as a host does; what comes back, and how the server went on.
-fn put(served: &Served, now: Now, bytes: &[u8], from: Source) -> (Outcome, Vec<u8>) {
+fn put(served: &Served, now: Now, bytes: &[u8], from: Client) -> (Outcome, Vec<u8>) {
     let mut reply = Reply::default();
     let outcome = door::answer_one(served, now, Asked { bytes, from }, &mut reply);
     (outcome, reply.as_bytes().to_vec())
@@ -166,7 +166,7 @@ impl Oracle {
     /// Asks for the canaries, plainly and with ZONEVERSION, and compares them with each other and with what was published.
     pub fn canaries(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
         let fail = |what| Err(Violation { at, host, what });
-        let from = Source { addr: address(host), via: Via::Udp };
+        let from = Client { addr: address(host), via: Via::Udp };
         let (mut shown, mut current) = (None, None);
         for index in 0..CANARIES {
             let mut options = Vec::new();
@@ -231,7 +231,7 @@ impl Oracle {
         let via = if manner == Manner::Tcp { Via::Tcp } else { Via::Udp };
         for (name, rtype, expected) in file.questions(manner) {
             let query = question(&name, rtype, manner);
-            let bytes = put(served, now, &query, Source { addr: address(host), via }).1;
+            let bytes = put(served, now, &query, Client { addr: address(host), via }).1;
             if !expected.is(&bytes, manner) {
                 let (length, told) = (bytes.len(), Message::read(&bytes));
                 let what =
@@ -246,7 +246,7 @@ impl Oracle {
     /// served, or the SOA alone, upon which one asks over TCP (RFC 1995 section 2).
     fn differences(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
         let fail = |what| Err(Violation { at, host, what });
-        let from = Source { addr: address(host), via: Via::Udp };
+        let from = Client { addr: address(host), via: Via::Udp };
         let query = question(&apex(), Rtype::AXFR, Manner::Plain);
         let told = Message::read(&put(served, now, &query, from).1).map(|message| message.rcode());
         // RFC 5936 4.2.
@@ -286,7 +286,7 @@ impl Oracle {
     /// Asks for a transfer from an address that may not have one.
     pub fn stranger(&self, at: Mono, host: usize, served: &Served, now: Now) -> Result<(), Violation> {
         let query = Writer::query(1, 0, &apex(), Rtype::AXFR, &[]);
-        let (outcome, bytes) = put(served, now, &query, Source { addr: STRANGER, via: Via::Tcp });
+        let (outcome, bytes) = put(served, now, &query, Client { addr: STRANGER, via: Via::Tcp });
         let rcode = Message::read(&bytes).map(|message| message.rcode());
         match (outcome, rcode) {
             (Outcome::Reply(_), Ok(Rcode::REFUSED)) => Ok(()),

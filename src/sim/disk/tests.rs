@@ -374,7 +374,7 @@ fn a_crash_tears_what_was_not_synced_and_nothing_else() {
     let entries = |disk: &mut Disk| {
         let mut found = Vec::new();
         disk.replay(|_, happened| match happened {
-            Happened::Verified(at) => found.push(at.0),
+            Replayed::Verified(at) => found.push(at.0),
             other => panic!("{other:?}"),
         });
         found

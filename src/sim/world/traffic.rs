@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::answer::cached::complete;
-use crate::answer::context::{Outcome, Source};
+use crate::answer::context::{Client, Outcome};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
 use crate::answer::transfer::Transfer;
@@ -158,11 +158,11 @@ impl World {
             }
             return Ok(());
         }
-        self.respond(to, Source { addr: address(from), via: Via::Udp }, back, bytes)
+        self.respond(to, Client { addr: address(from), via: Via::Udp }, back, bytes)
     }
 
     /// A host answers a request, as the daemon's workers do.
-    fn respond(&mut self, host: usize, from: Source, back: Back, bytes: &[u8]) -> Result<(), Violation> {
+    fn respond(&mut self, host: usize, from: Client, back: Back, bytes: &[u8]) -> Result<(), Violation> {
         let now = self.hosts[host].now(self.now);
         let bytes_per_message = self.hosts[host].plan.message_bytes;
         let Some(running) = self.hosts[host].running.as_mut() else { return Ok(()) };
@@ -201,7 +201,7 @@ impl World {
         &mut self,
         host: usize,
         zone: Arc<Zone>,
-        from: Source,
+        from: Client,
         kind: Result<Kind, Rcode>,
     ) -> Result<(), Violation> {
         match kind {
@@ -355,7 +355,7 @@ impl World {
         self.summary.messages += 1;
         let request = connection.request.clone();
         self.trace.mix(self.now, &[6, server as u64], &request);
-        let source = Source { addr: address(client), via: Via::Tcp };
+        let source = Client { addr: address(client), via: Via::Tcp };
         self.respond(server, source, Back::Connection(id), &request)
     }
 
@@ -450,7 +450,7 @@ impl World {
             _ => (canary(index), Rtype::A, Via::Udp),
         };
         let query = Writer::query(index as u16, flags::RD, &name, rtype, &[]);
-        let client = Source { addr: ([192, 0, 2, 9], 4_000).into(), via };
+        let client = Client { addr: ([192, 0, 2, 9], 4_000).into(), via };
         self.respond(cache, client, Back::Client(index), &query)
     }
 

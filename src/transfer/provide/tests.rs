@@ -9,7 +9,7 @@ use super::super::intake::{Asked, Intake, Limits, Outcome};
 use super::super::query;
 use super::super::tests::{Given, given, served};
 use super::*;
-use crate::answer::context::{Outcome as Outcomes, Source};
+use crate::answer::context::{Client, Outcome as Outcomes};
 use crate::answer::respond;
 use crate::ask::query::Level;
 use crate::publish::access::Access;
@@ -207,7 +207,7 @@ fn datagrams_hold_the_whole_or_the_soa() {
     let answer = |have: u32| {
         let request = ixfr_from(have);
         let mut reply = Vec::new();
-        let from = Source { addr: address(2), via: Via::Udp };
+        let from = Client { addr: address(2), via: Via::Udp };
         let outcome = respond::answer(&served(&node), at(2_000), &request, from, &mut reply);
         assert!(matches!(outcome, Outcomes::Reply(_)) && reply.len() <= usize::from(UDP_PAYLOAD));
         let reply = Message::read(&reply).unwrap();

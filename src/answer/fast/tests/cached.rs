@@ -102,7 +102,7 @@ fn what_is_asked_for_often_is_plain() {
     assert_eq!(cache.flush_below(&name), 1);
     let found = |served: &Served| {
         let mut reply = Vec::new();
-        let from = Source { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp };
+        let from = Client { addr: "127.0.0.1:53".parse().unwrap(), via: Via::Udp };
         respond::answer(served, now(), &query(&name, Rtype::A, flags::RD, None), from, &mut reply)
     };
     assert!(matches!(found(&served), Outcome::FollowUp(_)));

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
+use std::thread;
 
 use super::*;
-use crate::publish::journal::entry::Happened;
+use crate::publish::journal::entry::Replayed;
 use crate::publish::journal::order::GAP;
 use crate::publish::store::ZoneStore;
 use crate::server::journal::contents::References;
@@ -304,9 +305,9 @@ fn a_journal_does_not_grow_over_restarts_and_changes() {
             }
             let Entry::Change(_, delta, stamp, applied) = &entry else { unreachable!() };
             if zone.version().is_none() {
-                store.replay(&name, Happened::Full(last.clone(), super::tests::stamp(&last), Utc(1)));
+                store.replay(&name, Replayed::Full(last.clone(), super::tests::stamp(&last), Utc(1)));
             }
-            store.replay(&name, Happened::Change(Delta::clone(delta), *stamp, *applied));
+            store.replay(&name, Replayed::Change(Delta::clone(delta), *stamp, *applied));
             running.journal.commit(ticket, vec![entry], false);
             last = next;
         }
@@ -354,8 +355,8 @@ fn notes_among_commits_keep_their_place_and_hold_nothing_up() {
     let reopened = Opened::read(folder, |zone, happened| {
         let of_zone = found.entry(zone.to_string()).or_default();
         match happened {
-            Happened::Full(..) => of_zone.push(0),
-            Happened::Verified(at) => of_zone.push(at.0),
+            Replayed::Full(..) => of_zone.push(0),
+            Replayed::Verified(at) => of_zone.push(at.0),
             _ => {}
         }
     });

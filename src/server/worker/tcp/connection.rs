@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use crate::answer::context::Source;
+use crate::answer::context::Client;
 use crate::answer::edns::TCP_IDLE;
 
+use super::framing;
 use super::listen::Permit;
 use super::mailbox::Ticket;
 use super::respond::{After, Responder};
@@ -62,7 +63,7 @@ pub(super) enum Turn {
 
 pub(super) struct Connection {
     stream: Stream,
-    from: Source,
+    from: Client,
     ticket: Ticket,
     /// Counted as long as the connection lives.
     _permit: Permit,
@@ -90,7 +91,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         stream: Stream,
-        from: Source,
+        from: Client,
         ticket: Ticket,
         permit: Permit,
         now: Instant,
@@ -207,7 +208,7 @@ impl Connection {
     }
 
     fn has_request(&self) -> bool {
-        first_request(&self.input).is_some()
+        framing::first(&self.input).is_some()
     }
 
     /// Reads again right after a reply. A client that pipelines small requests and leaves Nagle's algorithm on (RFC 9293 3.7.4) is
@@ -275,7 +276,7 @@ impl Connection {
         let mut done = 0;
         desk.responder.begin();
         while self.transfer.is_none() && self.owed < MAX_OWED && self.output.len() < ENOUGH {
-            let Some(request) = first_request(&bytes[done..]) else { break };
+            let Some(request) = framing::first(&bytes[done..]) else { break };
             done += 2 + request.len();
             self.last = desk.now;
             match desk.responder.respond(request, self.from, self.ticket, &mut self.output) {
@@ -307,12 +308,7 @@ impl Connection {
     }
 
     fn push(&mut self, reply: &[u8]) {
-        // Every writer of replies keeps to 65,535 bytes.
-        let Ok(length) = u16::try_from(reply.len()) else { return };
-        if length > 0 {
-            self.output.extend_from_slice(&length.to_be_bytes());
-            self.output.extend_from_slice(reply);
-        }
+        framing::append(&mut self.output, |output| output.extend_from_slice(reply));
     }
 
     fn write(&mut self, now: Instant) -> io::Result<()> {
@@ -342,10 +338,4 @@ impl Connection {
         self.written = 0;
         Ok(())
     }
-}
-
-/// The first request in `bytes`, if it is there as a whole (RFC 1035 4.2.2).
-fn first_request(bytes: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    rest.get(..usize::from(u16::from_be_bytes(*length)))
 }

@@ -18,6 +18,7 @@ pub mod mailbox;
 pub mod worker;
 
 mod connection;
+mod framing;
 mod respond;
 mod stream;
 mod transfer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::answer::context::Source;
+use crate::answer::context::Client;
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
 use crate::metrics::tally::Path;
@@ -14,8 +14,9 @@ use crate::server::worker::resolver::Route;
 use crate::server::worker::respond::{self, Context};
 use crate::time::Now;
 
+use super::framing;
 use super::mailbox::{Mailbox, ReturnPath, Ticket};
-use super::transfer::{self, Client, Messages};
+use super::transfer::{self, Messages, TransferRequest};
 
 /// What answers the requests of all connections of a worker.
 pub(super) struct Responder {
@@ -55,25 +56,23 @@ impl Responder {
     pub(super) fn respond(
         &mut self,
         request: &[u8],
-        from: Source,
+        from: Client,
         ticket: Ticket,
         output: &mut Vec<u8>,
     ) -> After {
         self.requests += 1;
-        let start = output.len();
-        output.extend_from_slice(&[0, 0]);
-        let (after, path) = self.answer(request, from, ticket, output);
-        match u16::try_from(output.len() - start - 2) {
-            Ok(length) if path.is_some() && length > 0 => {
-                output[start..start + 2].copy_from_slice(&length.to_be_bytes());
+        let ((after, path), reply) = framing::append(output, |output| {
+            let start = output.len();
+            let (after, path) = self.answer(request, from, ticket, output);
+            if path.is_none() {
+                // There is no reply now.
+                output.truncate(start);
             }
-            // There is no reply now. (A longer one cannot be: every writer of replies keeps to 65,535 bytes.)
-            _ => output.truncate(start),
-        }
+            (after, path)
+        });
         // Civil time may be that of the worker's round; spans are measured one by one.
         let began = std::mem::replace(&mut self.now.mono, clock::mono());
         if let Some(path) = path {
-            let reply = output.get(start + 2..).unwrap_or_default();
             self.context.tally.response(reply, path, self.now.mono.since(began));
         }
         after
@@ -82,7 +81,7 @@ impl Responder {
     fn answer(
         &mut self,
         request: &[u8],
-        from: Source,
+        from: Client,
         ticket: Ticket,
         output: &mut Vec<u8>,
     ) -> (After, Option<Path>) {
@@ -107,9 +106,9 @@ impl Responder {
                 (After::Close, None)
             }
             respond::After::Transfer(zone) => {
-                let client = Client { request: request.to_vec(), from, began: self.now, ticket };
+                let asked = TransferRequest { bytes: request.to_vec(), from, began: self.now, ticket };
                 let messages =
-                    transfer::start(&self.runtime, &self.turns, zone, client, context, &self.mailbox);
+                    transfer::start(&self.runtime, &self.turns, zone, asked, context, &self.mailbox);
                 (After::Transfer(messages), None)
             }
         }

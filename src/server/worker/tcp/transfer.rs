@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::answer::context::{Served, Source};
+use crate::answer::context::{Client, Served};
 use crate::answer::transfer::Transfer;
 use crate::metrics::tally::Path;
 use crate::publish::zone::Zone;
@@ -18,6 +18,7 @@ use crate::transfer::provide::MESSAGE_BYTES;
 use crate::wire::message::Request;
 use crate::wire::rtype::Rtype;
 
+use super::framing;
 use super::mailbox::{Mail, Mailbox, Ticket};
 
 /// Bytes of messages that are handed over together, if there are so many.
@@ -26,9 +27,9 @@ const CHUNK: usize = 60 << 10;
 const AHEAD: usize = 2;
 
 /// What a transfer needs to know besides its zone.
-pub(super) struct Client {
-    pub(super) request: Vec<u8>,
-    pub(super) from: Source,
+pub(super) struct TransferRequest {
+    pub(super) bytes: Vec<u8>,
+    pub(super) from: Client,
     pub(super) began: Now,
     pub(super) ticket: Ticket,
 }
@@ -46,14 +47,14 @@ pub(super) fn start(
     runtime: &tokio::runtime::Handle,
     turns: &Arc<Semaphore>,
     zone: Arc<Zone>,
-    client: Client,
+    asked: TransferRequest,
     context: &Context,
     mailbox: &Arc<Mailbox>,
 ) -> Messages {
     // Who asks for a whole zone and waits for a turn keeps no version in memory meanwhile; who asks for differences does, which shares
     // with later ones what they have in common.
-    let is_whole = Request::read(&client.request).is_ok_and(|request| request.rtype == Rtype::AXFR);
-    let begun = (!is_whole).then(|| Sending::begin(Arc::clone(&zone), &client, context));
+    let is_whole = Request::read(&asked.bytes).is_ok_and(|request| request.rtype == Rtype::AXFR);
+    let begun = (!is_whole).then(|| Sending::begin(Arc::clone(&zone), &asked, context));
     let begun = match begun {
         Some(mut sending) if sending.transfer.is_short() => {
             let mut whole = Vec::new();
@@ -66,9 +67,9 @@ pub(super) fn start(
     let (messages, taken) = mpsc::channel(AHEAD);
     let (turns, context, mailbox) = (Arc::clone(turns), context.clone(), Arc::clone(mailbox));
     runtime.spawn(async move {
-        let ticket = client.ticket;
+        let ticket = asked.ticket;
         if let Ok(_turn) = turns.acquire_owned().await {
-            let sending = begun.unwrap_or_else(|| Sending::begin(zone, &client, &context));
+            let sending = begun.unwrap_or_else(|| Sending::begin(zone, &asked, &context));
             sending.give(ticket, &mailbox, &messages).await;
         }
         drop(messages);
@@ -88,10 +89,10 @@ struct Sending {
 }
 
 impl Sending {
-    fn begin(zone: Arc<Zone>, client: &Client, context: &Context) -> Sending {
-        let began = client.began;
+    fn begin(zone: Arc<Zone>, asked: &TransferRequest, context: &Context) -> Sending {
+        let began = asked.began;
         let served = context.served.load_full();
-        let transfer = Transfer::begin(zone, &client.request, began, client.from, &mut lock(&context.stuck));
+        let transfer = Transfer::begin(zone, &asked.bytes, began, asked.from, &mut lock(&context.stuck));
         Sending { transfer, served, context: context.clone(), began, bytes: 0 }
     }
 
@@ -112,21 +113,13 @@ impl Sending {
 
     /// Appends the next message with its length; `false` when there are none left.
     fn write_next(&mut self, bytes: &mut Vec<u8>) -> bool {
-        let start = bytes.len();
-        bytes.extend_from_slice(&[0, 0]);
-        let length = match self.transfer.write_next(&self.served, bytes) {
-            // No message is longer than a length can say.
-            true => u16::try_from(bytes.len() - start - 2).unwrap_or_default(),
-            false => 0,
-        };
-        if length == 0 {
-            bytes.truncate(start);
+        let (_, message) = framing::append(bytes, |bytes| self.transfer.write_next(&self.served, bytes));
+        if message.is_empty() {
             return false;
         }
-        bytes[start..start + 2].copy_from_slice(&length.to_be_bytes());
-        self.bytes += u64::from(length);
+        self.bytes += message.len() as u64;
         let took = clock::mono().since(self.began.mono);
-        self.context.tally.response(&bytes[start + 2..], Path::Zone, took);
+        self.context.tally.response(message, Path::Zone, took);
         true
     }
 

@@ -3,7 +3,6 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
@@ -12,11 +11,10 @@ use rustls::ServerConfig;
 use slab::Slab;
 use tokio::runtime::Handle;
 
-use crate::answer::context::Source;
+use crate::answer::context::Client;
 use crate::answer::reply::Reply;
-use crate::server::clock;
-use crate::server::priority;
 use crate::server::worker::respond::Context;
+use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;
 
 use super::connection::{Connection, Desk, READ, Turn};
@@ -79,7 +77,7 @@ pub fn start(
         retry: None,
         told: false,
     };
-    thread::Builder::new().name("tcp".to_owned()).spawn(move || worker.run())?;
+    threads::start("tcp", move || worker.run())?;
     Ok(())
 }
 
@@ -248,7 +246,7 @@ impl Worker {
         let tls = self.doors[door].tls.as_ref();
         let via = if tls.is_some() { Via::Tls } else { Via::Tcp };
         let Ok(stream) = Stream::new(socket, tls) else { return };
-        let from = Source { addr, via };
+        let from = Client { addr, via };
         if self.connections.is_empty() {
             self.tick = self.desk.now + TICK;
         }
