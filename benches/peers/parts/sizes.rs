@@ -18,6 +18,10 @@ use super::super::watch::Watch;
 const SIZES: [usize; 4] = [10_000, 100_000, 1_000_000, 5_000_000];
 /// Records in the zone whose edits are timed.
 const SMALL: usize = 100;
+/// Up to this many records a zone takes so little that chance counts for much.
+const QUICK: usize = 100_000;
+/// How often such a zone is loaded, at least.
+const AT_LEAST: u32 = 7;
 /// Edits of each zone.
 const EDITS: u8 = 3;
 /// Edits of the small one.
@@ -62,11 +66,15 @@ fn sized(bench: &Bench, size: usize) -> Vec<Figure> {
     if size >= 1_000_000 {
         ratio = ratio.goals(&[Goal::AtMost(1.2)]);
     }
-    // What takes long is measured once: chance counts for little in it.
-    let rounds = if size > 100_000 { 1 } else { bench.options.rounds };
-    for make in MAKES {
-        let taken: Vec<Taken> =
-            (0..rounds).map(|_| edits(bench, make, size, EDITS, Duration::ZERO)).collect();
+    let rounds = if size > QUICK { 1 } else { bench.options.rounds.max(AT_LEAST) };
+    // In turn, so that an hour in which the machine is slow is one for both.
+    let mut taken: [Vec<Taken>; MAKES.len()] = Default::default();
+    for _ in 0..rounds {
+        for (make, taken) in MAKES.into_iter().zip(&mut taken) {
+            taken.push(edits(bench, make, size, EDITS, Duration::ZERO));
+        }
+    }
+    for (make, taken) in MAKES.into_iter().zip(taken) {
         let of = |figure: fn(&Taken) -> f64| median(taken.iter().map(figure).collect());
         let (loaded, edited) = (of(|taken| taken.load), of(|taken| median(taken.cpu.clone())));
         load.put(make, loaded);
