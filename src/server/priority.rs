@@ -1,7 +1,8 @@
 //! Which thread runs when several could: queries first, and no work without a share.
 
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,9 +30,9 @@ pub(super) fn wake_on_time() {
 
 /// Lets this thread, which answers queries, run the moment it is woken: it asks for the processor in the smallest slices
 /// (sched_setattr(2); Linux from 6.12 on). Otherwise it waits for the end of the slice of whoever runs, which is milliseconds,
-/// however low that one's share. Other work gives way to it ([`Courtesy`]).
-pub(super) fn run_at_once() {
-    answers();
+/// however low that one's share. Other work gives way to it ([`Courtesy`]). Queries come in by `door`, a socket or a poll of such.
+pub(super) fn run_at_once(door: &impl AsRawFd) {
+    answers(door);
     /// In nanoseconds; no slice is shorter.
     const SLICE: u64 = 100_000;
     // SAFETY: no preconditions; 0 is the calling thread.
@@ -60,15 +61,29 @@ const LOOK: Duration = Duration::from_millis(10);
 /// shares; one that needs less gets it whatever the other does ([`run_at_once`]).
 const HEAVY: u32 = 40;
 
-/// The clocks of the processor time of those threads that answer queries.
-static ANSWERING: Mutex<Vec<libc::clockid_t>> = Mutex::new(Vec::new());
+/// How often it is looked whether queries wait.
+const GLANCE: Duration = Duration::from_micros(200);
+
+/// A thread that answers queries.
+struct Answering {
+    /// Shows the processor time that it has had.
+    clock: libc::clockid_t,
+    /// Where its queries come in.
+    door: OwnedFd,
+}
+
+/// All of them.
+static ANSWERING: Mutex<Vec<Answering>> = Mutex::new(Vec::new());
 
 /// The good manners of a thread with much to do: it runs like any other program's, so that nothing on the machine can keep it
-/// waiting for ever, until queries need much of the processor; from then on it has a small share of a core.
+/// waiting for ever, until queries need much of the processor; from then on it has a small share of a core. Before that, too, it
+/// lets queries that wait go first: who has just had more than a fair half is not run at once, and the system thinks about that again
+/// only milliseconds later.
 pub(super) struct Courtesy {
     thread: libc::pid_t,
+    glanced: Instant,
     looked: Instant,
-    /// What each clock of [`ANSWERING`] showed then.
+    /// What the clocks of all that answer queries showed then.
     used: Vec<(libc::clockid_t, Duration)>,
     gave_way: bool,
 }
@@ -81,11 +96,23 @@ impl Courtesy {
 
     /// For another thread, which somebody else looks after.
     fn of(thread: libc::pid_t) -> Courtesy {
-        Courtesy { thread, looked: Instant::now(), used: used(), gave_way: false }
+        let now = Instant::now();
+        Courtesy { thread, glanced: now, looked: now, used: used(), gave_way: false }
     }
 
-    /// Gives way if queries need it. To be called every few milliseconds; does nothing most of the time.
+    /// Gives way if queries need it. To be called by the thread itself, ten times in a millisecond; does nothing most of the time.
     pub(super) fn look(&mut self) {
+        if self.glanced.elapsed() >= GLANCE {
+            if queries_wait() {
+                thread::yield_now();
+            }
+            self.glanced = Instant::now();
+            self.look_at_shares();
+        }
+    }
+
+    /// Leaves the thread a small share if queries need much. To be called every few milliseconds.
+    fn look_at_shares(&mut self) {
         let passed = self.looked.elapsed();
         if self.gave_way || passed < LOOK {
             return;
@@ -122,7 +149,7 @@ pub(super) fn courteously<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             Ok(_) => {
                 let mut courtesy = told.recv().ok().map(Courtesy::of);
                 while told.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    courtesy.iter_mut().for_each(Courtesy::look);
+                    courtesy.iter_mut().for_each(Courtesy::look_at_shares);
                 }
             }
         }
@@ -138,20 +165,43 @@ pub(super) fn courteously<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Counts the calling thread among those that answer queries.
-fn answers() {
+fn answers(door: &impl AsRawFd) {
     let mut clock = 0;
     // SAFETY: the calling thread exists, and `clock` can be written to.
-    if unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) } == 0 {
-        ANSWERING.lock().unwrap_or_else(PoisonError::into_inner).push(clock);
+    let status = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
+    // SAFETY: `door` is open for as long as it is borrowed.
+    let door = unsafe { BorrowedFd::borrow_raw(door.as_raw_fd()) };
+    if let (0, Ok(door)) = (status, door.try_clone_to_owned()) {
+        answering().push(Answering { clock, door });
     }
+}
+
+fn answering() -> MutexGuard<'static, Vec<Answering>> {
+    ANSWERING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether there are queries that nobody has taken yet.
+fn queries_wait() -> bool {
+    any_waits(&answering())
+}
+
+fn any_waits(threads: &[Answering]) -> bool {
+    let door = |thread: &Answering| {
+        let fd = thread.door.as_raw_fd();
+        libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+    };
+    let mut doors: Vec<libc::pollfd> = threads.iter().map(door).collect();
+    // SAFETY: so many structures can be written to; waits for nothing.
+    unsafe { libc::poll(doors.as_mut_ptr(), doors.len() as libc::nfds_t, 0) };
+    doors.iter().any(|door| door.revents & libc::POLLIN != 0)
 }
 
 /// The processor time that each thread which answers queries has had; the clock of a thread that has ended is forgotten.
 fn used() -> Vec<(libc::clockid_t, Duration)> {
     let mut used = Vec::new();
-    ANSWERING.lock().unwrap_or_else(PoisonError::into_inner).retain(|&clock| {
-        let time = shown(clock);
-        used.extend(time.map(|time| (clock, time)));
+    answering().retain(|thread| {
+        let time = shown(thread.clock);
+        used.extend(time.map(|time| (thread.clock, time)));
         time.is_some()
     });
     used
@@ -174,6 +224,7 @@ fn shown(clock: libc::clockid_t) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
+    use std::net::UdpSocket;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
@@ -191,7 +242,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 if answering {
-                    answers();
+                    answers(&UdpSocket::bind("127.0.0.1:0").unwrap());
                 }
                 while !done.load(Ordering::Relaxed) {
                     black_box(());
@@ -230,6 +281,17 @@ mod tests {
                 nice()
             })
         })
+    }
+
+    #[test]
+    fn queries_wait_until_they_are_taken() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let threads = [Answering { clock: 0, door: socket.try_clone().unwrap().into() }];
+        assert!(!any_waits(&threads) && !any_waits(&[]));
+        socket.send_to(b"query", socket.local_addr().unwrap()).unwrap();
+        assert!(any_waits(&threads));
+        socket.recv(&mut [0; 512]).unwrap();
+        assert!(!any_waits(&threads));
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) struct Opened {
 
 /// The zone in a file: that of its SOA, else its first `$ORIGIN`, else the file name less `.zone`.
 pub fn identify(path: &Path) -> Result<Identity, LoadError> {
-    identify_text(path, &bytes(path)?)
+    identify_text(path, &bytes(path, || ())?)
 }
 
 fn identify_text(path: &Path, text: &[u8]) -> Result<Identity, LoadError> {
@@ -121,7 +121,7 @@ pub(super) fn open(
     base: &dyn Fn(&NameRef) -> Option<Snapshot>,
     bounds: &mut Bounds<'_>,
 ) -> Result<Opened, LoadError> {
-    let text = bytes(path)?;
+    let text = bytes(path, || bounds.pause())?;
     // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
     let from_file = name_in(path);
     if let Some(name) = first_name(path, &text, from_file.as_deref()).or(from_file) {
@@ -184,7 +184,8 @@ pub(super) fn load_onto(
     base: Option<Snapshot>,
     bounds: &mut Bounds<'_>,
 ) -> Result<Loaded, LoadError> {
-    load_text(path, &bytes(path)?, apex, base, bounds).1
+    let text = bytes(path, || bounds.pause())?;
+    load_text(path, &text, apex, base, bounds).1
 }
 
 /// What a thread that reads keeps to.
@@ -217,6 +218,11 @@ struct Taken {
 const LOOK: u64 = 256;
 
 impl Bounds<'_> {
+    /// Lets queries go first.
+    fn pause(&mut self) {
+        self.courtesy.iter_mut().for_each(|courtesy| courtesy.look());
+    }
+
     /// Hands records on to `take` while there is need and room for them; counts what they need.
     fn within(
         &mut self,
@@ -234,7 +240,7 @@ impl Bounds<'_> {
         }
         taken.records += 1;
         if taken.records.is_multiple_of(LOOK) {
-            self.courtesy.iter_mut().for_each(|courtesy| courtesy.look());
+            self.pause();
             if self.is_needless.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
             }
@@ -317,7 +323,7 @@ fn judge(
 
 /// What hurts about a zone that can be served ([`crate::zone::lint`]), with the lines where it stands.
 pub fn lint(path: &Path, zone: &Snapshot) -> Vec<Diagnostic> {
-    let text = bytes(path).unwrap_or_default();
+    let text = bytes(path, || ()).unwrap_or_default();
     locate(path, &text, zone.apex(), Severity::Warning, &lint::lint(zone))
 }
 
@@ -347,15 +353,18 @@ impl Finding for Lint {
     }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let text = content(path, text_limit());
+fn bytes(path: &Path, pause: impl FnMut()) -> Result<Vec<u8>, LoadError> {
+    let limit = text_limit();
+    let text = content::piece_by_piece(path, limit, || too_large(limit), pause);
     text.map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let too_large =
-        || format!("it is larger than the {} MiB that there are for a zone; split the zone", limit >> 20);
-    content::content(path, limit, too_large)
+    content::content(path, limit, || too_large(limit))
+}
+
+fn too_large(limit: u64) -> String {
+    format!("it is larger than the {} MiB that there are for a zone; split the zone", limit >> 20)
 }
 
 /// How much text a zone may have in all its files: what is read must fit the memory, with the records made of it.

@@ -149,7 +149,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        priority::run_at_once();
+        priority::run_at_once(&self.poll);
         let mut events = Events::with_capacity(EVENTS);
         let mut mail = Vec::new();
         loop {

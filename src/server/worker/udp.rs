@@ -64,7 +64,7 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
     let is_ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
     let mut pace = Pace::new(clock::mono());
     priority::wake_on_time();
-    priority::run_at_once();
+    priority::run_at_once(&socket);
     loop {
         // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.
         let Ok(count) = datagrams.receive(&socket) else { continue };

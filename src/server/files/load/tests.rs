@@ -44,7 +44,7 @@ fn within(path: &Path, memory: u64) -> Result<Loaded, LoadError> {
     let is_needless = &AtomicBool::new(false);
     load_text(
         path,
-        &bytes(path).unwrap(),
+        &bytes(path, || ()).unwrap(),
         &apex(),
         None,
         &mut Bounds { memory, ..Bounds::new(is_needless, None) },

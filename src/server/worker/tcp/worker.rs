@@ -113,7 +113,7 @@ struct Door {
 
 impl Worker {
     fn run(mut self) {
-        priority::run_at_once();
+        priority::run_at_once(&self.poll);
         let mut events = Events::with_capacity(EVENTS);
         loop {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
