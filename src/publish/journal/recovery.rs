@@ -44,7 +44,7 @@ pub struct FileFound {
     pub generation: u32,
     /// The sequence number of its next frame.
     pub sequence: u64,
-    /// Where its last whole frame ends.
+    /// Where its last whole frame ends, or its head where there is no frame yet.
     pub end: u64,
     /// Bytes between whole frames that could not be read: the first places.
     pub damage: Vec<Damage>,
@@ -183,7 +183,10 @@ impl FileReader {
     /// Decides what the file is by its first bytes; where its frames begin in them.
     fn begin(&mut self, bytes: &[u8]) -> usize {
         let scanner = match frame::head(bytes, self.kind) {
-            Head::Whole(generation) => Scanner::new(Some(generation)),
+            Head::Whole(generation) => {
+                self.found.end = HEAD as u64;
+                Scanner::new(Some(generation))
+            }
             Head::Other { version } => {
                 self.found.unknown_version = Some(version);
                 self.state = State::Unknown;

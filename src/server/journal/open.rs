@@ -219,7 +219,7 @@ pub(super) fn most(bytes: u64, references: &References) -> u64 {
 }
 
 /// Reads a file of frames; one that does not exist holds nothing.
-fn read_file(
+pub(super) fn read_file(
     path: &Path,
     kind: FileKind,
     each: &mut dyn FnMut(Position, &[u8]),

@@ -8,11 +8,12 @@ use std::thread;
 
 use super::*;
 use crate::publish::journal::entry::Replayed;
+use crate::publish::journal::frame::FileKind;
 use crate::publish::journal::order::GAP;
 use crate::publish::store::ZoneStore;
 use crate::server::journal::contents::References;
 use crate::server::journal::folder::Folder;
-use crate::server::journal::open::{Opened, most};
+use crate::server::journal::open::{Opened, most, read_file};
 use crate::time::Utc;
 use crate::wire::message::Record;
 use crate::wire::name::Name;
@@ -234,6 +235,24 @@ fn a_journal_of_version_1_is_read_and_written_anew() {
     let (running, store) = open(dir.path());
     assert_eq!(serial(&store, "example."), Some(Serial(6)));
     running.journal.stop();
+}
+
+#[test]
+fn a_journal_that_got_no_entry_yet_is_added_to() {
+    for idle_lives in 1..4 {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = || read_file(&dir.path().join("journal"), FileKind::Journal, &mut |_, _| {}).unwrap();
+        for _ in 0..idle_lives {
+            open(dir.path()).0.journal.stop();
+            assert!(journal().size > 0 && journal().is_whole(), "after {idle_lives}: {:?}", journal());
+        }
+        let (running, _) = open(dir.path());
+        running.journal.commit(1, vec![full(&content("one.", 4, 1))], false);
+        running.await_written(1);
+        running.journal.stop();
+        assert!(journal().is_whole(), "after {idle_lives}: {:?}", journal());
+        assert_eq!(reopened(dir.path(), "one."), Some(Serial(4)));
+    }
 }
 
 #[test]
