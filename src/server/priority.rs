@@ -63,6 +63,9 @@ const HEAVY: u32 = 40;
 
 /// How often it is looked whether queries wait.
 const GLANCE: Duration = Duration::from_micros(200);
+/// What a thread does between two times that it lets them go first. Whoever else wants the core may then have it for a slice of some
+/// milliseconds: this much is the least of it that the thread keeps.
+const TURN: Duration = Duration::from_millis(1);
 
 /// A thread that answers queries.
 struct Answering {
@@ -82,6 +85,8 @@ static ANSWERING: Mutex<Vec<Answering>> = Mutex::new(Vec::new());
 pub(super) struct Courtesy {
     thread: libc::pid_t,
     glanced: Instant,
+    /// The processor time that the thread had had when it last let queries go first.
+    yielded: Duration,
     looked: Instant,
     /// What the clocks of all that answer queries showed then.
     used: Vec<(libc::clockid_t, Duration)>,
@@ -97,18 +102,21 @@ impl Courtesy {
     /// For another thread, which somebody else looks after.
     fn of(thread: libc::pid_t) -> Courtesy {
         let now = Instant::now();
-        Courtesy { thread, glanced: now, looked: now, used: used(), gave_way: false }
+        Courtesy { thread, glanced: now, yielded: Duration::ZERO, looked: now, used: used(), gave_way: false }
     }
 
     /// Gives way if queries need it. To be called by the thread itself, ten times in a millisecond; does nothing most of the time.
     pub(super) fn look(&mut self) {
-        if self.glanced.elapsed() >= GLANCE {
-            if queries_wait() {
-                thread::yield_now();
-            }
-            self.glanced = Instant::now();
-            self.look_at_shares();
+        // With a small share it is behind them anyway.
+        if self.gave_way || self.glanced.elapsed() < GLANCE {
+            return;
         }
+        if queries_wait() && own_time().saturating_sub(self.yielded) >= TURN {
+            thread::yield_now();
+            self.yielded = own_time();
+        }
+        self.glanced = Instant::now();
+        self.look_at_shares();
     }
 
     /// Leaves the thread a small share if queries need much. To be called every few milliseconds.
