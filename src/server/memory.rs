@@ -60,6 +60,9 @@ pub(super) fn return_large_pieces() {
         const LARGE: libc::c_int = 1 << 20;
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 8 * LARGE);
+        // Pieces that are freed are joined at once: kept apart for later (mallopt(3)), those of a large file were joined all in one go by
+        // whichever thread next asked for memory, which took the reader of a small one 50 ms.
+        libc::mallopt(libc::M_MXFAST, 0);
     }
 }
 

@@ -10,7 +10,8 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::{fs, io, ptr};
+use std::time::Instant;
+use std::{fs, io, ptr, thread};
 
 /// A large page.
 const LARGE: usize = 2 << 20;
@@ -29,16 +30,21 @@ pub(super) fn resident() -> usize {
 }
 
 /// Puts memory that is in use throughout into large pages. Costs a copy of what is not in large pages yet; whoever reads a page that
-/// is being copied waits for some hundred microseconds.
+/// is being copied waits for some hundred microseconds, and so does whoever gets memory from the system meanwhile. Rests between two
+/// pages for as long as one took, so that nobody waits for many of them.
 pub(super) fn gather() {
     if resident() < WORTH_IT || is_forbidden() {
         return;
     }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for run in maps.lines().filter_map(own_memory).flat_map(|memory| dense(&memory)) {
-        if let Err(error) = collapse(&run) {
-            // EAGAIN and ENOMEM: there is no large page to be had for some of it, or it has gone; EINVAL: an older system.
-            tracing::debug!("{} bytes of memory stay in small pages: {error}", run.len());
+        for page in run.step_by(LARGE) {
+            let begun = Instant::now();
+            if let Err(error) = collapse(page) {
+                // EAGAIN and ENOMEM: there is no large page to be had, or this one has gone; EINVAL: an older system.
+                tracing::debug!("memory at {page:x} stays in small pages: {error}");
+            }
+            thread::sleep(begun.elapsed());
         }
     }
 }
@@ -127,10 +133,10 @@ fn runs(pages: impl Iterator<Item = bool>) -> Vec<Range<usize>> {
     runs
 }
 
-fn collapse(run: &Range<usize>) -> io::Result<()> {
-    let start = ptr::without_provenance_mut(run.start);
+fn collapse(page: usize) -> io::Result<()> {
+    let start = ptr::without_provenance_mut(page);
     // SAFETY: changes no content, only which pages it is in; fails where there is no memory any more.
-    match unsafe { libc::madvise(start, run.len(), libc::MADV_COLLAPSE) } {
+    match unsafe { libc::madvise(start, LARGE, libc::MADV_COLLAPSE) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

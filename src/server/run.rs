@@ -225,7 +225,8 @@ async fn serve(
     start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     answers.store(true, Ordering::Release);
     tell_where(&settings);
-    memory::tidy_after_the_start();
+    // Nobody waits for it.
+    tokio::task::spawn_blocking(memory::tidy_after_the_start);
     stopped(&commands).await?;
     tracing::info!("stopping");
     // A node that is gone already needs no telling.
