@@ -163,6 +163,26 @@ fn a_node_is_ready_when_it_answers() {
     assert!(early > 0, "it was never asked before");
 }
 
+/// They stay, and others come and go by the same connections.
+#[test]
+fn readers_of_events_leave_room_for_probes_of_health() {
+    const READERS: usize = 64;
+    let node = tidemark::start(ports::reserve(), &[Zone::primary("small.", zones::text("small.", 1, &[]))]);
+    let ask = || http::events(node.http, "/api/v1/events").unwrap();
+    let mut readers: Vec<_> = (0..READERS).map(|_| ask()).collect();
+    // Each has its turn once it is told of a change.
+    node.daemon.publish("small.", &zones::text("small.", 2, &[]));
+    for reader in &mut readers {
+        assert!(reader.any(|event| event.contains("\"serial\":2,")), "{}", node.daemon.log());
+    }
+    for _ in 0..2 * READERS {
+        let refused = http::get(node.http, "/api/v1/events").unwrap();
+        assert_eq!(refused.status, 503);
+        assert!(refused.body.contains("?since="), "{}", refused.body);
+    }
+    assert_eq!(http::get(node.http, "/health").unwrap().status, 200);
+}
+
 /// What changes in quick succession goes together, and nothing else waits.
 #[test]
 fn readers_of_events_hear_of_a_change_at_once() {

@@ -17,7 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::metrics::registry::Metrics;
@@ -65,6 +65,8 @@ pub struct Admin {
     pub answers: Arc<AtomicBool>,
     /// Whether every zone has metrics of its own.
     pub per_zone: bool,
+    /// Turns of readers of events: fewer than connections, for they stay, and probes of health must find one.
+    pub readers: Arc<Semaphore>,
 }
 
 /// Binds the control socket, in the place of one that a process which is gone has left.
@@ -255,22 +257,29 @@ async fn zones(
 }
 
 /// The zones that change, as server-sent events: each is a page of those that have changed since the one before.
-async fn events(State(admin): State<Admin>) -> Sse<impl Stream<Item = Result<sse::Event, axum::Error>>> {
+async fn events(
+    State(admin): State<Admin>,
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, axum::Error>>>, Refusal> {
+    let turn = Arc::clone(&admin.readers).try_acquire_owned().map_err(|_| {
+        let reason = "as many clients read events as may; ask for /api/v1/zones?since=N now and then";
+        Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
+    })?;
     let overview = admin.overview.clone();
     let since = overview.borrow().change;
     // What changes in quick succession goes together; what changes after a while goes at once.
     let mut gap = tokio::time::interval(EVENT_GAP);
     gap.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let state = (admin, overview, gap, since);
-    let stream = stream::unfold(state, |(admin, mut overview, mut gap, since)| async move {
+    let state = (admin, overview, gap, since, turn);
+    let stream = stream::unfold(state, |(admin, mut overview, mut gap, since, turn)| async move {
         // Ends with the node.
         overview.wait_for(|overview| overview.change > since).await.ok()?;
         gap.tick().await;
         let page = admin.page(From::Change(since), EVENT_PAGE).await.ok()?;
         let next = page.change;
-        Some((sse::Event::default().id(next.to_string()).json_data(page), (admin, overview, gap, next)))
+        let event = sse::Event::default().id(next.to_string()).json_data(page);
+        Some((event, (admin, overview, gap, next, turn)))
     });
-    Sse::new(stream).keep_alive(sse::KeepAlive::default())
+    Ok(Sse::new(stream).keep_alive(sse::KeepAlive::default()))
 }
 
 async fn history(

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
 /// Connections per listener: scrapers, dashboards and commands are a handful. More wait to be accepted.
-const MAX_CONNECTIONS: usize = 128;
+pub const MAX_CONNECTIONS: usize = 128;
 /// A request's head has to be here within this time, the first one's and each later one's of a connection.
 const HEAD: Duration = Duration::from_secs(10);
 /// A connection ends after this long, whatever it does: a reload of large zones takes less.

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use socket2::Socket;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::answer::context::{Recursion, Served};
 use crate::metrics::registry::Metrics;
@@ -182,6 +182,7 @@ async fn serve(
         listen,
         listen_tls: encrypted,
         per_zone: settings.metrics_per_zone,
+        readers: Arc::new(Semaphore::new(http::MAX_CONNECTIONS / 2)),
     };
     let context = Context {
         served: Arc::clone(&served),
