@@ -237,12 +237,12 @@ fn a_reload_follows_the_configuration() {
     let serials = || [ZONE, "other.", "third."].map(|zone| soa::serial(node.addr, zone));
     let reconfigure = |zones: &str| {
         fs::write(&config, format!("{server}{zones}")).unwrap();
-        process::run(tidemark::command().arg("reload").arg("--config").arg(&config));
+        process::run(tidemark::command().arg("reload").arg("--config").arg(&config))
     };
     assert_eq!(serials(), [Some(1), Some(1), None]);
 
     // A folder that comes brings its zones, but for one that is held already.
-    reconfigure(&format!("{z}{y}"));
+    assert_eq!(reconfigure(&format!("{z}{y}")), "reloaded example. other.; added third.\n");
     assert_eq!(serials(), [Some(1), Some(1), Some(1)]);
     await_log(&node, "both hold this zone, other.");
 
@@ -260,7 +260,7 @@ fn a_reload_follows_the_configuration() {
     fs::write(node.dir().join("named.zone"), text(3)).unwrap();
     reconfigure(&format!("{y}[[zone]]\nname = \"{ZONE}\"\nfile = \"named.zone\"\n"));
     assert_eq!(serials(), [Some(3), Some(2), Some(1)]);
-    reconfigure("");
+    assert_eq!(reconfigure(""), "removed example. other. third.\n");
     assert_eq!(serials(), [None, None, None]);
 }
 

@@ -190,8 +190,8 @@ Examples:
   tidemark reload --config tidemark.toml
   tidemark reload --config tidemark.toml example.org.
 
-Zones, cookie secrets and certificates change at once. Keys that changed and take effect only when the node is restarted, such as
-`listen`, are named.")]
+Zones, cookie secrets and certificates change at once; which zones came and went is told. Keys that changed and take effect only
+when the node is restarted, such as `listen`, are named.")]
 pub struct ReloadArgs {
     /// Only the files of these zones; without any, the configuration and all files
     #[arg(value_name = "ZONE", value_parser = value::name)]

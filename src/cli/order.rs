@@ -1,5 +1,7 @@
 //! `tidemark reload`, `refresh` and `flush`: orders to a running node over its control socket.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::cli::args::{ControlArgs, FlushArgs, RefreshArgs, ReloadArgs};
@@ -11,10 +13,7 @@ use crate::wire::name::Name;
 
 /// Has the configuration and zone files read again.
 pub fn reload(args: &ReloadArgs) -> Result<Exit, Failure> {
-    order(&args.node, "reload", "zone", &args.zones, args.json, |answer| {
-        let hint = takes_restart(&names(&answer["needs-restart"]));
-        [zones("reloaded", answer)].into_iter().chain(hint).collect::<Vec<_>>().join("\n")
-    })
+    order(&args.node, "reload", "zone", &args.zones, args.json, reloaded)
 }
 
 /// Has primaries asked.
@@ -52,6 +51,19 @@ fn order(
     written(std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()))
 }
 
+/// What a reload came to. A zone that is new has been read too, which need not be said.
+fn reloaded(answer: &Value) -> String {
+    let (added, removed) = (names(&answer["added"]), names(&answer["removed"]));
+    let new: HashSet<&str> = added.iter().copied().collect();
+    let read = names(&answer["zones"]).into_iter().filter(|zone| !new.contains(zone)).collect();
+    let told = [("reloaded", read), ("added", added), ("removed", removed)];
+    let told = told.into_iter().filter(|(_, zones)| !zones.is_empty());
+    let told: Vec<String> = told.map(|(verb, zones)| format!("{verb} {}", zones.join(" "))).collect();
+    let told = if told.is_empty() { "reloaded no zones".to_owned() } else { told.join("; ") };
+    let hint = takes_restart(&names(&answer["needs-restart"]));
+    [told].into_iter().chain(hint).collect::<Vec<_>>().join("\n")
+}
+
 fn zones(verb: &str, answer: &Value) -> String {
     let names = names(&answer["zones"]);
     if names.is_empty() { format!("{verb} no zones") } else { format!("{verb} {}", names.join(" ")) }
@@ -59,4 +71,24 @@ fn zones(verb: &str, answer: &Value) -> String {
 
 fn names(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_tells_what_came_and_what_went() {
+        let told = |zones: &[&str], added: &[&str], removed: &[&str], restart: &[&str]| {
+            reloaded(&json!({ "zones": zones, "added": added, "removed": removed, "needs-restart": restart }))
+        };
+        assert_eq!(
+            told(&[], &["gamma.test."], &["beta.test."], &[]),
+            "added gamma.test.; removed beta.test."
+        );
+        assert_eq!(told(&["a.", "b."], &["b."], &[], &[]), "reloaded a.; added b.");
+        assert_eq!(told(&["a."], &[], &[], &[]), "reloaded a.");
+        assert_eq!(told(&[], &[], &[], &[]), "reloaded no zones");
+        assert!(told(&[], &[], &["x."], &["nsid"]).starts_with("removed x.\nchanged, but only a restart"));
+    }
 }

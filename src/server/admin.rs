@@ -318,8 +318,9 @@ async fn reload(
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let zones = names(&query, "zone")?;
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
-    let Reloaded { zones, needs_restart } = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
-    Ok(Json(json!({ "zones": zones, "needs-restart": needs_restart })))
+    let Reloaded { zones, added, removed, needs_restart } =
+        outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
+    Ok(Json(json!({ "zones": zones, "added": added, "removed": removed, "needs-restart": needs_restart })))
 }
 
 async fn refresh(

@@ -1,6 +1,7 @@
 //! The control plane's thread: it owns the [`Node`], and hears of everything that is not a plain query. It never waits for a disk
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -59,6 +60,10 @@ pub enum Command {
 pub struct Reloaded {
     /// The primary zones whose files were read.
     pub zones: Vec<Name>,
+    /// The zones that came: among those are the primary zones of [`Reloaded::zones`] that were not there before.
+    pub added: Vec<Name>,
+    /// The zones that went.
+    pub removed: Vec<Name>,
     /// Keys that changed in the configuration and take effect only after a restart.
     pub needs_restart: Vec<&'static str>,
 }
@@ -67,6 +72,8 @@ pub struct Reloaded {
 pub struct Reload {
     /// Which zones were asked for; none for all.
     zones: Vec<Name>,
+    /// All zones that there were before, if the configuration was read again.
+    before: Option<BTreeSet<Name>>,
     needs_restart: Vec<&'static str>,
     answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
 }
@@ -74,7 +81,7 @@ pub struct Reload {
 impl Reload {
     /// One of all zones, whose settings are all in force.
     pub fn new(answer: Option<oneshot::Sender<Result<Reloaded, String>>>) -> Reload {
-        Reload { zones: Vec::new(), needs_restart: Vec::new(), answer }
+        Reload { zones: Vec::new(), before: None, needs_restart: Vec::new(), answer }
     }
 }
 
@@ -278,12 +285,13 @@ impl Control {
         if let Some((shown, tls)) = self.shown.as_ref().zip(settings.server.tls.as_ref()) {
             shown.renew(tls.identity.clone());
         }
-        let reload = Reload { needs_restart, ..Reload::new(answer) };
+        let before = Some(self.node.zones().cloned().collect());
+        let reload = Reload { before, needs_restart, ..Reload::new(answer) };
         self.files.configure(&settings, move |_| drop(commands.blocking_send(Command::Settled(reload))));
     }
 
     /// Answers who asked for a reload, once what every file held is published: which of the zones could not be brought up to date.
-    fn settled(&mut self, Reload { zones, needs_restart, answer }: Reload) {
+    fn settled(&mut self, Reload { zones, before, needs_restart, answer }: Reload) {
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
         for (zone, problem) in self.node.primaries().filter(|(zone, _)| asked(zone)) {
@@ -292,8 +300,11 @@ impl Control {
                 None => reloaded.push(zone.clone()),
             }
         }
+        reloaded.sort();
         let outcome = if problems.is_empty() {
-            Ok(Reloaded { zones: reloaded, needs_restart })
+            let (added, removed) =
+                before.map(|before| came_and_went(before, self.node.zones())).unwrap_or_default();
+            Ok(Reloaded { zones: reloaded, added, removed, needs_restart })
         } else {
             problems.extend(takes_restart(&needs_restart));
             Err(problems.join("\n"))
@@ -322,5 +333,31 @@ impl Control {
         if self.overview.borrow().change != self.node.change() {
             self.overview.send_replace(Arc::new(self.node.overview()));
         }
+    }
+}
+
+/// The zones that there are now and were not before, and those that were and are not.
+fn came_and_went<'a>(
+    mut before: BTreeSet<Name>,
+    now: impl Iterator<Item = &'a Name>,
+) -> (Vec<Name>, Vec<Name>) {
+    let mut added: Vec<Name> = now.filter(|zone| !before.remove(*zone)).cloned().collect();
+    added.sort();
+    (added, before.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names<const N: usize>(zones: [&str; N]) -> [Name; N] {
+        zones.map(|zone| zone.parse().unwrap())
+    }
+
+    #[test]
+    fn what_a_reload_adds_and_removes_is_told_apart_from_what_stays() {
+        let now = names(["gamma.", "alpha.", "delta."]);
+        let (added, removed) = came_and_went(names(["alpha.", "beta."]).into(), now.iter());
+        assert_eq!((added, removed), (names(["delta.", "gamma."]).to_vec(), names(["beta."]).to_vec()));
     }
 }
