@@ -9,7 +9,7 @@ impl Metrics {
     /// Counts an event of the node.
     pub fn record(&self, event: &Event) {
         match event {
-            Event::Removed(zone) => self.zone_removed(zone),
+            Event::Removed(removal) => self.zone_removed(&removal.zone),
             Event::Published { publication, heard, now } => {
                 if publication.mismatch.is_some() {
                     self.mismatched(&publication.zone);

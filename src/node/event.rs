@@ -18,7 +18,7 @@ use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
-use super::roster::Changes;
+use super::roster::{Changes, Removal};
 
 /// What the node is told.
 #[derive(Debug)]
@@ -61,8 +61,8 @@ pub enum Input {
 pub enum Event {
     /// A zone is configured.
     Added(Name),
-    /// A zone is not configured any more.
-    Removed(Name),
+    /// The node has a zone no more.
+    Removed(Removal),
     /// A version is served.
     Published {
         /// Which.

@@ -84,9 +84,18 @@ struct Group {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Zones that go, before any comes.
-    pub removed: Vec<Name>,
+    pub removed: Vec<Removal>,
     /// Zones that come, or are to be had otherwise than before.
     pub added: Vec<ZoneConfig>,
+}
+
+/// A zone that goes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The zone.
+    pub zone: Name,
+    /// Why, when that is not the configuration's doing.
+    pub why: Option<String>,
 }
 
 /// What a file says it holds.
@@ -122,6 +131,8 @@ pub enum Verdict<F> {
 pub struct Conclusion<F> {
     /// What becomes of the files that waited for it.
     pub verdicts: Vec<(F, Verdict<F>)>,
+    /// The zones that go, and what each came from.
+    pub removed: Vec<(Name, ZoneSource<F>)>,
     /// A group that follows.
     pub next: Option<Next<F>>,
 }
@@ -308,7 +319,8 @@ impl<F: Clone + Eq + Hash> Roster<F> {
         found.collect()
     }
 
-    /// Ends a group: decides who gets what is claimed in it, and lets go of what was freed in it and nobody claims.
+    /// Ends a group: decides who gets what is claimed in it, and lets go of what was freed in it and nobody claims: it is
+    /// [told](Conclusion::removed) with its source, so that whoever knows files can say why.
     pub fn conclude(
         &mut self,
         group: u64,
@@ -331,11 +343,18 @@ impl<F: Clone + Eq + Hash> Roster<F> {
                 verdicts.push((claim.file.clone(), self.decide(&zone, claim, changes)));
             }
         }
-        Conclusion { verdicts, next: self.release(group, freed, changes) }
+        let mut removed = Vec::new();
+        let next = self.release(group, freed, &mut removed);
+        Conclusion { verdicts, removed, next }
     }
 
     /// Lets go of zones that are free at the end of a group, unless they are claimed elsewhere.
-    fn release(&mut self, group: u64, mut freed: Vec<Name>, changes: &mut Changes) -> Option<Next<F>> {
+    fn release(
+        &mut self,
+        group: u64,
+        mut freed: Vec<Name>,
+        removed: &mut Vec<(Name, ZoneSource<F>)>,
+    ) -> Option<Next<F>> {
         let mut files = Vec::new();
         freed.retain(|zone| self.zones.get(zone).is_some_and(|entry| entry.freed == Some(group)));
         freed.sort();
@@ -344,8 +363,10 @@ impl<F: Clone + Eq + Hash> Roster<F> {
             let claims = self.claims.get(&zone).map_or(&[][..], |claims| claims);
             let elsewhere = claims.iter().find_map(|claim| claim.group);
             if elsewhere.is_none() && claims.is_empty() {
-                self.zones.remove(&zone).into_iter().for_each(|entry| self.forget(&zone, entry));
-                changes.removed.push(zone);
+                if let Some(entry) = self.zones.remove(&zone) {
+                    self.forget(&zone, &entry.source);
+                    removed.push((zone, entry.source));
+                }
                 continue;
             }
             if elsewhere.is_none() {
@@ -414,16 +435,16 @@ impl<F: Clone + Eq + Hash> Roster<F> {
     fn seat(&mut self, zone: Name, source: ZoneSource<F>) {
         let found = if let ZoneSource::Found(file, _) = &source { Some(file.clone()) } else { None };
         if let Some(before) = self.zones.insert(zone.clone(), Entry { source, freed: None }) {
-            self.forget(&zone, before);
+            self.forget(&zone, &before.source);
         }
         self.held.extend(found.map(|file| (file, zone)));
     }
 
     /// The file that held a zone does so no more, whatever else it holds.
-    fn forget(&mut self, zone: &NameRef, entry: Entry<F>) {
-        let ZoneSource::Found(file, _) = entry.source else { return };
-        if self.held.get(&file).is_some_and(|held| **held == *zone) {
-            self.held.remove(&file);
+    fn forget(&mut self, zone: &NameRef, source: &ZoneSource<F>) {
+        let ZoneSource::Found(file, _) = source else { return };
+        if self.held.get(file).is_some_and(|held| **held == *zone) {
+            self.held.remove(file);
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tracing::{debug, error, info, warn};
 
 use crate::node::event::Event;
+use crate::node::roster::Removal;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::transfer::notify;
 use crate::wire::name::Name;
@@ -28,7 +29,12 @@ pub(super) fn events(events: &[Event]) {
 fn event(event: &Event) {
     match event {
         Event::Added(zone) => debug!(%zone, "configured"),
-        Event::Removed(zone) => info!(%zone, "no longer configured; not served any more"),
+        Event::Removed(Removal { zone, why: None }) => {
+            info!(%zone, "no longer configured; not served any more")
+        }
+        Event::Removed(Removal { zone, why: Some(why) }) => {
+            warn!(%zone, "{why}; not served any more until a file holds it")
+        }
         Event::Published { publication, .. } => {
             let zone = &publication.zone;
             let (serial, records) = (publication.stamp.serial, publication.records);

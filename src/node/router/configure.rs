@@ -5,7 +5,7 @@ use super::*;
 use crate::publish::access::Access;
 use crate::publish::zone::Zone;
 
-use super::super::roster::Changes;
+use super::super::roster::{Changes, Removal};
 
 impl Node {
     /// Lets zones go and takes others in; what is to be had as before goes on as it is.
@@ -15,7 +15,8 @@ impl Node {
         Changes { removed, added }: Changes,
         fx: &mut Effects,
     ) -> Vec<Event> {
-        let mut events: Vec<Event> = removed.iter().filter_map(|zone| self.remove(zone, fx)).collect();
+        let mut events: Vec<Event> =
+            removed.into_iter().filter_map(|removal| self.remove(removal, fx)).collect();
         if added.is_empty() {
             return events;
         }
@@ -116,10 +117,10 @@ impl Node {
         events.extend(self.settle_all(now, &name, found, fx));
     }
 
-    fn remove(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Event> {
-        let removed = self.withdraw(name, fx).map(|_| Event::Removed(name.to_name()));
-        self.store.remove(name);
-        removed
+    fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {
+        let known = self.withdraw(&removal.zone, fx);
+        self.store.remove(&removal.zone);
+        known.map(|_| Event::Removed(removal))
     }
 
     fn withdraw(&mut self, name: &NameRef, fx: &mut Effects) -> Option<Member> {
@@ -183,7 +184,7 @@ mod tests {
         let kinds: BTreeSet<_> = node.routes.values().map(|route| format!("{route:?}")).collect();
         assert_eq!(kinds.len(), 3, "{kinds:?}");
         let open: BTreeSet<Token> = node.routes.keys().copied().collect();
-        let removed = vec![primary, secondary];
+        let removed = [primary, secondary].map(|zone| Removal { zone, why: None }).into();
         node.handle(now, Input::Zones(Changes { removed, added: Vec::new() }), &mut fx);
         assert!(node.routes.is_empty(), "{:?}", node.routes);
         assert_eq!(fx.out.cancels.into_iter().collect::<BTreeSet<_>>(), open);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::node::roster::{Changes, Conclusion, Next, Report, Verdict};
+use crate::node::roster::{Changes, Conclusion, Next, Removal, Report, Verdict, ZoneSource};
 use crate::publish::store::ZoneStore;
 use crate::wire::name::NameRef;
 use crate::zone::digest::Digest;
@@ -182,6 +182,17 @@ impl<R: Fn(Changed)> Watch<R> {
         }
     }
 
+    /// How a zone was lost to what became of its file, unless the folder of that is configured no more.
+    fn loss(&self, source: &ZoneSource<Arc<Path>>) -> Option<String> {
+        let ZoneSource::Found(path, _) = source else { return None };
+        let is_configured = self.dirs.iter().any(|dir| path.parent() == Some(&dir.path));
+        let shown = path.display();
+        is_configured.then(|| match path.exists() {
+            false => format!("its file {shown} is gone"),
+            true => format!("its file {shown} holds another zone now"),
+        })
+    }
+
     /// Ends the searches of which every file was read.
     pub(super) fn conclude(&mut self) {
         while let Some((&id, _)) = self.searches.iter().find(|(_, search)| search.waiting == 0) {
@@ -190,7 +201,9 @@ impl<R: Fn(Changed)> Watch<R> {
             }
             let mut changes = Changes::default();
             let published = |zone: &NameRef| published(&self.store, zone);
-            let Conclusion { verdicts, next } = self.roster.conclude(id, published, &mut changes);
+            let Conclusion { verdicts, removed, next } = self.roster.conclude(id, published, &mut changes);
+            let removal = |(zone, source)| Removal { zone, why: self.loss(&source) };
+            changes.removed.extend(removed.into_iter().map(removal));
             if !changes.removed.is_empty() {
                 // What was added before is not to be added after this.
                 self.flush();
@@ -220,4 +233,61 @@ impl<R: Fn(Changed)> Watch<R> {
 /// The content of a zone that was published last.
 fn published(store: &ZoneStore, zone: &NameRef) -> Option<Digest> {
     store.last_stamp(zone).map(|stamp| stamp.digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::super::super::settings::{Settings, ZoneDir};
+    use super::super::watch::Files;
+    use super::*;
+    use crate::wire::name::Name;
+
+    /// Longer than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_zone_that_is_lost_with_its_file_is_told_from_one_that_the_configuration_drops() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |zone: &str| dir.path().join(format!("{zone}zone"));
+        let text = |zone: &str| format!("$ORIGIN {zone}\n$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a\n");
+        ["a.", "b.", "c."].iter().for_each(|zone| fs::write(path(zone), text(zone)).unwrap());
+        let (told, reports) = mpsc::channel();
+        let each = move |changed: Changed| drop(told.send(changed.zones.removed));
+        let files = Files::start(Arc::new(ZoneStore::new(7)), each).unwrap();
+        let configure = |zone_dirs: Vec<ZoneDir>| {
+            let (done, ended) = mpsc::channel();
+            let settings =
+                Settings { zone_dirs, ..Settings::for_files("127.0.0.1:53".parse().unwrap(), &[]) };
+            files.configure(&settings, move |_| done.send(()).unwrap());
+            ended.recv_timeout(LIMIT).unwrap();
+        };
+        let folder = ZoneDir { path: dir.path().to_owned(), ..ZoneDir::default() };
+        configure(vec![folder.clone()]);
+        fs::remove_file(path("a.")).unwrap();
+        fs::write(path("b."), text("x.")).unwrap();
+        let mut lost = BTreeMap::new();
+        while lost.len() < 2 {
+            lost.extend(reports.recv_timeout(LIMIT).unwrap().into_iter().map(|gone| (gone.zone, gone.why)));
+        }
+        let cause = |zone: &str| lost.get(&*zone.parse::<Name>().unwrap()).cloned().flatten();
+        assert_eq!(cause("a."), Some(format!("its file {} is gone", path("a.").display())));
+        assert_eq!(cause("b."), Some(format!("its file {} holds another zone now", path("b.").display())));
+        configure(Vec::new());
+        let dropped: Vec<Removal> = reports.try_iter().flatten().collect();
+        assert!(dropped.len() == 2 && dropped.iter().all(|gone| gone.why.is_none()), "{dropped:?}");
+        // Gone between two looks.
+        configure(vec![folder.clone()]);
+        fs::remove_file(path("c.")).unwrap();
+        configure(vec![folder]);
+        let lost: Vec<Removal> = reports.try_iter().flatten().collect();
+        assert!(
+            matches!(&lost[..], [Removal { why: Some(why), .. }] if why.ends_with("is gone")),
+            "{lost:?}"
+        );
+    }
 }
