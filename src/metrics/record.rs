@@ -44,6 +44,7 @@ impl Metrics {
             | Event::Behind(..)
             | Event::Expired(_)
             | Event::Reachable { .. }
+            | Event::InOrderAgain(_)
             | Event::SerialLowered { .. } => {}
         }
     }

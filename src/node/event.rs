@@ -79,6 +79,8 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A zone file that was refused is in order again, with the content that is served. Nothing changes.
+    InOrderAgain(Name),
     /// A zone file came with the content that is served and a lower serial than the file had before. Nothing changes.
     SerialLowered {
         /// The zone.

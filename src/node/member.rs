@@ -31,6 +31,8 @@ pub(super) struct Member {
     /// The other servers.
     pub(super) seen: SeenServers,
     pub(super) problem: Option<Problem>,
+    /// Whether the zone file that was read last was refused, which has been told.
+    pub(super) is_refused: bool,
     /// The serial in the zone file that was read last.
     pub(super) filed: Option<Serial>,
     /// When a version newer than the one served was first heard of.

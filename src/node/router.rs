@@ -196,6 +196,7 @@ impl Node {
                 }
                 Err(why) => {
                     member.blame(now, why.clone());
+                    member.is_refused = true;
                     self.touched(now, &name);
                     events.push(Event::NotPublished { zone: name, why });
                 }
@@ -239,9 +240,16 @@ impl Node {
                 match &result {
                     Err(error) => {
                         member.blame(now, error.to_string());
+                        member.is_refused |= !matches!(error, PublishError::Log(_));
                         member.retry = again.map(|proposal| (now.mono + RETRY, Box::new(proposal)));
                     }
-                    Ok(_) if member.refresh.is_none() => member.problem = None,
+                    Ok(publication) if member.refresh.is_none() => {
+                        member.problem = None;
+                        // A new version says so itself.
+                        if std::mem::take(&mut member.is_refused) && publication.is_none() {
+                            events.push(Event::InOrderAgain(zone.clone()));
+                        }
+                    }
                     Ok(_) => {}
                 }
                 follow = self
@@ -359,3 +367,6 @@ mod configure;
 mod pulled;
 mod report;
 mod seen;
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,7 @@ fn event(event: &Event) {
         Event::NotKept { zone, why } => {
             error!(%zone, "not published, because it cannot be written down: {why}")
         }
+        Event::InOrderAgain(zone) => info!(%zone, "the zone file is in order again"),
         Event::Confirmed { zone, .. } => debug!(%zone, "current"),
         Event::Heard { zone, from, serial } => debug!(%zone, %from, ?serial, "NOTIFY received"),
         Event::SerialLowered { zone, file, before, served } => {

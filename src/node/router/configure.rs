@@ -86,6 +86,7 @@ impl Node {
             notifier,
             seen,
             problem: None,
+            is_refused: false,
             filed: None,
             heard: None,
             retry: None,
