@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::config::error::Error;
 use crate::text::edit_distance::edit_distance;
 
+/// Keys that are read only to be refused with the reason, and so are not offered.
+const REFUSED: [&str; 3] = ["allow-update", "root-hints", "trust-anchors"];
+
 /// The error with its place, a plain message and, for unknown words, a suggestion.
 pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let message = error.message();
@@ -41,7 +44,8 @@ pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Error
 
 /// Message, label and help for a word that is none of the `known` (as serde lists them, in backticks).
 fn did_you_mean(kind: &str, word: &str, known: &str) -> (String, String, String) {
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let known = known.split('`').skip(1).step_by(2);
+    let known: Vec<&str> = known.filter(|word| !REFUSED.contains(word)).collect();
     let label = match closest(word, &known) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => String::new(),
