@@ -65,12 +65,16 @@ pub fn peer(text: &str) -> Result<SocketAddr, ValueError> {
         Some(addr) => SocketAddr::new(addr, DNS_PORT),
         None => word.parse().map_err(|_| {
             ValueError::new(
-                at,
+                at.clone(),
                 format!("`{word}` is not an address"),
                 "write ADDR or ADDR:PORT, for example `192.0.2.1`, `192.0.2.1:5300` or `[2001:db8::1]:5300`",
             )
         })?,
     };
+    if socket.port() == 0 {
+        let help = format!("write the port of the server, or `{}` for port {DNS_PORT}", socket.ip());
+        return Err(ValueError::new(at, format!("`{word}` has port 0, where no server is"), help));
+    }
     match words.next() {
         None => Ok(socket),
         Some((at, "key")) => Err(ValueError::new(
@@ -184,6 +188,14 @@ mod tests {
         for bad in ["", "ns1.example.", "192.0.2.1:", "[192.0.2.1]", "[::1", "192.0.2.1:70000"] {
             assert!(peer(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_peer_has_a_port() {
+        let refused = peer(" 192.0.2.1:0").unwrap_err();
+        assert_eq!(refused.at, 1..12);
+        assert!(refused.help.ends_with("or `192.0.2.1` for port 53"), "{refused}");
+        assert!(peer("[2001:db8::1]:0").is_err());
     }
 
     #[test]
