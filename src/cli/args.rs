@@ -227,7 +227,9 @@ pub struct RefreshArgs {
 #[command(after_help = "\
 Examples:
   tidemark flush --config cache.toml
-  tidemark flush --config cache.toml www.example.org.")]
+  tidemark flush --config cache.toml www.example.org.
+
+How many answers were forgotten is told; in JSON as `flushed`.")]
 pub struct FlushArgs {
     /// Only what is at or below these names; without any, everything
     #[arg(value_name = "NAME", value_parser = value::name)]

@@ -177,9 +177,11 @@ impl Cache {
     }
 
     /// Forgets everything.
-    pub fn flush_all(&self) {
+    pub fn flush_all(&self) -> u64 {
+        let flushed = self.entry_count();
         self.store.invalidate_all();
         self.ready.forget_all();
+        flushed
     }
 
     /// Forgets every entry that was asked for, or holds a record, at or below `name`; returns how many.

@@ -342,8 +342,7 @@ async fn flush(
     };
     let names = names(&query, "name")?;
     if names.is_empty() {
-        cache.flush_all();
-        return Ok(Json(json!({ "flushed": "all" })));
+        return Ok(Json(json!({ "flushed": cache.flush_all() })));
     }
     let flushed: usize = names.iter().map(|name| cache.flush_below(name)).sum();
     Ok(Json(json!({ "flushed": flushed })))
