@@ -18,7 +18,9 @@ pub fn reload(args: &ReloadArgs) -> Result<Exit, Failure> {
 
 /// Has primaries asked.
 pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
-    order(&args.node, "refresh", "zone", &args.zones, args.json, |answer| zones("asking for", answer))
+    order(&args.node, "refresh", "zone", &args.zones, args.json, |answer| {
+        format!("asking for {}", names(&answer["zones"]).join(" "))
+    })
 }
 
 /// Has the cache forget.
@@ -61,11 +63,6 @@ fn reloaded(answer: &Value) -> String {
     let told = if told.is_empty() { "reloaded no zones".to_owned() } else { told.join("; ") };
     let hint = takes_restart(&names(&answer["needs-restart"]));
     [told].into_iter().chain(hint).collect::<Vec<_>>().join("\n")
-}
-
-fn zones(verb: &str, answer: &Value) -> String {
-    let names = names(&answer["zones"]);
-    if names.is_empty() { format!("{verb} no zones") } else { format!("{verb} {}", names.join(" ")) }
 }
 
 fn names(list: &Value) -> Vec<&str> {

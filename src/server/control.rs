@@ -313,11 +313,7 @@ impl Control {
     }
 
     fn refresh(&mut self, zones: Vec<Name>, effects: &mut Effects) -> Result<Vec<Name>, String> {
-        let all = self.node.secondaries();
-        if let Some(unknown) = zones.iter().find(|zone| !all.contains(zone)) {
-            return Err(format!("`{unknown}` is not a secondary zone of this node"));
-        }
-        let zones = if zones.is_empty() { all } else { zones };
+        let zones = to_refresh(zones, self.node.secondaries())?;
         zones.iter().for_each(|zone| self.handle(Input::Refresh { zone: zone.clone() }, effects));
         Ok(zones)
     }
@@ -333,6 +329,22 @@ impl Control {
         if self.overview.borrow().change != self.node.change() {
             self.overview.send_replace(Arc::new(self.node.overview()));
         }
+    }
+}
+
+/// The zones whose primaries are to be asked: those that are named, or all secondary zones.
+fn to_refresh(named: Vec<Name>, secondaries: Vec<Name>) -> Result<Vec<Name>, String> {
+    if let Some(unknown) = named.iter().find(|zone| !secondaries.contains(zone)) {
+        return Err(format!("`{unknown}` is not a secondary zone of this node"));
+    }
+    match (named.is_empty(), secondaries.is_empty()) {
+        (true, true) => {
+            Err("this node has no secondary zones; ask one that has `primaries` in a `[[zone]]`, \
+             or use `tidemark reload` to read zone files"
+                .to_owned())
+        }
+        (true, false) => Ok(secondaries),
+        (false, _) => Ok(named),
     }
 }
 
@@ -352,6 +364,17 @@ mod tests {
 
     fn names<const N: usize>(zones: [&str; N]) -> [Name; N] {
         zones.map(|zone| zone.parse().unwrap())
+    }
+
+    #[test]
+    fn a_refresh_is_refused_where_there_is_nothing_to_refresh() {
+        let [one, two] = names(["one.", "two."]);
+        let both = vec![one.clone(), two.clone()];
+        assert_eq!(to_refresh(Vec::new(), both.clone()), Ok(both.clone()));
+        assert_eq!(to_refresh(vec![two.clone()], both), Ok(vec![two.clone()]));
+        assert!(to_refresh(vec![two], vec![one]).unwrap_err().contains("`two.` is not a secondary zone"));
+        let refused = to_refresh(Vec::new(), Vec::new()).unwrap_err();
+        assert!(refused.starts_with("this node has no secondary zones; ask one that has"), "{refused}");
     }
 
     #[test]
