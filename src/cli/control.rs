@@ -44,11 +44,11 @@ pub enum ControlError {
     #[error("the node on {} took the request and gave no answer within {} s; see its log", .0.display(), PATIENCE.as_secs())]
     Silent(PathBuf),
     /// The node said no; in its own words.
-    #[error("the node refused: {message} (HTTP {status})")]
+    #[error("the node refused: {message}")]
     Refused {
         /// The status of the answer.
         status: StatusCode,
-        /// The `error` of the answer, or the answer itself.
+        /// The `error` of the answer, or the answer itself behind its status.
         message: String,
     },
     /// What came back is not an answer of a node.
@@ -173,7 +173,7 @@ async fn exchange(socket: &Path, method: Method, uri: &str, body: Bytes) -> Resu
     }
     let message = match parsed.ok().as_ref().and_then(|value| value.get("error")?.as_str()) {
         Some(message) => message.to_owned(),
-        None => String::from_utf8_lossy(&body).trim().to_owned(),
+        None => format!("HTTP {status} {}", String::from_utf8_lossy(&body).trim()).trim_end().to_owned(),
     };
     Err(ControlError::Refused { status, message })
 }
@@ -236,10 +236,11 @@ mod tests {
         let no = || async { (StatusCode::CONFLICT, r#"{"error":"no such zone"}"#) };
         serve(&socket, Router::new().route("/api/v1/reload", on_post(no)));
         let error = post(&socket, "/api/v1/reload", &Value::Null).await.unwrap_err();
-        assert_eq!(error.to_string(), "the node refused: no such zone (HTTP 409 Conflict)");
+        assert_eq!(error.to_string(), "the node refused: no such zone");
         assert_eq!(error.exit(), Exit::Failed);
         let error = get(&socket, "/elsewhere").await.unwrap_err();
         assert!(matches!(error, ControlError::Refused { status: StatusCode::NOT_FOUND, .. }));
+        assert_eq!(error.to_string(), "the node refused: HTTP 404 Not Found");
     }
 
     #[tokio::test]

@@ -34,8 +34,12 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     }
 }
 
+/// The settings once more; what is wrong is told behind words that say that it is an error.
 fn settings_again(args: &ServeArgs) -> Result<Settings, String> {
-    settings(args).map_err(|failure| failure.to_string())
+    settings(args).map_err(|failure| {
+        let told = failure.to_string();
+        told.strip_prefix("error: ").unwrap_or(&told).to_owned()
+    })
 }
 
 fn log_to_stderr() -> Result<(), Failure> {
@@ -54,4 +58,19 @@ fn log_to_stderr() -> Result<(), Failure> {
         tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_configuration_read_again_is_not_called_an_error_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("tidemark.toml");
+        std::fs::write(&config, "[server]\nlissten = []\n").unwrap();
+        let args = ServeArgs { config: Some(config), listen: None, zone_files: Vec::new() };
+        let refused = settings_again(&args).unwrap_err();
+        assert!(refused.starts_with("unknown key `lissten`\n"), "{refused}");
+    }
 }
