@@ -67,6 +67,14 @@ fn the_example_of_a_configuration_names_only_known_keys() {
 }
 
 #[test]
+fn how_a_file_gets_its_zone_is_told_alike() {
+    for told in [fs::read_to_string(root().join("README.md")).unwrap(), tidemark(&["serve", "--help"]).1] {
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains("that of its SOA, $ORIGIN or file name"), "{told}");
+    }
+}
+
+#[test]
 fn every_command_exists() {
     let help = tidemark(&["--help"]).1;
     let commands: BTreeSet<&str> = help

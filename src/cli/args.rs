@@ -102,7 +102,7 @@ pub struct ServeArgs {
     /// Without a configuration: where to serve the zone files, over UDP and TCP
     #[arg(long, value_name = "ADDR:PORT", value_parser = value::address, requires = "zone_files")]
     pub listen: Option<SocketAddr>,
-    /// Primary zones, each named by its $ORIGIN or else by its file name less `.zone`
+    /// Primary zones, each that of its SOA, $ORIGIN or file name less `.zone`, in this order
     #[arg(value_name = "ZONEFILE", value_hint = ValueHint::FilePath, requires = "listen")]
     pub zone_files: Vec<PathBuf>,
 }
