@@ -41,17 +41,17 @@ impl Node {
             events.push(Event::Reachable { zone: zone.clone(), server, up, fault: shown.fault() });
         }
         let mut is_other = before != shown;
-        let observe::Event::Seen(now) = event else { return (events, is_other) };
-        let Some(serial) = now.serial else { return (events, is_other) };
+        let observe::Event::Seen(showing) = event else { return (events, is_other) };
+        let Some(serial) = showing.serial else { return (events, is_other) };
         let before = seen.ledger.serial(server);
         seen.ledger.observe(&Sighting {
             server,
             serial,
-            sent: now.sent,
-            received: now.received,
-            sent_utc: now.sent_utc,
-            asked: now.asked,
-            told: now.told,
+            sent: showing.sent,
+            received: showing.received,
+            sent_utc: showing.sent_utc,
+            asked: showing.asked,
+            told: showing.told,
         });
         if before != Some(serial) {
             let propagation = before.and_then(|_| seen.ledger.propagation(server, serial));
