@@ -20,8 +20,9 @@ const FLOORS: [&[&str]; 9] = [
     &["cli", "main"],
 ];
 /// The floors within `server`, lowest first; the same holds for them.
-const SERVER_FLOORS: [&[&str]; 7] = [
+const SERVER_FLOORS: [&[&str]; 8] = [
     &["clock", "content", "log", "pages", "priority", "privileges", "threads"],
+    &["courtesy"],
     &["exchange", "memory", "pulse", "tls"],
     &["settings"],
     &["files", "journal", "jobs"],

@@ -11,16 +11,6 @@ const PIECE: u64 = 32 << 10;
 
 /// The bytes of a regular file of at most `limit` bytes; `too_large` says what to do about a larger one.
 pub fn content(path: &Path, limit: u64, too_large: impl FnOnce() -> String) -> io::Result<Vec<u8>> {
-    piece_by_piece(path, limit, too_large, || ())
-}
-
-/// The same; `pause` is called between the pieces that a large file is read in.
-pub fn piece_by_piece(
-    path: &Path,
-    limit: u64,
-    too_large: impl FnOnce() -> String,
-    mut pause: impl FnMut(),
-) -> io::Result<Vec<u8>> {
     // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -33,9 +23,7 @@ pub fn piece_by_piece(
     let mut text = Vec::new();
     if metadata.len() <= limit {
         text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX).saturating_add(1))?;
-        while text.len() as u64 <= limit && read_on(&file, metadata.len(), &mut text)? {
-            pause();
-        }
+        while text.len() as u64 <= limit && read_on(&file, metadata.len(), &mut text)? {}
     }
     if metadata.len() > limit || text.len() as u64 > limit {
         return Err(io::Error::other(too_large()));

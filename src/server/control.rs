@@ -19,6 +19,7 @@ use crate::publish::store::{Publication, ZoneStore};
 use crate::wire::name::Name;
 
 use super::clock;
+use super::courtesy::queries_first;
 use super::exchange::Exchanges;
 use super::files::watch::{Changed, Files};
 use super::jobs::Jobs;
@@ -190,6 +191,8 @@ impl Control {
         match command {
             Command::Input(input) => self.handle(input, effects),
             Command::Arrival(token, arrival) => {
+                // A large transfer is many of these.
+                queries_first();
                 if exchanges.arrived(token, &arrival) {
                     self.handle(Input::Arrival(token, arrival), effects);
                 }

@@ -16,6 +16,8 @@ use crate::ask::admission::{Admission, Orders, Turn};
 use crate::ask::exchange::{Arrival, Exchange, Failure, Outbox, Token, Transport};
 use crate::time::Mono;
 
+use super::courtesy::queries_first;
+
 /// The longest answer over UDP that is taken in: several times what any question offers to take (RFC 6891 6.2.3).
 const ANSWER: usize = 4_096;
 /// No exchange over UDP lives longer: the machines' own deadlines are far below.
@@ -238,6 +240,7 @@ async fn converse<T>(
             }
         }
         input.drain(..done);
+        queries_first();
         input.reserve(READ);
         tokio::select! {
             read = within(TCP_IDLE, stream.read_buf(input)) => {

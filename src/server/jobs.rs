@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use crate::publish::job::{Done, Job};
 
-use super::priority::courteously;
+use super::courtesy::Courtesy;
 use super::threads;
 
 /// Large jobs at once, at most: more than there are cores, so that one that takes long does not hold up the others.
@@ -59,19 +59,28 @@ impl Large {
         }
         waiting.threads += 1;
         drop(waiting);
-        let own = Arc::clone(self);
-        let started = threads::start("large jobs", move || own.work());
-        let error = started.err()?;
+        let error = self.start().err()?;
         tracing::warn!("no thread for a large change: {error}; small ones wait for it");
         let mut waiting = self.waiting();
         waiting.threads -= 1;
         waiting.jobs.pop_back()
     }
 
+    /// Starts a thread, which is counted already.
+    fn start(self: &Arc<Large>) -> io::Result<()> {
+        let own = Arc::clone(self);
+        threads::start("large jobs", move || own.work()).map(drop)
+    }
+
     /// Does what waits, until there is nothing left.
-    fn work(&self) {
+    fn work(self: &Arc<Large>) {
+        let courtesy = Courtesy::begin();
         while let Some(job) = self.next() {
-            (self.done)(courteously(|| job.run()));
+            (self.done)(job.run());
+            // What comes next is not to have the small share that this one was left with.
+            if courtesy.gave_way() && self.start().is_ok() {
+                return;
+            }
         }
     }
 

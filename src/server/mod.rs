@@ -9,6 +9,7 @@
 //! files · journal · jobs           threads that control sets to work and hears from
 //! settings                         what a node is told to do
 //! exchange · tls · memory · pulse
+//! courtesy                         heavy work lets queries go first
 //! clock · content · log · pages · priority · privileges · threads
 //! ```
 
@@ -26,6 +27,7 @@ pub mod settings;
 pub mod tls;
 pub mod worker;
 
+mod courtesy;
 mod jobs;
 mod log;
 mod memory;

@@ -18,7 +18,6 @@ use crate::zone::snapshot::Snapshot;
 
 use super::super::content;
 use super::super::memory;
-use super::super::priority::Courtesy;
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 const MAX_TEXT: u64 = 4 << 30;
@@ -95,7 +94,7 @@ pub(super) struct Opened {
 
 /// The zone in a file: that of its SOA, else its first `$ORIGIN`, else the file name less `.zone`.
 pub fn identify(path: &Path) -> Result<Identity, LoadError> {
-    identify_text(path, &bytes(path, || ())?)
+    identify_text(path, &bytes(path)?)
 }
 
 fn identify_text(path: &Path, text: &[u8]) -> Result<Identity, LoadError> {
@@ -119,9 +118,9 @@ fn identify_text(path: &Path, text: &[u8]) -> Result<Identity, LoadError> {
 pub(super) fn open(
     path: &Path,
     base: &dyn Fn(&NameRef) -> Option<Snapshot>,
-    bounds: &mut Bounds<'_>,
+    bounds: &Bounds<'_>,
 ) -> Result<Opened, LoadError> {
-    let text = bytes(path, || bounds.pause())?;
+    let text = bytes(path)?;
     // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
     let from_file = name_in(path);
     if let Some(name) = first_name(path, &text, from_file.as_deref()).or(from_file) {
@@ -174,7 +173,7 @@ fn nameless(path: &Path) -> LoadError {
 
 /// Reads the zone `apex` from a file.
 pub fn load(path: &Path, apex: &NameRef) -> Result<Loaded, LoadError> {
-    load_onto(path, apex, None, &mut Bounds::new(&AtomicBool::new(false), None))
+    load_onto(path, apex, None, &Bounds::new(&AtomicBool::new(false)))
 }
 
 /// Reads the zone `apex` from a file, comparing it with an older version that the outcome may share with.
@@ -182,9 +181,9 @@ pub(super) fn load_onto(
     path: &Path,
     apex: &NameRef,
     base: Option<Snapshot>,
-    bounds: &mut Bounds<'_>,
+    bounds: &Bounds<'_>,
 ) -> Result<Loaded, LoadError> {
-    let text = bytes(path, || bounds.pause())?;
+    let text = bytes(path)?;
     load_text(path, &text, apex, base, bounds).1
 }
 
@@ -194,14 +193,12 @@ pub(super) struct Bounds<'b> {
     memory: u64,
     /// Set once the outcome is of no use: reading then stops, and whatever comes of it is to be thrown away.
     is_needless: &'b AtomicBool,
-    /// How the thread gives way to queries.
-    courtesy: Option<&'b mut Courtesy>,
 }
 
 impl<'b> Bounds<'b> {
     /// With all the memory that there is for a zone.
-    pub(super) fn new(is_needless: &'b AtomicBool, courtesy: Option<&'b mut Courtesy>) -> Bounds<'b> {
-        Bounds { memory: memory::half(), is_needless, courtesy }
+    pub(super) fn new(is_needless: &'b AtomicBool) -> Bounds<'b> {
+        Bounds { memory: memory::half(), is_needless }
     }
 }
 
@@ -218,14 +215,9 @@ struct Taken {
 const LOOK: u64 = 256;
 
 impl Bounds<'_> {
-    /// Lets queries go first.
-    fn pause(&mut self) {
-        self.courtesy.iter_mut().for_each(|courtesy| courtesy.look());
-    }
-
     /// Hands records on to `take` while there is need and room for them; counts what they need.
     fn within(
-        &mut self,
+        &self,
         taken: &mut Taken,
         entry: &Entry<'_>,
         take: impl FnOnce(&Entry<'_>) -> ControlFlow<()>,
@@ -239,11 +231,8 @@ impl Bounds<'_> {
             taken.owner.extend_from_slice(owner);
         }
         taken.records += 1;
-        if taken.records.is_multiple_of(LOOK) {
-            self.pause();
-            if self.is_needless.load(Ordering::Relaxed) {
-                return ControlFlow::Break(());
-            }
+        if taken.records.is_multiple_of(LOOK) && self.is_needless.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
         }
         if taken.bytes > self.memory { ControlFlow::Break(()) } else { take(entry) }
     }
@@ -254,9 +243,9 @@ fn load_text(
     text: &[u8],
     apex: &NameRef,
     base: Option<Snapshot>,
-    bounds: &mut Bounds<'_>,
+    bounds: &Bounds<'_>,
 ) -> (Outcome, Result<Loaded, LoadError>) {
-    let mut read = |take: &mut Each<'_>| {
+    let read = |take: &mut Each<'_>| {
         let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
         let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
             bounds.within(&mut taken, entry, &mut *take)
@@ -323,7 +312,7 @@ fn judge(
 
 /// What hurts about a zone that can be served ([`crate::zone::lint`]), with the lines where it stands.
 pub fn lint(path: &Path, zone: &Snapshot) -> Vec<Diagnostic> {
-    let text = bytes(path, || ()).unwrap_or_default();
+    let text = bytes(path).unwrap_or_default();
     locate(path, &text, zone.apex(), Severity::Warning, &lint::lint(zone))
 }
 
@@ -353,10 +342,9 @@ impl Finding for Lint {
     }
 }
 
-fn bytes(path: &Path, pause: impl FnMut()) -> Result<Vec<u8>, LoadError> {
-    let limit = text_limit();
-    let text = content::piece_by_piece(path, limit, || too_large(limit), pause);
-    text.map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
+    content(path, text_limit())
+        .map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -12,7 +12,7 @@ use crate::publish::store::ZoneStore;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
 
-use super::super::priority::Courtesy;
+use super::super::courtesy::Courtesy;
 use super::super::threads;
 use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open};
 
@@ -145,12 +145,11 @@ impl Lane {
     }
 
     fn work(&self, haste: Haste) {
-        let mut courtesy = (haste == Haste::Gentle).then(Courtesy::new);
+        let _courtesy = (haste == Haste::Gentle).then(Courtesy::begin);
         while let Some(part) = self.take() {
             let mut done = Vec::with_capacity(part.len());
             for job in part.iter().filter(|job| !job.is_needless.load(Ordering::Relaxed)) {
-                done.push(self.read(job, courtesy.as_mut()));
-                courtesy.iter_mut().for_each(Courtesy::look);
+                done.push(self.read(job));
             }
             (self.tell)(done);
         }
@@ -175,14 +174,14 @@ impl Lane {
         Some(part)
     }
 
-    fn read(&self, job: &Job, courtesy: Option<&mut Courtesy>) -> Done {
+    fn read(&self, job: &Job) -> Done {
         let base = |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.source()) };
-        let mut bounds = Bounds::new(&job.is_needless, courtesy);
+        let bounds = Bounds::new(&job.is_needless);
         let content = match &job.zone {
             Some(zone) => {
-                Content::Zone(outlive(&job.path, || load_onto(&job.path, zone, base(zone), &mut bounds)))
+                Content::Zone(outlive(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))
             }
-            None => Content::File(outlive(&job.path, || open(&job.path, &base, &mut bounds))),
+            None => Content::File(outlive(&job.path, || open(&job.path, &base, &bounds))),
         };
         Done { ticket: job.ticket, content }
     }

@@ -26,6 +26,7 @@ use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
 use crate::resolve::cache::{Ask, Cache};
 use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
+use crate::server::courtesy::Answering;
 use crate::server::{clock, priority, threads};
 use crate::time::{Mono, Now};
 use crate::wire::hash::hash_name;
@@ -149,7 +150,8 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        priority::run_at_once(&self.poll);
+        priority::run_at_once();
+        let _answering = Answering::at(&self.poll);
         let mut events = Events::with_capacity(EVENTS);
         let mut mail = Vec::new();
         loop {

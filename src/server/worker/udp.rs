@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::answer::context::Client;
 use crate::answer::door::{self, Asked, GROUP};
 use crate::metrics::tally::Batch;
+use crate::server::courtesy::Answering;
 use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;
 
@@ -64,7 +65,8 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
     let is_ipv6 = socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
     let mut pace = Pace::new(clock::mono());
     priority::wake_on_time();
-    priority::run_at_once(&socket);
+    priority::run_at_once();
+    let _answering = Answering::at(&socket);
     loop {
         // Errors here are of single datagrams (an ICMP for an earlier reply), not of the socket.
         let Ok(count) = datagrams.receive(&socket) else { continue };

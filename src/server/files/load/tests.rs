@@ -42,14 +42,7 @@ fn what_is_included_counts_each_time() {
 
 fn within(path: &Path, memory: u64) -> Result<Loaded, LoadError> {
     let is_needless = &AtomicBool::new(false);
-    load_text(
-        path,
-        &bytes(path, || ()).unwrap(),
-        &apex(),
-        None,
-        &mut Bounds { memory, ..Bounds::new(is_needless, None) },
-    )
-    .1
+    load_text(path, &bytes(path).unwrap(), &apex(), None, &Bounds { memory, ..Bounds::new(is_needless) }).1
 }
 
 /// Eleven bytes of text can make a record of three hundred.

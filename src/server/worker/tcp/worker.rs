@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::answer::context::Client;
 use crate::answer::reply::Reply;
+use crate::server::courtesy::Answering;
 use crate::server::worker::respond::Context;
 use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;
@@ -113,7 +114,8 @@ struct Door {
 
 impl Worker {
     fn run(mut self) {
-        priority::run_at_once(&self.poll);
+        priority::run_at_once();
+        let _answering = Answering::at(&self.poll);
         let mut events = Events::with_capacity(EVENTS);
         loop {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
