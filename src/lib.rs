@@ -16,7 +16,7 @@
 //! 4  transfer resolve probe lag     siblings that do not know each other
 //! 3  publish, ask           the one door for change; questions to other servers
 //! 2  zone, text             the data; its presentation format
-//! 1  wire, time             names, RDATA, messages; time as an argument
+//! 1  wire, time, panic      names, RDATA, messages; time as an argument; a panic as an error
 //! ```
 //!
 //! Imports only run downwards; `tests/layers.rs` sees to it.
@@ -31,7 +31,7 @@ pub mod config;
 pub mod lag;
 pub mod metrics;
 pub mod node;
-
+pub mod panic;
 pub mod probe;
 pub mod publish;
 pub mod resolve;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first: a module may use what is on lower floors and itself, never a sibling.
 const FLOORS: [&[&str]; 9] = [
-    &["time", "wire"],
+    &["panic", "time", "wire"],
     &["zone", "text"],
     &["publish", "ask"],
     &["transfer", "update", "catalog", "sign", "resolve", "cluster", "probe", "lag"],

@@ -1,8 +1,8 @@
 //! Preparing changes as work for another thread: large zones take seconds to put together and to compare.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::panic;
 use crate::time::Utc;
 
 use super::proposal::{LARGE, Proposal};
@@ -51,25 +51,11 @@ impl Job {
         let utc = self.utc;
         let change = |(base, proposal): (Base, Proposal)| {
             let zone = Arc::clone(&base.zone);
-            Change { zone, prepared: outlive(|| prepare(base, proposal, utc)) }
+            // A fault of this program costs one change, and no zone waits for an outcome that never comes.
+            let prepared =
+                panic::catch(|| prepare(base, proposal, utc)).unwrap_or_else(|error| Err(error.into()));
+            Change { zone, prepared }
         };
         Done { ticket: self.ticket, changes: self.proposals.into_iter().map(change).collect() }
-    }
-}
-
-/// Makes an error of a panic: a fault of this program costs one change, and no zone waits for an outcome that never comes. What a
-/// panic leaves half done is dropped with the proposal.
-fn outlive<T>(work: impl FnOnce() -> Result<T, PublishError>) -> Result<T, PublishError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PublishError::Panicked))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_an_outcome() {
-        assert_eq!(outlive::<()>(|| panic!("a fault of this program")), Err(PublishError::Panicked));
-        assert_eq!(outlive(|| Ok(7)), Ok(7));
     }
 }

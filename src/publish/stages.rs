@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::panic::Panicked;
 use crate::time::{Hlc, Now, Utc};
 use crate::zone::delta::Delta;
 use crate::zone::diff::{TooMuch, between_at_most};
@@ -80,9 +81,9 @@ pub enum PublishError {
     /// It could not be written down.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Preparing it ended in a panic, which the program has told of on standard error.
-    #[error("preparing it ended in a fault of this program, told of on standard error: report that as a bug")]
-    Panicked,
+    /// A fault of this program.
+    #[error("preparing it {0}")]
+    Panicked(#[from] Panicked),
 }
 
 /// The version that a proposal is to follow: what the zone serves and remembers when it is prepared.

@@ -210,7 +210,8 @@ impl Control {
                 }
             }
             Command::Journal(Report::Overgrown(mark)) => {
-                self.journal.rewrite(mark, self.store.checkpoint());
+                let checkpoint = self.store.checkpoint();
+                self.journal.rewrite(mark, move |each| checkpoint.entries(each));
             }
             Command::Stop => {}
         }

@@ -1,21 +1,19 @@
 //! The threads of a node, none of which it can do without: one that lost its journal's would serve on and change nothing any more, and
 //! one that lost a worker would answer some queries and not others. A panic in one is a fault of this program; it ends the process, so
-//! that whoever looks after it starts it again. Work whose faults cost one zone only has them made errors of (`publish::job`).
+//! that whoever looks after it starts it again. Work whose faults cost that work only has them made errors of ([`catch`]).
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::thread::{self, JoinHandle};
+
+use crate::panic::catch;
 
 /// Starts a thread.
 pub(super) fn start(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(move || {
         // What a panic leaves half done is looked at by nobody.
-        if panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
-            tracing::error!(
-                "the thread `{name}` ended in a fault of this program, told of on standard error, and the node ends with it: start it \
-                 again, and report that as a bug"
-            );
+        if let Err(error) = catch(run) {
+            tracing::error!("the thread `{name}` {error}. The node ends with it: start it again");
             process::abort();
         }
     })

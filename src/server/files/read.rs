@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::num::NonZero;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::panic;
 use crate::publish::store::ZoneStore;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
@@ -179,20 +179,18 @@ impl Lane {
         let bounds = Bounds::new(&job.is_needless);
         let content = match &job.zone {
             Some(zone) => {
-                Content::Zone(outlive(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))
+                Content::Zone(or_unreadable(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))
             }
-            None => Content::File(outlive(&job.path, || open(&job.path, &base, &bounds))),
+            None => Content::File(or_unreadable(&job.path, || open(&job.path, &base, &bounds))),
         };
         Done { ticket: job.ticket, content }
     }
 }
 
-/// Makes an error of a panic: a fault of this program costs one file, and neither its lane a thread nor anybody an outcome to wait for.
-fn outlive<T>(path: &Path, work: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let reason =
-            "reading it ended in a fault of this program, told of on standard error: report that as a bug";
-        Err(LoadError::Unreadable { path: path.to_owned(), reason: reason.to_owned() })
+/// Reads a file. A fault of this program costs that file, and neither its lane a thread nor anybody an outcome to wait for.
+fn or_unreadable<T>(path: &Path, read: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    panic::catch(read).unwrap_or_else(|error| {
+        Err(LoadError::Unreadable { path: path.to_owned(), reason: format!("reading it {error}") })
     })
 }
 
@@ -201,9 +199,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_an_outcome() {
-        let outcome = outlive::<()>(Path::new("x.zone"), || panic!("a fault of this program"));
+    fn a_panic_costs_its_file_only() {
+        let outcome = or_unreadable::<()>(Path::new("x.zone"), || panic!("a fault of this program"));
         assert!(matches!(outcome, Err(LoadError::Unreadable { .. })), "{outcome:?}");
-        assert!(matches!(outlive(Path::new("x.zone"), || Ok(7)), Ok(7)));
+        assert!(matches!(or_unreadable(Path::new("x.zone"), || Ok(7)), Ok(7)));
     }
 }

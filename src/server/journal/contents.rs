@@ -173,6 +173,11 @@ impl References {
         self.0.iter().flat_map(|(zone, files)| files.iter().map(move |live| (zone, live)))
     }
 
+    /// The names of all of them.
+    pub fn ids(&self) -> impl Iterator<Item = u64> {
+        self.iter().map(|(_, live)| live.aside.id)
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.0.values().flatten().filter_map(|live| live.size).sum()

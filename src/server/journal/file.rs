@@ -133,6 +133,15 @@ impl FrameFile {
         fs::rename(new, &self.path)
     }
 
+    /// Removes a file that was written beside its path and is not to get the name.
+    pub fn discard(&self) {
+        let new = new(&self.path);
+        if self.is_at(&new) {
+            // One that cannot be removed now is removed when the next is begun.
+            let _ = fs::remove_file(new);
+        }
+    }
+
     fn cut(&mut self) -> io::Result<()> {
         self.file.set_len(self.length)?;
         self.is_torn = false;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::panic;
 use crate::publish::journal::entry::Entry;
 use crate::publish::journal::floor::Life;
 use crate::publish::journal::group::{self, Placed};
@@ -267,19 +268,26 @@ impl Writer {
         Rewrite::new(&self.folder, generation.wrapping_add(1), references, Arc::clone(&self.ids))
     }
 
-    /// Puts new files in the place of the old ones. On an error the old ones go on, until they have grown as much again.
+    /// Puts new files in the place of the old ones, which go on when that fails. A fault of this program is an error too.
     pub(super) fn replace(
         &mut self,
         written: Result<Files, FolderError>,
         mark: Mark,
     ) -> Result<(), FolderError> {
         let known = mark.known.clone();
-        let replaced = written.and_then(|new| {
-            new.replace(&self.files, &mark).map_err(io_error("write", self.files.journal.path()))
+        let replaced = written.and_then(|mut new| {
+            let replaced = panic::catch(|| new.replace(&self.files, &mark));
+            match replaced.unwrap_or_else(|error| Err(io::Error::other(format!("that {error}")))) {
+                Ok(()) => Ok(new),
+                Err(error) => {
+                    new.discard(&self.folder.contents(), &self.files.references.ids().collect());
+                    Err(io_error("write", self.files.journal.path())(error))
+                }
+            }
         });
         match replaced {
             Ok(files) => {
-                let kept: HashSet<u64> = files.references.iter().map(|(_, live)| live.aside.id).collect();
+                let kept: HashSet<u64> = files.references.ids().collect();
                 let since: Vec<_> =
                     self.files.references.iter().map(|(zone, live)| (zone.clone(), live.clone())).collect();
                 (self.files, self.unsound, self.is_lacking) = (files, None, false);
@@ -304,7 +312,9 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                self.most = most(self.files.journal.length(), &self.files.references);
+                if self.unsound.is_none() && !self.are_in_place() {
+                    self.unsound = Some("another could not be put in its place".to_owned());
+                }
                 Err(error)
             }
         }

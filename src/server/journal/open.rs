@@ -137,7 +137,7 @@ impl Opened {
             let fresh = clock::now().utc.seconds() as u32;
             let generation = generations.max().unwrap_or_default().wrapping_add(1).max(fresh);
             let rewrite = Rewrite::new(&folder, generation, references, Arc::clone(&ids));
-            let mut files = rewrite.write(checkpoint())?;
+            let mut files = rewrite.write(|each| checkpoint().entries(each))?;
             files.put_in_place().map_err(io_error("write", &folder.journal()))?;
             files
         };

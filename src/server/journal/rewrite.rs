@@ -7,13 +7,13 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::panic;
 use crate::publish::journal::entry::{Aside, Entry, MANY_RECORDS};
 use crate::publish::journal::frame::{FileKind, Found, Framer, Scanner};
-use crate::publish::store::Checkpoint;
 use crate::wire::name::Name;
 use crate::zone::stamp::Stamp;
 
@@ -63,8 +63,9 @@ impl Rewrite {
         Rewrite { paths: [folder.journal(), first, second, folder.contents()], generation, references, ids }
     }
 
-    /// Writes and syncs the new files; they are not in place yet.
-    pub(super) fn write(self, checkpoint: Checkpoint) -> Result<Files, FolderError> {
+    /// Writes and syncs the new files from the entries that `checkpoint` hands out; they are not in place yet. A fault of this program
+    /// is an error like one of the disk, and either leaves nothing behind.
+    pub(super) fn write(self, checkpoint: impl FnOnce(&mut dyn FnMut(Entry))) -> Result<Files, FolderError> {
         let Rewrite { paths: [journal, first, second, contents], generation, references, ids } = self;
         let create = |path, kind| FrameFile::create(path, kind, generation).map_err(io_error("create", path));
         let mut writer = Writer {
@@ -81,14 +82,15 @@ impl Rewrite {
             past: Vec::new(),
             last: None,
         };
-        let mut result = Ok(());
-        checkpoint.entries(&mut |entry| {
-            if result.is_ok() {
-                result = writer.entry(entry);
+        let written = panic::catch(|| writer.write(checkpoint));
+        match written.unwrap_or_else(|error| Err(io::Error::other(format!("that {error}")))) {
+            Ok(()) => Ok(writer.files()),
+            Err(error) => {
+                let (dir, known) = (writer.contents.clone(), writer.known.ids().collect());
+                writer.files().discard(&dir, &known);
+                Err(io_error("write", &journal)(error))
             }
-        });
-        let finished = result.and_then(|()| writer.finish());
-        finished.map_err(io_error("write", &journal))
+        }
     }
 }
 
@@ -97,6 +99,7 @@ struct Writer {
     journal: Output,
     floors: [Output; 2],
     contents: PathBuf,
+    /// Contents that may be referred to again.
     known: References,
     references: References,
     ids: Arc<AtomicU64>,
@@ -109,6 +112,24 @@ struct Writer {
 }
 
 impl Writer {
+    fn write(&mut self, checkpoint: impl FnOnce(&mut dyn FnMut(Entry))) -> io::Result<()> {
+        let mut result = Ok(());
+        checkpoint(&mut |entry| {
+            if result.is_ok() {
+                result = self.entry(entry);
+            }
+        });
+        result?;
+        self.end_zone()?;
+        self.journal.finish()?;
+        self.floors.iter_mut().try_for_each(Output::finish)
+    }
+
+    fn files(self) -> Files {
+        let [first, second] = self.floors;
+        Files { journal: self.journal.file, floors: [first.file, second.file], references: self.references }
+    }
+
     fn entry(&mut self, entry: Entry) -> io::Result<()> {
         if self.zone.as_deref() != Some(entry.zone()) {
             self.end_zone()?;
@@ -188,16 +209,6 @@ impl Writer {
         }
         Ok(())
     }
-
-    fn finish(mut self) -> io::Result<Files> {
-        self.end_zone()?;
-        let [first, second] = self.floors;
-        Ok(Files {
-            journal: self.journal.finish()?,
-            floors: [first.finish()?, second.finish()?],
-            references: self.references,
-        })
-    }
 }
 
 /// Appends frames in large writes.
@@ -236,10 +247,9 @@ impl Output {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<FrameFile> {
+    fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.file.sync()?;
-        Ok(self.file)
+        self.file.sync()
     }
 }
 
@@ -247,20 +257,29 @@ impl Files {
     /// The ends of the files as they are now.
     pub(super) fn mark(&self) -> Mark {
         let end = |file: &FrameFile| (file.length(), file.framer);
-        let known = self.references.iter().map(|(_, live)| live.aside.id).collect();
+        let known = self.references.ids().collect();
         Mark { journal: end(&self.journal), floors: end(&self.floors[0]), known }
     }
 
     /// Takes over what the old files got since the mark, and gives the new ones their names.
-    pub(super) fn replace(mut self, old: &Files, mark: &Mark) -> io::Result<Files> {
-        let Files { journal, floors: [first, second], .. } = &mut self;
+    pub(super) fn replace(&mut self, old: &Files, mark: &Mark) -> io::Result<()> {
+        let Files { journal, floors: [first, second], .. } = self;
         carry_over(&old.journal, mark.journal, journal)?;
         let readable = old.floors.iter().find(|copy| copy.is_complete()).unwrap_or(&old.floors[0]);
         for floors in [&mut *first, &mut *second] {
             carry_over(readable, mark.floors, floors)?;
         }
-        self.put_in_place()?;
-        Ok(self)
+        self.put_in_place()
+    }
+
+    /// Removes files that are not to get their names, and the contents in `dir` that nothing else refers to: all but `known`.
+    pub(super) fn discard(&self, dir: &Path, known: &HashSet<u64>) {
+        let [first, second] = &self.floors;
+        [&self.journal, first, second].into_iter().for_each(FrameFile::discard);
+        // A journal that has its name counts after a restart, and so do the contents that it refers to.
+        if !self.journal.is_in_place() {
+            contents::remove(dir, self.references.ids().filter(|id| !known.contains(id)));
+        }
     }
 
     /// Syncs the files and gives them their names.

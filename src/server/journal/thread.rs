@@ -1,6 +1,8 @@
 //! The journal's thread: takes all commits that wait, writes once, syncs once, and says so. [`Order`] says which and when.
 
+use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,7 +12,6 @@ use std::time::{Duration, Instant};
 use crate::publish::journal::entry::{Aside, Entry, MANY_RECORDS};
 use crate::publish::journal::log::LogError;
 use crate::publish::journal::order::{Commit, Order, Outcomes, Task};
-use crate::publish::store::Checkpoint;
 
 use super::contents::{Done, Writers};
 use super::folder::FolderError;
@@ -23,6 +24,12 @@ use crate::server::{clock, priority, threads};
 const LOOK: Duration = Duration::from_secs(5);
 /// What could not be written is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(60);
+/// A journal that could not be written anew is tried again after [`AGAIN`], and twice as long after each further failure, so often:
+/// each try costs as much as the journal is large.
+const DOUBLINGS: u32 = 6;
+
+/// Hands out the entries from which all zones are made again: what a journal begins with that is written anew.
+type Checkpoint = Box<dyn FnOnce(&mut dyn FnMut(Entry)) + Send>;
 
 enum Request {
     Commit { ticket: u64, entries: Vec<Entry>, may_be_later: bool },
@@ -58,24 +65,7 @@ impl Journal {
     ) -> io::Result<Journal> {
         let (requests, queue) = mpsc::channel();
         let syncs = Arc::new(AtomicU64::new(0));
-        let done = requests.clone();
-        let dir = ready.folder.contents();
-        let contents = Writers::start(&dir, move |content| {
-            // A journal that has ended needs it no more.
-            let _ = done.send(Request::Content(Box::new(content)));
-        })?;
-        let own = requests.clone();
-        let worker = Worker {
-            writer: Writer::new(ready, Arc::clone(&syncs)),
-            contents,
-            own,
-            order: Order::default(),
-            again: Vec::new(),
-            next_look: Instant::now() + LOOK,
-            is_rewriting: false,
-            rewrite_again: None,
-            needed: Box::new(needed),
-        };
+        let worker = Worker::new(ready, Arc::clone(&syncs), requests.clone(), needed)?;
         let run = move || worker.run(&queue, &report);
         let thread = threads::start("journal", run)?;
         Ok(Journal { requests, thread, syncs })
@@ -93,9 +83,9 @@ impl Journal {
         let _ = self.requests.send(Request::Note(Box::new(entry)));
     }
 
-    /// Has a new journal written, from a checkpoint that was taken behind this mark.
-    pub fn rewrite(&self, mark: Mark, checkpoint: Checkpoint) {
-        let _ = self.requests.send(Request::Rewrite(Box::new((mark, checkpoint))));
+    /// Has a new journal written, from the entries of a checkpoint that was taken behind this mark.
+    pub fn rewrite(&self, mark: Mark, checkpoint: impl FnOnce(&mut dyn FnMut(Entry)) + Send + 'static) {
+        let _ = self.requests.send(Request::Rewrite(Box::new((mark, Box::new(checkpoint)))));
     }
 
     /// How many syncs commits have waited for.
@@ -120,13 +110,62 @@ struct Worker {
     /// Contents that could not be written, and when to try again.
     again: Vec<(Instant, Task)>,
     next_look: Instant,
-    is_rewriting: bool,
-    /// A journal that could not be written anew is left alone until then.
-    rewrite_again: Option<Instant>,
+    rewriting: Rewriting,
     needed: Box<dyn Fn() -> u64 + Send>,
 }
 
+/// Whether the journal is being written anew, and what came of it before.
+#[derive(Default)]
+struct Rewriting {
+    is_under_way: bool,
+    /// Failures since it last went well.
+    failures: u32,
+    /// A journal that could not be written anew is left alone until then.
+    not_before: Option<Instant>,
+}
+
+impl Rewriting {
+    fn may_begin(&self, now: Instant) -> bool {
+        !self.is_under_way && self.not_before.is_none_or(|at| at <= now)
+    }
+
+    fn failed(&mut self, now: Instant, folder: &Path, error: impl Display) {
+        let wait = AGAIN * (1 << self.failures.min(DOUBLINGS));
+        *self = Rewriting { is_under_way: false, failures: self.failures + 1, not_before: Some(now + wait) };
+        tracing::error!(
+            "the journal in {} was not written anew, goes on as it is, and grows until it is: {error}; look at the room and the rights \
+             there. It is tried again in {} s",
+            folder.display(),
+            wait.as_secs()
+        );
+    }
+}
+
 impl Worker {
+    /// `own` leads to the queue that [`Worker::run`] takes from.
+    fn new(
+        ready: Ready,
+        syncs: Arc<AtomicU64>,
+        own: mpsc::Sender<Request>,
+        needed: impl Fn() -> u64 + Send + 'static,
+    ) -> io::Result<Worker> {
+        let done = own.clone();
+        let contents = Writers::start(&ready.folder.contents(), move |content| {
+            // A journal that has ended needs it no more.
+            let _ = done.send(Request::Content(Box::new(content)));
+        })?;
+        Ok(Worker {
+            writer: Writer::new(ready, syncs),
+            contents,
+            own,
+            order: Order::default(),
+            again: Vec::new(),
+            next_look: Instant::now() + LOOK,
+            rewriting: Rewriting::default(),
+            needed: Box::new(needed),
+        })
+    }
+
     fn run(mut self, queue: &mpsc::Receiver<Request>, report: &dyn Fn(Report)) {
         let mut is_stopping = false;
         loop {
@@ -169,10 +208,9 @@ impl Worker {
             Request::Rewrite(request) => self.rewrite(*request),
             Request::Rewritten(done) => {
                 let (mark, files) = *done;
-                self.is_rewriting = false;
-                if let Err(error) = self.writer.replace(files, mark) {
-                    self.rewrite_again = Some(Instant::now() + AGAIN);
-                    tracing::error!("the journal is not written anew, and goes on as it is: {error}");
+                match self.writer.replace(files, mark) {
+                    Ok(()) => self.rewriting = Rewriting::default(),
+                    Err(error) => self.rewriting.failed(Instant::now(), self.writer.folder().path(), error),
                 }
             }
             Request::Stop => {}
@@ -256,9 +294,11 @@ impl Worker {
             let _ = own.send(Request::Rewritten(Box::new((mark, files))));
         };
         if let Err(error) = threads::start("checkpoint", write) {
-            self.is_rewriting = false;
-            self.rewrite_again = Some(Instant::now() + AGAIN);
-            tracing::error!("the journal is not written anew: no thread ({error})");
+            self.rewriting.failed(
+                Instant::now(),
+                self.writer.folder().path(),
+                format_args!("no thread: {error}"),
+            );
         }
     }
 
@@ -281,11 +321,10 @@ impl Worker {
             }
             self.writer.look_for_losses();
         }
-        if !self.is_rewriting
-            && self.rewrite_again.is_none_or(|at| at <= now)
+        if self.rewriting.may_begin(now)
             && let Some(mark) = self.writer.overgrown(&self.needed)
         {
-            self.is_rewriting = true;
+            self.rewriting.is_under_way = true;
             report(Report::Overgrown(mark));
         }
     }

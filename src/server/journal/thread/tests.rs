@@ -33,12 +33,17 @@ struct Running {
     reports: Receiver<Report>,
 }
 
-/// Opens the journal in a folder; what its entries lead to.
-fn open(dir: &Path) -> (Running, ZoneStore) {
+/// Reads the journal in a folder and puts it in order; what its entries lead to.
+fn settle(dir: &Path) -> (Ready, ZoneStore) {
     let store = ZoneStore::new(7);
     let folder = Folder::open(dir, 7).unwrap();
     let opened = Opened::read(folder, |zone, happened| store.replay(&zone, happened)).unwrap();
-    let ready = opened.settle(store.checkpoint_bytes(), || store.checkpoint()).unwrap();
+    (opened.settle(store.checkpoint_bytes(), || store.checkpoint()).unwrap(), store)
+}
+
+/// Opens the journal in a folder; what its entries lead to.
+fn open(dir: &Path) -> (Running, ZoneStore) {
+    let (ready, store) = settle(dir);
     let (sender, reports) = mpsc::channel();
     let journal = Journal::start(ready, || 0, move |report| drop(sender.send(report))).unwrap();
     (Running { journal, reports }, store)
@@ -335,7 +340,10 @@ fn a_journal_does_not_grow_over_restarts_and_changes() {
             match running.reports.recv_timeout(LIMIT).unwrap() {
                 Report::Written(commits) if commits.iter().any(|(written, _)| *written == ticket) => break,
                 Report::Written(_) => {}
-                Report::Overgrown(mark) => running.journal.rewrite(mark, store.checkpoint()),
+                Report::Overgrown(mark) => {
+                    let checkpoint = store.checkpoint();
+                    running.journal.rewrite(mark, move |each| checkpoint.entries(each));
+                }
             }
         }
         running.journal.stop();
@@ -381,4 +389,63 @@ fn notes_among_commits_keep_their_place_and_hold_nothing_up() {
     });
     assert!(reopened.is_ok() && found.values().all(|of_zone| of_zone.is_sorted()), "{found:?}");
     assert_eq!((found["large."].len() as u64, found["small."].len() as u64), (1 + MANY, 2 * MANY));
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_anew_goes_on_whole_and_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, new) = (dir.path().join("journal"), dir.path().join("journal.new"));
+    let contents = || fs::read_dir(dir.path().join("content")).map_or(0, Iterator::count);
+    let (ready, _) = settle(dir.path());
+    let (own, queue) = mpsc::channel();
+    let mut worker = Worker::new(ready, Arc::default(), own, || 0).unwrap();
+    let (reported, reports) = mpsc::channel();
+    let report = move |report| drop(reported.send(report));
+    let example = full(&content("example.", 5, 1));
+    worker.accept(1, vec![example.clone()], false);
+    worker.group(&report);
+    assert!(matches!(reports.try_recv(), Ok(Report::Written(written)) if written[0].1.is_ok()));
+    while fs::metadata(&journal).unwrap().len() < 1 << 20 {
+        worker.note(full(&content("example.", 5, 5_000)));
+    }
+    let rewrite = |worker: &mut Worker, checkpoint: Checkpoint| {
+        worker.look(&report);
+        let Ok(Report::Overgrown(mark)) = reports.try_recv() else { panic!("nothing is written anew") };
+        worker.take(Request::Rewrite(Box::new((mark, checkpoint))), &report);
+        worker.take(queue.recv_timeout(LIMIT).unwrap(), &report);
+    };
+    let large = full(&content("large.", 1, 12_000));
+    for (failures, fault) in ["the program", "the disk"].into_iter().enumerate() {
+        let before = fs::read(&journal).unwrap();
+        let large = large.clone();
+        match fault {
+            "the disk" => {
+                // In the way of the file that is to be written.
+                fs::create_dir(&new).unwrap();
+                rewrite(&mut worker, Box::new(|_| ()));
+                fs::remove_dir(&new).unwrap();
+            }
+            _ => rewrite(
+                &mut worker,
+                Box::new(move |each| {
+                    each(large);
+                    panic!("a fault of this program");
+                }),
+            ),
+        }
+        assert_eq!(fs::read(&journal).unwrap(), before, "a fault of {fault}");
+        assert!(!new.exists() && contents() == 0, "a fault of {fault} leaves something behind");
+        // Not at once.
+        worker.look(&report);
+        assert!(reports.try_recv().is_err(), "after a fault of {fault}");
+        assert_eq!(worker.rewriting.failures, 1 + failures as u32);
+        let wait = worker.rewriting.not_before.unwrap() - Instant::now();
+        assert!(wait <= AGAIN * (1 << failures) && wait > AGAIN * (1 << failures) / 2, "{wait:?}");
+        worker.rewriting.not_before = Some(Instant::now());
+    }
+    rewrite(&mut worker, Box::new(move |each| each(example)));
+    assert!(worker.rewriting.may_begin(Instant::now()));
+    assert!(fs::metadata(&journal).unwrap().len() < 1 << 10);
+    drop(worker);
+    assert_eq!(reopened(dir.path(), "example."), Some(Serial(5)));
 }
