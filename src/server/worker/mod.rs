@@ -17,4 +17,5 @@ pub mod respond;
 pub mod tcp;
 pub mod udp;
 
+mod poll;
 mod upstream;

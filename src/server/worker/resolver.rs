@@ -11,7 +11,8 @@
 //! node, as RFC 5452 section 5 asks for, and no resolver waits for another.
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind};
+use std::convert::Infallible;
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::time::{Mono, Now};
 use crate::wire::hash::hash_name;
 
 use super::mail::Mailbox;
+use super::poll::wait;
 use super::tcp::mailbox::ReturnPath;
 use super::udp::arrivals::Target;
 use super::udp::departures::send_one;
@@ -121,7 +123,7 @@ impl Resolvers {
                 outbox: Outbox::default(),
                 arrivals: Vec::new(),
             };
-            threads::start("resolver", move || worker.run())?;
+            threads::start_endless("resolver", move || worker.run())?;
             Ok(mailbox)
         };
         Ok(Resolvers { mailboxes: (0..count.max(1)).map(start).collect::<io::Result<_>>()? })
@@ -149,18 +151,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(mut self) -> io::Result<Infallible> {
         priority::run_at_once();
         let _answering = Answering::at(&self.poll);
         let mut events = Events::with_capacity(EVENTS);
         let mut mail = Vec::new();
         loop {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout())
-                && error.kind() != ErrorKind::Interrupted
-            {
-                tracing::error!("a resolver ends: {error}; restart the node");
-                return;
-            }
+            let timeout = self.timeout();
+            wait(&mut self.poll, &mut events, timeout)?;
             let now = clock::now();
             for event in &events {
                 match event.token() {

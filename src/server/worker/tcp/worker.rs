@@ -1,5 +1,6 @@
 //! A worker: the thread that accepts connections and gives each its turn.
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::runtime::Handle;
 use crate::answer::context::Client;
 use crate::answer::reply::Reply;
 use crate::server::courtesy::Answering;
+use crate::server::worker::poll::wait;
 use crate::server::worker::respond::Context;
 use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;
@@ -78,7 +80,7 @@ pub fn start(
         retry: None,
         told: false,
     };
-    threads::start("tcp", move || worker.run())?;
+    threads::start_endless("tcp", move || worker.run())?;
     Ok(())
 }
 
@@ -113,17 +115,13 @@ struct Door {
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(mut self) -> io::Result<Infallible> {
         priority::run_at_once();
         let _answering = Answering::at(&self.poll);
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout())
-                && error.kind() != ErrorKind::Interrupted
-            {
-                tracing::error!("a TCP worker ends: {error}");
-                return;
-            }
+            let timeout = self.timeout();
+            wait(&mut self.poll, &mut events, timeout)?;
             self.desk.now = Instant::now();
             self.desk.responder.now = clock::now();
             let again = std::mem::take(&mut self.again);
