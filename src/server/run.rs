@@ -22,7 +22,7 @@ use crate::resolve::cache::Cache;
 use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
-use super::control::{self, Command, Control, Reload, Reread};
+use super::control::{self, Command, Control, Reload, Reread, Turnovers};
 use super::files::watch::Files;
 use super::jobs::Jobs;
 use super::journal::folder::{Folder, FolderError};
@@ -218,6 +218,7 @@ async fn serve(
         shown,
         reread,
         settling: Vec::new(),
+        turnovers: Turnovers::default(),
     };
     let thread = start_control(control, commands.clone(), queue)?;
     serve_pages(bound.control, bound.http, admin)?;

@@ -27,11 +27,6 @@ impl Node {
         primaries.map(|member| (&member.config.name, member.problem.as_ref()))
     }
 
-    /// All zones.
-    pub fn zones(&self) -> impl Iterator<Item = &Name> {
-        self.members.iter().map(|member| &member.config.name)
-    }
-
     /// The secondary zones.
     pub fn secondaries(&self) -> Vec<Name> {
         let secondaries = self.members.iter().filter(|member| member.refresh.is_some());
