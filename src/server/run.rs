@@ -95,6 +95,7 @@ fn advice(error: &io::Error) -> &'static str {
 fn place_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "; stop it, or give this node a `data-dir` of its own",
+        io::ErrorKind::IsADirectory => "; move that folder away, or set `control` to another place",
         _ => "; set `data-dir` or `control` to a place where this node may write",
     }
 }
@@ -108,7 +109,12 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     let bound = Bound::bind(&settings, workers)?;
     if let Some(user) = &settings.server.user {
         let owned = [settings.server.data_dir.as_path(), settings.server.control.as_path()];
-        std::fs::create_dir_all(&settings.server.data_dir)?;
+        let dir = &settings.server.data_dir;
+        std::fs::create_dir_all(dir).map_err(|error| FolderError::Io {
+            action: "create",
+            path: dir.clone(),
+            error,
+        })?;
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
         warn_of_unreadable(&settings);
     }

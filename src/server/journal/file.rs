@@ -149,7 +149,8 @@ impl FrameFile {
     }
 }
 
-fn new(path: &Path) -> PathBuf {
+/// Where a file is written that is to get the name `path`.
+pub(super) fn new(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)

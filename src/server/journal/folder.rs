@@ -13,7 +13,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A file or folder could not be made, read or written.
-    #[error("{action} {path}: {error}")]
+    #[error("cannot {action} {path}: {error}{}", next_step(.error))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -40,6 +40,23 @@ pub enum FolderError {
         /// Its version.
         version: u16,
     },
+}
+
+/// What to do about a file that cannot be used.
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => "; move that folder away: a file belongs there",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; move the file away that stands where a folder belongs"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; give the user of this node the right to read and write there"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there",
+        // A fault of the program says itself what to do.
+        io::ErrorKind::Other => "",
+        _ => "; look at the disk",
+    }
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {

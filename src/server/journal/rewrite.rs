@@ -18,7 +18,7 @@ use crate::wire::name::Name;
 use crate::zone::stamp::Stamp;
 
 use super::contents::{self, BACKLOG, Live, References};
-use super::file::FrameFile;
+use super::file::{self, FrameFile};
 use super::folder::{Folder, FolderError, io_error, sync_folder};
 
 /// What is read or written at once.
@@ -67,7 +67,9 @@ impl Rewrite {
     /// is an error like one of the disk, and either leaves nothing behind.
     pub(super) fn write(self, checkpoint: impl FnOnce(&mut dyn FnMut(Entry))) -> Result<Files, FolderError> {
         let Rewrite { paths: [journal, first, second, contents], generation, references, ids } = self;
-        let create = |path, kind| FrameFile::create(path, kind, generation).map_err(io_error("create", path));
+        let create = |path, kind| {
+            FrameFile::create(path, kind, generation).map_err(io_error("create", &file::new(path)))
+        };
         let mut writer = Writer {
             journal: Output::new(create(&journal, FileKind::Journal)?),
             floors: [

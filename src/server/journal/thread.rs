@@ -133,8 +133,7 @@ impl Rewriting {
         let wait = AGAIN * (1 << self.failures.min(DOUBLINGS));
         *self = Rewriting { is_under_way: false, failures: self.failures + 1, not_before: Some(now + wait) };
         tracing::error!(
-            "the journal in {} was not written anew, goes on as it is, and grows until it is: {error}; look at the room and the rights \
-             there. It is tried again in {} s",
+            "the journal in {} was not written anew, goes on as it is, and grows until it is, which is tried again in {} s: {error}",
             folder.display(),
             wait.as_secs()
         );

@@ -449,3 +449,17 @@ fn a_journal_that_cannot_be_written_anew_goes_on_whole_and_is_tried_again() {
     drop(worker);
     assert_eq!(reopened(dir.path(), "example."), Some(Serial(5)));
 }
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_told_with_what_to_do() {
+    for name in ["lock", "node-id", "journal", "floors", "floors.copy", "journal.new", "floors.new"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(name)).unwrap();
+        let opened = Folder::open(dir.path(), 7).and_then(|folder| Opened::read(folder, |_, _| ()));
+        let error =
+            opened.and_then(|opened| opened.settle(0, || ZoneStore::new(7).checkpoint())).err().unwrap();
+        let place = format!(" {}: ", dir.path().join(name).display());
+        assert!(error.to_string().contains(&place), "{error}");
+        assert!(error.to_string().ends_with("; move that folder away: a file belongs there"), "{error}");
+    }
+}
