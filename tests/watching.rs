@@ -404,3 +404,34 @@ fn a_thousand_files_come_change_and_go_at_once() {
     await_until("none of them", LIMIT, || serials() == [None; 3]);
     assert_eq!(soa::serial(node.addr, ZONE), Some(1));
 }
+
+/// What many zones do at once is one line, and what an operator was told is in the node's own log too.
+#[test]
+fn a_reload_that_fails_and_a_folder_that_is_emptied_are_a_line_each_in_the_log() {
+    let zone = |number| format!("z{number}.");
+    let node = start("[[zone-dir]]\npath = \"z\"\n", |dir| {
+        fs::create_dir(dir.join("z")).unwrap();
+        for zone in (0..20).map(zone) {
+            fs::write(dir.join(format!("z/{zone}zone")), zones::text(&zone, 1, &[])).unwrap();
+        }
+    });
+    node.await_serial("z19.", 1, LIMIT);
+    let config = node.dir().join("tidemark.toml");
+    let refused = |command: &str| {
+        let output = tidemark::command().arg(command).arg("--config").arg(&config).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    fs::write(node.dir().join("z/z7.zone"), "$ORIGIN z7.\n$TTL 1\n@ SOA a a 2 2 3 4 5\n@ NS a\nw A 1\n")
+        .unwrap();
+    let told = refused("reload");
+    assert!(told.contains("z7."), "{told}");
+    await_log(&node, "reloaded, but 1 of 20 primary zones are not up to date (mend their files;");
+    let told = refused("flush");
+    assert!(told.contains("this node has no cache; ask one that has `[resolver]`"), "{told}");
+    for zone in (0..20).map(zone) {
+        fs::remove_file(node.dir().join(format!("z/{zone}zone"))).unwrap();
+    }
+    await_log(&node, "20 zones are not served any more until files hold them: ");
+    assert_eq!(node.log().matches("not served any more").count(), 1, "{}", node.log());
+}

@@ -338,7 +338,8 @@ async fn flush(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let Some(cache) = &admin.cache else {
-        return Err(Refusal(StatusCode::CONFLICT, "this node has no cache".to_owned()));
+        let reason = "this node has no cache; ask one that has `[resolver]` in its configuration";
+        return Err(Refusal(StatusCode::CONFLICT, reason.to_owned()));
     };
     let names = names(&query, "name")?;
     if names.is_empty() {

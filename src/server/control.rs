@@ -311,6 +311,7 @@ impl Control {
 
     /// Answers who asked for a reload, once what every file held is published: which of the zones could not be brought up to date.
     fn settled(&mut self, Reload { zones, turnover, needs_restart, answer }: Reload) {
+        let is_first = zones.is_empty() && turnover.is_none();
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
         for (zone, problem) in self.node.primaries().filter(|(zone, _)| asked(zone)) {
@@ -326,6 +327,9 @@ impl Control {
             let (added, removed) = (added.into_iter().collect(), removed.into_iter().collect());
             Ok(Reloaded { zones: reloaded, added, removed, needs_restart })
         } else {
+            if !is_first {
+                log::reload_failed(&problems, problems.len() + reloaded.len());
+            }
             problems.extend(takes_restart(&needs_restart));
             Err(problems.join("\n"))
         };

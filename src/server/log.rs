@@ -14,6 +14,8 @@ use crate::zone::serial::Serial;
 
 /// Zones that begin to be served at once and are each told of.
 const FEW: usize = 100;
+/// Zones that are named where many are told of in one line. As many that go at once are each told of.
+const NAMED: usize = 3;
 
 /// Logs events of the node.
 pub(super) fn events(events: &[Event]) {
@@ -23,7 +25,59 @@ pub(super) fn events(events: &[Event]) {
     if first > FEW {
         info!(zones = first, "serving many zones");
     }
-    events.iter().filter(|event| first <= FEW || !is_first(event)).for_each(self::event);
+    let (gone, others): (Vec<&Event>, Vec<&Event>) =
+        events.iter().partition(|event| matches!(event, Event::Removed(_)));
+    if gone.len() <= NAMED {
+        gone.into_iter().for_each(event);
+    } else {
+        let (lost, dropped) = many_gone(gone.into_iter().filter_map(removal));
+        lost.into_iter().for_each(|lost| warn!("{lost}"));
+        dropped.into_iter().for_each(|dropped| info!("{dropped}"));
+    }
+    others.into_iter().filter(|event| first <= FEW || !is_first(event)).for_each(event);
+}
+
+fn removal(event: &Event) -> Option<&Removal> {
+    match event {
+        Event::Removed(removal) => Some(removal),
+        _ => None,
+    }
+}
+
+/// What is said of zones that go at once: of those that are still configured, and of those that are not.
+fn many_gone<'e>(gone: impl Iterator<Item = &'e Removal>) -> (Option<String>, Option<String>) {
+    let (mut lost, mut dropped) = (Vec::new(), Vec::new());
+    for Removal { zone, why } in gone {
+        match why {
+            Some(why) => lost.push(format!("{zone}: {why}")),
+            None => dropped.push(zone.to_string()),
+        }
+    }
+    let several = |what: &str, zones: &[String]| {
+        (!zones.is_empty()).then(|| format!("{} zones {what}: {}", zones.len(), first_few(zones)))
+    };
+    (
+        several("are not served any more until files hold them", &lost),
+        several("are no longer configured, and not served any more", &dropped),
+    )
+}
+
+/// The first of many, and how many there are besides.
+fn first_few(all: &[String]) -> String {
+    let named = all[..all.len().min(NAMED)].join("; ");
+    match all.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        Some(more) => format!("{named}; and {more} more"),
+        None => named,
+    }
+}
+
+/// Logs that a reload left zones as they were; each of them was told of when that came to light, which may be long ago.
+pub(super) fn reload_failed(problems: &[String], asked: usize) {
+    error!(
+        "reloaded, but {} of {asked} primary zones are not up to date (mend their files; `tidemark check` shows all that is wrong): {}",
+        problems.len(),
+        first_few(problems)
+    );
 }
 
 fn event(event: &Event) {
@@ -150,5 +204,31 @@ pub(super) fn diagnostics(zone: &Name, diagnostics: &[Diagnostic]) {
             Severity::Error => error!(%zone, "{diagnostic}"),
             Severity::Warning => warn!(%zone, "{diagnostic}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gone(zones: usize, why: Option<&str>) -> Vec<Removal> {
+        let zone = |number| format!("z{number}.").parse().unwrap();
+        (0..zones).map(|number| Removal { zone: zone(number), why: why.map(str::to_owned) }).collect()
+    }
+
+    #[test]
+    fn many_zones_that_go_are_one_line() {
+        let (lost, dropped) = (gone(100, Some("its file is gone")), gone(3, None));
+        let (lost, dropped) = many_gone(lost.iter().chain(&dropped));
+        let named = "z0.: its file is gone; z1.: its file is gone; z2.: its file is gone; and 97 more";
+        assert_eq!(
+            lost.unwrap(),
+            format!("100 zones are not served any more until files hold them: {named}")
+        );
+        assert_eq!(
+            dropped.unwrap(),
+            "3 zones are no longer configured, and not served any more: z0.; z1.; z2."
+        );
+        assert_eq!(many_gone([].iter()), (None, None));
     }
 }

@@ -18,6 +18,8 @@ use super::watched::Dir;
 
 /// How long a missing file may be missing: some programs remove a file and then write or rename the new one.
 const GRACE: Duration = Duration::from_secs(1);
+/// Files that go missing within so long are told of at once.
+const TOGETHER: Duration = Duration::from_millis(250);
 
 /// Whether it can be told that a file is not there: a folder that cannot be read, or is not there itself (not mounted, say), tells
 /// nothing of what was in it.
@@ -65,6 +67,7 @@ impl<R: Fn(Changed)> Watch<R> {
         self.watch_again(batch);
         let touched = self.touched(batch, now);
         self.missing.retain(|_, due| *due > now);
+        let due = self.due_for_missing(now);
         let mut gone: Vec<Arc<Path>> = Vec::new();
         let mut to_read: Vec<Name> = Vec::new();
         let mut to_open: Vec<Name> = Vec::new();
@@ -77,7 +80,7 @@ impl<R: Fn(Changed)> Watch<R> {
                     self.missing.remove(&name);
                 }
                 _ if !path.exists() && !overdue => {
-                    self.missing.entry(name).or_insert(now + GRACE);
+                    self.missing.entry(name).or_insert(due);
                 }
                 Some(_) if !path.exists() => gone.push(path),
                 Some(_) => to_open.push(name),
@@ -99,6 +102,13 @@ impl<R: Fn(Changed)> Watch<R> {
             to_open.iter().for_each(|name| self.read_file_of(name, Some(search), &[], true));
             self.begin(files, Some(search), &[], true);
         }
+    }
+
+    /// When files are told to be missing that are so from now on. Those that go one soon after the other are told together: somebody
+    /// empties a folder.
+    fn due_for_missing(&self, now: Instant) -> Instant {
+        let last = self.missing.values().max();
+        last.copied().filter(|due| *due >= now + GRACE - TOGETHER).unwrap_or(now + GRACE)
     }
 
     /// The files of a batch from which no zone is served, and the paths of those of them that have gone.
