@@ -140,7 +140,7 @@ Examples:
   tidemark check tidemark.toml zones/*.zone
   tidemark check --origin example.org. --print db.example.org")]
 pub struct CheckArgs {
-    /// Configurations (*.toml) and zone files
+    /// Configurations (*.toml; all errors are told, at most 20 of each file) and zone files
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Exit with 1 for warnings too

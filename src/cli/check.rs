@@ -70,9 +70,9 @@ impl Tally {
 fn config(path: &Path, tally: &mut Tally) {
     let settings: Settings = match load::load(path) {
         Ok(settings) => settings,
-        Err(error) => {
-            tally.errors += 1;
-            anstream::eprintln!("{}", error.render(true));
+        Err(errors) => {
+            tally.errors += errors.count();
+            anstream::eprintln!("{}", errors.render(true));
             return;
         }
     };

@@ -28,7 +28,7 @@ pub enum Exit {
 #[derive(Debug)]
 pub enum Failure {
     /// The configuration cannot be used; exit status 1.
-    Config(config::error::Error),
+    Config(config::error::Errors),
     /// Anything else.
     Told(Exit, String),
 }
@@ -68,8 +68,8 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-impl From<config::error::Error> for Failure {
-    fn from(error: config::error::Error) -> Failure {
+impl From<config::error::Errors> for Failure {
+    fn from(error: config::error::Errors) -> Failure {
         Failure::Config(error)
     }
 }

@@ -1,316 +1,226 @@
-//! From the file as written to settings: what serde cannot check, with the place of whatever fails.
+//! From the file as written to settings: what serde cannot check. Whatever fails is told with its place, and the rest is checked all the
+//! same.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::config::document::{self, Document, Mode, Text, Texts};
-use crate::config::error::Error;
-use crate::config::suggest;
+use crate::config::document::{self, Document, Text, Texts};
+use crate::config::error::{Error, Errors, Found};
 use crate::config::value::{self, ValueError};
+use crate::config::{recover, suggest};
 use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
-use crate::resolve;
 use crate::server::settings::{self, Settings};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
+use crate::zone::serial::Policy;
 
-/// Entries beyond this many would not fit into memory at a hundred bytes each on any machine of today.
-const MAX_CACHE_ENTRIES: i64 = 1 << 32;
-/// The largest TTL there is (RFC 2181 section 8).
-const MAX_MAX_TTL: Duration = Duration::from_secs((1 << 31) - 1);
-/// RFC 8767 section 5 suggests one to three days; after a week data is no longer old but wrong.
-const MAX_SERVE_STALE: Duration = Duration::from_secs(7 * 86_400);
+/// Some part is wrong, and has been told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told;
 
 /// The settings in `text`, the content of the file at `path`.
-pub(super) fn settings(path: &Path, text: &str) -> Result<Settings, Error> {
-    let (reading, document) = Reading::of(path, text)?;
-    reading.settings(document)
+pub(super) fn settings(path: &Path, text: Arc<str>) -> Result<Settings, Errors> {
+    Reading::of(path, text, Reading::settings)
 }
 
 /// The control socket in `text`, whatever the sections other than `[server]` say.
-pub(super) fn control(path: &Path, text: &str) -> Result<PathBuf, Error> {
-    let (reading, document) = Reading::of(path, text)?;
-    Ok(reading.server(document.server)?.control)
-}
-
-/// What is known of all upstreams while they are read one by one.
-struct Upstreams {
-    places: HashMap<Name, Range<usize>>,
-    ipv4: bool,
-    ipv6: bool,
+pub(super) fn control(path: &Path, text: Arc<str>) -> Result<PathBuf, Errors> {
+    Reading::of(path, text, |reading, document| Ok(reading.server(document.server)?.control))
 }
 
 /// The file being read, for messages and for paths relative to it.
 pub(super) struct Reading<'a> {
     path: &'a Path,
-    text: &'a str,
+    text: Arc<str>,
     pub(super) folder: &'a Path,
+    found: RefCell<Found>,
+    /// Sections and lists that serde could not read all of.
+    incomplete: Vec<Range<usize>>,
 }
 
 impl<'a> Reading<'a> {
-    fn of(path: &'a Path, text: &'a str) -> Result<(Reading<'a>, Document), Error> {
-        let document = toml::from_str(text).map_err(|error| suggest::explain(path, text, &error))?;
-        Ok((Reading { path, text, folder: path.parent().unwrap_or(Path::new("")) }, document))
+    /// What `read` makes of a file, unless anything is wrong with it.
+    fn of<T>(
+        path: &'a Path,
+        text: Arc<str>,
+        read: impl FnOnce(&Reading<'a>, Document) -> Result<T, Told>,
+    ) -> Result<T, Errors> {
+        let mut found = Found::default();
+        let document = recover::document(&text, |error| {
+            found.add(suggest::explain(path, &text, error));
+            !found.is_full()
+        });
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let (document, incomplete) = document.unzip();
+        let reading = Reading {
+            path,
+            text,
+            folder,
+            found: RefCell::new(found),
+            incomplete: incomplete.unwrap_or_default(),
+        };
+        let outcome = document.map(|document| read(&reading, document));
+        match (reading.found.take().finish(), outcome) {
+            (None, Some(Ok(settings))) => Ok(settings),
+            (Some(errors), _) => Err(errors),
+            // Nothing fails without being told.
+            (None, _) => Err(reading.whole("the configuration cannot be read").into()),
+        }
     }
 
-    fn settings(&self, document: Document) -> Result<Settings, Error> {
-        let server = self.server(document.server)?;
-        if let Some(key) = document.key.first() {
-            return Err(self
-                .error(key.span(), "TSIG keys are not supported yet")
-                .help("remove `[[key]]` and every `key NAME`; allow addresses instead"));
+    fn settings(&self, document: Document) -> Result<Settings, Told> {
+        let server = self.server(document.server);
+        for key in &document.key {
+            let fault = self.error(key.span(), "TSIG keys are not supported yet");
+            self.tell(fault.help("remove `[[key]]` and every `key NAME`; allow addresses instead"));
         }
+        let zones = self.zones(document.zone);
+        let zone_dirs = all(document.zone_dir, |dir| self.zone_dir(dir));
+        let resolver = document.resolver.map(|resolver| self.resolver(resolver)).transpose();
         Ok(Settings {
-            server,
-            zones: self.zones(document.zone)?,
+            server: server?,
+            zones: zones?,
             zone_files: Vec::new(),
-            zone_dirs: document
-                .zone_dir
-                .into_iter()
-                .map(|dir| self.zone_dir(dir))
-                .collect::<Result<_, _>>()?,
-            resolver: document.resolver.map(|resolver| self.resolver(resolver)).transpose()?,
+            zone_dirs: zone_dirs?,
+            resolver: resolver?,
             metrics_per_zone: document.metrics_per_zone.unwrap_or(false),
         })
     }
 
-    fn zones(&self, written: Vec<Spanned<document::Zone>>) -> Result<Vec<settings::Zone>, Error> {
+    fn zones(&self, written: Vec<Spanned<document::Zone>>) -> Result<Vec<settings::Zone>, Told> {
         let mut places: HashMap<Name, Range<usize>> = HashMap::new();
-        let mut zones = Vec::with_capacity(written.len());
-        for zone in written {
-            let (zone, place) = self.zone(zone)?;
-            if let Some(first) = places.insert(zone.config.name.clone(), place.clone()) {
-                return Err(self
-                    .error(place, format!("zone `{}` is configured twice", zone.config.name))
-                    .and(first, "first here")
-                    .help("remove one of the two"));
-            }
-            zones.push(zone);
-        }
-        Ok(zones)
+        all(written, |zone| {
+            let section = zone.span();
+            let zone = zone.into_inner();
+            let name = self.zone_name(&section, zone.name.as_ref(), &mut places);
+            let (file, options) = self.zone(section, zone)?;
+            Ok(settings::Zone { config: ZoneConfig::new(name?, options), file })
+        })
     }
 
-    /// A zone and the place of its name.
-    fn zone(&self, zone: Spanned<document::Zone>) -> Result<(settings::Zone, Range<usize>), Error> {
-        let section = zone.span();
-        let zone = zone.into_inner();
-        let Some(name) = &zone.name else {
-            return Err(self
-                .error(section, "this `[[zone]]` has no `name`")
-                .help("add the name of the zone's apex, for example `name = \"example.org.\"`"));
-        };
+    /// The name of a zone, which no other has.
+    fn zone_name(
+        &self,
+        section: &Range<usize>,
+        written: Option<&Text>,
+        places: &mut HashMap<Name, Range<usize>>,
+    ) -> Result<Name, Told> {
+        let help = "add the name of the zone's apex, for example `name = \"example.org.\"`";
+        let written = written.ok_or_else(|| self.missing(section, "this `[[zone]]` has no `name`", help))?;
+        let name = self.value(written, value::name)?;
+        match places.insert(name.clone(), written.span()) {
+            None => Ok(name),
+            Some(first) => Err(self.tell(
+                self.error(written.span(), format!("zone `{name}` is configured twice"))
+                    .and(first, "first here")
+                    .help("remove one of the two"),
+            )),
+        }
+    }
+
+    /// What is to be done with a zone, and its file.
+    fn zone(
+        &self,
+        section: Range<usize>,
+        zone: document::Zone,
+    ) -> Result<(Option<PathBuf>, ZoneOptions), Told> {
+        let updates = self.no_update(&zone.allow_update);
         let (role, file) = match (&zone.file, zone.primaries) {
             (Some(file), None) => {
                 let policy = zone.serial.map(Spanned::into_inner).unwrap_or_default();
-                (Role::Primary(policy), Some(self.relative(file)?))
+                (Ok(Role::Primary(policy)), self.relative(file).map(Some))
             }
             (None, primaries @ Some(_)) => {
-                let help = "give at least one server to pull from, or `file` to make this a primary";
-                let primaries =
-                    self.some(section, "this `[[zone]]`", "primaries", primaries, value::peer, help)?;
-                if let Some(serial) = &zone.serial {
-                    return Err(self
-                        .error(serial.span(), "`serial` has no meaning for a secondary")
-                        .help("remove it: a secondary takes the serial of its primary"));
-                }
-                (Role::Secondary(primaries), None)
+                (self.secondary(section, primaries, zone.serial.as_ref()), Ok(None))
             }
             (Some(file), Some(primaries)) => {
-                return Err(self
-                    .error(file.span(), "a zone has either `file` or `primaries`, not both")
-                    .and(primaries.span(), "pulled from elsewhere")
-                    .help("keep `file` to make this a primary, or `primaries` to make it a secondary"));
+                let told = self.tell(
+                    self.error(file.span(), "a zone has either `file` or `primaries`, not both")
+                        .and(primaries.span(), "pulled from elsewhere")
+                        .help("keep `file` to make this a primary, or `primaries` to make it a secondary"),
+                );
+                (Err(told), Ok(None))
             }
             (None, None) => {
-                return Err(self
-                    .error(section, "this `[[zone]]` has no data: neither `file` nor `primaries`")
-                    .help(
-                        "add `file = \"PATH\"` for a primary or `primaries = [\"ADDR\"]` for a secondary",
-                    ));
+                let fault = "this `[[zone]]` has no data: neither `file` nor `primaries`";
+                let help = "add `file = \"PATH\"` for a primary or `primaries = [\"ADDR\"]` for a secondary";
+                (Err(self.missing(&section, fault, help)), Ok(None))
             }
         };
-        self.no_update(&zone.allow_update)?;
-        let place = name.span();
-        let name = self.value(name, value::name)?;
-        let options = self.options(role, zone.notify, zone.allow_transfer, zone.watch)?;
-        Ok((settings::Zone { config: ZoneConfig::new(name, options), file }, place))
+        let options = self.options(role, zone.notify, zone.allow_transfer, zone.watch);
+        updates.and(Ok((file?, options?)))
+    }
+
+    fn secondary(
+        &self,
+        section: Range<usize>,
+        primaries: Texts,
+        serial: Option<&Spanned<Policy>>,
+    ) -> Result<Role, Told> {
+        let help = "give at least one server to pull from, or `file` to make this a primary";
+        let primaries = self.some(section, "this `[[zone]]`", "primaries", primaries, value::peer, help);
+        match serial {
+            None => primaries.map(Role::Secondary),
+            Some(serial) => Err(self.tell(
+                self.error(serial.span(), "`serial` has no meaning for a secondary")
+                    .help("remove it: a secondary takes the serial of its primary"),
+            )),
+        }
     }
 
     fn options(
         &self,
-        role: Role,
+        role: Result<Role, Told>,
         notify: Texts,
         allow_transfer: Texts,
         watch: Texts,
-    ) -> Result<ZoneOptions, Error> {
-        Ok(ZoneOptions {
-            role,
-            notify: self.list("notify", notify, value::peer)?,
-            allow_transfer: self.prefixes(allow_transfer)?,
-            watch: self.list("watch", watch, value::peer)?,
-        })
+    ) -> Result<ZoneOptions, Told> {
+        let notify = self.list("notify", notify, value::peer);
+        let allow_transfer = self.prefixes(allow_transfer);
+        let watch = self.list("watch", watch, value::peer);
+        Ok(ZoneOptions { role: role?, notify: notify?, allow_transfer: allow_transfer?, watch: watch? })
     }
 
-    fn zone_dir(&self, dir: Spanned<document::ZoneDir>) -> Result<settings::ZoneDir, Error> {
+    fn zone_dir(&self, dir: Spanned<document::ZoneDir>) -> Result<settings::ZoneDir, Told> {
         let section = dir.span();
         let dir = dir.into_inner();
-        let Some(path) = &dir.path else {
-            return Err(self
-                .error(section, "this `[[zone-dir]]` has no `path`")
-                .help("add the folder that holds the zone files, for example `path = \"zones.d\"`"));
-        };
-        self.no_update(&dir.allow_update)?;
+        let updates = self.no_update(&dir.allow_update);
+        let role = Role::Primary(dir.serial.unwrap_or_default());
+        let options = self.options(Ok(role), dir.notify, dir.allow_transfer, dir.watch);
+        let help = "add the folder that holds the zone files, for example `path = \"zones.d\"`";
+        let path = dir
+            .path
+            .as_ref()
+            .ok_or_else(|| self.missing(&section, "this `[[zone-dir]]` has no `path`", help))?;
         let folder = self.relative(path)?;
         std::fs::read_dir(&folder).map_err(|error| {
-            self.error(path.span(), format!("cannot read the folder {}: {error}", folder.display()))
-                .help("create it, or correct the path; paths are relative to the folder of this file")
+            let fault = format!("cannot read the folder {}: {error}", folder.display());
+            let help = "create it, or correct the path; paths are relative to the folder of this file";
+            self.tell(self.error(path.span(), fault).help(help))
         })?;
-        let role = Role::Primary(dir.serial.unwrap_or_default());
-        let options = self.options(role, dir.notify, dir.allow_transfer, dir.watch)?;
-        Ok(settings::ZoneDir { path: folder, options: Arc::new(options) })
+        updates.and(Ok(settings::ZoneDir { path: folder, options: Arc::new(options?) }))
     }
 
-    fn resolver(&self, resolver: Spanned<document::Resolver>) -> Result<settings::Resolver, Error> {
-        let section = resolver.span();
-        let resolver = resolver.into_inner();
-        let (mode, fault) = match &resolver.mode {
-            Some(mode) if *mode.as_ref() == Mode::Forward => (None, ""),
-            Some(mode) => (Some(mode.span()), "resolver mode \"recursive\" is not supported yet"),
-            None => {
-                (Some(section.clone()), "`[resolver]` has no `mode`, and \"recursive\" is not supported yet")
-            }
-        };
-        if let Some(place) = mode {
-            return Err(self
-                .error(place, fault)
-                .help("write `mode = \"forward\"` and name a resolver in `[[resolver.forward]]`"));
-        }
-        self.only_forwarding(&resolver)?;
-        if resolver.forward.is_empty() && resolver.stub.is_empty() {
-            return Err(self
-                .error(section, "this `[resolver]` has nobody to ask")
-                .help("add `[[resolver.forward]]` with `zone = \".\"` and `servers = [\"ADDR\"]`"));
-        }
-        let mut upstreams = Upstreams {
-            places: HashMap::new(),
-            ipv4: resolver.ipv4.is_none_or(Spanned::into_inner),
-            ipv6: resolver.ipv6.is_none_or(Spanned::into_inner),
-        };
-        let forward = self.upstreams("`[[resolver.forward]]`", resolver.forward, &mut upstreams)?;
-        let stub = self.upstreams("`[[resolver.stub]]`", resolver.stub, &mut upstreams)?;
-        Ok(settings::Resolver {
-            allow: match resolver.allow {
-                Some(allow) => self.prefixes(Some(allow))?,
-                None => settings::loopback(),
-            },
-            routes: resolve::settings::Config { forward, stub, ipv4: upstreams.ipv4, ipv6: upstreams.ipv6 },
-            cache: self.cache(resolver.cache)?,
-        })
-    }
-
-    /// Refuses what only a recursive resolver could do, unless it asks for what is so anyway.
-    fn only_forwarding(&self, resolver: &document::Resolver) -> Result<(), Error> {
-        let anchors = resolver.negative_trust_anchors.as_ref().filter(|names| !names.as_ref().is_empty());
-        let on = |written: &Option<Spanned<bool>>| {
-            written.as_ref().filter(|flag| *flag.as_ref()).map(Spanned::span)
-        };
-        let found = [
-            ("root-hints", resolver.root_hints.as_ref().map(Spanned::span)),
-            ("validate = true", on(&resolver.validate)),
-            ("trust-anchors", resolver.trust_anchors.as_ref().map(Spanned::span)),
-            ("negative-trust-anchors", anchors.map(Spanned::span)),
-            ("qname-minimisation = true", on(&resolver.qname_minimisation)),
-        ];
-        match found.into_iter().find_map(|(key, place)| Some((key, place?))) {
-            None => Ok(()),
-            Some((key, place)) => Err(self
-                .error(place, format!("`{key}` is not supported yet"))
-                .help("remove it; the servers in `forward` and `stub` are asked as they are")),
-        }
-    }
-
-    fn upstreams(
-        &self,
-        what: &str,
-        written: Vec<Spanned<document::Upstream>>,
-        seen: &mut Upstreams,
-    ) -> Result<Vec<resolve::settings::Zone>, Error> {
-        let mut upstreams = Vec::with_capacity(written.len());
-        for upstream in written {
-            let section = upstream.span();
-            let upstream = upstream.into_inner();
-            let Some(zone) = &upstream.zone else {
-                return Err(self
-                    .error(section, format!("this {what} has no `zone`"))
-                    .help("add the zone whose names are asked about there, for example `zone = \".\"`"));
-            };
-            let name = self.value(zone, value::name)?;
-            if let Some(first) = seen.places.insert(name.clone(), zone.span()) {
-                return Err(self
-                    .error(zone.span(), format!("`{name}` has two sets of servers"))
-                    .and(first, "first here")
-                    .help("put all servers of a zone into one list"));
-            }
-            let list = upstream.servers.as_ref().map_or(section.clone(), Spanned::span);
-            let help = "give at least one server, for example `servers = [\"192.0.2.53\"]`";
-            let servers =
-                self.some(section, &format!("this {what}"), "servers", upstream.servers, value::peer, help)?;
-            if !servers.iter().any(|server| if server.is_ipv4() { seen.ipv4 } else { seen.ipv6 }) {
-                return Err(self
-                    .error(list, format!("no server for `{name}` may be asked: their family is switched off"))
-                    .help("add a server of the other family, or remove `ipv4 = false` or `ipv6 = false`"));
-            }
-            upstreams.push(resolve::settings::Zone { zone: name, servers });
-        }
-        Ok(upstreams)
-    }
-
-    fn cache(&self, cache: document::Cache) -> Result<resolve::cache::Config, Error> {
-        let default = resolve::cache::Config::default();
-        let off = |written: &Spanned<toml::Value>| written.as_ref().as_str() == Some("off");
-        Ok(resolve::cache::Config {
-            max_entries: self
-                .number("max-entries", cache.max_entries, MAX_CACHE_ENTRIES)?
-                .unwrap_or(default.max_entries),
-            max_ttl: match cache.max_ttl {
-                None => default.max_ttl,
-                Some(written) => {
-                    let span = self.duration("max-ttl", written, MAX_MAX_TTL)?;
-                    // Within the limit just checked, it fits.
-                    u32::try_from(span.as_secs()).unwrap_or(default.max_ttl)
-                }
-            },
-            serve_stale: match cache.serve_stale {
-                None => default.serve_stale,
-                Some(written) if off(&written) => None,
-                Some(written) => Some(self.duration("serve-stale", written, MAX_SERVE_STALE)?)
-                    .filter(|span| !span.is_zero()),
-            },
-        })
-    }
-
-    fn no_update(&self, allow_update: &Texts) -> Result<(), Error> {
+    fn no_update(&self, allow_update: &Texts) -> Result<(), Told> {
         match allow_update.as_ref().filter(|who| !who.as_ref().is_empty()) {
             None => Ok(()),
-            Some(who) => Err(self
-                .error(who.span(), "dynamic update (`allow-update`) is not supported yet")
-                .help("remove the key and edit the zone file, which is picked up by itself")),
+            Some(who) => Err(self.tell(
+                self.error(who.span(), "dynamic update (`allow-update`) is not supported yet")
+                    .help("remove the key and edit the zone file, which is picked up by itself"),
+            )),
         }
     }
 
-    fn prefixes(&self, written: Texts) -> Result<Vec<Prefix>, Error> {
-        written
-            .map(Spanned::into_inner)
-            .unwrap_or_default()
-            .iter()
-            .map(|text| self.value(text, value::prefix))
-            .collect()
+    pub(super) fn prefixes(&self, written: Texts) -> Result<Vec<Prefix>, Told> {
+        let texts = written.map(Spanned::into_inner).unwrap_or_default();
+        all(texts, |text| self.value(&text, value::prefix))
     }
 
     /// A list of addresses that may be missing or empty; no address may stand there twice.
@@ -319,20 +229,19 @@ impl<'a> Reading<'a> {
         key: &str,
         written: Texts,
         read: fn(&str) -> Result<SocketAddr, ValueError>,
-    ) -> Result<Vec<SocketAddr>, Error> {
+    ) -> Result<Vec<SocketAddr>, Told> {
         let mut places = HashMap::new();
-        let mut list = Vec::new();
-        for text in written.map(Spanned::into_inner).unwrap_or_default() {
+        all(written.map(Spanned::into_inner).unwrap_or_default(), |text| {
             let address = self.value(&text, read)?;
-            if let Some(first) = places.insert(address, text.span()) {
-                return Err(self
-                    .error(text.span(), format!("`{address}` stands twice in `{key}`"))
-                    .and(first, "first here")
-                    .help("remove one of the two"));
+            match places.insert(address, text.span()) {
+                None => Ok(address),
+                Some(first) => Err(self.tell(
+                    self.error(text.span(), format!("`{address}` stands twice in `{key}`"))
+                        .and(first, "first here")
+                        .help("remove one of the two"),
+                )),
             }
-            list.push(address);
-        }
-        Ok(list)
+        })
     }
 
     /// A list of addresses that must hold at least one.
@@ -344,12 +253,12 @@ impl<'a> Reading<'a> {
         written: Texts,
         read: fn(&str) -> Result<SocketAddr, ValueError>,
         help: &str,
-    ) -> Result<Vec<SocketAddr>, Error> {
+    ) -> Result<Vec<SocketAddr>, Told> {
         let Some(list) = &written else {
-            return Err(self.error(section, format!("{what} has no `{key}`")).help(help));
+            return Err(self.missing(&section, format!("{what} has no `{key}`"), help));
         };
         if list.as_ref().is_empty() {
-            return Err(self.error(list.span(), format!("`{key}` is empty")).help(help));
+            return Err(self.missing(&list.span(), format!("`{key}` is empty"), help));
         }
         self.list(key, written, read)
     }
@@ -359,40 +268,19 @@ impl<'a> Reading<'a> {
         key: &str,
         written: Option<Spanned<i64>>,
         most: i64,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, Told> {
         let Some(written) = written else { return Ok(None) };
         match T::try_from(*written.as_ref()) {
             Ok(number) if (1..=most).contains(written.as_ref()) => Ok(Some(number)),
-            _ => Err(self
-                .error(written.span(), format!("`{key}` is out of range"))
-                .help(format!("write a number from 1 to {most}"))),
+            _ => Err(self.tell(
+                self.error(written.span(), format!("`{key}` is out of range"))
+                    .help(format!("write a number from 1 to {most}")),
+            )),
         }
     }
 
-    /// Seconds, or a text with units; at most `most`.
-    fn duration(&self, key: &str, written: Spanned<toml::Value>, most: Duration) -> Result<Duration, Error> {
-        let place = written.span();
-        let span = match written.into_inner() {
-            toml::Value::String(text) => {
-                Some(self.value(&Spanned::new(place.clone(), text), value::duration)?)
-            }
-            toml::Value::Integer(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
-            _ => {
-                return Err(self
-                    .error(place, format!("`{key}` is not a duration"))
-                    .help("write seconds as a number, or a text such as \"1d\" or \"30s\""));
-            }
-        };
-        span.filter(|span| *span <= most && span.subsec_nanos() == 0).ok_or_else(|| {
-            self.error(place, format!("`{key}` is out of range")).help(format!(
-                "write whole seconds from 0 to {}, as a number or with units, as in \"1d\"",
-                most.as_secs()
-            ))
-        })
-    }
-
     /// Reads a string by `read`; an error points at the part of the string that is wrong.
-    pub(super) fn value<T>(&self, text: &Text, read: fn(&str) -> Result<T, ValueError>) -> Result<T, Error> {
+    pub(super) fn value<T>(&self, text: &Text, read: fn(&str) -> Result<T, ValueError>) -> Result<T, Told> {
         read(text.as_ref()).map_err(|error| {
             let span = text.span();
             // Without escapes the value stands in the file byte for byte, between quotes of one byte each.
@@ -403,11 +291,11 @@ impl<'a> Reading<'a> {
                 }
                 _ => span,
             };
-            self.error(place, error.message).help(error.help)
+            self.tell(self.error(place, error.message).help(error.help))
         })
     }
 
-    pub(super) fn readable(&self, text: &Text, what: &str) -> Result<PathBuf, Error> {
+    pub(super) fn readable(&self, text: &Text, what: &str) -> Result<PathBuf, Told> {
         let path = self.relative(text)?;
         let fault = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => "it is a folder".to_owned(),
@@ -419,16 +307,16 @@ impl<'a> Reading<'a> {
             },
             Err(error) => error.to_string(),
         };
-        Err(self
-            .error(text.span(), format!("cannot read the {what} {}: {fault}", path.display()))
-            .help("correct the path or the permissions; paths are relative to the folder of this file"))
+        Err(self.tell(
+            self.error(text.span(), format!("cannot read the {what} {}: {fault}", path.display()))
+                .help("correct the path or the permissions; paths are relative to the folder of this file"),
+        ))
     }
 
-    pub(super) fn relative(&self, text: &Text) -> Result<PathBuf, Error> {
+    pub(super) fn relative(&self, text: &Text) -> Result<PathBuf, Told> {
         if text.as_ref().is_empty() {
-            return Err(self
-                .error(text.span(), "empty path")
-                .help("write a path relative to the folder of this file"));
+            let help = "write a path relative to the folder of this file";
+            return Err(self.tell(self.error(text.span(), "empty path").help(help)));
         }
         Ok(self.folder.join(text.as_ref()))
     }
@@ -438,6 +326,31 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn whole(&self, message: impl Into<String>) -> Error {
-        Error::new(self.path, self.text, message)
+        Error::new(self.path, &self.text, message)
     }
+
+    /// Takes an error in.
+    pub(super) fn tell(&self, error: Error) -> Told {
+        self.found.borrow_mut().add(error);
+        Told
+    }
+
+    /// Whether serde read all sections: one that is not there may be what it refused.
+    pub(super) fn has_all_sections(&self) -> bool {
+        !self.incomplete.contains(&recover::WHOLE)
+    }
+
+    /// Says that a section or list lacks something, unless that is what was refused in it.
+    pub(super) fn missing(&self, place: &Range<usize>, message: impl Into<String>, help: &str) -> Told {
+        match self.incomplete.contains(place) {
+            true => Told,
+            false => self.tell(self.error(place.clone(), message).help(help)),
+        }
+    }
+}
+
+/// Reads every element, whatever is wrong with those before.
+pub(super) fn all<W, T>(written: Vec<W>, read: impl FnMut(W) -> Result<T, Told>) -> Result<Vec<T>, Told> {
+    let read: Vec<Result<T, Told>> = written.into_iter().map(read).collect();
+    read.into_iter().collect()
 }

@@ -1,12 +1,24 @@
-//! Why a configuration was refused: the place, what is wrong there, and what to do.
+//! Why a configuration was refused: each place, what is wrong there, and what to do.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-/// A configuration that cannot be used. Nothing has been changed when one is returned.
+/// So many errors of a configuration are told; the others are counted.
+const MAX_TOLD: usize = 20;
+
+/// A configuration that cannot be used. Nothing has been changed when this is returned.
+#[derive(Clone, Debug)]
+pub struct Errors {
+    /// In the order of the file; at least one.
+    told: Vec<Error>,
+    more: usize,
+}
+
+/// One thing that is wrong with it.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Parts>);
 
@@ -14,7 +26,7 @@ pub struct Error(Box<Parts>);
 struct Parts {
     path: PathBuf,
     /// The whole file, or nothing when it could not be read.
-    text: String,
+    text: Arc<str>,
     message: String,
     place: Option<Mark>,
     other: Option<Mark>,
@@ -28,12 +40,77 @@ struct Mark {
     label: String,
 }
 
+impl Errors {
+    /// The first of them.
+    pub fn first(&self) -> Option<&Error> {
+        self.told.first()
+    }
+
+    /// How many there are, told or not.
+    pub fn count(&self) -> usize {
+        self.told.len() + self.more
+    }
+
+    /// All that are told as they are shown to people: a block each, and behind them how many there are besides. No final newline.
+    /// `colour` adds ANSI escapes.
+    pub fn render(&self, colour: bool) -> String {
+        let mut blocks: Vec<String> = self.told.iter().map(|error| error.render(colour)).collect();
+        if self.more > 0 {
+            blocks.push(format!("and {} more errors; mend these first", self.more));
+        }
+        blocks.join("\n\n")
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Errors {
+        Errors { told: vec![error], more: 0 }
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Errors while they are being found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    told: Vec<Error>,
+    more: usize,
+}
+
+impl Found {
+    /// Takes one in.
+    pub(super) fn add(&mut self, error: Error) {
+        match self.is_full() {
+            true => self.more += 1,
+            false => self.told.push(error),
+        }
+    }
+
+    /// Whether as many were found as are told.
+    pub(super) fn is_full(&self) -> bool {
+        self.told.len() >= MAX_TOLD
+    }
+
+    /// All of them; `None` where nothing is wrong.
+    pub(super) fn finish(self) -> Option<Errors> {
+        let Found { mut told, more } = self;
+        told.sort_by_key(|error| error.0.place.as_ref().map(|place| place.span.start));
+        (!told.is_empty()).then_some(Errors { told, more })
+    }
+}
+
 impl Error {
     /// A message about the file at `path` as a whole.
-    pub(super) fn new(path: &Path, text: &str, message: impl Into<String>) -> Error {
+    pub(super) fn new(path: &Path, text: &Arc<str>, message: impl Into<String>) -> Error {
         Error(Box::new(Parts {
             path: path.to_path_buf(),
-            text: text.to_owned(),
+            text: Arc::clone(text),
             message: message.into(),
             place: None,
             other: None,
@@ -84,8 +161,7 @@ impl Error {
                 if let Some(other) = &parts.other {
                     marks.push(AnnotationKind::Context.span(other.span.clone()).label(label(other)));
                 }
-                group = group
-                    .element(Snippet::source(parts.text.as_str()).path(path.as_str()).annotations(marks));
+                group = group.element(Snippet::source(&*parts.text).path(path.as_str()).annotations(marks));
             }
             None => group = group.element(Origin::path(path.as_str())),
         }

@@ -1,9 +1,10 @@
 //! The configuration file, read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::convert;
-use crate::config::error::Error;
+use crate::config::error::{Error, Errors};
 use crate::server::content::content;
 use crate::server::settings::Settings;
 
@@ -12,18 +13,19 @@ pub const MAX_FILE: u64 = 64 << 20;
 /// Every key that is supported, with its default or an example: the reference that `serve --help` shows.
 pub const REFERENCE: &str = include_str!("reference.toml");
 
-/// Reads and checks the configuration file at `path`. Paths in it are relative to its folder.
-pub fn load(path: &Path) -> Result<Settings, Error> {
-    convert::settings(path, &read(path)?)
+/// Reads and checks the configuration file at `path`, and goes on behind whatever is wrong with it. Paths in it are relative to its
+/// folder.
+pub fn load(path: &Path) -> Result<Settings, Errors> {
+    convert::settings(path, read(path)?)
 }
 
 /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
 /// be asked how it is even when its zone files are gone.
-pub fn control(path: &Path) -> Result<PathBuf, Error> {
-    convert::control(path, &read(path)?)
+pub fn control(path: &Path) -> Result<PathBuf, Errors> {
+    convert::control(path, read(path)?)
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+fn read(path: &Path) -> Result<Arc<str>, Error> {
     let too_large = || {
         let megabytes = MAX_FILE >> 20;
         format!(
@@ -31,12 +33,12 @@ fn read(path: &Path) -> Result<String, Error> {
         )
     };
     let bytes = content(path, MAX_FILE, too_large).map_err(|error| {
-        Error::new(path, "", format!("cannot read the configuration: {error}"))
+        Error::new(path, &Arc::default(), format!("cannot read the configuration: {error}"))
             .help("check the path given with `--config` and its permissions; a pipe will not do, for a reload reads it again")
     })?;
-    String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map(Arc::from).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Error::new(path, &String::from_utf8_lossy(error.as_bytes()), "the configuration is not UTF-8")
+        Error::new(path, &String::from_utf8_lossy(error.as_bytes()).into(), "the configuration is not UTF-8")
             .at(at..at + 1, "not UTF-8 from here")
             .help("save the file as UTF-8")
     })

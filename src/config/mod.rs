@@ -1,7 +1,7 @@
-//! The configuration: one TOML file to typed settings, or one error that names the place and the next step.
+//! The configuration: one TOML file to typed settings, or all that is wrong with it, each with its place and the next step.
 //!
-//! [`load`] reads the file into `server::settings`, `document` the file as written, `convert` the way from one
-//! to the other (`server` that of its section), [`value`] the small languages inside strings (peers, prefixes, durations),
+//! [`load`] reads the file into `server::settings`, `document` the file as written, `recover` how it is read on behind an
+//! error, `convert` the way from one to the other (`server` and `resolver` those of their sections), [`value`] the small languages inside strings (peers, prefixes, durations),
 //! [`error`] the message, `secrets` those of DNS cookies, `suggest` what serde says in plainer words.
 
 pub mod error;
@@ -10,6 +10,8 @@ pub mod value;
 
 mod convert;
 mod document;
+mod recover;
+mod resolver;
 mod secrets;
 mod server;
 mod suggest;

@@ -1,12 +1,12 @@
 //! The section `[server]`: where the node listens, what it shows and what it keeps.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::convert::Reading;
+use crate::config::convert::{Reading, Told};
 use crate::config::document::{self, Text};
-use crate::config::error::Error;
 use crate::config::secrets;
 use crate::config::value;
 use crate::server::settings;
@@ -21,66 +21,94 @@ const MAX_NSID: usize = 128;
 const MAX_SOCKET_PATH: usize = 107;
 
 impl Reading<'_> {
-    pub(super) fn server(
-        &self,
-        server: Option<Spanned<document::Server>>,
-    ) -> Result<settings::Server, Error> {
-        let Some(server) = server else {
-            return Err(self
-                .whole("there is no `[server]` section")
-                .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"));
-        };
+    pub(super) fn server(&self, server: Option<Spanned<document::Server>>) -> Result<settings::Server, Told> {
+        let Some(server) = server else { return Err(self.no_server()) };
         let section = server.span();
         let server = server.into_inner();
         let help = "give at least one ADDR:PORT, for example `listen = [\"127.0.0.1:53\"]`";
-        let listen = self.some(section, "`[server]`", "listen", server.listen, value::address, help)?;
+        let listen = self.some(section, "`[server]`", "listen", server.listen, value::address, help);
+        let tls = server.tls.map(|tls| self.tls(tls, listen.as_deref().unwrap_or_default())).transpose();
+        let http = server.http.map(|http| self.value(&http, value::address)).transpose();
         let data_dir = match &server.data_dir {
-            Some(path) => self.relative(path)?,
-            None => self.folder.join(settings::DATA_DIR),
+            Some(path) => self.relative(path),
+            None => Ok(self.folder.join(settings::DATA_DIR)),
         };
-        let control = match &server.control {
-            Some(path) => self.relative(path)?,
-            None => data_dir.join(settings::CONTROL_FILE),
-        };
-        if control.as_os_str().len() > MAX_SOCKET_PATH {
-            let message = format!(
-                "the path of the control socket, {}, is longer than {MAX_SOCKET_PATH} bytes",
-                control.display()
-            );
-            let error = match &server.control {
-                Some(path) => self.error(path.span(), message),
-                None => self.whole(message),
-            };
-            return Err(error.help("set `control` to a shorter path, for example `/run/tidemark.sock`"));
-        }
-        if let Some(nsid) = server.nsid.as_ref().filter(|nsid| nsid.as_ref().len() > MAX_NSID) {
-            return Err(self
-                .error(nsid.span(), format!("`nsid` is longer than {MAX_NSID} bytes"))
-                .help("choose a shorter name for this node"));
-        }
-        if let Some(user) = server.user.as_ref().filter(|user| user.as_ref().is_empty()) {
-            return Err(self.error(user.span(), "`user` is empty").help("name a user, or remove the key"));
-        }
-        let cookies = self.cookies(server.cookie_secret, server.cookie_secret_file)?;
-        let tls = server.tls.map(|tls| self.tls(tls, &listen)).transpose()?;
+        let control = self.control(server.control.as_ref(), data_dir.as_deref().ok());
+        let workers = self.number("workers", server.workers, MAX_WORKERS);
+        let is_long = |nsid: &Text| nsid.as_ref().len() > MAX_NSID;
+        let nsid = self.unless(server.nsid, is_long, || {
+            (format!("`nsid` is longer than {MAX_NSID} bytes"), "choose a shorter name for this node")
+        });
+        let cookies = self.cookies(server.cookie_secret, server.cookie_secret_file);
+        let user = self.unless(
+            server.user,
+            |user| user.as_ref().is_empty(),
+            || ("`user` is empty".to_owned(), "name a user, or remove the key"),
+        );
         Ok(settings::Server {
-            listen,
-            tls,
-            http: server.http.map(|http| self.value(&http, value::address)).transpose()?,
-            data_dir,
-            control,
-            workers: self.number("workers", server.workers, MAX_WORKERS)?,
-            nsid: server.nsid.map(Spanned::into_inner),
-            cookies,
-            user: server.user.map(Spanned::into_inner),
+            listen: listen?,
+            tls: tls?,
+            http: http?,
+            data_dir: data_dir?,
+            control: control?,
+            workers: workers?,
+            nsid: nsid?,
+            cookies: cookies?,
+            user: user?,
         })
+    }
+
+    fn no_server(&self) -> Told {
+        match self.has_all_sections() {
+            false => Told,
+            true => self.tell(
+                self.whole("there is no `[server]` section")
+                    .help("say where to listen: `[server]`, then `listen = [\"127.0.0.1:53\"]`"),
+            ),
+        }
+    }
+
+    /// The control socket, which lies in the data folder unless it is `written`.
+    fn control(&self, written: Option<&Text>, data_dir: Option<&Path>) -> Result<PathBuf, Told> {
+        let control = match written {
+            Some(path) => self.relative(path)?,
+            None => data_dir.ok_or(Told)?.join(settings::CONTROL_FILE),
+        };
+        if control.as_os_str().len() <= MAX_SOCKET_PATH {
+            return Ok(control);
+        }
+        let message = format!(
+            "the path of the control socket, {}, is longer than {MAX_SOCKET_PATH} bytes",
+            control.display()
+        );
+        let error = match written {
+            Some(path) => self.error(path.span(), message),
+            None => self.whole(message),
+        };
+        Err(self.tell(error.help("set `control` to a shorter path, for example `/run/tidemark.sock`")))
+    }
+
+    /// A text as it is, unless it is bad, which has a message and a help.
+    fn unless(
+        &self,
+        written: Option<Text>,
+        is_bad: impl FnOnce(&Text) -> bool,
+        fault: impl FnOnce() -> (String, &'static str),
+    ) -> Result<Option<String>, Told> {
+        match written {
+            Some(text) if is_bad(&text) => {
+                let (message, help) = fault();
+                Err(self.tell(self.error(text.span(), message).help(help)))
+            }
+            written => Ok(written.map(Spanned::into_inner)),
+        }
     }
 
     fn cookies(
         &self,
         written: Option<Spanned<toml::Value>>,
         file: Option<Text>,
-    ) -> Result<Option<Secrets>, Error> {
+    ) -> Result<Option<Secrets>, Told> {
         let (place, read) = match (written, file) {
             (None, None) => return Ok(None),
             (Some(written), None) => (written.span(), secrets::listed(written.as_ref())),
@@ -88,42 +116,50 @@ impl Reading<'_> {
                 (file.span(), secrets::from_file(&self.readable(&file, "cookie secret file")?))
             }
             (Some(written), Some(file)) => {
-                return Err(self
-                    .error(file.span(), "cookie secrets stand in the configuration or in a file, not in both")
-                    .and(written.span(), "here too")
-                    .help("keep `cookie-secret` or `cookie-secret-file`"));
+                let fault = "cookie secrets stand in the configuration or in a file, not in both";
+                return Err(self.tell(
+                    self.error(file.span(), fault)
+                        .and(written.span(), "here too")
+                        .help("keep `cookie-secret` or `cookie-secret-file`"),
+                ));
             }
         };
-        read.map(Some).map_err(|fault| self.error(place, fault).help(secrets::HELP))
+        read.map(Some).map_err(|fault| self.tell(self.error(place, fault).help(secrets::HELP)))
     }
 
     /// `[server.tls]`; `plain` are the addresses that are taken already.
-    fn tls(&self, tls: Spanned<document::Tls>, plain: &[SocketAddr]) -> Result<settings::Tls, Error> {
+    fn tls(&self, tls: Spanned<document::Tls>, plain: &[SocketAddr]) -> Result<settings::Tls, Told> {
         let section = tls.span();
         let tls = tls.into_inner();
         let help = "give at least one ADDR:PORT, for example `listen = [\"127.0.0.1:853\"]`";
         let is_taken = |text: &&Text| value::address(text.as_ref()).is_ok_and(|addr| plain.contains(&addr));
-        if let Some(taken) = tls.listen.iter().flat_map(Spanned::as_ref).find(is_taken) {
-            return Err(self
-                .error(taken.span(), "this address already answers without TLS")
-                .help("choose another port; DNS over TLS has 853"));
-        }
-        let listen =
-            self.some(section.clone(), "`[server.tls]`", "listen", tls.listen, value::address, help)?;
+        let taken: Vec<Told> = tls
+            .listen
+            .iter()
+            .flat_map(Spanned::as_ref)
+            .filter(is_taken)
+            .map(|taken| {
+                let fault = self.error(taken.span(), "this address already answers without TLS");
+                self.tell(fault.help("choose another port; DNS over TLS has 853"))
+            })
+            .collect();
+        let listen = self.some(section.clone(), "`[server.tls]`", "listen", tls.listen, value::address, help);
         let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else {
-            return Err(self
-                .error(section, "TLS takes a certificate and its key")
-                .help("add `certificate = \"FILE.crt\"` and `key = \"FILE.key\"`, both PEM files"));
+            let help = "add `certificate = \"FILE.crt\"` and `key = \"FILE.key\"`, both PEM files";
+            return Err(self.missing(&section, "TLS takes a certificate and its key", help));
         };
-        let files = (self.readable(certificate, "certificate")?, self.readable(key, "key")?);
-        let identity = Identity::read(&files.0, &files.1).map_err(|error| {
+        let files = (self.readable(certificate, "certificate"), self.readable(key, "key"));
+        let identity = Identity::read(&files.0?, &files.1?).map_err(|error| {
             let place = match &error {
                 IdentityError::Certificate(_) => certificate.span(),
                 IdentityError::Key(_) => key.span(),
             };
-            self.error(place, error.to_string())
-                .help("name two PEM files: the certificate with its chain, and its private key")
+            let help = "name two PEM files: the certificate with its chain, and its private key";
+            self.tell(self.error(place, error.to_string()).help(help))
         })?;
-        Ok(settings::Tls { listen, identity })
+        match taken.first() {
+            None => Ok(settings::Tls { listen: listen?, identity }),
+            Some(told) => Err(*told),
+        }
     }
 }

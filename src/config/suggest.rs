@@ -1,6 +1,7 @@
 //! What the TOML reader and serde say about a file, in plainer words and with the key or value that was probably meant.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::error::Error;
 use crate::text::edit_distance::edit_distance;
@@ -9,7 +10,7 @@ use crate::text::edit_distance::edit_distance;
 const REFUSED: [&str; 3] = ["allow-update", "root-hints", "trust-anchors"];
 
 /// The error with its place, a plain message and, for unknown words, a suggestion.
-pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+pub(super) fn explain(path: &Path, text: &Arc<str>, error: &toml::de::Error) -> Error {
     let message = error.message();
     let unknown = |prefix| message.strip_prefix(prefix).and_then(|rest| rest.split_once("`, expected "));
     let (plain, label, help) = match (unknown("unknown field `"), unknown("unknown variant `")) {

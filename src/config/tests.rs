@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::config::error::Error;
+use crate::config::error::{Error, Errors};
 use crate::config::load::{self, REFERENCE};
 use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
 use crate::resolve;
@@ -75,6 +75,9 @@ const SERVER: &str = "[server]\nlisten = [\"127.0.0.1:53\"]\n";
 /// How bad files are told: pairs of a file and the whole message, `DIR` standing for the file's folder.
 const REFUSED: &str = include_str!("tests/refused.txt");
 
+/// A file with many errors, and how these are told.
+const MANY: &str = include_str!("tests/many.txt");
+
 /// A folder with zone files in it, and the configuration to be read there.
 struct Site(TempDir);
 
@@ -99,9 +102,17 @@ impl Site {
         fs::write(self.path(&format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
     }
 
-    fn load(&self, text: impl AsRef<[u8]>) -> Result<Settings, Error> {
+    fn load_all(&self, text: impl AsRef<[u8]>) -> Result<Settings, Errors> {
         fs::write(self.path("tidemark.toml"), text).unwrap();
         load::load(&self.path("tidemark.toml"))
+    }
+
+    /// The settings in a file, or the one thing that is wrong with it: no error brings about another.
+    fn load(&self, text: impl AsRef<[u8]>) -> Result<Settings, Error> {
+        self.load_all(text).map_err(|errors| {
+            assert_eq!(errors.count(), 1, "{errors}");
+            errors.first().unwrap().clone()
+        })
     }
 }
 
@@ -285,7 +296,10 @@ fn tls_takes_a_certificate_and_its_key() {
         (format!("{at}certificate = \"dns.crt\"\nkey = \"dns.crt\""), "there is no private key in PEM form"),
         (format!("{at}certificate = \"none\"\nkey = \"dns.key\""), "cannot read the certificate"),
         (format!("{at}certificate = \"zones\"\nkey = \"dns.key\""), "it is a folder"),
-        ("listen = [\"127.0.0.1:53\"]".to_owned(), "already answers without TLS"),
+        (
+            "listen = [\"127.0.0.1:53\"]\ncertificate = \"dns.crt\"\nkey = \"dns.key\"".to_owned(),
+            "already answers without TLS",
+        ),
         (format!("{at}certficate = \"dns.crt\""), "certificate"),
     ] {
         let error = load(&keys).unwrap_err().to_string();
@@ -339,6 +353,37 @@ fn bad_files_are_told_with_place_and_next_step() {
 }
 
 #[test]
+fn all_that_is_wrong_is_told_in_one_run_in_the_order_of_the_file() {
+    let site = Site::new();
+    let folder = format!("{}/", site.0.path().display());
+    let (text, told) = MANY.strip_prefix("==== file\n").unwrap().split_once("==== told\n").unwrap();
+    let errors = site.load_all(text).unwrap_err();
+    assert_eq!(errors.render(false).replace(&folder, "DIR/"), told.trim_end());
+    assert_eq!(errors.count(), told.matches("error: ").count());
+    // Each that is mended is told no more, and the others are.
+    let mended = text.replace("nsid = 7\n", "");
+    assert_eq!(site.load_all(mended).unwrap_err().count(), errors.count() - 1);
+}
+
+#[test]
+fn twenty_errors_are_told_and_the_others_counted() {
+    let site = Site::new();
+    let zone = |number| format!("[[zone]]\nname = \"z{number}.\"\nprimaries = [\"nowhere\"]\n");
+    for (wrong, more) in [(20, None), (21, Some("1 more errors")), (50, Some("30 more errors"))] {
+        let text = format!("{SERVER}{}", (0..wrong).map(zone).collect::<String>());
+        let errors = site.load_all(text).unwrap_err();
+        let told = errors.render(false);
+        assert_eq!((errors.count(), told.matches("error: ").count()), (wrong, 20));
+        assert_eq!(more.is_some(), told.contains("mend these first"), "{told}");
+        assert!(more.is_none_or(|more| told.contains(more)), "{told}");
+    }
+    // Of unknown keys, behind which nothing is read, too.
+    let keys: String = (0..50).map(|number| format!("k{number} = 1\n")).collect();
+    let errors = site.load_all(format!("{SERVER}{keys}")).unwrap_err();
+    assert_eq!(errors.render(false).matches("error: unknown key `k").count(), 20);
+}
+
+#[test]
 fn what_does_not_exist_yet_is_refused_by_name() {
     let site = Site::new();
     let recursion = [
@@ -348,8 +393,10 @@ fn what_does_not_exist_yet_is_refused_by_name() {
         "negative-trust-anchors = [\"broken.example.\"]",
         "qname-minimisation = true",
     ];
+    let forward = "[[resolver.forward]]\nzone = \".\"\nservers = [\"::1\"]\n";
     for line in recursion {
-        let error = site.load(format!("{SERVER}[resolver]\nmode = \"forward\"\n{line}\n")).unwrap_err();
+        let error =
+            site.load(format!("{SERVER}[resolver]\nmode = \"forward\"\n{line}\n{forward}")).unwrap_err();
         let key = line.split(' ').next().unwrap();
         assert!(error.message().starts_with(&format!("`{key}")), "{error}");
         assert!(error.message().ends_with("is not supported yet"), "{error}");
@@ -415,7 +462,8 @@ fn escapes_inside_a_string_do_not_shift_the_caret() {
 #[test]
 fn files_that_cannot_be_read_are_told() {
     let site = Site::new();
-    let error = load::load(&site.path("missing.toml")).unwrap_err();
+    let errors = load::load(&site.path("missing.toml")).unwrap_err();
+    let error = errors.first().unwrap();
     assert!(error.message().contains("cannot read the configuration: No such file"), "{error}");
     assert!(error.render(false).contains("missing.toml"));
     let error = site.load(b"[server]\n# \xff\n").unwrap_err();
