@@ -17,3 +17,5 @@ pub mod proposal;
 pub mod stages;
 pub mod store;
 pub mod zone;
+
+mod replay;

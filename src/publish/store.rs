@@ -4,7 +4,6 @@
 //! version in the place of the current one. Only that and [`ZoneStore::expire`] change what is served ([`ZoneStore::replay`] brings
 //! back what a former life had published). Readers take the current [`Version`] and never wait.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use arc_swap::ArcSwap;
@@ -15,7 +14,6 @@ use crate::wire::name::{Name, NameRef};
 use crate::zone::delta::Delta;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
 use super::access::Access;
@@ -276,78 +274,7 @@ impl ZoneStore {
                 .or_insert_with(|| Arc::new(Zone::new(name.to_name(), Arc::default())));
             Arc::clone(&zone)
         });
-        let content = match happened {
-            Replayed::Full(_, stamp, applied) | Replayed::Change(_, stamp, applied)
-                if zone.version().is_some_and(|version| version.applied >= applied)
-                    && zone.history().holds(&stamp) =>
-            {
-                // A journal that was written anew begins with a later state than its next entries knew.
-                return;
-            }
-            Replayed::Full(snapshot, stamp, applied) => {
-                let mut history = zone.history_mut();
-                if history.last() != Some(&stamp) {
-                    drop(history.push(stamp, None, snapshot.records()));
-                }
-                Some(Version::new(snapshot, stamp, applied))
-            }
-            Replayed::Change(delta, stamp, applied) => {
-                let current = zone.version();
-                let snapshot = current.as_ref().and_then(|version| version.snapshot.apply(&delta).ok());
-                let mut history = zone.history_mut();
-                // Where the content is written down later, its differences fit the stamp that stands for it.
-                let follows =
-                    current.is_none() && history.last().is_some_and(|last| last.serial == delta.from());
-                let records = snapshot.as_ref().map(Snapshot::records).or(follows.then_some(u64::MAX));
-                drop(history.push(stamp, records.map(|_| Arc::new(delta)), records.unwrap_or_default()));
-                snapshot.map(|snapshot| Version::new(snapshot, stamp, applied))
-            }
-            Replayed::Past(delta, stamp) => {
-                let mut history = zone.history_mut();
-                if delta.is_some() || history.last() != Some(&stamp) {
-                    drop(history.push(stamp, delta.map(Arc::new), u64::MAX));
-                }
-                return;
-            }
-            Replayed::Lost(stamp) => {
-                zone.history_mut().push_anew(stamp);
-                None
-            }
-            Replayed::Served(stamp) => {
-                let mut history = zone.history_mut();
-                if !history.leads_behind(&stamp) {
-                    return;
-                }
-                history.push_anew(stamp);
-                None
-            }
-            Replayed::Reserved(reserve) => {
-                let mut history = zone.history_mut();
-                // The floors may be older than the journal.
-                if history.floor.reserved.is_none_or(|known| !known.is_newer_than(reserve.serial)) {
-                    history.floor.set(&reserve);
-                }
-                // A version that was reserved alone is known by its digest, whether or not it came to be served.
-                let stamp = reserve.digest.map(|digest| Stamp {
-                    serial: reserve.serial,
-                    published: None,
-                    digest,
-                    writer: self.writer,
-                });
-                let Some(stamp) = stamp.filter(|stamp| reserve.is_doubtful && history.leads_behind(stamp))
-                else {
-                    return;
-                };
-                history.push_anew(stamp);
-                None
-            }
-            Replayed::Verified(at) => {
-                zone.verified_at.store(at.0, Ordering::Relaxed);
-                zone.counted_from.store(at.0, Ordering::Relaxed);
-                return;
-            }
-        };
-        zone.current.store(content.map(Arc::new));
+        zone.replay(happened, self.writer);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 use crate::publish::access::Access;
-use crate::publish::zone::Zone;
+use crate::publish::zone::{Version, Zone};
 
 use super::super::roster::{Changes, Removal};
 
@@ -56,12 +56,23 @@ impl Node {
                 None
             }
         };
+        let version = zone.version();
         for server in config.options.servers() {
             let mut ask = observation::Ask::soa(server, name.clone());
-            ask.have = zone.version().map(|version| version.stamp.serial);
+            ask.have = version.as_ref().map(|version| version.stamp.serial);
             self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
         }
-        let seed = self.rng.random();
+        let mut member = self.member(config, zone, known);
+        if let Some(version) = &version {
+            member.seen.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
+        }
+        self.members.insert(member);
+        events.extend(self.begin(now, &name, version.as_deref(), fx));
+    }
+
+    /// A zone's machines, none of which has begun; `known` is the zone as it was with other settings.
+    fn member(&mut self, config: ZoneConfig, zone: Arc<Zone>, known: Option<Member>) -> Member {
+        let (name, seed) = (config.name.clone(), self.rng.random());
         let notify = &config.options.notify;
         let notifier =
             (!notify.is_empty()).then(|| Box::new(Notifier::new(name.clone(), notify.clone(), seed)));
@@ -69,7 +80,7 @@ impl Node {
             Role::Primary(_) => None,
             Role::Secondary(primaries) => {
                 let primaries = primaries.clone();
-                let config = refresh::Config { zone: name.clone(), primaries, limits: Limits::default() };
+                let config = refresh::Config { zone: name, primaries, limits: Limits::default() };
                 Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
@@ -78,7 +89,7 @@ impl Node {
             shown: BTreeMap::new(),
         };
         self.lives += 1;
-        let mut member = Member {
+        Member {
             config,
             life: self.lives,
             zone,
@@ -92,30 +103,29 @@ impl Node {
             retry: None,
             due: None,
             mark: None,
-        };
-        let version = member.zone.version();
-        if let Some(version) = &version {
-            member.seen.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
-        self.members.insert(member);
-        if let Some(version) = &version {
+    }
+
+    /// Has a zone's machines begin; `version` is what it serves from the life before.
+    fn begin(&mut self, now: Now, name: &Name, version: Option<&Version>, fx: &mut Effects) -> Vec<Event> {
+        if let Some(version) = version {
             // A node that stopped between a publication and its NOTIFY still owes it.
             let soa = version.snapshot.soa_record();
-            self.with_notifier(&name, &mut fx.out, |notifier, out| {
+            self.with_notifier(name, &mut fx.out, |notifier, out| {
                 notifier.publish(now, soa, out);
                 Vec::new()
             });
         }
-        let found = self.with_refresh(&name, &mut fx.out, |refresh, counted_from, out| {
-            refresh.start(now, version.as_deref().map(|version| (version, counted_from)), out)
+        let found = self.with_refresh(name, &mut fx.out, |refresh, counted_from, out| {
+            refresh.start(now, version.map(|version| (version, counted_from)), out)
         });
-        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(&name)
+        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(name)
             && let Some(at) = refresh.expires_at()
         {
             // Those who ask before the first poll has an answer are told what is left, too.
             zone.expires(at, None);
         }
-        events.extend(self.settle_all(now, &name, found, fx));
+        self.settle_all(now, name, found, fx)
     }
 
     fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {

@@ -9,6 +9,7 @@ use crate::wire::rtype::Rtype;
 use crate::zone::builder::Builder;
 use crate::zone::fixture;
 use crate::zone::serial::Policy;
+use crate::zone::snapshot::Snapshot;
 
 /// A journal in memory; full on demand.
 #[derive(Default)]
