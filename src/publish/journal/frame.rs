@@ -22,6 +22,8 @@ const MAGIC: [u8; 8] = *b"tidemark";
 const VERSION: u16 = 2;
 /// Begins a frame: bytes that are rare in names and records.
 const MARKER: [u8; 4] = [0xf5, 0x9a, 0xc1, 0x7e];
+/// A length at the beginning of a file of version 1 beyond this is none.
+const MAX_OLD_LENGTH: usize = 1 << 30;
 /// Consumed bytes are let go of once there are so many.
 const SLACK: usize = 1 << 20;
 
@@ -151,9 +153,14 @@ pub fn head(bytes: &[u8], kind: FileKind) -> Head {
     Head::Whole(u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]))
 }
 
-/// Whether no header of a frame stands in these bytes: a file whose head alone is damaged has one, a file of version 1 none.
-pub fn has_no_header(bytes: &[u8]) -> bool {
-    (0..bytes.len()).all(|at| Header::read(&bytes[at..]).is_none())
+/// Whether a file without a head begins with an entry of version 1: `length u32 | CRC-32 of the payload u32 | payload`. A file of
+/// version 2 whose head alone is damaged has a header of a frame.
+pub fn is_old(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return false };
+    let Some(payload) = rest.get(4..) else { return false };
+    let length = u32::from_le_bytes(*length) as usize;
+    let plausible = length <= MAX_OLD_LENGTH && payload.first().is_some_and(|kind| (1..=4).contains(kind));
+    plausible && (0..bytes.len()).all(|at| Header::read(&bytes[at..]).is_none())
 }
 
 /// Something found in a file of frames.

@@ -7,5 +7,6 @@ pub mod floor;
 pub mod frame;
 pub mod group;
 pub mod log;
+pub mod old;
 pub mod order;
 pub mod recovery;

@@ -7,9 +7,6 @@
 //! ```
 //!
 //! Bytes come in pieces, so that the simulator's disk and the real one drive the same code, in bounded memory.
-//!
-//! Version 1 of the journal had no head, and frames of `length u32 | CRC-32 of the payload u32 | payload`; it is read, and
-//! written anew as version 2.
 
 use std::collections::HashMap;
 
@@ -22,9 +19,6 @@ use super::frame::{self, Damage, FileKind, Found, HEAD, Head, Scanner};
 
 /// Places of damage told one by one.
 const MAX_TOLD: usize = 16;
-/// A length in a frame of version 1 beyond this is none.
-const MAX_OLD_LENGTH: usize = 1 << 30;
-const OLD_FRAME: usize = 8;
 
 /// Where a frame stands among all that were ever written to a file of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,13 +52,18 @@ pub struct FileFound {
     tail: Option<Tail>,
     /// The head is damaged.
     pub is_headless: bool,
-    /// It is of version 1.
+    /// It is of version 1, which `old` reads.
     pub is_old: bool,
     /// It is of a version that this program does not know.
     pub unknown_version: Option<u16>,
 }
 
 impl FileFound {
+    /// A file of version 1, of which nothing has been read yet.
+    pub(super) fn old(size: u64) -> FileFound {
+        FileFound { size, is_old: true, ..FileFound::default() }
+    }
+
     /// Where its next frame goes.
     pub fn next(&self) -> Position {
         Position { generation: self.generation, sequence: self.sequence }
@@ -80,7 +79,7 @@ impl FileFound {
         self.is_whole_within() && self.torn.is_none()
     }
 
-    fn count_damage(&mut self, bad: &mut Vec<Damage>) {
+    pub(super) fn count_damage(&mut self, bad: &mut Vec<Damage>) {
         self.damaged += bad.len() as u64;
         let room = MAX_TOLD.saturating_sub(self.damage.len()).min(bad.len());
         self.damage.extend(bad.drain(..room));
@@ -126,13 +125,8 @@ enum State {
     /// The bytes so far, until it is known what the file is.
     Beginning(Vec<u8>),
     Frames(Scanner),
-    Old {
-        buffer: Vec<u8>,
-        at: usize,
-        base: u64,
-        skipped: Option<u64>,
-    },
-    Unknown,
+    /// Of another version.
+    Other,
 }
 
 impl FileReader {
@@ -170,13 +164,7 @@ impl FileReader {
                 let may_be_torn = self.kind == FileKind::Journal;
                 frames(scanner, &mut self.found, &mut self.bad, may_be_torn, each);
             }
-            State::Old { buffer, at, base, skipped } => {
-                buffer.drain(..*at);
-                *base += *at as u64;
-                buffer.extend_from_slice(bytes);
-                *at = old_frames(buffer, *base, skipped, &mut self.found, each);
-            }
-            State::Unknown => {}
+            State::Other => {}
         }
     }
 
@@ -189,13 +177,13 @@ impl FileReader {
             }
             Head::Other { version } => {
                 self.found.unknown_version = Some(version);
-                self.state = State::Unknown;
+                self.state = State::Other;
                 return bytes.len();
             }
-            Head::None if self.kind == FileKind::Journal && is_old(bytes) => {
+            Head::None if self.kind == FileKind::Journal && frame::is_old(bytes) => {
                 self.found.is_old = true;
-                self.state = State::Old { buffer: Vec::new(), at: 0, base: 0, skipped: None };
-                return 0;
+                self.state = State::Other;
+                return bytes.len();
             }
             Head::None => {
                 self.found.is_headless = !bytes.is_empty();
@@ -225,11 +213,7 @@ impl FileReader {
                     found.torn = torn;
                 }
             }
-            State::Old { .. } if found.end < found.size => {
-                let (offset, length) = (found.end, found.size - found.end);
-                found.torn = Some(Damage { offset, length, beginning: Vec::new() });
-            }
-            State::Beginning(_) | State::Old { .. } | State::Unknown => {}
+            State::Beginning(_) | State::Other => {}
         }
         found
     }
@@ -269,46 +253,6 @@ fn frames(
         found.missing += missing;
         each(position, payload);
     }
-}
-
-/// Whether a file without a head begins with an entry of version 1. One of version 2 whose head alone is damaged has a header.
-fn is_old(bytes: &[u8]) -> bool {
-    let Some((length, rest)) = bytes.split_first_chunk() else { return false };
-    let Some(payload) = rest.get(4..) else { return false };
-    let length = u32::from_le_bytes(*length) as usize;
-    let plausible = length <= MAX_OLD_LENGTH && payload.first().is_some_and(|kind| (1..=4).contains(kind));
-    plausible && frame::has_no_header(bytes)
-}
-
-/// Reads frames of version 1; how many bytes are done with. A damaged one is stepped over when another stands where it ends.
-fn old_frames(
-    buffer: &[u8],
-    base: u64,
-    skipped: &mut Option<u64>,
-    found: &mut FileFound,
-    each: &mut dyn FnMut(Position, &[u8]),
-) -> usize {
-    let mut at = 0;
-    while let Some((length, rest)) = buffer[at..].split_first_chunk() {
-        let length = u32::from_le_bytes(*length) as usize;
-        let Some((sum, rest)) = rest.split_first_chunk() else { break };
-        let Some(payload) = rest.get(..length) else { break };
-        let offset = base + at as u64;
-        at += OLD_FRAME + length;
-        if crc32fast::hash(payload) != u32::from_le_bytes(*sum) {
-            skipped.get_or_insert(offset);
-            continue;
-        }
-        if let Some(bad) = skipped.take() {
-            found.damaged += 1;
-            found.damage.push(Damage { offset: bad, length: offset - bad, beginning: Vec::new() });
-            found.damage.truncate(MAX_TOLD);
-        }
-        found.end = base + at as u64;
-        each(Position { generation: 0, sequence: found.sequence }, payload);
-        found.sequence += 1;
-    }
-    at
 }
 
 /// What the floors know of a zone.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use crate::publish::journal::entry::{self, Replayed};
 use crate::publish::journal::floor::Life;
 use crate::publish::journal::frame::{Damage, FileKind, Framer};
+use crate::publish::journal::old;
 use crate::publish::journal::recovery::{FileFound, FileReader, Position, Recovered, Recovery};
 use crate::publish::store::Checkpoint;
 use crate::wire::name::{Name, NameRef};
@@ -238,7 +240,11 @@ pub(super) fn read_file(
             break;
         }
     }
-    let found = reader.finish();
+    let mut found = reader.finish();
+    if found.is_old {
+        found = old::read(found.size, |at, bytes| file.read_exact_at(bytes, at), each)
+            .map_err(io_error("read", path))?;
+    }
     match found.unknown_version {
         Some(version) => Err(FolderError::Version { path: path.to_owned(), version }),
         None => Ok(found),
