@@ -16,8 +16,6 @@ use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
-/// Arrivals that wait to be taken in; each probe has few.
-const QUEUE: usize = 1_024;
 /// The monotonic clock starts at a hundred days, so that the ages that servers tell reach back before its start.
 const EPOCH: Duration = Duration::from_secs(100 * 86_400);
 
@@ -42,12 +40,12 @@ pub struct Observer {
 impl Observer {
     /// Watches nothing yet. Needs a tokio runtime.
     pub fn new(pace: Pace) -> Observer {
-        let (sender, arrivals) = mpsc::channel(QUEUE);
+        let (exchanges, arrivals) = Exchanges::new(|token, arrival| (token, arrival));
         Observer {
             watch: Watch::new(pace, rand::random()),
             outbox: Outbox::default(),
             started: Instant::now(),
-            exchanges: Exchanges::new(sender, |token, arrival| (token, arrival)),
+            exchanges,
             arrivals,
         }
     }

@@ -34,9 +34,6 @@ use turnover::Turnover;
 
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
-/// Messages from other servers that may wait besides: those of a large transfer come faster than they are taken in, and must not
-/// stand before a command.
-const ARRIVALS: usize = 32;
 
 /// What the control plane is told and asked.
 pub enum Command {
@@ -142,8 +139,8 @@ pub struct Settling {
 impl Control {
     /// Runs until [`Command::Stop`].
     pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
-        let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
-        let mut exchanges = Exchanges::new(arrivals, Command::Arrival);
+        // Messages of a large transfer come faster than they are taken in, and must not stand before a command.
+        let (mut exchanges, mut arrived) = Exchanges::new(Command::Arrival);
         let mut effects = Effects::default();
         for stub in self.settings.resolver.iter().flat_map(|resolver| &resolver.routes.stub) {
             self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut effects);

@@ -28,6 +28,9 @@ const CONNECT: Duration = Duration::from_secs(8);
 const TCP_IDLE: Duration = Duration::from_secs(60);
 /// Bytes read from a connection at a time.
 const READ: usize = 1 << 16;
+/// Arrivals of all exchanges that wait to be taken in. Those of a large transfer come faster than that, and every other exchange's next
+/// arrival stands behind what waits: beyond these, each exchange has one that waits for its turn among them, in order.
+const ARRIVALS: usize = 4;
 /// Exchanges of one driver at once that begin when they are asked for; more are refused until others end. The others are
 /// bounded by their queues.
 const MAX_EXCHANGES: usize = 4_096;
@@ -51,16 +54,18 @@ struct Task {
 }
 
 impl<T: Send + 'static> Exchanges<T> {
-    /// Arrivals will be sent to `arrivals`, wrapped.
-    pub fn new(arrivals: mpsc::Sender<T>, wrap: fn(Token, Arrival) -> T) -> Exchanges<T> {
-        Exchanges {
+    /// No exchange yet; arrivals come out of what is returned beside it, wrapped.
+    pub fn new(wrap: fn(Token, Arrival) -> T) -> (Exchanges<T>, mpsc::Receiver<T>) {
+        let (arrivals, arrived) = mpsc::channel(ARRIVALS);
+        let exchanges = Exchanges {
             admission: Admission::default(),
             orders: Orders::default(),
             running: HashMap::new(),
             begun: Vec::new(),
             arrivals,
             wrap,
-        }
+        };
+        (exchanges, arrived)
     }
 
     /// Does what the machines asked for since the last call, and what is due. Must be called within a tokio runtime.
@@ -262,3 +267,6 @@ fn message_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
 async fn within<V>(limit: Duration, step: impl Future<Output = io::Result<V>>) -> io::Result<V> {
     tokio::time::timeout(limit, step).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
+
+#[cfg(test)]
+mod tests;
