@@ -19,6 +19,9 @@ const LARGE: usize = 2 << 20;
 const SMALL: usize = 4 << 10;
 /// Small pages that may be missing in a large one: a sixteenth.
 const MISSING: usize = LARGE / SMALL / 16;
+/// Large pages put together in one call. A call begins with work of the system's on every processor, which took up to 380 ms on busy ones,
+/// and a change of the process's map of memory waited for it; between two pages of a call others have their turn.
+const TOGETHER: usize = 16;
 /// A process with less memory than this finds all of its pages at once as it is.
 const WORTH_IT: usize = 16 << 20;
 
@@ -30,19 +33,20 @@ pub(super) fn resident() -> usize {
 }
 
 /// Puts memory that is in use throughout into large pages. Costs a copy of what is not in large pages yet; whoever reads a page that
-/// is being copied waits for some hundred microseconds, and so does whoever gets memory from the system meanwhile. Rests between two
-/// pages for as long as one took, so that nobody waits for many of them.
+/// is being copied waits for some hundred microseconds, and so does whoever gets memory from the system meanwhile. Rests between
+/// [`TOGETHER`] pages and the next for as long as those took, so that nobody waits for many of them.
 pub(super) fn gather() {
     if resident() < WORTH_IT || is_forbidden() {
         return;
     }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for run in maps.lines().filter_map(own_memory).flat_map(|memory| dense(&memory)) {
-        for page in run.step_by(LARGE) {
+        for part in run.clone().step_by(TOGETHER * LARGE) {
             let begun = Instant::now();
-            if let Err(error) = collapse(page) {
-                // EAGAIN and ENOMEM: there is no large page to be had, or this one has gone; EINVAL: an older system.
-                tracing::debug!("memory at {page:x} stays in small pages: {error}");
+            let part = part..run.end.min(part + TOGETHER * LARGE);
+            if let Err(error) = collapse(&part) {
+                // EAGAIN and ENOMEM: there is no large page to be had, or one has gone; EINVAL: an older system.
+                tracing::debug!("some memory at {part:x?} stays in small pages: {error}");
             }
             thread::sleep(begun.elapsed());
         }
@@ -133,10 +137,10 @@ fn runs(pages: impl Iterator<Item = bool>) -> Vec<Range<usize>> {
     runs
 }
 
-fn collapse(page: usize) -> io::Result<()> {
-    let start = ptr::without_provenance_mut(page);
+fn collapse(memory: &Range<usize>) -> io::Result<()> {
+    let start = ptr::without_provenance_mut(memory.start);
     // SAFETY: changes no content, only which pages it is in; fails where there is no memory any more.
-    match unsafe { libc::madvise(start, LARGE, libc::MADV_COLLAPSE) } {
+    match unsafe { libc::madvise(start, memory.len(), libc::MADV_COLLAPSE) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
