@@ -20,12 +20,68 @@ const CHUNK: usize = 256 << 10;
 /// write, and with them the changes of other zones.
 pub(super) const BACKLOG: u64 = 1 << 20;
 
-/// What came of it: how many bytes.
+/// What came of a task.
 pub struct Done {
-    /// The task.
-    pub task: Task,
-    /// Its size.
-    pub result: io::Result<u64>,
+    /// Whose content it is.
+    pub zone: Name,
+    /// The file.
+    pub id: u64,
+    /// Which commit waits for it.
+    pub ticket: Option<u64>,
+    /// How many bytes it takes; or why it could not be written, and the task, to be tried again.
+    pub result: Result<u64, (io::Error, Task)>,
+}
+
+impl Done {
+    /// Does a task. Its entry may be the last to hold a content that was replaced meanwhile; that is taken to pieces here, and not by the
+    /// journal's thread, where other zones' commits would wait for it.
+    fn by(dir: &Path, task: Task) -> Done {
+        let (zone, id, ticket) = (task.entry.zone().to_name(), task.aside.id, task.ticket);
+        let result = match write(dir, &task.entry, &task.aside) {
+            Ok(size) => Ok(size),
+            Err(error) => Err((error, task)),
+        };
+        Done { zone, id, ticket, result }
+    }
+}
+
+/// What nobody needs any more.
+enum Needless {
+    Files(Vec<u64>),
+    Entry(Entry),
+}
+
+/// The way to a thread that removes files and takes entries to pieces: for as long as that of a large content takes, no commit is to wait.
+#[derive(Debug)]
+pub struct Remover(mpsc::Sender<Needless>);
+
+impl Remover {
+    /// Starts the thread for the contents in `dir`.
+    pub fn start(dir: PathBuf) -> io::Result<Remover> {
+        let (needless, queue) = mpsc::channel();
+        threads::start("remover", move || {
+            for needless in queue {
+                match needless {
+                    Needless::Files(ids) => remove(&dir, ids),
+                    Needless::Entry(entry) => drop(entry),
+                }
+            }
+        })?;
+        Ok(Remover(needless))
+    }
+
+    /// Has files removed that nothing refers to any more.
+    pub fn files(&self, ids: Vec<u64>) {
+        if !ids.is_empty() {
+            // The thread lives as long as this.
+            let _ = self.0.send(Needless::Files(ids));
+        }
+    }
+
+    /// Has an entry taken to pieces.
+    pub fn entry(&self, entry: Entry) {
+        let _ = self.0.send(Needless::Entry(entry));
+    }
 }
 
 /// The way to the threads: one for what somebody waits for, one for what nobody does.
@@ -42,10 +98,7 @@ impl Writers {
             let (dir, done) = (dir.to_owned(), done.clone());
             threads::start(name, move || {
                 lower();
-                for task in queue {
-                    let result = write(&dir, &task.entry, &task.aside);
-                    done(Done { task, result });
-                }
+                queue.into_iter().for_each(|task| done(Done::by(&dir, task)));
             })?;
             Ok::<_, io::Error>(tasks)
         };
@@ -185,7 +238,7 @@ impl References {
 }
 
 /// Removes files that nothing refers to any more.
-pub fn remove(dir: &Path, ids: impl IntoIterator<Item = u64>) {
+pub(super) fn remove(dir: &Path, ids: impl IntoIterator<Item = u64>) {
     for id in ids {
         // One that cannot be removed now is removed at the next start.
         let _ = fs::remove_file(path(dir, id));

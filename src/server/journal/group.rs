@@ -11,8 +11,9 @@ use crate::publish::journal::floor::Life;
 use crate::publish::journal::group::{self, Placed};
 use crate::publish::journal::log::LogError;
 use crate::publish::journal::order::Commit;
+use crate::wire::name::NameRef;
 
-use super::contents::{self, Live};
+use super::contents::{self, Live, Remover};
 use super::folder::{Folder, FolderError, io_error};
 use super::open::{Ready, most};
 use super::rewrite::{Files, Mark, Rewrite};
@@ -25,6 +26,7 @@ pub struct Writer {
     folder: Folder,
     files: Files,
     ids: Arc<AtomicU64>,
+    remover: Remover,
     most: u64,
     buffer: Vec<u8>,
     /// Why a file has to be written anew before anything counts as written: a sync failed, or it is not in place.
@@ -39,12 +41,13 @@ pub struct Writer {
 
 impl Writer {
     /// A writer of a journal that was put in order.
-    pub fn new(ready: Ready, syncs: Arc<AtomicU64>) -> Writer {
+    pub fn new(ready: Ready, remover: Remover, syncs: Arc<AtomicU64>) -> Writer {
         let Ready { folder, files, ids, most } = ready;
         Writer {
             folder,
             files,
             ids,
+            remover,
             most,
             buffer: Vec::new(),
             unsound: None,
@@ -160,18 +163,23 @@ impl Writer {
                 _ => {}
             }
         }
-        contents::remove(&self.folder.contents(), needless);
+        self.remover.files(needless);
     }
 
-    /// Notes that the file of an entry is whole.
-    pub fn complete(&mut self, entry: &Entry, id: u64, size: u64) {
-        let needless = self.files.references.complete(entry.zone(), id, size);
-        contents::remove(&self.folder.contents(), needless);
+    /// Notes that a file is whole.
+    pub fn complete(&mut self, zone: &NameRef, id: u64, size: u64) {
+        let needless = self.files.references.complete(zone, id, size);
+        self.remover.files(needless);
     }
 
     /// Removes the file of an entry that does not count.
     pub fn discard(&self, id: u64) {
-        contents::remove(&self.folder.contents(), [id]);
+        self.remover.files(vec![id]);
+    }
+
+    /// Lets go of an entry with a file of its own: nothing else may hold its content any more.
+    pub fn let_go(&self, entry: Entry) {
+        self.remover.entry(entry);
     }
 
     /// The size of a file that is whole; `None` when it is still to be written.
@@ -307,7 +315,7 @@ impl Writer {
                         needless.extend(self.files.references.complete(&zone, id, size));
                     }
                 }
-                contents::remove(&self.folder.contents(), needless);
+                self.remover.files(needless);
                 self.most = most(self.files.journal.length(), &self.files.references);
                 Ok(())
             }

@@ -13,7 +13,7 @@ use crate::publish::journal::entry::{Aside, Entry, MANY_RECORDS};
 use crate::publish::journal::log::LogError;
 use crate::publish::journal::order::{Commit, Order, Outcomes, Task};
 
-use super::contents::{Done, Writers};
+use super::contents::{Done, Remover, Writers};
 use super::folder::FolderError;
 use super::group::Writer;
 use super::open::Ready;
@@ -149,12 +149,13 @@ impl Worker {
         needed: impl Fn() -> u64 + Send + 'static,
     ) -> io::Result<Worker> {
         let done = own.clone();
-        let contents = Writers::start(&ready.folder.contents(), move |content| {
+        let dir = ready.folder.contents();
+        let contents = Writers::start(&dir, move |content| {
             // A journal that has ended needs it no more.
             let _ = done.send(Request::Content(Box::new(content)));
         })?;
         Ok(Worker {
-            writer: Writer::new(ready, syncs),
+            writer: Writer::new(ready, Remover::start(dir)?, syncs),
             contents,
             own,
             order: Order::default(),
@@ -235,12 +236,12 @@ impl Worker {
 
     /// Goes on with what waited for a content.
     fn written(&mut self, done: Done, report: &dyn Fn(Report)) {
-        let Done { task, result } = done;
+        let Done { zone, id, ticket, result } = done;
         let dir = self.writer.folder().path().display();
-        if let Some(ticket) = task.ticket {
-            let failed = result.err();
-            let failed =
-                failed.map(|error| LogError(format!("{dir}: a large content could not be written: {error}")));
+        if let Some(ticket) = ticket {
+            let failed = result
+                .err()
+                .map(|(error, _)| LogError(format!("{dir}: a large content could not be written: {error}")));
             let outcomes = self.order.content(ticket, failed);
             if !outcomes.is_empty() {
                 report(Report::Written(outcomes));
@@ -248,11 +249,10 @@ impl Worker {
             return;
         }
         match result {
-            Ok(size) => self.writer.complete(&task.entry, task.aside.id, size),
-            Err(error) => {
+            Ok(size) => self.writer.complete(&zone, id, size),
+            Err((error, task)) => {
                 tracing::error!(
-                    "the content of zone `{}` is served and not in {dir} yet: {error}; it is tried again",
-                    task.entry.zone(),
+                    "the content of zone `{zone}` is served and not in {dir} yet: {error}; it is tried again"
                 );
                 self.again.push((Instant::now() + AGAIN, task));
             }
@@ -268,7 +268,10 @@ impl Worker {
         for (entry, aside) in commits.into_iter().flat_map(|commit| commit.placed) {
             match (&result, aside) {
                 (Ok(()), aside) => self.behind(entry, aside),
-                (Err(_), Some(aside)) => self.writer.discard(aside.id),
+                (Err(_), Some(aside)) => {
+                    self.writer.discard(aside.id);
+                    self.writer.let_go(entry);
+                }
                 (Err(_), None) => {}
             }
         }
@@ -278,7 +281,10 @@ impl Worker {
     fn behind(&mut self, entry: Entry, aside: Option<Aside>) {
         let Some(aside) = aside else { return };
         match self.writer.size_of(aside.id) {
-            Some(size) => self.writer.complete(&entry, aside.id, size),
+            Some(size) => {
+                self.writer.complete(entry.zone(), aside.id, size);
+                self.writer.let_go(entry);
+            }
             None => self.contents.write(Task { aside, entry, ticket: None }),
         }
     }
