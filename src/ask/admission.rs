@@ -11,8 +11,11 @@
 //!
 //! Every server has a queue of its own, so that no exchange ever waits for one with another server. Up to [`TRANSFERS`] connections
 //! and [`QUESTIONS`] datagrams are under way to each, datagrams at [`RATE`] a second at most. What ends without a word
-//! from the server halves that number, down to one; every answer adds one. So a server that hangs or refuses more than a few
+//! from the server halves that number, down to one; every answer adds one with its first message. So a server that hangs or refuses more than a few
 //! connections is asked for no more than it takes, and one that recovers is soon asked for everything.
+//!
+//! Connections that all bring nothing for [`STALLED`] while others wait give up a place to one of those, and so on, up to as many places
+//! again: some zones may hang at a server that serves the rest.
 //!
 //! A connection is used again when its answer is complete (RFC 7766 6.2.1). A server may close it at any time (6.2.3): an
 //! exchange that meets such a connection is carried out on a new one, and no machine learns of it.
@@ -36,6 +39,8 @@ pub const RATE: u64 = 4_000;
 const BURST: u64 = 32;
 /// How long a connection is kept for another exchange.
 const KEPT: Duration = Duration::from_secs(2);
+/// Connections to a server that all bring nothing for so long make room for one more.
+const STALLED: Duration = Duration::from_secs(2);
 /// Exchanges under way in all, above which each server has one at a time only: very many servers may hang at once.
 const MANY: usize = 2_048;
 /// Connections of a server that were closed before they could be used again, one after the other, after which none is kept.
@@ -57,6 +62,19 @@ pub struct Orders {
     pub close: Vec<Token>,
     /// Exchanges to begin.
     pub begin: Vec<Turn>,
+    /// Servers whose connections have begun to keep others waiting.
+    pub stalled: Vec<Stalled>,
+}
+
+/// A server none of whose connections brings anything, while exchanges wait for their turn.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stalled {
+    /// The server.
+    pub server: SocketAddr,
+    /// Connections under way.
+    pub running: usize,
+    /// Exchanges that wait.
+    pub waiting: usize,
 }
 
 /// The queues of one driver.
@@ -115,21 +133,62 @@ struct Lane {
     /// How many may be under way.
     window: usize,
     most: usize,
+    /// Places besides, in place of those of exchanges that bring nothing.
+    besides: usize,
+    /// Since when exchanges wait and there is no room, or when that was looked at last.
+    full: Option<Mono>,
+    /// Whether anything has come since then.
+    has_moved: bool,
 }
 
 impl Lane {
     fn new(most: usize) -> Lane {
-        Lane { waiting: BTreeMap::new(), running: 0, window: most, most }
+        Lane {
+            waiting: BTreeMap::new(),
+            running: 0,
+            window: most,
+            most,
+            besides: 0,
+            full: None,
+            has_moved: false,
+        }
+    }
+
+    /// Takes note of the first word from the server in an exchange: the rest may take long, and is not to keep others waiting.
+    fn heard(&mut self) {
+        self.window = (self.window + 1).min(self.most);
     }
 
     /// Takes note of the end of an exchange.
     fn ended(&mut self, heard: bool) {
         self.running -= 1;
-        self.window = if heard { (self.window + 1).min(self.most) } else { (self.window / 2).max(1) };
+        self.has_moved = true;
+        if !heard {
+            self.window = (self.window / 2).max(1);
+        }
     }
 
     fn has_room(&self, most: usize) -> bool {
-        self.running < self.window.min(most)
+        // Where very many exchanges are under way in all, none is to be had besides.
+        let besides = if most > 1 { self.besides } else { 0 };
+        self.running < self.window.min(most) + besides
+    }
+
+    /// Makes room for one more exchange where nothing has come for [`STALLED`] and others wait.
+    fn make_room(&mut self, now: Mono, most: usize) {
+        if self.waiting.is_empty() {
+            self.besides = 0;
+        }
+        if self.waiting.is_empty() || self.has_room(most) {
+            self.full = None;
+            return;
+        }
+        match self.full {
+            Some(since) if now < since + STALLED => return,
+            Some(_) if !self.has_moved && self.besides < self.most => self.besides += 1,
+            _ => {}
+        }
+        (self.full, self.has_moved) = (Some(now), false);
     }
 
     fn is_empty(&self) -> bool {
@@ -166,7 +225,8 @@ impl Server {
         let paced = (!self.datagrams.waiting.is_empty() && self.datagrams.has_room(most))
             .then(|| self.next_datagram());
         let idle = self.idle.first().map(|(since, _)| *since + KEPT);
-        paced.into_iter().chain(idle).min()
+        let stalled = self.connections.full.map(|since| since + STALLED);
+        paced.into_iter().chain(idle).chain(stalled).min()
     }
 }
 
@@ -201,11 +261,16 @@ impl Admission {
         let failure = match arrival {
             Arrival::Sent => return true,
             Arrival::Message(_) => {
-                if let Place::Running { heard, again } = &mut standing.place {
-                    *heard = true;
-                    if again.take().is_some()
-                        && let Some(server) = self.servers.get_mut(&standing.server)
-                    {
+                if let Place::Running { heard, again } = &mut standing.place
+                    && let Some(server) = self.servers.get_mut(&standing.server)
+                {
+                    let lane = server.lane(standing.transport);
+                    lane.has_moved = true;
+                    if !std::mem::replace(heard, true) {
+                        lane.heard();
+                        self.changed.insert(standing.server);
+                    }
+                    if again.take().is_some() {
                         server.closed = 0;
                     }
                 }
@@ -235,7 +300,11 @@ impl Admission {
                     return false;
                 }
                 // A refusal is an answer: there is nothing to be gentle with.
-                lane.ended(heard || failure == Failure::Refused);
+                let is_refused = !heard && failure == Failure::Refused;
+                if is_refused {
+                    lane.heard();
+                }
+                lane.ended(heard || is_refused);
                 true
             }
         }
@@ -299,6 +368,12 @@ impl Admission {
             orders.close.push(token);
         }
         let most = if self.running < MANY { usize::MAX } else { 1 };
+        let besides = server.connections.besides;
+        server.connections.make_room(now, most);
+        if besides == 0 && server.connections.besides > 0 {
+            let Lane { waiting, running, .. } = &server.connections;
+            orders.stalled.push(Stalled { server: addr, running: *running, waiting: waiting.len() });
+        }
         for transport in [Transport::Tcp, Transport::Udp] {
             while transport == Transport::Tcp || server.next_datagram() <= now {
                 let lane = server.lane(transport);
@@ -322,6 +397,7 @@ impl Admission {
                 orders.begin.push(Turn { exchange, after });
             }
         }
+        server.connections.make_room(now, most);
         let due = server.next_timeout(most);
         if let Some(old) = std::mem::replace(&mut server.due, due).filter(|old| Some(*old) != due) {
             self.due.remove(&(old, addr));

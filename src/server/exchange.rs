@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::ask::admission::{Admission, Orders, Turn};
+use crate::ask::admission::{Admission, Orders, Stalled, Turn};
 use crate::ask::exchange::{Arrival, Exchange, Failure, Outbox, Token, Transport};
 use crate::time::Mono;
 
@@ -71,6 +71,13 @@ impl<T: Send + 'static> Exchanges<T> {
     /// Does what the machines asked for since the last call, and what is due. Must be called within a tokio runtime.
     pub fn carry_out(&mut self, now: Mono, outbox: &mut Outbox) {
         self.admission.pass(now, outbox, &mut self.orders);
+        for Stalled { server, running, waiting } in self.orders.stalled.drain(..) {
+            tracing::warn!(
+                %server,
+                "none of {running} connections to this server has brought anything for some seconds, and {waiting} requests wait for their \
+                 turn at it; a few more are opened: find out why it does not answer"
+            );
+        }
         for exchange in outbox.exchanges.drain(..) {
             if self.running.len() >= MAX_EXCHANGES {
                 self.running.retain(|_, task| !task.handle.is_finished());

@@ -15,6 +15,7 @@ struct World {
     /// Under way, in the order they began, each with the exchange whose connection it uses.
     running: VecDeque<(Exchange, Option<Token>)>,
     closed: Vec<Token>,
+    stalled: Vec<Stalled>,
 }
 
 impl World {
@@ -35,6 +36,7 @@ impl World {
         self.outbox.cancels.clear();
         self.running.retain(|(exchange, _)| !orders.close.contains(&exchange.token));
         self.closed.extend(orders.close);
+        self.stalled.extend(orders.stalled);
         self.running.extend(orders.begin.into_iter().map(|turn| (turn.exchange, turn.after)));
     }
 
@@ -116,6 +118,42 @@ fn a_silent_server_is_asked_by_one_until_it_recovers() {
     assert_eq!(world.to(server(1)), 1);
     world.answer_many(server(1), TRANSFERS);
     assert_eq!(world.to(server(1)), TRANSFERS, "it is asked as before");
+}
+
+#[test]
+fn a_transfer_that_has_begun_keeps_none_waiting() {
+    let mut world = World::default();
+    world.ask_many(server(1), Transport::Tcp, 100);
+    (0..10).for_each(|_| world.give_up(server(1)));
+    assert_eq!(world.to(server(1)), 1, "a silent server is asked by one");
+    let large = world.running[0].0.token;
+    assert!(world.admission.arrived(large, &Arrival::Message(Vec::new())));
+    world.pass();
+    assert_eq!(world.to(server(1)), 2);
+}
+
+#[test]
+fn exchanges_that_hang_make_room_for_others_with_the_same_server() {
+    let mut world = World::default();
+    world.ask_many(server(1), Transport::Tcp, TRANSFERS);
+    let hung: Vec<Token> = world.running.drain(..).map(|(exchange, _)| exchange.token).collect();
+    world.ask_many(server(1), Transport::Tcp, 100);
+    assert_eq!((world.to(server(1)), world.admission.running), (0, TRANSFERS));
+    // As long as one of them brings anything, the others wait.
+    for _ in 0..10 {
+        assert!(world.admission.arrived(hung[0], &Arrival::Message(Vec::new())));
+        world.pass_time(STALLED / 2);
+    }
+    assert_eq!((world.to(server(1)), world.stalled.len()), (0, 0));
+    world.pass_time(STALLED * 2);
+    assert_eq!(world.stalled, [Stalled { server: server(1), running: TRANSFERS, waiting: 100 }]);
+    // The first of the others that are answered lets all of them go on.
+    world.answer_many(server(1), 100);
+    assert_eq!((world.to(server(1)), world.stalled.len()), (0, 1));
+    // Those that hang besides are bounded.
+    world.ask_many(server(1), Transport::Tcp, 100);
+    world.pass_time(STALLED * 200);
+    assert_eq!(world.admission.running, 2 * TRANSFERS);
 }
 
 #[test]
