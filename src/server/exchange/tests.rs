@@ -22,6 +22,8 @@ fn server(messages: usize) -> SocketAddr {
 #[tokio::test]
 async fn no_exchange_waits_for_all_of_another() {
     const MANY: usize = 10_000;
+    /// Messages of 64 KiB take a millisecond each to be taken in, and a change takes three arrivals.
+    const FEW: usize = 8;
     let (mut exchanges, mut arrived) = Exchanges::new(|token, arrival| (token, arrival));
     let mut outbox = Outbox::default();
     let large = outbox.send(server(MANY), Transport::Tcp, vec![0, 1]);
@@ -43,5 +45,5 @@ async fn no_exchange_waits_for_all_of_another() {
         }
         before += 1;
     }
-    assert!(before <= 2 * ARRIVALS, "{before} messages of a large answer stood before a small one");
+    assert!(before <= FEW, "{before} messages of a large answer stood before a small one");
 }
