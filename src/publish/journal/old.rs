@@ -119,7 +119,7 @@ mod tests {
             damaged[starts[1] + bit / 8] ^= 1 << (bit % 8);
             let (found, read, most) = scan(&damaged);
             assert!(!read.is_empty() && !found.is_whole(), "bit {bit}");
-            assert!(most <= CHUNK as usize, "bit {bit}: {most} bytes at once");
+            assert!(most <= 1 << 18, "bit {bit}: {most} bytes at once");
         }
     }
 }
