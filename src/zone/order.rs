@@ -79,13 +79,12 @@ impl Order {
         loop {
             match node {
                 Node::Leaf(entries) => {
-                    let behind = entries.partition_point(|entry| entry.cmp(key, name).is_le());
-                    let at = behind.checked_sub(1);
+                    let at = behind(entries, |entry| entry, key, name).checked_sub(1);
                     return at.map(|at| &entries[at].block).or_else(|| self.last());
                 }
                 Node::Inner(children) => {
-                    let behind = children.partition_point(|child| child.first.cmp(key, name).is_le());
-                    let Some(at) = behind.checked_sub(1) else { return self.last() };
+                    let at = behind(children, |child| &child.first, key, name).checked_sub(1);
+                    let Some(at) = at else { return self.last() };
                     node = &children[at].node;
                 }
             }
@@ -136,6 +135,19 @@ impl Entry {
             same if same == name => Ordering::Equal,
             other => other.canonical_cmp(name),
         })
+    }
+}
+
+/// How many items, which stand in order by their `entry`, are not behind `name`. Few of them have its key, and only their names
+/// are compared.
+#[inline]
+fn behind<T>(items: &[T], entry: impl Fn(&T) -> &Entry, key: u64, name: &NameRef) -> usize {
+    let from = items.partition_point(|item| entry(item).key < key);
+    match items.get(from) {
+        Some(item) if entry(item).key == key => {
+            from + items[from..].partition_point(|item| entry(item).cmp(key, name).is_le())
+        }
+        _ => from,
     }
 }
 
