@@ -156,6 +156,8 @@ pub struct PlainReply<'r, 'b> {
     limit: usize,
     counts: [u16; 4],
     names: &'b mut Names<'r>,
+    /// The owner of the last RRset and where its name stands: its signatures come next.
+    owner: Option<(&'r NameRef, Place)>,
 }
 
 /// A place in a [`PlainReply`].
@@ -182,7 +184,7 @@ impl<'r, 'b> PlainReply<'r, 'b> {
         let limit = limit.min(buf.len()).checked_sub(behind).filter(|limit| *limit >= at)?;
         buf[..at].copy_from_slice(&query.bytes[..at]);
         names.count = 0;
-        Some(PlainReply { query, buf, at, limit, counts: [1, 0, 0, 0], names })
+        Some(PlainReply { query, buf, at, limit, counts: [1, 0, 0, 0], names, owner: None })
     }
 
     /// Bytes written so far.
@@ -226,7 +228,10 @@ impl<'r, 'b> PlainReply<'r, 'b> {
         rdatas: impl Iterator<Item = &'r [u8]>,
     ) -> Result<u16, Full> {
         let has_names = rdata::has_compressible_names(rtype);
-        let mut place = self.place(owner);
+        let mut place = match self.owner {
+            Some((known, place)) if std::ptr::eq(known, owner) => Some(place),
+            _ => self.place(owner),
+        };
         let mut count = 0;
         for rdata in rdatas {
             let length = u16::try_from(rdata.len()).map_err(|_| Full)?;
@@ -244,7 +249,7 @@ impl<'r, 'b> PlainReply<'r, 'b> {
                     self.array([o0, o1, t0, t1, 0, CLASS_IN as u8, l0, l1, l2, l3, d0, d1])?;
                 }
                 None => {
-                    place = Some(self.name(owner)?);
+                    place = Some(self.new_name(owner)?);
                     self.array(fixed)?;
                 }
             }
@@ -257,6 +262,7 @@ impl<'r, 'b> PlainReply<'r, 'b> {
             }
             count += 1;
         }
+        self.owner = place.map(|place| (owner, place));
         Ok(count)
     }
 
@@ -309,27 +315,32 @@ impl<'r, 'b> PlainReply<'r, 'b> {
     /// Writes a name, as a pointer from the first suffix on that stands in the message already; returns where the whole name
     /// stands now.
     fn name(&mut self, name: &'r NameRef) -> Result<Place, Full> {
+        if name.is_root() {
+            self.array([0])?;
+            return Ok(Place(0));
+        }
+        let Some(at) = self.find(name) else { return self.new_name(name) };
+        self.array((POINTER | at).to_be_bytes())?;
+        Ok(Place(at))
+    }
+
+    /// Writes a name other than the root that stands nowhere yet as a whole.
+    fn new_name(&mut self, name: &'r NameRef) -> Result<Place, Full> {
         let wire = name.as_wire();
         let here = self.at as u16;
-        let mut literal = 0;
+        let mut literal = 1 + usize::from(wire[0]);
         while wire[literal] != 0 {
             if let Some(at) = self.find(name.suffix(literal as u8)) {
                 self.bytes(&wire[..literal])?;
                 self.array((POINTER | at).to_be_bytes())?;
-                self.remember(name, here, literal);
-                return Ok(Place(if literal == 0 { at } else { here }));
+                self.names.add(Known { name, at: here, literal: literal as u8 });
+                return Ok(Place(here));
             }
             literal += 1 + usize::from(wire[literal]);
         }
         self.bytes(wire)?;
-        self.remember(name, here, literal);
-        Ok(Place(if literal == 0 { 0 } else { here }))
-    }
-
-    fn remember(&mut self, name: &'r NameRef, at: u16, literal: usize) {
-        if literal > 0 {
-            self.names.add(Known { name, at, literal: literal as u8 });
-        }
+        self.names.add(Known { name, at: here, literal: literal as u8 });
+        Ok(Place(here))
     }
 
     /// Where an owner's name stands already.
@@ -389,6 +400,7 @@ impl<'r> Sections<'r> for PlainReply<'r, '_> {
     #[inline]
     fn rewind(&mut self, mark: PlainMark) {
         (self.at, self.counts, self.names.count) = (mark.at, mark.counts, mark.names);
+        self.owner = None;
     }
 
     #[inline]
@@ -405,7 +417,7 @@ impl<'r> Sections<'r> for PlainReply<'r, '_> {
             // A record takes eleven bytes or more, so that no count of a message overflows.
             Ok(count) => self.counts[section as usize] += count,
             Err(Full) => {
-                (self.at, self.names.count) = (at, names);
+                (self.at, self.names.count, self.owner) = (at, names, None);
                 return Err(Full);
             }
         }
