@@ -244,13 +244,13 @@ impl Round {
         let directory = served.store.directory();
         for group in questions.chunks(GROUP) {
             let versions = Versions::<GROUP>::default();
-            let plain: Vec<Fast<'_>> = group
+            let mut plain: Vec<Fast<'_>> = group
                 .iter()
                 .map(|question| {
                     Fast::read(served, &directory, &versions, black_box(question)).expect("a plain query")
                 })
                 .collect();
-            plain.iter().for_each(Fast::fetch);
+            plain.iter_mut().for_each(Fast::fetch);
             let mut names = Names::default();
             for plain in &plain {
                 assert!(plain.answer(served, now, *from, room, &mut names).is_some(), "not a plain answer");

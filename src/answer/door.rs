@@ -44,7 +44,7 @@ pub fn answer<const N: usize>(
     for (plain, asked) in plain.iter_mut().zip(requests) {
         *plain = asked.as_ref().and_then(|asked| Fast::read(served, &directory, &versions, asked.bytes));
     }
-    plain.iter().flatten().for_each(Fast::fetch);
+    plain.iter_mut().flatten().for_each(Fast::fetch);
     let mut names = Names::default();
     for (number, ((asked, plain), reply)) in requests.iter().zip(&plain).zip(replies).enumerate() {
         let Some(asked) = asked else { continue };

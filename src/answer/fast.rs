@@ -16,7 +16,7 @@ use crate::wire::plain::{Names, PlainQuery, PlainReply};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::fault::stands_beside_cname;
-use crate::zone::lookup::Found;
+use crate::zone::lookup::{Found, Near};
 use crate::zone::snapshot::Snapshot;
 
 use super::additional;
@@ -49,8 +49,8 @@ impl<'d, const N: usize> Versions<'d, N> {
 
 /// Where the answer is to be found.
 enum Answers<'q> {
-    /// In a zone, likely at the name below the apex with this hash.
-    Zone(&'q Snapshot, Option<u64>),
+    /// In a zone, and on the way to it.
+    Zone(&'q Snapshot, Option<Near<'q>>),
     /// In the cache: there is no zone for it here.
     Cache(Sought<'q>),
 }
@@ -86,18 +86,15 @@ impl<'q> Fast<'q> {
             return None;
         }
         let zone = versions.of(found)?;
-        let hash = zone.hash_below_apex(query.name, query.starts());
-        if let Some(hash) = hash {
-            zone.fetch_leaf(hash);
-        }
-        Some(Fast { query, source: Answers::Zone(zone, hash) })
+        let near = zone.near(query.name, query.starts());
+        Some(Fast { query, source: Answers::Zone(zone, near) })
     }
 
     /// Goes on to fetch.
     #[inline]
-    pub fn fetch(&self) {
-        if let Answers::Zone(zone, Some(hash)) = self.source {
-            zone.fetch_block(hash);
+    pub fn fetch(&mut self) {
+        if let Answers::Zone(zone, Some(near)) = &mut self.source {
+            near.fetch(zone);
         }
     }
 
@@ -122,8 +119,8 @@ impl<'q> Fast<'q> {
         names: &mut Names<'r>,
     ) -> Option<usize> {
         match self.source {
-            Answers::Zone(zone, _) => frame(&self.query, served, now, from, reply, names, |reply| {
-                let (found, written) = write(zone, &self.query, reply)?;
+            Answers::Zone(zone, near) => frame(&self.query, served, now, from, reply, names, |reply| {
+                let (found, written) = write(zone, near, &self.query, reply)?;
                 Some((found.rcode.0 | if found.is_referral { 0 } else { flags::AA }, written))
             }),
             Answers::Cache(sought) => from_cache(&self.query, sought, served, now, from, reply),
@@ -206,11 +203,12 @@ struct Gist {
 #[inline]
 fn write<'r>(
     zone: &'r Snapshot,
+    near: Option<Near<'r>>,
     query: &PlainQuery<'r>,
     reply: &mut PlainReply<'r, '_>,
 ) -> Option<(Gist, Result<(), Full>)> {
     let view = View::new(zone, query.dnssec_ok());
-    let found = zone.lookup_at(query.name, query.starts(), query.rtype);
+    let found = zone.lookup_at(query.name, query.starts(), query.rtype, near);
     let found = match zone.signed() {
         Some(_) => zone.without_hashed(found, query.name, query.rtype),
         None => found,

@@ -58,7 +58,7 @@ impl<'z> View<'z> {
             return written;
         }
         let apex = self.zone.apex();
-        let Some(owner) = self.zone.at_apex() else { return Ok(()) };
+        let owner = self.zone.at_apex();
         let Some(soa) = owner.rrset(Rtype::SOA) else { return Ok(()) };
         let ttl = negative::ttl(soa.ttl, soa.first());
         write_set(writer, Section::Authority, apex, soa.with_ttl(ttl))?;

@@ -146,7 +146,7 @@ impl Edit {
         let newest = self.waiting.len();
         let waiting = |age: usize| newest.checked_sub(age).and_then(|at| self.waiting.get(at));
         waiting(WAIT).into_iter().for_each(|(hash, _)| table.fetch_leaf(*hash));
-        waiting(2 * WAIT).into_iter().for_each(|(hash, _)| table.fetch_block(*hash));
+        waiting(2 * WAIT).and_then(|(hash, _)| table.fetch_block(*hash));
         self.waiting.push_back((hash, room));
     }
 

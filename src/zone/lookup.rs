@@ -8,6 +8,7 @@ use crate::wire::rtype::Rtype;
 
 use super::owner::Owner;
 use super::snapshot::Snapshot;
+use super::table::{Entry, Table};
 
 /// What a zone has for a name.
 #[derive(Clone, Copy, Debug)]
@@ -24,19 +25,49 @@ pub enum Found<'z> {
     NoName,
 }
 
+/// The way to the name one label below the apex at or above the one sought, gone in steps between which memory comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Near<'z> {
+    hash: u64,
+    /// The first entry with this hash, if there is one, when it was looked for.
+    first: Option<Option<&'z Entry>>,
+}
+
+impl<'z> Near<'z> {
+    /// Looks for the name in `zone`, the one this was made by, and has its records brought near.
+    #[inline]
+    pub fn fetch(&mut self, zone: &'z Snapshot) {
+        self.first = Some(zone.table.fetch_block(self.hash));
+    }
+
+    /// The entry of the name.
+    #[inline]
+    fn entry(self, table: &'z Table, name: &NameRef) -> Option<&'z Entry> {
+        match self.first {
+            Some(None) => None,
+            Some(Some(entry)) if entry.owner().name() == name => Some(entry),
+            _ => table.get(self.hash, name),
+        }
+    }
+}
+
 impl Snapshot {
     /// Looks up `name`, which must be in the zone, for a question of type `rtype` (which matters at a cut: DS is
     /// answered by the parent, RFC 4035 3.1.4.1).
     pub fn lookup(&self, name: &NameRef, rtype: Rtype) -> Found<'_> {
-        self.lookup_at(name, &name.label_starts(), rtype)
+        self.lookup_at(name, &name.label_starts(), rtype, None)
     }
 
-    /// Like [`Snapshot::lookup`] for a name whose labels are known to begin at `starts`.
-    pub fn lookup_at(&self, name: &NameRef, starts: &[u8], rtype: Rtype) -> Found<'_> {
+    /// Like [`Snapshot::lookup`] for a name whose labels are known to begin at `starts`; `near` is what was found on the way to it.
+    pub fn lookup_at<'z>(
+        &'z self,
+        name: &NameRef,
+        starts: &[u8],
+        rtype: Rtype,
+        near: Option<Near<'z>>,
+    ) -> Found<'z> {
         let below = starts.len().saturating_sub(self.apex_labels());
-        let mut hash = self.apex_hash();
-        let Some(mut encloser) = self.table.get(hash, self.apex()) else { return Found::NoName };
-        let mut encloser_hash = hash;
+        let (mut encloser, mut encloser_hash, mut near) = (&self.at_apex, self.apex_hash(), near);
         for (depth, &start) in starts[..below].iter().enumerate().rev() {
             if encloser.has_dname() {
                 return Found::Dname(encloser.owner());
@@ -45,8 +76,14 @@ impl Snapshot {
                 return Found::NoName;
             }
             let suffix = name.suffix(start);
-            hash = hash_label(encloser_hash, suffix.first_label());
-            let Some(next) = self.table.get(hash, suffix) else {
+            let (hash, next) = match near.take() {
+                Some(near) => (near.hash, near.entry(&self.table, suffix)),
+                None => {
+                    let hash = hash_label(encloser_hash, suffix.first_label());
+                    (hash, self.table.get(hash, suffix))
+                }
+            };
+            let Some(next) = next else {
                 return self.wildcard(encloser_hash, encloser.owner().name(), rtype);
             };
             if next.has_ns() && !(depth == 0 && rtype == Rtype::DS) {
@@ -57,26 +94,24 @@ impl Snapshot {
         Found::Exact(encloser.owner())
     }
 
-    /// The hash of the name one label below the apex at or above `name`; what most searches end at. `None` for the apex itself.
-    pub fn hash_below_apex(&self, name: &NameRef, starts: &[u8]) -> Option<u64> {
+    /// Has what the table holds around the name one label below the apex at or above `name` brought near: most searches end
+    /// there. `None` for the apex itself.
+    pub fn near(&self, name: &NameRef, starts: &[u8]) -> Option<Near<'_>> {
         let start = *starts.get(starts.len().checked_sub(self.apex_labels() + 1)?)?;
-        Some(hash_label(self.apex_hash(), name.suffix(start).first_label()))
-    }
-
-    /// Has what the table holds around the name with this hash brought near: first the leaf, at a later call the block.
-    pub fn fetch_leaf(&self, hash: u64) {
+        let hash = hash_label(self.apex_hash(), name.suffix(start).first_label());
         self.table.fetch_leaf(hash);
-    }
-
-    /// See [`Snapshot::fetch_leaf`].
-    pub fn fetch_block(&self, hash: u64) {
-        self.table.fetch_block(hash);
+        Some(Near { hash, first: None })
     }
 
     /// The wildcard right below the closest encloser, the source of synthesis (RFC 4592 3.3.1).
     pub(super) fn wildcard(&self, encloser_hash: u64, encloser: &NameRef, rtype: Rtype) -> Found<'_> {
         let is_source = |name: &NameRef| name.is_wildcard() && name.parent() == Some(encloser);
-        match self.table.find(hash_label(encloser_hash, b"*"), is_source) {
+        let source = if encloser.as_wire().len() == self.apex().as_wire().len() {
+            self.apex_wildcard.as_ref()
+        } else {
+            self.table.find(hash_label(encloser_hash, b"*"), is_source)
+        };
+        match source {
             // A wildcard that owns NS is not followed as a cut by every server (RFC 4592 4.2): it is synthesised as a referral.
             Some(entry) if entry.has_ns() && rtype != Rtype::DS => Found::Delegation(entry.owner()),
             Some(entry) => Found::Wildcard(entry.owner()),

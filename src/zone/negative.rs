@@ -24,9 +24,9 @@ pub(super) struct Soa(OnceLock<Option<Arc<Rendered>>>);
 impl Soa {
     /// That of this apex, the same each time; `None` where it cannot be rendered.
     #[inline]
-    pub(super) fn of<'z>(&self, apex: impl FnOnce() -> Option<Owner<'z>>) -> Option<&Rendered> {
+    pub(super) fn of<'z>(&self, apex: impl FnOnce() -> Owner<'z>) -> Option<&Rendered> {
         let render = || {
-            let apex = apex()?;
+            let apex = apex();
             let soa = apex.rrset(Rtype::SOA)?;
             render(apex.name(), apex.name(), [soa.with_ttl(ttl(soa.ttl, soa.first()))]).map(Arc::new)
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::iter::successors;
 use std::sync::Arc;
 
-use crate::wire::hash::hash_name;
+use crate::wire::hash::{hash_label, hash_name};
 use crate::wire::message::Record;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rendered::Rendered;
@@ -26,6 +26,10 @@ use super::table::{Entry, Place, Table};
 pub struct Snapshot {
     apex: Arc<Apex>,
     pub(super) table: Table,
+    /// What the table has for the apex, which all searches begin at, ...
+    pub(super) at_apex: Entry,
+    /// ... and for the wildcard right below it, which most that find nothing end at.
+    pub(super) apex_wildcard: Option<Entry>,
     /// The order of a signed zone.
     signed: Option<Arc<Signed>>,
     negative: negative::Soa,
@@ -79,8 +83,12 @@ impl Snapshot {
         digest: Digest,
     ) -> Result<Snapshot, Fault> {
         let apex = Arc::new(Apex::new(apex));
-        let (negative, serial) = (negative::Soa::default(), Serial(0));
-        let mut snapshot = Snapshot { apex, table, signed: None, negative, serial, records, digest };
+        let Some((at_apex, apex_wildcard)) = begin(&apex, &table) else {
+            return Err(Fault::NoSoa(apex.name.clone()));
+        };
+        let (signed, negative, serial) = (None, negative::Soa::default(), Serial(0));
+        let mut snapshot =
+            Snapshot { apex, table, at_apex, apex_wildcard, signed, negative, serial, records, digest };
         snapshot.check_apex()?;
         snapshot.serial = snapshot.timers().serial;
         snapshot.index();
@@ -103,8 +111,8 @@ impl Snapshot {
     }
 
     /// The records at the apex; a snapshot always has some.
-    pub fn at_apex(&self) -> Option<Owner<'_>> {
-        self.table.get(self.apex.hash, self.apex()).map(Entry::owner)
+    pub fn at_apex(&self) -> Owner<'_> {
+        self.at_apex.owner()
     }
 
     /// The SOA serial.
@@ -129,7 +137,7 @@ impl Snapshot {
 
     /// The SOA RRset; a snapshot always has one.
     pub fn soa(&self) -> Rrset<'_> {
-        self.at_apex().and_then(|owner| owner.rrset(Rtype::SOA)).unwrap_or(Rrset::empty())
+        self.at_apex().rrset(Rtype::SOA).unwrap_or(Rrset::empty())
     }
 
     /// The SOA of negative answers without signatures, rendered; `None` where it cannot be.
@@ -187,16 +195,24 @@ impl Snapshot {
         for (name, (removed, added)) in changes {
             next.change(name, &removed, &added, &mut room)?;
         }
+        next.take_apex();
         next.check_apex()?;
         next.index();
         Ok(next)
+    }
+
+    /// Takes in what the table has now for the apex and its wildcard.
+    fn take_apex(&mut self) {
+        if let Some(begin) = begin(&self.apex, &self.table) {
+            (self.at_apex, self.apex_wildcard) = begin;
+        }
     }
 
     /// Makes what depends on the apex: the order of a signed zone, unless there is one that still fits.
     fn index(&mut self) {
         self.negative = negative::Soa::default();
         let old = self.signed.take();
-        let Some(apex) = self.at_apex() else { return };
+        let apex = self.at_apex.owner();
         self.signed = match old.filter(|signed| signed.is_for(apex)) {
             Some(mut signed) => {
                 Arc::make_mut(&mut signed).settle(apex);
@@ -261,7 +277,7 @@ impl Snapshot {
 
     fn check_apex(&self) -> Result<(), Fault> {
         let apex = || self.apex().clone();
-        let owner = self.at_apex().ok_or_else(|| Fault::NoSoa(apex()))?;
+        let owner = self.at_apex();
         owner.rrset(Rtype::SOA).ok_or_else(|| Fault::NoSoa(apex()))?;
         let servers = owner.rrset(Rtype::NS).ok_or_else(|| Fault::NoNs(apex()))?;
         for host in servers.rdatas().filter_map(|data| NameRef::read(data).ok()) {
@@ -288,11 +304,19 @@ impl Snapshot {
             draft.add(Rtype::SOA, old.ttl, &soa::with_serial(old.first(), serial));
             entry.set_block(draft.block(self.apex()));
         }
-        if let (Some(signed), Some(entry)) = (&mut next.signed, next.table.get(self.apex.hash, self.apex())) {
+        next.take_apex();
+        if let Some(signed) = &mut next.signed {
             let signed = Arc::make_mut(signed);
-            signed.update(self.apex(), Some(entry));
-            signed.settle(entry.owner());
+            signed.update(self.apex(), Some(&next.at_apex));
+            signed.settle(next.at_apex.owner());
         }
         next
     }
+}
+
+/// What a table has for the apex and the wildcard right below it.
+fn begin(apex: &Apex, table: &Table) -> Option<(Entry, Option<Entry>)> {
+    let is_source = |name: &NameRef| name.is_wildcard() && name.parent() == Some(&apex.name);
+    let wildcard = table.find(hash_label(apex.hash, b"*"), is_source).cloned();
+    Some((table.get(apex.hash, &apex.name)?.clone(), wildcard))
 }

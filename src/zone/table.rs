@@ -173,15 +173,15 @@ impl Table {
         fetch_entries(&self.top[top][middle]);
     }
 
-    /// Has the block of the name with this hash, if there is one, brought near; its leaf should be near already.
+    /// The first entry with this hash, whose block is brought near; its leaf should be near already.
     #[inline]
-    pub(super) fn fetch_block(&self, hash: u64) {
+    pub(super) fn fetch_block(&self, hash: u64) -> Option<&Entry> {
         let (top, middle) = self.place(hash);
-        if let Some(entry) = self.top[top][middle].iter().find(|entry| entry.hash == hash as u32) {
-            let lines = entry.block.as_ptr();
-            fetch(lines);
-            fetch(lines.wrapping_add(LINE));
-        }
+        let entry = self.top[top][middle].iter().find(|entry| entry.hash == hash as u32)?;
+        let lines = entry.block.as_ptr();
+        fetch(lines);
+        fetch(lines.wrapping_add(LINE));
+        Some(entry)
     }
 
     /// The entry, unshared so that it can be changed.

@@ -81,8 +81,8 @@ fn asked(served: &Served, bytes: &[u8], from: Client) -> Option<Message> {
     let mut room = [0xaa; REPLY];
     let directory = served.store.directory();
     let versions = Versions::<1>::default();
-    let plain = Fast::read(served, &directory, &versions, bytes);
-    plain.iter().for_each(Fast::fetch);
+    let mut plain = Fast::read(served, &directory, &versions, bytes);
+    plain.iter_mut().for_each(Fast::fetch);
     let mut names = Names::default();
     let fast = plain.as_ref().and_then(|plain| plain.answer(served, now(), from, &mut room, &mut names));
     if let Some(length) = fast {
