@@ -6,7 +6,7 @@ use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
 
-use super::view::View;
+use super::view::{View, write};
 
 /// Names of one RRset whose addresses are added.
 const MAX_HOSTS: usize = 16;
@@ -107,8 +107,8 @@ fn add<'z, W: Sections<'z>>(
     writer: &mut W,
 ) -> Result<(), Full> {
     for &rtype in rtypes {
-        if let Some(set) = owner.rrset(rtype) {
-            view.write(writer, Section::Additional, host, owner, set)?;
+        if let Some(set) = view.find(owner, rtype) {
+            write(writer, Section::Additional, host, set)?;
         }
     }
     Ok(())

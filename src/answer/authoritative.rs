@@ -20,7 +20,7 @@ use crate::zone::owner::{Owner, Rrset};
 use super::context::Served;
 use super::end::{Authority, End};
 use super::proof::Proofs;
-use super::view::View;
+use super::view::{self, View};
 
 /// Aliases written for one question (BIND follows 11, Knot 5, NSD all).
 const MAX_CHAIN: usize = 16;
@@ -168,12 +168,13 @@ fn step<'z>(
             Step::end(Rcode::NOERROR, Authority::Referral(cut))
         }
         Found::Dname(owner) => {
-            let Some(dname) = owner.rrset(Rtype::DNAME) else {
+            let Some(found) = view.find(owner, Rtype::DNAME) else {
                 return Step::end(Rcode::SERVFAIL, Authority::Nothing);
             };
             if !chain.has_dname(owner.name()) {
-                chain.note(view.write(writer, Section::Answer, owner.name(), owner, dname));
+                chain.note(view::write(writer, Section::Answer, owner.name(), found));
             }
+            let dname = found.set;
             let target = NameRef::read(dname.first())
                 .ok()
                 .and_then(|target| dname::substitute(name, owner.name(), target));
@@ -208,19 +209,19 @@ fn data<'z>(
             }
         }
         _ => {
-            if let Some(set) = owner.rrset(rtype) {
+            if let Some(found) = view.find(owner, rtype) {
                 if rtype != Rtype::DNAME || !chain.has_dname(name) {
-                    chain.note(view.write(writer, Section::Answer, name, owner, set));
+                    chain.note(view::write(writer, Section::Answer, name, found));
                 }
-                return Step::End(End { rcode: Rcode::NOERROR, authority, additional: Some(set) });
+                return Step::End(End { rcode: Rcode::NOERROR, authority, additional: Some(found.set) });
             }
         }
     }
     // An alias has the types that may stand beside it itself, or not at all (RFC 4034 3 and 4); BIND and Knot hold it so too.
-    let alias = owner.rrset(Rtype::CNAME).filter(|_| !stands_beside_cname(rtype));
+    let alias = view.find(owner, Rtype::CNAME).filter(|_| !stands_beside_cname(rtype));
     if let Some(cname) = alias {
-        chain.note(view.write(writer, Section::Answer, name, owner, cname));
-        if let Ok(target) = NameRef::read(cname.first()) {
+        chain.note(view::write(writer, Section::Answer, name, cname));
+        if let Ok(target) = NameRef::read(cname.set.first()) {
             let synthesised = (is_wildcard && view.proofs.is_some()).then(|| name.to_name());
             return Step::Alias(Hop { target: target.to_name(), synthesised, dname: None, version: None });
         }
@@ -252,7 +253,7 @@ fn several(
     let mut write = |set: Rrset<'_>| {
         found = true;
         if !is_given(&set) {
-            chain.note(view.write(writer, Section::Answer, name, owner, set));
+            chain.note(view::write(writer, Section::Answer, name, view.sign(owner, set)));
         }
     };
     match rtype {

@@ -23,7 +23,7 @@ use super::additional;
 use super::context::{Client, Path, Served};
 use super::edns::Wants;
 use super::end::{Authority, End};
-use super::view::View;
+use super::view::{self, View};
 
 /// The longest reply: whole blocks of padding (RFC 8467 4.1), above all that UDP may carry.
 pub const REPLY: usize = 1_404;
@@ -216,9 +216,10 @@ fn write<'r>(
     let (rcode, authority) = match found {
         Found::Exact(owner) | Found::Wildcard(owner) => {
             let is_wildcard = matches!(found, Found::Wildcard(_));
-            match owner.rrset(query.rtype) {
-                Some(set) => {
-                    let mut written = view.write(reply, Section::Answer, query.name, owner, set);
+            match view.find(owner, query.rtype) {
+                Some(found) => {
+                    let set = found.set;
+                    let mut written = view::write(reply, Section::Answer, query.name, found);
                     if written.is_ok() && (is_wildcard || additional::names_hosts(set.rtype)) {
                         let authority = if is_wildcard { Authority::Synthesised } else { Authority::Nothing };
                         let end = End { rcode: Rcode::NOERROR, authority, additional: Some(set) };

@@ -13,10 +13,10 @@
 use crate::wire::name::{MAX_NAME, NameRef};
 use crate::wire::rtype::Rtype;
 use crate::wire::writer::{Full, Section, Sections};
-use crate::zone::owner::Owner;
+use crate::zone::owner::{Owner, SignedRrset};
 use crate::zone::signed::{Link, Signed};
 
-use super::view::View;
+use super::view::{View, write};
 
 /// Records of one answer that are not written twice: more than one proof takes, and a chain of names may need several.
 const REMEMBERED: usize = 8;
@@ -39,7 +39,10 @@ impl Proofs {
         writer: &mut W,
     ) -> Result<(), Full> {
         let Some(signed) = view.proofs else { return Ok(()) };
-        match signed.link_of(owner, view.zone.apex()) {
+        if let Some(own) = signed.own(owner) {
+            return self.write_set(owner, own, writer);
+        }
+        match signed.link(owner.name(), view.zone.apex()) {
             Some(link) if signed.chain() == Rtype::NSEC3 && !link.matches => {
                 let name = owner.name();
                 let Some(above) = name.parent() else { return Ok(()) };
@@ -98,7 +101,10 @@ impl Proofs {
         } else {
             self.write(view, signed.link(name, view.zone.apex()), writer)?;
         }
-        self.write(view, signed.link_of(wildcard, view.zone.apex()), writer)
+        match signed.own(wildcard) {
+            Some(own) => self.write_set(wildcard, own, writer),
+            None => self.write(view, signed.link(wildcard.name(), view.zone.apex()), writer),
+        }
     }
 
     /// Writes the NSEC3 of the closest encloser that can be proved, `encloser` or a name above it (with opt-out some names have
@@ -134,23 +140,47 @@ impl Proofs {
         writer: &mut W,
     ) -> Result<(), Full> {
         let (Some(signed), Some(Link { owner, proof, .. })) = (view.proofs, link) else { return Ok(()) };
-        let place = owner.name().as_wire().as_ptr().addr();
-        if self.written[..self.count].contains(&place) {
+        if self.has(owner) {
             return Ok(());
         }
-        match proof.and_then(|proof| writer.rendered(Section::Authority, proof)) {
-            Some(written) => written?,
-            None => {
-                let Some(set) = owner.rrset(signed.chain()) else { return Ok(()) };
-                view.write(writer, Section::Authority, owner.name(), owner, set)?;
-            }
+        if let Some(written) = proof.and_then(|proof| writer.rendered(Section::Authority, proof)) {
+            self.note(owner);
+            return written;
         }
+        match owner.signed_rrset(signed.chain()) {
+            Some(set) => self.write_set(owner, set, writer),
+            None => Ok(()),
+        }
+    }
+
+    fn write_set<'z, W: Sections<'z>>(
+        &mut self,
+        owner: Owner<'z>,
+        set: SignedRrset<'z>,
+        writer: &mut W,
+    ) -> Result<(), Full> {
+        if self.has(owner) {
+            return Ok(());
+        }
+        self.note(owner);
+        write(writer, Section::Authority, owner.name(), set)
+    }
+
+    fn has(&self, owner: Owner<'_>) -> bool {
+        self.written[..self.count].contains(&place(owner))
+    }
+
+    fn note(&mut self, owner: Owner<'_>) {
         if let Some(free) = self.written.get_mut(self.count) {
-            *free = place;
+            *free = place(owner);
             self.count += 1;
         }
-        Ok(())
     }
+}
+
+/// Where an owner's name stands in memory.
+fn place(owner: Owner<'_>) -> usize {
+    owner.name().as_wire().as_ptr().addr()
 }
 
 /// The wildcard below a name; `None` when it would be too long.

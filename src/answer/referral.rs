@@ -7,7 +7,7 @@ use crate::zone::owner::Owner;
 
 use super::additional::{addresses, glue_of};
 use super::proof::Proofs;
-use super::view::View;
+use super::view::{View, write};
 
 /// The authority section of a referral: NS and, where DNSSEC is asked for, DS or its absence (RFC 4035 3.1.4).
 pub(super) fn authority<'z, W: Sections<'z>>(
@@ -16,13 +16,13 @@ pub(super) fn authority<'z, W: Sections<'z>>(
     proofs: &mut Proofs,
     writer: &mut W,
 ) -> Result<(), Full> {
-    let Some(ns) = cut.rrset(Rtype::NS) else { return Ok(()) };
-    view.write(writer, Section::Authority, cut.name(), cut, ns)?;
+    let Some(ns) = view.find(cut, Rtype::NS) else { return Ok(()) };
+    write(writer, Section::Authority, cut.name(), ns)?;
     if view.proofs.is_none() {
         return Ok(());
     }
-    match cut.rrset(Rtype::DS) {
-        Some(ds) => view.write(writer, Section::Authority, cut.name(), cut, ds),
+    match view.find(cut, Rtype::DS) {
+        Some(ds) => write(writer, Section::Authority, cut.name(), ds),
         None => proofs.no_data(view, cut, writer),
     }
 }

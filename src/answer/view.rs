@@ -4,7 +4,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::wire::writer::{Full, Section, Sections};
 use crate::zone::negative;
-use crate::zone::owner::{Owner, Rrset};
+use crate::zone::owner::{Owner, Rrset, SignedRrset};
 use crate::zone::signed::Signed;
 use crate::zone::snapshot::Snapshot;
 
@@ -23,29 +23,18 @@ impl<'z> View<'z> {
         View { zone, proofs: zone.signed().filter(|_| dnssec_ok) }
     }
 
-    /// Writes an RRset of `owner` under `name` (for a wildcard another one), with its signatures where they are wanted (RFC 4035
-    /// 3.1.1): all of that or nothing.
+    /// What `owner` has of a type, with its signatures where they are wanted.
     #[inline]
-    pub(super) fn write<W: Sections<'z>>(
-        self,
-        writer: &mut W,
-        section: Section,
-        name: &'z NameRef,
-        owner: Owner<'z>,
-        set: Rrset<'z>,
-    ) -> Result<(), Full> {
-        let signatures = match self.proofs {
-            Some(_) => owner.signatures(set.rtype),
-            None => None,
-        };
-        let Some(signatures) = signatures else { return write_set(writer, section, name, set) };
-        let mark = writer.mark();
-        let written =
-            write_set(writer, section, name, set).and_then(|()| write_set(writer, section, name, signatures));
-        if written.is_err() {
-            writer.rewind(mark);
+    pub(super) fn find(self, owner: Owner<'z>, rtype: Rtype) -> Option<SignedRrset<'z>> {
+        match self.proofs {
+            Some(_) => owner.signed_rrset(rtype),
+            None => owner.rrset(rtype).map(|set| SignedRrset { set, signatures: None }),
         }
-        written
+    }
+
+    /// `set` of `owner` with its signatures where they are wanted.
+    pub(super) fn sign(self, owner: Owner<'z>, set: Rrset<'z>) -> SignedRrset<'z> {
+        SignedRrset { set, signatures: self.proofs.and_then(|_| owner.signatures(set.rtype)) }
     }
 
     /// Writes the SOA with the TTL that a negative answer may be kept for (RFC 2308 section 3). Its signatures get that TTL too, as
@@ -69,6 +58,25 @@ impl<'z> View<'z> {
         }
         Ok(())
     }
+}
+
+/// Writes an RRset under `name`, for a wildcard another one than its owner's, with its signatures (RFC 4035 3.1.1): all of that or
+/// nothing.
+#[inline]
+pub(super) fn write<'z, W: Sections<'z>>(
+    writer: &mut W,
+    section: Section,
+    name: &'z NameRef,
+    SignedRrset { set, signatures }: SignedRrset<'z>,
+) -> Result<(), Full> {
+    let Some(signatures) = signatures else { return write_set(writer, section, name, set) };
+    let mark = writer.mark();
+    write_set(writer, section, name, set)?;
+    let written = write_set(writer, section, name, signatures);
+    if written.is_err() {
+        writer.rewind(mark);
+    }
+    written
 }
 
 /// Writes an RRset, whole or not at all.

@@ -48,6 +48,15 @@ pub struct Rrset<'z> {
     data: &'z [u8],
 }
 
+/// An RRset and the signatures over it.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRrset<'z> {
+    /// The RRset.
+    pub set: Rrset<'z>,
+    /// The RRSIG records that cover it.
+    pub signatures: Option<Rrset<'z>>,
+}
+
 impl<'z> Owner<'z> {
     pub(super) fn new(block: &'z [u8]) -> Owner<'z> {
         Owner { block }
@@ -83,7 +92,25 @@ impl<'z> Owner<'z> {
 
     /// The RRset of one type.
     pub fn rrset(self, rtype: Rtype) -> Option<Rrset<'z>> {
-        self.rrsets().find(|rrset| rrset.rtype == rtype)
+        self.rrsets().find(|rrset| rrset.rtype >= rtype).filter(|rrset| rrset.rtype == rtype)
+    }
+
+    /// The RRset of one type with its signatures.
+    pub fn signed_rrset(self, rtype: Rtype) -> Option<SignedRrset<'z>> {
+        let (mut set, mut signatures) = (None, None);
+        for rrset in self.rrsets() {
+            if rrset.rtype == rtype {
+                set = Some(rrset);
+            } else if rrset.covers() == Some(rtype) {
+                signatures = Some(rrset);
+            } else if rrset.rtype > rtype && (set.is_none() || rrset.rtype > Rtype::RRSIG) {
+                break;
+            }
+            if set.is_some() && signatures.is_some() {
+                break;
+            }
+        }
+        Some(SignedRrset { set: set?, signatures })
     }
 
     /// How many records are here.

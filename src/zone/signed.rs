@@ -11,7 +11,7 @@ use crate::wire::rtype::Rtype;
 use super::negative;
 use super::nsec3::Params;
 use super::order::Order;
-use super::owner::{Block, Owner};
+use super::owner::{Block, Owner, SignedRrset};
 use super::table::{Entry, Table};
 
 /// The records by which a signed zone proves what it does not have; `clone` is cheap and shares.
@@ -131,11 +131,12 @@ impl Signed {
         Some(Link { owner: Owner::new(block), matches, proof: None })
     }
 
-    /// Like [`Signed::link`] for the name of an owner, which in a zone with NSEC has the record itself.
-    pub fn link_of<'z>(&'z self, owner: Owner<'z>, apex: &NameRef) -> Option<Link<'z>> {
+    /// The record of the chain that an owner has itself, as all have in a zone with NSEC.
+    #[inline]
+    pub fn own<'z>(&self, owner: Owner<'z>) -> Option<SignedRrset<'z>> {
         match self.chain {
-            Chain::Nsec if owner.has(Rtype::NSEC) => Some(Link { owner, matches: true, proof: None }),
-            _ => self.link(owner.name(), apex),
+            Chain::Nsec => owner.signed_rrset(Rtype::NSEC),
+            Chain::Nsec3(_) => None,
         }
     }
 
@@ -147,7 +148,8 @@ impl Signed {
 
 /// The RRset of a type with its signatures, rendered, with another TTL if one is given; `None` without such an RRset.
 fn rendered(apex: &NameRef, owner: Owner<'_>, rtype: Rtype, ttl: Option<u32>) -> Option<Rendered> {
-    let sets = [Some(owner.rrset(rtype)?), owner.signatures(rtype)].into_iter().flatten();
+    let SignedRrset { set, signatures } = owner.signed_rrset(rtype)?;
+    let sets = [Some(set), signatures].into_iter().flatten();
     negative::render(apex, owner.name(), sets.map(|set| set.with_ttl(ttl.unwrap_or(set.ttl))))
 }
 
