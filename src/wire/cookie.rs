@@ -10,8 +10,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use siphasher::sip::SipHasher24;
-
 /// Bytes of a client cookie (RFC 7873 4).
 pub const CLIENT: usize = 8;
 /// Bytes of a client cookie and a server cookie of version 1 (RFC 9018 4).
@@ -84,19 +82,19 @@ impl Secret {
         cookie[..8].copy_from_slice(client);
         cookie[8..12].copy_from_slice(&VERSION);
         cookie[12..16].copy_from_slice(&at.to_be_bytes());
-        let mut input = [0; 32];
-        input[..16].copy_from_slice(&cookie[..16]);
-        let length = match addr {
+        let [w0, w1] = words([&cookie[..8], &cookie[8..16]]);
+        let hash = match addr {
             IpAddr::V4(addr) => {
-                input[16..20].copy_from_slice(&addr.octets());
-                20
+                // 20 bytes: the last word has four of them and the length.
+                let w2 = u64::from(u32::from_le_bytes(addr.octets())) | 20 << 56;
+                siphash(&self.0, [w0, w1, w2])
             }
             IpAddr::V6(addr) => {
-                input[16..].copy_from_slice(&addr.octets());
-                32
+                let addr = addr.octets();
+                let [w2, w3] = words([&addr[..8], &addr[8..]]);
+                siphash(&self.0, [w0, w1, w2, w3, 32 << 56])
             }
         };
-        let hash = SipHasher24::new_with_key(&self.0).hash(&input[..length]);
         cookie[16..].copy_from_slice(&hash.to_le_bytes());
         cookie
     }
@@ -173,6 +171,47 @@ impl Secrets {
     }
 }
 
+/// Little-endian words of eight bytes each.
+#[inline]
+fn words(bytes: [&[u8]; 2]) -> [u64; 2] {
+    bytes.map(|bytes| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
+}
+
+/// SipHash-2-4 (RFC 9018 4.4) of a message in words of eight bytes, the last of which has the message's length in its highest byte.
+#[inline]
+fn siphash<const N: usize>(key: &[u8; 16], message: [u64; N]) -> u64 {
+    let [k0, k1] = words([&key[..8], &key[8..]]);
+    let mut state = [
+        k0 ^ 0x736f_6d65_7073_6575,
+        k1 ^ 0x646f_7261_6e64_6f6d,
+        k0 ^ 0x6c79_6765_6e65_7261,
+        k1 ^ 0x7465_6462_7974_6573,
+    ];
+    for word in message {
+        state[3] ^= word;
+        state = sip_round(sip_round(state));
+        state[0] ^= word;
+    }
+    state[2] ^= 0xff;
+    for _ in 0..4 {
+        state = sip_round(state);
+    }
+    state[0] ^ state[1] ^ state[2] ^ state[3]
+}
+
+#[inline]
+fn sip_round([mut v0, mut v1, mut v2, mut v3]: [u64; 4]) -> [u64; 4] {
+    v0 = v0.wrapping_add(v1);
+    v2 = v2.wrapping_add(v3);
+    v1 = v1.rotate_left(13) ^ v0;
+    v3 = v3.rotate_left(16) ^ v2;
+    v0 = v0.rotate_left(32).wrapping_add(v3);
+    v2 = v2.wrapping_add(v1);
+    v1 = v1.rotate_left(17) ^ v2;
+    v3 = v3.rotate_left(21) ^ v0;
+    [v0, v1, v2.rotate_left(32), v3]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +236,16 @@ mod tests {
         let (standing, reply) = secrets(&[SECRET]).exchange(cookie, addr, 1_559_731_985);
         assert_eq!(standing, Standing::Missing);
         assert_eq!(reply[..], hex("2464c4abcf10c957010000005cf79f111f8130c3eee29480")[..]);
+    }
+
+    #[test]
+    fn a_new_cookie_over_ipv6_as_in_the_rfc() {
+        // RFC 9018 A.4.
+        let client = hex("22681ab97d52c298");
+        let addr = "2001:db8:220:1:59de:d0f4:8769:82b8".parse().unwrap();
+        let secrets = secrets(&["445536bcd2513298075a5d379663c962"]);
+        let (_, reply) = secrets.exchange(Cookie::read(&client).unwrap(), addr, 1_559_741_961);
+        assert_eq!(reply[..], hex("22681ab97d52c298010000005cf7c609a6bb79d16625507a")[..]);
     }
 
     #[test]
