@@ -56,8 +56,10 @@ pub(super) fn has_broken_cookie(request: &Request<'_>) -> bool {
 /// What a request asks for by its EDNS options.
 #[derive(Default)]
 pub(super) struct Wants<'q> {
-    /// What is answered without a zone, each once, in the order in which it is asked for.
-    early: [Option<Early<'q>>; 3],
+    /// What is answered without a zone, each once, in the order in which it is asked for: so many of these.
+    early: [Early; 3],
+    count: u8,
+    cookie: Option<Cookie<'q>>,
     /// A COOKIE option is no cookie.
     has_broken_cookie: bool,
     padding: bool,
@@ -67,10 +69,11 @@ pub(super) struct Wants<'q> {
 }
 
 /// What is answered without a zone.
-#[derive(Clone, Copy)]
-enum Early<'q> {
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Early {
+    #[default]
     Nsid,
-    Cookie(Cookie<'q>),
+    Cookie,
     Keepalive,
 }
 
@@ -82,27 +85,19 @@ impl<'q> Wants<'q> {
         if opt.options.is_empty() {
             return wants;
         }
-        let mut seen = [false; 3];
-        let mut early = wants.early.iter_mut();
-        let mut note = |which: usize, option| {
-            if !std::mem::replace(&mut seen[which], true)
-                && let Some(place) = early.next()
-            {
-                *place = option;
-            }
-        };
         for (code, value) in opt.options() {
             match code {
-                NSID => note(0, Some(Early::Nsid)),
+                NSID => wants.note(Early::Nsid),
                 COOKIE => match Cookie::read(value) {
-                    Some(cookie) => note(1, Some(Early::Cookie(cookie))),
-                    None => {
-                        note(1, None);
-                        wants.has_broken_cookie = true;
+                    _ if wants.has_broken_cookie => {}
+                    Some(cookie) => {
+                        wants.cookie.get_or_insert(cookie);
+                        wants.note(Early::Cookie);
                     }
+                    None => wants.has_broken_cookie = true,
                 },
                 // Over UDP it means nothing (RFC 7828 3.3.1).
-                KEEPALIVE if via.is_stream() => note(2, Some(Early::Keepalive)),
+                KEEPALIVE if via.is_stream() => wants.note(Early::Keepalive),
                 // Where everybody can read along it hides nothing (RFC 7830 6).
                 PADDING => wants.padding = via.is_encrypted(),
                 ZONEVERSION => wants.zone_version = true,
@@ -114,6 +109,22 @@ impl<'q> Wants<'q> {
         wants
     }
 
+    #[inline]
+    fn note(&mut self, early: Early) {
+        let count = usize::from(self.count);
+        if !self.early[..count].contains(&early)
+            && let Some(place) = self.early.get_mut(count)
+        {
+            *place = early;
+            self.count += 1;
+        }
+    }
+
+    #[inline]
+    fn early(&self) -> &[Early] {
+        &self.early[..usize::from(self.count)]
+    }
+
     /// Whether all of it is answered without a look at the zone.
     pub(super) fn is_plain(&self) -> bool {
         !(self.has_broken_cookie || self.zone_version || self.expire || self.stamp.is_some())
@@ -122,24 +133,25 @@ impl<'q> Wants<'q> {
     /// How many bytes the options take that need no zone, the head of the padding counted.
     #[inline]
     pub(super) fn length(&self, served: &Served) -> usize {
-        let length = |early: &Early<'_>| match early {
+        let length = |early: &Early| match early {
             Early::Nsid => served.nsid.as_ref().map_or(0, |nsid| 4 + nsid.len()),
-            Early::Cookie(_) => 4 + WHOLE,
+            Early::Cookie => 4 + WHOLE,
             Early::Keepalive => 4 + 2,
         };
-        self.early.iter().flatten().map(length).sum::<usize>() + if self.padding { 4 } else { 0 }
+        self.early().iter().map(length).sum::<usize>() + if self.padding { 4 } else { 0 }
     }
 
     /// Answers what needs no zone, with `put` for each option; returns what the request's server cookie is.
     #[inline]
     fn answer(&self, served: &Served, now: Now, from: Client, mut put: impl FnMut(u16, &[u8])) -> Standing {
         let mut standing = Standing::Missing;
-        for early in self.early.iter().flatten() {
+        for early in self.early() {
             match early {
                 Early::Nsid => served.nsid.iter().for_each(|nsid| put(NSID, nsid)),
-                Early::Cookie(cookie) => {
+                Early::Cookie => {
+                    let Some(cookie) = self.cookie else { continue };
                     let seconds = now.utc.0 / 1_000_000;
-                    let (found, reply) = served.cookies.exchange(*cookie, from.addr.ip(), seconds);
+                    let (found, reply) = served.cookies.exchange(cookie, from.addr.ip(), seconds);
                     standing = found;
                     put(COOKIE, &reply);
                 }
