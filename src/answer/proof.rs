@@ -66,9 +66,13 @@ impl Proofs {
         } else {
             self.write(view, signed.link(name, view.zone.apex()), writer)?;
         }
+        let apex = view.zone.apex();
+        if encloser.as_wire().len() == apex.as_wire().len() {
+            return self.write(view, signed.link_of_apex_wildcard(), writer);
+        }
         let mut wire = [0; MAX_NAME];
         let Some(wildcard) = wildcard(encloser, &mut wire) else { return Ok(()) };
-        self.write(view, signed.link(wildcard, view.zone.apex()), writer)
+        self.write(view, signed.link(wildcard, apex), writer)
     }
 
     /// A wildcard answers for a name that does not exist (RFC 4035 3.1.3.3, RFC 5155 7.2.6).

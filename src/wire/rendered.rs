@@ -107,7 +107,7 @@ impl Rendered {
             }
             false
         };
-        !self.names.iter().any(is_known)
+        known.is_empty() || !self.names.iter().any(is_known)
     }
 
     /// The names that others can point to, in records that begin at `start`.

@@ -101,9 +101,11 @@ impl<'z> Owner<'z> {
         for rrset in self.rrsets() {
             if rrset.rtype == rtype {
                 set = Some(rrset);
+            } else if rrset.rtype > rtype && set.is_none() {
+                return None;
             } else if rrset.covers() == Some(rtype) {
                 signatures = Some(rrset);
-            } else if rrset.rtype > rtype && (set.is_none() || rrset.rtype > Rtype::RRSIG) {
+            } else if rrset.rtype > rtype.max(Rtype::RRSIG) {
                 break;
             }
             if set.is_some() && signatures.is_some() {
@@ -181,7 +183,16 @@ impl<'z> Rrset<'z> {
 
     /// The type that these signatures cover; `None` for any other type than RRSIG.
     pub fn covers(self) -> Option<Rtype> {
-        (self.rtype == Rtype::RRSIG).then(|| covered(self.rtype, self.first()))
+        if self.rtype != Rtype::RRSIG {
+            return None;
+        }
+        // The first field of the first record.
+        match *self.data {
+            [l0, l1, c0, c1, ..] if u16::from_le_bytes([l0, l1]) >= 2 => {
+                Some(Rtype(u16::from_be_bytes([c0, c1])))
+            }
+            _ => Some(Rtype(0)),
+        }
     }
 
     /// The same records with another TTL.
@@ -407,6 +418,24 @@ mod tests {
         assert!(draft.remove(Rtype::RRSIG, b"\x00\x10a") && !draft.remove(Rtype::RRSIG, b"\x00\x1ca"));
         assert_eq!(draft.block(&name).len(), block.len() - 5);
     }
+
+    #[test]
+    fn an_rrset_is_found_with_its_signatures() {
+        let name: Name = "www.example.".parse().unwrap();
+        let mut draft = Draft::default();
+        for rtype in [Rtype::A, Rtype::NSEC, Rtype::DNSKEY] {
+            draft.add(rtype, 60, b"data");
+        }
+        // Over A and DNSKEY, and one that is too short to say.
+        for data in [&b"\x00\x01a"[..], b"\x00\x30a", b"\x00"] {
+            draft.add(Rtype::RRSIG, 60, data);
+        }
+        let block = draft.block(&name);
+        let find = |rtype| Owner::new(&block).signed_rrset(rtype).map(|found| found.signatures.is_some());
+        let found = [Rtype::A, Rtype::TXT, Rtype::NSEC, Rtype::DNSKEY, Rtype::CAA].map(find);
+        assert_eq!(found, [Some(true), None, Some(false), Some(true), None]);
+    }
+
     /// Tens of thousands of records in one RRset: searched one by one, this would take minutes.
     #[test]
     fn a_large_set_is_changed_like_a_small_one() {

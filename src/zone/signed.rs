@@ -34,6 +34,12 @@ struct Kept {
     proof: Option<Arc<Rendered>>,
 }
 
+impl Kept {
+    fn link(&self) -> Link<'_> {
+        Link { owner: Owner::new(&self.block), matches: self.matches, proof: self.proof.as_deref() }
+    }
+}
+
 /// Which records prove absence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Chain {
@@ -121,14 +127,20 @@ impl Signed {
             Some(2) if name.is_wildcard() => &self.wildcard,
             _ => &None,
         };
-        if let Some(Kept { block, matches, proof }) = kept {
-            return Some(Link { owner: Owner::new(block), matches: *matches, proof: proof.as_deref() });
+        if let Some(kept) = kept {
+            return Some(kept.link());
         }
         let (block, matches) = match &self.chain {
             Chain::Nsec => self.nearest(name)?,
             Chain::Nsec3(params) => self.nearest(params.owner(name, apex)?.name())?,
         };
         Some(Link { owner: Owner::new(block), matches, proof: None })
+    }
+
+    /// The record for the wildcard right below the apex, as [`Signed::link`] has it.
+    #[inline]
+    pub fn link_of_apex_wildcard(&self) -> Option<Link<'_>> {
+        self.wildcard.as_ref().map(Kept::link)
     }
 
     /// The record of the chain that an owner has itself, as all have in a zone with NSEC.
