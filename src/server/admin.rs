@@ -71,13 +71,19 @@ pub struct Admin {
 
 /// Binds the control socket, in the place of one that a process which is gone has left.
 pub fn bind_control(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another tidemark process listens there"));
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    match std::fs::symlink_metadata(path) {
+        Ok(left) if left.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => {
+            let reason =
+                "a file stands there that is no socket: move it away, or set `control` to another path";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
@@ -357,4 +363,24 @@ fn names(query: &[(String, String)], key: &str) -> Result<Vec<Name>, Refusal> {
             .map_err(|error| Refusal(StatusCode::BAD_REQUEST, format!("`{value}` is not a name: {error}")))
     });
     parsed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_that_was_left_behind_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tidemark.sock");
+        std::fs::write(&path, "$ORIGIN example.").unwrap();
+        let refused = bind_control(&path).unwrap_err();
+        assert!(refused.to_string().contains("that is no socket: move it away"), "{refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"$ORIGIN example.");
+        std::fs::remove_file(&path).unwrap();
+        let first = bind_control(&path).unwrap();
+        assert_eq!(bind_control(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        assert!(bind_control(&path).is_ok());
+    }
 }

@@ -48,7 +48,7 @@ impl Done {
 /// What nobody needs any more.
 enum Needless {
     Files(Vec<u64>),
-    Entry(Entry),
+    Entry(Box<Entry>),
 }
 
 /// The way to a thread that removes files and takes entries to pieces: for as long as that of a large content takes, no commit is to wait.
@@ -80,7 +80,7 @@ impl Remover {
 
     /// Has an entry taken to pieces.
     pub fn entry(&self, entry: Entry) {
-        let _ = self.0.send(Needless::Entry(entry));
+        let _ = self.0.send(Needless::Entry(Box::new(entry)));
     }
 }
 
