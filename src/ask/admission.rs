@@ -14,7 +14,7 @@
 //! from the server halves that number, down to one; every answer adds one with its first message. So a server that hangs or refuses more than a few
 //! connections is asked for no more than it takes, and one that recovers is soon asked for everything.
 //!
-//! Connections that all bring nothing for [`STALLED`] while others wait give up a place to one of those, and so on, up to as many places
+//! Connections that all bring nothing for two seconds while others wait give up a place to one of those, and so on, up to as many places
 //! again: some zones may hang at a server that serves the rest.
 //!
 //! A connection is used again when its answer is complete (RFC 7766 6.2.1). A server may close it at any time (6.2.3): an
