@@ -33,23 +33,28 @@ const BUFFER: usize = 4 << 20;
 /// Binds one socket per worker to `addr`. Fails when anyone else has it.
 pub fn bind(addr: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
     // Sockets with SO_REUSEPORT may share a port with another process of ours; one without may not.
-    drop(UdpSocket::bind(addr)?);
+    drop(bind_one(addr, false)?);
     (0..workers).map(|_| bind_shared(addr)).collect()
 }
 
 fn bind_shared(addr: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_port(true)?;
-    // The kernel may cap it; any size works.
-    let _ = socket.set_recv_buffer_size(BUFFER);
-    socket.bind(&addr.into())?;
-    let socket = socket.into();
+    let socket = bind_one(addr, true)?;
     tell_targets(&socket)?;
     keep_whole(&socket)?;
     Ok(socket)
+}
+
+fn bind_one(addr: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        // `0.0.0.0` and `[::]` of one port stand side by side.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(shared)?;
+    // The kernel may cap it; any size works.
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
 }
 
 /// Starts the thread that answers what comes to `socket`.
@@ -108,5 +113,21 @@ fn serve(socket: Arc<UdpSocket>, mut datagrams: Datagrams, context: &Context) {
         if let Some(rest) = pace.rest(now.mono, count) {
             thread::sleep(rest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_both_families_stand_side_by_side_on_a_port() {
+        let four = bind(([0, 0, 0, 0], 0).into(), 1).unwrap();
+        let port = four[0].local_addr().unwrap().port();
+        let six = bind(([0_u16; 8], port).into(), 2).unwrap();
+        assert_eq!(six.len(), 2);
+        assert!(bind(([0_u16; 8], port).into(), 1).is_err(), "somebody has it");
+        drop(four);
+        assert!(bind(([0, 0, 0, 0], port).into(), 1).is_ok());
     }
 }
