@@ -22,9 +22,10 @@ impl Axfr {
         Axfr { announced, builder }
     }
 
-    /// Takes a record of the zone; `true` when it was the closing SOA. A SOA must be the zone's own.
+    /// Takes a record of the zone; `true` when it was the closing SOA. A SOA below the apex is kept: whoever puts the zone together refuses
+    /// it, and tells whose it is.
     pub fn take(&mut self, record: RecordRef<'_>) -> Result<bool, Reason> {
-        if record.rtype == Rtype::SOA {
+        if record.rtype == Rtype::SOA && *record.owner == **self.builder.apex() {
             // RFC 5936 2.2: the last record is the first one once more; another one means that two versions got mixed.
             let same = record.owned().is_some_and(|record| record == self.announced);
             return if same { Ok(true) } else { Err(Reason::SoaMismatch) };

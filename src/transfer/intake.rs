@@ -232,15 +232,16 @@ impl Intake {
 
     /// Takes in a record of the zone; what the answer amounts to, when it was the last one.
     fn take(&mut self, record: RecordRef<'_>) -> Result<Option<Whole>, Reason> {
-        if record.rtype == Rtype::SOA && *record.owner != *self.zone {
-            // Within the zone but below its apex: another zone's (before the first SOA) or nobody's.
-            let begun = !matches!(self.state, State::Begin);
-            return Err(if begun { Reason::Malformed } else { Reason::WrongZone });
-        }
+        let is_soa = record.rtype == Rtype::SOA;
+        // Within the zone but below its apex: another zone's (before the first SOA), a fault of the content, or nobody's.
+        let is_stray = is_soa && *record.owner != *self.zone;
         let owned = || record.owned().ok_or(Reason::Malformed);
         match &mut self.state {
             State::Begin => {
-                if record.rtype != Rtype::SOA {
+                if is_stray {
+                    return Err(Reason::WrongZone);
+                }
+                if !is_soa {
                     return Err(Reason::Malformed);
                 }
                 let serial = Timers::read(record.rdata).serial;
@@ -252,8 +253,7 @@ impl Intake {
             }
             State::Announced(announced) => {
                 let announced = announced.clone();
-                let is_soa = record.rtype == Rtype::SOA;
-                let content = !is_soa || owned()? == announced;
+                let content = !is_soa || is_stray || owned()? == announced;
                 match self.asked {
                     // RFC 1995 section 4: a SOA in the second place marks differences.
                     Asked::Ixfr(have) if !content => {
@@ -273,6 +273,7 @@ impl Intake {
                     _ => Err(Reason::Malformed),
                 },
             },
+            State::Differences(_) if is_stray => Err(Reason::Malformed),
             State::Differences(ixfr) => Ok(ixfr.take(owned()?)?.map(Whole::Deltas)),
             State::Over => Err(Reason::Malformed),
         }

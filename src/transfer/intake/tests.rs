@@ -8,6 +8,7 @@ use crate::wire::message::flags;
 use crate::wire::rtype::Rcode;
 use crate::wire::writer::Section;
 use crate::wire::writer::Writer;
+use crate::zone::fault::Fault;
 
 /// One response message with these records.
 fn message(asked: Asked, records: &[Record]) -> Vec<u8> {
@@ -49,20 +50,36 @@ fn bad_axfr_streams_are_refused() {
     let retimed = Record { ttl: 61, ..soa(5) };
     let elsewhere = Record { owner: "other.".parse().unwrap(), ..soa(5) };
     let below = Record { owner: "sub.example.".parse().unwrap(), ..soa(5) };
-    let cases: [(&[Record], Reason); 9] = [
+    let cases: [(&[Record], Reason); 8] = [
         (&[], Reason::Malformed),
         (&[ns()], Reason::Malformed),
         (&[elsewhere.clone(), ns(), elsewhere], Reason::WrongZone),
         (std::slice::from_ref(&below), Reason::WrongZone),
         (&[first.clone(), ns(), other.clone()], Reason::SoaMismatch),
         (&[first.clone(), ns(), retimed], Reason::SoaMismatch),
-        (&[first.clone(), ns(), below.clone()], Reason::Malformed),
         (&[first.clone(), ns(), first.clone(), a("x.example.", 1)], Reason::Malformed),
         (&[first.clone(), other], Reason::SoaMismatch),
     ];
     for (records, expected) in cases {
         assert_eq!(reason(Asked::Axfr, records), Some(expected), "{records:?}");
     }
+}
+
+#[test]
+fn a_soa_below_the_apex_is_told_by_name_when_the_zone_is_put_together() {
+    let below = Record { owner: "sub.example.".parse().unwrap(), ..soa(5) };
+    for (asked, records) in [
+        (Asked::Axfr, [soa(5), below.clone(), ns(), soa(5)]),
+        (Asked::Axfr, [soa(5), ns(), below.clone(), soa(5)]),
+        (IXFR, [soa(5), below.clone(), ns(), soa(5)]),
+    ] {
+        let Outcome::Full(content, ..) = intake(asked).feed(&message(asked, &records)) else {
+            panic!("no content")
+        };
+        assert_eq!(content.finish().unwrap_err(), [Fault::StraySoa("sub.example.".parse().unwrap())]);
+    }
+    let s = soa;
+    assert_eq!(reason(IXFR, &[s(3), s(1), s(3), below, s(3)]), Some(Reason::Malformed));
 }
 
 #[test]
