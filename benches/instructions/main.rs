@@ -24,6 +24,7 @@ use tidemark::publish::access::Access;
 use tidemark::publish::proposal::Proposal;
 use tidemark::publish::store::ZoneStore;
 use tidemark::resolve::cache::{Answer, Ask, Cache, Config};
+use tidemark::resolve::special_use::SpecialUse;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Cookie, Secret, Secrets};
 use tidemark::wire::edns::{COOKIE, push_option};
@@ -188,7 +189,7 @@ fn play(mix: &Mix) {
     let recursion = (mix.way == Way::Hit).then(|| {
         let cache = Arc::new(Cache::new(&Config::default()));
         questions.iter().for_each(|question| know(&cache, &zone, question));
-        Recursion { cache, allow: vec!["127.0.0.0/8".parse().unwrap()] }
+        Recursion { cache, allow: vec!["127.0.0.0/8".parse().unwrap()], special_use: SpecialUse::default() }
     });
     if recursion.is_none() {
         let name = zone.apex().clone();

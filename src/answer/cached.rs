@@ -1,12 +1,13 @@
 //! Answers from the cache, and the completion of those that had to be fetched.
 
-use crate::resolve::cache::{Ask, Cache, Entry};
+use crate::resolve::cache::{Ask, Entry};
+use crate::resolve::special_use::{self, Kept};
 use crate::time::Now;
 use crate::wire::message::{Request, flags};
-use crate::wire::rtype::Rcode;
+use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Sections, Writer};
 
-use super::context::{Client, Outcome, Path, Served};
+use super::context::{Client, Outcome, Path, Recursion, Served};
 use super::edns::{Ede, Options};
 use super::reply::{Form, leave};
 
@@ -15,12 +16,17 @@ const FORM: Form = Form { copied: flags::CD, ..Form::ALONE };
 
 pub(super) fn find(
     served: &Served,
-    cache: &Cache,
+    recursion: &Recursion,
     now: Now,
     request: &Request<'_>,
     from: Client,
     reply: &mut Vec<u8>,
 ) -> Outcome {
+    if let Some(kept) = recursion.special_use.answer(request.name, request.rtype) {
+        leave(served, now, request, from, FORM, reply, |writer, _| Some(write_kept(&kept, request, writer)));
+        return Outcome::Reply(Path::Zone);
+    }
+    let cache = &recursion.cache;
     let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
     match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
     {
@@ -58,6 +64,25 @@ pub fn complete(
     });
 }
 
+/// Writes what is said of a special-use name.
+fn write_kept(kept: &Kept, request: &Request<'_>, writer: &mut Writer<'_>) -> Rcode {
+    let mut write =
+        |section, owner, rtype, data| writer.record(section, owner, rtype, special_use::TTL, data);
+    let (written, rcode) = match kept {
+        Kept::Data(data) => (write(Section::Answer, request.name, request.rtype, data), Rcode::NOERROR),
+        Kept::NoData(negative) => {
+            (write(Section::Authority, negative.zone, Rtype::SOA, negative.soa), Rcode::NOERROR)
+        }
+        Kept::NoName(negative) => {
+            (write(Section::Authority, negative.zone, Rtype::SOA, negative.soa), Rcode::NXDOMAIN)
+        }
+    };
+    if written.is_err() {
+        writer.set_flags(flags::TC);
+    }
+    rcode
+}
+
 fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options) -> Rcode {
     if entry.is_stale() {
         options.explain(if entry.rcode() == Rcode::NXDOMAIN {
@@ -81,14 +106,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::answer::context::Recursion;
     use crate::answer::respond::answer;
     use crate::publish::store::ZoneStore;
-    use crate::resolve::cache::Config;
+    use crate::resolve::cache::{Cache, Config};
+    use crate::resolve::special_use::SpecialUse;
     use crate::wire::cookie::{Secret, Secrets};
-    use crate::wire::message::Header;
+    use crate::wire::message::{Header, Message};
     use crate::wire::name::Name;
-    use crate::wire::rtype::{CLASS_IN, Rtype};
+    use crate::wire::rtype::CLASS_IN;
     use crate::wire::via::Via;
     use crate::wire::writer::Writer;
 
@@ -96,24 +121,51 @@ mod tests {
         Arc::new(Secrets::new(Secret::new([7; 16]), Vec::new()))
     }
 
+    /// What a cache that knows nothing makes of a question.
+    fn ask(name: &str, rtype: Rtype, flags: u16, from: [u8; 4]) -> (Outcome, Vec<u8>) {
+        let recursion = Recursion {
+            cache: Arc::new(Cache::new(&Config::default())),
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            special_use: SpecialUse::default(),
+        };
+        let store = Arc::new(ZoneStore::new(1));
+        let served = Served { store, recursion: Some(recursion), nsid: None, cookies: cookies() };
+        let from = Client { addr: (from, 5000).into(), via: Via::Udp };
+        let (mut request, mut reply) = (Vec::new(), Vec::new());
+        let mut writer = Writer::new(&mut request, 512, 1, flags);
+        writer.question(&name.parse::<Name>().unwrap(), rtype, CLASS_IN).unwrap();
+        writer.finish();
+        (answer(&served, Now::default(), &request, from, &mut reply), reply)
+    }
+
+    const LOCAL: [u8; 4] = [127, 0, 0, 1];
+
     #[test]
     fn a_refusal_is_no_hit() {
-        let cache = Arc::new(Cache::new(&Config::default()));
-        let allow = vec!["127.0.0.0/8".parse().unwrap()];
-        let recursion = Some(Recursion { cache, allow });
-        let served = Served { store: Arc::new(ZoneStore::new(1)), recursion, nsid: None, cookies: cookies() };
-        let from = Client { addr: "127.0.0.1:5000".parse().unwrap(), via: Via::Udp };
-        let name: Name = "www.example.".parse().unwrap();
-        let ask = |flags: u16| {
-            let (mut request, mut reply) = (Vec::new(), Vec::new());
-            let mut writer = Writer::new(&mut request, 512, 1, flags);
-            writer.question(&name, Rtype::A, CLASS_IN).unwrap();
-            writer.finish();
-            (answer(&served, Now::default(), &request, from, &mut reply), reply)
-        };
-        let (outcome, reply) = ask(0);
+        let (outcome, reply) = ask("www.example.", Rtype::A, 0, LOCAL);
         assert!(matches!(outcome, Outcome::Reply(Path::Zone)), "{outcome:?}");
         assert_eq!(Header::read(&reply).unwrap().flags & 0xf, Rcode::REFUSED.0);
-        assert!(matches!(ask(flags::RD).0, Outcome::FollowUp(_)));
+        assert!(matches!(ask("www.example.", Rtype::A, flags::RD, LOCAL).0, Outcome::FollowUp(_)));
+    }
+
+    #[test]
+    fn special_use_names_are_asked_for_nowhere() {
+        let read = |name, rtype, from| {
+            let (outcome, reply) = ask(name, rtype, flags::RD, from);
+            assert!(matches!(outcome, Outcome::Reply(Path::Zone)), "{outcome:?}");
+            Message::read(&reply).unwrap()
+        };
+        let own = read("x.localhost.", Rtype::A, LOCAL);
+        assert_eq!((own.rcode(), own.answer.len(), own.authority.len()), (Rcode::NOERROR, 1, 0));
+        assert_eq!((&own.answer[0].rdata[..], own.answer[0].ttl), (&LOCAL[..], special_use::TTL));
+        let none = read("x.onion.", Rtype::A, LOCAL);
+        assert_eq!((none.rcode(), none.answer.len(), none.authority.len()), (Rcode::NXDOMAIN, 0, 1));
+        assert_eq!(
+            (none.authority[0].rtype, none.authority[0].owner.to_string()),
+            (Rtype::SOA, "onion.".into())
+        );
+        let undesignated = read("_dns.resolver.arpa.", Rtype::SVCB, LOCAL);
+        assert_eq!((undesignated.rcode(), undesignated.answer.len()), (Rcode::NOERROR, 0));
+        assert_eq!(read("localhost.", Rtype::A, [192, 0, 2, 1]).rcode(), Rcode::REFUSED, "who may not ask");
     }
 }

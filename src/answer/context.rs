@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Zone;
 use crate::resolve::cache::{Ask, Cache};
+use crate::resolve::special_use::SpecialUse;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use crate::wire::prefix::{self, Prefix};
@@ -33,6 +34,8 @@ pub struct Recursion {
     pub cache: Arc<Cache>,
     /// Who may ask.
     pub allow: Vec<Prefix>,
+    /// The names that nobody else is asked for.
+    pub special_use: SpecialUse,
 }
 
 impl Recursion {

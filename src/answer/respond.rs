@@ -119,7 +119,7 @@ fn find(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: &
     }
     match &served.recursion {
         Some(recursion) if request.class == CLASS_IN && recursion.allows(from) => {
-            cached::find(served, &recursion.cache, now, request, from, reply)
+            cached::find(served, recursion, now, request, from, reply)
         }
         Some(_) => finish(served, now, request, from, reply, |_, options| {
             options.explain(Ede::PROHIBITED);

@@ -11,6 +11,7 @@ use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::{Publication, ZoneStore};
 use crate::resolve::cache::{self, Answer, Ask, Cache};
+use crate::resolve::special_use::SpecialUse;
 use crate::text::file::read::read;
 use crate::text::rdata::write;
 use crate::time::{Mono, Now, Utc};
@@ -417,10 +418,13 @@ fn the_servers_own_names() {
 fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
     let mut served = served();
     let cache = Arc::new(Cache::new(&cache::Config::default()));
-    served.recursion =
-        Some(Recursion { cache: Arc::clone(&cache), allow: vec!["127.0.0.0/8".parse().unwrap()] });
-    let asked = Ask { name: name("www.invalid."), rtype: Rtype::A, dnssec_ok: false };
-    let query = Query::new("www.invalid.", Rtype::A).edns(1232, 0, &[]);
+    served.recursion = Some(Recursion {
+        cache: Arc::clone(&cache),
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        special_use: SpecialUse::default(),
+    });
+    let asked = Ask { name: name("www.elsewhere."), rtype: Rtype::A, dnssec_ok: false };
+    let query = Query::new("www.elsewhere.", Rtype::A).edns(1232, 0, &[]);
     let ask = |source: Client, bytes: &[u8]| {
         let mut reply = Vec::new();
         (answer(&served, at(200), bytes, source, &mut reply), reply)
@@ -432,11 +436,11 @@ fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
     let (outcome, reply) = ask(client(Via::Udp), &query.bytes);
     assert!(matches!(outcome, Outcome::Reply(Path::Hit)));
     let message = Message::read(&reply).unwrap();
-    assert_eq!(show(&message.answer), ["www.invalid. 50 A 192.0.2.9"]);
+    assert_eq!(show(&message.answer), ["www.elsewhere. 50 A 192.0.2.9"]);
     assert!(!message.header.is_authoritative() && message.header.flags & flags::RA != 0);
     let stranger = Client { addr: "192.0.2.77:53".parse().unwrap(), via: Via::Udp };
     assert_eq!(Message::read(&ask(stranger, &query.bytes).1).unwrap().rcode(), Rcode::REFUSED);
-    let mut iterative = Query::new("unknown.invalid.", Rtype::A).bytes;
+    let mut iterative = Query::new("unknown.elsewhere.", Rtype::A).bytes;
     iterative[2] &= !1;
     assert_eq!(Message::read(&ask(client(Via::Udp), &iterative).1).unwrap().rcode(), Rcode::REFUSED);
     // Zones served here are answered from themselves, cache or not.

@@ -4,7 +4,7 @@
 //! worker; a flight goes by an upstream strategy: [`forward`] asks configured servers (recursive ones, or authoritative
 //! ones as stubs). [`upstream`] knows which servers are responsible and how they have behaved, [`bailiwick`] decides what of a
 //! reply may be believed, [`settings`] says whom to ask, [`admission`] how
-//! much one client may have of it. Nothing here does I/O.
+//! much one client may have of it, [`special_use`] which names nobody is asked for. Nothing here does I/O.
 //!
 //! Not here yet: recursion from the root (it would be a second strategy beside [`forward`]) and DNSSEC validation.
 
@@ -14,6 +14,7 @@ pub mod cache;
 pub mod forward;
 pub mod resolver;
 pub mod settings;
+pub mod special_use;
 pub mod upstream;
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::node::event::Input;
 use crate::node::router::Node;
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
+use crate::resolve::special_use::SpecialUse;
 use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
@@ -250,11 +251,11 @@ async fn serve(
 fn served(settings: &Settings, store: &Arc<ZoneStore>, cache: Option<&Arc<Cache>>) -> Served {
     Served {
         store: Arc::clone(store),
-        recursion: settings
-            .resolver
-            .as_ref()
-            .zip(cache)
-            .map(|(resolver, cache)| Recursion { cache: Arc::clone(cache), allow: resolver.allow.clone() }),
+        recursion: settings.resolver.as_ref().zip(cache).map(|(resolver, cache)| Recursion {
+            cache: Arc::clone(cache),
+            allow: resolver.allow.clone(),
+            special_use: SpecialUse::beside(&resolver.routes),
+        }),
         nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
         cookies: Arc::new(settings.server.cookies.clone().unwrap_or_else(|| {
             // Good until the next start, and at no other server: clients then get a new cookie, and no harm is done.

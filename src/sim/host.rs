@@ -21,6 +21,7 @@ use crate::publish::zone::Version;
 use crate::resolve;
 use crate::resolve::cache::{self, Cache};
 use crate::resolve::resolver::Resolver;
+use crate::resolve::special_use::SpecialUse;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::ixfr_loop::Stuck;
 use crate::wire::cookie::{Secret, Secrets};
@@ -240,8 +241,9 @@ impl Host {
             let zone = vec![resolve::settings::Zone { zone: content::apex(), servers }];
             let (forward, stub) = if *recursive { (zone, Vec::new()) } else { (Vec::new(), zone) };
             let routes = resolve::settings::Config { forward, stub, ..Default::default() };
+            let special_use = SpecialUse::beside(&routes);
             resolver = Some(Resolver::new(&routes, Arc::clone(&cache), rng.random()));
-            recursion = Some(Recursion { cache, allow: everyone() });
+            recursion = Some(Recursion { cache, allow: everyone(), special_use });
         }
         // Nothing is random here that the seed does not decide.
         let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));

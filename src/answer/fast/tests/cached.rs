@@ -3,11 +3,16 @@
 use super::*;
 use crate::answer::context::Recursion;
 use crate::resolve::cache::{Answer, Ask, Cache, Config};
+use crate::resolve::special_use::SpecialUse;
 use crate::wire::message::Record;
 
 fn serve() -> (Served, Arc<Cache>) {
     let cache = Arc::new(Cache::new(&Config::default()));
-    let recursion = Recursion { cache: Arc::clone(&cache), allow: vec!["127.0.0.0/8".parse().unwrap()] };
+    let recursion = Recursion {
+        cache: Arc::clone(&cache),
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        special_use: SpecialUse::default(),
+    };
     (Served { recursion: Some(recursion), ..plain_without_root() }, cache)
 }
 
