@@ -23,7 +23,7 @@ use tidemark::answer::respond::answer;
 use tidemark::publish::access::Access;
 use tidemark::publish::proposal::Proposal;
 use tidemark::publish::store::ZoneStore;
-use tidemark::resolve::cache::{Answer, Ask, Cache, Config};
+use tidemark::resolve::cache::{Answer, Ask, AskFlags, Cache, Config};
 use tidemark::resolve::special_use::SpecialUse;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Cookie, Secret, Secrets};
@@ -220,10 +220,14 @@ fn know(cache: &Cache, zone: &Snapshot, question: &[u8]) {
     let owner = zone.owner(request.name).unwrap();
     let answer = owner.records().filter(|record| record.rtype == request.rtype).collect();
     let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
-    let ask = Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok };
+    let ask = Ask {
+        name: request.name.to_name(),
+        rtype: request.rtype,
+        flags: AskFlags::of(request.header.flags, dnssec_ok),
+    };
     let answer = Answer { rcode: Rcode::NOERROR, answer, authority: Vec::new(), negative: None };
     cache.put(now().mono, &ask, &answer);
-    assert!(cache.get(now().mono, &ask.name, ask.rtype, ask.dnssec_ok).is_some());
+    assert!(cache.get(now().mono, &ask.name, ask.rtype, ask.flags).is_some());
 }
 
 impl Round {

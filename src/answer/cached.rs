@@ -1,6 +1,6 @@
 //! Answers from the cache, and the completion of those that had to be fetched.
 
-use crate::resolve::cache::{Ask, Entry};
+use crate::resolve::cache::{Ask, AskFlags, Entry};
 use crate::resolve::special_use::{self, Kept};
 use crate::time::Now;
 use crate::wire::message::{Request, flags};
@@ -27,9 +27,8 @@ pub(super) fn find(
         return Outcome::Reply(Path::Zone);
     }
     let cache = &recursion.cache;
-    let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
-    match cache.get(now.mono, request.name, request.rtype, dnssec_ok).filter(|entry| entry.is_fresh(now.mono))
-    {
+    let asked = AskFlags::of(request.header.flags, request.opt.is_some_and(|opt| opt.dnssec_ok));
+    match cache.get(now.mono, request.name, request.rtype, asked).filter(|entry| entry.is_fresh(now.mono)) {
         Some(entry) => {
             leave(served, now, request, from, FORM, reply, |writer, options| {
                 Some(write(now, &entry, writer, options))
@@ -41,7 +40,7 @@ pub(super) fn find(
             leave(served, now, request, from, FORM, reply, |_, _| Some(Rcode::REFUSED));
             Outcome::Reply(Path::Zone)
         }
-        None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, dnssec_ok }),
+        None => Outcome::FollowUp(Ask { name: request.name.to_name(), rtype: request.rtype, flags: asked }),
     }
 }
 

@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 
 use crate::publish::directory::Directory;
 use crate::publish::zone::{Current, Zone};
-use crate::resolve::cache::{Entry, Sought};
+use crate::resolve::cache::{AskFlags, Entry, Sought};
 use crate::time::Now;
 use crate::wire::message::flags;
 use crate::wire::plain::{Names, PlainQuery, PlainReply};
@@ -77,7 +77,7 @@ impl<'q> Fast<'q> {
         }
         let Some(found) = directory.find_at(query.name, query.starts()) else {
             let cache = &served.recursion.as_ref()?.cache;
-            let sought = Sought::new(query.name, query.rtype, query.dnssec_ok());
+            let sought = Sought::new(query.name, query.rtype, AskFlags::of(query.flags(), query.dnssec_ok()));
             cache.fetch_ready(sought);
             return Some(Fast { query, source: Answers::Cache(sought) });
         };

@@ -10,7 +10,7 @@ use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::{Publication, ZoneStore};
-use crate::resolve::cache::{self, Answer, Ask, Cache};
+use crate::resolve::cache::{self, Answer, Ask, AskFlags, Cache};
 use crate::resolve::special_use::SpecialUse;
 use crate::text::file::read::read;
 use crate::text::rdata::write;
@@ -423,7 +423,7 @@ fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         special_use: SpecialUse::default(),
     });
-    let asked = Ask { name: name("www.elsewhere."), rtype: Rtype::A, dnssec_ok: false };
+    let asked = Ask { name: name("www.elsewhere."), rtype: Rtype::A, flags: AskFlags::default() };
     let query = Query::new("www.elsewhere.", Rtype::A).edns(1232, 0, &[]);
     let ask = |source: Client, bytes: &[u8]| {
         let mut reply = Vec::new();

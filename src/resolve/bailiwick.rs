@@ -36,7 +36,7 @@ pub enum Verdict {
 /// Sifts a reply with response code NOERROR, NXDOMAIN or YXDOMAIN. `may_tell` says about which names the server may speak.
 pub fn sift(message: Message, ask: &Ask, may_tell: impl Fn(&NameRef) -> bool) -> Verdict {
     let rcode = message.rcode();
-    let mut sieve = Sieve { message, dnssec_ok: ask.dnssec_ok, answer: Vec::new() };
+    let mut sieve = Sieve { message, dnssec_ok: ask.flags.dnssec_ok, answer: Vec::new() };
     let mut name = ask.name.clone();
     let mut links = 0;
     loop {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::Mono;
-use crate::wire::message::Record;
+use crate::wire::message::{Record, flags};
 use crate::wire::name::{MAX_NAME, Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
@@ -59,15 +59,37 @@ impl Default for Config {
 
 /// A question of class IN, as far as the cache tells questions apart.
 ///
-/// DO is a part of it: what servers send differs by it, and so no entry needs to be filtered when it is read.
+/// Its flags are a part of it: what servers send differs by them, and so no entry needs to be filtered when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
     /// QNAME.
     pub name: Name,
     /// QTYPE.
     pub rtype: Rtype,
-    /// Whether DNSSEC records are wanted too (RFC 3225).
+    /// What else the answer depends on.
+    pub flags: AskFlags,
+}
+
+/// The flags of a question that its answer depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AskFlags {
+    /// Whether DNSSEC records are wanted too (DO, RFC 3225).
     pub dnssec_ok: bool,
+    /// Whether data is wanted that fails validation (CD, RFC 4035 3.2.2). Nobody who did not ask for that may get it.
+    pub checking_disabled: bool,
+}
+
+impl AskFlags {
+    /// Those of a request with these bits in its header, and with or without DO.
+    #[inline]
+    pub fn of(header: u16, dnssec_ok: bool) -> AskFlags {
+        AskFlags { dnssec_ok, checking_disabled: header & flags::CD != 0 }
+    }
+
+    #[inline]
+    fn bits(self) -> u8 {
+        u8::from(self.dnssec_ok) | u8::from(self.checking_disabled) << 1
+    }
 }
 
 /// An answer to be kept.
@@ -113,14 +135,14 @@ impl Cache {
     ///
     /// Only an entry that [`Entry::is_fresh`] may be served. Another one is kept for the resolver, which serves it (made
     /// fresh again for a short while, see [`Entry::is_stale`]) when no server can be reached.
-    pub fn get(&self, now: Mono, name: &NameRef, rtype: Rtype, dnssec_ok: bool) -> Option<Arc<Entry>> {
-        let sought = Sought::new(name, rtype, dnssec_ok);
+    pub fn get(&self, now: Mono, name: &NameRef, rtype: Rtype, flags: AskFlags) -> Option<Arc<Entry>> {
+        let sought = Sought::new(name, rtype, flags);
         if let Some(entry) = self.ready.find(now, sought, Arc::clone) {
             return Some(entry);
         }
         let epoch = self.ready.epoch();
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
-        let key = key(&mut buffer, name, rtype, dnssec_ok);
+        let key = key(&mut buffer, name, rtype, flags);
         let entry = self.store.get(key).filter(|entry| now < entry.kept_until)?;
         if entry.is_fresh(now) {
             self.ready.offer(now, sought, epoch, &entry);
@@ -168,7 +190,7 @@ impl Cache {
     /// Lets the entry for a question, though its TTL has run out, be served as stale for [`STALE_TTL`] seconds more
     /// (RFC 8767), and returns it; `None` when there is none any more.
     pub fn revive(&self, now: Mono, ask: &Ask) -> Option<Arc<Entry>> {
-        let old = self.get(now, &ask.name, ask.rtype, ask.dnssec_ok)?;
+        let old = self.get(now, &ask.name, ask.rtype, ask.flags)?;
         let fresh_until = now + Duration::from_secs(STALE_TTL.into());
         let kept_until = old.kept_until.max(fresh_until);
         let stale = Arc::new(Entry { fresh_until, kept_until, stale: true, ..Entry::clone(&old) });
@@ -208,9 +230,9 @@ impl Cache {
 
     fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
         let mut buffer = [0; MAX_NAME + KEY_TAIL];
-        let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.dnssec_ok);
+        let key: &[u8] = key(&mut buffer, &ask.name, ask.rtype, ask.flags);
         self.store.insert(Box::from(key), Arc::clone(entry));
-        self.ready.forget(Sought::new(&ask.name, ask.rtype, ask.dnssec_ok));
+        self.ready.forget(Sought::new(&ask.name, ask.rtype, ask.flags));
     }
 }
 
@@ -233,7 +255,7 @@ pub struct Entry {
     /// The length of QNAME, which stands in front of the records.
     name: u8,
     rtype: Rtype,
-    dnssec_ok: bool,
+    flags: AskFlags,
     /// QNAME, then records back to back: owner, TYPE, TTL, RDLENGTH, RDATA, all uncompressed.
     records: Box<[u8]>,
 }
@@ -324,16 +346,16 @@ impl Entry {
             // A name is at most 255 bytes long (RFC 1035 2.3.4).
             name: question.len() as u8,
             rtype: ask.rtype,
-            dnssec_ok: ask.dnssec_ok,
+            flags: ask.flags,
             records: records.into(),
         };
         (entry, lifetime)
     }
 
-    /// QNAME, QTYPE and whether DO was set.
+    /// QNAME, QTYPE and the flags.
     #[inline]
-    fn question(&self) -> (&NameRef, Rtype, bool) {
-        (NameRef::wrap_trusted(&self.records[..usize::from(self.name)]), self.rtype, self.dnssec_ok)
+    fn question(&self) -> (&NameRef, Rtype, AskFlags) {
+        (NameRef::wrap_trusted(&self.records[..usize::from(self.name)]), self.rtype, self.flags)
     }
 
     #[inline]
@@ -369,18 +391,18 @@ fn lowest_ttls(section: &[Record]) -> BTreeMap<(&NameRef, Rtype), u32> {
     ttls
 }
 
-/// The key: name in lower case, type, DO.
+/// The key: name in lower case, type, flags.
 fn key<'b>(
     buffer: &'b mut [u8; MAX_NAME + KEY_TAIL],
     name: &NameRef,
     rtype: Rtype,
-    dnssec_ok: bool,
+    flags: AskFlags,
 ) -> &'b [u8] {
     let length = name.as_wire().len();
     buffer[..length].copy_from_slice(name.as_wire());
     buffer[..length].make_ascii_lowercase();
     buffer[length..length + 2].copy_from_slice(&rtype.0.to_be_bytes());
-    buffer[length + 2] = u8::from(dnssec_ok);
+    buffer[length + 2] = flags.bits();
     &buffer[..length + KEY_TAIL]
 }
 

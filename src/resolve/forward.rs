@@ -255,9 +255,11 @@ impl Forward {
 }
 
 fn query(ask: &Ask, recursive: bool) -> Query {
+    // Whoever validates is told that the client does (RFC 6840 5.9).
+    let disabled = if ask.flags.checking_disabled { flags::CD } else { 0 };
     Query {
-        flags: if recursive { flags::RD } else { 0 },
-        edns: Some(Edns { dnssec_ok: ask.dnssec_ok, options: Vec::new() }),
+        flags: if recursive { flags::RD | disabled } else { 0 },
+        edns: Some(Edns { dnssec_ok: ask.flags.dnssec_ok, options: Vec::new() }),
         ..Query::new(ask.name.clone(), ask.rtype)
     }
 }

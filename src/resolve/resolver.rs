@@ -126,7 +126,7 @@ impl Resolver {
         if ask.rtype.is_meta() && ask.rtype != Rtype::ANY {
             return refused(Bound::Type);
         }
-        let known = self.cache.get(now, &ask.name, ask.rtype, ask.dnssec_ok);
+        let known = self.cache.get(now, &ask.name, ask.rtype, ask.flags);
         let old = known.is_some();
         if let Some(entry) = known.filter(|entry| entry.is_fresh(now)) {
             let (took, stale) = (Duration::ZERO, entry.is_stale());

@@ -6,7 +6,7 @@ use crate::wire::name::Name;
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Writer};
 
-use super::cache::Ask;
+use super::cache::{Ask, AskFlags};
 
 /// This many milliseconds after the start.
 pub(super) fn at(millis: u64) -> Mono {
@@ -25,7 +25,11 @@ pub(super) fn name(text: &str) -> Name {
 /// `name TYPE`, or `name TYPE do`.
 pub(super) fn ask(text: &str) -> Ask {
     let words: Vec<_> = text.split(' ').collect();
-    Ask { name: name(words[0]), rtype: words[1].parse().unwrap(), dnssec_ok: words.get(2) == Some(&"do") }
+    Ask {
+        name: name(words[0]),
+        rtype: words[1].parse().unwrap(),
+        flags: AskFlags { dnssec_ok: words.contains(&"do"), checking_disabled: words.contains(&"cd") },
+    }
 }
 
 /// `owner ttl TYPE data`, where data is an address, a name, the MINIMUM of an SOA record, or the type an RRSIG covers.

@@ -17,7 +17,7 @@ use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::zone::prefetch::fetch;
 
-use super::Entry;
+use super::{AskFlags, Entry};
 
 /// The most slots: room for what is asked for more than once a second, in half a megabyte.
 const MOST: u64 = 32_768;
@@ -51,17 +51,17 @@ struct Set {
 pub struct Sought<'n> {
     name: &'n NameRef,
     rtype: Rtype,
-    dnssec_ok: bool,
+    flags: AskFlags,
     hash: u64,
 }
 
 impl<'n> Sought<'n> {
-    /// The question for this name and type, with DO or without.
+    /// The question for this name and type.
     #[inline]
-    pub fn new(name: &'n NameRef, rtype: Rtype, dnssec_ok: bool) -> Sought<'n> {
-        let tail = u64::from(rtype.0) << 1 | u64::from(dnssec_ok);
+    pub fn new(name: &'n NameRef, rtype: Rtype, flags: AskFlags) -> Sought<'n> {
+        let tail = u64::from(rtype.0) << 2 | u64::from(flags.bits());
         let hash = hash_name(name) ^ tail.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Sought { name, rtype, dnssec_ok, hash }
+        Sought { name, rtype, flags, hash }
     }
 
     #[inline]
@@ -160,7 +160,7 @@ impl Ready {
 impl Entry {
     #[inline]
     fn is_for(&self, sought: Sought<'_>) -> bool {
-        let (name, rtype, dnssec_ok) = self.question();
-        (rtype, dnssec_ok) == (sought.rtype, sought.dnssec_ok) && *name == *sought.name
+        let (name, rtype, flags) = self.question();
+        (rtype, flags) == (sought.rtype, sought.flags) && *name == *sought.name
     }
 }

@@ -17,7 +17,7 @@ fn cache() -> Cache {
 
 fn look(cache: &Cache, millis: u64, question: &str) -> Option<Arc<Entry>> {
     let ask = ask(question);
-    cache.get(at(millis), &ask.name, ask.rtype, ask.dnssec_ok)
+    cache.get(at(millis), &ask.name, ask.rtype, ask.flags)
 }
 
 fn fresh(cache: &Cache, millis: u64, question: &str) -> bool {
@@ -44,6 +44,7 @@ fn ttls_count_down_to_the_second_and_then_the_entry_is_gone() {
     assert!(!fresh(&cache, 305_000, "www.example. A"));
     assert!(look(&cache, 5_000, "www.example. AAAA").is_none());
     assert!(look(&cache, 5_000, "www.example. A do").is_none());
+    assert!(look(&cache, 5_000, "www.example. A cd").is_none());
     assert!(look(&cache, 5_000, "example. A").is_none());
 }
 

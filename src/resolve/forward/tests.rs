@@ -66,6 +66,13 @@ fn the_query_says_what_is_wanted() {
 }
 
 #[test]
+fn who_validates_is_told_that_the_client_does() {
+    let flags = |text: &str, recursive| query(&ask(text), recursive).flags;
+    assert_eq!(flags("www.example. A do cd", true), flags::RD | flags::CD);
+    assert_eq!((flags("www.example. A do", true), flags("www.example. A cd", false)), (flags::RD, 0));
+}
+
+#[test]
 fn retransmissions_by_schedule_until_the_budget_is_spent() {
     let mut world = World::new(1, true);
     let mut schedule = Vec::new();

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::admission::MAX_FLIGHTS;
-use super::super::cache;
+use super::super::cache::{self, AskFlags};
 use super::super::sample::{ask, now, record, reply};
 use super::super::settings::Zone;
 use super::*;
@@ -234,7 +234,10 @@ fn a_chain_is_followed_to_the_servers_that_are_responsible() {
     let (_, records, _) = answered(&world.reply(20, Rcode::NOERROR, &["www.test. 60 A 192.0.2.80"]), 20);
     assert_eq!(records, [record("www.example. 300 CNAME www.test."), record("www.test. 60 A 192.0.2.80")]);
     world.assert_at_rest();
-    let entry = world.cache.get(now(59_000).mono, &ask("www.example. A").name, Rtype::A, false).unwrap();
+    let entry = world
+        .cache
+        .get(now(59_000).mono, &ask("www.example. A").name, Rtype::A, AskFlags::default())
+        .unwrap();
     assert_eq!(entry.fresh_until(), now(60_020).mono);
 }
 

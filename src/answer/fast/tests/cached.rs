@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::answer::context::Recursion;
-use crate::resolve::cache::{Answer, Ask, Cache, Config};
+use crate::resolve::cache::{Answer, Ask, AskFlags, Cache, Config};
 use crate::resolve::special_use::SpecialUse;
 use crate::wire::message::Record;
 
@@ -71,10 +71,10 @@ proptest! {
         heard in 0_u64..500_000_000,
     ) {
         let (served, cache) = serve();
-        let dnssec_ok = edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
-        cache.put(Mono(now().mono.0.saturating_sub(heard)), &Ask { name: name.clone(), rtype, dnssec_ok }, &answer);
+        let asked = AskFlags::of(flags, edns.as_ref().is_some_and(|edns| edns.dnssec_ok));
+        cache.put(Mono(now().mono.0.saturating_sub(heard)), &Ask { name: name.clone(), rtype, flags: asked }, &answer);
         // What is found in the store is ready from then on.
-        let is_fresh = cache.get(now().mono, &name, rtype, dnssec_ok).is_some_and(|entry| entry.is_fresh(now().mono));
+        let is_fresh = cache.get(now().mono, &name, rtype, asked).is_some_and(|entry| entry.is_fresh(now().mono));
         let was_plain = agrees(&served, &query(&name, rtype, flags, edns));
         prop_assert!(is_fresh || !was_plain);
     }
@@ -93,10 +93,10 @@ fn what_is_asked_for_often_is_plain() {
         negative: None,
     };
     let is_plain = |flags| agrees(&served, &query(&"WWW.test.".parse().unwrap(), Rtype::A, flags, None));
-    let ask = Ask { name: name.clone(), rtype: Rtype::A, dnssec_ok: false };
+    let ask = Ask { name: name.clone(), rtype: Rtype::A, flags: AskFlags::default() };
     cache.put(now().mono, &ask, &answer([1; 4]));
     assert!(!is_plain(flags::RD), "nobody has asked for it yet");
-    let known = || cache.get(now().mono, &name, Rtype::A, false).unwrap();
+    let known = || cache.get(now().mono, &name, Rtype::A, AskFlags::default()).unwrap();
     known();
     assert!(is_plain(flags::RD) && is_plain(0));
     // What is newer, and what was flushed, is not answered from what was ready before.
