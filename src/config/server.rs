@@ -28,7 +28,9 @@ impl Reading<'_> {
         let help = "give at least one ADDR:PORT, for example `listen = [\"127.0.0.1:53\"]`";
         let listen = self.some(section, "`[server]`", "listen", server.listen, value::address, help);
         let tls = server.tls.map(|tls| self.tls(tls, listen.as_deref().unwrap_or_default())).transpose();
-        let http = server.http.map(|http| self.value(&http, value::address)).transpose();
+        let tls_listen = tls.iter().flatten().flat_map(|tls| &tls.listen);
+        let taken: Vec<&SocketAddr> = listen.iter().flatten().chain(tls_listen).collect();
+        let http = server.http.map(|http| self.http(&http, &taken)).transpose();
         let data_dir = match &server.data_dir {
             Some(path) => self.relative(path),
             None => Ok(self.folder.join(settings::DATA_DIR)),
@@ -125,6 +127,16 @@ impl Reading<'_> {
             }
         };
         read.map(Some).map_err(|fault| self.tell(self.error(place, fault).help(secrets::HELP)))
+    }
+
+    /// `http`; `taken` are the addresses that answer DNS.
+    fn http(&self, http: &Text, taken: &[&SocketAddr]) -> Result<SocketAddr, Told> {
+        let addr = self.value(http, value::address)?;
+        if taken.contains(&&addr) {
+            let fault = self.error(http.span(), "this address already answers DNS");
+            return Err(self.tell(fault.help("choose another port, for example 9153")));
+        }
+        Ok(addr)
     }
 
     /// `[server.tls]`; `plain` are the addresses that are taken already.
