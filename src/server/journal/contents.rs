@@ -231,9 +231,18 @@ impl References {
         self.iter().map(|(_, live)| live.aside.id)
     }
 
-    /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
-        self.0.values().flatten().filter_map(|live| live.size).sum()
+    /// Bytes of all files of contents.
+    pub fn content_bytes(&self) -> u64 {
+        self.bytes(|aside| !aside.is_change)
+    }
+
+    /// Bytes of all files of changes.
+    pub fn change_bytes(&self) -> u64 {
+        self.bytes(|aside| aside.is_change)
+    }
+
+    fn bytes(&self, counts: impl Fn(&Aside) -> bool) -> u64 {
+        self.0.values().flatten().filter(|live| counts(&live.aside)).filter_map(|live| live.size).sum()
     }
 }
 

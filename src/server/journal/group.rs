@@ -260,7 +260,9 @@ impl Writer {
     /// Where a checkpoint begins to count, if one is needed: the journal has grown far beyond what it has to hold, which
     /// `needed` tells, or lacks something.
     pub fn overgrown(&mut self, needed: impl FnOnce() -> u64) -> Option<Mark> {
-        let longest = self.files.journal.length().max(self.files.floors[0].length());
+        // Changes in files of their own are as much a part of the journal: only those that zones remember are written anew.
+        let changes = self.files.references.change_bytes();
+        let longest = (self.files.journal.length() + changes).max(self.files.floors[0].length());
         if longest > self.most {
             // What was never written anew need not have grown by what is of no use now.
             self.most = self.most.max(most(needed(), &self.files.references));

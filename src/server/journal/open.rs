@@ -107,7 +107,7 @@ impl Opened {
         let as_it_is = journal.size > 0
             && journal.is_whole_within()
             && !journal.is_old
-            && journal.end <= most
+            && journal.end + references.change_bytes() <= most
             && !recovered.is_doubtful
             && recovered.floors.iter().all(is_whole)
             && recovered
@@ -217,7 +217,7 @@ impl Ready {
 
 /// How long a journal may become that has to hold so many bytes. Large contents are written anew at times, which is to be rare.
 pub(super) fn most(bytes: u64, references: &References) -> u64 {
-    GROWTH * (bytes + references.bytes() / 4).max(SMALL / GROWTH)
+    GROWTH * (bytes + references.content_bytes() / 4).max(SMALL / GROWTH)
 }
 
 /// Reads a file of frames; one that does not exist holds nothing.

@@ -52,15 +52,28 @@ fn open(dir: &Path) -> (Running, ZoneStore) {
 impl Running {
     /// Waits until these commits are written.
     fn await_written(&self, last: u64) {
+        self.follow(last, |_| ());
+    }
+
+    /// The same; `rewrite` hears of it when the journal is to be written anew.
+    fn follow(&self, last: u64, rewrite: impl Fn(Mark)) {
         loop {
-            let Report::Written(commits) = self.reports.recv_timeout(LIMIT).unwrap() else { continue };
-            for (ticket, result) in commits {
-                result.unwrap();
-                if ticket == last {
-                    return;
+            match self.reports.recv_timeout(LIMIT).unwrap() {
+                Report::Written(commits) => {
+                    commits.iter().for_each(|(_, result)| result.clone().unwrap());
+                    if commits.iter().any(|(ticket, _)| *ticket == last) {
+                        return;
+                    }
                 }
+                Report::Overgrown(mark) => rewrite(mark),
             }
         }
+    }
+
+    /// Has the journal written anew from what is in the store.
+    fn rewrite(&self, mark: Mark, store: &ZoneStore) {
+        let checkpoint = store.checkpoint();
+        self.journal.rewrite(mark, move |each| checkpoint.entries(each));
     }
 }
 
@@ -336,16 +349,7 @@ fn a_journal_does_not_grow_over_restarts_and_changes() {
             last = next;
         }
         // Whether it is written anew is looked at after each group.
-        loop {
-            match running.reports.recv_timeout(LIMIT).unwrap() {
-                Report::Written(commits) if commits.iter().any(|(written, _)| *written == ticket) => break,
-                Report::Written(_) => {}
-                Report::Overgrown(mark) => {
-                    let checkpoint = store.checkpoint();
-                    running.journal.rewrite(mark, move |each| checkpoint.entries(each));
-                }
-            }
-        }
+        running.follow(ticket, |mark| running.rewrite(mark, &store));
         running.journal.stop();
     }
     let (running, store) = open(dir.path());
@@ -356,6 +360,35 @@ fn a_journal_does_not_grow_over_restarts_and_changes() {
     // Whatever was written: the content, the stamps of its versions, and as many changes as the content is large.
     assert!(lengths.iter().all(|length| *length < 2 * (2 * whole + 3_000 * 200)), "{lengths:?}");
     assert!(lengths.last() < lengths.iter().max(), "{lengths:?}");
+}
+
+#[test]
+fn large_changes_do_not_pile_up() {
+    const HOSTS: [u32; 2] = [12_000, 100];
+    let dir = tempfile::tempdir().unwrap();
+    let (running, store) = open(dir.path());
+    let name: Name = "example.".parse().unwrap();
+    store.configure(&name, Default::default());
+    let mut last = content("example.", 1, HOSTS[0]);
+    store.replay(&name, Replayed::Full(last.clone(), stamp(&last), Utc(1)));
+    running.journal.commit(0, vec![full(&last)], false);
+    running.await_written(0);
+    let mut bytes = 0;
+    for ticket in 1..=40 {
+        let turn = ticket as usize % 2;
+        let delta = resized(&last, HOSTS[turn ^ 1], HOSTS[turn]);
+        last = last.apply(&delta).unwrap();
+        store.replay(&name, Replayed::Change(delta.clone(), stamp(&last), Utc(ticket)));
+        let entry = Entry::Change(name.clone(), Arc::new(delta), stamp(&last), Utc(ticket));
+        running.journal.commit(ticket, vec![entry], false);
+        running.follow(ticket, |mark| running.rewrite(mark, &store));
+        bytes += 12_000 * 30;
+    }
+    running.journal.stop();
+    let files = fs::read_dir(dir.path().join("content")).unwrap();
+    let left: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(left * 3 < bytes, "{left} bytes of contents, for changes of {bytes}");
+    assert_eq!(reopened(dir.path(), "example."), Some(last.serial()));
 }
 
 #[test]
