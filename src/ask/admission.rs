@@ -14,8 +14,8 @@
 //! from the server halves that number, down to one; every answer adds one with its first message. So a server that hangs or refuses more than a few
 //! connections is asked for no more than it takes, and one that recovers is soon asked for everything.
 //!
-//! Connections that all bring nothing for two seconds while others wait give up a place to one of those, and so on, up to as many places
-//! again: some zones may hang at a server that serves the rest.
+//! Where no exchange over a connection begins to be answered or ends for two seconds while others wait, one more may begin, and so on,
+//! up to as many places again: some zones may hang, or trickle, at a server that serves the rest.
 //!
 //! A connection is used again when its answer is complete (RFC 7766 6.2.1). A server may close it at any time (6.2.3): an
 //! exchange that meets such a connection is carried out on a new one, and no machine learns of it.
@@ -39,7 +39,7 @@ pub const RATE: u64 = 4_000;
 const BURST: u64 = 32;
 /// How long a connection is kept for another exchange.
 const KEPT: Duration = Duration::from_secs(2);
-/// Connections to a server that all bring nothing for so long make room for one more.
+/// Connections to a server that give no place up for so long make room for one more.
 const STALLED: Duration = Duration::from_secs(2);
 /// Exchanges under way in all, above which each server has one at a time only: very many servers may hang at once.
 const MANY: usize = 2_048;
@@ -66,7 +66,7 @@ pub struct Orders {
     pub stalled: Vec<Stalled>,
 }
 
-/// A server none of whose connections brings anything, while exchanges wait for their turn.
+/// A server none of whose connections gets on, while exchanges wait for their turn.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stalled {
     /// The server.
@@ -137,7 +137,7 @@ struct Lane {
     besides: usize,
     /// Since when exchanges wait and there is no room, or when that was looked at last.
     full: Option<Mono>,
-    /// Whether anything has come since then.
+    /// Whether an exchange has begun to be answered since then, or ended with an answer.
     has_moved: bool,
 }
 
@@ -156,13 +156,14 @@ impl Lane {
 
     /// Takes note of the first word from the server in an exchange: the rest may take long, and is not to keep others waiting.
     fn heard(&mut self) {
+        self.has_moved = true;
         self.window = (self.window + 1).min(self.most);
     }
 
     /// Takes note of the end of an exchange.
     fn ended(&mut self, heard: bool) {
         self.running -= 1;
-        self.has_moved = true;
+        self.has_moved |= heard;
         if !heard {
             self.window = (self.window / 2).max(1);
         }
@@ -174,7 +175,7 @@ impl Lane {
         self.running < self.window.min(most) + besides
     }
 
-    /// Makes room for one more exchange where nothing has come for [`STALLED`] and others wait.
+    /// Makes room for one more exchange where no place has become free for [`STALLED`] and others wait.
     fn make_room(&mut self, now: Mono, most: usize) {
         if self.waiting.is_empty() {
             self.besides = 0;
@@ -185,7 +186,10 @@ impl Lane {
         }
         match self.full {
             Some(since) if now < since + STALLED => return,
-            Some(_) if !self.has_moved && self.besides < self.most => self.besides += 1,
+            // The window may be far below what is under way.
+            Some(_) if !self.has_moved => {
+                self.besides = (self.running + 1).saturating_sub(self.window.min(most)).min(self.most);
+            }
             _ => {}
         }
         (self.full, self.has_moved) = (Some(now), false);
@@ -265,7 +269,6 @@ impl Admission {
                     && let Some(server) = self.servers.get_mut(&standing.server)
                 {
                     let lane = server.lane(standing.transport);
-                    lane.has_moved = true;
                     if !std::mem::replace(heard, true) {
                         lane.heard();
                         self.changed.insert(standing.server);

@@ -72,8 +72,15 @@ pub struct Admin {
 /// Binds the control socket, in the place of one that a process which is gone has left.
 pub fn bind_control(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another tidemark process listens there"));
+    match std::os::unix::net::UnixStream::connect(path).map_err(|error| error.raw_os_error()) {
+        Ok(_) => {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another tidemark process listens there"));
+        }
+        Err(Some(libc::EPROTOTYPE)) => {
+            let reason = "another process has a socket for datagrams there: set `control` to another path";
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, reason));
+        }
+        Err(_) => {}
     }
     match std::fs::symlink_metadata(path) {
         Ok(left) if left.file_type().is_socket() => std::fs::remove_file(path)?,
@@ -377,6 +384,10 @@ mod tests {
         let refused = bind_control(&path).unwrap_err();
         assert!(refused.to_string().contains("that is no socket: move it away"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"$ORIGIN example.");
+        std::fs::remove_file(&path).unwrap();
+        let datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(bind_control(&path).unwrap_err().to_string().contains("socket for datagrams"));
+        drop(datagrams);
         std::fs::remove_file(&path).unwrap();
         let first = bind_control(&path).unwrap();
         assert_eq!(bind_control(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);

@@ -74,8 +74,8 @@ impl<T: Send + 'static> Exchanges<T> {
         for Stalled { server, running, waiting } in self.orders.stalled.drain(..) {
             tracing::warn!(
                 %server,
-                "none of {running} connections to this server has brought anything for some seconds, and {waiting} requests wait for their \
-                 turn at it; a few more are opened: find out why it does not answer"
+                "none of {running} connections to this server has begun to be answered or ended for some seconds, and {waiting} requests \
+                 wait for their turn at it; a few more are opened: find out why it is so slow"
             );
         }
         for exchange in outbox.exchanges.drain(..) {

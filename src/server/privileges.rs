@@ -1,9 +1,16 @@
-//! Becoming an ordinary user after the ports are bound, and room for many sockets.
+//! Becoming an ordinary user after the ports are bound, room for many sockets, and limits that are errors.
 
 use std::ffi::CString;
 use std::io;
 use std::os::unix::fs::chown;
 use std::path::Path;
+
+/// Has a write beyond the largest file that the process may have (RLIMIT_FSIZE) fail like one to a full disk (EFBIG); by default it
+/// ends the process.
+pub(super) fn outlive_file_limit() {
+    // SAFETY: no handler is set.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
 
 /// Becomes `user`, giving it `owned` first. Does nothing when the process is not root's.
 pub(super) fn drop_to(user: &str, owned: &[&Path]) -> io::Result<()> {

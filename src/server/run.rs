@@ -104,6 +104,7 @@ fn place_advice(error: &io::Error) -> &'static str {
 /// Runs a node until SIGTERM or SIGINT; SIGHUP reloads what `reread` returns.
 pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     privileges::raise_open_files();
+    privileges::outlive_file_limit();
     memory::return_large_pieces();
     let workers =
         settings.server.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));

@@ -139,13 +139,14 @@ fn exchanges_that_hang_make_room_for_others_with_the_same_server() {
     let hung: Vec<Token> = world.running.drain(..).map(|(exchange, _)| exchange.token).collect();
     world.ask_many(server(1), Transport::Tcp, 100);
     assert_eq!((world.to(server(1)), world.admission.running), (0, TRANSFERS));
-    // As long as one of them brings anything, the others wait.
-    for _ in 0..10 {
+    // One that begins to be answered gets on; one that trickles does not.
+    assert!(world.admission.arrived(hung[0], &Arrival::Message(Vec::new())));
+    world.pass_time(STALLED);
+    assert_eq!((world.to(server(1)), world.stalled.len()), (0, 0));
+    for _ in 0..4 {
         assert!(world.admission.arrived(hung[0], &Arrival::Message(Vec::new())));
         world.pass_time(STALLED / 2);
     }
-    assert_eq!((world.to(server(1)), world.stalled.len()), (0, 0));
-    world.pass_time(STALLED * 2);
     assert_eq!(world.stalled, [Stalled { server: server(1), running: TRANSFERS, waiting: 100 }]);
     // The first of the others that are answered lets all of them go on.
     world.answer_many(server(1), 100);
@@ -154,6 +155,25 @@ fn exchanges_that_hang_make_room_for_others_with_the_same_server() {
     world.ask_many(server(1), Transport::Tcp, 100);
     world.pass_time(STALLED * 200);
     assert_eq!(world.admission.running, 2 * TRANSFERS);
+}
+
+#[test]
+fn a_trickle_beside_silence_keeps_none_waiting() {
+    let mut world = World::default();
+    world.ask_many(server(1), Transport::Tcp, 6);
+    let trickle = world.running.pop_front().unwrap().0.token;
+    assert!(world.admission.arrived(trickle, &Arrival::Message(Vec::new())));
+    // The others are given up one after the other: the window is down to one, and that is taken.
+    (0..5).for_each(|_| world.give_up(server(1)));
+    world.ask_many(server(1), Transport::Tcp, 40);
+    assert_eq!(world.to(server(1)), 0);
+    for _ in 0..4 {
+        assert!(world.admission.arrived(trickle, &Arrival::Message(Vec::new())));
+        world.pass_time(STALLED / 2);
+    }
+    assert_eq!(world.stalled.len(), 1);
+    world.answer_many(server(1), 40);
+    assert_eq!(world.admission.running, 1, "only the trickle is left");
 }
 
 #[test]
