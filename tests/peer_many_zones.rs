@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use support::await_until::await_until;
@@ -88,10 +88,10 @@ fn all_zones_of_nsd_arrive() {
 
 #[test]
 fn a_primary_that_hangs_delays_no_zone_of_another() {
-    let [hung, primary_addr, addr] = ports::reserve_many();
+    let [primary_addr, addr] = ports::reserve_many();
     // The kernel accepts for it, and nobody ever says a word.
-    let listener = TcpListener::bind(hung).unwrap();
-    let _silent = UdpSocket::bind(hung).unwrap();
+    let (_silent, listener) = ports::bind();
+    let hung = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
     let text = |serial| zones::text("example.", serial, &["www A 192.0.2.1"]);
     let healthy = tidemark::start(primary_addr, &[Zone::primary("example.", text(1)).notify(&[addr])]);

@@ -2,7 +2,7 @@
 //! and has an address for every name.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -49,9 +49,9 @@ pub struct BadServer {
 impl BadServer {
     /// Starts with a habit, at serial 1.
     pub fn start(habit: Habit) -> BadServer {
-        let addr = ports::reserve();
+        let (udp, tcp) = ports::bind();
+        let addr = tcp.local_addr().unwrap();
         let state = Arc::new(Mutex::new((habit, 1)));
-        let (udp, tcp) = (UdpSocket::bind(addr).unwrap(), TcpListener::bind(addr).unwrap());
         thread::spawn({
             let state = Arc::clone(&state);
             move || answer_datagrams(&udp, &state)

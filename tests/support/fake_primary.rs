@@ -1,7 +1,7 @@
 //! A primary that lies: it gives its serial truthfully and whatever a test wants as a transfer.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -44,9 +44,9 @@ struct State {
 impl FakePrimary {
     /// Starts to answer by `script`.
     pub fn start(script: Script) -> FakePrimary {
-        let addr = ports::reserve();
+        let (udp, tcp) = ports::bind();
+        let addr = tcp.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { script, asked: 0 }));
-        let (udp, tcp) = (UdpSocket::bind(addr).unwrap(), TcpListener::bind(addr).unwrap());
         thread::spawn({
             let state = Arc::clone(&state);
             move || answer_datagrams(&udp, &state)

@@ -22,10 +22,16 @@ static CLAIMED: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
 /// A free address and port, both UDP and TCP, handed out once.
 pub fn reserve() -> SocketAddr {
+    bind().1.local_addr().unwrap()
+}
+
+/// The same, already bound, for servers within the test. A port that was let go of may be taken for a moment still: whatever process
+/// is being started by another thread holds all sockets of this one until it becomes another program.
+pub fn bind() -> (UdpSocket, TcpListener) {
     let mut claimed = CLAIMED.lock().unwrap();
     loop {
-        if let Some(addr) = claimed.last_mut().and_then(Block::next) {
-            return addr;
+        if let Some(bound) = claimed.last_mut().and_then(Block::next) {
+            return bound;
         }
         claimed.push(Block::claim());
     }
@@ -57,12 +63,13 @@ impl Block {
     }
 
     /// The next port of the block that can be bound; `None` when the block is used up.
-    fn next(&mut self) -> Option<SocketAddr> {
+    fn next(&mut self) -> Option<(UdpSocket, TcpListener)> {
         let mut rest = self.next..self.end;
-        let free = rest.find(|&port| {
-            TcpListener::bind((ADDRESS, port)).is_ok() && UdpSocket::bind((ADDRESS, port)).is_ok()
+        let bound = rest.find_map(|port| {
+            let tcp = TcpListener::bind((ADDRESS, port)).ok()?;
+            Some((UdpSocket::bind((ADDRESS, port)).ok()?, tcp))
         });
         self.next = rest.start;
-        free.map(|port| SocketAddr::from((ADDRESS, port)))
+        bound
     }
 }
