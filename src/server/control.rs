@@ -32,6 +32,9 @@ use super::settings::{Settings, takes_restart};
 use super::tls::Shown;
 use turnover::Turnover;
 
+/// So many commands go before what arrived, and then that goes before them: taking in a message of a transfer takes as long as many
+/// commands, and a change waits for several of these, while neither is to keep the other out for good.
+const IN_A_ROW: u32 = 16;
 /// Commands that may wait for the node.
 pub const QUEUE: usize = 4_096;
 
@@ -136,6 +139,22 @@ pub struct Settling {
     reload: Reload,
 }
 
+/// What comes next of what is told and what arrives; nothing at the end.
+async fn next(
+    told: &mut mpsc::Receiver<Command>,
+    arrived: &mut mpsc::Receiver<Command>,
+    in_a_row: &mut u32,
+) -> Option<Command> {
+    let (first, then) = if *in_a_row < IN_A_ROW { (told, arrived) } else { (arrived, told) };
+    let command = tokio::select! {
+        biased;
+        command = first.recv() => command,
+        command = then.recv() => command,
+    };
+    *in_a_row = if matches!(command, Some(Command::Arrival(..))) { 0 } else { *in_a_row + 1 };
+    command
+}
+
 impl Control {
     /// Runs until [`Command::Stop`].
     pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
@@ -146,17 +165,18 @@ impl Control {
             self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut effects);
         }
         self.carry_out(&mut exchanges, &mut effects);
+        let mut in_a_row = 0;
         loop {
-            let next = async {
-                tokio::select! {
-                    command = queue.recv() => command,
-                    // The exchanges hold the other end for as long as this runs.
-                    Some(arrival) = arrived.recv() => Some(arrival),
+            let deadline = self.node.next_timeout().into_iter().chain(exchanges.next_timeout()).min();
+            // Something to take in waits at all times while a large zone arrives, and a timer is not to wait for that.
+            let command = if deadline.is_some_and(|deadline| deadline <= clock::mono()) {
+                None
+            } else {
+                let next = next(&mut queue, &mut arrived, &mut in_a_row);
+                match deadline {
+                    Some(deadline) => tokio::time::timeout_at(clock::until(deadline), next).await.ok(),
+                    None => Some(next.await),
                 }
-            };
-            let command = match self.node.next_timeout().into_iter().chain(exchanges.next_timeout()).min() {
-                Some(deadline) => tokio::time::timeout_at(clock::until(deadline), next).await.ok(),
-                None => Some(next.await),
             };
             self.pulse.begin();
             match command {
