@@ -107,6 +107,8 @@ struct Manners {
     yielded: Cell<u64>,
     /// When it looked last whether any wait.
     glanced: Cell<u64>,
+    /// Whether it has its share of a core, whatever queries need.
+    keeps_share: Cell<bool>,
     gave_way: Cell<bool>,
 }
 
@@ -116,6 +118,7 @@ thread_local! {
             is_heavy: Cell::new(false),
             yielded: Cell::new(0),
             glanced: Cell::new(0),
+            keeps_share: Cell::new(false),
             gave_way: Cell::new(false),
         }
     };
@@ -138,7 +141,7 @@ impl Manners {
 
     /// Leaves the thread a small share if queries need much of a core.
     fn look_at_shares(&self) {
-        if !self.gave_way.get() && queries_need_much() {
+        if !self.keeps_share.get() && !self.gave_way.get() && queries_need_much() {
             priority::small_share();
             self.gave_way.set(true);
         }
@@ -171,11 +174,19 @@ impl Courtesy {
         // From now on.
         let _ = queries_need_much();
         let timer = handle_signal().and_then(|()| timer());
-        MANNERS.with(|manners| manners.is_heavy.set(timer.is_some()));
+        MANNERS.with(|manners| {
+            manners.is_heavy.set(timer.is_some());
+            manners.keeps_share.set(false);
+        });
         if timer.is_none() {
             tracing::debug!("no timer that lets queries go first: {}", std::io::Error::last_os_error());
         }
         Courtesy { timer, _own: PhantomData }
+    }
+
+    /// Whether the thread keeps its share from now on, for something short that somebody waits for.
+    pub(super) fn keep_share(&self, keeps: bool) {
+        MANNERS.with(|manners| manners.keeps_share.set(keeps));
     }
 
     /// Whether the thread has only a small share by now.
@@ -287,6 +298,7 @@ fn shown(clock: libc::clockid_t) -> u64 {
 mod tests {
     use std::hint::black_box;
     use std::net::UdpSocket;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::thread;
     use std::time::Instant;
 
@@ -311,6 +323,12 @@ mod tests {
         })
     }
 
+    /// Threads that answer are known to the whole process, which may run all tests at once.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The nice value of the calling thread.
     fn nice() -> libc::c_int {
         // SAFETY: no preconditions; 0 is the calling thread.
@@ -332,13 +350,35 @@ mod tests {
 
     #[test]
     fn work_gives_way_to_queries_and_to_nothing_else() {
+        let _alone = alone();
         let own = nice();
         assert_eq!(share_beside(false), (false, own));
         assert_eq!(share_beside(true), (true, own.max(10)));
     }
 
     #[test]
+    fn a_share_that_is_kept_is_given_up_later() {
+        let _alone = alone();
+        let own = nice();
+        let outcome = beside(true, || {
+            let courtesy = Courtesy::begin();
+            courtesy.keep_share(true);
+            // As much as is enough for others in nearly all cases.
+            thread::sleep(30 * LOOK);
+            let kept = (courtesy.gave_way(), nice());
+            courtesy.keep_share(false);
+            let end = Instant::now() + 3_000 * LOOK;
+            while Instant::now() < end && !courtesy.gave_way() {
+                thread::sleep(LOOK);
+            }
+            (kept, courtesy.gave_way())
+        });
+        assert_eq!(outcome, ((false, own), true));
+    }
+
+    #[test]
     fn queries_wait_until_they_are_taken() {
+        let _alone = alone();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let answering = Answering::at(&socket);
         let own = || answering.slot.map(std::slice::from_ref).unwrap();
@@ -356,6 +396,7 @@ mod tests {
     /// Counts how often the thread let queries go first while it did nothing but compute.
     #[test]
     fn work_is_interrupted_wherever_it_is_and_queries_go_first_once_a_turn() {
+        let _alone = alone();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(b"query", socket.local_addr().unwrap()).unwrap();
         // Of a thread that takes no queries and has had no time.

@@ -3,13 +3,16 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use crate::publish::zone::Remains;
 
+use super::courtesy::Courtesy;
 use super::{pages, priority, threads};
 
 /// Where Linux shows groups.
@@ -27,42 +30,80 @@ const GROWTH: usize = 16 << 20;
 /// Starts the thread that takes content to pieces which nobody reads any more, and has large zones lie in large pages.
 pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Remains>> {
     let (to, retired) = mpsc::channel();
-    threads::start("retire", move || retire(&retired))?;
+    threads::start("retire", move || {
+        Retiring { retired: Some(retired), tidied: Duration::ZERO, size: 0 }.work()
+    })?;
     Ok(to)
 }
 
-fn retire(retired: &mpsc::Receiver<Remains>) {
-    priority::small_share();
-    let (mut tidied, mut size) = (priority::own_time(), 0);
-    loop {
-        let is_due = match retired.recv_timeout(LOOK) {
-            Ok(remains) => {
-                // What the next version shares with it stays and takes no time.
-                drop::<Remains>(remains);
-                priority::own_time().saturating_sub(tidied) >= WORTH_A_LOOK
+struct Retiring {
+    /// `None` once another thread has it.
+    retired: Option<mpsc::Receiver<Remains>>,
+    /// What processor time this had had at the last look for what can be given back, and the size of the process then.
+    tidied: Duration,
+    size: usize,
+}
+
+impl Retiring {
+    fn work(mut self) {
+        while let Some(retired) = &self.retired {
+            let remains = match retired.recv_timeout(LOOK) {
+                Ok(remains) => Some(remains),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // Not with a small share from the beginning: whoever wants memory waits for this thread where it is in the middle of giving some
+            // back, for seconds when other programs have the processor.
+            let courtesy = Courtesy::begin();
+            let is_due = match remains {
+                Some(remains) => {
+                    // What the next version shares with it stays and takes no time.
+                    drop::<Remains>(remains);
+                    priority::own_time().saturating_sub(self.tidied) >= WORTH_A_LOOK
+                }
+                None => pages::resident() > self.size + GROWTH,
+            };
+            if is_due {
+                tidy();
+                (self.tidied, self.size) = (priority::own_time(), pages::resident());
             }
-            Err(RecvTimeoutError::Timeout) => pages::resident() > size + GROWTH,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if is_due {
-            tidy();
-            (tidied, size) = (priority::own_time(), pages::resident());
+            if courtesy.gave_way() {
+                self.go_on_elsewhere();
+            }
+        }
+    }
+
+    /// Leaves what is still to come to a thread that has its share.
+    fn go_on_elsewhere(&mut self) {
+        let (hand, taken) = mpsc::channel::<Retiring>();
+        if threads::start("retire", move || taken.into_iter().for_each(Retiring::work)).is_ok() {
+            let next = Retiring { retired: self.retired.take(), tidied: Duration::ZERO, size: self.size };
+            // It waits for that.
+            let _ = hand.send(next);
         }
     }
 }
 
 /// Has the text of a large zone file, and each large table, go back to the system the moment it is let go of. The allocator learns
-/// otherwise to keep pieces of up to 32 MiB for a next time, which may be days away.
+/// otherwise to keep pieces of up to 32 MiB for a next time, which may be days away. And has each thread have a part of the memory of its
+/// own, so that none waits for what another does in its part.
 pub(super) fn return_large_pieces() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes integers; whatever is refused stays as it is.
     unsafe {
         const LARGE: libc::c_int = 1 << 20;
+        const PARTS: libc::c_int = 64;
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 8 * LARGE);
         // Pieces that are freed are joined at once: kept apart for later (mallopt(3)), those of a large file were joined all in one go by
         // whichever thread next asked for memory, which took the reader of a small one 50 ms.
         libc::mallopt(libc::M_MXFAST, 0);
+        // On few cores there are fewer parts than threads otherwise.
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        libc::mallopt(
+            libc::M_ARENA_MAX,
+            libc::c_int::try_from(8 * cores).unwrap_or(libc::c_int::MAX).max(PARTS),
+        );
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fs, io, ptr, thread};
 
 /// A large page.
@@ -19,9 +19,14 @@ const LARGE: usize = 2 << 20;
 const SMALL: usize = 4 << 10;
 /// Small pages that may be missing in a large one: a sixteenth.
 const MISSING: usize = LARGE / SMALL / 16;
-/// Large pages put together in one call. A call begins with work of the system's on every processor, which took up to 380 ms on busy ones,
-/// and a change of the process's map of memory waited for it; between two pages of a call others have their turn.
+/// Large pages put together in one call, at most. A call begins with work of the system's on every processor, which took up to 380 ms on
+/// busy ones, and a change of the process's map of memory waited for it.
 const TOGETHER: usize = 16;
+/// What a call is to take. The copy of a page is not interrupted: on a virtual machine whose memory its host had not found yet it took
+/// 10 ms, and whoever had something to do on that processor waited for as long.
+const AT_A_TIME: Duration = Duration::from_millis(2);
+/// A rest between two calls is so many times as long as the call was.
+const REST: u32 = 4;
 /// A process with less memory than this finds all of its pages at once as it is.
 const WORTH_IT: usize = 16 << 20;
 
@@ -33,22 +38,27 @@ pub(super) fn resident() -> usize {
 }
 
 /// Puts memory that is in use throughout into large pages. Costs a copy of what is not in large pages yet; whoever reads a page that
-/// is being copied waits for some hundred microseconds, and so does whoever gets memory from the system meanwhile. Rests between
-/// [`TOGETHER`] pages and the next for as long as those took, so that nobody waits for many of them.
+/// is being copied waits for some hundred microseconds, and so does whoever gets memory from the system meanwhile. Rests after each
+/// call, so that nobody waits for many of them.
 pub(super) fn gather() {
     if resident() < WORTH_IT || is_forbidden() {
         return;
     }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut together = 1;
     for run in maps.lines().filter_map(own_memory).flat_map(|memory| dense(&memory)) {
-        for part in run.clone().step_by(TOGETHER * LARGE) {
+        let mut rest = run;
+        while !rest.is_empty() {
+            let part = rest.start..rest.end.min(rest.start + together * LARGE);
             let begun = Instant::now();
-            let part = part..run.end.min(part + TOGETHER * LARGE);
             if let Err(error) = collapse(&part) {
                 // EAGAIN and ENOMEM: there is no large page to be had, or one has gone; EINVAL: an older system.
                 tracing::debug!("some memory at {part:x?} stays in small pages: {error}");
             }
-            thread::sleep(begun.elapsed());
+            let took = begun.elapsed();
+            thread::sleep(took * REST);
+            together = if took > AT_A_TIME { together.div_ceil(2) } else { TOGETHER.min(2 * together) };
+            rest.start = part.end;
         }
     }
 }

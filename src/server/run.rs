@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use socket2::Socket;
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -130,7 +129,8 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         store.doubt(opened.is_boundless());
     }
     let journal = opened.settle(store.checkpoint_bytes(), || store.checkpoint())?;
-    let runtime = Runtime::new()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().on_thread_start(threads::make_room).build()?;
     let served = runtime.block_on(serve(settings, bound, store, journal, workers, reread));
     // Threads that wait for datagrams end with the process.
     runtime.shutdown_background();

@@ -30,6 +30,7 @@ fn spawn(
     run: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(move || {
+        make_room();
         // What a panic leaves half done is looked at by nobody.
         let why = match catch(run) {
             Ok(Ok(())) => return,
@@ -39,6 +40,21 @@ fn spawn(
         tracing::error!("the thread `{name}` {why}. The node ends with it: start it again");
         process::abort();
     })
+}
+
+/// Has the calling thread find room in its part of the memory for some time. The allocator has the system extend a part by as little as
+/// it can each time, which waits for whoever else has the map of memory in hand: for 100 ms while large pages were put together.
+pub(super) fn make_room() {
+    #[cfg(target_env = "gnu")]
+    {
+        const PIECES: usize = 8;
+        /// Larger ones come from elsewhere (`server/memory`).
+        const PIECE: usize = 512 << 10;
+        // SAFETY: what is got is not used, and given back once.
+        let pieces = [(); PIECES].map(|()| unsafe { libc::malloc(PIECE) });
+        // SAFETY: as above; giving back nothing does nothing.
+        std::hint::black_box(pieces).into_iter().rev().for_each(|piece| unsafe { libc::free(piece) });
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! A pool of threads that read zone files. Files of about the same size share a thread, so that none waits for a much larger one.
+//!
+//! The thread for small files stays, and reads nothing else. The allocator gives each thread a part of the memory of its own, and one that
+//! has ended leaves its part to the next that comes: the reader of a small file that came behind that of a large one had to put a
+//! million freed pieces in order first, which took it 50 ms.
 
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::panic;
@@ -57,13 +62,19 @@ pub(super) enum Haste {
     Gentle,
 }
 
-/// The threads; those of a lane come when there is something to read in it and go when there is nothing.
+/// The threads; but for that of small files they come when there is something to read in their lane, and go when there is nothing.
 pub(super) struct Readers {
+    /// Files of all sizes, before anything is served.
+    start: Arc<Lane>,
     lanes: [Arc<Lane>; LANES.len() + 1],
 }
 
 struct Lane {
+    haste: Haste,
+    /// Threads at most: more than there are cores wait for each other.
+    most: usize,
     queue: Mutex<Queue>,
+    called: Condvar,
     store: Arc<ZoneStore>,
     tell: Box<dyn Fn(Vec<Done>) + Send + Sync>,
 }
@@ -74,7 +85,28 @@ struct Queue {
     first: VecDeque<Job>,
     /// Whatever is looked through.
     then: VecDeque<Job>,
+    /// Threads at work, or called to it.
     threads: usize,
+    keeper: Keeper,
+}
+
+/// What a thread reads in one go.
+struct Part {
+    jobs: Vec<Job>,
+    is_change: bool,
+}
+
+/// The thread of a lane that stays when there is nothing to read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Keeper {
+    /// There is none.
+    #[default]
+    Nobody,
+    /// It waits, or ends what it was called to.
+    Stays,
+    Called,
+    /// It is to end.
+    Leaves,
 }
 
 impl Readers {
@@ -83,33 +115,49 @@ impl Readers {
         store: &Arc<ZoneStore>,
         tell: impl Fn(Vec<Done>) + Clone + Send + Sync + 'static,
     ) -> Readers {
-        let lane = |_| {
-            let (queue, store, tell) = (Mutex::default(), Arc::clone(store), Box::new(tell.clone()));
-            Arc::new(Lane { queue, store, tell })
+        let lane = |haste, most| {
+            let (store, tell) = (Arc::clone(store), Box::new(tell.clone()));
+            Arc::new(Lane { haste, most, queue: Mutex::default(), called: Condvar::new(), store, tell })
         };
-        Readers { lanes: std::array::from_fn(lane) }
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let readers = Readers {
+            start: lane(Haste::Start, cores.min(MAX_THREADS)),
+            lanes: std::array::from_fn(|_| lane(Haste::Gentle, 1)),
+        };
+        if let Err(error) = readers.lanes[0].keep() {
+            tracing::warn!(
+                "no thread of its own for small zone files: {error}; one is started when it is needed"
+            );
+        }
+        readers
     }
 
     /// Has files read; what comes of those of a lane is told in no order but about that in which they were given.
     pub(super) fn read(&self, jobs: Vec<Job>, haste: Haste, is_change: bool) {
         let mut given: [usize; LANES.len() + 1] = [0; _];
+        let at_the_start = if haste == Haste::Start { jobs.len() } else { 0 };
         for job in jobs {
             let lane = match haste {
                 // The threads are as many as there is use for, and it is soon over.
-                Haste::Start => 0,
-                Haste::Gentle => lane(&job.path),
+                Haste::Start => &self.start,
+                Haste::Gentle => {
+                    let lane = lane(&job.path);
+                    given[lane] += 1;
+                    &self.lanes[lane]
+                }
             };
-            given[lane] += 1;
-            let mut queue = self.lanes[lane].queue();
+            let mut queue = lane.queue();
             if is_change { queue.first.push_back(job) } else { queue.then.push_back(job) }
         }
-        let most = match haste {
-            Haste::Start => thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
-            Haste::Gentle => 1,
-        };
-        for (lane, given) in self.lanes.iter().zip(given).filter(|(_, given)| *given > 0) {
-            lane.employ(given, most, haste);
-        }
+        self.start.employ(at_the_start);
+        self.lanes.iter().zip(given).for_each(|(lane, given)| lane.employ(given));
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.lanes[0].queue().keeper = Keeper::Leaves;
+        self.lanes[0].called.notify_all();
     }
 }
 
@@ -124,54 +172,101 @@ impl Lane {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that so many jobs more have threads, of which there are at most `most`.
-    fn employ(self: &Arc<Lane>, jobs: usize, most: usize, haste: Haste) {
-        for _ in 0..jobs.min(most) {
+    /// Sees to it that so many jobs more have threads.
+    fn employ(self: &Arc<Lane>, jobs: usize) {
+        for _ in 0..jobs.min(self.most) {
             {
                 let mut queue = self.queue();
-                if queue.threads >= most {
+                if queue.threads >= self.most {
                     return;
                 }
                 queue.threads += 1;
+                if queue.keeper == Keeper::Stays {
+                    queue.keeper = Keeper::Called;
+                    self.called.notify_all();
+                    continue;
+                }
             }
             let lane = Arc::clone(self);
-            let started = threads::start("load", move || lane.work(haste));
+            let started = threads::start("load", move || {
+                lane.work(false);
+            });
             if let Err(error) = started {
                 tracing::warn!("no thread to read zone files: {error}; others wait meanwhile");
-                self.work(haste);
+                self.work(false);
                 return;
             }
         }
     }
 
-    fn work(&self, haste: Haste) {
-        let _courtesy = (haste == Haste::Gentle).then(Courtesy::begin);
-        while let Some(part) = self.take() {
-            let mut done = Vec::with_capacity(part.len());
-            for job in part.iter().filter(|job| !job.is_needless.load(Ordering::Relaxed)) {
+    /// Starts a thread that stays.
+    fn keep(self: &Arc<Lane>) -> io::Result<()> {
+        let lane = Arc::clone(self);
+        threads::start("load", move || lane.stay())?;
+        let mut queue = self.queue();
+        if queue.keeper == Keeper::Nobody {
+            queue.keeper = Keeper::Stays;
+        }
+        Ok(())
+    }
+
+    fn stay(self: &Arc<Lane>) {
+        let mut may_leave = true;
+        loop {
+            let waits = |queue: &mut Queue| matches!(queue.keeper, Keeper::Nobody | Keeper::Stays);
+            let mut queue =
+                self.called.wait_while(self.queue(), waits).unwrap_or_else(PoisonError::into_inner);
+            if queue.keeper == Keeper::Leaves {
+                return;
+            }
+            queue.keeper = Keeper::Stays;
+            drop(queue);
+            // What comes next is not to have the small share that this was left with.
+            if self.work(may_leave) {
+                may_leave = self.keep().is_ok();
+                if may_leave {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads until there is nothing left, or, if it may, leaves a change to another thread that has its share; whether this one has only a
+    /// small one by now.
+    fn work(&self, may_leave: bool) -> bool {
+        let courtesy = (self.haste == Haste::Gentle).then(Courtesy::begin);
+        let gave_way = || courtesy.as_ref().is_some_and(Courtesy::gave_way);
+        while let Some(part) = self.take(may_leave && gave_way()) {
+            // A small file is read before queries notice, and a thread that stays reads no other.
+            courtesy.iter().for_each(|courtesy| courtesy.keep_share(part.is_change && may_leave));
+            let mut done = Vec::with_capacity(part.jobs.len());
+            for job in part.jobs.iter().filter(|job| !job.is_needless.load(Ordering::Relaxed)) {
                 done.push(self.read(job));
             }
             (self.tell)(done);
         }
+        gave_way()
     }
 
-    /// What a thread reads next; a thread that gets nothing is one less.
-    fn take(&self) -> Option<Vec<Job>> {
+    /// What a thread reads next; a thread that gets nothing is one less. The thread that stays may leave a change to its successor.
+    fn take(&self, leaves_changes: bool) -> Option<Part> {
         let mut queue = self.queue();
-        // With few left, each thread takes one, so that all come to an end together.
-        let many = |jobs: &VecDeque<Job>| jobs.len().min(PART).min(1 + jobs.len() / MAX_THREADS);
-        let part: Vec<Job> = match many(&queue.first) {
-            0 => {
-                let many = many(&queue.then);
-                queue.then.drain(..many).collect()
-            }
-            many => queue.first.drain(..many).collect(),
-        };
-        if part.is_empty() {
-            queue.threads -= 1;
+        if leaves_changes && !queue.first.is_empty() {
+            queue.keeper = Keeper::Called;
             return None;
         }
-        Some(part)
+        // With few left, each thread takes one, so that all come to an end together.
+        let many = |jobs: &VecDeque<Job>| jobs.len().min(PART).min(1 + jobs.len() / MAX_THREADS);
+        let (changes, others) = (many(&queue.first), many(&queue.then));
+        let (jobs, is_change): (Vec<Job>, bool) = match (changes, others) {
+            (0, 0) => {
+                queue.threads -= 1;
+                return None;
+            }
+            (0, others) => (queue.then.drain(..others).collect(), false),
+            (changes, _) => (queue.first.drain(..changes).collect(), true),
+        };
+        Some(Part { jobs, is_change })
     }
 
     fn read(&self, job: &Job) -> Done {
@@ -196,7 +291,37 @@ fn or_unreadable<T>(path: &Path, read: impl FnOnce() -> Result<T, LoadError>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+    use std::thread::ThreadId;
+
     use super::*;
+
+    /// Reads files one after the other, each when what came of the one before was told; which threads told it.
+    fn read_by(readers: &Readers, told: &mpsc::Receiver<ThreadId>, files: &[&Path]) -> Vec<ThreadId> {
+        let read = |path: &&Path| {
+            let (path, is_needless) = (Arc::from(*path), Arc::default());
+            let job = Job { ticket: 1, path, zone: None, is_needless };
+            readers.read(vec![job], Haste::Gentle, true);
+            told.recv().unwrap()
+        };
+        files.iter().map(read).collect()
+    }
+
+    #[test]
+    fn the_thread_for_small_files_stays_and_reads_no_large_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (small, large) = (dir.path().join("small.zone"), dir.path().join("large.zone"));
+        fs::write(&small, "").unwrap();
+        fs::write(&large, vec![b'\n'; LANES[0] as usize + 1]).unwrap();
+        let (tell, told) = mpsc::channel();
+        let store = Arc::new(ZoneStore::new(7));
+        let readers = Readers::new(&store, move |_| tell.send(thread::current().id()).unwrap());
+        let by = read_by(&readers, &told, &[&small, &large, &small]);
+        assert!(by[0] == by[2] && by[0] != by[1], "{by:?}");
+        drop(readers);
+        assert!(told.recv().is_err(), "it ends with what it is for");
+    }
 
     #[test]
     fn a_panic_costs_its_file_only() {
