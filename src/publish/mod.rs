@@ -16,6 +16,7 @@ pub mod journal;
 pub mod proposal;
 pub mod stages;
 pub mod store;
+pub mod transferred;
 pub mod zone;
 
 mod replay;

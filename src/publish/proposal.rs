@@ -2,11 +2,12 @@
 
 use crate::time::Utc;
 use crate::wire::name::{Name, NameRef};
-use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::serial::Policy;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
+
+use super::transferred::Transferred;
 
 /// A change of more records is work for a thread of its own.
 pub(super) const LARGE: u64 = 10_000;
@@ -28,7 +29,7 @@ pub enum Content {
     /// A whole zone.
     Whole(Snapshot),
     /// The records of a whole zone, to be put together.
-    Records(Box<Builder>),
+    Records(Transferred),
     /// The steps from what is served, oldest first.
     Differences(Vec<Delta>),
 }
@@ -59,7 +60,7 @@ impl Proposal {
     }
 
     /// Proposes the records that an AXFR brought, with the stamp of their version where the primary told it.
-    pub fn axfr(records: Box<Builder>, told: Option<Stamp>) -> Proposal {
+    pub fn axfr(records: Transferred, told: Option<Stamp>) -> Proposal {
         Proposal {
             zone: records.apex().clone(),
             content: Content::Records(records),
@@ -93,7 +94,7 @@ impl Proposal {
     pub(super) fn weight(&self) -> u64 {
         match &self.content {
             Content::Whole(snapshot) => snapshot.records(),
-            Content::Records(records) => records.records() as u64,
+            Content::Records(records) => records.records(),
             Content::Differences(deltas) => deltas.iter().map(|delta| delta.len() as u64).sum(),
         }
     }

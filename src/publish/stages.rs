@@ -181,7 +181,7 @@ impl Numbered {
 fn build(content: Content) -> Result<Content, PublishError> {
     let Content::Records(records) = content else { return Ok(content) };
     match records.finish() {
-        Ok((snapshot, _)) => Ok(Content::Whole(snapshot)),
+        Ok(snapshot) => Ok(Content::Whole(snapshot)),
         Err(faults) => {
             let first = faults.into_iter().next();
             Err(PublishError::NoZone(first.unwrap_or(Fault::NoSoa(Name::root()))))

@@ -12,11 +12,11 @@
 //! hold for every answer.
 
 use crate::publish::expire;
+use crate::publish::transferred::Transferred;
 use crate::wire::edns;
 use crate::wire::message::{Answers, Opcode, Record, RecordRef, extended_rcode};
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
-use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
@@ -64,8 +64,8 @@ pub enum Outcome {
     More,
     /// The server's version is ours, or older: its serial.
     UpToDate(Serial),
-    /// The records of the whole content, their SOA, and what the server told of its versions.
-    Full(Box<Builder>, Record, Option<Told>),
+    /// The whole content, and what the server told of its versions.
+    Full(Transferred, Option<Told>),
     /// The steps from our version to the server's, and what it told of them.
     Deltas(Vec<Delta>, Option<Told>),
     /// Not a transfer; nothing of it may be used.
@@ -195,11 +195,14 @@ impl Intake {
             self.told = opt.get().option(edns::STAMP).and_then(Told::read);
             self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
         }
+        if let State::Content(axfr) = &mut self.state {
+            axfr.keep(bytes);
+        }
         match whole {
             Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),
-            Some(Whole::Content(axfr)) => {
-                let (records, soa) = axfr.finish();
-                Ok(Outcome::Full(records, soa, self.told.take()))
+            Some(Whole::Content(mut axfr)) => {
+                axfr.keep(bytes);
+                Ok(Outcome::Full(axfr.finish(), self.told.take()))
             }
             Some(Whole::Deltas(deltas)) => Ok(Outcome::Deltas(deltas, self.told.take())),
             // RFC 5936 2.2.1: the first message has a SOA at least.

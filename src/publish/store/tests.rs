@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::super::journal::entry::{Payload, decode, zone_of};
 use super::*;
+use crate::publish::transferred::Transferred;
 use crate::time::Mono;
+use crate::wire::message::Record;
 use crate::wire::rtype::Rtype;
-use crate::zone::builder::Builder;
 use crate::zone::fixture;
 use crate::zone::serial::Policy;
 use crate::zone::snapshot::Snapshot;
@@ -50,15 +51,15 @@ fn at(seconds: u64) -> Now {
 }
 
 fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
-    records(serial, hosts).finish().unwrap().0
+    Transferred::of(&records(serial, hosts)).finish().unwrap()
 }
 
 fn transferred(serial: u32, hosts: &[u8], told: Option<Stamp>) -> Proposal {
-    Proposal::axfr(Box::new(records(serial, hosts)), told)
+    Proposal::axfr(Transferred::of(&records(serial, hosts)), told)
 }
 
-fn records(serial: u32, hosts: &[u8]) -> Builder {
-    fixture::hosts("example.", serial, hosts.iter().map(|&host| (host.into(), [192, 0, 2, host])))
+fn records(serial: u32, hosts: &[u8]) -> Vec<Record> {
+    fixture::records("example.", serial, hosts.iter().map(|&host| (host.into(), [192, 0, 2, host])))
 }
 
 fn store() -> (ZoneStore, Memory) {
@@ -196,12 +197,11 @@ fn transfers_never_lead_back() {
 #[test]
 fn transferred_records_that_are_no_zone_are_refused() {
     let (store, mut log) = store();
-    let mut no_servers = Builder::new(apex());
-    no_servers.add(&apex(), Rtype::SOA, 60, &[&[0; 2][..], &[0; 20]].concat());
     let mut meta = records(5, &[1]);
-    meta.add(&apex(), Rtype::ANY, 60, b"");
+    let no_servers = vec![meta[0].clone()];
+    meta.push(Record { rtype: Rtype::ANY, rdata: Default::default(), ..meta[0].clone() });
     for records in [no_servers, meta] {
-        let proposal = Proposal::axfr(Box::new(records), None);
+        let proposal = Proposal::axfr(Transferred::of(&records), None);
         let error = store.publish(at(1), proposal, |entries| log.append(entries)).unwrap_err();
         assert!(matches!(error, PublishError::NoZone(_)), "{error}");
     }

@@ -7,8 +7,9 @@ use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::ZoneStore;
+use crate::publish::transferred::Transferred;
 use crate::time::{Mono, Now, Utc};
-use crate::zone::builder::Builder;
+use crate::wire::message::Record;
 use crate::zone::digest::Digest;
 use crate::zone::fixture;
 use crate::zone::serial::{Policy, Serial};
@@ -30,9 +31,9 @@ const ZONES: [(&str, Role); 5] = [
     ("pulled.", Role::Secondary),
 ];
 
-fn content(zone: &str, serial: u32, version: u8) -> Builder {
+fn content(zone: &str, serial: u32, version: u8) -> Vec<Record> {
     let hosts = if zone == "large." { 3 * MANY_RECORDS as u8 } else { 3 };
-    fixture::hosts(zone, serial, (0..hosts).map(|host| (host.into(), [192, 0, version, host])))
+    fixture::records(zone, serial, (0..hosts).map(|host| (host.into(), [192, 0, version, host])))
 }
 
 /// What was served, by whom, all lives long.
@@ -115,8 +116,8 @@ impl World {
         let (serial, version) = self.files[index];
         let records = content(zone, serial, version);
         let proposal = match role {
-            Role::Primary(policy) => Proposal::file(records.finish().unwrap().0, policy),
-            Role::Secondary => Proposal::axfr(Box::new(records), None),
+            Role::Primary(policy) => Proposal::file(Transferred::of(&records).finish().unwrap(), policy),
+            Role::Secondary => Proposal::axfr(Transferred::of(&records), None),
         };
         match self.store.publish(now, proposal, |entries| self.disk.append(entries)) {
             Ok(_) | Err(PublishError::NotNewer { .. } | PublishError::Log(_)) => {}

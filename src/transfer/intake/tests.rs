@@ -151,8 +151,8 @@ fn nothing_is_taken_after_the_end() {
 fn records_outside_the_zone_are_left_out_and_counted() {
     let records = [soa(5), ns(), a("x.test.", 1), a("xexample.", 1), a("x.example.", 1), soa(5)];
     let mut axfr = intake(Asked::Axfr);
-    let Outcome::Full(taken, _, None) = axfr.feed(&message(Asked::Axfr, &records)) else { panic!("refused") };
-    assert_eq!((taken.records(), axfr.ignored()), (3, 2));
+    let Outcome::Full(taken, None) = axfr.feed(&message(Asked::Axfr, &records)) else { panic!("refused") };
+    assert_eq!((taken.records(), axfr.ignored()), (2, 2));
     let records = [soa(5), soa(1), a("x.test.", 1), soa(5), a("x.example.", 1), soa(5)];
     let mut ixfr = intake(IXFR);
     let Outcome::Deltas(deltas, None) = ixfr.feed(&message(IXFR, &records)) else { panic!("refused") };
@@ -239,7 +239,7 @@ proptest! {
             let outcome = intake.feed(&message(asked, &records[from..cut]));
             let done = match outcome {
                 Outcome::More => false,
-                Outcome::Full(records, ..) => records.records() == 8,
+                Outcome::Full(content, ..) => content.records() == 7,
                 Outcome::Deltas(deltas, _) => deltas.len() == 2 && deltas[1].to() == Serial(5),
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             };

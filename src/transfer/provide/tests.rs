@@ -14,6 +14,7 @@ use crate::answer::respond;
 use crate::ask::query::Level;
 use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
+use crate::publish::transferred::Transferred;
 use crate::wire::edns::{STAMP, UDP_PAYLOAD};
 use crate::wire::via::Via;
 use crate::zone::serial::Policy;
@@ -46,7 +47,7 @@ fn full(
     messages: impl Iterator<Item = Vec<u8>>,
 ) -> (crate::zone::snapshot::Snapshot, Option<Told>) {
     match take(asked, messages) {
-        Outcome::Full(records, _, told) => (records.finish().unwrap().0, told),
+        Outcome::Full(content, told) => (content.finish().unwrap(), told),
         other => panic!("not the whole zone: {other:?}"),
     }
 }
@@ -177,7 +178,7 @@ fn what_is_published_meanwhile_does_not_mix_in() {
         node.edit(at(9_000), serial.0 + 1, &hosts(2));
         messages.extend(provided);
         let reached = match take(asked, messages.into_iter()) {
-            Outcome::Full(_, soa, _) => Timers::read(&soa.rdata).serial,
+            Outcome::Full(content, _) => Timers::read(&content.soa().rdata).serial,
             Outcome::Deltas(deltas, _) => deltas.last().unwrap().to(),
             other => panic!("{other:?}"),
         };
@@ -238,8 +239,9 @@ fn a_record_of_any_length_that_fits_a_message_travels() {
 #[test]
 fn a_secondary_tells_the_age_of_its_knowledge() {
     let mut node = Node::secondary();
+    let ns = record("example.", Rtype::NS, b"\x02ns\x07example\x00");
     let mut publish = |serial| {
-        let proposal = Proposal::axfr(Box::new(records(serial, &hosts(1))), None);
+        let proposal = Proposal::axfr(Transferred::of(&[soa(serial), ns.clone()]), None);
         node.store.publish(at(1), proposal, |entries| node.journal.append(entries)).unwrap();
         node.zone().version().unwrap()
     };

@@ -76,10 +76,10 @@ impl Refresh {
             Outcome::More => {}
             Outcome::Bad(reason) => self.pull_failed(step, reason),
             Outcome::UpToDate(serial) => self.up_to_date(step, serial),
-            Outcome::Full(records, soa, told) => {
-                let have = Have { soa, digest: Digest::default() };
+            Outcome::Full(content, told) => {
+                let have = Have { soa: content.soa().clone(), digest: Digest::default() };
                 let stamp = told.as_ref().and_then(Told::served).copied();
-                self.fetched(step, Kind::Axfr, Proposal::axfr(records, stamp), have, told);
+                self.fetched(step, Kind::Axfr, Proposal::axfr(content, stamp), have, told);
             }
             Outcome::Deltas(deltas, told) => {
                 let Some(soa) = deltas.last().and_then(|delta| delta.added.first()).cloned() else {
