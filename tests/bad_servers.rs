@@ -77,7 +77,7 @@ fn a_secondary_follows_all_the_same() {
         node.daemon.await_serial(ZONE, 1, LIMIT);
         for serial in 2..=4 {
             primary.publish(serial);
-            assert_eq!(notify("127.0.0.1", node.daemon.addr, serial), ResponseCode::NoError);
+            assert_eq!(notify("127.0.0.1", node.daemon.addr, ZONE, serial), ResponseCode::NoError);
             node.daemon.await_serial(ZONE, serial, LIMIT);
         }
     });
@@ -110,7 +110,7 @@ fn a_secondary_that_gets_nothing_says_so_and_recovers() {
         node.daemon.await_serial(ZONE, 1, LIMIT);
         primary.become_(habit);
         primary.publish(2);
-        assert_eq!(notify("127.0.0.1", node.daemon.addr, 2), ResponseCode::NoError);
+        assert_eq!(notify("127.0.0.1", node.daemon.addr, ZONE, 2), ResponseCode::NoError);
         support::await_until::await_until(&format!("{habit:?} to be told of"), START, || {
             node.daemon.log().contains("soa failed")
         });

@@ -131,7 +131,7 @@ fn what_is_no_transfer_is_refused_and_counted() {
     for case in CASES {
         let counted = (transfers(&node, case.result), fallbacks(&node, case.fallback));
         primary.change(Script { serial: 2, ixfr: case.ixfr, axfr: case.axfr });
-        assert_eq!(notify("127.0.0.1", addr, 2), ResponseCode::NoError);
+        assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
         await_until(&format!("{} to be counted as {}", case.what, case.result), LIMIT, || {
             transfers(&node, case.result) > counted.0 && fallbacks(&node, case.fallback) > counted.1
         });
@@ -198,12 +198,12 @@ fn a_stranger_is_not_listened_to() {
     });
     let accepted = heard("ok");
     for number in 1..=10 {
-        assert_eq!(notify(STRANGER, addr, 2), ResponseCode::Refused);
+        assert_eq!(notify(STRANGER, addr, ZONE, 2), ResponseCode::Refused);
         assert_eq!(heard("refused"), f64::from(number));
     }
     // One from the primary is acted on; whatever the others had set off would have come before.
     assert_eq!(heard("ok"), accepted);
     assert_eq!(primary.asked(), asked);
-    assert_eq!(notify("127.0.0.1", addr, 2), ResponseCode::NoError);
+    assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
     node.daemon.await_serial(ZONE, 2, LIMIT);
 }

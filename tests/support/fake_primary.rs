@@ -69,14 +69,14 @@ impl FakePrimary {
     }
 }
 
-/// Sends a NOTIFY for the zone from an address of `ip`, and returns the response code.
-pub fn notify(ip: &str, to: SocketAddr, serial: u32) -> ResponseCode {
+/// Sends a NOTIFY for `zone` from an address of `ip`, and returns the response code.
+pub fn notify(ip: &str, to: SocketAddr, zone: &str, serial: u32) -> ResponseCode {
     let socket = UdpSocket::bind((ip, 0)).unwrap();
     socket.set_read_timeout(Some(LIMIT)).unwrap();
     let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Notify);
     message.metadata.authoritative = true;
-    message.add_query(Query::query(Name::from_str(ZONE).unwrap(), RecordType::SOA));
-    message.answers.push(soa(ZONE, serial));
+    message.add_query(Query::query(Name::from_str(zone).unwrap(), RecordType::SOA));
+    message.answers.push(soa(zone, serial));
     socket.send_to(&message.to_vec().unwrap(), to).unwrap();
     let mut buffer = [0; 512];
     let length = socket.recv(&mut buffer).expect("a NOTIFY is answered");

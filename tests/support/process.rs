@@ -120,6 +120,17 @@ pub fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Has the calling thread run on this core only.
+pub fn stay_on(core: usize) {
+    // SAFETY: the set is plain bits, and the pointer is to one of the size given.
+    let status = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set)
+    };
+    assert_eq!(status, 0, "core {core}: {}", std::io::Error::last_os_error());
+}
+
 /// Where a program is. Debian keeps servers in `/usr/sbin`, which is not in everyone's `PATH`.
 pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
