@@ -1,14 +1,14 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use super::*;
 
-/// A server of one connection, which answers the first question on it with so many messages, and closes.
-fn server(messages: usize) -> SocketAddr {
+/// A server of one connection, which answers the first question on it with so many messages, closes and ends.
+fn server(messages: usize) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    thread::spawn(move || {
+    let running = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut question = [0; 4];
         stream.read_exact(&mut question).unwrap();
@@ -16,7 +16,7 @@ fn server(messages: usize) -> SocketAddr {
         // Who has heard enough may hang up.
         let _ = stream.write_all(&[0, 2, first, second].repeat(messages));
     });
-    addr
+    (addr, running)
 }
 
 #[tokio::test]
@@ -26,24 +26,24 @@ async fn no_exchange_waits_for_all_of_another() {
     const FEW: usize = 8;
     let (mut exchanges, mut arrived) = Exchanges::new(|token, arrival| (token, arrival));
     let mut outbox = Outbox::default();
-    let large = outbox.send(server(MANY), Transport::Tcp, vec![0, 1]);
+    let large = outbox.send(server(MANY).0, Transport::Tcp, vec![0, 1]);
     exchanges.carry_out(Mono(0), &mut outbox);
-    // What is under way waits to be taken in, and one more.
-    while arrived.len() < arrived.max_capacity() {
-        tokio::task::yield_now().await;
-    }
-    let small = outbox.send(server(1), Transport::Tcp, vec![0, 2]);
+    let (addr, answering) = server(1);
+    let small = outbox.send(addr, Transport::Tcp, vec![0, 2]);
     exchanges.carry_out(Mono(0), &mut outbox);
     let mut before = 0;
     loop {
-        // Whoever takes arrivals in is slow: there is time for the small answer to come.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // Whoever takes arrivals in is slow: what is under way waits for that, and one more.
+        while arrived.len() < arrived.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        let is_answered = answering.is_finished();
         match arrived.recv().await.unwrap() {
             (token, Arrival::Message(_)) if token == small => break,
             (token, Arrival::Message(_)) => assert_eq!(token, large),
             other => panic!("{other:?}"),
         }
-        before += 1;
+        before += usize::from(is_answered);
     }
     assert!(before <= FEW, "{before} messages of a large answer stood before a small one");
 }
