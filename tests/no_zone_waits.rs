@@ -43,9 +43,11 @@ const AFTERWARDS: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 /// What is promised of each kind.
 const PROMISED: Duration = Duration::from_millis(50);
-/// On a quiet host, with this node at work, a thread is run and a page is on the disk after less than this.
-const QUIET: Duration = Duration::from_millis(10);
-/// A change takes this many turns of threads and writes, each of which a busy host keeps waiting.
+/// On a quiet host, with this node at work, no thread that wants to run is kept waiting for longer ...
+const QUIET_TURN: Duration = Duration::from_millis(15);
+/// ... and no page on its way to the disk.
+const QUIET_WRITE: Duration = Duration::from_millis(25);
+/// On a busy one the promise is as much longer: a change is some turns of threads, and some writes, each of which may wait.
 const TURNS: u32 = 3;
 
 fn large(serial: u32) -> String {
@@ -96,10 +98,10 @@ impl Scene {
         let again_and_again = |once: &dyn Fn() -> Duration| {
             let mut waits = Vec::new();
             while !ended.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                waits.push(Wait { begun, took: once(), ended: Instant::now() });
+                waits.push(once());
                 thread::sleep(PAUSE);
             }
+            waits.sort();
             waits
         };
         // What it is, whether anything is written for it, and how long it takes.
@@ -125,7 +127,8 @@ impl Scene {
             self.node.daemon.await_serial(LARGE, serial, LIMIT);
             thread::sleep(AFTERWARDS);
             ended.store(true, Ordering::Relaxed);
-            let turns: Vec<Wait> = turns.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+            let mut turns: Vec<_> = turns.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+            turns.sort();
             (turns, syncs.join().unwrap(), node.map(|thread| thread.join().unwrap()))
         });
         println!("{what}: {}", told("the host's turns, late", &turns));
@@ -133,9 +136,11 @@ impl Scene {
         for ((kind, ..), waits) in watch.iter().zip(&node) {
             println!("{what}: {}", told(kind, waits));
         }
+        let of_host = [beyond(QUIET_TURN, slowest(&turns)), beyond(QUIET_WRITE, slowest(&syncs))];
         for ((kind, is_written, _), waits) in watch.iter().zip(&node) {
-            let host = || turns.iter().chain(syncs.iter().filter(|_| *is_written));
-            waits.iter().for_each(|wait| wait.judge(what, kind, host()));
+            let allowance = TURNS * if *is_written { of_host[0].max(of_host[1]) } else { of_host[0] };
+            let slowest = slowest(waits);
+            assert!(slowest <= PROMISED + allowance, "{what}: {kind} took {slowest:?}");
         }
     }
 
@@ -213,31 +218,18 @@ fn turn() -> Duration {
     begun.elapsed().saturating_sub(PAUSE)
 }
 
-struct Wait {
-    begun: Instant,
-    took: Duration,
-    ended: Instant,
+/// What a wait of the host's is where it is none of a quiet one's.
+fn beyond(quiet: Duration, wait: Duration) -> Duration {
+    if wait > quiet { wait } else { Duration::ZERO }
 }
 
-impl Wait {
-    /// The promise holds for what a quiet host has a part in; on a busy one a wait may be as much longer as the host's own were meanwhile.
-    fn judge<'h>(&self, what: &str, kind: &str, host: impl Iterator<Item = &'h Wait>) {
-        let meanwhile = host.filter(|other| other.begun < self.ended && self.begun < other.ended);
-        let of_host = meanwhile.map(|other| other.took).max().unwrap_or_default();
-        let allowance = if of_host > QUIET { TURNS * of_host } else { Duration::ZERO };
-        let took = self.took;
-        assert!(
-            took <= PROMISED + allowance,
-            "{what}: {kind} took {took:?}, the host's own at most {of_host:?}"
-        );
-    }
+fn slowest(sorted: &[Duration]) -> Duration {
+    sorted[sorted.len() - 1]
 }
 
 /// How often and how long.
-fn told(kind: &str, waits: &[Wait]) -> String {
-    let mut took: Vec<Duration> = waits.iter().map(|wait| wait.took).collect();
-    took.sort();
-    let (count, median, slowest) = (took.len(), took[took.len() / 2], took[took.len() - 1]);
+fn told(kind: &str, sorted: &[Duration]) -> String {
+    let (count, median, slowest) = (sorted.len(), sorted[sorted.len() / 2], slowest(sorted));
     format!("{kind}: {count} times, median {median:?}, slowest {slowest:?}")
 }
 
