@@ -50,12 +50,21 @@ const QUIET_WRITE: Duration = Duration::from_millis(25);
 /// On a busy one the promise is as much longer: a change is some turns of threads, and some writes, each of which may wait.
 const TURNS: u32 = 3;
 
+/// A version of the large zone: every record is another one in each.
 fn large(serial: u32) -> String {
+    text(serial, |_| serial)
+}
+
+/// The version behind `serial` that differs from it in every fourth record.
+fn next_in_part(serial: u32) -> String {
+    text(serial + 1, |host| serial + u32::from(host % 4 == 0))
+}
+
+fn text(serial: u32, serial_of: impl Fn(u32) -> u32) -> String {
     let mut text = zones::text(LARGE, serial, &[]);
     for host in 0..RECORDS {
         let [_, b, c, d] = host.to_be_bytes();
-        // Every record is another one in each version.
-        writeln!(text, "h{host} {} A 10.{b}.{c}.{d}", 60 + serial).unwrap();
+        writeln!(text, "h{host} {} A 10.{b}.{c}.{d}", 60 + serial_of(host)).unwrap();
     }
     text
 }
@@ -259,9 +268,12 @@ fn a_large_zone_keeps_no_other_waiting() {
     let pulled = format!("[[zone]]\nname = \"{LARGE}\"\nprimaries = [\"{primary}\"]\n");
     let scene = Scene::start(node, &[], &pulled);
     scene.watch("pulled for the first time", 1, || {});
-    // Many changes at once: the secondary pulls them, and compares.
+    // The secondary pulls it as a whole, and compares.
     let text = large(2);
     scene.watch("changed at its primary", 2, || source.daemon.publish(LARGE, &text));
+    // It pulls differences.
+    let text = next_in_part(2);
+    scene.watch("changed in part", 3, || source.daemon.publish(LARGE, &text));
 }
 
 #[test]
