@@ -117,8 +117,16 @@ impl Edit {
                 None => delta.added.extend(now.records()),
             }
         }
+        let mut gone = 0;
         for entry in self.seen.missing(&base.table) {
+            let before = delta.removed.len();
             delta.removed.extend(entry.owner().records());
+            // An empty non-terminal is in no file.
+            gone += usize::from(delta.removed.len() > before);
+            // A small file in the place of a large zone would have nearly all owners taken out, one by one.
+            if gone > self.most {
+                return None;
+            }
         }
         let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
         let snapshot = if unchanged { base.clone() } else { base.apply(&delta).ok()? };
@@ -185,6 +193,7 @@ mod tests {
 
     use super::super::builder::Builder;
     use super::super::diff::between;
+    use super::super::fixture;
     use super::*;
 
     type Records = Vec<(u8, u8)>;
@@ -217,6 +226,22 @@ mod tests {
         let mut edit = Edit::new(base.clone());
         feed(serial, records, |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
         edit.finish().unwrap().0
+    }
+
+    #[test]
+    fn what_is_left_of_a_large_zone_is_built_anew() {
+        let hosts = |count| (0..count).map(|host| (host, [192, 0, 2, 1]));
+        let base = fixture::hosts("example.", 1, hosts(1_000)).finish().unwrap().0;
+        let finish = |left: u32| {
+            let mut edit = Edit::new(base.clone());
+            for record in fixture::records("example.", 2, hosts(left)) {
+                edit.add(&record.owner, record.rtype, record.ttl, &record.rdata);
+            }
+            edit.finish()
+        };
+        let made = finish(1_000 - FEW as u32).unwrap().0;
+        assert_eq!(made.records(), 2 + 1_000 - FEW as u64);
+        assert!(finish(1_000 - FEW as u32 - 1).is_none());
     }
 
     fn records() -> impl Strategy<Value = Records> {
