@@ -1,6 +1,6 @@
 //! A pool of threads that read zone files. Files of about the same size share a thread, so that none waits for a much larger one.
 //!
-//! The thread for small files stays, and reads nothing else. The allocator gives each thread a part of the memory of its own, and one that
+//! The threads for small files stay, and read nothing else. The allocator gives each thread a part of the memory of its own, and one that
 //! has ended leaves its part to the next that comes: the reader of a small file that came behind that of a large one had to put a
 //! million freed pieces in order first, which took it 50 ms.
 
@@ -21,10 +21,14 @@ use super::super::courtesy::Courtesy;
 use super::super::threads;
 use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open};
 
-/// The largest file of each lane but the last, in bytes. A file of the first is read in a few milliseconds.
-const LANES: [u64; 3] = [1 << 20, 16 << 20, 256 << 20];
-/// Files of the first lane, read by one thread in one go.
-const PART: usize = 256;
+/// The largest file of each lane but the last, in bytes. A file of the first is read in a millisecond.
+const LANES: [u64; 4] = [64 << 10, 1 << 20, 16 << 20, 256 << 20];
+/// So many lanes of small files have a thread that stays.
+const KEPT: usize = 2;
+/// Files that are read by one thread in one go, at most: of those before anything is served ...
+const PART_AT_THE_START: usize = 256;
+/// ... and later, when a change may come meanwhile that is to be read next.
+const PART: usize = 32;
 /// Threads that read before anything is served, at most: more than that wait for whoever publishes.
 const MAX_THREADS: usize = 4;
 
@@ -124,10 +128,12 @@ impl Readers {
             start: lane(Haste::Start, cores.min(MAX_THREADS)),
             lanes: std::array::from_fn(|_| lane(Haste::Gentle, 1)),
         };
-        if let Err(error) = readers.lanes[0].keep() {
-            tracing::warn!(
-                "no thread of its own for small zone files: {error}; one is started when it is needed"
-            );
+        for lane in &readers.lanes[..KEPT] {
+            if let Err(error) = lane.keep() {
+                tracing::warn!(
+                    "no thread of its own for small zone files: {error}; one is started when it is needed"
+                );
+            }
         }
         readers
     }
@@ -156,8 +162,10 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.lanes[0].queue().keeper = Keeper::Leaves;
-        self.lanes[0].called.notify_all();
+        for lane in &self.lanes[..KEPT] {
+            lane.queue().keeper = Keeper::Leaves;
+            lane.called.notify_all();
+        }
     }
 }
 
@@ -251,12 +259,13 @@ impl Lane {
     /// What a thread reads next; a thread that gets nothing is one less. The thread that stays may leave a change to its successor.
     fn take(&self, leaves_changes: bool) -> Option<Part> {
         let mut queue = self.queue();
-        if leaves_changes && !queue.first.is_empty() {
+        if leaves_changes && !queue.first.is_empty() && queue.keeper == Keeper::Stays {
             queue.keeper = Keeper::Called;
             return None;
         }
         // With few left, each thread takes one, so that all come to an end together.
-        let many = |jobs: &VecDeque<Job>| jobs.len().min(PART).min(1 + jobs.len() / MAX_THREADS);
+        let most = if self.haste == Haste::Start { PART_AT_THE_START } else { PART };
+        let many = |jobs: &VecDeque<Job>| jobs.len().min(most).min(1 + jobs.len() / MAX_THREADS);
         let (changes, others) = (many(&queue.first), many(&queue.then));
         let (jobs, is_change): (Vec<Job>, bool) = match (changes, others) {
             (0, 0) => {
@@ -313,7 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (small, large) = (dir.path().join("small.zone"), dir.path().join("large.zone"));
         fs::write(&small, "").unwrap();
-        fs::write(&large, vec![b'\n'; LANES[0] as usize + 1]).unwrap();
+        fs::write(&large, vec![b'\n'; LANES[KEPT - 1] as usize + 1]).unwrap();
         let (tell, told) = mpsc::channel();
         let store = Arc::new(ZoneStore::new(7));
         let readers = Readers::new(&store, move |_| tell.send(thread::current().id()).unwrap());
