@@ -53,10 +53,10 @@ impl Process {
         Duration::from_millis(ticks * 1_000 / per_second as u64)
     }
 
-    /// The memory of the process, in bytes: shared pages count in parts (proc_pid_smaps(5)).
+    /// The memory of the process, in bytes, which is not of files (proc_pid_smaps(5)): code comes and goes as it is run.
     pub fn memory(&self) -> u64 {
         let maps = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
-        let line = maps.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+        let line = maps.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
