@@ -25,9 +25,11 @@ pub fn get(addr: SocketAddr, path: &str) -> std::io::Result<Response> {
     Ok(Response { status, body: body.to_owned() })
 }
 
-/// The server-sent events at `path`: the data of each as it arrives.
+/// The server-sent events at `path`, from the moment when this returns: the data of each as it arrives.
 pub fn events(addr: SocketAddr, path: &str) -> std::io::Result<impl Iterator<Item = String> + use<>> {
-    let lines = BufReader::new(ask(addr, path)?).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(ask(addr, path)?).lines().map_while(Result::ok);
+    // Until the head has come, nobody listens on the other side: a connection is made before it is taken.
+    lines.find(String::is_empty).ok_or_else(|| broken("no end of the head"))?;
     Ok(lines.filter_map(|line| Some(line.strip_prefix("data: ")?.to_owned())))
 }
 
