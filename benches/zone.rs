@@ -22,15 +22,18 @@ use tidemark::answer::respond::answer;
 use tidemark::publish::access::Access;
 use tidemark::publish::journal::entry::Entry;
 use tidemark::publish::journal::log::LogError;
+use tidemark::publish::messages::Messages;
 use tidemark::publish::proposal::Proposal;
 use tidemark::publish::store::ZoneStore;
+use tidemark::publish::transferred::Transferred;
 use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
+use tidemark::wire::message::{Record, flags};
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::Rtype;
 use tidemark::wire::via::Via;
-use tidemark::wire::writer::Writer;
+use tidemark::wire::writer::{Section, Writer};
 use tidemark::zone::builder::Builder;
 use tidemark::zone::delta::Delta;
 use tidemark::zone::diff::between;
@@ -84,6 +87,41 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
+/// One host more.
+fn one_change(old: &Snapshot) -> Delta {
+    let mut delta = between(old, &old.with_serial(old.serial().next())).unwrap();
+    let owner = name(&format!("new{}.example.", old.serial()));
+    let rdata = [192, 0, 2, (old.serial().0 % 250) as u8].into();
+    delta.added.push(Record { owner, rtype: Rtype::A, ttl: 60, rdata });
+    delta
+}
+
+/// Another address for every fourth that there is.
+fn every_fourth(old: &Snapshot) -> Delta {
+    let mut delta = between(old, &old.with_serial(old.serial().next())).unwrap();
+    let records = old.owners().flat_map(|owner| owner.records()).filter(|record| record.rtype == Rtype::A);
+    for record in records.step_by(4) {
+        delta.added.push(Record { rdata: old.serial().0.to_be_bytes().into(), ..record.clone() });
+        delta.removed.push(record);
+    }
+    delta
+}
+
+/// The messages of an IXFR.
+fn transferred(delta: &Delta) -> Transferred {
+    let soa = delta.added[0].clone();
+    let all = [&soa].into_iter().chain(&delta.removed).chain(&delta.added).chain([&soa]).collect::<Vec<_>>();
+    let mut messages = Messages::default();
+    for part in all.chunks(200) {
+        let mut message = Vec::new();
+        let mut writer = Writer::new(&mut message, 65_535, 1, flags::QR);
+        part.iter().for_each(|record| writer.push(Section::Answer, record).unwrap());
+        writer.finish();
+        messages.keep(&message);
+    }
+    Transferred { soa, records: delta.len() as u64, messages }
+}
+
 fn now() -> Now {
     Now { mono: Mono(1_000_000), utc: Utc(1_700_000_000_000_000) }
 }
@@ -127,23 +165,21 @@ fn main() {
         .unwrap();
     drop(zone);
     let current = || store.get(&name("example.")).unwrap().version().unwrap().snapshot.clone();
-    let one_change = || {
-        let old = current();
-        let mut delta = between(&old, &old.with_serial(old.serial().next())).unwrap();
-        let address = [192, 0, 2, (old.serial().0 % 250) as u8];
-        delta.added.push(tidemark::wire::message::Record {
-            owner: name(&format!("new{}.example.", old.serial())),
-            rtype: Rtype::A,
-            ttl: 60,
-            rdata: address.into(),
-        });
-        delta
-    };
-    let publish = |delta: Delta, log: &mut NoDisk| {
-        let proposal = Proposal::ixfr(&name("example."), vec![delta], Vec::new());
+    let publish = |delta: Transferred, log: &mut NoDisk| {
+        let proposal = Proposal::ixfr(delta, Vec::new());
         store.publish(now(), proposal, |entries| log.append(entries)).unwrap();
     };
-    row("publish one change (journal in memory)", median(one_change, |delta| publish(delta, &mut log)), 1);
+    row(
+        "publish one change (journal in memory)",
+        median(|| transferred(&one_change(&current())), |delta| publish(delta, &mut log)),
+        1,
+    );
+    let changes = every_fourth(&current()).len();
+    row(
+        "publish a change of every fourth address",
+        median(|| transferred(&every_fourth(&current())), |delta| publish(delta, &mut log)),
+        changes,
+    );
     let (old, edited) =
         (current(), load(&text.replacen("192.0.2.1\n", "192.0.2.9\n", 1)).with_serial(Serial(1_000)));
     row(

@@ -13,6 +13,7 @@ pub mod expire;
 pub mod history;
 pub mod job;
 pub mod journal;
+pub mod messages;
 pub mod proposal;
 pub mod stages;
 pub mod store;

@@ -1,8 +1,7 @@
 //! What asks to become a zone's next version: content from a zone file or from a transfer, with what its source says of it.
 
 use crate::time::Utc;
-use crate::wire::name::{Name, NameRef};
-use crate::zone::delta::Delta;
+use crate::wire::name::Name;
 use crate::zone::serial::Policy;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
@@ -30,8 +29,8 @@ pub enum Content {
     Whole(Snapshot),
     /// The records of a whole zone, to be put together.
     Records(Transferred),
-    /// The steps from what is served, oldest first.
-    Differences(Vec<Delta>),
+    /// The steps from what is served.
+    Differences(Transferred),
 }
 
 /// Where a proposal comes from.
@@ -69,9 +68,9 @@ impl Proposal {
     }
 
     /// Proposes what an IXFR brought, with the stamps of the versions it leads to as far as the primary told them.
-    pub fn ixfr(zone: &NameRef, differences: Vec<Delta>, told: Vec<Stamp>) -> Proposal {
+    pub fn ixfr(differences: Transferred, told: Vec<Stamp>) -> Proposal {
         Proposal {
-            zone: zone.to_name(),
+            zone: differences.apex().clone(),
             content: Content::Differences(differences),
             source: Source::Transfer { told, counted_from: None },
         }
@@ -94,8 +93,7 @@ impl Proposal {
     pub(super) fn weight(&self) -> u64 {
         match &self.content {
             Content::Whole(snapshot) => snapshot.records(),
-            Content::Records(records) => records.records(),
-            Content::Differences(deltas) => deltas.iter().map(|delta| delta.len() as u64).sum(),
+            Content::Records(transferred) | Content::Differences(transferred) => transferred.records,
         }
     }
 }

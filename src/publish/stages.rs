@@ -164,45 +164,56 @@ pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepar
     Ok(Some(Prepared { base, snapshot, steps, source: proposal.source, known, given }))
 }
 
+/// Content that the stages can look at.
+enum Built {
+    /// A whole zone.
+    Whole(Snapshot),
+    /// The steps from what is served, oldest first.
+    Differences(Vec<Delta>),
+}
+
 /// Content with the serial that it will be published under.
 struct Numbered {
-    content: Content,
+    content: Built,
     known: Option<Stamp>,
     given: Option<Serial>,
 }
 
 impl Numbered {
-    fn as_it_is(content: Content) -> Option<Numbered> {
+    fn as_it_is(content: Built) -> Option<Numbered> {
         Some(Numbered { content, known: None, given: None })
     }
 }
 
-/// Puts transferred records together.
-fn build(content: Content) -> Result<Content, PublishError> {
-    let Content::Records(records) = content else { return Ok(content) };
-    match records.finish() {
-        Ok(snapshot) => Ok(Content::Whole(snapshot)),
-        Err(faults) => {
-            let first = faults.into_iter().next();
-            Err(PublishError::NoZone(first.unwrap_or(Fault::NoSoa(Name::root()))))
+/// Reads what was transferred.
+fn build(content: Content) -> Result<Built, PublishError> {
+    let first = |faults: Vec<Fault>| faults.into_iter().next();
+    let no_zone = |fault: Option<Fault>| PublishError::NoZone(fault.unwrap_or(Fault::NoSoa(Name::root())));
+    Ok(match content {
+        Content::Whole(snapshot) => Built::Whole(snapshot),
+        Content::Records(records) => {
+            Built::Whole(records.content().map_err(|faults| no_zone(first(faults)))?)
         }
-    }
+        Content::Differences(differences) => {
+            Built::Differences(differences.deltas().map_err(|_| no_zone(None))?)
+        }
+    })
 }
 
 /// Gives content that is published here its serial: the file's where it is newer than the last one, else by the policy.
-fn number(base: &Base, content: Content, policy: Policy, utc: Utc) -> Result<Option<Numbered>, PublishError> {
-    let Content::Whole(content) = content else { return Ok(Numbered::as_it_is(content)) };
+fn number(base: &Base, content: Built, policy: Policy, utc: Utc) -> Result<Option<Numbered>, PublishError> {
+    let Built::Whole(content) = content else { return Ok(Numbered::as_it_is(content)) };
     let file = content.serial();
     let last = base.version.as_ref().map(|version| version.stamp).or(base.remembered);
     let above = base.floor.above(last.map(|last| last.serial));
     let Some(above) = above.filter(|above| !file.is_newer_than(*above)) else {
-        return Ok(Numbered::as_it_is(Content::Whole(content)));
+        return Ok(Numbered::as_it_is(Built::Whole(content)));
     };
     let served = last.map_or(above, |last| last.serial);
     let is_lost = base.version.is_none() && above != served;
     if let Some(last) = last.filter(|last| content.digest() == last.digest && !is_lost) {
         // Content that was withdrawn, or lost and known, is the version that it was.
-        let content = Content::Whole(content.with_serial(last.serial));
+        let content = Built::Whole(content.with_serial(last.serial));
         let back = Numbered { content, known: Some(last), given: Some(file) };
         return Ok(Some(back).filter(|_| base.version.is_none()));
     }
@@ -213,13 +224,13 @@ fn number(base: &Base, content: Content, policy: Policy, utc: Utc) -> Result<Opt
         true => PublishError::SignedSerialKept { file, served },
         false => PublishError::SerialKept { file, served },
     })?;
-    let content = Content::Whole(content.with_serial(next));
+    let content = Built::Whole(content.with_serial(next));
     Ok(Some(Numbered { content, known: None, given: Some(file) }))
 }
 
 /// Holds content that was published elsewhere to lead forward.
-fn follow(base: &Base, content: Content) -> Result<Option<Numbered>, PublishError> {
-    let (Some(version), Content::Whole(whole)) = (&base.version, &content) else {
+fn follow(base: &Base, content: Built) -> Result<Option<Numbered>, PublishError> {
+    let (Some(version), Built::Whole(whole)) = (&base.version, &content) else {
         return Ok(Numbered::as_it_is(content));
     };
     let (served, found) = (version.stamp.serial, whole.serial());
@@ -234,10 +245,10 @@ fn follow(base: &Base, content: Content) -> Result<Option<Numbered>, PublishErro
 }
 
 /// Works out what changes, and shares what does not with the version before.
-fn delta(base: &Base, content: Content) -> Result<Option<(Snapshot, Vec<Step>)>, PublishError> {
+fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, PublishError> {
     let current = base.version.as_ref().map(|version| &version.snapshot);
     let deltas = match content {
-        Content::Whole(whole) => {
+        Built::Whole(whole) => {
             // A delta of more records than the history keeps would be asked for by nobody and cost the journal more than the content.
             let most = most_records(whole.records());
             let follows = current.filter(|current| current.serial() != whole.serial());
@@ -249,8 +260,7 @@ fn delta(base: &Base, content: Content) -> Result<Option<(Snapshot, Vec<Step>)>,
                 }
             }
         }
-        Content::Differences(deltas) => deltas,
-        Content::Records(_) => Vec::new(),
+        Built::Differences(deltas) => deltas,
     };
     let found = deltas.first().map(Delta::from).unwrap_or_default();
     let mut snapshot = current.cloned().ok_or(ApplyError::WrongSerial { have: Serial(0), found })?;

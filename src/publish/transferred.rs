@@ -1,144 +1,120 @@
-//! The whole content of a zone as a transfer brought it. Its messages have been read for their faults and their end as they came, which
-//! takes no memory; they are read again by whoever puts the zone together, in a thread that other zones do not wait for.
+//! What a transfer brought, as its messages are: the whole content of a zone, or differences between versions of it.
 
-use crate::wire::message::{Answers, MessageError, Record};
+use crate::wire::message::{MessageError, Record, RecordRef};
 use crate::wire::name::Name;
-use crate::wire::rtype::{CLASS_IN, Rtype};
+use crate::wire::rtype::Rtype;
 use crate::zone::builder::Builder;
+use crate::zone::delta::Delta;
 use crate::zone::fault::Fault;
 use crate::zone::snapshot::Snapshot;
 
-/// Messages are kept together in pieces of so many bytes, which go back one by one while the zone is put together.
-const PIECE: usize = 1 << 20;
+use super::messages::Messages;
 
-/// The records between two equal SOAs (RFC 5936 section 2.2).
+/// Messages of a transfer whose sequence of records was found right.
 #[derive(Debug)]
 pub struct Transferred {
-    apex: Name,
-    soa: Record,
-    records: u64,
-    /// Messages, each behind its length.
-    pieces: Vec<Vec<u8>>,
+    /// The SOA that it began and ended with: that of the zone's new version.
+    pub soa: Record,
+    /// How many records there are besides that one.
+    pub records: u64,
+    /// All of its messages.
+    pub messages: Messages,
 }
 
 impl Transferred {
-    /// Begins with the opening SOA of a zone.
-    pub fn new(apex: Name, soa: Record) -> Transferred {
-        Transferred { apex, soa, records: 0, pieces: Vec::new() }
-    }
-
     /// The zone's name.
     pub fn apex(&self) -> &Name {
-        &self.apex
+        &self.soa.owner
     }
 
-    /// Its SOA.
-    pub fn soa(&self) -> &Record {
-        &self.soa
-    }
-
-    /// How many records there are besides the SOA.
-    pub fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// Keeps a message that could be read, with so many records of the zone besides its SOA.
-    pub fn keep(&mut self, message: &[u8], records: u64) {
-        let length = (message.len() as u64).to_be_bytes();
-        let is_full = |piece: &Vec<u8>| piece.len() + length.len() + message.len() > PIECE;
-        if self.pieces.last().is_none_or(is_full) {
-            // The first one grows as it must: most zones are small.
-            let room = if self.pieces.is_empty() { 0 } else { PIECE };
-            self.pieces.push(Vec::with_capacity(room));
-        }
-        if let Some(piece) = self.pieces.last_mut() {
-            piece.extend_from_slice(&length);
-            piece.extend_from_slice(message);
-        }
-        self.records += records;
-    }
-
-    /// Puts the zone together. `Err` holds what keeps this from being a zone.
-    pub fn finish(self) -> Result<Snapshot, Vec<Fault>> {
-        let mut builder = Builder::new(self.apex.clone());
+    /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2). `Err` holds what keeps this from being a
+    /// zone.
+    pub fn content(self) -> Result<Snapshot, Vec<Fault>> {
+        let mut builder = Builder::new(self.apex().clone());
         builder.push(&self.soa);
-        for piece in self.pieces {
-            let mut rest = &piece[..];
-            while let Some((length, behind)) = rest.split_first_chunk() {
-                let (message, behind) = behind.split_at(u64::from_be_bytes(*length) as usize);
-                rest = behind;
-                // It could be read when it came.
-                read(message, &self.apex, &mut builder).map_err(|_| Vec::new())?;
+        let apex = &self.soa.owner;
+        let add = |record: RecordRef<'_>| {
+            if record.rtype != Rtype::SOA || *record.owner != **apex {
+                builder.add(record.owner, record.rtype, record.ttl, record.rdata);
             }
-        }
+        };
+        // It could be read when it came.
+        self.messages.read(apex, add).map_err(|_| Vec::new())?;
         builder.finish().map(|(snapshot, _)| snapshot)
     }
-}
 
-fn read(message: &[u8], apex: &Name, builder: &mut Builder) -> Result<(), MessageError> {
-    let mut answers = Answers::read(message)?;
-    while let Some(record) = answers.next()? {
-        let is_soa = record.rtype == Rtype::SOA && *record.owner == **apex;
-        if record.class == CLASS_IN && record.owner.is_in(apex) && !is_soa {
-            builder.add(record.owner, record.rtype, record.ttl, record.rdata);
-        }
+    /// The steps from one version to the next, oldest first (RFC 1995 section 4): between the SOAs of the new version, each old SOA
+    /// begins what is removed, each new one what is added.
+    pub fn deltas(self) -> Result<Vec<Delta>, MessageError> {
+        let (mut deltas, mut soas) = (Vec::new(), 0u64);
+        self.messages.read(&self.soa.owner, |record| {
+            if record.rtype == Rtype::SOA {
+                soas += 1;
+                if soas.is_multiple_of(2) {
+                    deltas.push(Delta { removed: Vec::new(), added: Vec::new() });
+                }
+            }
+            if let (Some(delta), Some(record)) = (deltas.last_mut(), record.owned()) {
+                let part = if soas.is_multiple_of(2) { &mut delta.removed } else { &mut delta.added };
+                part.push(record);
+            }
+        })?;
+        // The closing SOA is no old one.
+        deltas.pop();
+        Ok(deltas)
     }
-    Ok(())
 }
 
 #[cfg(test)]
 impl Transferred {
-    /// These records, the SOA first, in messages of a hundred.
+    /// A zone of these records, the SOA first.
     pub fn of(records: &[Record]) -> Transferred {
-        use crate::wire::message::flags;
-        use crate::wire::writer::{Section, Writer};
-        let (soa, others) = records.split_first().unwrap();
-        let mut transferred = Transferred::new(soa.owner.clone(), soa.clone());
-        for part in others.chunks(100) {
-            let mut message = Vec::new();
-            let mut writer = Writer::new(&mut message, 65_535, 1, flags::QR);
-            part.iter().for_each(|record| writer.push(Section::Answer, record).unwrap());
-            writer.finish();
-            transferred.keep(&message, part.len() as u64);
+        let soa = records[0].clone();
+        Transferred {
+            soa,
+            records: records.len() as u64 - 1,
+            messages: Messages::of(records.iter().chain(&records[..1])),
         }
-        transferred
+    }
+
+    /// These differences.
+    pub fn of_deltas(deltas: &[Delta]) -> Transferred {
+        let soa = deltas.last().unwrap().added[0].clone();
+        let parts = deltas.iter().flat_map(|delta| delta.removed.iter().chain(&delta.added));
+        let all = std::iter::once(&soa).chain(parts).chain([&soa]);
+        let records = deltas.iter().map(|delta| delta.len() as u64).sum();
+        Transferred { messages: Messages::of(all), soa: soa.clone(), records }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::diff::between;
     use crate::zone::fixture;
 
     #[test]
     fn a_zone_of_many_messages_is_the_one_that_was_sent() {
         let records = fixture::records("example.", 7, (0..60_000).map(|host| (host, [10, 1, 2, 3])));
         let transferred = Transferred::of(&records);
-        assert_eq!((transferred.records(), transferred.apex()), (60_001, &records[0].owner));
-        assert!(transferred.pieces.len() > 1 && transferred.pieces.iter().all(|piece| piece.len() <= PIECE));
+        assert_eq!((transferred.records, transferred.apex()), (60_001, &records[0].owner));
         let mut sent = Builder::new(records[0].owner.clone());
         records.iter().for_each(|record| sent.push(record));
-        let (sent, made) = (sent.finish().unwrap().0, transferred.finish().unwrap());
+        let (sent, made) = (sent.finish().unwrap().0, transferred.content().unwrap());
         assert_eq!((made.digest(), made.records()), (sent.digest(), 60_002));
     }
 
     #[test]
-    fn messages_of_any_length_are_kept() {
-        let records = fixture::records("example.", 7, []);
-        let mut transferred = Transferred::of(&records);
-        let (mut longest, host) = (Vec::new(), "h.example.".parse::<Name>().unwrap());
-        let mut writer = crate::wire::writer::Writer::new(&mut longest, 65_535, 1, 0);
-        let text = Record {
-            owner: host,
-            rtype: Rtype::TXT,
-            ttl: 60,
-            rdata: [&[200][..], &[7; 200]].concat().into(),
+    fn differences_are_the_ones_that_were_sent() {
+        let version = |serial, hosts: std::ops::Range<u32>| {
+            let hosts = hosts.map(|host| (host, [10, 1, 2, serial as u8]));
+            fixture::hosts("example.", serial, hosts).finish().unwrap().0
         };
-        writer.push(crate::wire::writer::Section::Answer, &text).unwrap();
-        writer.finish();
-        // Bytes behind the answer section are nobody's.
-        longest.resize(65_535, 0);
-        (0..20).for_each(|_| transferred.keep(&longest, 1));
-        assert_eq!(transferred.finish().unwrap().records(), 3);
+        let versions = [version(1, 0..500), version(2, 100..300), version(3, 100..900), version(4, 100..900)];
+        let deltas: Vec<Delta> =
+            versions.windows(2).map(|pair| between(&pair[0], &pair[1]).unwrap()).collect();
+        let transferred = Transferred::of_deltas(&deltas);
+        assert_eq!(transferred.records, deltas.iter().map(|delta| delta.len() as u64).sum::<u64>());
+        assert_eq!(transferred.deltas().unwrap(), deltas);
     }
 }

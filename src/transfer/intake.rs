@@ -3,7 +3,7 @@
 //! ```text
 //!            SOA, serial not newer than ours (IXFR asked)  -> UpToDate
 //! Begin -> SOA announced -> Announced
-//!                             | SOA with our serial (IXFR asked) -> Differences ... the announced SOA -> Deltas
+//!                             | SOA with our serial (IXFR asked) -> Differences ... the announced SOA -> Differences
 //!                             | anything else                    -> Content ....... the announced SOA -> Full
 //! any state: whatever does not belong there -> Bad
 //! ```
@@ -12,12 +12,12 @@
 //! hold for every answer.
 
 use crate::publish::expire;
+use crate::publish::messages::Messages;
 use crate::publish::transferred::Transferred;
 use crate::wire::edns;
 use crate::wire::message::{Answers, Opcode, Record, RecordRef, extended_rcode};
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
-use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::Told;
@@ -67,7 +67,7 @@ pub enum Outcome {
     /// The whole content, and what the server told of its versions.
     Full(Transferred, Option<Told>),
     /// The steps from our version to the server's, and what it told of them.
-    Deltas(Vec<Delta>, Option<Told>),
+    Differences(Transferred, Option<Told>),
     /// Not a transfer; nothing of it may be used.
     Bad(Reason),
 }
@@ -79,6 +79,7 @@ pub struct Intake {
     asked: Asked,
     limits: Limits,
     state: State,
+    kept: Messages,
     told: Option<Told>,
     expire: Option<u32>,
     messages: u64,
@@ -105,6 +106,7 @@ impl Intake {
             asked,
             limits,
             state: State::Begin,
+            kept: Messages::default(),
             told: None,
             expire: None,
             messages: 0,
@@ -195,20 +197,23 @@ impl Intake {
             self.told = opt.get().option(edns::STAMP).and_then(Told::read);
             self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
         }
-        if let State::Content(axfr) = &mut self.state {
-            axfr.keep(bytes);
-        }
+        self.kept.keep(bytes);
         match whole {
             Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),
-            Some(Whole::Content(mut axfr)) => {
-                axfr.keep(bytes);
-                Ok(Outcome::Full(axfr.finish(), self.told.take()))
+            Some(Whole::Content(soa, records)) => {
+                Ok(Outcome::Full(self.transferred(soa, records), self.told.take()))
             }
-            Some(Whole::Deltas(deltas)) => Ok(Outcome::Deltas(deltas, self.told.take())),
+            Some(Whole::Differences(soa, records)) => {
+                Ok(Outcome::Differences(self.transferred(soa, records), self.told.take()))
+            }
             // RFC 5936 2.2.1: the first message has a SOA at least.
             None if header.counts[1] == 0 || matches!(self.state, State::Begin) => Err(Reason::Malformed),
             None => Ok(Outcome::More),
         }
+    }
+
+    fn transferred(&mut self, soa: Record, records: u64) -> Transferred {
+        Transferred { soa, records, messages: std::mem::take(&mut self.kept) }
     }
 
     fn check(&self, message: &Answers<'_>) -> Result<(), Reason> {
@@ -260,24 +265,22 @@ impl Intake {
                 match self.asked {
                     // RFC 1995 section 4: a SOA in the second place marks differences.
                     Asked::Ixfr(have) if !content => {
-                        self.state = State::Differences(Ixfr::new(announced, have, owned()?)?);
+                        self.state = State::Differences(Ixfr::new(announced, have, record)?);
                         Ok(None)
                     }
                     _ => {
-                        self.state = State::Content(Axfr::new(&self.zone, announced));
+                        self.state = State::Content(Axfr::new(announced));
                         self.take(record)
                     }
                 }
             }
-            State::Content(axfr) => match axfr.take(record)? {
-                false => Ok(None),
-                true => match std::mem::replace(&mut self.state, State::Over) {
-                    State::Content(axfr) => Ok(Some(Whole::Content(axfr))),
-                    _ => Err(Reason::Malformed),
-                },
-            },
             State::Differences(_) if is_stray => Err(Reason::Malformed),
-            State::Differences(ixfr) => Ok(ixfr.take(owned()?)?.map(Whole::Deltas)),
+            State::Differences(ixfr) => {
+                Ok(ixfr.take(record)?.then(|| Whole::Differences(ixfr.announced.clone(), ixfr.records)))
+            }
+            State::Content(axfr) => {
+                Ok(axfr.take(record)?.then(|| Whole::Content(axfr.announced.clone(), axfr.records)))
+            }
             State::Over => Err(Reason::Malformed),
         }
     }
@@ -286,8 +289,9 @@ impl Intake {
 /// What an answer amounts to that has come to its end.
 enum Whole {
     UpToDate(Serial),
-    Content(Axfr),
-    Deltas(Vec<Delta>),
+    /// With the announced SOA, and how many records there are besides it.
+    Content(Record, u64),
+    Differences(Record, u64),
 }
 
 #[cfg(test)]

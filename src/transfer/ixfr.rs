@@ -7,9 +7,8 @@
 //!
 //! The first old SOA has our serial, each later one the serial of the new SOA before it, and the last new SOA is the announced one.
 
-use crate::wire::message::Record;
+use crate::wire::message::{Record, RecordRef};
 use crate::wire::rtype::Rtype;
-use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 
@@ -18,70 +17,52 @@ use super::reason::Reason;
 /// Differences being received, from the first old SOA on.
 #[derive(Debug)]
 pub struct Ixfr {
-    announced: Record,
-    whole: Vec<Delta>,
-    current: Delta,
+    /// The SOA that they are to lead to.
+    pub announced: Record,
+    /// How many records there are besides the announced SOA at the beginning and at the end.
+    pub records: u64,
     place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Removing,
-    Adding,
+    /// Behind the old SOA of this serial.
+    Removing(Serial),
+    /// Behind the new SOA of this serial, which may be the announced one.
+    Adding { reached: Serial, is_announced: bool },
 }
 
 impl Ixfr {
     /// Begins with the announced SOA, the serial that was asked from, and the first old SOA.
-    pub fn new(announced: Record, have: Serial, old: Record) -> Result<Ixfr, Reason> {
-        if serial(&old) != have {
+    pub fn new(announced: Record, have: Serial, old: RecordRef<'_>) -> Result<Ixfr, Reason> {
+        if Timers::read(old.rdata).serial != have {
             return Err(Reason::OutOfSequence);
         }
-        Ok(Ixfr { announced, whole: Vec::new(), current: begin(old), place: Place::Removing })
+        Ok(Ixfr { announced, records: 1, place: Place::Removing(have) })
     }
 
-    /// Takes a record of the zone; the deltas when it was the closing SOA. A SOA must be the zone's own.
-    pub fn take(&mut self, record: Record) -> Result<Option<Vec<Delta>>, Reason> {
-        match (self.place, record.rtype == Rtype::SOA) {
-            (Place::Removing, false) => self.current.removed.push(record),
-            (Place::Adding, false) => self.current.added.push(record),
-            (Place::Removing, true) => {
-                if !serial(&record).is_newer_than(self.current.from()) {
-                    return Err(Reason::OutOfSequence);
+    /// Looks at a record of the zone; `true` when it was the closing SOA. A SOA must be the zone's own.
+    pub fn take(&mut self, record: RecordRef<'_>) -> Result<bool, Reason> {
+        if record.rtype == Rtype::SOA {
+            let serial = Timers::read(record.rdata).serial;
+            let is_announced = || record.owned().is_some_and(|record| record == self.announced);
+            self.place = match self.place {
+                Place::Removing(from) if serial.is_newer_than(from) => {
+                    Place::Adding { reached: serial, is_announced: is_announced() }
                 }
-                self.current.added.push(record);
-                self.place = Place::Adding;
-            }
-            (Place::Adding, true) => {
-                let reached = self.current.to();
-                if reached == serial(&self.announced) {
-                    return self.close(&record).map(Some);
+                Place::Adding { reached, is_announced: ends } if reached == self.serial() => {
+                    return if ends && is_announced() { Ok(true) } else { Err(Reason::SoaMismatch) };
                 }
-                if serial(&record) != reached {
-                    return Err(Reason::OutOfSequence);
-                }
-                let whole = std::mem::replace(&mut self.current, begin(record));
-                self.whole.push(whole);
-                self.place = Place::Removing;
-            }
+                Place::Adding { reached, .. } if serial == reached => Place::Removing(serial),
+                _ => return Err(Reason::OutOfSequence),
+            };
         }
-        Ok(None)
+        self.records += 1;
+        Ok(false)
     }
 
-    fn close(&mut self, last: &Record) -> Result<Vec<Delta>, Reason> {
-        let reached = self.current.added.first();
-        if *last != self.announced || reached != Some(&self.announced) {
-            return Err(Reason::SoaMismatch);
-        }
-        self.whole
-            .push(std::mem::replace(&mut self.current, Delta { removed: Vec::new(), added: Vec::new() }));
-        Ok(std::mem::take(&mut self.whole))
+    /// The announced serial.
+    fn serial(&self) -> Serial {
+        Timers::read(&self.announced.rdata).serial
     }
-}
-
-fn begin(old: Record) -> Delta {
-    Delta { removed: vec![old], added: Vec::new() }
-}
-
-fn serial(soa: &Record) -> Serial {
-    Timers::read(&soa.rdata).serial
 }

@@ -51,7 +51,7 @@ fn at(seconds: u64) -> Now {
 }
 
 fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
-    Transferred::of(&records(serial, hosts)).finish().unwrap()
+    Transferred::of(&records(serial, hosts)).content().unwrap()
 }
 
 fn transferred(serial: u32, hosts: &[u8], told: Option<Stamp>) -> Proposal {

@@ -76,7 +76,7 @@ fn a_soa_below_the_apex_is_told_by_name_when_the_zone_is_put_together() {
         let Outcome::Full(content, ..) = intake(asked).feed(&message(asked, &records)) else {
             panic!("no content")
         };
-        assert_eq!(content.finish().unwrap_err(), [Fault::StraySoa("sub.example.".parse().unwrap())]);
+        assert_eq!(content.content().unwrap_err(), [Fault::StraySoa("sub.example.".parse().unwrap())]);
     }
     let s = soa;
     assert_eq!(reason(IXFR, &[s(3), s(1), s(3), below, s(3)]), Some(Reason::Malformed));
@@ -152,10 +152,11 @@ fn records_outside_the_zone_are_left_out_and_counted() {
     let records = [soa(5), ns(), a("x.test.", 1), a("xexample.", 1), a("x.example.", 1), soa(5)];
     let mut axfr = intake(Asked::Axfr);
     let Outcome::Full(taken, None) = axfr.feed(&message(Asked::Axfr, &records)) else { panic!("refused") };
-    assert_eq!((taken.records(), axfr.ignored()), (2, 2));
+    assert_eq!((taken.records, axfr.ignored()), (2, 2));
     let records = [soa(5), soa(1), a("x.test.", 1), soa(5), a("x.example.", 1), soa(5)];
     let mut ixfr = intake(IXFR);
-    let Outcome::Deltas(deltas, None) = ixfr.feed(&message(IXFR, &records)) else { panic!("refused") };
+    let Outcome::Differences(taken, None) = ixfr.feed(&message(IXFR, &records)) else { panic!("refused") };
+    let deltas = taken.deltas().unwrap();
     assert_eq!((deltas.len(), deltas[0].len(), ixfr.ignored()), (1, 3, 1));
 }
 
@@ -164,7 +165,7 @@ fn a_soa_alone_over_tcp_may_be_the_beginning_of_more() {
     let mut intake = intake(IXFR);
     assert!(matches!(intake.feed(&message(IXFR, &[soa(5)])), Outcome::More));
     assert!(matches!(intake.feed(&message(IXFR, &[soa(1), soa(5)])), Outcome::More));
-    assert!(matches!(intake.feed(&message(IXFR, &[soa(5)])), Outcome::Deltas(..)));
+    assert!(matches!(intake.feed(&message(IXFR, &[soa(5)])), Outcome::Differences(..)));
     assert_eq!(reason(Asked::Axfr, &[soa(5), ns()]), None, "and a closing SOA must still come");
 }
 
@@ -239,8 +240,11 @@ proptest! {
             let outcome = intake.feed(&message(asked, &records[from..cut]));
             let done = match outcome {
                 Outcome::More => false,
-                Outcome::Full(content, ..) => content.records() == 7,
-                Outcome::Deltas(deltas, _) => deltas.len() == 2 && deltas[1].to() == Serial(5),
+                Outcome::Full(content, ..) => content.records == 7,
+                Outcome::Differences(differences, _) => {
+                    let deltas = differences.deltas().unwrap();
+                    deltas.len() == 2 && deltas[1].to() == Serial(5) && deltas[1].len() == 3
+                },
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             };
             prop_assert_eq!(done, cut == records.len());

@@ -47,7 +47,7 @@ fn full(
     messages: impl Iterator<Item = Vec<u8>>,
 ) -> (crate::zone::snapshot::Snapshot, Option<Told>) {
     match take(asked, messages) {
-        Outcome::Full(content, told) => (content.finish().unwrap(), told),
+        Outcome::Full(content, told) => (content.content().unwrap(), told),
         other => panic!("not the whole zone: {other:?}"),
     }
 }
@@ -101,9 +101,10 @@ fn ixfr_brings_one_delta_and_three() {
     for (from, steps) in [(4, 1), (2, 3)] {
         let provided = ask(&node, &ixfr_from(from), &mut Stuck::default());
         assert_eq!(provided.transfer.kind(), Ok(Kind::Ixfr));
-        let Outcome::Deltas(deltas, Some(told)) = take(Asked::Ixfr(Serial(from)), provided) else {
+        let Outcome::Differences(differences, Some(told)) = take(Asked::Ixfr(Serial(from)), provided) else {
             panic!("no differences")
         };
+        let deltas = differences.deltas().unwrap();
         assert_eq!(deltas.len(), steps);
         let mut old = snapshot(from, &hosts(10 * from as u16));
         deltas.iter().for_each(|delta| old = old.apply(delta).unwrap());
@@ -178,8 +179,8 @@ fn what_is_published_meanwhile_does_not_mix_in() {
         node.edit(at(9_000), serial.0 + 1, &hosts(2));
         messages.extend(provided);
         let reached = match take(asked, messages.into_iter()) {
-            Outcome::Full(content, _) => Timers::read(&content.soa().rdata).serial,
-            Outcome::Deltas(deltas, _) => deltas.last().unwrap().to(),
+            Outcome::Full(content, _) => Timers::read(&content.soa.rdata).serial,
+            Outcome::Differences(differences, _) => Timers::read(&differences.soa.rdata).serial,
             other => panic!("{other:?}"),
         };
         assert_eq!(reached, serial);
@@ -287,12 +288,12 @@ proptest! {
             node.edit(at(u64::from(serial)), serial, names);
         }
         let provided = ask(&node, &ixfr_from(1), &mut Stuck::default()).with_message_bytes(message_bytes);
-        let Outcome::Deltas(deltas, _) = take(Asked::Ixfr(Serial(1)), provided) else {
+        let Outcome::Differences(differences, _) = take(Asked::Ixfr(Serial(1)), provided) else {
             return Err(TestCaseError::fail("no differences"));
         };
         let empty = BTreeSet::new();
         let mut old = snapshot(1, versions.first().unwrap_or(&empty));
-        for delta in &deltas {
+        for delta in &differences.deltas().unwrap() {
             old = old.apply(delta).unwrap();
         }
         prop_assert_eq!(old.digest(), node.zone().version().unwrap().snapshot.digest());

@@ -77,19 +77,15 @@ impl Refresh {
             Outcome::Bad(reason) => self.pull_failed(step, reason),
             Outcome::UpToDate(serial) => self.up_to_date(step, serial),
             Outcome::Full(content, told) => {
-                let have = Have { soa: content.soa().clone(), digest: Digest::default() };
+                // The digest of the outcome is known when it has been published.
+                let have = Have { soa: content.soa.clone(), digest: Digest::default() };
                 let stamp = told.as_ref().and_then(Told::served).copied();
                 self.fetched(step, Kind::Axfr, Proposal::axfr(content, stamp), have, told);
             }
-            Outcome::Deltas(deltas, told) => {
-                let Some(soa) = deltas.last().and_then(|delta| delta.added.first()).cloned() else {
-                    return self.pull_failed(step, Reason::Malformed);
-                };
-                // The digest of the outcome is known when it has been published.
-                let have = Have { soa, digest: Digest::default() };
+            Outcome::Differences(differences, told) => {
+                let have = Have { soa: differences.soa.clone(), digest: Digest::default() };
                 let stamps = told.as_ref().map(|told| told.stamps.clone()).unwrap_or_default();
-                let proposal = Proposal::ixfr(&self.config.zone, deltas, stamps);
-                self.fetched(step, Kind::Ixfr, proposal, have, told);
+                self.fetched(step, Kind::Ixfr, Proposal::ixfr(differences, stamps), have, told);
             }
         }
     }

@@ -1,0 +1,105 @@
+//! Messages of a transfer, kept as they came. They have been read for their faults and their end, which takes no memory; they are read
+//! again by whoever makes a version of a zone of them, in a thread that other zones do not wait for.
+
+use crate::wire::message::{Answers, MessageError, RecordRef};
+use crate::wire::name::NameRef;
+use crate::wire::rtype::CLASS_IN;
+
+/// Messages are kept together in pieces of so many bytes, which go back one by one while they are read again.
+const PIECE: usize = 1 << 20;
+
+/// The messages of one transfer, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// Messages, each behind its length.
+    pieces: Vec<Vec<u8>>,
+}
+
+impl Messages {
+    /// Keeps a message that could be read.
+    pub fn keep(&mut self, message: &[u8]) {
+        let length = (message.len() as u64).to_be_bytes();
+        let is_full = |piece: &Vec<u8>| piece.len() + length.len() + message.len() > PIECE;
+        if self.pieces.last().is_none_or(is_full) {
+            // The first one grows as it must: most zones are small.
+            let room = if self.pieces.is_empty() { 0 } else { PIECE };
+            self.pieces.push(Vec::with_capacity(room));
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.extend_from_slice(&length);
+            piece.extend_from_slice(message);
+        }
+    }
+
+    /// Reads the records of a zone, in the order in which they came. Others are left out.
+    pub(super) fn read(
+        self,
+        apex: &NameRef,
+        mut each: impl FnMut(RecordRef<'_>),
+    ) -> Result<(), MessageError> {
+        for piece in self.pieces {
+            let mut rest = &piece[..];
+            while let Some((length, behind)) = rest.split_first_chunk() {
+                let (message, behind) = behind.split_at(u64::from_be_bytes(*length) as usize);
+                rest = behind;
+                let mut answers = Answers::read(message)?;
+                while let Some(record) = answers.next()? {
+                    if record.class == CLASS_IN && record.owner.is_in(apex) {
+                        each(record);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Messages {
+    /// These records in messages of a hundred.
+    pub fn of<'r>(records: impl IntoIterator<Item = &'r crate::wire::message::Record>) -> Messages {
+        use crate::wire::message::flags;
+        use crate::wire::writer::{Section, Writer};
+        let (mut messages, mut records) = (Messages::default(), records.into_iter().peekable());
+        while records.peek().is_some() {
+            let mut message = Vec::new();
+            let mut writer = Writer::new(&mut message, 65_535, 1, flags::QR);
+            records.by_ref().take(100).for_each(|record| writer.push(Section::Answer, record).unwrap());
+            writer.finish();
+            messages.keep(&message);
+        }
+        messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::Record;
+    use crate::wire::name::Name;
+    use crate::wire::rtype::Rtype;
+    use crate::wire::writer::{Section, Writer};
+
+    #[test]
+    fn messages_of_any_length_are_kept_in_their_order() {
+        let apex: Name = "example.".parse().unwrap();
+        let mut messages = Messages::default();
+        for number in 0..20 {
+            let mut longest = Vec::new();
+            let mut writer = Writer::new(&mut longest, 65_535, 1, 0);
+            for owner in ["h.example.", "h.test."] {
+                let rdata = [&[200][..], &[number; 200]].concat().into();
+                let text = Record { owner: owner.parse().unwrap(), rtype: Rtype::TXT, ttl: 60, rdata };
+                writer.push(Section::Answer, &text).unwrap();
+            }
+            writer.finish();
+            // Bytes behind the answer section are nobody's.
+            longest.resize(65_535, 0);
+            messages.keep(&longest);
+        }
+        assert!(messages.pieces.len() > 1 && messages.pieces.iter().all(|piece| piece.len() <= PIECE));
+        let mut numbers = Vec::new();
+        messages.read(&apex, |record| numbers.push(record.rdata[1])).unwrap();
+        assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    }
+}
