@@ -10,14 +10,16 @@
 //! millisecond. Sorting a million owners has no place to ask from: a timer's signal interrupts it, whatever it does.
 
 use std::cell::Cell;
+use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use super::priority;
+use super::{priority, threads};
 
 /// How often a thread with much to do is interrupted.
 const TICK: Duration = Duration::from_micros(250);
@@ -179,7 +181,7 @@ impl Courtesy {
             manners.keeps_share.set(false);
         });
         if timer.is_none() {
-            tracing::debug!("no timer that lets queries go first: {}", std::io::Error::last_os_error());
+            tracing::debug!("no timer that lets queries go first: {}", io::Error::last_os_error());
         }
         Courtesy { timer, _own: PhantomData }
     }
@@ -191,7 +193,35 @@ impl Courtesy {
 
     /// Whether the thread has only a small share by now.
     pub(super) fn gave_way(&self) -> bool {
-        MANNERS.with(|manners| manners.gave_way.get())
+        gave_way()
+    }
+}
+
+/// Whether the calling thread was left with a small share.
+fn gave_way() -> bool {
+    MANNERS.with(|manners| manners.gave_way.get())
+}
+
+/// Starts a thread that does one thing after the other, until `next` says that there is nothing left. Where it was left with a small share
+/// by something, another thread goes on: what comes next is not to have that.
+pub(super) fn in_succession(
+    name: &'static str,
+    next: impl FnMut() -> bool + Send + 'static,
+) -> io::Result<()> {
+    threads::start(name, move || go_on(name, next)).map(drop)
+}
+
+fn go_on(name: &'static str, mut next: impl FnMut() -> bool + Send + 'static) {
+    while next() {
+        if !gave_way() {
+            continue;
+        }
+        let (hand, taken) = mpsc::channel();
+        if threads::start(name, move || taken.into_iter().for_each(|next| go_on(name, next))).is_ok() {
+            // It waits for that.
+            let _ = hand.send(next);
+            return;
+        }
     }
 }
 
@@ -374,6 +404,29 @@ mod tests {
             (kept, courtesy.gave_way())
         });
         assert_eq!(outcome, ((false, own), true));
+    }
+
+    #[test]
+    fn a_thread_that_gave_way_is_followed_by_one_that_has_its_share() {
+        let _alone = alone();
+        let (tell, told) = mpsc::channel();
+        let mut turns = 0..3;
+        beside(true, move || {
+            let next = move || {
+                let Some(turn) = turns.next() else { return false };
+                let courtesy = Courtesy::begin();
+                let end = Instant::now() + 3_000 * LOOK;
+                // The last of them asks for nothing that takes long.
+                while turn < 2 && Instant::now() < end && !courtesy.gave_way() {
+                    thread::sleep(LOOK);
+                }
+                tell.send((thread::current().id(), courtesy.gave_way())).is_ok()
+            };
+            in_succession("turns", next).unwrap();
+            let turns: Vec<_> = told.iter().collect();
+            assert_eq!(turns.iter().map(|(_, gave_way)| *gave_way).collect::<Vec<_>>(), [true, true, false]);
+            assert!(turns[0].0 != turns[1].0 && turns[1].0 != turns[2].0, "{turns:?}");
+        });
     }
 
     #[test]

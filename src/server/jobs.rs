@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use crate::publish::job::{Done, Job};
 
-use super::courtesy::Courtesy;
+use super::courtesy::{Courtesy, in_succession};
 use super::threads;
 
 /// Large jobs at once, at most: more than there are cores, so that one that takes long does not hold up the others.
@@ -66,22 +66,15 @@ impl Large {
         waiting.jobs.pop_back()
     }
 
-    /// Starts a thread, which is counted already.
+    /// Starts a thread, which is counted already, and does what waits until there is nothing left.
     fn start(self: &Arc<Large>) -> io::Result<()> {
         let own = Arc::clone(self);
-        threads::start("large jobs", move || own.work()).map(drop)
-    }
-
-    /// Does what waits, until there is nothing left.
-    fn work(self: &Arc<Large>) {
-        let courtesy = Courtesy::begin();
-        while let Some(job) = self.next() {
-            (self.done)(job.run());
-            // What comes next is not to have the small share that this one was left with.
-            if courtesy.gave_way() && self.start().is_ok() {
-                return;
-            }
-        }
+        in_succession("large jobs", move || {
+            let Some(job) = own.next() else { return false };
+            let _courtesy = Courtesy::begin();
+            (own.done)(job.run());
+            true
+        })
     }
 
     /// The next job; where there is none, a thread less is counted.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::publish::zone::Remains;
 
-use super::courtesy::Courtesy;
-use super::{pages, priority, threads};
+use super::courtesy::{Courtesy, in_succession};
+use super::{pages, priority};
 
 /// Where Linux shows groups.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -30,57 +30,44 @@ const GROWTH: usize = 16 << 20;
 /// Starts the thread that takes content to pieces which nobody reads any more, and has large zones lie in large pages.
 pub(super) fn start_to_retire() -> io::Result<mpsc::Sender<Remains>> {
     let (to, retired) = mpsc::channel();
-    threads::start("retire", move || {
-        Retiring { retired: Some(retired), tidied: Duration::ZERO, size: 0 }.work()
+    let mut retiring = Retiring { tidied: Duration::ZERO, size: 0 };
+    in_succession("retire", move || match retired.recv_timeout(LOOK) {
+        Ok(remains) => retiring.take(Some(remains)),
+        Err(RecvTimeoutError::Timeout) => retiring.take(None),
+        Err(RecvTimeoutError::Disconnected) => false,
     })?;
     Ok(to)
 }
 
 struct Retiring {
-    /// `None` once another thread has it.
-    retired: Option<mpsc::Receiver<Remains>>,
-    /// What processor time this had had at the last look for what can be given back, and the size of the process then.
+    /// What processor time this thread had had at the last look for what can be given back, and the size of the process then.
     tidied: Duration,
     size: usize,
 }
 
 impl Retiring {
-    fn work(mut self) {
-        while let Some(retired) = &self.retired {
-            let remains = match retired.recv_timeout(LOOK) {
-                Ok(remains) => Some(remains),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            // Not with a small share from the beginning: whoever wants memory waits for this thread where it is in the middle of giving some
-            // back, for seconds when other programs have the processor.
-            let courtesy = Courtesy::begin();
-            let is_due = match remains {
-                Some(remains) => {
-                    // What the next version shares with it stays and takes no time.
-                    drop::<Remains>(remains);
-                    priority::own_time().saturating_sub(self.tidied) >= WORTH_A_LOOK
-                }
-                None => pages::resident() > self.size + GROWTH,
-            };
-            if is_due {
-                tidy();
-                (self.tidied, self.size) = (priority::own_time(), pages::resident());
-            }
-            if courtesy.gave_way() {
-                self.go_on_elsewhere();
-            }
+    /// Takes to pieces, and looks what can be given back; there is always more to come.
+    fn take(&mut self, remains: Option<Remains>) -> bool {
+        // Not with a small share from the beginning: whoever wants memory waits for this thread where it is in the middle of giving some
+        // back, for seconds when other programs have the processor.
+        let _courtesy = Courtesy::begin();
+        if priority::own_time() < self.tidied {
+            // Another thread goes on, which has had none yet.
+            self.tidied = Duration::ZERO;
         }
-    }
-
-    /// Leaves what is still to come to a thread that has its share.
-    fn go_on_elsewhere(&mut self) {
-        let (hand, taken) = mpsc::channel::<Retiring>();
-        if threads::start("retire", move || taken.into_iter().for_each(Retiring::work)).is_ok() {
-            let next = Retiring { retired: self.retired.take(), tidied: Duration::ZERO, size: self.size };
-            // It waits for that.
-            let _ = hand.send(next);
+        let is_due = match remains {
+            Some(remains) => {
+                // What the next version shares with it stays and takes no time.
+                drop::<Remains>(remains);
+                priority::own_time().saturating_sub(self.tidied) >= WORTH_A_LOOK
+            }
+            None => pages::resident() > self.size + GROWTH,
+        };
+        if is_due {
+            tidy();
+            (self.tidied, self.size) = (priority::own_time(), pages::resident());
         }
+        true
     }
 }
 

@@ -17,7 +17,7 @@ use crate::publish::store::ZoneStore;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::snapshot::Snapshot;
 
-use super::super::courtesy::Courtesy;
+use super::super::courtesy::{Courtesy, in_succession};
 use super::super::threads;
 use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open};
 
@@ -210,53 +210,41 @@ impl Lane {
     /// Starts a thread that stays.
     fn keep(self: &Arc<Lane>) -> io::Result<()> {
         let lane = Arc::clone(self);
-        threads::start("load", move || lane.stay())?;
-        let mut queue = self.queue();
-        if queue.keeper == Keeper::Nobody {
-            queue.keeper = Keeper::Stays;
-        }
+        in_succession("load", move || lane.stay())?;
+        self.queue().keeper = Keeper::Stays;
         Ok(())
     }
 
-    fn stay(self: &Arc<Lane>) {
-        let mut may_leave = true;
-        loop {
-            let waits = |queue: &mut Queue| matches!(queue.keeper, Keeper::Nobody | Keeper::Stays);
-            let mut queue =
-                self.called.wait_while(self.queue(), waits).unwrap_or_else(PoisonError::into_inner);
-            if queue.keeper == Keeper::Leaves {
-                return;
-            }
-            queue.keeper = Keeper::Stays;
-            drop(queue);
-            // What comes next is not to have the small share that this was left with.
-            if self.work(may_leave) {
-                may_leave = self.keep().is_ok();
-                if may_leave {
-                    return;
-                }
-            }
+    /// Waits to be called, and reads; `false` once it is to end.
+    fn stay(self: &Arc<Lane>) -> bool {
+        let waits = |queue: &mut Queue| matches!(queue.keeper, Keeper::Nobody | Keeper::Stays);
+        let mut queue = self.called.wait_while(self.queue(), waits).unwrap_or_else(PoisonError::into_inner);
+        if queue.keeper == Keeper::Leaves {
+            return false;
         }
+        queue.keeper = Keeper::Stays;
+        drop(queue);
+        self.work(true);
+        true
     }
 
-    /// Reads until there is nothing left, or, if it may, leaves a change to another thread that has its share; whether this one has only a
-    /// small one by now.
-    fn work(&self, may_leave: bool) -> bool {
+    /// Reads until there is nothing left, or a thread that stays leaves a change to the one that follows it.
+    fn work(&self, stays: bool) {
         let courtesy = (self.haste == Haste::Gentle).then(Courtesy::begin);
-        let gave_way = || courtesy.as_ref().is_some_and(Courtesy::gave_way);
-        while let Some(part) = self.take(may_leave && gave_way()) {
+        let mut leaves_changes = false;
+        while let Some(part) = self.take(leaves_changes) {
             // A small file is read before queries notice, and a thread that stays reads no other.
-            courtesy.iter().for_each(|courtesy| courtesy.keep_share(part.is_change && may_leave));
+            courtesy.iter().for_each(|courtesy| courtesy.keep_share(part.is_change && stays));
             let mut done = Vec::with_capacity(part.jobs.len());
             for job in part.jobs.iter().filter(|job| !job.is_needless.load(Ordering::Relaxed)) {
                 done.push(self.read(job));
             }
             (self.tell)(done);
+            leaves_changes = stays && courtesy.as_ref().is_some_and(Courtesy::gave_way);
         }
-        gave_way()
     }
 
-    /// What a thread reads next; a thread that gets nothing is one less. The thread that stays may leave a change to its successor.
+    /// What a thread reads next; a thread that gets nothing is one less. A thread that stays may leave changes to the one that follows it.
     fn take(&self, leaves_changes: bool) -> Option<Part> {
         let mut queue = self.queue();
         if leaves_changes && !queue.first.is_empty() && queue.keeper == Keeper::Stays {
