@@ -202,24 +202,38 @@ fn gave_way() -> bool {
     MANNERS.with(|manners| manners.gave_way.get())
 }
 
-/// Starts a thread that does one thing after the other, until `next` says that there is nothing left. Where it was left with a small share
-/// by something, another thread goes on: what comes next is not to have that.
+/// Has a thread do one thing after the other, until `next` says that there is nothing left. Where it was left with a small share by
+/// something, another thread goes on: what comes next is not to have that. It is started by a thread that does nothing else, since a
+/// thread has the share of the one that starts it.
 pub(super) fn in_succession(
     name: &'static str,
-    next: impl FnMut() -> bool + Send + 'static,
+    mut next: impl FnMut() -> bool + Send + 'static,
 ) -> io::Result<()> {
-    threads::start(name, move || go_on(name, next)).map(drop)
-}
-
-fn go_on(name: &'static str, mut next: impl FnMut() -> bool + Send + 'static) {
-    while next() {
-        if !gave_way() {
-            continue;
-        }
-        let (hand, taken) = mpsc::channel();
-        if threads::start(name, move || taken.into_iter().for_each(|next| go_on(name, next))).is_ok() {
+    let succession = move || {
+        loop {
+            let (hand, taken) = mpsc::channel();
+            let (give_back, given_back) = mpsc::channel();
+            let turn = move || taken.into_iter().for_each(|next| until_it_gave_way(next, &give_back));
+            if let Err(error) = threads::start(name, turn) {
+                tracing::warn!("no thread for `{name}`: {error}; the one that is there goes on");
+                while next() {}
+                return;
+            }
             // It waits for that.
             let _ = hand.send(next);
+            drop(hand);
+            // Who is done has nothing to give back.
+            let Ok(given) = given_back.recv() else { return };
+            next = given;
+        }
+    };
+    threads::start(name, succession).map(drop)
+}
+
+fn until_it_gave_way<N: FnMut() -> bool>(mut next: N, give_back: &mpsc::Sender<N>) {
+    while next() {
+        if gave_way() {
+            let _ = give_back.send(next);
             return;
         }
     }
@@ -409,24 +423,27 @@ mod tests {
     #[test]
     fn a_thread_that_gave_way_is_followed_by_one_that_has_its_share() {
         let _alone = alone();
+        let own = nice();
         let (tell, told) = mpsc::channel();
         let mut turns = 0..3;
-        beside(true, move || {
-            let next = move || {
-                let Some(turn) = turns.next() else { return false };
-                let courtesy = Courtesy::begin();
-                let end = Instant::now() + 3_000 * LOOK;
-                // The last of them asks for nothing that takes long.
-                while turn < 2 && Instant::now() < end && !courtesy.gave_way() {
-                    thread::sleep(LOOK);
-                }
-                tell.send((thread::current().id(), courtesy.gave_way())).is_ok()
-            };
+        let next = move || {
+            if turns.next().is_none() {
+                return false;
+            }
+            let turn = (thread::current().id(), nice());
+            let courtesy = Courtesy::begin();
+            let end = Instant::now() + 3_000 * LOOK;
+            while Instant::now() < end && !courtesy.gave_way() {
+                thread::sleep(LOOK);
+            }
+            tell.send(turn).is_ok()
+        };
+        let turns = beside(true, move || {
             in_succession("turns", next).unwrap();
-            let turns: Vec<_> = told.iter().collect();
-            assert_eq!(turns.iter().map(|(_, gave_way)| *gave_way).collect::<Vec<_>>(), [true, true, false]);
-            assert!(turns[0].0 != turns[1].0 && turns[1].0 != turns[2].0, "{turns:?}");
+            told.iter().collect::<Vec<_>>()
         });
+        assert_eq!(turns.iter().map(|(_, nice)| *nice).collect::<Vec<_>>(), [own; 3]);
+        assert!(turns[0].0 != turns[1].0 && turns[1].0 != turns[2].0, "{turns:?}");
     }
 
     #[test]
