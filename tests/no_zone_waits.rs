@@ -32,7 +32,7 @@ const NOTIFIED: &str = "notified.";
 /// A small zone with a target for NOTIFY that answers the second only, which is sent ...
 const TIMED: &str = "timed.";
 /// ... this long after the first (`transfer/notify.rs`).
-const NOTIFY_AGAIN: Duration = Duration::from_millis(200);
+const NOTIFY_AGAIN: Duration = Duration::from_millis(100);
 /// Changes within this time are announced together, so that the second of them waits for as long.
 const ANNOUNCED_TOGETHER: Duration = Duration::from_millis(100);
 /// How long anything may take at all.

@@ -44,9 +44,10 @@ use super::query::{self, Kind, SoaAnswer};
 use super::reason::Reason;
 use super::timers;
 
-/// How a primary is asked for its SOA: three datagrams, then over TCP.
+/// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
+/// most places; the answer to an earlier one counts when it comes.
 const SOA_POLICY: Policy = Policy {
-    datagrams: &[Duration::from_millis(500), Duration::from_millis(1_000), Duration::from_millis(2_000)],
+    datagrams: &[Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)],
     tcp: Duration::from_secs(5),
     silence_to_tcp: true,
     start: Start::InTurn,

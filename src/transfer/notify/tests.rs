@@ -64,7 +64,7 @@ fn unanswered_notifies_follow_the_schedule_and_end() {
     notifier.publish(at(1_000), soa(5), &mut out);
     assert_eq!(out.exchanges.drain(..).count(), 1);
     let (sent, events) = run_out(&mut notifier, &mut out);
-    assert_eq!(sent, [1_200, 1_600, 2_400, 4_000, 7_200, 13_600]);
+    assert_eq!(sent, [1_100, 1_300, 1_500, 1_900, 2_700, 4_300, 7_500, 13_900]);
     assert_eq!(events, [Event::Unanswered { target: TARGET.parse().unwrap(), serial: Serial(5) }]);
     assert_eq!(out.cancels.len(), POLICY.datagrams.len());
 }
@@ -73,24 +73,24 @@ fn unanswered_notifies_follow_the_schedule_and_end() {
 fn the_request_is_read_back_and_any_of_its_copies_may_be_answered() {
     let (mut notifier, mut out) = (notifier(), Outbox::default());
     notifier.publish(at(1_000), soa(5), &mut out);
-    notifier.handle_timeout(at(1_200), &mut out);
+    notifier.handle_timeout(at(1_100), &mut out);
     let first = out.exchanges[0].clone();
     assert_ne!(first.message, out.exchanges[1].message, "each copy has an id of its own");
     assert_eq!(read_notify(&first.message), Some(Notify { zone: zone(), serial: Some(Serial(5)) }));
     let whole = Message::read(&first.message).unwrap();
     assert_eq!(whole.answer, [soa(5)]);
     assert!(
-        notifier.arrived(at(1_250), Token(99), &reply(&first.message, Rcode::NOERROR), &mut out).is_empty()
+        notifier.arrived(at(1_150), Token(99), &reply(&first.message, Rcode::NOERROR), &mut out).is_empty()
     );
     assert!(
         notifier
-            .arrived(at(1_250), first.token, &Arrival::Message(first.message.clone()), &mut out)
+            .arrived(at(1_150), first.token, &Arrival::Message(first.message.clone()), &mut out)
             .is_empty()
     );
-    assert!(notifier.arrived(at(1_250), first.token, &Arrival::Message(vec![1; 40]), &mut out).is_empty());
-    let events = notifier.arrived(at(1_250), first.token, &reply(&first.message, Rcode::NOERROR), &mut out);
+    assert!(notifier.arrived(at(1_150), first.token, &Arrival::Message(vec![1; 40]), &mut out).is_empty());
+    let events = notifier.arrived(at(1_150), first.token, &reply(&first.message, Rcode::NOERROR), &mut out);
     let (target, serial) = (first.to, Serial(5));
-    assert_eq!(events, [Event::Acknowledged { target, serial, took: Duration::from_millis(250) }]);
+    assert_eq!(events, [Event::Acknowledged { target, serial, took: Duration::from_millis(150) }]);
     assert_eq!((notifier.next_timeout(), out.cancels.len()), (None, 2));
 }
 
@@ -120,11 +120,11 @@ fn answers_with_bytes_behind_count_and_those_to_others_do_not() {
     // What cannot be delivered now may be at the next time.
     let gone = Arrival::Failed(crate::ask::exchange::Failure::Refused);
     assert!(notifier.arrived(at(1_002), first.token, &gone, &mut out).is_empty());
-    notifier.handle_timeout(at(1_200), &mut out);
+    notifier.handle_timeout(at(1_100), &mut out);
     let second = out.exchanges.remove(0);
     let Arrival::Message(mut bytes) = reply(&second.message, Rcode::NOERROR) else { panic!("not a message") };
     bytes.extend_from_slice(&[0; 5]);
-    let events = notifier.arrived(at(1_210), second.token, &Arrival::Message(bytes), &mut out);
+    let events = notifier.arrived(at(1_110), second.token, &Arrival::Message(bytes), &mut out);
     assert!(matches!(events[..], [Event::Acknowledged { .. }]), "{events:?}");
 }
 
@@ -156,7 +156,7 @@ fn a_newer_version_takes_the_place_of_an_older_one() {
         notifier.arrived(at(3_001), old.token, &reply(&old.message, Rcode::NOERROR), &mut out).is_empty()
     );
     let (sent, events) = run_out(&mut notifier, &mut out);
-    assert_eq!(sent, [3_200, 3_600, 4_400, 6_000, 9_200, 15_600]);
+    assert_eq!(sent, [3_100, 3_300, 3_500, 3_900, 4_700, 6_300, 9_500, 15_900]);
     assert_eq!(events, [Event::Unanswered { target: old.to, serial: Serial(6) }]);
 }
 

@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn lost_soa_answers_are_asked_for_again_then_over_tcp() {
-    for (lost, by) in [(1, 500), (2, 1_500), (3, 3_500)] {
+    for (lost, by) in [(1, 100), (2, 300), (3, 700)] {
         let mut world = World::settled(1);
         world.mode(1, Mode::Silent(lost));
         world.notify(1, None);
