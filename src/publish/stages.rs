@@ -28,6 +28,10 @@ use super::proposal::{Content, Proposal, Source};
 use super::zone::{Version, Zone};
 use crate::wire::name::Name;
 
+/// A version that was built shares what did not change with the version before where that is so many times as much as what did: to
+/// apply many changes costs more than it saves.
+const SHARED_FROM: u64 = 8;
+
 /// Why a change was not published. What was served before is served still.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -244,6 +248,12 @@ fn follow(base: &Base, content: Built) -> Result<Option<Numbered>, PublishError>
     Ok(Numbered::as_it_is(content))
 }
 
+/// A version as it was built, and how it follows.
+fn as_it_is(whole: Snapshot, delta: Option<Delta>) -> (Snapshot, Vec<Step>) {
+    let step = Step { delta: delta.map(Arc::new), serial: whole.serial(), digest: whole.digest() };
+    (whole, vec![step])
+}
+
 /// Works out what changes, and shares what does not with the version before.
 fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, PublishError> {
     let current = base.version.as_ref().map(|version| &version.snapshot);
@@ -253,11 +263,10 @@ fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, P
             let most = most_records(whole.records());
             let follows = current.filter(|current| current.serial() != whole.serial());
             match follows.map(|current| between_at_most(current, &whole, most)) {
-                Some(Ok(delta)) => delta.into_iter().collect(),
-                None | Some(Err(TooMuch)) => {
-                    let step = Step { delta: None, serial: whole.serial(), digest: whole.digest() };
-                    return Ok(Some((whole, vec![step])));
-                }
+                Some(Ok(None)) => return Ok(None),
+                Some(Ok(Some(delta))) if delta.len() as u64 * SHARED_FROM < whole.records() => vec![delta],
+                Some(Ok(Some(delta))) => return Ok(Some(as_it_is(whole, Some(delta)))),
+                None | Some(Err(TooMuch)) => return Ok(Some(as_it_is(whole, None))),
             }
         }
         Built::Differences(deltas) => deltas,
