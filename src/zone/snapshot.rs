@@ -189,7 +189,9 @@ impl Snapshot {
         changes.extend(delta.added.iter().map(|record| Change::of(record, true)));
         // In the order of the table, so that neighbours in memory are changed together. Stable: what goes, goes first.
         changes.sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.record.owner.cmp(&b.record.owner)));
-        for changes in changes.chunk_by(|a, b| a.hash == b.hash && a.record.owner == b.record.owner) {
+        let owners = || changes.chunk_by(|a, b| a.hash == b.hash && a.record.owner == b.record.owner);
+        next.table.make_room(owners().filter(|changes| changes.iter().any(|change| change.is_added)).count());
+        for changes in owners() {
             next.change(changes, &mut room)?;
         }
         next.take_apex();

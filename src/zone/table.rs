@@ -123,8 +123,14 @@ pub(super) struct Table {
 impl Table {
     /// Lays out a table for these entries, which ascend by the hashes of their names; names must differ.
     pub(super) fn build(entries: Vec<(u64, Entry)>) -> Table {
+        let names = entries.len();
+        Table::lay_out(entries, names)
+    }
+
+    /// The same, with room for so many names in all.
+    fn lay_out(entries: Vec<(u64, Entry)>, names: usize) -> Table {
         let len = entries.len();
-        let bits = (len / LEAF).next_power_of_two().trailing_zeros();
+        let bits = (names / LEAF).next_power_of_two().trailing_zeros();
         let middle_bits = bits / 2;
         let top_bits = bits - middle_bits;
         let mut entries = entries.into_iter().peekable();
@@ -211,11 +217,18 @@ impl Table {
         let at = position(leaf, hash);
         *leaf = leaf[..at].iter().cloned().chain([entry]).chain(leaf[at..].iter().cloned()).collect();
         self.len += 1;
-        if self.len > CROWDED << (self.top_bits + self.middle_bits) {
+        self.make_room(0);
+    }
+
+    /// Lays the table out anew where so many names more would be too many for it. Those that come in the order of their hashes fill one
+    /// leaf after the other, and would crowd the first ones long before the table as a whole is full.
+    pub(super) fn make_room(&mut self, more: usize) {
+        let names = self.len + more;
+        if names > CROWDED << (self.top_bits + self.middle_bits) {
             let mut all: Vec<(u64, Entry)> =
                 self.iter().map(|entry| (hash_name(entry.owner().name()), entry.clone())).collect();
             all.sort_unstable_by_key(|&(hash, _)| hash);
-            *self = Table::build(all);
+            *self = Table::lay_out(all, names);
         }
     }
 

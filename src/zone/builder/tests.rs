@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use super::super::delta::Delta;
+use super::super::diff::between;
+use super::super::fixture;
+use super::super::serial::Serial;
 use super::super::snapshot::ApplyError;
 use super::*;
 
@@ -33,7 +36,7 @@ fn zone(hosts: &[(u8, u8)]) -> Snapshot {
 fn one_by_one(hosts: &[(u8, u8)]) -> Snapshot {
     let mut zone = zone(&[]);
     for host in hosts {
-        let other = crate::zone::diff::between(&zone, &self::zone(std::slice::from_ref(host)));
+        let other = between(&zone, &self::zone(std::slice::from_ref(host)));
         let Some(mut delta) = other else { continue };
         delta.removed.truncate(1);
         delta.added.retain(|record| {
@@ -60,7 +63,7 @@ proptest! {
             }
         }
         // Counts of children are right: when everything is taken out again, nothing is left.
-        let mut emptied = crate::zone::diff::between(&built, &zone(&[])).map_or_else(|| built.clone(), |delta| built.apply(&delta).unwrap());
+        let mut emptied = between(&built, &zone(&[])).map_or_else(|| built.clone(), |delta| built.apply(&delta).unwrap());
         prop_assert_eq!(emptied.names(), 1);
         emptied = emptied.with_serial(emptied.serial().next());
         prop_assert_eq!(emptied.digest(), zone(&[]).digest());
@@ -157,4 +160,20 @@ fn names_with_one_hash_are_told_apart_and_a_crowd_of_them_refused() {
     });
     let delta = Delta { removed: vec![soa.clone()], added: std::iter::once(soa).chain(added).collect() };
     assert!(matches!(few.apply(&delta), Err(ApplyError::Fault(Fault::Crowded(_)))));
+}
+
+#[test]
+fn a_zone_may_grow_by_any_factor_in_one_step() {
+    let zone =
+        |serial, hosts| fixture::hosts("example.", serial, (0..hosts).map(|host| (host, [10, 0, 0, 1])));
+    for (few, many) in [(0, 100_000), (1, 30_000), (1_000, 200_000)] {
+        let [old, new] = [(1, few), (2, many)].map(|(serial, hosts)| zone(serial, hosts).finish().unwrap().0);
+        let delta = between(&old, &new).unwrap();
+        let grown = old.apply(&delta).unwrap();
+        assert_eq!((grown.digest(), grown.names()), (new.digest(), new.names()), "{few} to {many}");
+        let shrunk = grown.apply(&between(&new, &old.with_serial(Serial(3))).unwrap()).unwrap();
+        assert_eq!((shrunk.digest(), shrunk.names()), (old.with_serial(Serial(3)).digest(), old.names()));
+        let again = between(&shrunk, &new.with_serial(Serial(4))).unwrap();
+        assert_eq!(shrunk.apply(&again).unwrap().names(), new.names(), "{few} to {many} once more");
+    }
 }
