@@ -119,7 +119,7 @@ fn transferred(delta: &Delta) -> Transferred {
         writer.finish();
         messages.keep(&message);
     }
-    Transferred { soa, records: delta.len() as u64, messages }
+    Transferred { soa, records: delta.len() as u64, steps: 1, messages }
 }
 
 fn now() -> Now {

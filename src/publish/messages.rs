@@ -16,7 +16,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Keeps a message that could be read.
+    /// Keeps a message that could be read, or what there is of it up to the end of its answer section.
     pub fn keep(&mut self, message: &[u8]) {
         let length = (message.len() as u64).to_be_bytes();
         let is_full = |piece: &Vec<u8>| piece.len() + length.len() + message.len() > PIECE;
@@ -29,6 +29,11 @@ impl Messages {
             piece.extend_from_slice(&length);
             piece.extend_from_slice(message);
         }
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
     }
 
     /// Reads the records of a zone, in the order in which they came. Others are left out.

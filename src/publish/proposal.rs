@@ -93,7 +93,7 @@ impl Proposal {
     pub(super) fn weight(&self) -> u64 {
         match &self.content {
             Content::Whole(snapshot) => snapshot.records(),
-            Content::Records(transferred) | Content::Differences(transferred) => transferred.records,
+            Content::Records(transferred) | Content::Differences(transferred) => transferred.weight(),
         }
     }
 }

@@ -10,6 +10,11 @@ use crate::zone::snapshot::Snapshot;
 
 use super::messages::Messages;
 
+/// So many bytes of messages take as long to read as a record.
+const BYTES: u64 = 64;
+/// A step from one version to the next takes as long as so many records, or longer: an owner with many records is made anew by each step.
+const STEP: u64 = 100;
+
 /// Messages of a transfer whose sequence of records was found right.
 #[derive(Debug)]
 pub struct Transferred {
@@ -17,6 +22,8 @@ pub struct Transferred {
     pub soa: Record,
     /// How many records there are besides that one.
     pub records: u64,
+    /// From how many versions to the next it leads; 0 where it is the whole content.
+    pub steps: u64,
     /// All of its messages.
     pub messages: Messages,
 }
@@ -25,6 +32,12 @@ impl Transferred {
     /// The zone's name.
     pub fn apex(&self) -> &Name {
         &self.soa.owner
+    }
+
+    /// How many records have to be looked at to make a version of it, about.
+    pub(super) fn weight(&self) -> u64 {
+        // Reading takes time for what is not the zone's, too; and a step for what it does not change.
+        self.records.max(self.messages.bytes() / BYTES) + self.steps * STEP
     }
 
     /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2). `Err` holds what keeps this from being a
@@ -73,6 +86,7 @@ impl Transferred {
         Transferred {
             soa,
             records: records.len() as u64 - 1,
+            steps: 0,
             messages: Messages::of(records.iter().chain(&records[..1])),
         }
     }
@@ -83,7 +97,7 @@ impl Transferred {
         let parts = deltas.iter().flat_map(|delta| delta.removed.iter().chain(&delta.added));
         let all = std::iter::once(&soa).chain(parts).chain([&soa]);
         let records = deltas.iter().map(|delta| delta.len() as u64).sum();
-        Transferred { messages: Messages::of(all), soa: soa.clone(), records }
+        Transferred { messages: Messages::of(all), soa: soa.clone(), records, steps: deltas.len() as u64 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Threads for the work that the node gives away: one for what is small, so that it never waits, and some for what is large, which
+//! Threads for the work that the node gives away: some for what is small, so that it hardly ever waits, and some for what is large, which
 //! give way to queries, and to nothing else.
 
 use std::collections::VecDeque;
@@ -10,6 +10,8 @@ use crate::publish::job::{Done, Job};
 use super::courtesy::{Courtesy, in_succession};
 use super::threads;
 
+/// Threads for small jobs: one of these may take long all the same, as where one record decides on the order of a whole zone.
+const SMALL: usize = 4;
 /// Large jobs at once, at most: more than there are cores, so that one that takes long does not hold up the others.
 const LARGE: usize = 8;
 
@@ -36,15 +38,20 @@ impl Jobs {
     pub fn start(done: impl Fn(Done) + Clone + Send + Sync + 'static) -> io::Result<Jobs> {
         let (small, queue) = mpsc::channel::<Job>();
         let large = Arc::new(Large { done: Box::new(done.clone()), waiting: Mutex::default() });
-        let work = move || queue.iter().for_each(|job| done(job.run()));
-        threads::start("small jobs", work)?;
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..SMALL {
+            let (queue, done) = (Arc::clone(&queue), done.clone());
+            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let work = move || std::iter::from_fn(|| next().ok()).for_each(|job| done(job.run()));
+            threads::start("small jobs", work)?;
+        }
         Ok(Jobs { small, large })
     }
 
     /// Has a job done.
     pub fn run(&self, job: Job) {
         let job = if job.is_large() { self.large.take(job) } else { Some(job) };
-        // The thread lives as long as this.
+        // The threads live as long as this.
         job.into_iter().for_each(|job| drop(self.small.send(job)));
     }
 }

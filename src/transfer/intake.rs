@@ -168,13 +168,13 @@ impl Intake {
         }
         self.check(&message)?;
         // RFC 5936 2.2: at least one record in each; a server could keep us waiting with empty ones for ever.
-        let mut whole = None;
+        let (mut whole, mut is_needed) = (None, false);
         while let Some(record) = message.next().map_err(|_| Reason::Malformed)? {
+            self.count(record)?;
             if record.class != CLASS_IN {
                 self.ignored += 1;
                 continue;
             }
-            self.count(record)?;
             if let Some(whole) = &whole {
                 // Whatever stands behind the closing SOA makes the whole doubtful; one SOA that tells us that we are up to
                 // date may well open a whole zone that we have no use for.
@@ -187,8 +187,10 @@ impl Intake {
                 self.ignored += 1;
                 continue;
             }
+            is_needed = true;
             whole = self.take(record)?;
         }
+        let end = message.end();
         let opt = message.finish(|_, _| ()).map_err(|_| Reason::Malformed)?;
         if let Some(reason) = Reason::of(extended_rcode(header, opt.as_ref())) {
             return Err(reason);
@@ -197,14 +199,16 @@ impl Intake {
             self.told = opt.get().option(edns::STAMP).and_then(Told::read);
             self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
         }
-        self.kept.keep(bytes);
+        if is_needed {
+            self.kept.keep(&bytes[..end]);
+        }
         match whole {
             Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),
             Some(Whole::Content(soa, records)) => {
-                Ok(Outcome::Full(self.transferred(soa, records), self.told.take()))
+                Ok(Outcome::Full(self.transferred(soa, records, 0), self.told.take()))
             }
-            Some(Whole::Differences(soa, records)) => {
-                Ok(Outcome::Differences(self.transferred(soa, records), self.told.take()))
+            Some(Whole::Differences(soa, records, steps)) => {
+                Ok(Outcome::Differences(self.transferred(soa, records, steps), self.told.take()))
             }
             // RFC 5936 2.2.1: the first message has a SOA at least.
             None if header.counts[1] == 0 || matches!(self.state, State::Begin) => Err(Reason::Malformed),
@@ -212,8 +216,8 @@ impl Intake {
         }
     }
 
-    fn transferred(&mut self, soa: Record, records: u64) -> Transferred {
-        Transferred { soa, records, messages: std::mem::take(&mut self.kept) }
+    fn transferred(&mut self, soa: Record, records: u64, steps: u64) -> Transferred {
+        Transferred { soa, records, steps, messages: std::mem::take(&mut self.kept) }
     }
 
     fn check(&self, message: &Answers<'_>) -> Result<(), Reason> {
@@ -276,7 +280,9 @@ impl Intake {
             }
             State::Differences(_) if is_stray => Err(Reason::Malformed),
             State::Differences(ixfr) => {
-                Ok(ixfr.take(record)?.then(|| Whole::Differences(ixfr.announced.clone(), ixfr.records)))
+                let whole =
+                    |ixfr: &Ixfr| Whole::Differences(ixfr.announced.clone(), ixfr.records, ixfr.steps);
+                Ok(ixfr.take(record)?.then(|| whole(ixfr)))
             }
             State::Content(axfr) => {
                 Ok(axfr.take(record)?.then(|| Whole::Content(axfr.announced.clone(), axfr.records)))
@@ -291,7 +297,8 @@ enum Whole {
     UpToDate(Serial),
     /// With the announced SOA, and how many records there are besides it.
     Content(Record, u64),
-    Differences(Record, u64),
+    /// And how many steps there are.
+    Differences(Record, u64, u64),
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub struct Ixfr {
     pub announced: Record,
     /// How many records there are besides the announced SOA at the beginning and at the end.
     pub records: u64,
+    /// From how many versions to the next they lead.
+    pub steps: u64,
     place: Place,
 }
 
@@ -38,7 +40,7 @@ impl Ixfr {
         if Timers::read(old.rdata).serial != have {
             return Err(Reason::OutOfSequence);
         }
-        Ok(Ixfr { announced, records: 1, place: Place::Removing(have) })
+        Ok(Ixfr { announced, records: 1, steps: 1, place: Place::Removing(have) })
     }
 
     /// Looks at a record of the zone; `true` when it was the closing SOA. A SOA must be the zone's own.
@@ -53,7 +55,10 @@ impl Ixfr {
                 Place::Adding { reached, is_announced: ends } if reached == self.serial() => {
                     return if ends && is_announced() { Ok(true) } else { Err(Reason::SoaMismatch) };
                 }
-                Place::Adding { reached, .. } if serial == reached => Place::Removing(serial),
+                Place::Adding { reached, .. } if serial == reached => {
+                    self.steps += 1;
+                    Place::Removing(serial)
+                }
                 _ => return Err(Reason::OutOfSequence),
             };
         }

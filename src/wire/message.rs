@@ -400,6 +400,11 @@ impl<'m> Answers<'m> {
         self.record(length, &raw).map(Some)
     }
 
+    /// Where the records end that have been read.
+    pub fn end(&self) -> usize {
+        self.at
+    }
+
     /// Reads what is left, with the number of its section; returns the OPT record.
     pub fn finish(
         mut self,
