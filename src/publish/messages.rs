@@ -32,7 +32,7 @@ impl Messages {
     }
 
     /// How many bytes are kept.
-    pub(super) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
     }
 

@@ -103,6 +103,7 @@ impl Transferred {
 
 #[cfg(test)]
 mod tests {
+    use super::super::proposal::Proposal;
     use super::*;
     use crate::zone::diff::between;
     use crate::zone::fixture;
@@ -130,5 +131,11 @@ mod tests {
         let transferred = Transferred::of_deltas(&deltas);
         assert_eq!(transferred.records, deltas.iter().map(|delta| delta.len() as u64).sum::<u64>());
         assert_eq!(transferred.deltas().unwrap(), deltas);
+        // A chain of many is work for a thread of its own, however little each changes.
+        let is_large = |steps| {
+            let differences = Transferred { steps, ..Transferred::of_deltas(&deltas[2..]) };
+            Proposal::ixfr(differences, Vec::new()).is_large()
+        };
+        assert!(!is_large(1) && is_large(200));
     }
 }

@@ -161,6 +161,30 @@ fn records_outside_the_zone_are_left_out_and_counted() {
 }
 
 #[test]
+fn what_is_not_the_zones_counts_and_is_not_kept() {
+    let hosts: Vec<Record> = (0..20).map(|at| a(&format!("h{at}.example."), 1)).collect();
+    let mut strange = message(Asked::Axfr, &hosts);
+    // A, IN and the TTL: of class CH from here on.
+    let head = [0, 1, 0, 1, 0, 0, 0, 60];
+    while let Some(at) = strange.windows(head.len()).position(|bytes| bytes == head) {
+        strange[at + 3] = 3;
+    }
+    let (begin, end) = (message(Asked::Axfr, &[soa(5), ns()]), message(Asked::Axfr, &[soa(5)]));
+    let transfer = |records| {
+        let mut intake = Intake::new(apex(), Asked::Axfr, Limits { bytes: 1 << 20, records });
+        assert!(matches!(intake.feed(&begin), Outcome::More));
+        match intake.feed(&strange) {
+            Outcome::More => intake.feed(&end),
+            outcome => outcome,
+        }
+    };
+    assert!(matches!(transfer(21), Outcome::Bad(Reason::TooLarge)));
+    let Outcome::Full(content, ..) = transfer(23) else { panic!("refused") };
+    assert_eq!(content.records, 1);
+    assert_eq!(content.messages.bytes(), (begin.len() + end.len() + 2 * size_of::<u64>()) as u64);
+}
+
+#[test]
 fn a_soa_alone_over_tcp_may_be_the_beginning_of_more() {
     let mut intake = intake(IXFR);
     assert!(matches!(intake.feed(&message(IXFR, &[soa(5)])), Outcome::More));
