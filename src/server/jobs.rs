@@ -1,98 +1,188 @@
-//! Threads for the work that the node gives away: some for what is small, so that it hardly ever waits, and some for what is large, which
-//! give way to queries, and to nothing else.
+//! Threads for the work that the node gives away: some for what is small, so that it does not wait for what is large, and some for what
+//! is large, which give way to queries, and to nothing else.
+//!
+//! ```text
+//! job -> idle thread? -- yes --> does it            thread without a job: waits, or ends where enough of them are left
+//!            `-- no --> another thread, up to a bound; else it waits in a queue
+//! ```
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::publish::job::{Done, Job};
 
 use super::courtesy::{Courtesy, in_succession};
 use super::threads;
 
-/// Threads for small jobs: one of these may take long all the same, as where one record decides on the order of a whole zone.
-const SMALL: usize = 4;
-/// Large jobs at once, at most: more than there are cores, so that one that takes long does not hold up the others.
-const LARGE: usize = 8;
+/// One that is small may take long all the same, as where one record decides on the order of a whole zone: as many zones as this would
+/// have to change so at once for another one's change to wait.
+const SMALL: Kind = Kind { name: "small jobs", keep: 4, most: 64, gives_way: false };
+/// More than there are cores, so that one that takes long does not hold up the others.
+const LARGE: Kind = Kind { name: "large jobs", keep: 0, most: 8, gives_way: true };
 
 /// The way to the threads; they end when it is dropped.
 pub struct Jobs {
-    small: mpsc::Sender<Job>,
-    large: Arc<Large>,
+    small: Arc<Pool>,
+    large: Arc<Pool>,
 }
 
-/// Large jobs and who does them: threads that live while there are any.
-struct Large {
+/// What the threads of a pool are like.
+struct Kind {
+    name: &'static str,
+    /// How many stay while there is nothing to do.
+    keep: usize,
+    most: usize,
+    /// To queries.
+    gives_way: bool,
+}
+
+/// Jobs and who does them.
+struct Pool {
+    kind: Kind,
     done: Box<dyn Fn(Done) + Send + Sync>,
-    waiting: Mutex<Waiting>,
+    queue: Mutex<Queue>,
+    more: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Queue {
     jobs: VecDeque<Job>,
     threads: usize,
+    /// Those of them that wait.
+    idle: usize,
+    is_closed: bool,
 }
 
 impl Jobs {
     /// Starts what is always there; `done` is called from other threads.
     pub fn start(done: impl Fn(Done) + Clone + Send + Sync + 'static) -> io::Result<Jobs> {
-        let (small, queue) = mpsc::channel::<Job>();
-        let large = Arc::new(Large { done: Box::new(done.clone()), waiting: Mutex::default() });
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..SMALL {
-            let (queue, done) = (Arc::clone(&queue), done.clone());
-            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let work = move || std::iter::from_fn(|| next().ok()).for_each(|job| done(job.run()));
-            threads::start("small jobs", work)?;
-        }
-        Ok(Jobs { small, large })
+        Ok(Jobs { small: Pool::start(SMALL, done.clone())?, large: Pool::start(LARGE, done)? })
     }
 
     /// Has a job done.
     pub fn run(&self, job: Job) {
         let job = if job.is_large() { self.large.take(job) } else { Some(job) };
-        // The threads live as long as this.
-        job.into_iter().for_each(|job| drop(self.small.send(job)));
+        // Some of these threads always live.
+        job.into_iter().for_each(|job| drop(self.small.take(job)));
     }
 }
 
-impl Large {
-    /// Has a job done by a thread, and gives back one that no thread is to be had for.
-    fn take(self: &Arc<Large>, job: Job) -> Option<Job> {
-        let mut waiting = self.waiting();
-        waiting.jobs.push_back(job);
-        if waiting.threads == LARGE {
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        for pool in [&self.small, &self.large] {
+            pool.queue().is_closed = true;
+            pool.more.notify_all();
+        }
+    }
+}
+
+impl Pool {
+    fn start(kind: Kind, done: impl Fn(Done) + Send + Sync + 'static) -> io::Result<Arc<Pool>> {
+        let (queue, more) = (Mutex::default(), Condvar::new());
+        let pool = Arc::new(Pool { kind, done: Box::new(done), queue, more });
+        for _ in 0..pool.kind.keep {
+            pool.queue().threads += 1;
+            pool.start_thread()?;
+        }
+        Ok(pool)
+    }
+
+    /// Has a job done by a thread, and gives back one that there is no thread for at all.
+    fn take(self: &Arc<Pool>, job: Job) -> Option<Job> {
+        let mut queue = self.queue();
+        queue.jobs.push_back(job);
+        if queue.jobs.len() <= queue.idle {
+            self.more.notify_one();
             return None;
         }
-        waiting.threads += 1;
-        drop(waiting);
-        let error = self.start().err()?;
-        tracing::warn!("no thread for a large change: {error}; small ones wait for it");
-        let mut waiting = self.waiting();
-        waiting.threads -= 1;
-        waiting.jobs.pop_back()
+        if queue.threads == self.kind.most {
+            return None;
+        }
+        queue.threads += 1;
+        drop(queue);
+        let error = self.start_thread().err()?;
+        tracing::warn!("no more threads for {}: {error}; they wait for each other", self.kind.name);
+        let mut queue = self.queue();
+        queue.threads -= 1;
+        if queue.threads == 0 { queue.jobs.pop_back() } else { None }
     }
 
-    /// Starts a thread, which is counted already, and does what waits until there is nothing left.
-    fn start(self: &Arc<Large>) -> io::Result<()> {
+    /// Starts a thread, which is counted already.
+    fn start_thread(self: &Arc<Pool>) -> io::Result<()> {
         let own = Arc::clone(self);
-        in_succession("large jobs", move || {
-            let Some(job) = own.next() else { return false };
-            let _courtesy = Courtesy::begin();
-            (own.done)(job.run());
-            true
-        })
+        let next = move || own.next().map(|job| own.work(job)).is_some();
+        match self.kind.gives_way {
+            true => in_succession(self.kind.name, next),
+            false => threads::start(self.kind.name, move || while next() {}).map(drop),
+        }
     }
 
-    /// The next job; where there is none, a thread less is counted.
+    fn work(&self, job: Job) {
+        let _courtesy = self.kind.gives_way.then(Courtesy::begin);
+        (self.done)(job.run());
+    }
+
+    /// The next job, waited for; where a thread more than are kept finds none, it is no longer counted.
     fn next(&self) -> Option<Job> {
-        let mut waiting = self.waiting();
-        let job = waiting.jobs.pop_front();
-        waiting.threads -= usize::from(job.is_none());
-        job
+        let mut queue = self.queue();
+        loop {
+            let job = queue.jobs.pop_front();
+            if job.is_some() {
+                return job;
+            }
+            if queue.is_closed || queue.threads > self.kind.keep {
+                queue.threads -= 1;
+                return None;
+            }
+            queue.idle += 1;
+            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use crate::time::Utc;
+
+    use super::*;
+
+    #[test]
+    fn a_job_waits_for_no_other_where_few_take_long() {
+        let (tell, told) = mpsc::channel();
+        let (go_on, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let jobs = Jobs::start(move |done: Done| {
+            tell.send(done.ticket).unwrap();
+            // Whoever does an even one has no end of it for now.
+            if done.ticket.is_multiple_of(2) {
+                let _ = held.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            }
+        })
+        .unwrap();
+        let job = |ticket| Job::new(ticket, Utc::default(), Vec::new());
+        let count = 2 * (SMALL.most - SMALL.keep) as u64;
+        (0..count).for_each(|ticket| jobs.run(job(ticket)));
+        let mut done: Vec<u64> = told.iter().take(count as usize).collect();
+        done.sort_unstable();
+        assert!(done.into_iter().eq(0..count));
+        // Threads that have nothing to do any more are not kept.
+        let small = Arc::clone(&jobs.small);
+        drop(go_on);
+        let end = |threads| {
+            while small.queue().threads > threads {
+                std::thread::yield_now();
+            }
+        };
+        end(SMALL.keep);
+        drop(jobs);
+        end(0);
     }
 }
