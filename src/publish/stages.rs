@@ -28,10 +28,6 @@ use super::proposal::{Content, Proposal, Source};
 use super::zone::{Version, Zone};
 use crate::wire::name::Name;
 
-/// A version that was built shares what did not change with the version before where that is so many times as much as what did: to
-/// apply many changes costs more than it saves.
-const SHARED_FROM: u64 = 8;
-
 /// Why a change was not published. What was served before is served still.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -248,13 +244,7 @@ fn follow(base: &Base, content: Built) -> Result<Option<Numbered>, PublishError>
     Ok(Numbered::as_it_is(content))
 }
 
-/// A version as it was built, and how it follows.
-fn as_it_is(whole: Snapshot, delta: Option<Delta>) -> (Snapshot, Vec<Step>) {
-    let step = Step { delta: delta.map(Arc::new), serial: whole.serial(), digest: whole.digest() };
-    (whole, vec![step])
-}
-
-/// Works out what changes, and shares what does not with the version before.
+/// Works out what changes. A whole zone is served as it was built; what shares with the version before does so from its reading on.
 fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, PublishError> {
     let current = base.version.as_ref().map(|version| &version.snapshot);
     let deltas = match content {
@@ -262,12 +252,13 @@ fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, P
             // A delta of more records than the history keeps would be asked for by nobody and cost the journal more than the content.
             let most = most_records(whole.records());
             let follows = current.filter(|current| current.serial() != whole.serial());
-            match follows.map(|current| between_at_most(current, &whole, most)) {
+            let delta = match follows.map(|current| between_at_most(current, &whole, most)) {
                 Some(Ok(None)) => return Ok(None),
-                Some(Ok(Some(delta))) if delta.len() as u64 * SHARED_FROM < whole.records() => vec![delta],
-                Some(Ok(Some(delta))) => return Ok(Some(as_it_is(whole, Some(delta)))),
-                None | Some(Err(TooMuch)) => return Ok(Some(as_it_is(whole, None))),
-            }
+                Some(Ok(Some(delta))) => Some(Arc::new(delta)),
+                None | Some(Err(TooMuch)) => None,
+            };
+            let step = Step { delta, serial: whole.serial(), digest: whole.digest() };
+            return Ok(Some((whole, vec![step])));
         }
         Built::Differences(deltas) => deltas,
     };

@@ -158,19 +158,32 @@ impl Builder {
 
     /// Makes a block of the records at hand.
     fn flush(&mut self) {
-        if self.run.is_empty() {
-            return;
+        if !self.run.is_empty() {
+            let block: Block = self.run.block().into();
+            self.take(hash_name(self.run.name()), block);
         }
-        for rtype in self.run.types().filter(|rtype| rtype.is_meta()) {
-            note(&mut self.faults, || Fault::MetaType(self.run.name().to_name(), rtype));
-        }
-        let block: Block = self.run.block().into();
-        let owner = Owner::new(&block);
-        let name = owner.name();
-        let hash = hash_name(name);
-        self.take_in(owner);
-        match name.parent() {
-            Some(_) if *name == *self.apex => {}
+    }
+
+    /// Takes all records of an owner that came together, written as a block; `hash` is that of its name.
+    pub(super) fn take(&mut self, hash: u64, block: Block) {
+        self.take_in(Owner::new(&block));
+        self.place(hash, block);
+    }
+
+    /// Takes the block of another version of this zone, which is free of faults. Its digest is for the caller to count.
+    pub(super) fn share(&mut self, hash: u64, block: Block) {
+        self.records += Owner::new(&block).len();
+        self.place(hash, block);
+    }
+
+    /// Counts what was shared.
+    pub(super) fn count(&mut self, shared: Digest) {
+        self.digest.add(shared);
+    }
+
+    fn place(&mut self, hash: u64, block: Block) {
+        match Owner::new(&block).name().parent() {
+            Some(_) if *Owner::new(&block).name() == *self.apex => {}
             Some(parent) if *parent == *self.apex => self.shallow += 1,
             Some(parent) => self.deep.push((hash_name(parent), hash, Block::clone(&block))),
             None => {}
@@ -180,6 +193,9 @@ impl Builder {
 
     /// Counts what an owner has.
     fn take_in(&mut self, owner: Owner<'_>) {
+        for rtype in owner.types().filter(|rtype| rtype.is_meta()) {
+            note(&mut self.faults, || Fault::MetaType(owner.name().to_name(), rtype));
+        }
         if let Some(fault) = owner.fault(&self.apex) {
             note(&mut self.faults, || fault);
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use crate::wire::message::Record;
 use crate::wire::name::NameRef;
@@ -11,6 +12,7 @@ use crate::wire::rtype::Rtype;
 use super::delta::Delta;
 use super::owner::{FEW, Owner, Rrset};
 use super::snapshot::Snapshot;
+use super::table::Entry;
 
 /// That more differs than anybody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +27,16 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
 /// The same where it takes at most so many records, SOAs included.
 pub fn between_at_most(old: &Snapshot, new: &Snapshot, most: usize) -> Result<Option<Delta>, TooMuch> {
     let mut delta = Delta { removed: vec![old.soa_record()], added: vec![new.soa_record()] };
-    new.table.unshared(&old.table, |entry| {
-        if delta.len() > most {
-            return;
+    let mut each = |now: Option<&Entry>, before: Option<&Entry>| {
+        match (now.map(Entry::owner), before.map(Entry::owner)) {
+            (Some(now), Some(before)) => compare(&mut delta, now.name(), before, now),
+            (Some(now), None) => delta.added.extend(now.records()),
+            (None, Some(before)) => delta.removed.extend(before.records()),
+            (None, None) => {}
         }
-        let now = entry.owner();
-        match old.owner(now.name()) {
-            Some(before) => compare(&mut delta, now.name(), before, now),
-            None => delta.added.extend(now.records()),
-        }
-    });
-    old.table.unshared(&new.table, |entry| {
-        if delta.len() > most {
-            return;
-        }
-        let before = entry.owner();
-        if new.owner(before.name()).is_none() {
-            delta.removed.extend(before.records());
-        }
-    });
-    if delta.len() > most {
+        if delta.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    if new.table.differing(&old.table, &mut each).is_break() {
         return Err(TooMuch);
     }
     let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
@@ -52,7 +44,7 @@ pub fn between_at_most(old: &Snapshot, new: &Snapshot, most: usize) -> Result<Op
 }
 
 /// Adds what turns the records that `name` had into those that it has now, its SOA aside.
-pub(super) fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
+fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>) {
     collect(&mut delta.added, name, now, before);
     collect(&mut delta.removed, name, before, now);
 }

@@ -1,28 +1,35 @@
-//! A zone's content read anew and compared with the version before while it is read: only what differs is kept, and the outcome
-//! shares all else with that version. Costs a table probe per owner, and no second copy of the zone.
+//! A zone's content read anew and compared with the version before while it is read: what differs is kept, and the outcome shares all
+//! else with that version. Costs a table probe per owner, and no second copy of the zone.
+//!
+//! ```text
+//!             few owners differ                                    many do
+//! comparing -------------------> the base with what differs
+//!     `-------------------------------------------------------> building: a table of its own, with the blocks of the base
+//! ```
 //!
 //! Names come in another order than that of the table, so each probe reads memory that is in no cache. The last few owners wait in a
 //! queue while the memory that they need is fetched, one step of the way to their block after the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::wire::hash::hash_name;
 
-use crate::wire::name::{Name, NameRef};
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
-use super::delta::Delta;
-use super::diff::compare;
+use super::builder::Builder;
+use super::digest::Digest;
 use super::fault::Fault;
-use super::owner::Owner;
+use super::owner::{Block, Draft, Owner};
 use super::owner_run::Run;
 use super::snapshot::Snapshot;
-use super::table::Marks;
+use super::table::{Entry, Mark, Marks};
 
 /// Owners that may differ however small the zone is.
 const FEW: usize = 256;
-/// Of a larger zone, one in so many owners may differ: with more, building it from scratch is cheaper.
-const ONE_IN: usize = 8;
+/// Of a larger zone, one in so many owners may differ, and one in so many come or go: with more, a table is laid out anew at less cost.
+const CHANGED: usize = 2;
+const NEW: usize = 8;
 /// How many records outside the zone are told.
 const MAX_LEFT_OUT: usize = 20;
 
@@ -31,18 +38,23 @@ const WAIT: usize = 6;
 /// The steps: the pointer to the leaf, the leaf, the block.
 const STEPS: usize = 3;
 
-/// Takes a zone's records in any order and finds what turns an older version into them. Cheapest when the records of each
+/// Takes a zone's records in any order and makes a version of them that shares with an older one. Cheapest when the records of each
 /// owner come together, in the order they had in the older version.
 pub struct Edit {
     base: Snapshot,
+    /// What was met of the base.
     seen: Marks,
     run: Run,
     /// The owners before that of `run`, the newest last, by hash and block.
     waiting: VecDeque<(u64, Vec<u8>)>,
-    /// Owners that differ from the base, or came in several pieces.
-    differing: BTreeMap<Name, Run>,
+    /// Owners that differ from the base, by hash and block; one that came in pieces is in it with each of them.
+    differing: Vec<(u64, Block)>,
+    /// How many may differ, and how many come or go.
     most: usize,
+    most_new: usize,
     left_out: Vec<Fault>,
+    /// Takes all that was and is read, once more differs than `most`.
+    builder: Option<Builder>,
 }
 
 impl Edit {
@@ -52,24 +64,18 @@ impl Edit {
             seen: Marks::new(&base.table),
             run: Run::with_room(),
             waiting: VecDeque::with_capacity(STEPS * WAIT + 1),
-            differing: BTreeMap::new(),
-            most: FEW.max(base.names() / ONE_IN),
+            differing: Vec::new(),
+            most: FEW.max(base.names() / CHANGED),
+            most_new: FEW.max(base.names() / NEW),
             left_out: Vec::new(),
+            builder: None,
             base,
         }
     }
 
-    /// Whether so much differs that [`Edit::finish`] will have nothing; further records change nothing about that.
-    pub fn is_hopeless(&self) -> bool {
-        self.differing.len() > self.most
-    }
-
-    /// Takes one record. One outside the zone is left out and told by [`Edit::finish`].
+    /// Takes one record. One outside the zone is left out and told by [`Edit::finish_within`].
     pub fn add(&mut self, owner: &NameRef, rtype: Rtype, ttl: u32, rdata: &[u8]) {
         if self.run.is_empty() || !self.run.is_of(owner) {
-            if self.is_hopeless() {
-                return;
-            }
             if !owner.is_in(self.base.apex()) {
                 if self.left_out.len() < MAX_LEFT_OUT {
                     self.left_out.push(Fault::OutOfZone(owner.to_name()));
@@ -82,55 +88,94 @@ impl Edit {
         self.run.add(rtype, ttl, rdata);
     }
 
-    /// The new version, and what was left out of it. `None` when it is no zone or has little in common with the older
-    /// version; [`super::builder::Builder`] then makes it or tells what is wrong.
-    pub fn finish(mut self) -> Option<(Snapshot, Vec<Fault>)> {
+    /// The new version and what was left out of it, or what keeps this from being a zone, as by [`Builder::finish_within`].
+    pub fn finish_within(mut self, bytes: u64) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
         self.queue();
         while let Some((hash, block)) = self.waiting.pop_front() {
             self.compare(hash, &block);
         }
-        if self.is_hopeless() {
+        if self.builder.is_none()
+            && let Some(snapshot) = self.amended()
+        {
+            return Ok((snapshot, self.left_out));
+        }
+        let mut builder = self.builder.take().unwrap_or_else(|| self.build());
+        builder.count(self.shared());
+        let (snapshot, _) = builder.finish_within(bytes)?;
+        Ok((snapshot, self.left_out))
+    }
+
+    /// The base with what differs. `None` when that is no zone, which is for the builder to tell, or too many owners come or go.
+    fn amended(&mut self) -> Option<Snapshot> {
+        self.join_pieces();
+        let (base, differing) = (&self.base, &mut self.differing);
+        if differing.iter().any(|(_, block)| Owner::new(block).types().any(Rtype::is_meta)) {
             return None;
         }
-        let base = &self.base;
+        let is_new = |(hash, block): &&(u64, Block)| base.table.get(*hash, name(block)).is_none();
         // What stands above new names may be new, too.
-        let new = self.differing.keys().map(|name| missing_above(base, name));
-        if new.sum::<usize>() > self.most {
-            return None;
+        let above = |(_, block): &(u64, Block)| 1 + missing_above(base, name(block));
+        let new: usize = differing.iter().filter(is_new).map(above).sum();
+        let found = differing.len();
+        // An empty non-terminal is in no file.
+        let unseen = self.seen.entries(&base.table, Mark::Unseen).map(Entry::owner);
+        let gone = unseen.filter(|owner| owner.len() > 0).map(Owner::name);
+        let nothing = |name: &NameRef| (hash_name(name), Draft::default().block(name));
+        differing.extend(gone.take(self.most_new + 1).map(nothing));
+        let snapshot = match differing.len() {
+            0 => Some(base.clone()),
+            all if new.max(all - found) > self.most_new => None,
+            _ => base.with_blocks(differing, new).ok(),
+        };
+        differing.truncate(found);
+        snapshot
+    }
+
+    /// Makes one of the pieces of each owner that differs.
+    fn join_pieces(&mut self) {
+        // Stable: what came first stays first.
+        self.differing
+            .sort_by(|(a, block), (b, other)| a.cmp(b).then_with(|| name(block).canonical_cmp(name(other))));
+        self.differing.dedup_by(|(_, piece), (_, block)| {
+            let is_same = name(piece) == name(block);
+            if is_same {
+                self.run.begin(name(block));
+                for piece in [&*block, &*piece] {
+                    self.run.add_all(Owner::new(piece));
+                }
+                *block = self.run.block().into();
+            }
+            is_same
+        });
+    }
+
+    /// Hands all that was read so far to a builder.
+    fn build(&mut self) -> Builder {
+        let mut builder = Builder::new(self.base.apex().clone());
+        for entry in self.seen.entries(&self.base.table, Mark::Shared) {
+            builder.share(hash_name(entry.owner().name()), Block::clone(&entry.block));
         }
-        let soa = base.soa_record();
-        let mut delta = Delta { removed: vec![soa.clone()], added: vec![soa] };
-        for (name, run) in &mut self.differing {
-            if run.types().any(Rtype::is_meta) {
-                return None;
-            }
-            let now = Owner::new(run.block());
-            if now.fault(base.apex()).is_some() {
-                return None;
-            }
-            if name == base.apex() {
-                let soa = now.rrset(Rtype::SOA)?;
-                delta.added[0] = soa.records(base.apex()).next()?;
-            }
-            match base.owner(name) {
-                Some(before) => compare(&mut delta, name, before, now),
-                None => delta.added.extend(now.records()),
-            }
+        std::mem::take(&mut self.differing).into_iter().for_each(|(hash, block)| builder.take(hash, block));
+        builder
+    }
+
+    /// The digest of what the builder shares, from the side that has less to add up.
+    fn shared(&self) -> Digest {
+        let (base, seen) = (&self.base, &self.seen);
+        let sum = |mark| {
+            let mut sum = Digest::default();
+            seen.entries(&base.table, mark).for_each(|entry| sum.add(entry.owner().digest()));
+            sum
+        };
+        if seen.count(Mark::Shared) < base.names() / 2 {
+            return sum(Mark::Shared);
         }
-        let mut gone = 0;
-        for entry in self.seen.missing(&base.table) {
-            let before = delta.removed.len();
-            delta.removed.extend(entry.owner().records());
-            // An empty non-terminal is in no file.
-            gone += usize::from(delta.removed.len() > before);
-            // A small file in the place of a large zone would have nearly all owners taken out, one by one.
-            if gone > self.most {
-                return None;
-            }
+        let mut shared = base.digest();
+        // What the builder has of owners that changed, it counts itself.
+        for mark in [Mark::Changed, Mark::Unseen] {
+            shared.remove(sum(mark));
         }
-        let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
-        let snapshot = if unchanged { base.clone() } else { base.apply(&delta).ok()? };
-        Some((snapshot, self.left_out))
+        shared
     }
 
     /// Puts the records at hand into the queue, and compares the owner that has waited longest.
@@ -160,25 +205,34 @@ impl Edit {
 
     /// Compares all the records of an owner that came together.
     fn compare(&mut self, hash: u64, block: &[u8]) {
-        let now = Owner::new(block);
-        let known = self.seen.find(&self.base.table, hash, now.name());
-        let mut before = None;
-        if let Some((place, entry)) = known {
-            let is_first = self.seen.mark(place);
-            if is_first && *block == *entry.block {
+        if let Some((place, entry)) = self.seen.find(&self.base.table, hash, name(block)) {
+            let mark = self.seen.mark(place);
+            if mark == Mark::Unseen && *block == *entry.block {
+                self.seen.set(place, Mark::Shared);
+                if let Some(builder) = &mut self.builder {
+                    builder.share(hash, Block::clone(&entry.block));
+                }
                 return;
             }
-            // It was found equal, and now more of it comes.
-            before = Some(entry.owner()).filter(|_| !is_first);
+            if self.builder.is_none() {
+                self.seen.set(place, Mark::Changed);
+                // It was found equal, and now more of it comes.
+                let equal = (mark == Mark::Shared).then(|| Block::clone(&entry.block));
+                self.differing.extend(equal.map(|block| (hash, block)));
+            }
         }
-        let run = self.differing.entry(now.name().to_name()).or_insert_with_key(|name| {
-            let mut run = Run::default();
-            run.begin(name);
-            before.into_iter().for_each(|owner| run.add_all(owner));
-            run
-        });
-        run.add_all(now);
+        if let Some(builder) = &mut self.builder {
+            return builder.take(hash, block.into());
+        }
+        self.differing.push((hash, block.into()));
+        if self.differing.len() > self.most {
+            self.builder = Some(self.build());
+        }
     }
+}
+
+fn name(block: &[u8]) -> &NameRef {
+    Owner::new(block).name()
 }
 
 /// How many names above this one the version does not have.
@@ -191,10 +245,12 @@ fn missing_above(base: &Snapshot, name: &NameRef) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::builder::Builder;
     use super::super::diff::between;
+    use std::sync::Arc;
+
     use super::super::fixture;
     use super::*;
+    use crate::wire::name::Name;
 
     type Records = Vec<(u8, u8)>;
 
@@ -225,23 +281,54 @@ mod tests {
     fn edited(base: &Snapshot, serial: u8, records: &Records) -> Snapshot {
         let mut edit = Edit::new(base.clone());
         feed(serial, records, |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
-        edit.finish().unwrap().0
+        edit.finish_within(u64::MAX).unwrap().0
     }
 
-    #[test]
-    fn what_is_left_of_a_large_zone_is_built_anew() {
-        let hosts = |count| (0..count).map(|host| (host, [192, 0, 2, 1]));
-        let base = fixture::hosts("example.", 1, hosts(1_000)).finish().unwrap().0;
-        let finish = |left: u32| {
-            let mut edit = Edit::new(base.clone());
-            for record in fixture::records("example.", 2, hosts(left)) {
-                edit.add(&record.owner, record.rtype, record.ttl, &record.rdata);
-            }
-            edit.finish()
+    /// How many of the owners of `new` have the block that `old` has.
+    fn shared(new: &Snapshot, old: &Snapshot) -> usize {
+        let before = |owner: &NameRef| old.table.get(hash_name(owner), owner).map(|entry| &entry.block);
+        let is_shared = |entry: &&Entry| {
+            before(entry.owner().name()).is_some_and(|block| Arc::ptr_eq(block, &entry.block))
         };
-        let made = finish(1_000 - FEW as u32).unwrap().0;
-        assert_eq!(made.records(), 2 + 1_000 - FEW as u64);
-        assert!(finish(1_000 - FEW as u32 - 1).is_none());
+        new.table.iter().filter(is_shared).count()
+    }
+
+    proptest! {
+        /// However much differs, in names, data and order: the outcome is what building leads to, and shares what is the same.
+        #[test]
+        fn many_changes_lead_to_what_building_leads_to(
+            (changed, gone, new) in (0u32..3_000, 0u32..3_000, 0u32..3_000),
+            (step, torn) in (1u32..4, any::<bool>()),
+        ) {
+            let hosts = |range: std::ops::Range<u32>, data| range.map(move |host| (host, data));
+            let records = |serial, hosts: &[(u32, [u8; 4])]| fixture::records("example.", serial, hosts.iter().copied());
+            let base = fixture::hosts("example.", 1, hosts(0..3_000, [192, 0, 2, 1])).finish().unwrap().0;
+            let mut content: Vec<(u32, [u8; 4])> = hosts(gone..3_000 + new, [192, 0, 2, 1]).collect();
+            content.iter_mut().step_by(step as usize).filter(|(host, _)| *host < changed).for_each(|(_, data)| data[3] = 2);
+            if torn {
+                // Some owners come back, some of them with what the base has.
+                let again = content.iter().step_by(7).map(|(host, data)| (*host, [192, 0, 2, 1 + data[3] % 2]));
+                content.extend(again.collect::<Vec<_>>());
+            }
+            let (mut edit, mut builder) = (Edit::new(base.clone()), Builder::new("example.".parse().unwrap()));
+            for record in records(2, &content) {
+                edit.add(&record.owner, record.rtype, record.ttl, &record.rdata);
+                builder.push(&record);
+            }
+            let (edited, built) = (edit.finish_within(u64::MAX).unwrap().0, builder.finish().unwrap().0);
+            prop_assert_eq!(between(&edited, &built), None);
+            prop_assert_eq!(
+                (edited.digest(), edited.records(), edited.names()),
+                (built.digest(), built.records(), built.names())
+            );
+            let same = built.owners().filter(|owner| {
+                let is_same = |before: Owner<'_>| before.records().eq(owner.records());
+                base.owner(owner.name()).is_some_and(is_same)
+            });
+            if !torn {
+                prop_assert_eq!(shared(&edited, &base), same.count());
+            }
+        }
     }
 
     fn records() -> impl Strategy<Value = Records> {
@@ -274,23 +361,32 @@ mod tests {
         let new = edited(&old, 2, &changed);
         let delta = between(&old, &new).unwrap();
         assert_eq!((delta.removed.len(), delta.added.len()), (2, 2));
-        let mut unshared = 0;
-        new.table.unshared(&old.table, |_| unshared += 1);
-        assert!(unshared < new.names() / 2, "{unshared} of {}", new.names());
+        assert_eq!(shared(&new, &old), old.names() - 2);
     }
 
     #[test]
-    fn what_is_no_zone_or_too_different_is_left_to_the_builder() {
+    fn what_is_no_zone_is_told_as_by_the_builder() {
         let old = built(1, &Vec::new());
-        assert!(Edit::new(old.clone()).finish().is_none());
-        let mut edit = Edit::new(old.clone());
-        feed(2, &vec![(0, 1)], |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
-        edit.add(&"h0.example.".parse::<Name>().unwrap(), Rtype::CNAME, 60, b"\0");
-        assert!(edit.finish().is_none());
-        let mut edit = Edit::new(old);
-        for number in 0..FEW + STEPS * WAIT + 3 {
-            edit.add(&format!("n{number}.example.").parse::<Name>().unwrap(), Rtype::A, 60, &[1; 4]);
-        }
-        assert!(edit.is_hopeless() && edit.finish().is_none());
+        let finish = |add: &dyn Fn(&mut dyn FnMut(&NameRef, Rtype, u32, &[u8]))| {
+            let (mut edit, mut builder) = (Edit::new(old.clone()), Builder::new(old.apex().clone()));
+            add(&mut |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
+            add(&mut |owner, rtype, ttl, data| builder.add(owner, rtype, ttl, data));
+            let (edited, built) = (edit.finish_within(u64::MAX).unwrap_err(), builder.finish().unwrap_err());
+            assert_eq!(edited, built);
+            edited
+        };
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        assert_eq!(finish(&|_| {}), [Fault::NoSoa(name("example."))]);
+        let with = |owner: &'static str, rtype| {
+            move |add: &mut dyn FnMut(&NameRef, Rtype, u32, &[u8])| {
+                feed(2, &vec![(0, 1)], &mut *add);
+                add(&name(owner), rtype, 60, b"\0");
+                // Enough to have all of it built.
+                (0..FEW + 9)
+                    .for_each(|number| add(&name(&format!("n{number}.example.")), Rtype::A, 60, &[1; 4]));
+            }
+        };
+        assert_eq!(finish(&with("h0.example.", Rtype::CNAME)), [Fault::CnameAndOther(name("h0.example."))]);
+        assert_eq!(finish(&with("h1.example.", Rtype::ANY)).len(), 1);
     }
 }

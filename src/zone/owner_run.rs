@@ -80,11 +80,6 @@ impl Run {
         NameRef::read_trusted(&self.owner)
     }
 
-    /// The types that came, in no order.
-    pub(super) fn types(&self) -> impl Iterator<Item = Rtype> {
-        self.records.iter().map(|record| record.rtype)
-    }
-
     /// Writes the block: records given twice count once; of differing TTLs in an RRset the lowest counts (RFC 2181 5.2).
     pub(super) fn block(&mut self) -> &[u8] {
         let Run { owner, data, records, block } = self;

@@ -14,11 +14,14 @@ use super::digest::Digest;
 use super::empty_nonterminal::{Room, link, prune};
 use super::fault::Fault;
 use super::negative;
-use super::owner::{Draft, Owner, Rrset};
+use super::owner::{Block, Draft, Owner, Rrset};
 use super::serial::Serial;
 use super::signed::Signed;
 use super::soa::{self, Timers};
 use super::table::{Entry, Place, Table};
+
+/// Where one in so many owners changes, it takes less to put all names in order anew than to find the place of each that changed.
+const SORTED_ANEW: usize = 16;
 
 /// A zone's content under one serial.
 #[derive(Clone, Debug)]
@@ -181,23 +184,43 @@ impl Snapshot {
         if delta.from() != self.serial {
             return Err(ApplyError::WrongSerial { have: self.serial, found: delta.from() });
         }
-        let mut next = self.clone();
-        next.serial = delta.to();
-        let mut room = Room::default();
         let mut changes: Vec<Change<'_>> = Vec::with_capacity(delta.len());
         changes.extend(delta.removed.iter().map(|record| Change::of(record, false)));
         changes.extend(delta.added.iter().map(|record| Change::of(record, true)));
         // In the order of the table, so that neighbours in memory are changed together. Stable: what goes, goes first.
         changes.sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.record.owner.cmp(&b.record.owner)));
         let owners = || changes.chunk_by(|a, b| a.hash == b.hash && a.record.owner == b.record.owner);
+        let mut next = self.clone();
         next.table.make_room(owners().filter(|changes| changes.iter().any(|change| change.is_added)).count());
+        let mut room = Room::default();
         for changes in owners() {
             next.change(changes, &mut room)?;
         }
-        next.take_apex();
-        next.check_apex()?;
-        next.index();
-        Ok(next)
+        next.changed()
+    }
+
+    /// The version where owners have what these blocks say, which are those of different names in the zone, best by their hashes; one
+    /// without records takes its owner away. So many names come.
+    pub(super) fn with_blocks(&self, blocks: &[(u64, Block)], new: usize) -> Result<Snapshot, ApplyError> {
+        let mut next = self.clone();
+        if blocks.len() > self.names() / SORTED_ANEW {
+            next.signed = None;
+        }
+        next.table.make_room(new);
+        let mut room = Room::default();
+        for (hash, block) in blocks {
+            next.put(*hash, Block::clone(block), &mut room)?;
+        }
+        next.changed()
+    }
+
+    /// Ends a change.
+    fn changed(mut self) -> Result<Snapshot, ApplyError> {
+        self.take_apex();
+        self.check_apex()?;
+        self.serial = self.timers().serial;
+        self.index();
+        Ok(self)
     }
 
     /// Takes in what the table has now for the apex and its wildcard.
@@ -229,18 +252,14 @@ impl Snapshot {
         if !name.is_in(self.apex()) {
             return Err(Fault::OutOfZone(name.to_name()).into());
         }
-        let mut draft = Draft::default();
-        if let Some(entry) = self.table.get(hash, name) {
-            draft = Draft::of(entry.owner());
-            self.digest.remove(entry.owner().digest());
-        }
+        let before = self.table.get(hash, name).map(Entry::owner);
+        let mut draft = before.map_or(Draft::default(), Draft::of);
         for &Change { record, is_added, .. } in changes {
             let rtype = record.rtype;
             if !is_added {
                 if !draft.remove(rtype, &record.rdata) {
                     return Err(ApplyError::Missing(name.to_name(), rtype));
                 }
-                self.records -= 1;
                 continue;
             }
             if rtype.is_meta() {
@@ -249,19 +268,32 @@ impl Snapshot {
             if !draft.add(rtype, record.ttl, &record.rdata) {
                 return Err(ApplyError::Present(name.to_name(), rtype));
             }
-            self.records += 1;
         }
-        let block = draft.block(name);
-        if let Some(fault) = Owner::new(&block).fault(self.apex()) {
+        self.put(hash, draft.block(name), room)
+    }
+
+    /// Has an owner have what a block says.
+    fn put(&mut self, hash: u64, block: Block, room: &mut Room) -> Result<(), ApplyError> {
+        let owner = block.clone();
+        let now = Owner::new(&owner);
+        let name = now.name();
+        if let Some(fault) = now.fault(self.apex()) {
             return Err(fault.into());
         }
-        self.digest.add(Owner::new(&block).digest());
+        self.digest.add(now.digest());
+        self.records += now.len();
+        let is_empty = now.rrsets().next().is_none();
         match self.table.get_mut(hash, name) {
-            Some(entry) if draft.is_empty() && !entry.has_children() => {
-                prune(&mut self.table, &self.apex.name, name)
+            Some(entry) => {
+                self.digest.remove(entry.owner().digest());
+                self.records -= entry.owner().len();
+                if is_empty && !entry.has_children() && name != &*self.apex.name {
+                    prune(&mut self.table, &self.apex.name, name);
+                } else {
+                    entry.set_block(block);
+                }
             }
-            Some(entry) => entry.set_block(block),
-            None if draft.is_empty() => {}
+            None if is_empty => {}
             None => {
                 self.table.insert(hash, block);
                 link(&mut self.table, &self.apex.name, name, room)?;

@@ -216,12 +216,7 @@ const LOOK: u64 = 256;
 
 impl Bounds<'_> {
     /// Hands records on to `take` while there is need and room for them; counts what they need.
-    fn within(
-        &self,
-        taken: &mut Taken,
-        entry: &Entry<'_>,
-        take: impl FnOnce(&Entry<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn within(&self, taken: &mut Taken, entry: &Entry<'_>, take: impl FnOnce(&Entry<'_>)) -> ControlFlow<()> {
         let owner = entry.owner.as_wire();
         // A short line can make a long record, when it takes over the owner from the line before.
         taken.bytes += owner.len() as u64 + entry.rdata.len() as u64 + RECORD_COST;
@@ -234,7 +229,11 @@ impl Bounds<'_> {
         if taken.records.is_multiple_of(LOOK) && self.is_needless.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
-        if taken.bytes > self.memory { ControlFlow::Break(()) } else { take(entry) }
+        if taken.bytes > self.memory {
+            return ControlFlow::Break(());
+        }
+        take(entry);
+        ControlFlow::Continue(())
     }
 }
 
@@ -245,47 +244,50 @@ fn load_text(
     base: Option<Snapshot>,
     bounds: &Bounds<'_>,
 ) -> (Outcome, Result<Loaded, LoadError>) {
-    let read = |take: &mut Each<'_>| {
-        let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
-        let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
-            bounds.within(&mut taken, entry, &mut *take)
-        });
-        let fault = if taken.bytes > bounds.memory {
-            let megabytes = bounds.memory >> 20;
-            let reason = format!(
-                "its text and records need more than the {megabytes} MiB that there are for a zone; split the zone"
-            );
-            Some(LoadError::Unreadable { path: path.to_owned(), reason })
-        } else {
-            (!outcome.is_ok()).then(|| LoadError::Faulty(outcome.diagnostics.clone()))
-        };
-        (outcome, fault, bounds.memory.saturating_sub(taken.bytes))
+    let mut content = match base {
+        Some(base) => Records::Onto(Box::new(Edit::new(base))),
+        None => Records::Anew(Box::new(Builder::new(apex.to_name()))),
     };
-    if let Some(base) = base {
-        let mut edit = Edit::new(base);
-        let (outcome, fault, _) = read(&mut |entry| {
-            edit.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
-            if edit.is_hopeless() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        let is_whole = !edit.is_hopeless();
-        if let Some(fault) = fault.filter(|_| is_whole) {
-            return (outcome, Err(fault));
-        }
-        if let Some(made) = edit.finish() {
-            let loaded = judge(path, text, apex, &outcome, Ok(made));
-            return (outcome, loaded);
-        }
-    }
-    let mut builder = Builder::new(apex.to_name());
-    let (outcome, fault, left) = read(&mut |entry| {
-        builder.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
-        ControlFlow::Continue(())
+    let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
+    let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
+        bounds.within(&mut taken, entry, |entry| content.add(entry))
     });
-    let loaded = match fault {
-        Some(fault) => Err(fault),
-        None => judge(path, text, apex, &outcome, builder.finish_within(left)),
+    let loaded = if taken.bytes > bounds.memory {
+        let megabytes = bounds.memory >> 20;
+        let reason = format!(
+            "its text and records need more than the {megabytes} MiB that there are for a zone; split the zone"
+        );
+        Err(LoadError::Unreadable { path: path.to_owned(), reason })
+    } else if !outcome.is_ok() {
+        Err(LoadError::Faulty(outcome.diagnostics.clone()))
+    } else {
+        judge(path, text, apex, &outcome, content.finish_within(bounds.memory - taken.bytes))
     };
     (outcome, loaded)
+}
+
+/// A zone's records on their way to a version.
+enum Records {
+    /// They are compared with a version before.
+    Onto(Box<Edit>),
+    Anew(Box<Builder>),
+}
+
+impl Records {
+    fn add(&mut self, entry: &Entry<'_>) {
+        let Entry { owner, rtype, ttl, rdata, .. } = *entry;
+        match self {
+            Records::Onto(edit) => edit.add(owner, rtype, ttl, rdata),
+            Records::Anew(builder) => builder.add(owner, rtype, ttl, rdata),
+        }
+    }
+
+    fn finish_within(self, bytes: u64) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
+        match self {
+            Records::Onto(edit) => edit.finish_within(bytes),
+            Records::Anew(builder) => builder.finish_within(bytes),
+        }
+    }
 }
 
 /// What is to be said of records that were read well.
