@@ -29,7 +29,7 @@ use tidemark::publish::transferred::Transferred;
 use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Secret, Secrets};
-use tidemark::wire::message::{Record, flags};
+use tidemark::wire::message::{RecordRef, flags};
 use tidemark::wire::name::Name;
 use tidemark::wire::rtype::Rtype;
 use tidemark::wire::via::Via;
@@ -91,8 +91,7 @@ fn name(text: &str) -> Name {
 fn one_change(old: &Snapshot) -> Delta {
     let mut delta = between(old, &old.with_serial(old.serial().next())).unwrap();
     let owner = name(&format!("new{}.example.", old.serial()));
-    let rdata = [192, 0, 2, (old.serial().0 % 250) as u8].into();
-    delta.added.push(Record { owner, rtype: Rtype::A, ttl: 60, rdata });
+    delta.added.push(&owner, Rtype::A, 60, &[192, 0, 2, (old.serial().0 % 250) as u8]);
     delta
 }
 
@@ -101,16 +100,18 @@ fn every_fourth(old: &Snapshot) -> Delta {
     let mut delta = between(old, &old.with_serial(old.serial().next())).unwrap();
     let records = old.owners().flat_map(|owner| owner.records()).filter(|record| record.rtype == Rtype::A);
     for record in records.step_by(4) {
-        delta.added.push(Record { rdata: old.serial().0.to_be_bytes().into(), ..record.clone() });
-        delta.removed.push(record);
+        delta.added.push(&record.owner, record.rtype, record.ttl, &old.serial().0.to_be_bytes());
+        delta.removed.extend([record]);
     }
     delta
 }
 
 /// The messages of an IXFR.
 fn transferred(delta: &Delta) -> Transferred {
-    let soa = delta.added[0].clone();
-    let all = [&soa].into_iter().chain(&delta.removed).chain(&delta.added).chain([&soa]).collect::<Vec<_>>();
+    let owned = |record: RecordRef<'_>| record.owned().unwrap();
+    let soa = delta.added.first().map(owned).unwrap();
+    let parts = delta.records().map(owned);
+    let all: Vec<_> = std::iter::once(soa.clone()).chain(parts).chain([soa.clone()]).collect();
     let mut messages = Messages::default();
     for part in all.chunks(200) {
         let mut message = Vec::new();

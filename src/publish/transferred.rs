@@ -64,12 +64,12 @@ impl Transferred {
             if record.rtype == Rtype::SOA {
                 soas += 1;
                 if soas.is_multiple_of(2) {
-                    deltas.push(Delta { removed: Vec::new(), added: Vec::new() });
+                    deltas.push(Delta::default());
                 }
             }
-            if let (Some(delta), Some(record)) = (deltas.last_mut(), record.owned()) {
+            if let Some(delta) = deltas.last_mut() {
                 let part = if soas.is_multiple_of(2) { &mut delta.removed } else { &mut delta.added };
-                part.push(record);
+                part.push(record.owner, record.rtype, record.ttl, record.rdata);
             }
         })?;
         // The closing SOA is no old one.
@@ -93,11 +93,12 @@ impl Transferred {
 
     /// These differences.
     pub fn of_deltas(deltas: &[Delta]) -> Transferred {
-        let soa = deltas.last().unwrap().added[0].clone();
-        let parts = deltas.iter().flat_map(|delta| delta.removed.iter().chain(&delta.added));
-        let all = std::iter::once(&soa).chain(parts).chain([&soa]);
-        let records = deltas.iter().map(|delta| delta.len() as u64).sum();
-        Transferred { messages: Messages::of(all), soa: soa.clone(), records, steps: deltas.len() as u64 }
+        let owned = |record: RecordRef<'_>| record.owned().unwrap();
+        let soa = deltas.last().unwrap().added.first().map(owned).unwrap();
+        let parts = deltas.iter().flat_map(Delta::records).map(owned);
+        let all: Vec<Record> = std::iter::once(soa.clone()).chain(parts).chain([soa.clone()]).collect();
+        let (records, steps) = (all.len() as u64 - 2, deltas.len() as u64);
+        Transferred { messages: Messages::of(&all), soa, records, steps }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::publish::zone::{Version, Zone};
 use crate::time::Now;
-use crate::wire::message::{HEADER, Message, Record, Request};
+use crate::wire::message::{HEADER, Message, RecordRef, Request};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Writer};
@@ -38,7 +38,7 @@ pub struct Provide {
     /// The limit of the message at hand, and that of one that a single record fills.
     limits: (usize, usize),
     part: Part,
-    /// Records of the part that are written: of the owner that stands at the place, or of the delta.
+    /// What is written of the part: records of the owner that stands at the place, or bytes of the delta.
     written: usize,
 }
 
@@ -182,8 +182,8 @@ impl Provide {
 
     /// Whether all of it is about one message: the SOA alone, or differences of a few records.
     pub fn is_short(&self) -> bool {
-        let records = self.deltas.iter().flat_map(|delta| delta.removed.iter().chain(&delta.added));
-        let bytes = |record: &Record| record.owner.as_wire().len() + record.rdata.len();
+        let records = self.deltas.iter().flat_map(|delta| delta.records());
+        let bytes = |record: RecordRef<'_>| record.owner.as_wire().len() + record.rdata.len();
         self.kind != Kind::Axfr
             && self.deltas.iter().map(|delta| delta.len()).sum::<usize>() <= FEW_RECORDS
             && records.map(bytes).sum::<usize>() <= self.message_bytes
@@ -247,8 +247,8 @@ impl Provide {
                     self.part = Part::Last;
                     return true;
                 };
-                for record in delta.removed.iter().chain(&delta.added).skip(self.written) {
-                    if !self.put_record(writer, record) {
+                for (end, record) in delta.records_from(self.written) {
+                    if !self.put_record(writer, record, end) {
                         return false;
                     }
                 }
@@ -287,16 +287,20 @@ impl Provide {
         written == most && writer.limit() == self.limits.0
     }
 
-    /// Writes a record of a delta; `false` when it does not fit.
-    fn put_record(&mut self, writer: &mut Writer<'_>, record: &Record) -> bool {
-        let mut written = writer.push(Section::Answer, record).is_ok();
+    /// Writes a record of a delta that ends there in it; `false` when it does not fit.
+    fn put_record(&mut self, writer: &mut Writer<'_>, record: RecordRef<'_>, end: usize) -> bool {
+        let RecordRef { owner, rtype, ttl, rdata, .. } = record;
+        let put = |writer: &mut Writer<'_>| writer.record(Section::Answer, owner, rtype, ttl, rdata).is_ok();
+        let mut written = put(writer);
         let full = !written && is_empty(writer);
         if full {
             // A record too long for a message of the usual length gets one of its own.
             writer.set_limit(self.limits.1);
-            written = writer.push(Section::Answer, record).is_ok();
+            written = put(writer);
         }
-        self.written += usize::from(written);
+        if written {
+            self.written = end;
+        }
         written && !full
     }
 }

@@ -136,18 +136,17 @@ pub struct Record {
 impl PartialEq for Record {
     /// Same owner, type, TTL and data, names compared without case where RFC 4034 6.2 folds them.
     fn eq(&self, other: &Record) -> bool {
-        self.ttl == other.ttl && self.same_data(other)
+        self.as_ref() == other.as_ref()
     }
 }
 
 impl Eq for Record {}
 
 impl Record {
-    /// The same record but perhaps for its TTL (RFC 2136 1.1.1).
-    pub fn same_data(&self, other: &Record) -> bool {
-        self.rtype == other.rtype
-            && self.owner == other.owner
-            && rdata::same(self.rtype, &self.rdata, &other.rdata)
+    /// A view of it.
+    pub fn as_ref(&self) -> RecordRef<'_> {
+        let Record { owner, rtype, ttl, rdata } = self;
+        RecordRef { owner, rtype: *rtype, class: CLASS_IN, ttl: *ttl, rdata }
     }
 }
 
@@ -336,6 +335,15 @@ pub struct RecordRef<'r> {
     pub ttl: u32,
     /// RDATA, uncompressed; empty when the class is not IN.
     pub rdata: &'r [u8],
+}
+
+impl PartialEq for RecordRef<'_> {
+    /// As two [`Record`]s are.
+    fn eq(&self, other: &RecordRef<'_>) -> bool {
+        (self.rtype, self.class, self.ttl) == (other.rtype, other.class, other.ttl)
+            && self.owner == other.owner
+            && rdata::same(self.rtype, self.rdata, other.rdata)
+    }
 }
 
 impl RecordRef<'_> {

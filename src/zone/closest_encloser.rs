@@ -142,12 +142,7 @@ mod tests {
     fn the_block_of_the_newest_version_is_served() {
         let (old, new) = (zone(1, 1, &[5], &[]), zone(2, 1, &[5], &[]));
         let mut delta = between(&old, &new).unwrap();
-        delta.added.push(crate::wire::message::Record {
-            owner: owner(5),
-            rtype: Rtype::A,
-            ttl: 60,
-            rdata: [1; 4].into(),
-        });
+        delta.added.push(&owner(5), Rtype::A, 60, &[1; 4]);
         let applied = old.apply(&delta).unwrap();
         let link = applied.signed().unwrap().link(&owner(5), applied.apex()).unwrap();
         assert!(link.matches && link.owner.rrset(Rtype::A).is_some());

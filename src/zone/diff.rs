@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use crate::wire::message::Record;
 use crate::wire::name::NameRef;
 use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
 use super::delta::Delta;
 use super::owner::{FEW, Owner, Rrset};
+use super::records::Records;
 use super::snapshot::Snapshot;
 use super::table::Entry;
 
@@ -26,12 +26,12 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> Option<Delta> {
 
 /// The same where it takes at most so many records, SOAs included.
 pub fn between_at_most(old: &Snapshot, new: &Snapshot, most: usize) -> Result<Option<Delta>, TooMuch> {
-    let mut delta = Delta { removed: vec![old.soa_record()], added: vec![new.soa_record()] };
+    let mut delta = Delta::between(&old.soa_record(), &new.soa_record());
     let mut each = |now: Option<&Entry>, before: Option<&Entry>| {
         match (now.map(Entry::owner), before.map(Entry::owner)) {
             (Some(now), Some(before)) => compare(&mut delta, now.name(), before, now),
-            (Some(now), None) => delta.added.extend(now.records()),
-            (None, Some(before)) => delta.removed.extend(before.records()),
+            (Some(now), None) => now.write_to(&mut delta.added),
+            (None, Some(before)) => before.write_to(&mut delta.removed),
             (None, None) => {}
         }
         if delta.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -39,7 +39,8 @@ pub fn between_at_most(old: &Snapshot, new: &Snapshot, most: usize) -> Result<Op
     if new.table.differing(&old.table, &mut each).is_break() {
         return Err(TooMuch);
     }
-    let unchanged = delta.len() == 2 && delta.removed[0] == delta.added[0];
+    let unchanged = delta.len() == 2 && delta.removed.first() == delta.added.first();
+    delta.shrink_to_fit();
     Ok((!unchanged).then_some(delta))
 }
 
@@ -50,7 +51,7 @@ fn compare(delta: &mut Delta, name: &NameRef, before: Owner<'_>, now: Owner<'_>)
 }
 
 /// Adds the records of `these` that are not among `those`.
-fn collect(records: &mut Vec<Record>, name: &NameRef, these: Owner<'_>, those: Owner<'_>) {
+fn collect(records: &mut Records, name: &NameRef, these: Owner<'_>, those: Owner<'_>) {
     for set in these.rrsets().filter(|set| set.rtype != Rtype::SOA) {
         let other = those.like(set).filter(|other| other.ttl == set.ttl);
         let is_large = |other: &Rrset<'_>| usize::from(other.count) > FEW;
@@ -61,16 +62,14 @@ fn collect(records: &mut Vec<Record>, name: &NameRef, these: Owner<'_>, those: O
             Some(known) => known.contains(&rdata::canonical(set.rtype, data)),
             None => other.is_some_and(|other| holds(other, data)),
         };
-        records.extend(set.rdatas().filter(|data| !is_there(data)).map(|data| record(name, set, data)));
+        for data in set.rdatas().filter(|data| !is_there(data)) {
+            records.push(name, set.rtype, set.ttl, data);
+        }
     }
 }
 
 fn holds(set: Rrset<'_>, data: &[u8]) -> bool {
     set.rdatas().any(|known| rdata::same(set.rtype, known, data))
-}
-
-fn record(name: &NameRef, set: Rrset<'_>, data: &[u8]) -> Record {
-    Record { owner: name.to_name(), rtype: set.rtype, ttl: set.ttl, rdata: data.into() }
 }
 
 #[cfg(test)]

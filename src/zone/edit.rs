@@ -49,7 +49,9 @@ pub struct Edit {
     waiting: VecDeque<(u64, Vec<u8>)>,
     /// Owners that differ from the base, by hash and block; one that came in pieces is in it with each of them.
     differing: Vec<(u64, Block)>,
-    /// How many may differ, and how many come or go.
+    /// Names that come with them, about.
+    new: usize,
+    /// How many owners may differ, and how many names come or go.
     most: usize,
     most_new: usize,
     left_out: Vec<Fault>,
@@ -65,6 +67,7 @@ impl Edit {
             run: Run::with_room(),
             waiting: VecDeque::with_capacity(STEPS * WAIT + 1),
             differing: Vec::new(),
+            new: 0,
             most: FEW.max(base.names() / CHANGED),
             most_new: FEW.max(base.names() / NEW),
             left_out: Vec::new(),
@@ -109,13 +112,6 @@ impl Edit {
     fn amended(&mut self) -> Option<Snapshot> {
         self.join_pieces();
         let (base, differing) = (&self.base, &mut self.differing);
-        if differing.iter().any(|(_, block)| Owner::new(block).types().any(Rtype::is_meta)) {
-            return None;
-        }
-        let is_new = |(hash, block): &&(u64, Block)| base.table.get(*hash, name(block)).is_none();
-        // What stands above new names may be new, too.
-        let above = |(_, block): &(u64, Block)| 1 + missing_above(base, name(block));
-        let new: usize = differing.iter().filter(is_new).map(above).sum();
         let found = differing.len();
         // An empty non-terminal is in no file.
         let unseen = self.seen.entries(&base.table, Mark::Unseen).map(Entry::owner);
@@ -124,8 +120,8 @@ impl Edit {
         differing.extend(gone.take(self.most_new + 1).map(nothing));
         let snapshot = match differing.len() {
             0 => Some(base.clone()),
-            all if new.max(all - found) > self.most_new => None,
-            _ => base.with_blocks(differing, new).ok(),
+            all if all - found > self.most_new => None,
+            _ => base.with_blocks(differing, self.new).ok(),
         };
         differing.truncate(found);
         snapshot
@@ -136,8 +132,8 @@ impl Edit {
         // Stable: what came first stays first.
         self.differing
             .sort_by(|(a, block), (b, other)| a.cmp(b).then_with(|| name(block).canonical_cmp(name(other))));
-        self.differing.dedup_by(|(_, piece), (_, block)| {
-            let is_same = name(piece) == name(block);
+        self.differing.dedup_by(|(a, piece), (b, block)| {
+            let is_same = a == b && name(piece) == name(block);
             if is_same {
                 self.run.begin(name(block));
                 for piece in [&*block, &*piece] {
@@ -205,7 +201,9 @@ impl Edit {
 
     /// Compares all the records of an owner that came together.
     fn compare(&mut self, hash: u64, block: &[u8]) {
-        if let Some((place, entry)) = self.seen.find(&self.base.table, hash, name(block)) {
+        let known = self.seen.find(&self.base.table, hash, name(block));
+        let is_new = known.is_none();
+        if let Some((place, entry)) = known {
             let mark = self.seen.mark(place);
             if mark == Mark::Unseen && *block == *entry.block {
                 self.seen.set(place, Mark::Shared);
@@ -225,7 +223,11 @@ impl Edit {
             return builder.take(hash, block.into());
         }
         self.differing.push((hash, block.into()));
-        if self.differing.len() > self.most {
+        if is_new {
+            // What stands above it may be new, too.
+            self.new += 1 + missing_above(&self.base, name(block));
+        }
+        if self.differing.len() > self.most || self.new > self.most_new {
             self.builder = Some(self.build());
         }
     }
@@ -250,6 +252,7 @@ mod tests {
 
     use super::super::fixture;
     use super::*;
+    use crate::wire::message::Record;
     use crate::wire::name::Name;
 
     type Records = Vec<(u8, u8)>;
@@ -366,27 +369,29 @@ mod tests {
 
     #[test]
     fn what_is_no_zone_is_told_as_by_the_builder() {
-        let old = built(1, &Vec::new());
-        let finish = |add: &dyn Fn(&mut dyn FnMut(&NameRef, Rtype, u32, &[u8]))| {
+        let old = fixture::hosts("example.", 1, []).finish().unwrap().0;
+        let finish = |records: &[Record]| {
             let (mut edit, mut builder) = (Edit::new(old.clone()), Builder::new(old.apex().clone()));
-            add(&mut |owner, rtype, ttl, data| edit.add(owner, rtype, ttl, data));
-            add(&mut |owner, rtype, ttl, data| builder.add(owner, rtype, ttl, data));
+            for record in records {
+                edit.add(&record.owner, record.rtype, record.ttl, &record.rdata);
+                builder.push(record);
+            }
             let (edited, built) = (edit.finish_within(u64::MAX).unwrap_err(), builder.finish().unwrap_err());
             assert_eq!(edited, built);
             edited
         };
         let name = |text: &str| text.parse::<Name>().unwrap();
-        assert_eq!(finish(&|_| {}), [Fault::NoSoa(name("example."))]);
-        let with = |owner: &'static str, rtype| {
-            move |add: &mut dyn FnMut(&NameRef, Rtype, u32, &[u8])| {
-                feed(2, &vec![(0, 1)], &mut *add);
-                add(&name(owner), rtype, 60, b"\0");
-                // Enough to have all of it built.
-                (0..FEW + 9)
-                    .for_each(|number| add(&name(&format!("n{number}.example.")), Rtype::A, 60, &[1; 4]));
-            }
-        };
-        assert_eq!(finish(&with("h0.example.", Rtype::CNAME)), [Fault::CnameAndOther(name("h0.example."))]);
-        assert_eq!(finish(&with("h1.example.", Rtype::ANY)).len(), 1);
+        assert_eq!(finish(&[]), [Fault::NoSoa(name("example."))]);
+        // With few others and with enough to have all of it built.
+        for hosts in [1, FEW as u32 + 9] {
+            let with = |rtype, rdata: &[u8]| {
+                let mut records =
+                    fixture::records("example.", 2, (0..hosts).map(|host| (host, [192, 0, 2, 1])));
+                records.push(Record { owner: name("h0.example."), rtype, ttl: 60, rdata: rdata.into() });
+                finish(&records)
+            };
+            assert_eq!(with(Rtype::CNAME, b"\0"), [Fault::CnameAndOther(name("h0.example."))]);
+            assert_eq!(with(Rtype::ANY, b""), [Fault::MetaType(name("h0.example."), Rtype::ANY)]);
+        }
     }
 }

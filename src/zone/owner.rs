@@ -18,6 +18,7 @@ use crate::wire::rdata;
 use crate::wire::rtype::Rtype;
 
 use super::digest::Digest;
+use super::records::Records;
 
 /// The bytes of one owner.
 pub(super) type Block = Arc<[u8]>;
@@ -151,6 +152,13 @@ impl<'z> Owner<'z> {
             }
         }
         digest
+    }
+
+    /// Appends all records here.
+    pub(super) fn write_to(self, records: &mut Records) {
+        for set in self.rrsets() {
+            set.rdatas().for_each(|data| records.push(self.name(), set.rtype, set.ttl, data));
+        }
     }
 
     /// All records here as owned ones.

@@ -4,7 +4,7 @@ use std::iter::successors;
 use std::sync::Arc;
 
 use crate::wire::hash::{hash_label, hash_name};
-use crate::wire::message::Record;
+use crate::wire::message::{Record, RecordRef};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rendered::Rendered;
 use crate::wire::rtype::Rtype;
@@ -15,6 +15,7 @@ use super::empty_nonterminal::{Room, link, prune};
 use super::fault::Fault;
 use super::negative;
 use super::owner::{Block, Draft, Owner, Rrset};
+use super::prefetch::fetch;
 use super::serial::Serial;
 use super::signed::Signed;
 use super::soa::{self, Timers};
@@ -22,6 +23,9 @@ use super::table::{Entry, Place, Table};
 
 /// Where one in so many owners changes, it takes less to put all names in order anew than to find the place of each that changed.
 const SORTED_ANEW: usize = 16;
+
+/// Changes ahead of the one at hand that memory is fetched for, in each of two steps.
+const AHEAD: usize = 4;
 
 /// A zone's content under one serial.
 #[derive(Clone, Debug)]
@@ -188,7 +192,7 @@ impl Snapshot {
         changes.extend(delta.removed.iter().map(|record| Change::of(record, false)));
         changes.extend(delta.added.iter().map(|record| Change::of(record, true)));
         // In the order of the table, so that neighbours in memory are changed together. Stable: what goes, goes first.
-        changes.sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.record.owner.cmp(&b.record.owner)));
+        changes.sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.record.owner.cmp(b.record.owner)));
         let owners = || changes.chunk_by(|a, b| a.hash == b.hash && a.record.owner == b.record.owner);
         let mut next = self.clone();
         next.table.make_room(owners().filter(|changes| changes.iter().any(|change| change.is_added)).count());
@@ -208,7 +212,15 @@ impl Snapshot {
         }
         next.table.make_room(new);
         let mut room = Room::default();
-        for (hash, block) in blocks {
+        for (at, (hash, block)) in blocks.iter().enumerate() {
+            // Blocks lie in memory as they were read, and each would be waited for.
+            if let Some((hash, _)) = blocks.get(at + AHEAD) {
+                next.table.fetch_block(*hash);
+            }
+            if let Some((hash, block)) = blocks.get(at + 2 * AHEAD) {
+                next.table.fetch_leaf(*hash);
+                fetch(block.as_ptr());
+            }
             next.put(*hash, Block::clone(block), &mut room)?;
         }
         next.changed()
@@ -246,7 +258,7 @@ impl Snapshot {
 
     /// Makes the changes of one owner.
     fn change(&mut self, changes: &[Change<'_>], room: &mut Room) -> Result<(), ApplyError> {
-        let Some(&Change { hash, record: Record { owner: name, .. }, .. }) = changes.first() else {
+        let Some(&Change { hash, record: RecordRef { owner: name, .. }, .. }) = changes.first() else {
             return Ok(());
         };
         if !name.is_in(self.apex()) {
@@ -257,15 +269,12 @@ impl Snapshot {
         for &Change { record, is_added, .. } in changes {
             let rtype = record.rtype;
             if !is_added {
-                if !draft.remove(rtype, &record.rdata) {
+                if !draft.remove(rtype, record.rdata) {
                     return Err(ApplyError::Missing(name.to_name(), rtype));
                 }
                 continue;
             }
-            if rtype.is_meta() {
-                return Err(Fault::MetaType(name.to_name(), rtype).into());
-            }
-            if !draft.add(rtype, record.ttl, &record.rdata) {
+            if !draft.add(rtype, record.ttl, record.rdata) {
                 return Err(ApplyError::Present(name.to_name(), rtype));
             }
         }
@@ -277,7 +286,9 @@ impl Snapshot {
         let owner = block.clone();
         let now = Owner::new(&owner);
         let name = now.name();
-        if let Some(fault) = now.fault(self.apex()) {
+        let meta = now.types().find(|rtype| rtype.is_meta());
+        let meta = meta.map(|rtype| Fault::MetaType(name.to_name(), rtype));
+        if let Some(fault) = meta.or_else(|| now.fault(self.apex())) {
             return Err(fault.into());
         }
         self.digest.add(now.digest());
@@ -350,12 +361,12 @@ struct Change<'r> {
     /// Of its owner.
     hash: u64,
     is_added: bool,
-    record: &'r Record,
+    record: RecordRef<'r>,
 }
 
 impl Change<'_> {
-    fn of(record: &Record, is_added: bool) -> Change<'_> {
-        Change { hash: hash_name(&record.owner), is_added, record }
+    fn of(record: RecordRef<'_>, is_added: bool) -> Change<'_> {
+        Change { hash: hash_name(record.owner), is_added, record }
     }
 }
 

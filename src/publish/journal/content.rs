@@ -7,10 +7,11 @@
 //! frame of the end: 2 u8 | count of records u64
 //! ```
 
-use crate::wire::message::Record;
+use crate::wire::message::RecordRef;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
+use crate::zone::records;
 
 use super::entry::{self, Aside, Entry, Payload, Replayed};
 use super::frame::{FileKind, Found, Framer, HEAD, Head, Scanner, head};
@@ -44,7 +45,7 @@ pub fn write<E>(entry: &Entry, aside: &Aside, each: &mut dyn FnMut(&[u8]) -> Res
         }
         Entry::Change(_, delta, ..) => {
             for (section, part) in [(REMOVED, &delta.removed), (ADDED, &delta.added)] {
-                entry::write_records(&mut records, part.iter(), &mut |records| flush(section, records));
+                entry::write_records(&mut records, part, &mut |records| flush(section, records));
                 flush(section, &mut records);
             }
             delta.len() as u64
@@ -90,7 +91,7 @@ impl Reader {
             head: Vec::new(),
             scanner: Scanner::new(Some(generation(aside.id))),
             builder: (!aside.is_change).then(|| Builder::new(zone.to_name())),
-            delta: Delta { removed: Vec::new(), added: Vec::new() },
+            delta: Delta::default(),
             records: 0,
             state: State::Head,
         }
@@ -155,14 +156,12 @@ fn take(
         return (count == *records).then_some(State::Whole);
     }
     while !rest.is_empty() {
-        let (owner, rtype, ttl, data) = entry::read_record(&mut rest)?;
+        let RecordRef { owner, rtype, ttl, rdata, .. } = records::read(&mut rest)?;
         *records += 1;
         match (builder.as_mut(), *section) {
-            (Some(builder), REMOVED) => builder.add(owner, rtype, ttl, data),
-            (None, REMOVED | ADDED) => {
-                let record = Record { owner: owner.to_name(), rtype, ttl, rdata: data.into() };
-                if *section == REMOVED { delta.removed.push(record) } else { delta.added.push(record) }
-            }
+            (Some(builder), REMOVED) => builder.add(owner, rtype, ttl, rdata),
+            (None, REMOVED) => delta.removed.push(owner, rtype, ttl, rdata),
+            (None, ADDED) => delta.added.push(owner, rtype, ttl, rdata),
             _ => return None,
         }
     }

@@ -15,13 +15,12 @@
 use std::sync::Arc;
 
 use crate::time::Utc;
-use crate::wire::message::Record;
+use crate::wire::message::RecordRef;
 use crate::wire::name::{Name, NameRef};
-use crate::wire::rdata;
-use crate::wire::rtype::Rtype;
 
 use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
+use crate::zone::records::{self, Records};
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
@@ -199,8 +198,8 @@ pub fn decode(payload: &[u8]) -> Option<Payload> {
             let applied = Utc(take_u64(&mut rest)?);
             let mut builder = Builder::new(zone.to_name());
             while !rest.is_empty() {
-                let (owner, rtype, ttl, data) = read_record(&mut rest)?;
-                builder.add(owner, rtype, ttl, data);
+                let RecordRef { owner, rtype, ttl, rdata, .. } = records::read(&mut rest)?;
+                builder.add(owner, rtype, ttl, rdata);
             }
             let snapshot = builder.finish().ok()?.0;
             Replayed::Full(snapshot, stamp, applied)
@@ -236,17 +235,19 @@ fn begin(out: &mut Vec<u8>, kind: u8, zone: &NameRef) {
 
 fn write_delta(out: &mut Vec<u8>, delta: &Delta) {
     out.extend_from_slice(&(delta.removed.len() as u32).to_le_bytes());
-    write_records(out, delta.removed.iter().chain(&delta.added), &mut |_| ());
+    out.extend_from_slice(delta.removed.as_bytes());
+    out.extend_from_slice(delta.added.as_bytes());
 }
 
 fn read_delta(mut rest: &[u8]) -> Option<Delta> {
     let removed = u32::from_le_bytes(take(&mut rest)?) as usize;
-    let mut delta = Delta { removed: Vec::new(), added: Vec::new() };
+    let mut delta = Delta::default();
     while !rest.is_empty() {
-        let (owner, rtype, ttl, data) = read_record(&mut rest)?;
-        let record = Record { owner: owner.to_name(), rtype, ttl, rdata: data.into() };
-        if delta.removed.len() < removed { delta.removed.push(record) } else { delta.added.push(record) }
+        let RecordRef { owner, rtype, ttl, rdata, .. } = records::read(&mut rest)?;
+        let part = if delta.removed.len() < removed { &mut delta.removed } else { &mut delta.added };
+        part.push(owner, rtype, ttl, rdata);
     }
+    delta.shrink_to_fit();
     Some(delta)
 }
 
@@ -255,7 +256,7 @@ pub(super) fn write_content(out: &mut Vec<u8>, content: &Snapshot, spill: &mut d
     for owner in content.owners() {
         for set in owner.rrsets() {
             for data in set.rdatas() {
-                write_record(out, owner.name(), set.rtype, set.ttl, data);
+                records::write(out, owner.name(), set.rtype, set.ttl, data);
             }
         }
         if out.len() >= PIECE {
@@ -265,37 +266,16 @@ pub(super) fn write_content(out: &mut Vec<u8>, content: &Snapshot, spill: &mut d
 }
 
 /// Appends records; `spill` may take away what there is of them at times.
-pub(super) fn write_records<'r>(
-    out: &mut Vec<u8>,
-    records: impl Iterator<Item = &'r Record>,
-    spill: &mut dyn FnMut(&mut Vec<u8>),
-) {
-    for record in records {
-        write_record(out, &record.owner, record.rtype, record.ttl, &record.rdata);
-        if out.len() >= PIECE {
+pub(super) fn write_records(out: &mut Vec<u8>, records: &Records, spill: &mut dyn FnMut(&mut Vec<u8>)) {
+    let mut written = 0;
+    for (end, _) in records.iter_from(0) {
+        if end - written >= PIECE {
+            out.extend_from_slice(&records.as_bytes()[written..end]);
+            written = end;
             spill(out);
         }
     }
-}
-
-fn write_record(out: &mut Vec<u8>, owner: &NameRef, rtype: Rtype, ttl: u32, data: &[u8]) {
-    out.extend_from_slice(owner.as_wire());
-    out.extend_from_slice(&rtype.0.to_le_bytes());
-    out.extend_from_slice(&ttl.to_le_bytes());
-    out.extend_from_slice(&(data.len() as u16).to_le_bytes());
-    out.extend_from_slice(data);
-}
-
-pub(super) fn read_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a NameRef, Rtype, u32, &'a [u8])> {
-    let owner = NameRef::read(rest).ok()?;
-    *rest = &rest[owner.as_wire().len()..];
-    let rtype = Rtype(u16::from_le_bytes(take(rest)?));
-    let ttl = u32::from_le_bytes(take(rest)?);
-    let length = usize::from(u16::from_le_bytes(take(rest)?));
-    let (data, behind) = rest.split_at_checked(length)?;
-    *rest = behind;
-    rdata::check(rtype, data).ok()?;
-    Some((owner, rtype, ttl, data))
+    out.extend_from_slice(&records.as_bytes()[written..]);
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::wire::message::RecordRef;
+
 use super::super::delta::Delta;
 use super::super::diff::between;
 use super::super::fixture;
@@ -38,12 +40,14 @@ fn one_by_one(hosts: &[(u8, u8)]) -> Snapshot {
     for host in hosts {
         let other = between(&zone, &self::zone(std::slice::from_ref(host)));
         let Some(mut delta) = other else { continue };
-        delta.removed.truncate(1);
-        delta.added.retain(|record| {
+        let is_new = |record: &Record| {
             zone.owner(&record.owner).and_then(|owner| owner.rrset(record.rtype)).is_none_or(|set| {
                 record.rtype == Rtype::SOA || set.rdatas().all(|data| *data != *record.rdata)
             })
-        });
+        };
+        let owned = |record: RecordRef<'_>| record.owned().unwrap();
+        delta.removed = delta.removed.iter().take(1).map(owned).collect();
+        delta.added = delta.added.iter().map(owned).filter(is_new).collect();
         zone = zone.apply(&delta).unwrap();
     }
     zone
@@ -106,7 +110,8 @@ fn an_rrset_that_no_answer_could_hold_is_a_fault() {
     let soa = most.soa_record();
     let rdata: Box<[u8]> = 70_000_u32.to_be_bytes().into();
     let one_more = Record { owner: name("h.example."), rtype: Rtype::A, ttl: 60, rdata };
-    let delta = Delta { removed: vec![soa.clone()], added: vec![soa, one_more] };
+    let mut delta = Delta::between(&soa, &soa);
+    delta.added.extend([one_more]);
     assert_eq!(most.apply(&delta).unwrap_err(), ApplyError::Fault(fault));
 }
 
@@ -158,7 +163,8 @@ fn names_with_one_hash_are_told_apart_and_a_crowd_of_them_refused() {
         ttl: 60,
         rdata: [1; 4].into(),
     });
-    let delta = Delta { removed: vec![soa.clone()], added: std::iter::once(soa).chain(added).collect() };
+    let mut delta = Delta::between(&soa, &soa);
+    delta.added.extend(added);
     assert!(matches!(few.apply(&delta), Err(ApplyError::Fault(Fault::Crowded(_)))));
 }
 
