@@ -132,17 +132,20 @@ impl Edit {
         // Stable: what came first stays first.
         self.differing
             .sort_by(|(a, block), (b, other)| a.cmp(b).then_with(|| name(block).canonical_cmp(name(other))));
-        self.differing.dedup_by(|(a, piece), (b, block)| {
-            let is_same = a == b && name(piece) == name(block);
-            if is_same {
-                self.run.begin(name(block));
-                for piece in [&*block, &*piece] {
-                    self.run.add_all(Owner::new(piece));
+        let is_same = |(a, one): &(u64, Block), (b, other): &(u64, Block)| a == b && name(one) == name(other);
+        if self.differing.windows(2).any(|pair| is_same(&pair[0], &pair[1])) {
+            let owners = self.differing.chunk_by(is_same);
+            let joined = owners.filter_map(|pieces| {
+                let (hash, first) = pieces.first()?;
+                if pieces.len() == 1 {
+                    return Some((*hash, Block::clone(first)));
                 }
-                *block = self.run.block().into();
-            }
-            is_same
-        });
+                self.run.begin(name(first));
+                pieces.iter().for_each(|(_, piece)| self.run.add_all(Owner::new(piece)));
+                Some((*hash, self.run.block().into()))
+            });
+            self.differing = joined.collect();
+        }
     }
 
     /// Hands all that was read so far to a builder.
@@ -245,11 +248,11 @@ fn missing_above(base: &Snapshot, name: &NameRef) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::super::diff::between;
-    use std::sync::Arc;
-
     use super::super::fixture;
     use super::*;
     use crate::wire::message::Record;

@@ -203,8 +203,8 @@ impl Snapshot {
         next.changed()
     }
 
-    /// The version where owners have what these blocks say, which are those of different names in the zone, best by their hashes; one
-    /// without records takes its owner away. So many names come.
+    /// The version where owners have what these blocks say, which are those of different names in the zone, best in the order of their
+    /// hashes; one without records takes its owner away. With them come so many names, about.
     pub(super) fn with_blocks(&self, blocks: &[(u64, Block)], new: usize) -> Result<Snapshot, ApplyError> {
         let mut next = self.clone();
         if blocks.len() > self.names() / SORTED_ANEW {

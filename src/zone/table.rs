@@ -19,6 +19,10 @@ use crate::wire::rtype::Rtype;
 use super::owner::{Block, Owner};
 use super::prefetch::fetch;
 
+mod marks;
+
+pub(super) use marks::{Mark, Marks};
+
 /// Entries per leaf when a table is laid out.
 const LEAF: usize = 8;
 /// Entries per leaf, on average, at which the table is laid out anew.
@@ -346,75 +350,6 @@ fn differing<'t>(
     }
     let mut gone = theirs.0.filter(|entry| mine.1(entry).is_none());
     gone.try_for_each(|entry| each(None, Some(entry)))
-}
-
-/// What became of an entry of a table that another content is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    Unseen,
-    /// The other has the same block.
-    Shared,
-    Changed,
-}
-
-/// The mark of each entry of a table.
-#[derive(Debug)]
-pub(super) struct Marks {
-    /// The place of the first entry of each leaf when all entries are counted through.
-    first: Vec<u32>,
-    marks: Vec<Mark>,
-}
-
-impl Marks {
-    /// Nothing was seen of the table.
-    pub(super) fn new(table: &Table) -> Marks {
-        let mut count = 0;
-        let leaves = table.top.iter().flat_map(|middle| middle.iter());
-        let first = leaves.map(|leaf| {
-            let first = count;
-            count += leaf.len() as u32;
-            first
-        });
-        Marks { first: first.collect(), marks: vec![Mark::Unseen; table.len()] }
-    }
-
-    /// Has what is looked at to find a name with this hash brought near.
-    #[inline]
-    pub(super) fn fetch(&self, table: &Table, hash: u64) {
-        let (top, middle) = table.place(hash);
-        fetch((&raw const self.first[(top << table.middle_bits) | middle]).cast());
-    }
-
-    /// The entry of a name and its place. The table must be the one these are marks of.
-    pub(super) fn find<'t>(&self, table: &'t Table, hash: u64, name: &NameRef) -> Option<(usize, &'t Entry)> {
-        let (top, middle) = table.place(hash);
-        let leaf = &table.top[top][middle];
-        let from = position(leaf, hash);
-        let mut same = leaf[from..].iter().take_while(|entry| entry.hash == hash as u32);
-        let at = from + same.position(|entry| entry.owner().name() == name)?;
-        let first = self.first[(top << table.middle_bits) | middle];
-        Some((first as usize + at, &leaf[at]))
-    }
-
-    /// The mark at a place.
-    pub(super) fn mark(&self, place: usize) -> Mark {
-        self.marks[place]
-    }
-
-    /// Puts another mark at a place.
-    pub(super) fn set(&mut self, place: usize, mark: Mark) {
-        self.marks[place] = mark;
-    }
-
-    /// How many entries have this mark.
-    pub(super) fn count(&self, mark: Mark) -> usize {
-        self.marks.iter().filter(|one| **one == mark).count()
-    }
-
-    /// The entries with this mark.
-    pub(super) fn entries<'t>(&self, table: &'t Table, mark: Mark) -> impl Iterator<Item = &'t Entry> {
-        table.iter().zip(&self.marks).filter(move |(_, one)| **one == mark).map(|(entry, _)| entry)
-    }
 }
 
 /// Bytes per line of the processor's cache.
