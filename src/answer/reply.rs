@@ -64,8 +64,8 @@ pub(super) struct Form {
     /// Flags that are copied from the request besides RD: CD by caches (RFC 4035 3.2.2), while authoritative servers clear it
     /// (3.1.6).
     pub(super) copied: u16,
-    /// Whether this is the only or the first message: the others of a transfer have neither question nor OPT record (RFC 5936
-    /// 2.2.2, 2.2.5).
+    /// Whether this is the only or the first message: the others of a transfer have no question (RFC 5936 2.2.2). An OPT record they have:
+    /// RFC 5936 2.2.5 leaves that open, and who sent a cookie may miss it, as dig does.
     pub(super) is_first: bool,
 }
 
@@ -108,8 +108,7 @@ pub(super) fn leave(
         // A question is at most 259 bytes, and every limit is 512 or more.
         let _ = writer.question(request.name, request.rtype, request.class);
     }
-    let opt = request.opt.filter(|_| form.is_first);
-    let mut options = Options::new(served, now, request, opt, from);
+    let mut options = Options::new(served, now, request, request.opt, from);
     writer.set_limit(limit - options.most());
     let Some(rcode) = body(&mut writer, &mut options) else {
         writer.finish();
@@ -118,7 +117,7 @@ pub(super) fn leave(
     };
     writer.set_limit(limit);
     writer.set_rcode(rcode);
-    if let Some(opt) = opt {
+    if let Some(opt) = request.opt {
         let options = options.finish(writer.len(), limit);
         if writer.opt(UDP_PAYLOAD, rcode, opt.dnssec_ok, options) == Err(Full) {
             // Room was left for all options; should that ever be wrong, the answer goes without them.

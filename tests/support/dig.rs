@@ -46,7 +46,7 @@ pub fn soa_serial(addr: SocketAddr, zone: &str) -> Option<u32> {
     String::from_utf8_lossy(&output.stdout).split_whitespace().nth(2)?.parse().ok()
 }
 
-/// All records of `zone` by AXFR, each as by [`normal`]; panics when the transfer fails.
+/// All records of `zone` by AXFR, each as by [`normal`]; panics when the transfer fails or dig finds fault with a message of it.
 pub fn axfr(addr: SocketAddr, zone: &str) -> BTreeSet<String> {
     let lines = transfer(addr, zone, "AXFR");
     assert!(lines.len() > 1 && lines.first() == lines.last(), "AXFR of {zone} at {addr} gave {lines:?}");
@@ -88,7 +88,10 @@ pub fn normal(line: &str) -> Option<String> {
 }
 
 fn transfer(addr: SocketAddr, zone: &str, kind: &str) -> Vec<String> {
-    dig(addr, &[zone, kind, "+noall", "+answer", "+nosplit"]).lines().filter_map(normal).collect()
+    let told = dig(addr, &[zone, kind, "+noall", "+answer", "+nosplit"]);
+    let fault = told.lines().find(|line| line.starts_with(";;"));
+    assert_eq!(fault, None, "{kind} of {zone} at {addr}");
+    told.lines().filter_map(normal).collect()
 }
 
 fn client(name: &str, addr: SocketAddr) -> Command {
