@@ -62,6 +62,13 @@ impl Interval {
         Interval { low, high, estimate }
     }
 
+    /// The longer of two spans, as far as it is known.
+    pub fn longer(self, other: Interval) -> Interval {
+        let both = |one: Option<Duration>, other: Option<Duration>| Some(one?.max(other?));
+        let (high, estimate) = (both(self.high, other.high), both(self.estimate, other.estimate));
+        Interval { low: self.low.max(other.low), high, estimate }
+    }
+
     /// The best single figure: the estimate, else the lower bound.
     pub fn best(&self) -> Duration {
         self.estimate.unwrap_or(self.low)
@@ -76,17 +83,19 @@ impl Interval {
 /// The staleness of a server that follows a primary, as it can know it itself.
 ///
 /// `fresh_at`: content is known to have been current then (the start of the last poll that found it so, less the primary's
-/// own age). `learned_at`: when it first learned of a newer version than it serves, if there is one; `successor`: when
-/// the version that follows the one it serves was published, if it was told.
+/// own age). `is_verified`: nobody who was asked since failed to answer. `learned_at`: when it first learned of a newer version than
+/// it serves, if there is one; `successor`: when the version that follows the one it serves was published, if it was told.
 pub fn own_staleness(
     now: Now,
     fresh_at: Option<Mono>,
+    is_verified: bool,
     learned_at: Option<Mono>,
     successor: Option<Hlc>,
 ) -> Interval {
     let high = fresh_at.map(|fresh_at| now.mono.since(fresh_at));
     match learned_at {
-        None => Interval::new(Duration::ZERO, high, Some(Duration::ZERO)),
+        // Of one that is cut off nobody knows.
+        None => Interval::new(Duration::ZERO, high, is_verified.then_some(Duration::ZERO)),
         Some(learned_at) => Interval::new(now.mono.since(learned_at), high, by_stamp(now.utc, successor)),
     }
 }
@@ -126,6 +135,8 @@ struct Known {
     by: Mono,
     /// It was still the newest version then.
     head_at: Option<Mono>,
+    /// When one was asked last that would have known of a newer one.
+    sure_at: Option<Mono>,
     /// When its primary says that it published it.
     stamp: Option<Hlc>,
     /// The version before it.
@@ -135,6 +146,8 @@ struct Known {
 #[derive(Clone, Debug, Default)]
 struct Server {
     source: bool,
+    /// Since when it says that it would not know of a newer version than it serves.
+    unverified: Option<Mono>,
     last: Option<Step>,
     /// Each change of the serial that it showed, oldest first.
     steps: VecDeque<Step>,
@@ -195,7 +208,12 @@ impl Ledger {
         }
         let is_source = self.servers.get(&sighting.server).is_some_and(|server| server.source);
         let head_at = if is_source { Some(sent) } else { told.and_then(|told| told.current_at(sent)) };
-        self.learn(serial, received, |known| known.head_at = known.head_at.max(head_at));
+        let is_sure = is_source || told.is_some_and(|told| told.is_verified);
+        let sure_at = is_sure.then_some(sent);
+        self.learn(serial, received, |known| {
+            known.head_at = known.head_at.max(head_at);
+            known.sure_at = known.sure_at.max(sure_at);
+        });
         if let Some(server) = self.server(sighting.server) {
             server.show(sighting);
         }
@@ -233,7 +251,19 @@ impl Ledger {
 
     /// How stale at `now` is what a server last showed; `None` when it has shown nothing yet.
     pub fn staleness(&self, server: SocketAddr, now: Now) -> Option<Interval> {
-        Some(self.staleness_of(self.serial(server)?, now))
+        Some(self.staleness_at(server, self.serial(server)?, now))
+    }
+
+    /// How stale at `now` is this server, which serves this serial. Where it is cut off and nobody else has shown this to be the newest
+    /// version since, there is no estimate.
+    pub fn staleness_at(&self, server: SocketAddr, serial: Serial, now: Now) -> Interval {
+        let interval = self.staleness_of(serial, now);
+        let unverified = self.servers.get(&server).and_then(|server| server.unverified);
+        let is_unsure = unverified.is_some_and(|since| {
+            self.newer(serial).next().is_none()
+                && self.find(serial).is_none_or(|known| known.sure_at < Some(since))
+        });
+        if is_unsure { Interval { estimate: None, ..interval } } else { interval }
     }
 
     /// How stale at `now` is a server that serves this serial.
@@ -305,7 +335,8 @@ impl Ledger {
                 at = room;
                 self.versions.pop_front();
             }
-            self.versions.insert(at, Known { serial, by, head_at: None, stamp: None, follows: None });
+            self.versions
+                .insert(at, Known { serial, by, head_at: None, sure_at: None, stamp: None, follows: None });
         }
         let known = &mut self.versions[at];
         known.by = known.by.min(by);
@@ -346,14 +377,17 @@ impl Ledger {
 impl Server {
     fn show(&mut self, sighting: &Sighting) {
         let &Sighting { serial, sent, received, sent_utc, .. } = sighting;
-        match &mut self.last {
-            // Answers may come in another order than questions went out.
-            Some(last) if sent < last.sent => return,
-            Some(last) if last.serial == serial => {
-                last.sent = sent;
-                return;
-            }
-            _ => {}
+        // Answers may come in another order than questions went out.
+        if self.last.is_some_and(|last| sent < last.sent) {
+            return;
+        }
+        self.unverified = match &sighting.told {
+            Some(told) if !told.is_verified => self.unverified.or(Some(sent)),
+            _ => None,
+        };
+        if let Some(last) = self.last.as_mut().filter(|last| last.serial == serial) {
+            last.sent = sent;
+            return;
         }
         let not_before = self.last.map(|last| last.sent);
         // Half the round trip after the question: the best guess of when the server answered.

@@ -48,6 +48,7 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_zone_verified_timestamp_seconds", "gauge", &["zone"], On::Secondary),
     Promise("tidemark_zone_expire_timestamp_seconds", "gauge", &["zone"], On::Secondary),
     Promise("tidemark_zone_staleness_seconds", "gauge", &["zone"], On::Following),
+    Promise("tidemark_zone_staleness_max_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_propagation_duration_seconds", "histogram", &["hop"], On::Every),
     Promise("tidemark_observed_serial", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_staleness_seconds", "gauge", &["zone", "server"], On::Watching),
@@ -74,7 +75,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("hop", &["publish_to_applied", "publish_to_notified", "notified_to_applied", "publish_to_observed"]),
     ("direction", &["in", "out"]),
     ("kind", &["axfr", "ixfr", "soa"]),
-    ("state", &["current", "behind", "expired", "failed"]),
+    ("state", &["current", "unverified", "behind", "expired", "failed"]),
 ];
 
 /// A primary that watches its secondary, and a cache in front of that.

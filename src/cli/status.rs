@@ -85,7 +85,7 @@ fn row(zone: &Value) -> [Cell; 7] {
     let state = zone["state"].as_str().unwrap_or("?");
     let style = match state {
         "current" => GOOD,
-        "behind" => WARN,
+        "unverified" | "behind" => WARN,
         _ => BAD,
     };
     let published = zone["published"].as_f64().map(|seconds| Utc((seconds * 1e6) as u64).to_string());
@@ -125,12 +125,14 @@ fn text(value: &Value) -> Cell {
     })
 }
 
-/// The best figure, or the lower bound as one.
+/// The best figure, or else the bounds.
 fn staleness(interval: &Value) -> String {
-    match (interval["estimate"].as_f64(), interval["low"].as_f64()) {
-        (Some(estimate), _) if estimate < 0.000_5 => "0".to_owned(),
-        (Some(estimate), _) => format!("{estimate:.3} s"),
-        (None, Some(low)) => format!(">= {low:.3} s"),
-        (None, None) => "-".to_owned(),
+    let [estimate, low, high] = ["estimate", "low", "high"].map(|part| interval[part].as_f64());
+    match (estimate, low, high) {
+        (Some(estimate), ..) if estimate < 0.000_5 => "0".to_owned(),
+        (Some(estimate), ..) => format!("{estimate:.3} s"),
+        (None, Some(low), Some(high)) if low < 0.000_5 => format!("<= {high:.3} s"),
+        (None, Some(low), _) => format!(">= {low:.3} s"),
+        (None, None, _) => "-".to_owned(),
     }
 }

@@ -38,18 +38,19 @@ fn seconds(low: u64, high: Option<u64>, estimate: Option<u64>) -> Interval {
 #[test]
 fn a_secondary_about_itself() {
     let successor = Some(Hlc::at(at(95).utc));
-    assert_eq!(own_staleness(at(100), Some(at(90).mono), None, None), seconds(0, Some(10), Some(0)));
+    assert_eq!(own_staleness(at(100), Some(at(90).mono), true, None, None), seconds(0, Some(10), Some(0)));
+    assert_eq!(own_staleness(at(100), Some(at(90).mono), false, None, None), seconds(0, Some(10), None));
     assert_eq!(
-        own_staleness(at(100), Some(at(90).mono), Some(at(97).mono), successor),
+        own_staleness(at(100), Some(at(90).mono), true, Some(at(97).mono), successor),
         seconds(3, Some(10), Some(5))
     );
     // A primary whose clock is wrong by a minute shifts the estimate to a bound and no further.
     let skewed = Some(Hlc::at(at(35).utc));
     assert_eq!(
-        own_staleness(at(100), Some(at(90).mono), Some(at(97).mono), skewed),
+        own_staleness(at(100), Some(at(90).mono), true, Some(at(97).mono), skewed),
         seconds(3, Some(10), Some(10))
     );
-    assert_eq!(own_staleness(at(100), None, Some(at(97).mono), None), seconds(3, None, None));
+    assert_eq!(own_staleness(at(100), None, true, Some(at(97).mono), None), seconds(3, None, None));
 }
 
 #[test]
@@ -87,6 +88,7 @@ fn stamps_give_the_figure_and_the_count() {
         asked: Some(Serial(7)),
         told: Some(Told {
             age: Duration::ZERO,
+            is_verified: true,
             stamps: vec![stamp(9, at(17)), stamp(8, at(12)), stamp(9, at(17))],
         }),
         ..sighting(1, 9, 20)
@@ -101,10 +103,14 @@ fn stamps_give_the_figure_and_the_count() {
 #[test]
 fn an_age_that_fills_its_field_says_nothing() {
     let mut ledger = Ledger::default();
-    let told = Told { age: Duration::from_millis(5), stamps: vec![stamp(7, at(1))] };
+    let told = Told { age: Duration::from_millis(5), is_verified: true, stamps: vec![stamp(7, at(1))] };
     ledger.observe(&Sighting { told: Some(told), ..sighting(1, 7, 10) });
     assert_eq!(ledger.staleness(server(1), at(10)).unwrap().high, Some(Duration::from_millis(1_005)));
-    let told = Told { age: Duration::from_millis(u64::from(u32::MAX)), stamps: vec![stamp(8, at(1))] };
+    let told = Told {
+        age: Duration::from_millis(u64::from(u32::MAX)),
+        is_verified: true,
+        stamps: vec![stamp(8, at(1))],
+    };
     ledger.observe(&Sighting { told: Some(told), ..sighting(1, 8, 20) });
     assert_eq!(ledger.staleness(server(1), at(20)).unwrap().high, Some(Duration::from_millis(11_005)));
 }
@@ -112,7 +118,8 @@ fn an_age_that_fills_its_field_says_nothing() {
 #[test]
 fn an_age_from_before_the_clock_began_bounds_nothing() {
     let mut ledger = Ledger::default();
-    let told = |age| Some(Told { age: Duration::from_secs(age), stamps: vec![stamp(7, at(0))] });
+    let told =
+        |age| Some(Told { age: Duration::from_secs(age), is_verified: true, stamps: vec![stamp(7, at(0))] });
     ledger.observe(&Sighting { told: told(100), ..sighting(1, 7, 10) });
     assert_eq!(ledger.staleness(server(1), at(30)), Some(seconds(0, None, Some(0))));
     ledger.observe(&Sighting { told: told(3), ..sighting(1, 7, 20) });
@@ -244,6 +251,7 @@ proptest! {
             let later = later.map_or(&[][..], |asked| &stamps[asked + 1..=version]);
             let told = Told {
                 age: Duration::from_millis(age / 1_000),
+                is_verified: true,
                 stamps: [&stamps[version..=version], later].concat(),
             };
             ledger.observe(&Sighting {
@@ -297,7 +305,7 @@ proptest! {
                 .filter(|_| learned.is_some())
                 .map(|&time| Hlc::at(Utc((1_700_000_000_000_000 + time).wrapping_add_signed(skew))));
             let now = Now { mono: Mono(look), utc: Utc(1_700_000_000_000_000 + look) };
-            let interval = own_staleness(now, Some(Mono(fresh)), learned.map(Mono), successor);
+            let interval = own_staleness(now, Some(Mono(fresh)), true, learned.map(Mono), successor);
             let truth = staleness(&published, version, look);
             prop_assert!(interval.contains(truth), "{truth:?} is not within {interval:?}");
         }

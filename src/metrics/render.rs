@@ -142,11 +142,9 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
         &|zone| zone.published,
     );
     each("tidemark_zone_applied_timestamp_seconds", "When this node began to serve it", &|zone| zone.applied);
-    each(
-        "tidemark_zone_verified_timestamp_seconds",
-        "Start of the last poll that found it current",
-        &|zone| zone.verified,
-    );
+    each("tidemark_zone_verified_timestamp_seconds", "When it is last known to have been current", &|zone| {
+        zone.verified
+    });
     each(
         "tidemark_zone_expire_timestamp_seconds",
         "When a secondary stops serving it unless it is confirmed",
@@ -155,7 +153,12 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     each(
         "tidemark_zone_staleness_seconds",
         "0 when current, else age of the oldest version not yet served",
-        &|zone| zone.serial.map(|_| staleness(zone)),
+        &|zone| (zone.serial.is_some() || zone.staleness.is_some()).then(|| staleness(zone)),
+    );
+    each(
+        "tidemark_zone_staleness_max_seconds",
+        "The longest that it can have been out of date: since it is known to have been current; infinite when that is not known",
+        &longest,
     );
     let mut counted = |name: &str, help: &str, count: &dyn Fn(&Troubles) -> u64| {
         let own = shown.iter().filter(|zone| zone.role != "stub");
@@ -200,6 +203,12 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
         &|server| server.staleness.map(|staleness| staleness.best().as_secs_f64()),
     );
     families
+}
+
+/// Servers of a stub zone that do not tell are no trouble of this node's.
+fn longest(zone: &ZoneStatus) -> Option<f64> {
+    let high = zone.staleness?.high.map(|high| high.as_secs_f64());
+    high.or((zone.role != "stub").then_some(f64::INFINITY))
 }
 
 fn staleness(zone: &ZoneStatus) -> f64 {

@@ -146,7 +146,7 @@ mod tests {
         board.note(Mono(52), &name(4), &mut marks[4], State::Expired, 1);
         board.remove(&name(5), marks[5].take());
         let overview = board.overview();
-        assert_eq!(overview.counts, [1, 0, 1, 17]);
+        assert_eq!(overview.counts, [1, 0, 0, 1, 17]);
         assert_eq!(overview.worst[0], name(0));
         let changed: Vec<&Name> = board.changed_since(seen).map(|(_, zone)| zone).collect();
         assert_eq!(changed, [&name(3), &name(4), &name(5)]);
@@ -162,6 +162,6 @@ mod tests {
             board.remove(&name(number), mark);
         }
         assert_eq!(board.changed_since(0).count(), MAX_REMOVED);
-        assert_eq!(board.overview().counts, [0; 4]);
+        assert_eq!(board.overview().counts, [0; 5]);
     }
 }

@@ -76,6 +76,7 @@ impl Member {
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
             Some(_) if is_behind || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
+            Some(_) if !self.zone.is_verified() => State::Unverified,
             Some(_) => State::Current,
         }
     }
@@ -93,17 +94,25 @@ impl Member {
         hasher.finish()
     }
 
+    /// When it is last known to have been current; what a former life of this node wrote down, as long as this one knows nothing.
+    fn verified(&self, now: Now) -> Option<Utc> {
+        let known = self.zone.fresh_at().map(|at| now.utc - now.mono.since(at));
+        known.or_else(|| self.zone.verified_at())
+    }
+
     pub(super) fn status(&self, now: Now) -> ZoneStatus {
         let version = self.zone.version();
         let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
         let state = self.state();
-        let staleness = version.as_ref().map(|_| match &self.refresh {
+        let is_known = version.is_some() || state == State::Expired;
+        let staleness = is_known.then(|| match &self.refresh {
             None => {
                 Interval { high: Some(Duration::ZERO), estimate: Some(Duration::ZERO), ..Interval::default() }
             }
             Some(_) => own_staleness(
                 now,
                 self.zone.fresh_at(),
+                self.zone.is_verified(),
                 newer.map(|newer| newer.learned_at),
                 newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
             ),
@@ -122,7 +131,7 @@ impl Member {
                 .and_then(|version| version.stamp.published)
                 .map(|hlc| seconds(hlc.utc())),
             applied: version.as_ref().map(|version| seconds(version.applied)),
-            verified: self.zone.verified_at().filter(|_| self.refresh.is_some()).map(seconds),
+            verified: self.refresh.as_ref().and_then(|_| self.verified(now)).map(seconds),
             expires: self
                 .refresh
                 .as_ref()

@@ -148,7 +148,7 @@ impl Node {
                 let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| {
                     node.watch.arrival(now, token, arrival, out)
                 });
-                seen.into_iter().flat_map(|event| self.seen(now, event)).collect()
+                seen.into_iter().flat_map(|event| self.seen(now, event, &mut fx.out)).collect()
             }
         }
     }
@@ -171,7 +171,9 @@ impl Node {
             events.extend(self.settle_all(now, &zone, found, fx));
         }
         let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
-        events.extend(seen.into_iter().flat_map(|event| self.seen(now, event)).collect::<Vec<_>>());
+        for event in seen {
+            events.extend(self.seen(now, event, &mut fx.out));
+        }
         events
     }
 
@@ -300,13 +302,13 @@ impl Node {
         &mut self,
         zone: &NameRef,
         out: &mut Outbox,
-        act: impl FnOnce(&mut Refresh, Option<Utc>, &mut Outbox) -> Vec<refresh::Event>,
+        act: impl FnOnce(&mut Refresh, &Zone, &mut Outbox) -> Vec<refresh::Event>,
     ) -> Vec<refresh::Event> {
         if self.members.get(zone).is_none_or(|member| member.refresh.is_none()) {
             return Vec::new();
         }
         self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone.counted_from(), out),
+            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone, out),
             _ => Vec::new(),
         })
     }

@@ -55,12 +55,18 @@ impl Shown {
 impl SeenServers {
     pub(super) fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
         let shown = self.shown.get(&server).copied().unwrap_or_default();
+        let up = shown == Shown::Zone;
+        let mut staleness = self.ledger.staleness(server, now);
+        // Of one that does not answer nobody knows whether it is still current.
+        if let Some(interval) = staleness.as_mut().filter(|interval| !up && interval.low.is_zero()) {
+            interval.estimate = None;
+        }
         ServerStatus {
             server,
-            up: shown == Shown::Zone,
+            up,
             fault: shown.fault().map(|reason| reason.to_string()),
             serial: self.ledger.serial(server),
-            staleness: self.ledger.staleness(server, now),
+            staleness,
         }
     }
 
@@ -73,10 +79,16 @@ impl SeenServers {
             .filter_map(|server| server.serial)
             .reduce(|a, b| if b.is_newer_than(a) { b } else { a });
         let published = serial.and_then(|serial| self.ledger.stamp(serial));
+        let is_up = servers.iter().any(|server| server.up);
+        let state = match (is_up, serial) {
+            (true, _) => State::Current,
+            (false, Some(_)) => State::Unverified,
+            (false, None) => State::Failed,
+        };
         ZoneStatus {
             zone: zone.clone(),
             role: "stub",
-            state: if servers.iter().any(|server| server.up) { State::Current } else { State::Failed },
+            state,
             serial,
             newer: None,
             records: None,
@@ -85,7 +97,7 @@ impl SeenServers {
             applied: None,
             verified: None,
             expires: None,
-            staleness: servers.iter().filter_map(|server| server.staleness).max_by_key(Interval::best),
+            staleness: servers.iter().filter_map(|server| server.staleness).reduce(Interval::longer),
             problem: None,
             primaries: Vec::new(),
             servers,

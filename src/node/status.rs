@@ -49,6 +49,9 @@ pub struct Page {
 pub enum State {
     /// Served, and no newer version is known.
     Current,
+    /// Served, and no newer version is known, but the last round of polls found no primary that would have told of one: how old it may
+    /// be is the upper bound of its staleness.
+    Unverified,
     /// Served, but a newer version is known to exist, or the zone file's latest content could not be published.
     Behind,
     /// Not served any more: no primary confirmed it within the SOA's EXPIRE.
@@ -59,12 +62,14 @@ pub enum State {
 
 impl State {
     /// All of them, in order.
-    pub const ALL: [State; 4] = [State::Current, State::Behind, State::Expired, State::Failed];
+    pub const ALL: [State; 5] =
+        [State::Current, State::Unverified, State::Behind, State::Expired, State::Failed];
 
     /// The word used in metrics and tables.
     pub fn word(self) -> &'static str {
         match self {
             State::Current => "current",
+            State::Unverified => "unverified",
             State::Behind => "behind",
             State::Expired => "expired",
             State::Failed => "failed",
@@ -93,11 +98,12 @@ pub struct ZoneStatus {
     pub published: Option<f64>,
     /// When this node began to serve it.
     pub applied: Option<f64>,
-    /// When the last poll that found it current began (secondaries).
+    /// When it is last known to have been current: the start of a poll that found it so, less what its primary's own copy was older
+    /// (secondaries).
     pub verified: Option<f64>,
     /// When it expires (secondaries).
     pub expires: Option<f64>,
-    /// How long it has been out of date.
+    /// How long it has been out of date; for one that expired, what it would be.
     pub staleness: Option<Interval>,
     /// What is wrong now, in a sentence, and since when.
     pub problem: Option<Problem>,

@@ -48,6 +48,7 @@ impl Zone {
                 self.verified_at.store(at.0, Ordering::Relaxed);
                 self.counted_from.store(at.0, Ordering::Relaxed);
             }
+            Replayed::Newer(serial, at) => self.heard_of(serial, at),
         }
     }
 

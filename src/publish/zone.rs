@@ -1,7 +1,7 @@
 //! A zone as it is served: its current version, who may do what with it, and how fresh it is known to be.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -98,12 +98,16 @@ pub struct Zone {
     /// Content is known to have been current at this moment ([`Mono`], 0: never): for a secondary the start of the last poll
     /// that found it so, less what its primary said of its own.
     pub(super) fresh_at: AtomicU64,
+    /// Whether a secondary's last poll was answered by somebody who would know of a newer version.
+    pub(super) is_verified: AtomicBool,
     /// The SOA's EXPIRE ends at this moment ([`Mono`], 0: it does not).
     pub(super) expires_at: AtomicU64,
     /// When the last poll that found the content current began ([`Utc`], 0: never).
     pub(super) verified_at: AtomicU64,
     /// From when on EXPIRE is counted ([`Utc`], 0: never): `verified_at`, less what the primary had used up of it by then.
     pub(super) counted_from: AtomicU64,
+    /// A version that a secondary heard of and did not get, and when it did.
+    heard_of: Mutex<Option<(Serial, Utc)>>,
 }
 
 impl Zone {
@@ -115,9 +119,11 @@ impl Zone {
             history: RwLock::default(),
             access: ArcSwap::new(access),
             fresh_at: AtomicU64::new(0),
+            is_verified: AtomicBool::new(false),
             expires_at: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
             counted_from: AtomicU64::new(0),
+            heard_of: Mutex::default(),
         }
     }
 
@@ -155,6 +161,16 @@ impl Zone {
         Some(Mono(self.fresh_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// Whether this node would know of a newer version: a primary does, a secondary while its polls are answered.
+    pub fn is_verified(&self) -> bool {
+        !self.access().secondary || self.is_verified.load(Ordering::Relaxed)
+    }
+
+    /// Notes what came of a secondary's last poll ([`Zone::is_verified`]).
+    pub fn verified(&self, is_verified: bool) {
+        self.is_verified.store(is_verified, Ordering::Relaxed);
+    }
+
     /// When a secondary's content expires.
     pub fn expires_at(&self) -> Option<Mono> {
         Some(Mono(self.expires_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
@@ -188,6 +204,18 @@ impl Zone {
         Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// A version newer than what is served that a secondary heard of, and when it did: what [`Entry::Newer`] keeps.
+    pub fn newer(&self) -> Option<(Serial, Utc)> {
+        let heard_of = *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = self.current().as_ref().map(|version| version.stamp.serial)?;
+        heard_of.filter(|(serial, _)| serial.is_newer_than(served))
+    }
+
+    /// Notes that a secondary heard of a version at that time.
+    pub fn heard_of(&self, serial: Serial, at: Utc) {
+        *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner) = Some((serial, at));
+    }
+
     /// About how many bytes of a journal that takes, large content left out.
     pub(super) fn checkpoint_bytes(&self) -> u64 {
         let records = self.current().as_ref().map_or(0, |version| version.snapshot.records());
@@ -204,6 +232,7 @@ impl Zone {
             past: history.kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
             version: self.version(),
             counted_from: self.counted_from(),
+            newer: self.newer(),
             zone: Arc::clone(self),
         }
     }
@@ -224,6 +253,7 @@ pub(super) struct Kept {
     past: Vec<(Stamp, Option<Arc<Delta>>)>,
     version: Option<Arc<Version>>,
     counted_from: Option<Utc>,
+    newer: Option<(Serial, Utc)>,
 }
 
 impl Kept {
@@ -239,6 +269,9 @@ impl Kept {
         }
         if let Some(from) = self.counted_from {
             each(Entry::Verified(self.zone.name.clone(), from));
+        }
+        if let Some((serial, at)) = self.newer {
+            each(Entry::Newer(self.zone.name.clone(), serial, at));
         }
     }
 }

@@ -6,10 +6,12 @@
 //!                              |   ^   |   schedule at its end
 //!                              +---+   +-----------> Silent   (Unanswered)
 //!                        publish: from the start
+//!
+//!   Silent, and the target is seen to be up and behind: Announcing again (remind)
 //! ```
 //!
 //! The first change goes out at once; changes that follow within [`COALESCE`] go out together at its end. What is never answered
-//! is found at the secondary's next REFRESH (RFC 1996 section 5).
+//! is announced again once the target is seen to be there, or found at its next REFRESH (RFC 1996 section 5).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -49,6 +51,11 @@ const POLICY: Policy = Policy {
 };
 /// Changes of a zone within this time after one was announced are announced together.
 pub const COALESCE: Duration = Duration::from_millis(100);
+/// A target that is seen to be behind is reminded this long after it was told last, and each time after twice as long: it may well know
+/// and not get the zone.
+const REMIND: Duration = Duration::from_secs(5);
+/// How often that is doubled.
+const MOST_DOUBLED: u32 = 6;
 
 /// What became of an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +110,9 @@ struct Target {
     address: SocketAddr,
     /// What is being announced; `None` while Silent.
     announcing: Option<Box<Announcing>>,
+    /// When it was told last, and how often it was reminded of that.
+    told: Option<Mono>,
+    reminders: u32,
 }
 
 #[derive(Debug)]
@@ -115,7 +125,7 @@ struct Announcing {
 impl Notifier {
     /// Announces a zone to these targets. The seed decides message ids.
     pub fn new(zone: Name, targets: Vec<SocketAddr>, seed: u64) -> Notifier {
-        let silent = |address| Target { address, announcing: None };
+        let silent = |address| Target { address, announcing: None, told: None, reminders: 0 };
         Notifier {
             zone,
             rng: StdRng::seed_from_u64(seed),
@@ -133,6 +143,19 @@ impl Notifier {
             Some(open) if now.mono < open => self.held = Some((change, open)),
             _ => self.announce(now, change, out),
         }
+    }
+
+    /// Tells a target again of the version with this SOA, which it was seen not to serve; does nothing while it is being told, or was not
+    /// long ago.
+    pub fn remind(&mut self, now: Now, target: SocketAddr, soa: &Record, out: &mut Outbox) {
+        let Some(target) = self.targets.iter_mut().find(|known| known.address == target) else { return };
+        let pause = REMIND * (1 << target.reminders.min(MOST_DOUBLED));
+        if target.announcing.is_some() || target.told.is_some_and(|told| now.mono < told + pause) {
+            return;
+        }
+        target.reminders += 1;
+        let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out };
+        target.tell(&self.zone, soa, now.mono, call);
     }
 
     /// Takes in what arrived; tokens of others are left alone.
@@ -188,17 +211,23 @@ impl Notifier {
     fn announce(&mut self, now: Now, change: Change, out: &mut Outbox) {
         self.last_began = Some(now.mono);
         self.held = None;
-        let (serial, published) = (Timers::read(&change.soa.rdata).serial, change.published);
         for target in &mut self.targets {
             target.silence(out);
+            target.reminders = 0;
             let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out: &mut *out };
-            let question = Question::start(target.address, query(&self.zone, &change.soa), POLICY, call);
-            target.announcing = Some(Box::new(Announcing { serial, published, question }));
+            target.tell(&self.zone, &change.soa, change.published, call);
         }
     }
 }
 
 impl Target {
+    fn tell(&mut self, zone: &Name, soa: &Record, published: Mono, call: &mut Call<'_>) {
+        self.told = Some(call.now.mono);
+        let serial = Timers::read(&soa.rdata).serial;
+        let question = Question::start(self.address, query(zone, soa), POLICY, call);
+        self.announcing = Some(Box::new(Announcing { serial, published, question }));
+    }
+
     fn silence(&mut self, out: &mut Outbox) {
         if let Some(mut announcing) = self.announcing.take() {
             announcing.question.stop(out);

@@ -71,6 +71,14 @@ pub const LONGEST_PULL: Duration = Duration::from_secs(2 * 3_600);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often that is doubled.
 const MOST_PATIENCE: u32 = 5;
+/// For so many times REFRESH a primary is believed that it would know of newer versions while what it serves is not known to have been
+/// current any later: secondaries that pull from each other would else assure each other for ever.
+const BELIEVED: u32 = 2;
+/// A serial that a primary announced and does not show yet, because a cache or a balancer answers for it, is asked for again after this
+/// long, and twice as long each time, ...
+const UNSHOWN: Duration = Duration::from_secs(1);
+/// ... so often.
+const UNSHOWN_ROUNDS: u32 = 4;
 /// Rounds that NOTIFYs may set off without a pause and without anything new coming of it...
 const FRUITLESS_ROUNDS: u32 = 3;
 /// ...before rounds begin at least this far apart: a bound on what false NOTIFYs can cost.
@@ -96,6 +104,17 @@ pub struct Newer {
     pub successor: Option<Stamp>,
     /// When it was first heard of.
     pub learned_at: Mono,
+}
+
+/// What a former life left of a secondary zone.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'v> {
+    /// What is served.
+    pub version: &'v Version,
+    /// From when on its EXPIRE counts; else it counts from when it was applied.
+    pub counted_from: Option<Utc>,
+    /// A version that it heard of and did not get, and when, by this machine's clock then.
+    pub newer: Option<(Serial, Utc)>,
 }
 
 /// What came of it.
@@ -169,12 +188,19 @@ pub struct Refresh {
     /// The EXPIRE option of the primary that is being dealt with, from its SOA answer.
     soa_expire: Option<u32>,
     announced: Option<Announced>,
+    /// The serial announced last that no primary has shown, and how many rounds have asked for it.
+    unshown: Option<(Serial, u32)>,
     newer: Option<Newer>,
     /// Who told of `newer` last, and when.
     newer_from: Option<(IpAddr, Mono)>,
     fresh_at: Option<Mono>,
+    /// When an answer last moved `fresh_at` on.
+    freshened: Option<Mono>,
     expires_at: Option<Mono>,
     expired: bool,
+    /// Whether a primary that would know of a newer version answered in the last round, and in the one that is under way.
+    is_verified: bool,
+    is_verified_anew: bool,
     /// The serial whose content was pulled anew because a digest differed: once per serial.
     repaired: Option<Serial>,
 }
@@ -232,7 +258,7 @@ struct Pulled {
     kind: Kind,
     began: Now,
     have: Have,
-    current: Option<Mono>,
+    word: Word,
     expire: Option<u32>,
 }
 
@@ -276,30 +302,34 @@ impl Refresh {
             support: Support::default(),
             soa_expire: None,
             announced: None,
+            unshown: None,
             newer: None,
             newer_from: None,
             fresh_at: None,
+            freshened: None,
             expires_at: None,
             expired: false,
+            is_verified: false,
+            is_verified_anew: false,
             repaired: None,
         }
     }
 
-    /// Begins, with the stored version if there is one and from when on its EXPIRE counts (else it counts from when it was
-    /// applied): it is served at once, unless it has expired meanwhile, and asked about at once.
-    pub fn start(
-        &mut self,
-        now: Now,
-        stored: Option<(&Version, Option<Utc>)>,
-        out: &mut Outbox,
-    ) -> Vec<Event> {
+    /// Begins, with what is stored if there is anything: it is served at once, unless it has expired meanwhile, and asked about at once.
+    pub fn start(&mut self, now: Now, stored: Option<Stored<'_>>, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
-            if let Some((version, verified)) = stored {
+            if let Some(Stored { version, counted_from: verified, newer }) = stored {
                 let have = Have { soa: version.snapshot.soa_record(), digest: version.stamp.digest };
                 let away = now.utc.since(verified.unwrap_or(version.applied));
                 let left = timers::expire(have.timers(), None).saturating_sub(away);
                 this.expires_at = Some(now.mono + left);
                 this.have = Some(have);
+                if let Some((serial, at)) = newer {
+                    let learned_at = now.mono - now.utc.since(at);
+                    let newer = Newer { serial, successor: None, learned_at };
+                    this.newer = Some(newer);
+                    step.events.push(Event::Behind(newer));
+                }
                 this.check_expiry(step);
             }
             this.begin_round(step, None);
@@ -323,6 +353,7 @@ impl Refresh {
             }
             if let Some(serial) = serial {
                 this.learn(step, from.ip(), serial, None);
+                this.unshown = this.unshown.filter(|(other, _)| *other == serial).or(Some((serial, 0)));
             }
             this.announce(step, Announced { from: Some(from.ip()), serial });
         })
@@ -431,6 +462,11 @@ impl Refresh {
         self.newer.as_ref()
     }
 
+    /// Whether the last round found a primary that would have told of a newer version; not before the first one has.
+    pub fn is_verified(&self) -> bool {
+        self.is_verified
+    }
+
     /// Whether EXPIRE has passed and nothing has come since.
     pub fn is_expired(&self) -> bool {
         self.expired
@@ -472,12 +508,25 @@ impl Pull {
     }
 }
 
-/// When what a primary serves is known to have been the newest version, by its answer to a question that left when `asked`. One
-/// that knows nothing of ages is taken for the source of the zone; one that was not asked for its age says nothing.
-fn current_at(told: Option<&Told>, asked: Now, omission: Omission) -> Option<Mono> {
-    match told {
-        Some(told) => told.current_at(asked.mono),
-        None => Some(asked.mono).filter(|_| omission == Omission::Absent),
+/// What a primary's answer says of how fresh its content is.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    /// When that is known to have been the newest version.
+    current: Option<Mono>,
+    /// Whether it says that it would know of a newer one; `None` where it does not speak of that.
+    would_know: Option<bool>,
+}
+
+impl Word {
+    /// From the answer to a question that left when `asked`. A primary that knows nothing of ages is taken for the source of the zone; one
+    /// that was not asked for its age says nothing of it.
+    fn of(told: Option<&Told>, asked: Now, omission: Omission) -> Word {
+        match told {
+            Some(told) => Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) },
+            None => {
+                Word { current: Some(asked.mono).filter(|_| omission == Omission::Absent), would_know: None }
+            }
+        }
     }
 }
 

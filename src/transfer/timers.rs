@@ -23,7 +23,12 @@ const SPREAD: f64 = 0.2;
 
 /// How long after a successful round the next one begins.
 pub fn refresh(timers: Timers, rng: &mut StdRng) -> Duration {
-    spread(interval(timers.refresh), rng)
+    spread(longest_refresh(timers), rng)
+}
+
+/// How long after a successful round the next one begins at the latest.
+pub fn longest_refresh(timers: Timers) -> Duration {
+    interval(timers.refresh)
 }
 
 /// How long after a failed round the next one begins, while there is content.

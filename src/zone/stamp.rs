@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! request:  nothing, or the serial u32 that the asker has
-//! response: age u32 | stamp of the version served | stamps of the versions that followed the asker's, oldest first
+//! response: unverified u1 | age u31 | stamp of the version served | stamps of the versions that followed the asker's, oldest first
 //! stamp:    serial u32 | publish time u64 (HLC, 0: unknown) | writer u64 (0: unknown) | digest, 32 bytes
 //! ```
 //!
 //! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current, rounded
-//! up; 0 at the primary, and all ones where it is not known or longer ago. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
+//! up; 0 at the primary, and all ones where it is not known or longer ago. `unverified`: the node's own poll found nobody, or a primary that
+//! said the same of itself. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ use crate::time::{Hlc, Mono};
 use super::digest::Digest;
 use super::serial::Serial;
 
+/// The bit that says so of a node.
+const UNVERIFIED: u32 = 1 << 31;
+/// An age that is not known.
+const UNKNOWN: u32 = UNVERIFIED - 1;
 /// Stamps in one option at most: what a datagram of 1232 bytes holds beside a SOA.
 pub const MAX_IN_DATAGRAM: usize = 12;
 /// Stamps in one option at most over TCP.
@@ -76,6 +81,8 @@ impl Stamp {
 pub struct Told {
     /// How long ago the answering node's content was known to be current.
     pub age: Duration,
+    /// Whether the node would know of a newer version: its last poll was answered by a server of which the same is true.
+    pub is_verified: bool,
     /// The version it serves, then those that followed the asker's.
     pub stamps: Vec<Stamp>,
 }
@@ -83,7 +90,8 @@ pub struct Told {
 impl Told {
     /// The option's value.
     pub fn write(&self) -> Vec<u8> {
-        let age = u32::try_from(self.age.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX);
+        let age = u32::try_from(self.age.as_micros().div_ceil(1_000)).unwrap_or(UNKNOWN).min(UNKNOWN);
+        let age = if self.is_verified && age < UNKNOWN { age } else { UNVERIFIED | age };
         let mut value = Vec::with_capacity(4 + self.stamps.len() * Stamp::LENGTH);
         value.extend_from_slice(&age.to_be_bytes());
         self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
@@ -97,14 +105,16 @@ impl Told {
         while !rest.is_empty() {
             stamps.push(Stamp::read(&mut rest)?);
         }
-        Some(Told { age: Duration::from_millis(u64::from(u32::from_be_bytes(*age))), stamps })
+        let age = u32::from_be_bytes(*age);
+        let is_verified = age & UNVERIFIED == 0;
+        Some(Told { age: Duration::from_millis(u64::from(age & UNKNOWN)), is_verified, stamps })
     }
 
     /// A moment at which what the node serves was current, when it told this in answer to a question that left when `asked`;
     /// `None` when nothing is known.
     pub fn current_at(&self, asked: Mono) -> Option<Mono> {
         // A full field: not within memory.
-        let age = Some(self.age).filter(|age| age.as_millis() < u128::from(u32::MAX))?;
+        let age = Some(self.age).filter(|age| age.as_millis() < u128::from(UNKNOWN))?;
         let age = u64::try_from(age.as_micros()).ok()?;
         // A moment before this machine's clock began has no name here, and so bounds nothing.
         asked.0.checked_sub(age).map(Mono)
@@ -144,10 +154,12 @@ mod tests {
             writer: 5,
         };
         let unknown = Stamp { published: None, serial: Serial(8), ..stamp };
-        let told = Told { age: Duration::from_millis(1_500), stamps: vec![stamp, unknown] };
-        let value = told.write();
-        assert_eq!(Told::read(&value), Some(told));
-        assert_eq!(Told::read(&value[..value.len() - 1]), None);
+        for is_verified in [true, false] {
+            let told = Told { age: Duration::from_millis(1_500), is_verified, stamps: vec![stamp, unknown] };
+            let value = told.write();
+            assert_eq!(Told::read(&value), Some(told));
+            assert_eq!(Told::read(&value[..value.len() - 1]), None);
+        }
         assert_eq!(Told::read(&[]), None);
         // Less than a millisecond is none but at the primary, and what does not fit says nothing.
         for (age, asked, current) in [
@@ -156,7 +168,7 @@ mod tests {
             (5_001, 5_999, None),
             (u64::MAX, u64::MAX, None),
         ] {
-            let told = Told { age: Duration::from_micros(age), stamps: vec![stamp] };
+            let told = Told { age: Duration::from_micros(age), is_verified: true, stamps: vec![stamp] };
             assert_eq!(Told::read(&told.write()).unwrap().current_at(Mono(asked)), current.map(Mono));
         }
         assert_eq!(asked(&ask(Some(Serial(3)))), Some(Serial(3)));

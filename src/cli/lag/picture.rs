@@ -242,7 +242,7 @@ impl Zone {
                 seen,
                 serial,
                 behind: serial.and_then(|serial| self.ledger.versions_after(serial)),
-                stale: serial.map(|serial| self.ledger.staleness_of(serial, now)),
+                stale: serial.map(|serial| self.ledger.staleness_at(addr, serial, now)),
                 problem: server.problem.as_deref(),
             }
         })
@@ -294,6 +294,8 @@ fn stale(stale: Option<Interval>, bounds: bool) -> Cell {
 fn figure(stale: Option<Interval>, bounds: bool) -> String {
     match stale {
         Some(Interval { estimate: Some(estimate), .. }) => human(estimate),
+        // It is not known to be behind, and not known to be current.
+        Some(Interval { low, high: Some(high), .. }) if low.is_zero() => format!("<= {}", human(high)),
         Some(Interval { low, .. }) if bounds => format!(">= {}", human(low)),
         _ => "-".into(),
     }

@@ -116,8 +116,9 @@ impl Node {
                 Vec::new()
             });
         }
-        let found = self.with_refresh(name, &mut fx.out, |refresh, counted_from, out| {
-            refresh.start(now, version.map(|version| (version, counted_from)), out)
+        let found = self.with_refresh(name, &mut fx.out, |refresh, zone, out| {
+            let (counted_from, newer) = (zone.counted_from(), zone.newer());
+            refresh.start(now, version.map(|version| Stored { version, counted_from, newer }), out)
         });
         if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(name)
             && let Some(at) = refresh.expires_at()

@@ -17,6 +17,9 @@ impl Node {
         for event in events {
             settled.extend(self.settle(now, zone, event, fx));
         }
+        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(zone) {
+            zone.verified(refresh.is_verified());
+        }
         self.touched(now, zone);
         settled
     }
@@ -37,6 +40,12 @@ impl Node {
                 member.heard = member
                     .heard
                     .filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
+                if member.heard.is_none() && member.zone.newer().is_some() {
+                    // Who told of it has taken that back.
+                    if let Some(version) = member.zone.version() {
+                        fx.notes.push(heard_of(&member.zone, version.stamp.serial, now.utc));
+                    }
+                }
                 // Kept for a restart.
                 fx.notes.push(Entry::Verified(name.clone(), counted_from));
                 vec![Event::Confirmed { zone: name, verified_at }]
@@ -47,6 +56,14 @@ impl Node {
             }
             refresh::Event::Failed { primary, kind, reason } => {
                 member.blame(now, format!("primary {primary}: {}: {reason}", kind.label()));
+                let newer = member.refresh.as_ref().and_then(|refresh| refresh.newer());
+                if let Some(newer) = newer.filter(|newer| {
+                    member.zone.newer().is_none_or(|(known, _)| newer.serial.is_newer_than(known))
+                }) {
+                    // Kept for a restart: what came at once needs no note.
+                    let at = now.utc - now.mono.since(newer.learned_at);
+                    fx.notes.push(heard_of(&member.zone, newer.serial, at));
+                }
                 vec![Event::PullFailed { zone: name, primary, kind, reason }]
             }
             refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
@@ -56,4 +73,10 @@ impl Node {
             }
         }
     }
+}
+
+/// Notes that a version was heard of, in memory and for the journal.
+fn heard_of(zone: &Zone, serial: Serial, at: Utc) -> Entry {
+    zone.heard_of(serial, at);
+    Entry::Newer(zone.name().clone(), serial, at)
 }

@@ -8,20 +8,43 @@ use crate::probe::observe;
 
 impl Node {
     /// Takes in what a watched server showed.
-    pub(super) fn seen(&mut self, now: Now, event: observe::Event) -> Vec<Event> {
-        let zone = match &event {
-            observe::Event::Seen(seen) => seen.zone.clone(),
-            observe::Event::Failed { zone, .. } | observe::Event::Silent { zone, .. } => zone.clone(),
+    pub(super) fn seen(&mut self, now: Now, event: observe::Event, out: &mut Outbox) -> Vec<Event> {
+        let (zone, shown) = match &event {
+            observe::Event::Seen(seen) => {
+                (seen.zone.clone(), seen.serial.map(|serial| (seen.server, serial)))
+            }
+            observe::Event::Failed { zone, .. } | observe::Event::Silent { zone, .. } => (zone.clone(), None),
         };
-        let (events, is_other) = self.see(event);
-        if is_other {
+        let (events, is_other) = self.see(now, event);
+        let is_reminded = shown.is_some_and(|(server, serial)| self.remind(now, &zone, server, serial, out));
+        if is_other || is_reminded {
             self.touched(now, &zone);
         }
         events
     }
 
+    /// Has a server that showed an older serial than is served here told of that again; whether it is older.
+    fn remind(
+        &mut self,
+        now: Now,
+        zone: &Name,
+        server: SocketAddr,
+        serial: Serial,
+        out: &mut Outbox,
+    ) -> bool {
+        let served = self.members.get(zone).and_then(|member| member.zone.version());
+        let Some(version) = served.filter(|version| version.stamp.serial.is_newer_than(serial)) else {
+            return false;
+        };
+        self.with_notifier(zone, out, |notifier, out| {
+            notifier.remind(now, server, &version.snapshot.soa_record(), out);
+            Vec::new()
+        });
+        true
+    }
+
     /// The events, and whether a status tells something else than before.
-    fn see(&mut self, event: observe::Event) -> (Vec<Event>, bool) {
+    fn see(&mut self, now: Now, event: observe::Event) -> (Vec<Event>, bool) {
         let (zone, server) = match &event {
             observe::Event::Seen(seen) => (seen.zone.clone(), seen.server),
             observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
@@ -43,7 +66,7 @@ impl Node {
         let mut is_other = before != shown;
         let observe::Event::Seen(showing) = event else { return (events, is_other) };
         let Some(serial) = showing.serial else { return (events, is_other) };
-        let before = seen.ledger.serial(server);
+        let (before, head) = (seen.ledger.serial(server), seen.ledger.head());
         seen.ledger.observe(&Sighting {
             server,
             serial,
@@ -53,11 +76,16 @@ impl Node {
             asked: showing.asked,
             told: showing.told,
         });
+        // The others are asked at once whether they have followed: they would else pass for current, or behind, until their turn comes.
+        let is_news = head.is_some_and(|head| serial.is_newer_than(head));
         if before != Some(serial) {
             let propagation = before.and_then(|_| seen.ledger.propagation(server, serial));
             events.push(Event::Observed { zone: zone.clone(), server, serial, propagation });
             self.watch.set_have(&zone, server, Some(serial));
             is_other = true;
+        }
+        if is_news {
+            self.watch.published(now, &zone, serial);
         }
         (events, is_other)
     }

@@ -21,6 +21,7 @@ use crate::wire::name::{Name, NameRef};
 use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
 use crate::zone::records::{self, Records};
+use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
@@ -32,6 +33,7 @@ const PAST: u8 = 3;
 const VERIFIED: u8 = 4;
 const ASIDE: u8 = 5;
 const RESERVE: u8 = 6;
+const NEWER: u8 = 7;
 /// Records are handed out in pieces of about so many bytes.
 const PIECE: usize = 64 << 10;
 /// An entry of more records goes into a file of its own, so that it does not keep the entries of other zones waiting.
@@ -51,6 +53,8 @@ pub enum Entry {
     Verified(Name, Utc),
     /// Serials up to this one may be published from now on.
     Reserve(Name, Reserve),
+    /// A secondary heard at this time of a version that it did not get.
+    Newer(Name, Serial, Utc),
 }
 
 /// Something that happened to a zone, as read back.
@@ -62,6 +66,7 @@ pub enum Replayed {
     Past(Option<Delta>, Stamp),
     Verified(Utc),
     Reserved(Reserve),
+    Newer(Serial, Utc),
     /// A version whose content or change is lost.
     Lost(Stamp),
     /// The version served last as far as the floors know; the journal may have lost it.
@@ -76,7 +81,7 @@ impl Replayed {
                 Some(stamp)
             }
             Replayed::Lost(stamp) | Replayed::Served(stamp) => Some(stamp),
-            Replayed::Verified(_) | Replayed::Reserved(_) => None,
+            Replayed::Verified(_) | Replayed::Reserved(_) | Replayed::Newer(..) => None,
         }
     }
 }
@@ -109,7 +114,7 @@ impl Entry {
         match self {
             Entry::Full(snapshot, ..) => snapshot.apex(),
             Entry::Change(zone, ..) | Entry::Past(zone, ..) | Entry::Verified(zone, _) => zone,
-            Entry::Reserve(zone, _) => zone,
+            Entry::Reserve(zone, _) | Entry::Newer(zone, ..) => zone,
         }
     }
 
@@ -117,7 +122,7 @@ impl Entry {
     pub fn version(&self) -> Option<&Stamp> {
         match self {
             Entry::Full(_, stamp, _) | Entry::Change(_, _, stamp, _) => Some(stamp),
-            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) => None,
+            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) | Entry::Newer(..) => None,
         }
     }
 
@@ -126,7 +131,7 @@ impl Entry {
         let (records, stamp, applied, is_change) = match self {
             Entry::Full(content, stamp, applied) => (content.records(), stamp, applied, false),
             Entry::Change(_, delta, stamp, applied) => (delta.len() as u64, stamp, applied, true),
-            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) => return None,
+            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) | Entry::Newer(..) => return None,
         };
         (records > many).then(|| Aside { stamp: *stamp, applied: *applied, id: id(), is_change })
     }
@@ -160,6 +165,11 @@ impl Entry {
             Entry::Reserve(zone, reserve) => {
                 begin(out, RESERVE, zone);
                 reserve.write(out);
+            }
+            Entry::Newer(zone, serial, at) => {
+                begin(out, NEWER, zone);
+                out.extend_from_slice(&serial.0.to_le_bytes());
+                out.extend_from_slice(&at.0.to_le_bytes());
             }
         }
     }
@@ -223,6 +233,10 @@ pub fn decode(payload: &[u8]) -> Option<Payload> {
             return Some(Payload::Aside(Aside { stamp, applied, id, is_change: is_change != 0 }));
         }
         RESERVE => Replayed::Reserved(Reserve::read(rest)?),
+        NEWER => {
+            let serial = Serial(u32::from_le_bytes(take(&mut rest)?));
+            Replayed::Newer(serial, Utc(take_u64(&mut rest)?))
+        }
         _ => return None,
     };
     Some(Payload::Whole(happened))

@@ -172,3 +172,42 @@ fn what_is_no_notify_is_not_read_as_one() {
         assert_eq!(read_notify(&bare[..cut]), None);
     }
 }
+
+#[test]
+fn a_target_that_is_seen_to_be_behind_is_told_again_ever_more_seldom() {
+    let (mut notifier, mut out) = (notifier(), Outbox::default());
+    let target: SocketAddr = TARGET.parse().unwrap();
+    notifier.publish(at(1_000), soa(5), &mut out);
+    notifier.remind(at(1_500), target, &soa(5), &mut out);
+    assert_eq!(out.exchanges.drain(..).count(), 1, "it is being told");
+    let (_, events) = run_out(&mut notifier, &mut out);
+    assert_eq!(events.len(), 1);
+    // Seen every second from then on, and always behind.
+    let mut told = Vec::new();
+    for second in 30..400 {
+        notifier.remind(at(second * 1_000), target, &soa(5), &mut out);
+        for exchange in out.exchanges.drain(..).collect::<Vec<_>>() {
+            assert_eq!(
+                read_notify(&exchange.message),
+                Some(Notify { zone: zone(), serial: Some(Serial(5)) })
+            );
+            told.push(second);
+            notifier.arrived(
+                at(second * 1_000),
+                exchange.token,
+                &reply(&exchange.message, Rcode::NOERROR),
+                &mut out,
+            );
+        }
+    }
+    assert_eq!(told, [30, 40, 60, 100, 180, 340]);
+    notifier.remind(at(500_000), "127.0.0.9:53".parse().unwrap(), &soa(5), &mut out);
+    assert!(out.exchanges.is_empty(), "it is not among the targets");
+    // A new version begins from the start.
+    notifier.publish(at(600_000), soa(6), &mut out);
+    let (_, events) = run_out(&mut notifier, &mut out);
+    assert_eq!(events.len(), 1);
+    out.exchanges.clear();
+    notifier.remind(at(630_000), target, &soa(6), &mut out);
+    assert_eq!(out.exchanges.len(), 1);
+}

@@ -100,8 +100,8 @@ impl Refresh {
             step.events.push(failed);
             return self.next_primary(step);
         }
-        let current = current_at(pull.intake.told(), pull.began, pull.omission);
-        self.confirm(step, pull.primary, pull.began, current, pull.intake.expire(), false);
+        let word = Word::of(pull.intake.told(), pull.began, pull.omission);
+        self.confirm(step, pull.primary, pull.began, word, pull.intake.expire(), false);
         self.end_round(step, pull.primary);
     }
 
@@ -139,7 +139,7 @@ impl Refresh {
             kind,
             began: pull.began,
             have,
-            current: current_at(told.as_ref(), pull.began, pull.omission),
+            word: Word::of(told.as_ref(), pull.began, pull.omission),
             expire,
         });
     }
@@ -182,7 +182,7 @@ impl Refresh {
         pulled: Pulled,
         result: &Result<Option<Publication>, PublishError>,
     ) {
-        let Pulled { primary, kind, began, mut have, current, expire } = pulled;
+        let Pulled { primary, kind, began, mut have, word, expire } = pulled;
         let publication = match result {
             Ok(publication) => publication,
             Err(error) => {
@@ -217,7 +217,7 @@ impl Refresh {
         self.have = Some(have);
         self.expired = false;
         self.fruitless = 0;
-        self.confirm(step, primary, began, current, expire, true);
+        self.confirm(step, primary, began, word, expire, true);
         let differs = publication.as_ref().is_some_and(|publication| publication.mismatch.is_some());
         // The whole zone is what the primary sent: asking for it again would bring the same.
         let repaired = self.repaired == Some(serial) || kind == Kind::Axfr;

@@ -10,6 +10,7 @@ impl Refresh {
         self.last_began = Some(step.now.mono);
         self.due = None;
         self.confirmed_by = None;
+        self.is_verified_anew = false;
         self.passed_over = 0;
         let primaries = &self.config.primaries;
         let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
@@ -26,6 +27,7 @@ impl Refresh {
             (None, Some(good)) => self.end_round(step, good),
             (None, None) => {
                 self.failed_rounds = self.failed_rounds.saturating_add(1);
+                self.is_verified = false;
                 self.await_retry(step);
                 self.follow_up(step);
             }
@@ -162,24 +164,24 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
-        let current = current_at(told.as_ref(), reply.asked, reply.omission);
-        self.confirm(step, primary, reply.asked, current, expire, false);
+        let word = Word::of(told.as_ref(), reply.asked, reply.omission);
+        self.confirm(step, primary, reply.asked, word, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
     }
 
-    /// Notes that a primary had nothing newer when `asked`. `current`: when that is known to have been the newest of all.
+    /// Notes that a primary had nothing newer when `asked`.
     pub(super) fn confirm(
         &mut self,
         step: &mut Step<'_>,
         primary: SocketAddr,
         asked: Now,
-        current: Option<Mono>,
+        word: Word,
         expire: Option<u32>,
         replaced: bool,
     ) {
         let Some(have) = &self.have else { return };
-        let serial = have.timers().serial;
+        let (timers, serial) = (have.timers(), have.timers().serial);
         let (whole, until) = have.expires(asked, expire);
         // RFC 7314 section 4: what a primary has left itself does not shorten what is left here, unless the content is new.
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
@@ -188,8 +190,16 @@ impl Refresh {
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
         if self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip()) {
-            self.fresh_at = self.fresh_at.max(current);
+            if word.current > self.fresh_at {
+                self.freshened = Some(asked.mono);
+            }
+            self.fresh_at = self.fresh_at.max(word.current);
         }
+        let is_believed = |at| asked.mono <= at + timers::longest_refresh(timers) * BELIEVED;
+        let is_verified =
+            word.would_know.is_none_or(|would| would && self.freshened.is_some_and(is_believed));
+        self.is_verified_anew |= is_verified;
+        self.is_verified |= is_verified;
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
         step.events.push(Event::Confirmed { verified_at: asked.utc, fresh_at, expires_at, counted_from });
@@ -199,7 +209,9 @@ impl Refresh {
     fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
         let Some(newer) = &self.newer else { return };
         let reached = !newer.serial.is_newer_than(serial);
-        let recanted = self.newer_from.is_some_and(|(from, at)| from == primary.ip() && at < asked);
+        // What was heard in the same moment was heard before: a round begins with what it is to ask for.
+        // Who told a former life is not known.
+        let recanted = self.newer_from.is_none_or(|(from, at)| from == primary.ip() && at <= asked);
         if reached || recanted {
             self.newer = None;
         }
@@ -211,6 +223,7 @@ impl Refresh {
         self.untried.clear();
         self.confirmed_by = None;
         self.failed_rounds = 0;
+        self.is_verified = self.is_verified_anew;
         self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
         let Some(have) = &self.have else { return };
         let wait = match self.newer {
@@ -223,8 +236,19 @@ impl Refresh {
         let left = self.expires_at.map_or(wait, |at| at.since(step.now.mono));
         let lent = left + timers::MIN_INTERVAL < timers::expire(have.timers(), None);
         let wait = if lent { wait.min(left / 2).max(timers::MIN_INTERVAL) } else { wait };
+        let wait = self.until_shown().map_or(wait, |soon| wait.min(soon));
         self.due = Some(step.now.mono + wait);
         self.follow_up(step);
+    }
+
+    /// How long to wait before an announced serial that has not been shown is asked for again.
+    fn until_shown(&mut self) -> Option<Duration> {
+        let (serial, rounds) = self.unshown.take()?;
+        if self.is_known(serial) || rounds == UNSHOWN_ROUNDS {
+            return None;
+        }
+        self.unshown = Some((serial, rounds + 1));
+        Some(UNSHOWN * (1 << rounds))
     }
 
     /// Whether a serial is served here, or older than what is.

@@ -96,9 +96,9 @@ impl World {
     }
 
     fn start(&mut self) {
-        let version = self.secondary.zone().version();
-        let verified = self.secondary.zone().verified_at();
-        let stored = version.as_deref().map(|version| (version, verified));
+        let zone = self.secondary.zone();
+        let (version, counted_from, newer) = (zone.version(), zone.verified_at(), zone.newer());
+        let stored = version.as_deref().map(|version| Stored { version, counted_from, newer });
         let events = self.refresh.start(at(self.now), stored, &mut self.out);
         self.handle(events);
     }
@@ -181,6 +181,7 @@ impl World {
                 _ => {}
             }
         }
+        self.secondary.zone().verified(self.refresh.is_verified());
         self.out.complete.clear();
         for exchange in std::mem::take(&mut self.out.exchanges) {
             if exchange.start == Start::InTurn {

@@ -161,6 +161,9 @@ fn content_expires_and_comes_back() {
     let mut world = World::settled(1);
     let expires = world.confirmed.unwrap().2;
     world.mode(1, Mode::Down);
+    assert!(world.refresh.is_verified());
+    world.run(u64::from(TIMERS[0]) * 1_000);
+    assert!(!world.refresh.is_verified(), "nobody was there to be asked");
     world.run(expires.0 / 1_000 - world.now - 1);
     assert_eq!(world.secondary.serial(), Some(Serial(1)), "served until the end");
     assert!(world.take_log().iter().all(|entry| entry == "failed soa unreachable"));
@@ -170,7 +173,7 @@ fn content_expires_and_comes_back() {
     world.edit(1, 2, 11);
     world.mode(1, Mode::Up);
     world.run(61_000);
-    assert!(world.serves(1) && !world.refresh.is_expired());
+    assert!(world.serves(1) && !world.refresh.is_expired() && world.refresh.is_verified());
     assert!(!world.take_log().contains(&"expired".to_string()));
 }
 

@@ -72,6 +72,58 @@ fn a_notify_of_what_is_served_ends_there() {
 }
 
 #[test]
+fn a_forged_notify_is_settled_by_the_primary_and_costs_few_questions() {
+    let mut world = World::settled(1);
+    let sent = world.sent[&address(1)];
+    world.notify(1, Some(9));
+    world.run(100);
+    assert_eq!(
+        (world.take_log(), world.refresh.newer()),
+        (["behind 9", "confirmed"].map(str::to_owned).to_vec(), None)
+    );
+    // After 1, 2, 4 and 8 seconds, and then with REFRESH.
+    world.run(70_000);
+    assert_eq!(world.sent[&address(1)] - sent, 5);
+}
+
+#[test]
+fn what_a_former_life_heard_of_is_known_until_the_primary_has_been_asked() {
+    for published in [1, 2] {
+        let mut world = World::settled(1);
+        world.secondary.zone().heard_of(Serial(2), at(world.now).utc);
+        let heard = at(world.now).mono;
+        world.mode(1, Mode::Down);
+        world.run(30_000);
+        let config = Config { zone: apex(), primaries: vec![address(1)], limits: Limits::default() };
+        world.refresh = Refresh::new(config, 7);
+        world.start();
+        world.run(5_000);
+        assert_eq!(
+            world.refresh.newer().copied(),
+            Some(Newer { serial: Serial(2), successor: None, learned_at: heard })
+        );
+        // It has that version, or knows nothing of one.
+        if published == 2 {
+            world.edit(1, 2, 11);
+        }
+        world.mode(1, Mode::Up);
+        world.run(20_000);
+        assert!(world.serves(1) && world.refresh.newer().is_none() && world.refresh.is_verified());
+    }
+}
+
+#[test]
+fn what_was_announced_and_is_not_shown_yet_is_asked_for_again_soon() {
+    let mut world = World::settled(1);
+    world.notify(1, Some(2));
+    world.run(2_500);
+    assert_eq!(world.secondary.serial(), Some(Serial(1)));
+    world.edit(1, 2, 11);
+    world.run(1_000);
+    assert!(world.serves(1), "asked again after three seconds");
+}
+
+#[test]
 fn a_notify_within_a_round_leads_to_another_right_after() {
     let mut world = World::settled(1);
     world.edit(1, 2, 11);

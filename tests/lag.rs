@@ -1,0 +1,100 @@
+//! What servers say of their lag when they cannot know: a secondary whose primary is gone, and those behind it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+use support::await_until::await_until;
+use support::fake_primary::notify;
+use support::tidemark::{self, Tidemark};
+use support::zones::Zone;
+use support::{http, ports, process};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const ZONE: &str = "example.";
+/// Asked for every second, and served for eight without an answer.
+const TEXT: &str = "$ORIGIN example.\n@ 60 SOA ns hostmaster 1 1 1 8 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+
+fn await_state(node: &Tidemark, state: &str) {
+    let is_so = || node.metric("tidemark_zones", &[("state", state)]) == Some(1.0);
+    await_until(&format!("the zone at {} to be {state}", node.daemon.addr), LIMIT, is_so);
+}
+
+fn longest(node: &Tidemark) -> f64 {
+    node.metric("tidemark_zone_staleness_max_seconds", &[("zone", ZONE)]).unwrap()
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// The only zone of a node, by its API.
+fn zone(node: &Tidemark) -> Value {
+    let page = http::get(node.http, "/api/v1/zones").unwrap();
+    let mut page: Value = serde_json::from_str(&page.body).unwrap();
+    page["zones"][0].take()
+}
+
+#[test]
+fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, TEXT)]);
+    let middle = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[head.daemon.addr])]);
+    let tail = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[middle.daemon.addr])]);
+    let nodes = [&middle, &tail];
+    nodes.iter().for_each(|node| await_state(node, "current"));
+
+    head.daemon.stop();
+    let (cut, cut_at) = (Instant::now(), SystemTime::now());
+    for node in nodes {
+        await_state(node, "unverified");
+        let since = cut.elapsed().as_secs_f64();
+        assert!(longest(node) >= since, "{} s, cut off for {since} s", longest(node));
+        let zone = zone(node);
+        assert_eq!((&zone["state"], &zone["staleness"]["estimate"]), (&"unverified".into(), &Value::Null));
+        assert!(zone["verified"].as_f64().unwrap() <= seconds(cut_at), "{zone}");
+        assert_eq!(node.metric("tidemark_zone_staleness_seconds", &[("zone", ZONE)]), Some(0.0));
+    }
+    let addresses = nodes.map(|node| node.daemon.addr.to_string());
+    let lag = ["lag", ZONE, "--json", "--at", &addresses[0], &addresses[1]];
+    let since = cut.elapsed().as_secs_f64();
+    let lag: Value = serde_json::from_str(&process::run(tidemark::command().args(lag))).unwrap();
+    for server in lag["zones"][0]["servers"].as_array().unwrap() {
+        assert_eq!(server["stale"]["estimate"], Value::Null, "{server}");
+        assert!(server["stale"]["high"].as_f64().unwrap() >= since, "{server}");
+    }
+
+    // Nobody is told any less of a zone that has expired.
+    for node in nodes {
+        await_state(node, "expired");
+        let since = cut.elapsed().as_secs_f64();
+        assert!(longest(node) >= since);
+    }
+    head.daemon.restart();
+    for node in nodes {
+        await_state(node, "current");
+        assert!(longest(node) < cut.elapsed().as_secs_f64());
+        assert_eq!(zone(node)["staleness"]["estimate"], 0.0);
+    }
+}
+
+#[test]
+fn who_knew_that_it_was_behind_knows_it_after_a_restart() {
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, TEXT)]);
+    let mut node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[head.daemon.addr])]);
+    await_state(&node, "current");
+    head.daemon.stop();
+    notify("127.0.0.1", node.daemon.addr, ZONE, 2);
+    let heard = Instant::now();
+    await_until("the primary to be missed", LIMIT, || !zone(&node)["problem"].is_null());
+    node.daemon.stop();
+    node.daemon.restart();
+    let since = heard.elapsed().as_secs_f64();
+    let zone = zone(&node);
+    assert_eq!((&zone["serial"], &zone["newer"], &zone["state"]), (&1.into(), &2.into(), &"behind".into()));
+    let stale = node.metric("tidemark_zone_staleness_seconds", &[("zone", ZONE)]).unwrap();
+    assert!(stale >= since, "{stale} s, behind for {since} s");
+}
