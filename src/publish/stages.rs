@@ -153,7 +153,7 @@ impl Base {
 
 /// Takes a proposal through the stages up to its stamp. `Ok(None)` when it changes nothing. `utc` numbers versions by date.
 pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepared>, PublishError> {
-    let content = build(proposal.content)?;
+    let content = build(&base, proposal.content)?;
     let numbered = match proposal.source {
         Source::File(policy) => number(&base, content, policy, utc)?,
         Source::Transfer { .. } => follow(&base, content)?,
@@ -185,14 +185,16 @@ impl Numbered {
     }
 }
 
-/// Reads what was transferred.
-fn build(content: Content) -> Result<Built, PublishError> {
+/// Reads what was transferred. A whole zone shares with what is served: one that is transferred again and again has its memory stay where
+/// it is, near to those who answer.
+fn build(base: &Base, content: Content) -> Result<Built, PublishError> {
     let first = |faults: Vec<Fault>| faults.into_iter().next();
     let no_zone = |fault: Option<Fault>| PublishError::NoZone(fault.unwrap_or(Fault::NoSoa(Name::root())));
     Ok(match content {
         Content::Whole(snapshot) => Built::Whole(snapshot),
         Content::Records(records) => {
-            Built::Whole(records.content().map_err(|faults| no_zone(first(faults)))?)
+            let before = base.version.as_ref().map(|version| version.snapshot.clone());
+            Built::Whole(records.content(before).map_err(|faults| no_zone(first(faults)))?)
         }
         Content::Differences(differences) => {
             Built::Differences(differences.deltas().map_err(|_| no_zone(None))?)

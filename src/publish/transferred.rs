@@ -3,9 +3,10 @@
 use crate::wire::message::{MessageError, Record, RecordRef};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
-use crate::zone::builder::Builder;
 use crate::zone::delta::Delta;
+use crate::zone::empty_nonterminal::ROOM;
 use crate::zone::fault::Fault;
+use crate::zone::reading::Reading;
 use crate::zone::snapshot::Snapshot;
 
 use super::messages::Messages;
@@ -40,20 +41,20 @@ impl Transferred {
         self.records.max(self.messages.bytes() / BYTES) + self.steps * STEP
     }
 
-    /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2). `Err` holds what keeps this from being a
-    /// zone.
-    pub fn content(self) -> Result<Snapshot, Vec<Fault>> {
-        let mut builder = Builder::new(self.apex().clone());
-        builder.push(&self.soa);
-        let apex = &self.soa.owner;
+    /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2), with the version before if there is one.
+    /// `Err` holds what keeps this from being a zone.
+    pub fn content(self, before: Option<Snapshot>) -> Result<Snapshot, Vec<Fault>> {
+        let mut reading = Reading::new(self.apex(), before);
+        let Record { owner: apex, rtype, ttl, rdata } = &self.soa;
+        reading.add(apex, *rtype, *ttl, rdata);
         let add = |record: RecordRef<'_>| {
             if record.rtype != Rtype::SOA || *record.owner != **apex {
-                builder.add(record.owner, record.rtype, record.ttl, record.rdata);
+                reading.add(record.owner, record.rtype, record.ttl, record.rdata);
             }
         };
         // It could be read when it came.
         self.messages.read(apex, add).map_err(|_| Vec::new())?;
-        builder.finish().map(|(snapshot, _)| snapshot)
+        reading.finish_within(ROOM).map(|(snapshot, _)| snapshot)
     }
 
     /// The steps from one version to the next, oldest first (RFC 1995 section 4): between the SOAs of the new version, each old SOA
@@ -106,6 +107,7 @@ impl Transferred {
 mod tests {
     use super::super::proposal::Proposal;
     use super::*;
+    use crate::zone::builder::Builder;
     use crate::zone::diff::between;
     use crate::zone::fixture;
 
@@ -116,7 +118,7 @@ mod tests {
         assert_eq!((transferred.records, transferred.apex()), (60_001, &records[0].owner));
         let mut sent = Builder::new(records[0].owner.clone());
         records.iter().for_each(|record| sent.push(record));
-        let (sent, made) = (sent.finish().unwrap().0, transferred.content().unwrap());
+        let (sent, made) = (sent.finish().unwrap().0, transferred.content(None).unwrap());
         assert_eq!((made.digest(), made.records()), (sent.digest(), 60_002));
     }
 

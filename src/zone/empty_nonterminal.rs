@@ -14,6 +14,9 @@ use super::table::{Entry, Table};
 /// What an empty non-terminal takes in memory beside its name, in bytes, roughly and while a zone is put together.
 const EMPTY_COST: u64 = 160;
 
+/// Bytes that the names above those of a transfer may need: as much as it may bring.
+pub const ROOM: u64 = 1 << 31;
+
 /// Memory for empty non-terminals: a record of a few bytes can make more than a hundred of them.
 pub(super) struct Room {
     all: u64,
@@ -33,9 +36,8 @@ impl Room {
 }
 
 impl Default for Room {
-    /// As much as a transfer may bring.
     fn default() -> Room {
-        Room::new(1 << 31)
+        Room::new(ROOM)
     }
 }
 

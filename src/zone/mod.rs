@@ -23,6 +23,7 @@ pub mod order;
 pub mod owner;
 pub mod owner_run;
 pub mod prefetch;
+pub mod reading;
 pub mod records;
 pub mod serial;
 pub mod signed;

@@ -51,7 +51,7 @@ fn at(seconds: u64) -> Now {
 }
 
 fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
-    Transferred::of(&records(serial, hosts)).content().unwrap()
+    Transferred::of(&records(serial, hosts)).content(None).unwrap()
 }
 
 fn transferred(serial: u32, hosts: &[u8], told: Option<Stamp>) -> Proposal {
@@ -98,6 +98,25 @@ fn a_forgotten_serial_is_never_ignored() {
     let grown = file(&store, &mut log, 7, zone(2_023_111_401, &[4]), Policy::Keep).unwrap().unwrap();
     assert_eq!((grown.stamp.serial, grown.renumbered), (Serial(2_023_111_401), None));
     assert_eq!(grown.stamp.digest, date.stamp.digest);
+}
+
+#[test]
+fn a_zone_that_is_transferred_whole_shares_what_did_not_change() {
+    let (store, mut log) = store();
+    let mut place = |serial, hosts: &[u8]| {
+        let proposal = transferred(serial, hosts, None);
+        store.publish(at(serial.into()), proposal, |entries| log.append(entries)).unwrap().unwrap();
+        let version = store.get(&apex()).unwrap().version().unwrap();
+        let place = |host| {
+            let owner = version.snapshot.owner(&format!("h{host}.example.").parse::<Name>().unwrap());
+            owner.and_then(|owner| owner.rrset(Rtype::A)).map(|set| set.first().as_ptr())
+        };
+        (Arc::clone(&version), [1, 2, 3].map(place))
+    };
+    let (_first, [one, two, _]) = place(1, &[1, 2]);
+    let (_second, places) = place(2, &[1, 3]);
+    assert_eq!((places[0], places[1], places[2].is_some()), (one, None, true));
+    assert!(two.is_some());
 }
 
 #[test]

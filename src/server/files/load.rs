@@ -10,10 +10,9 @@ use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::file::read::{Each, Entry, Outcome, read_while};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
-use crate::zone::builder::Builder;
-use crate::zone::edit::Edit;
 use crate::zone::fault::Fault;
 use crate::zone::lint::{self, Lint};
+use crate::zone::reading::Reading;
 use crate::zone::snapshot::Snapshot;
 
 use super::super::content;
@@ -244,13 +243,12 @@ fn load_text(
     base: Option<Snapshot>,
     bounds: &Bounds<'_>,
 ) -> (Outcome, Result<Loaded, LoadError>) {
-    let mut content = match base {
-        Some(base) => Records::Onto(Box::new(Edit::new(base))),
-        None => Records::Anew(Box::new(Builder::new(apex.to_name()))),
-    };
+    let mut reading = Reading::new(&apex.to_name(), base);
     let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
     let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
-        bounds.within(&mut taken, entry, |entry| content.add(entry))
+        bounds.within(&mut taken, entry, |entry| {
+            reading.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
+        })
     });
     let loaded = if taken.bytes > bounds.memory {
         let megabytes = bounds.memory >> 20;
@@ -261,33 +259,9 @@ fn load_text(
     } else if !outcome.is_ok() {
         Err(LoadError::Faulty(outcome.diagnostics.clone()))
     } else {
-        judge(path, text, apex, &outcome, content.finish_within(bounds.memory - taken.bytes))
+        judge(path, text, apex, &outcome, reading.finish_within(bounds.memory - taken.bytes))
     };
     (outcome, loaded)
-}
-
-/// A zone's records on their way to a version.
-enum Records {
-    /// They are compared with a version before.
-    Onto(Box<Edit>),
-    Anew(Box<Builder>),
-}
-
-impl Records {
-    fn add(&mut self, entry: &Entry<'_>) {
-        let Entry { owner, rtype, ttl, rdata, .. } = *entry;
-        match self {
-            Records::Onto(edit) => edit.add(owner, rtype, ttl, rdata),
-            Records::Anew(builder) => builder.add(owner, rtype, ttl, rdata),
-        }
-    }
-
-    fn finish_within(self, bytes: u64) -> Result<(Snapshot, Vec<Fault>), Vec<Fault>> {
-        match self {
-            Records::Onto(edit) => edit.finish_within(bytes),
-            Records::Anew(builder) => builder.finish_within(bytes),
-        }
-    }
 }
 
 /// What is to be said of records that were read well.

@@ -76,7 +76,7 @@ fn a_soa_below_the_apex_is_told_by_name_when_the_zone_is_put_together() {
         let Outcome::Full(content, ..) = intake(asked).feed(&message(asked, &records)) else {
             panic!("no content")
         };
-        assert_eq!(content.content().unwrap_err(), [Fault::StraySoa("sub.example.".parse().unwrap())]);
+        assert_eq!(content.content(None).unwrap_err(), [Fault::StraySoa("sub.example.".parse().unwrap())]);
     }
     let s = soa;
     assert_eq!(reason(IXFR, &[s(3), s(1), s(3), below, s(3)]), Some(Reason::Malformed));

@@ -47,7 +47,7 @@ fn full(
     messages: impl Iterator<Item = Vec<u8>>,
 ) -> (crate::zone::snapshot::Snapshot, Option<Told>) {
     match take(asked, messages) {
-        Outcome::Full(content, told) => (content.content().unwrap(), told),
+        Outcome::Full(content, told) => (content.content(None).unwrap(), told),
         other => panic!("not the whole zone: {other:?}"),
     }
 }
