@@ -22,6 +22,7 @@ use crate::probe::watch::{Pace, Watch};
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::{Publication, ZoneStore};
+use crate::publish::zone::Zone;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::intake::Limits;
 use crate::transfer::notify::{self, Notifier};

@@ -3,7 +3,8 @@
 use super::*;
 
 use crate::publish::access::Access;
-use crate::publish::zone::{Version, Zone};
+use crate::publish::zone::Version;
+use crate::transfer::refresh::Stored;
 
 use super::super::roster::{Changes, Removal};
 

@@ -3,6 +3,7 @@
 use super::*;
 
 use crate::publish::journal::entry::Entry;
+use crate::zone::serial::Serial;
 
 impl Node {
     /// Does what a refresh machine's events ask for, and notes how the zone is then.

@@ -5,6 +5,7 @@ use super::*;
 use crate::lag::Sighting;
 use crate::node::seen_servers::Shown;
 use crate::probe::observe;
+use crate::zone::serial::Serial;
 
 impl Node {
     /// Takes in what a watched server showed.
