@@ -1,0 +1,51 @@
+//! What is known of a zone's versions: by a former life, by hearsay, and by a primary's word.
+
+use crate::ask::support::Omission;
+use crate::publish::zone::Version;
+use crate::time::{Mono, Now, Utc};
+use crate::zone::serial::Serial;
+use crate::zone::stamp::{Stamp, Told};
+
+/// A version that is known to exist and is not served here yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newer {
+    /// The newest serial heard of.
+    pub serial: Serial,
+    /// The stamp of the version right after ours, if the primary told it: its publication is when ours became stale.
+    pub successor: Option<Stamp>,
+    /// When it was first heard of.
+    pub learned_at: Mono,
+}
+
+/// What a former life left of a secondary zone.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'v> {
+    /// What is served.
+    pub version: &'v Version,
+    /// From when on its EXPIRE counts; else it counts from when it was applied.
+    pub counted_from: Option<Utc>,
+    /// A version that it heard of and did not get, and when, by this machine's clock then.
+    pub newer: Option<(Serial, Utc)>,
+}
+
+/// What a primary's answer says of how fresh its content is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    /// When that is known to have been the newest version.
+    pub(super) current: Option<Mono>,
+    /// Whether it says that it would know of a newer one; `None` where it does not speak of that.
+    pub(super) would_know: Option<bool>,
+}
+
+impl Word {
+    /// From the answer to a question that left when `asked`. A primary that knows nothing of ages is taken for the source of the zone; one
+    /// that was not asked for its age says nothing of it.
+    pub(super) fn of(told: Option<&Told>, asked: Now, omission: Omission) -> Word {
+        match told {
+            Some(told) => Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) },
+            None => {
+                Word { current: Some(asked.mono).filter(|_| omission == Omission::Absent), would_know: None }
+            }
+        }
+    }
+}
