@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! job -> idle thread? -- yes --> does it            thread without a job: waits, or ends where enough of them are left
-//!            `-- no --> another thread, up to a bound; else it waits in a queue
+//!            `-- no --> waits in a queue -- nobody takes a job for PATIENCE --> another thread, up to a bound
 //! ```
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::publish::job::{Done, Job};
 
@@ -20,6 +21,9 @@ use super::threads;
 const SMALL: Kind = Kind { name: "small jobs", keep: 4, most: 64, gives_way: false };
 /// More than there are cores, so that one that takes long does not hold up the others.
 const LARGE: Kind = Kind { name: "large jobs", keep: 0, most: 8, gives_way: true };
+
+/// Where jobs wait and none is taken for so long, another thread comes. Ten thousand small ones in a row need no more than there are.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// The way to the threads; they end when it is dropped.
 pub struct Jobs {
@@ -43,6 +47,8 @@ struct Pool {
     done: Box<dyn Fn(Done) + Send + Sync>,
     queue: Mutex<Queue>,
     more: Condvar,
+    /// For the thread that waits to be needed: the pool closes.
+    end: Condvar,
 }
 
 #[derive(Default)]
@@ -51,6 +57,10 @@ struct Queue {
     threads: usize,
     /// Those of them that wait.
     idle: usize,
+    /// Whether there is a thread besides that waits to be needed.
+    has_spare: bool,
+    /// How many jobs have been taken.
+    taken: u64,
     is_closed: bool,
 }
 
@@ -73,17 +83,18 @@ impl Drop for Jobs {
         for pool in [&self.small, &self.large] {
             pool.queue().is_closed = true;
             pool.more.notify_all();
+            pool.end.notify_all();
         }
     }
 }
 
 impl Pool {
     fn start(kind: Kind, done: impl Fn(Done) + Send + Sync + 'static) -> io::Result<Arc<Pool>> {
-        let (queue, more) = (Mutex::default(), Condvar::new());
-        let pool = Arc::new(Pool { kind, done: Box::new(done), queue, more });
+        let (queue, more, end) = (Mutex::default(), Condvar::new(), Condvar::new());
+        let pool = Arc::new(Pool { kind, done: Box::new(done), queue, more, end });
         for _ in 0..pool.kind.keep {
             pool.queue().threads += 1;
-            pool.start_thread()?;
+            pool.start_thread(false)?;
         }
         Ok(pool)
     }
@@ -96,25 +107,68 @@ impl Pool {
             self.more.notify_one();
             return None;
         }
-        if queue.threads == self.kind.most {
+        if queue.threads >= self.kind.keep.max(1) {
+            self.relieve(queue);
             return None;
         }
         queue.threads += 1;
         drop(queue);
-        let error = self.start_thread().err()?;
-        tracing::warn!("no more threads for {}: {error}; they wait for each other", self.kind.name);
+        let error = self.start_thread(false).err()?;
+        self.lacks(&error);
         let mut queue = self.queue();
         queue.threads -= 1;
         if queue.threads == 0 { queue.jobs.pop_back() } else { None }
     }
 
-    /// Starts a thread, which is counted already.
-    fn start_thread(self: &Arc<Pool>) -> io::Result<()> {
+    /// Has another thread look whether jobs wait in vain, if any wait.
+    fn relieve(self: &Arc<Pool>, mut queue: MutexGuard<'_, Queue>) {
+        let is_needed = !queue.jobs.is_empty() && queue.idle == 0 && queue.threads < self.kind.most;
+        if !is_needed || std::mem::replace(&mut queue.has_spare, true) {
+            return;
+        }
+        drop(queue);
+        if let Err(error) = self.start_thread(true) {
+            self.lacks(&error);
+            self.queue().has_spare = false;
+        }
+    }
+
+    fn lacks(&self, error: &io::Error) {
+        tracing::warn!("no more threads for {}: {error}; they wait for each other", self.kind.name);
+    }
+
+    /// Starts a thread, which is counted already, or a spare one.
+    fn start_thread(self: &Arc<Pool>, mut is_spare: bool) -> io::Result<()> {
         let own = Arc::clone(self);
-        let next = move || own.next().map(|job| own.work(job)).is_some();
+        let next = move || {
+            if std::mem::take(&mut is_spare) && !own.is_stuck() {
+                return false;
+            }
+            own.next().map(|job| own.work(job)).is_some()
+        };
         match self.kind.gives_way {
             true => in_succession(self.kind.name, next),
-            false => threads::start(self.kind.name, move || while next() {}).map(drop),
+            false => threads::start(self.kind.name, {
+                let mut next = next;
+                move || while next() {}
+            })
+            .map(drop),
+        }
+    }
+
+    /// Waits until jobs wait that nobody takes, for which the thread is then counted; `false` when none wait any more.
+    fn is_stuck(&self) -> bool {
+        let mut queue = self.queue();
+        loop {
+            let taken = queue.taken;
+            (queue, _) = self.end.wait_timeout(queue, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            let is_stuck = queue.taken == taken;
+            if is_stuck || queue.is_closed || queue.jobs.is_empty() {
+                queue.has_spare = false;
+                let counts = is_stuck && !queue.is_closed && !queue.jobs.is_empty();
+                queue.threads += usize::from(counts);
+                return counts;
+            }
         }
     }
 
@@ -124,11 +178,13 @@ impl Pool {
     }
 
     /// The next job, waited for; where a thread more than are kept finds none, it is no longer counted.
-    fn next(&self) -> Option<Job> {
+    fn next(self: &Arc<Pool>) -> Option<Job> {
         let mut queue = self.queue();
         loop {
             let job = queue.jobs.pop_front();
             if job.is_some() {
+                queue.taken += 1;
+                self.relieve(queue);
                 return job;
             }
             if queue.is_closed || queue.threads > self.kind.keep {
