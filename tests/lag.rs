@@ -11,7 +11,7 @@ use serde_json::Value;
 use support::await_until::await_until;
 use support::fake_primary::notify;
 use support::tidemark::{self, Tidemark};
-use support::zones::Zone;
+use support::zones::{self, Zone};
 use support::{http, ports, process};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -97,4 +97,26 @@ fn who_knew_that_it_was_behind_knows_it_after_a_restart() {
     assert_eq!((&zone["serial"], &zone["newer"], &zone["state"]), (&1.into(), &2.into(), &"behind".into()));
     let stale = node.metric("tidemark_zone_staleness_seconds", &[("zone", ZONE)]).unwrap();
     assert!(stale >= since, "{stale} s, behind for {since} s");
+}
+
+#[test]
+fn what_no_notify_told_of_is_found_within_a_lease() {
+    let text = zones::text(ZONE, 1, &[]);
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, text)]);
+    let primaries = [head.daemon.addr];
+    let node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &primaries).lease("2s")]);
+    await_state(&node, "current");
+    zones::write(&head.daemon.dir().join("example.zone"), &zones::text(ZONE, 2, &["www A 192.0.2.2"]));
+    await_until("the edit to be served", LIMIT, || zone(&head)["serial"] == 2);
+    let edited = Instant::now();
+    await_until("the edit to arrive", LIMIT, || zone(&node)["serial"] == 2);
+    assert!(edited.elapsed() < Duration::from_secs(3), "after {:?}; REFRESH is 1800 s", edited.elapsed());
+    // A word holds for half a lease longer, however long it takes to hear nothing.
+    assert!(longest(&node) < 3.0);
+    head.daemon.stop();
+    let cut = Instant::now();
+    await_state(&node, "unverified");
+    assert!(cut.elapsed() < Duration::from_secs(4), "after {:?}", cut.elapsed());
+    head.daemon.restart();
+    await_state(&node, "current");
 }

@@ -6,14 +6,15 @@
 mod support;
 
 use std::fs;
-use std::time::Duration;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
 use support::await_until::await_until;
 use support::tidemark::{self, Tidemark};
 use support::zones::{self, Zone};
-use support::{dig, ports, seed, soa};
+use support::{dig, nsd, ports, seed, soa};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const ZONE: &str = "example.";
@@ -114,16 +115,66 @@ fn a_file_that_is_gone_keeps_no_zone_from_being_served() {
 }
 
 #[test]
-fn a_primary_that_has_lost_its_serials_says_so() {
+fn a_primary_that_has_lost_its_data_goes_on_above_its_secondaries() {
+    let [primary, own, other] = ports::reserve_many();
+    let text = |serial, last| zones::text(ZONE, serial, &[&format!("www A 192.0.2.{last}")]);
+    let mut node = tidemark::start(primary, &[Zone::primary(ZONE, text(5, 1)).notify(&[own, other])]);
+    let secondary = [Zone::secondary(ZONE, &[primary])];
+    let own = (tidemark::start(own, &secondary), own);
+    let other = (nsd::start(other, &secondary), other);
+    let secondaries = [own.1, other.1];
+    let await_all = |serial| {
+        for addr in [primary, own.1, other.1] {
+            await_until(&format!("{addr} to have serial {serial}"), LIMIT, || {
+                soa::serial(addr, ZONE) == Some(serial)
+            });
+        }
+    };
+    let lose = |node: &mut Tidemark, file: &str| {
+        node.daemon.kill();
+        fs::remove_dir_all(node.data_dir()).unwrap();
+        zones::write(&node.daemon.zone_file(ZONE), file);
+        node.daemon.restart();
+    };
+    await_all(5);
+    // An old file with other content: it is a new version.
+    lose(&mut node, &text(1, 2));
+    await_all(6);
+    for addr in secondaries {
+        assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
+    }
+    assert!(node.daemon.log().contains("was the data folder lost?"), "{}", node.daemon.log());
+    // The same content as before under the same old serial: it is the version that it was.
+    let pulled = own.0.daemon.log().matches("transferred").count();
+    lose(&mut node, &text(1, 2));
+    await_all(6);
+    assert_eq!(own.0.daemon.log().matches("transferred").count(), pulled);
+    // Other content under a serial that others have.
+    lose(&mut node, &text(6, 3));
+    await_all(7);
+    assert_eq!(dig::short(own.1, &["www.example.", "A"]), ["192.0.2.3"]);
+}
+
+#[test]
+fn nobody_waits_for_ever_for_those_who_may_know_more() {
     let [primary, secondary] = ports::reserve_many();
-    let zone = |serial| Zone::primary(ZONE, zones::text(ZONE, serial, &[])).notify(&[secondary]);
-    let mut node = tidemark::start(primary, &[zone(5)]);
-    let _secondary = tidemark::start(secondary, &[Zone::secondary(ZONE, &[primary])]);
+    let mut node =
+        tidemark::start(primary, &[Zone::primary(ZONE, zones::text(ZONE, 5, &[])).notify(&[secondary])]);
+    let mut behind = tidemark::start(secondary, &[Zone::secondary(ZONE, &[primary])]);
     await_until("the secondary to have the zone", LIMIT, || soa::serial(secondary, ZONE) == Some(5));
     node.daemon.kill();
+    behind.daemon.stop();
+    let silent = UdpSocket::bind(secondary).unwrap();
     fs::remove_dir_all(node.data_dir()).unwrap();
     zones::write(&node.daemon.zone_file(ZONE), &zones::text(ZONE, 1, &[]));
-    node.daemon.restart();
+    let began = Instant::now();
+    node.daemon.launch();
+    await_until("the zone to be served", LIMIT, || soa::serial(primary, ZONE) == Some(1));
+    let took = began.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    assert!(node.daemon.log().contains("its other servers are asked for their serial first"));
+    drop(silent);
+    behind.daemon.restart();
     await_until("word of it", LIMIT, || {
         node.daemon.log().contains("serves serial 5, which is newer than 1 here")
     });

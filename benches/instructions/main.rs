@@ -24,6 +24,7 @@ use tidemark::publish::access::Access;
 use tidemark::publish::proposal::Proposal;
 use tidemark::publish::store::ZoneStore;
 use tidemark::resolve::cache::{Answer, Ask, AskFlags, Cache, Config};
+use tidemark::resolve::settings::Reach;
 use tidemark::resolve::special_use::SpecialUse;
 use tidemark::time::{Mono, Now, Utc};
 use tidemark::wire::cookie::{Cookie, Secret, Secrets};
@@ -189,7 +190,12 @@ fn play(mix: &Mix) {
     let recursion = (mix.way == Way::Hit).then(|| {
         let cache = Arc::new(Cache::new(&Config::default()));
         questions.iter().for_each(|question| know(&cache, &zone, question));
-        Recursion { cache, allow: vec!["127.0.0.0/8".parse().unwrap()], special_use: SpecialUse::default() }
+        Recursion {
+            cache,
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            special_use: SpecialUse::default(),
+            reach: Reach::default(),
+        }
     });
     if recursion.is_none() {
         let name = zone.apex().clone();
@@ -225,7 +231,7 @@ fn know(cache: &Cache, zone: &Snapshot, question: &[u8]) {
         rtype: request.rtype,
         flags: AskFlags::of(request.header.flags, dnssec_ok),
     };
-    let answer = Answer { rcode: Rcode::NOERROR, answer, authority: Vec::new(), negative: None };
+    let answer = Answer { rcode: Rcode::NOERROR, answer, authority: Vec::new(), negative: None, rest: None };
     cache.put(now().mono, &ask, &answer);
     assert!(cache.get(now().mono, &ask.name, ask.rtype, ask.flags).is_some());
 }

@@ -1,13 +1,14 @@
 //! Answers from zones: RFC 1034 4.3.2, in the order answer, authority, additional, then truncation.
 //!
-//! A chain of CNAMEs and DNAMEs is followed name by name, which writes the answer section; the last name decides the code and
+//! A chain of CNAMEs and DNAMEs is followed name by name, through zones served here and, for a client that may have that, what the cache
+//! knows ([`super::elsewhere`]). This writes the answer section; the last name decides the code and
 //! the authority section, where proofs that earlier names of the chain need come behind its own. It is followed to its end even
 //! where there is no room for it: the code of a truncated answer is that of the whole one (RFC 6604 3).
 
 use std::sync::Arc;
 
-use crate::publish::directory::Directory;
-use crate::publish::zone::{Version, Zone};
+use crate::publish::zone::Version;
+use crate::resolve::cache::{Ask, Entry};
 use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
@@ -18,6 +19,8 @@ use crate::zone::lookup::Found;
 use crate::zone::owner::{Owner, Rrset};
 
 use super::context::Served;
+use super::edns::{Ede, Options};
+use super::elsewhere::{Elsewhere, Known};
 use super::end::{Authority, End};
 use super::proof::Proofs;
 use super::view::{self, View};
@@ -25,43 +28,74 @@ use super::view::{self, View};
 /// Aliases written for one question (BIND follows 11, Knot 5, NSD all).
 const MAX_CHAIN: usize = 16;
 
-/// The zone that answers for a name: the nearest above it, or at it unless DS is asked for at the zone's own apex. That belongs
-/// to the parent, which may be served here too (RFC 4035 3.1.4.1).
-pub(super) fn zone_for<'d>(directory: &'d Directory, name: &NameRef, rtype: Rtype) -> Option<&'d Arc<Zone>> {
-    let zone = directory.find(name)?;
-    let above = name.parent().filter(|_| rtype == Rtype::DS && *name == **zone.name());
-    Some(above.and_then(|name| directory.find(name)).unwrap_or(zone))
+/// Where an answer begins.
+pub(super) enum Start<'a> {
+    /// With a zone that answers for the name asked for.
+    Zone(&'a Version),
+    /// With what the cache knows of it, which leads on into a zone here.
+    Entry(Arc<Entry>),
 }
 
-/// Writes the answer of one zone version; returns the response code.
-pub(super) fn write(
+/// Writes an answer, with what the cache knows where no zone here does.
+pub(super) fn answer(
     served: &Served,
-    version: &Version,
     request: &Request<'_>,
+    start: Start<'_>,
+    elsewhere: Option<&Elsewhere<'_>>,
     writer: &mut Writer<'_>,
-) -> Rcode {
-    writer.set_flags(flags::AA);
-    let start = writer.mark();
-    let (rcode, written) = solve(served, version, request, writer);
-    if written.is_err() {
-        writer.rewind(start);
-        writer.set_flags(flags::TC);
+    options: &mut Options,
+) -> Result<Rcode, Ask> {
+    if let Start::Zone(_) = start {
+        writer.set_flags(flags::AA);
     }
-    rcode
+    let mark = writer.mark();
+    let Solved { rcode, written, entries } = solve(served, request, start, elsewhere, writer)?;
+    if let Some(entry) = entries.iter().find(|entry| entry.is_stale()) {
+        options.explain(Ede::of_stale(entry.rcode()));
+    }
+    if written.is_err() {
+        writer.rewind(mark);
+        writer.set_flags(flags::TC);
+    } else if rcode == Rcode::SERVFAIL && !entries.is_empty() {
+        // A chain without its end is of no use.
+        writer.rewind(mark);
+        writer.clear_flags(flags::AA);
+        options.explain(Ede::NO_REACHABLE_AUTHORITY);
+    }
+    Ok(rcode)
 }
 
-/// Writes the sections; returns the response code, known also where they do not fit.
+/// What became of an answer.
+struct Solved {
+    /// Known also where the sections do not fit.
+    rcode: Rcode,
+    written: Result<(), Full>,
+    /// What it has from the cache.
+    entries: Vec<Arc<Entry>>,
+}
+
+/// Writes the sections.
 fn solve(
     served: &Served,
-    version: &Version,
     request: &Request<'_>,
+    start: Start<'_>,
+    elsewhere: Option<&Elsewhere<'_>>,
     writer: &mut Writer<'_>,
-) -> (Rcode, Result<(), Full>) {
-    let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
-    let view = View::new(&version.snapshot, dnssec_ok);
-    let mut chain = Chain { first: view, hops: Vec::new(), answer: Ok(()), dnssec_ok };
-    let mut alias = match step(view, &mut chain, request.name, request.rtype, writer) {
-        Step::End(end) => return finish(view, &chain, request.name, end, writer),
+) -> Result<Solved, Ask> {
+    let (rtype, dnssec_ok) = (request.rtype, request.opt.is_some_and(|opt| opt.dnssec_ok));
+    let first = match &start {
+        Start::Zone(version) => Some(View::new(&version.snapshot, dnssec_ok)),
+        Start::Entry(_) => None,
+    };
+    let hops = Vec::new();
+    let mut chain = Chain { first, hops, entries: Vec::new(), answer: Ok(()), dnssec_ok, elsewhere };
+    let begun = match (first, start) {
+        (Some(view), _) => step(view, &mut chain, request.name, rtype, writer)?,
+        (None, Start::Entry(entry)) => chain.take_entry(entry, writer),
+        (None, Start::Zone(_)) => Step::end(Rcode::SERVFAIL, Authority::Nothing),
+    };
+    let mut alias = match begun {
+        Step::End(end) => return Ok(finish(first, chain, request.name, end, writer)),
         Step::Alias(alias) => alias,
     };
     let mut version = None;
@@ -73,18 +107,30 @@ fn solve(
         if known || chain.hops.len() == MAX_CHAIN {
             break;
         }
-        // The chain may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a).
-        let next = zone_for(&served.store.directory(), &name, request.rtype).and_then(|zone| zone.version());
+        // The chain may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a), unless the
+        // client may have the cache go on with it.
+        let zone = served.store.directory().authority(&name, rtype).cloned();
+        let next = match zone {
+            None => {
+                let Some(known) = chain.look(&name, rtype)? else { break };
+                alias = match chain.take_entry(known, writer) {
+                    Step::End(end) => return Ok(finish(None, chain, &name, end, writer)),
+                    Step::Alias(alias) => alias,
+                };
+                continue;
+            }
+            Some(zone) => zone.version(),
+        };
         let Some(next) = next else { break };
         let view = View::new(&next.snapshot, dnssec_ok);
-        alias = match step(view, &mut chain, &name, request.rtype, writer) {
-            Step::End(end) => return finish(view, &chain, &name, end, writer),
+        alias = match step(view, &mut chain, &name, rtype, writer)? {
+            Step::End(end) => return Ok(finish(Some(view), chain, &name, end, writer)),
             Step::Alias(alias) => alias,
         };
         version = Some(next);
     }
     let nothing = End { rcode: Rcode::NOERROR, authority: Authority::Nothing, additional: None };
-    finish(view, &chain, request.name, nothing, writer)
+    Ok(finish(first, chain, request.name, nothing, writer))
 }
 
 /// What a name leads to.
@@ -101,8 +147,12 @@ impl<'z> Step<'z> {
 
 /// The names passed on the way to the last one.
 struct Chain<'z> {
-    first: View<'z>,
+    /// What the first zone has, if the chain begins with one.
+    first: Option<View<'z>>,
     hops: Vec<Hop>,
+    /// What came from the cache.
+    entries: Vec<Arc<Entry>>,
+    elsewhere: Option<&'z Elsewhere<'z>>,
     /// Whether the answer section had room for everything so far.
     answer: Result<(), Full>,
     dnssec_ok: bool,
@@ -131,13 +181,52 @@ impl Chain<'_> {
         self.hops.iter().any(|hop| hop.dname.as_deref() == Some(owner))
     }
 
-    /// Writes the proofs for wildcards passed on the way.
+    /// What the cache knows of a name, if the client may have that.
+    fn look(&self, name: &NameRef, rtype: Rtype) -> Result<Option<Arc<Entry>>, Ask> {
+        match self.elsewhere.map(|elsewhere| elsewhere.find(name, rtype)) {
+            None | Some(Known::Nothing) => Ok(None),
+            Some(Known::Entry(entry)) => Ok(Some(entry)),
+            Some(Known::Unknown(ask)) => Err(ask),
+        }
+    }
+
+    /// Writes what belongs into the answer section of what the cache knows.
+    fn take_entry<'e>(&mut self, entry: Arc<Entry>, writer: &mut Writer<'_>) -> Step<'e> {
+        let written = self.copy(&entry, Section::Answer, writer);
+        self.note(written);
+        let step = match entry.rest() {
+            None => Step::end(entry.rcode(), Authority::Nothing),
+            Some(target) => {
+                let target = target.clone();
+                Step::Alias(Hop { target, synthesised: None, dname: None, version: None })
+            }
+        };
+        self.entries.push(entry);
+        step
+    }
+
+    /// Writes one section of what the cache knows.
+    fn copy(&self, entry: &Entry, wanted: Section, writer: &mut Writer<'_>) -> Result<(), Full> {
+        let now = self.elsewhere.map_or_else(|| entry.stored(), |elsewhere| elsewhere.now());
+        let mut records = entry.records(now).filter(|(section, ..)| *section == wanted);
+        records.try_for_each(|(section, owner, rtype, ttl, rdata)| {
+            writer.record(section, owner, rtype, ttl, rdata)
+        })
+    }
+
+    /// Writes what the cache knows besides answers, and the proofs for wildcards passed on the way.
     fn prove(&self, proofs: &mut Proofs, writer: &mut Writer<'_>) -> Result<(), Full> {
+        for entry in self.entries.iter().rev() {
+            self.copy(entry, Section::Authority, writer)?;
+        }
         for hop in &self.hops {
             let Some(name) = &hop.synthesised else { continue };
             let view = match &hop.version {
                 Some(version) => View::new(&version.snapshot, self.dnssec_ok),
-                None => self.first,
+                None => match self.first {
+                    Some(view) => view,
+                    None => continue,
+                },
             };
             proofs.synthesised(view, name, writer)?;
         }
@@ -152,24 +241,27 @@ fn step<'z>(
     name: &NameRef,
     rtype: Rtype,
     writer: &mut Writer<'_>,
-) -> Step<'z> {
+) -> Result<Step<'z>, Ask> {
     let found = view.zone.lookup(name, rtype);
     let found = match view.zone.signed() {
         Some(_) => view.zone.without_hashed(found, name, rtype),
         None => found,
     };
-    match found {
+    Ok(match found {
         Found::Exact(owner) => data(view, chain, name, owner, false, rtype, writer),
         Found::Wildcard(owner) => data(view, chain, name, owner, true, rtype, writer),
         Found::Delegation(cut) => {
             if chain.hops.is_empty() {
                 writer.clear_flags(flags::AA);
             }
+            if let Some(entry) = chain.look(name, rtype)? {
+                return Ok(chain.take_entry(entry, writer));
+            }
             Step::end(Rcode::NOERROR, Authority::Referral(cut))
         }
         Found::Dname(owner) => {
             let Some(found) = view.find(owner, Rtype::DNAME) else {
-                return Step::end(Rcode::SERVFAIL, Authority::Nothing);
+                return Ok(Step::end(Rcode::SERVFAIL, Authority::Nothing));
             };
             if !chain.has_dname(owner.name()) {
                 chain.note(view::write(writer, Section::Answer, owner.name(), found));
@@ -178,17 +270,17 @@ fn step<'z>(
             let target = NameRef::read(dname.first())
                 .ok()
                 .and_then(|target| dname::substitute(name, owner.name(), target));
-            let Some(target) = target else { return Step::end(Rcode::YXDOMAIN, Authority::Nothing) };
+            let Some(target) = target else { return Ok(Step::end(Rcode::YXDOMAIN, Authority::Nothing)) };
             // RFC 6672 3.1: the synthesised CNAME has the DNAME's TTL; it is not signed (5.3.1).
             chain.note(writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire()));
             if rtype == Rtype::CNAME {
-                return Step::end(Rcode::NOERROR, Authority::Nothing);
+                return Ok(Step::end(Rcode::NOERROR, Authority::Nothing));
             }
             let dname = Some(owner.name().to_name());
             Step::Alias(Hop { target, synthesised: None, dname, version: None })
         }
         Found::NoName => Step::end(Rcode::NXDOMAIN, Authority::NoName),
-    }
+    })
 }
 
 /// Answers with what a name has, or the wildcard that speaks for it.
@@ -273,15 +365,19 @@ fn of_dnssec(rtype: Rtype) -> u8 {
     }
 }
 
-/// Writes authority and additional section for the last `name` of the chain; returns the response code, and whether the whole
-/// answer has room.
+/// Writes authority and additional section for the last `name` of the chain, which is in the zone of `view`, if in any here.
 fn finish(
-    view: View<'_>,
-    chain: &Chain<'_>,
+    view: Option<View<'_>>,
+    chain: Chain<'_>,
     name: &NameRef,
     end: End<'_>,
     writer: &mut Writer<'_>,
-) -> (Rcode, Result<(), Full>) {
+) -> Solved {
+    let (rcode, mut proofs) = (end.rcode, Proofs::default());
     let more = |proofs: &mut Proofs, writer: &mut Writer<'_>| chain.prove(proofs, writer);
-    (end.rcode, chain.answer.and_then(|()| end.write(view, name, more, writer)))
+    let written = chain.answer.and_then(|()| match view {
+        Some(view) => end.write(view, name, more, writer),
+        None => more(&mut proofs, writer),
+    });
+    Solved { rcode, written, entries: chain.entries }
 }

@@ -1,4 +1,6 @@
-//! Answers from the cache, and the completion of those that had to be fetched.
+//! Answers from the cache.
+
+use std::sync::Arc;
 
 use crate::resolve::cache::{Ask, AskFlags, Entry};
 use crate::resolve::special_use::{self, Kept};
@@ -7,8 +9,10 @@ use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Sections, Writer};
 
+use super::authoritative::{self, Start};
 use super::context::{Client, Outcome, Path, Recursion, Served};
 use super::edns::{Ede, Options};
+use super::elsewhere::{Elsewhere, Fetched};
 use super::reply::{Form, leave};
 
 /// CD comes back from caches (RFC 4035 3.2.2).
@@ -20,20 +24,33 @@ pub(super) fn find(
     now: Now,
     request: &Request<'_>,
     from: Client,
+    fetched: &[Fetched],
     reply: &mut Vec<u8>,
 ) -> Outcome {
     if let Some(kept) = recursion.special_use.answer(request.name, request.rtype) {
         leave(served, now, request, from, FORM, reply, |writer, _| Some(write_kept(&kept, request, writer)));
         return Outcome::Reply(Path::Zone);
     }
-    let cache = &recursion.cache;
     let asked = AskFlags::of(request.header.flags, request.opt.is_some_and(|opt| opt.dnssec_ok));
-    match cache.get(now.mono, request.name, request.rtype, asked).filter(|entry| entry.is_fresh(now.mono)) {
+    // What was fetched for this request is for it, however soon its TTL ends.
+    let known = fetched.first().map(|(_, entry)| Arc::clone(entry)).or_else(|| {
+        let known = recursion.cache.get(now.mono, request.name, request.rtype, asked);
+        known.filter(|entry| entry.is_fresh(now.mono))
+    });
+    match known {
         Some(entry) => {
+            let mut missing = None;
             leave(served, now, request, from, FORM, reply, |writer, options| {
-                Some(write(now, &entry, writer, options))
+                if entry.rest().is_none() {
+                    return Some(write(now, &entry, writer, options));
+                }
+                let elsewhere = Elsewhere::open_to(served, now.mono, request, from, fetched);
+                let start = Start::Entry(Arc::clone(&entry));
+                let answer =
+                    authoritative::answer(served, request, start, elsewhere.as_ref(), writer, options);
+                answer.map_err(|ask| missing = Some(ask)).ok()
             });
-            Outcome::Reply(Path::Hit)
+            missing.map_or(Outcome::Reply(Path::Hit), Outcome::FollowUp)
         }
         None if request.header.flags & flags::RD == 0 => {
             // Without RD nothing is fetched for the client (RFC 1034 4.3.1).
@@ -44,22 +61,12 @@ pub(super) fn find(
     }
 }
 
-/// Writes the reply to a request that was handed on as [`Outcome::FollowUp`]: the entry found, or SERVFAIL.
-pub fn complete(
-    served: &Served,
-    now: Now,
-    bytes: &[u8],
-    from: Client,
-    entry: Option<&Entry>,
-    reply: &mut Vec<u8>,
-) {
+/// Writes the reply to a request that was handed on as [`Outcome::FollowUp`] and turned away.
+pub fn turn_away(served: &Served, now: Now, bytes: &[u8], from: Client, reply: &mut Vec<u8>) {
     let Ok(request) = Request::read(bytes) else { return };
-    leave(served, now, &request, from, FORM, reply, |writer, options| match entry {
-        Some(entry) => Some(write(now, entry, writer, options)),
-        None => {
-            options.explain(Ede::NO_REACHABLE_AUTHORITY);
-            Some(Rcode::SERVFAIL)
-        }
+    leave(served, now, &request, from, FORM, reply, |_, options| {
+        options.explain(Ede::NO_REACHABLE_AUTHORITY);
+        Some(Rcode::SERVFAIL)
     });
 }
 
@@ -84,11 +91,7 @@ fn write_kept(kept: &Kept, request: &Request<'_>, writer: &mut Writer<'_>) -> Rc
 
 fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options) -> Rcode {
     if entry.is_stale() {
-        options.explain(if entry.rcode() == Rcode::NXDOMAIN {
-            Ede::STALE_NXDOMAIN
-        } else {
-            Ede::STALE_ANSWER
-        });
+        options.explain(Ede::of_stale(entry.rcode()));
     }
     let mark = writer.mark();
     if entry.write(now.mono, writer).is_err() {
@@ -102,12 +105,11 @@ fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::answer::respond::answer;
     use crate::publish::store::ZoneStore;
     use crate::resolve::cache::{Cache, Config};
+    use crate::resolve::settings::Reach;
     use crate::resolve::special_use::SpecialUse;
     use crate::wire::cookie::{Secret, Secrets};
     use crate::wire::message::{Header, Message};
@@ -126,6 +128,7 @@ mod tests {
             cache: Arc::new(Cache::new(&Config::default())),
             allow: vec!["127.0.0.0/8".parse().unwrap()],
             special_use: SpecialUse::default(),
+            reach: Reach::default(),
         };
         let store = Arc::new(ZoneStore::new(1));
         let served = Served { store, recursion: Some(recursion), nsid: None, cookies: cookies() };

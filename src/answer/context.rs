@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Zone;
 use crate::resolve::cache::{Ask, Cache};
+use crate::resolve::settings::Reach;
 use crate::resolve::special_use::SpecialUse;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
@@ -36,6 +37,8 @@ pub struct Recursion {
     pub allow: Vec<Prefix>,
     /// The names that nobody else is asked for.
     pub special_use: SpecialUse,
+    /// The names that others are asked for.
+    pub reach: Reach,
 }
 
 impl Recursion {
@@ -72,7 +75,7 @@ pub enum Outcome {
         /// The serial it tells, if it does.
         serial: Option<Serial>,
     },
-    /// The resolver has to find the answer; [`super::cached::complete`] writes it then. Nothing is written.
+    /// The resolver has to find this; [`super::respond::complete`] goes on then. Nothing is written.
     FollowUp(Ask),
 }
 

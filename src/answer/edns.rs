@@ -13,7 +13,7 @@ use crate::wire::edns::{
     COOKIE, EDE, EXPIRE, KEEPALIVE, NSID, Opt, PADDING, STAMP, ZONEVERSION, push_option,
 };
 use crate::wire::message::Request;
-use crate::wire::rtype::Rtype;
+use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::{self, Stamp};
@@ -33,6 +33,11 @@ impl Ede {
     pub const STALE_NXDOMAIN: Ede = Ede(19);
     pub const NOT_AUTHORITATIVE: Ede = Ede(20);
     pub const NO_REACHABLE_AUTHORITY: Ede = Ede(22);
+
+    /// For an answer with this code that is given although its TTL has run out.
+    pub(super) fn of_stale(rcode: Rcode) -> Ede {
+        if rcode == Rcode::NXDOMAIN { Ede::STALE_NXDOMAIN } else { Ede::STALE_ANSWER }
+    }
 }
 
 /// A TCP connection on which nothing is asked for so long is closed: what edns-tcp-keepalive tells (RFC 7828); RFC 7766 6.2.3

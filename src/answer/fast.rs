@@ -121,6 +121,10 @@ impl<'q> Fast<'q> {
         match self.source {
             Answers::Zone(zone, near) => frame(&self.query, served, now, from, reply, names, |reply| {
                 let (found, written) = write(zone, near, &self.query, reply)?;
+                // Who may use the cache may be answered for what is below a delegation.
+                if found.is_referral && served.recursion.is_some() {
+                    return None;
+                }
                 Some((found.rcode.0 | if found.is_referral { 0 } else { flags::AA }, written))
             }),
             Answers::Cache(sought) => from_cache(&self.query, sought, served, now, from, reply),
@@ -138,9 +142,10 @@ fn from_cache(
     reply: &mut [u8],
 ) -> Option<usize> {
     let recursion = served.recursion.as_ref().filter(|recursion| recursion.allows(from))?;
+    let is_whole = |entry: &Entry| !entry.is_stale() && entry.rest().is_none();
     let answer = |entry: &Entry| {
-        // Others need an extended error, or more room for the code.
-        let rcode = Some(entry.rcode()).filter(|rcode| rcode.0 <= flags::RCODE && !entry.is_stale())?;
+        // Others need an extended error, more room for the code, or what a zone here has.
+        let rcode = Some(entry.rcode()).filter(|rcode| rcode.0 <= flags::RCODE && is_whole(entry))?;
         frame(query, served, now, from, reply, &mut Names::default(), |reply| {
             let written = entry.records(now.mono).try_for_each(|(section, owner, rtype, ttl, rdata)| {
                 reply.rrset(section, owner, rtype, ttl, std::iter::once(rdata))

@@ -10,6 +10,7 @@ pub mod cached;
 pub mod context;
 pub mod door;
 pub mod edns;
+pub mod elsewhere;
 pub mod end;
 pub mod fast;
 pub mod proof;

@@ -20,9 +20,11 @@ use crate::wire::message::{Header, MessageError, Opcode, Request, flags};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 
+use super::authoritative::Start;
 use super::context::{Client, Outcome, Path, Served};
 use super::edns::Ede;
-use super::reply::{finish, malformed};
+use super::elsewhere::{Elsewhere, Fetched};
+use super::reply::{Form, finish, leave, malformed};
 use super::{authoritative, cached, edns, server_names, transfer};
 
 /// Answers a request; appends to `reply`. See [`Outcome`].
@@ -77,9 +79,9 @@ fn query(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: 
         (CLASS_IN | CLASS_ANY, Rtype::OPT | Rtype::TSIG | Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => {
             finish(served, now, request, from, reply, |_, _| Rcode::NOTIMP)
         }
-        (CLASS_IN, _) => find(served, now, request, from, reply),
+        (CLASS_IN, _) => find(served, now, request, from, &[], reply),
         (CLASS_ANY, rtype) if rtype != Rtype::AXFR && rtype != Rtype::IXFR => {
-            find(served, now, request, from, reply)
+            find(served, now, request, from, &[], reply)
         }
         _ => finish(served, now, request, from, reply, |_, _| Rcode::REFUSED),
     }
@@ -97,29 +99,55 @@ fn bare(served: &Served, now: Now, bytes: &[u8], from: Client, reply: &mut Vec<u
     })
 }
 
-fn find(served: &Served, now: Now, request: &Request<'_>, from: Client, reply: &mut Vec<u8>) -> Outcome {
+/// Goes on with a request that was handed on as [`Outcome::FollowUp`]: all that was found for it, in turn. It may take more.
+pub fn complete(
+    served: &Served,
+    now: Now,
+    bytes: &[u8],
+    from: Client,
+    fetched: &[Fetched],
+    reply: &mut Vec<u8>,
+) -> Outcome {
+    match Request::read(bytes) {
+        Ok(request) => find(served, now, &request, from, fetched, reply),
+        Err(_) => Outcome::Drop,
+    }
+}
+
+fn find(
+    served: &Served,
+    now: Now,
+    request: &Request<'_>,
+    from: Client,
+    fetched: &[Fetched],
+    reply: &mut Vec<u8>,
+) -> Outcome {
+    let elsewhere = Elsewhere::open_to(served, now.mono, request, from, fetched);
     let directory = served.store.directory();
-    let zone = authoritative::zone_for(&directory, request.name, request.rtype);
-    if let Some(zone) = zone {
-        return finish(served, now, request, from, reply, |writer, options| match &*zone.current() {
+    if let Some(zone) = directory.authority(request.name, request.rtype) {
+        let mut missing = None;
+        leave(served, now, request, from, Form::ALONE, reply, |writer, options| match &*zone.current() {
             Some(version) => {
                 options.versioned(now, zone, version);
-                let rcode = authoritative::write(served, version, request, writer);
+                let start = Start::Zone(version);
+                let answer =
+                    authoritative::answer(served, request, start, elsewhere.as_ref(), writer, options);
                 if request.class == CLASS_ANY {
                     // Who knows one class cannot speak for all (RFC 1034 3.7.1, 4.3.2).
                     writer.clear_flags(flags::AA);
                 }
-                rcode
+                answer.map_err(|ask| missing = Some(ask)).ok()
             }
             None => {
                 options.explain(Ede::NOT_READY);
-                Rcode::SERVFAIL
+                Some(Rcode::SERVFAIL)
             }
         });
+        return missing.map_or(Outcome::Reply(Path::of(request.rtype)), Outcome::FollowUp);
     }
     match &served.recursion {
         Some(recursion) if request.class == CLASS_IN && recursion.allows(from) => {
-            cached::find(served, recursion, now, request, from, reply)
+            cached::find(served, recursion, now, request, from, fetched, reply)
         }
         Some(_) => finish(served, now, request, from, reply, |_, options| {
             options.explain(Ede::PROHIBITED);

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::context::{Client, Outcome, Path, Recursion, Served};
+use super::context::{Client, Outcome, Path, Served};
 use super::respond::answer;
 use crate::publish::access::Access;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::{Publication, ZoneStore};
-use crate::resolve::cache::{self, Answer, Ask, AskFlags, Cache};
-use crate::resolve::special_use::SpecialUse;
 use crate::text::file::read::read;
 use crate::text::rdata::write;
 use crate::time::{Mono, Now, Utc};
@@ -28,9 +26,9 @@ use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Told;
 
 mod corners;
-mod signed;
-
+mod elsewhere;
 mod options;
+mod signed;
 
 const EXAMPLE: &str = "
 $ORIGIN example.
@@ -412,43 +410,6 @@ fn the_servers_own_names() {
     assert_eq!(ask(&served, "www.example."), (5, false, false));
     served.nsid = None;
     assert_eq!(ask(&served, "id.server."), (5, false, false));
-}
-
-#[test]
-fn the_cache_answers_what_it_knows_and_hands_on_the_rest() {
-    let mut served = served();
-    let cache = Arc::new(Cache::new(&cache::Config::default()));
-    served.recursion = Some(Recursion {
-        cache: Arc::clone(&cache),
-        allow: vec!["127.0.0.0/8".parse().unwrap()],
-        special_use: SpecialUse::default(),
-    });
-    let asked = Ask { name: name("www.elsewhere."), rtype: Rtype::A, flags: AskFlags::default() };
-    let query = Query::new("www.elsewhere.", Rtype::A).edns(1232, 0, &[]);
-    let ask = |source: Client, bytes: &[u8]| {
-        let mut reply = Vec::new();
-        (answer(&served, at(200), bytes, source, &mut reply), reply)
-    };
-    assert!(matches!(ask(client(Via::Udp), &query.bytes).0, Outcome::FollowUp(ask) if ask == asked));
-    let record = Record { owner: asked.name.clone(), rtype: Rtype::A, ttl: 60, rdata: [192, 0, 2, 9].into() };
-    let known = Answer { rcode: Rcode::NOERROR, answer: vec![record], authority: Vec::new(), negative: None };
-    cache.put(at(190).mono, &asked, &known);
-    let (outcome, reply) = ask(client(Via::Udp), &query.bytes);
-    assert!(matches!(outcome, Outcome::Reply(Path::Hit)));
-    let message = Message::read(&reply).unwrap();
-    assert_eq!(show(&message.answer), ["www.elsewhere. 50 A 192.0.2.9"]);
-    assert!(!message.header.is_authoritative() && message.header.flags & flags::RA != 0);
-    let stranger = Client { addr: "192.0.2.77:53".parse().unwrap(), via: Via::Udp };
-    assert_eq!(Message::read(&ask(stranger, &query.bytes).1).unwrap().rcode(), Rcode::REFUSED);
-    let mut iterative = Query::new("unknown.elsewhere.", Rtype::A).bytes;
-    iterative[2] &= !1;
-    assert_eq!(Message::read(&ask(client(Via::Udp), &iterative).1).unwrap().rcode(), Rcode::REFUSED);
-    // Zones served here are answered from themselves, cache or not.
-    assert!(query_is_authoritative(&served));
-}
-
-fn query_is_authoritative(served: &Served) -> bool {
-    Query::new("www.example.", Rtype::A).ask(served).header.is_authoritative()
 }
 
 #[test]

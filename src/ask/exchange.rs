@@ -63,8 +63,11 @@ pub enum Failure {
     #[error("connection refused")]
     Refused,
     /// There is no way there.
-    #[error("unreachable")]
+    #[error("no route to it")]
     Unreachable,
+    /// No connection came about in time.
+    #[error("connecting timed out")]
+    Unanswered,
     /// The other side closed the connection (after any number of messages).
     #[error("connection closed by the peer")]
     Closed,

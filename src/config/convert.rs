@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -20,6 +21,11 @@ use crate::server::settings::{self, Settings};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
+
+/// How often a secondary asks its primaries at least, where nothing else is configured.
+const LEASE: Duration = Duration::from_secs(10);
+/// The longest that may be configured.
+const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 
 /// Some part is wrong, and has been told.
 #[derive(Clone, Copy, Debug)]
@@ -132,10 +138,18 @@ impl<'a> Reading<'a> {
         zone: document::Zone,
     ) -> Result<(Option<PathBuf>, ZoneOptions), Told> {
         let updates = self.no_update(&zone.allow_update);
+        let lease = self.duration_or_off("lease", zone.lease.clone(), Some(LEASE), LONGEST_LEASE);
         let (role, file) = match (&zone.file, zone.primaries) {
             (Some(file), None) => {
                 let policy = zone.serial.map(Spanned::into_inner).unwrap_or_default();
-                (Ok(Role::Primary(policy)), self.relative(file).map(Some))
+                let role = match &zone.lease {
+                    None => Ok(Role::Primary(policy)),
+                    Some(lease) => Err(self.tell(
+                        self.error(lease.span(), "`lease` has no meaning for a primary")
+                            .help("remove it: how often a primary is asked is up to its secondaries"),
+                    )),
+                };
+                (role, self.relative(file).map(Some))
             }
             (None, primaries @ Some(_)) => {
                 (self.secondary(section, primaries, zone.serial.as_ref()), Ok(None))
@@ -155,6 +169,10 @@ impl<'a> Reading<'a> {
             }
         };
         let options = self.options(role, zone.notify, zone.allow_transfer, zone.watch);
+        let options = options.and_then(|options| match options.is_secondary() {
+            true => Ok(ZoneOptions { lease: lease?, ..options }),
+            false => Ok(options),
+        });
         updates.and(Ok((file?, options?)))
     }
 
@@ -185,7 +203,8 @@ impl<'a> Reading<'a> {
         let notify = self.list("notify", notify, value::peer);
         let allow_transfer = self.prefixes(allow_transfer);
         let watch = self.list("watch", watch, value::peer);
-        Ok(ZoneOptions { role: role?, notify: notify?, allow_transfer: allow_transfer?, watch: watch? })
+        let (notify, allow_transfer, watch) = (notify?, allow_transfer?, watch?);
+        Ok(ZoneOptions { role: role?, notify, allow_transfer, watch, lease: None })
     }
 
     fn zone_dir(&self, dir: Spanned<document::ZoneDir>) -> Result<settings::ZoneDir, Told> {
@@ -276,6 +295,49 @@ impl<'a> Reading<'a> {
                 self.error(written.span(), format!("`{key}` is out of range"))
                     .help(format!("write a number from 1 to {most}")),
             )),
+        }
+    }
+
+    /// Seconds, or a text with units; at most `most`.
+    pub(super) fn duration(
+        &self,
+        key: &str,
+        written: Spanned<toml::Value>,
+        most: Duration,
+    ) -> Result<Duration, Told> {
+        let place = written.span();
+        let span = match written.into_inner() {
+            toml::Value::String(text) => {
+                Some(self.value(&Spanned::new(place.clone(), text), value::duration)?)
+            }
+            toml::Value::Integer(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
+            _ => {
+                let help = "write seconds as a number, or a text such as \"1d\" or \"30s\"";
+                return Err(self.tell(self.error(place, format!("`{key}` is not a duration")).help(help)));
+            }
+        };
+        span.filter(|span| *span <= most && span.subsec_nanos() == 0).ok_or_else(|| {
+            self.tell(self.error(place, format!("`{key}` is out of range")).help(format!(
+                "write whole seconds from 0 to {}, as a number or with units, as in \"1d\"",
+                most.as_secs()
+            )))
+        })
+    }
+
+    /// The same, or `off`, which 0 stands for too.
+    pub(super) fn duration_or_off(
+        &self,
+        key: &str,
+        written: Option<Spanned<toml::Value>>,
+        default: Option<Duration>,
+        most: Duration,
+    ) -> Result<Option<Duration>, Told> {
+        match written {
+            None => Ok(default),
+            Some(written) if written.as_ref().as_str() == Some("off") => Ok(None),
+            Some(written) => {
+                self.duration(key, written, most).map(|span| Some(span).filter(|span| !span.is_zero()))
+            }
         }
     }
 

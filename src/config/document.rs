@@ -61,6 +61,8 @@ pub(super) struct Zone {
     pub(super) allow_update: Texts,
     pub(super) serial: Option<Spanned<serial::Policy>>,
     pub(super) watch: Texts,
+    /// Seconds as a number, or a text with units, or `off`.
+    pub(super) lease: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]

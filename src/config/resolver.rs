@@ -143,16 +143,10 @@ impl Reading<'_> {
 
     fn cache(&self, cache: document::Cache) -> Result<resolve::cache::Config, Told> {
         let default = resolve::cache::Config::default();
-        let off = |written: &Spanned<toml::Value>| written.as_ref().as_str() == Some("off");
         let max_entries = self.number("max-entries", cache.max_entries, MAX_CACHE_ENTRIES);
         let max_ttl = cache.max_ttl.map(|written| self.duration("max-ttl", written, MAX_MAX_TTL));
-        let serve_stale = match cache.serve_stale {
-            None => Ok(default.serve_stale),
-            Some(written) if off(&written) => Ok(None),
-            Some(written) => self
-                .duration("serve-stale", written, MAX_SERVE_STALE)
-                .map(|span| Some(span).filter(|span| !span.is_zero())),
-        };
+        let serve_stale =
+            self.duration_or_off("serve-stale", cache.serve_stale, default.serve_stale, MAX_SERVE_STALE);
         Ok(resolve::cache::Config {
             max_entries: max_entries?.unwrap_or(default.max_entries),
             // Within the limit just checked, it fits.
@@ -160,27 +154,6 @@ impl Reading<'_> {
                 .transpose()?
                 .map_or(default.max_ttl, |span| u32::try_from(span.as_secs()).unwrap_or(default.max_ttl)),
             serve_stale: serve_stale?,
-        })
-    }
-
-    /// Seconds, or a text with units; at most `most`.
-    fn duration(&self, key: &str, written: Spanned<toml::Value>, most: Duration) -> Result<Duration, Told> {
-        let place = written.span();
-        let span = match written.into_inner() {
-            toml::Value::String(text) => {
-                Some(self.value(&Spanned::new(place.clone(), text), value::duration)?)
-            }
-            toml::Value::Integer(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
-            _ => {
-                let help = "write seconds as a number, or a text such as \"1d\" or \"30s\"";
-                return Err(self.tell(self.error(place, format!("`{key}` is not a duration")).help(help)));
-            }
-        };
-        span.filter(|span| *span <= most && span.subsec_nanos() == 0).ok_or_else(|| {
-            self.tell(self.error(place, format!("`{key}` is out of range")).help(format!(
-                "write whole seconds from 0 to {}, as a number or with units, as in \"1d\"",
-                most.as_secs()
-            )))
         })
     }
 }

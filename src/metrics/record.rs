@@ -45,6 +45,8 @@ impl Metrics {
             | Event::Expired(_)
             | Event::Reachable { .. }
             | Event::InOrderAgain(_)
+            | Event::AskingOthers { .. }
+            | Event::Resumed { .. }
             | Event::SerialLowered { .. } => {}
         }
     }

@@ -115,6 +115,26 @@ pub enum Event {
         /// The serial it tells.
         serial: Option<Serial>,
     },
+    /// Nothing is known of what a primary served before: its other servers are asked first.
+    AskingOthers {
+        /// The zone.
+        zone: Name,
+        /// How many they are.
+        servers: usize,
+        /// For how long they are waited for.
+        limit: Duration,
+    },
+    /// One of them has a version that is not older than the zone file: the primary goes on from there.
+    Resumed {
+        /// The zone.
+        zone: Name,
+        /// Who has it.
+        server: SocketAddr,
+        /// Its serial.
+        serial: Serial,
+        /// That in the zone file.
+        file: Serial,
+    },
     /// A newer version is known to exist.
     Behind(Name, Newer),
     /// A transfer is complete.
@@ -140,6 +160,8 @@ pub enum Event {
         kind: Kind,
         /// Why it failed.
         reason: Reason,
+        /// Whether that has been told since the content was last found current.
+        is_known: bool,
     },
     /// The whole zone is pulled where differences were expected.
     Fallback(Name, Reason),

@@ -1,6 +1,7 @@
 //! What a node keeps of one configured zone: its machines, and what is known of its lag.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::lag::{Interval, own_staleness};
@@ -8,14 +9,22 @@ use crate::publish::proposal::Proposal;
 use crate::publish::zone::Zone;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::notify::Notifier;
+use crate::transfer::query::Kind;
+use crate::transfer::reason::Reason;
 use crate::transfer::refresh::Refresh;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
+use super::asking::Asking;
 use super::board::Mark;
 use super::seen_servers::SeenServers;
 use super::settings::ZoneConfig;
 use super::status::{Problem, State, ZoneStatus};
+
+/// How far apart the moments are that the journal learns of, from when on EXPIRE is counted; ...
+const NOTED: Duration = Duration::from_secs(60);
+/// ... or this part of EXPIRE, if that is shorter.
+const NOTED_PARTS: u64 = 20;
 
 /// A configured zone's machines and memory.
 #[derive(Debug)]
@@ -31,6 +40,10 @@ pub(super) struct Member {
     /// The other servers.
     pub(super) seen: SeenServers,
     pub(super) problem: Option<Problem>,
+    /// What failed at the primaries since the content was last found current.
+    pub(super) failures: Vec<(SocketAddr, Kind, Reason)>,
+    /// From when on EXPIRE is counted, as the journal has it.
+    pub(super) noted: Option<Utc>,
     /// Whether the zone file that was read last was refused, which has been told.
     pub(super) is_refused: bool,
     /// The serial in the zone file that was read last.
@@ -39,6 +52,8 @@ pub(super) struct Member {
     pub(super) heard: Option<Now>,
     /// A change that could not be written down, and when it is tried again.
     pub(super) retry: Option<(Mono, Box<Proposal>)>,
+    /// What is waited for before the first content is published.
+    pub(super) asking: Option<Asking>,
     /// When this zone wants to be called next, as booked with the node.
     pub(super) due: Option<Mono>,
     /// How it stands on the board.
@@ -51,13 +66,26 @@ impl Member {
         let refresh = self.refresh.as_ref().and_then(|refresh| refresh.next_timeout());
         let notifier = self.notifier.as_ref().and_then(|notifier| notifier.next_timeout());
         let retry = self.retry.as_ref().map(|(at, _)| *at);
-        refresh.into_iter().chain(notifier).chain(retry).min()
+        let asking = self.asking.as_ref().map(|asking| asking.until);
+        refresh.into_iter().chain(notifier).chain(retry).chain(asking).min()
     }
 
     /// Notes what is wrong; the first moment of one wrong stays.
     pub(super) fn blame(&mut self, now: Now, what: String) {
         let since = self.problem.take().filter(|problem| problem.what == what).map(|problem| problem.since);
         self.problem = Some(Problem { what, since: since.unwrap_or(now.utc.seconds()) });
+    }
+
+    /// Whether the journal is to learn that EXPIRE is counted from then on: a restart may find it a little older than it is, and polls are
+    /// frequent.
+    pub(super) fn is_worth_noting(&mut self, counted_from: Utc) -> bool {
+        let expire = self.zone.current().as_ref().map_or(0, |version| version.snapshot.timers().expire);
+        let apart = Duration::from_secs(u64::from(expire) / NOTED_PARTS).min(NOTED);
+        let is_worth = self.noted.is_none_or(|noted| counted_from.since(noted) >= apart);
+        if is_worth {
+            self.noted = Some(counted_from);
+        }
+        is_worth
     }
 
     /// Notes the serial of a zone file; what it was before, when it is lower now and the content is what is served.

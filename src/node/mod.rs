@@ -13,6 +13,7 @@ pub mod router;
 pub mod settings;
 pub mod status;
 
+mod asking;
 mod members;
 mod publishing;
 mod seen_servers;

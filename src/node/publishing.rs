@@ -1,7 +1,8 @@
 //! The changes on their way through the door, at most one of a zone at a time.
 //!
 //! ```text
-//!           another is under way
+//!           another is under way,
+//!           or the zone is held
 //! submit ----------------------------> Waiting      a newer proposal takes its place
 //!    |                                    |
 //!    v            changes something       v
@@ -20,7 +21,7 @@ use crate::publish::stages::{Base, PublishError, Stamped};
 use crate::publish::store::{Publication, ZoneStore};
 use crate::publish::zone::Zone;
 use crate::time::Now;
-use crate::wire::name::Name;
+use crate::wire::name::{Name, NameRef};
 
 use super::effects::{Commit, Effects};
 
@@ -31,6 +32,8 @@ const TOGETHER: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
     zones: HashMap<Name, Underway>,
+    /// Zones whose changes wait for a word of the node, each with its newest.
+    held: HashMap<Name, Option<(u64, Submission)>>,
     /// What the journal is writing down.
     commits: HashMap<u64, Vec<Stamped>>,
     next_ticket: u64,
@@ -86,9 +89,11 @@ impl Publishing {
             let number = self.submitted;
             self.submitted += 1;
             self.open.insert(number);
-            match self.zones.get_mut(&submission.proposal.zone) {
-                Some(underway) => {
-                    if let Some((replaced, _)) = underway.waiting.replace((number, submission)) {
+            let zone = &submission.proposal.zone;
+            let underway = self.zones.get_mut(zone).map(|underway| &mut underway.waiting);
+            match self.held.get_mut(zone).or(underway) {
+                Some(waiting) => {
+                    if let Some((replaced, _)) = waiting.replace((number, submission)) {
                         self.open.remove(&replaced);
                     }
                 }
@@ -96,6 +101,35 @@ impl Publishing {
             }
         }
         self.start(now, started, store, fx)
+    }
+
+    /// Has the changes of a zone wait until [`Publishing::release`].
+    pub(super) fn hold(&mut self, zone: &Name) {
+        self.held.entry(zone.clone()).or_default();
+    }
+
+    /// The change that waits so.
+    pub(super) fn held(&self, zone: &NameRef) -> Option<&Proposal> {
+        Some(&self.held.get(zone)?.as_ref()?.1.proposal)
+    }
+
+    /// Lets it go on.
+    pub(super) fn release(
+        &mut self,
+        now: Now,
+        zone: &NameRef,
+        store: &ZoneStore,
+        fx: &mut Effects,
+    ) -> Vec<Outcome> {
+        let held = self.held.remove(zone).flatten();
+        self.start(now, held.into_iter().collect(), store, fx)
+    }
+
+    /// Drops it: the zone is configured no more, or otherwise.
+    pub(super) fn drop_held(&mut self, zone: &NameRef) {
+        if let Some((number, _)) = self.held.remove(zone).flatten() {
+            self.open.remove(&number);
+        }
     }
 
     /// Asks for changes to be prepared: large ones each by itself, so that no zone waits for another.

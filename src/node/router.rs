@@ -61,6 +61,8 @@ pub struct Node {
     board: Board,
     watch: Watch,
     routes: HashMap<Token, Route>,
+    /// How many zones are pulled from each primary.
+    pulled_from: HashMap<SocketAddr, usize>,
     /// When each zone's machines want to be called.
     due: BTreeSet<(Mono, Name)>,
     /// How many members there have been.
@@ -81,6 +83,7 @@ impl Node {
             publishing: Publishing::default(),
             watch,
             routes: HashMap::new(),
+            pulled_from: HashMap::new(),
             due: BTreeSet::new(),
             lives: 0,
             rng,
@@ -149,7 +152,7 @@ impl Node {
                 let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| {
                     node.watch.arrival(now, token, arrival, out)
                 });
-                seen.into_iter().flat_map(|event| self.seen(now, event, &mut fx.out)).collect()
+                seen.into_iter().flat_map(|event| self.seen(now, event, fx)).collect()
             }
         }
     }
@@ -164,6 +167,7 @@ impl Node {
                     events.extend(self.submit(now, [*proposal], fx));
                 }
             }
+            events.extend(self.go_on_alone(now, &zone, fx));
             let found =
                 self.with_notifier(&zone, &mut fx.out, |notifier, out| notifier.handle_timeout(now, out));
             events.extend(found.into_iter().map(|event| Event::Notify(zone.clone(), event)));
@@ -173,7 +177,7 @@ impl Node {
         }
         let seen = self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.handle_timeout(now, out));
         for event in seen {
-            events.extend(self.seen(now, event, &mut fx.out));
+            events.extend(self.seen(now, event, fx));
         }
         events
     }
@@ -205,7 +209,11 @@ impl Node {
                 }
             }
         }
+        let zones: Vec<Name> = proposals.iter().map(|proposal| proposal.zone.clone()).collect();
         events.extend(self.submit(now, proposals, fx));
+        for zone in zones {
+            events.extend(self.go_on_alone(now, &zone, fx));
+        }
         events
     }
 
@@ -309,7 +317,11 @@ impl Node {
             return Vec::new();
         }
         self.routed(out, &Route::Refresh(zone.to_name()), |node, out| match node.members.get_mut(zone) {
-            Some(Member { refresh: Some(refresh), zone, .. }) => act(refresh, zone, out),
+            Some(Member { refresh: Some(refresh), zone, config, .. }) => {
+                let zones = config.options.primaries().iter().filter_map(|it| node.pulled_from.get(it)).max();
+                refresh.shared_by(zones.copied().unwrap_or(1));
+                act(refresh, zone, out)
+            }
             _ => Vec::new(),
         })
     }
@@ -367,6 +379,7 @@ impl Node {
 }
 
 mod configure;
+mod lost_history;
 mod pulled;
 mod report;
 mod seen;

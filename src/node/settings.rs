@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::publish::access::Access;
 use crate::wire::name::Name;
@@ -28,6 +29,8 @@ pub struct ZoneOptions {
     pub allow_transfer: Vec<Prefix>,
     /// Further servers whose serial is observed, besides those in `notify`.
     pub watch: Vec<SocketAddr>,
+    /// For secondaries: primaries are asked for their serial at least so often; `None` for REFRESH alone.
+    pub lease: Option<Duration>,
 }
 
 /// Where a zone's content comes from.

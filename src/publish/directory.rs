@@ -12,8 +12,10 @@ use std::sync::Arc;
 
 use crate::wire::hash::{hash_label, hash_name, hash_root};
 use crate::wire::name::NameRef;
+use crate::wire::rtype::Rtype;
+use crate::zone::lookup::Found;
 
-use super::zone::Zone;
+use super::zone::{Version, Zone};
 
 /// Zones for each bucket on average, at most.
 const FILL: usize = 4;
@@ -77,6 +79,21 @@ impl Directory {
             }
         }
         nearest
+    }
+
+    /// The zone that answers for a name: the nearest above it, or at it unless DS is asked for at the zone's own apex. That belongs
+    /// to the parent, which may be served here too (RFC 4035 3.1.4.1).
+    pub fn authority(&self, name: &NameRef, rtype: Rtype) -> Option<&Arc<Zone>> {
+        let zone = self.find(name)?;
+        let above = name.parent().filter(|_| rtype == Rtype::DS && *name == **zone.name());
+        Some(above.and_then(|name| self.find(name)).unwrap_or(zone))
+    }
+
+    /// Whether a zone here answers for a name, and does not refer to others for it.
+    pub fn speaks_for(&self, name: &NameRef, rtype: Rtype) -> bool {
+        let refers =
+            |version: &Arc<Version>| matches!(version.snapshot.lookup(name, rtype), Found::Delegation(_));
+        self.authority(name, rtype).is_some_and(|zone| !zone.current().as_ref().is_some_and(refers))
     }
 
     /// All zones, in no order that means anything.

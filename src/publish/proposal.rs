@@ -58,6 +58,14 @@ impl Proposal {
         }
     }
 
+    /// What a zone file holds.
+    pub fn whole(&self) -> Option<&Snapshot> {
+        match &self.content {
+            Content::Whole(content) => Some(content),
+            Content::Records(_) | Content::Differences(_) => None,
+        }
+    }
+
     /// Proposes the records that an AXFR brought, with the stamp of their version where the primary told it.
     pub fn axfr(records: Transferred, told: Option<Stamp>) -> Proposal {
         Proposal {

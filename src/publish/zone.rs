@@ -88,6 +88,15 @@ const ENTRY: usize = 128;
 /// What a zone serves, held for a moment.
 pub type Current = arc_swap::Guard<Option<Arc<Version>>>;
 
+/// From where a primary without history numbers its versions on.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbering {
+    /// From this version, which it has published once.
+    From(Stamp),
+    /// Above this serial, of which nothing more is known.
+    Above(Serial),
+}
+
 /// A configured zone: what it serves now, and how fresh that is known to be.
 #[derive(Debug)]
 pub struct Zone {
@@ -150,6 +159,23 @@ impl Zone {
     /// The version history, locked for reading: to be let go of soon.
     pub fn history(&self) -> RwLockReadGuard<'_, History> {
         self.history.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anything is known of what was served before.
+    pub fn has_history(&self) -> bool {
+        let history = self.history();
+        self.current().is_some() || history.last().is_some() || history.floor().reserved.is_some()
+    }
+
+    /// Takes over what another server knows of a former life of this zone.
+    pub fn resume(&self, known: Numbering) {
+        let mut history = self.history_mut();
+        match known {
+            Numbering::From(stamp) => history.push_anew(stamp),
+            Numbering::Above(serial) => {
+                history.floor.set(&Reserve { serial, digest: None, is_doubtful: true });
+            }
+        }
     }
 
     pub(super) fn history_mut(&self) -> RwLockWriteGuard<'_, History> {

@@ -167,7 +167,7 @@ impl Sieve {
     fn positive(mut self, rcode: Rcode) -> Verdict {
         let authority = self.proofs();
         let rcode = if rcode == Rcode::NXDOMAIN { Rcode::NOERROR } else { rcode };
-        Verdict::Answer(Answer { rcode, answer: self.answer, authority, negative: None })
+        Verdict::Answer(Answer { rcode, answer: self.answer, authority, negative: None, rest: None })
     }
 
     fn negative(mut self, rcode: Rcode, zone: &NameRef, ttl: u32) -> Verdict {
@@ -180,11 +180,12 @@ impl Sieve {
             }
         }
         authority.extend(self.proofs());
-        Verdict::Answer(Answer { rcode, answer: self.answer, authority, negative: Some(ttl) })
+        Verdict::Answer(Answer { rcode, answer: self.answer, authority, negative: Some(ttl), rest: None })
     }
 
     fn unproven(self, rcode: Rcode) -> Verdict {
-        Verdict::Answer(Answer { rcode, answer: self.answer, authority: Vec::new(), negative: Some(0) })
+        let (answer, authority) = (self.answer, Vec::new());
+        Verdict::Answer(Answer { rcode, answer, authority, negative: Some(0), rest: None })
     }
 
     fn go_on(mut self, target: Name) -> Verdict {

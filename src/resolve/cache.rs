@@ -103,6 +103,8 @@ pub struct Answer {
     pub authority: Vec<Record>,
     /// For NXDOMAIN and NODATA, for how many seconds that may be believed; 0 when it came without an SOA record.
     pub negative: Option<u32>,
+    /// Where the chain leads, if what is there is not among this: a zone served here has it, or nobody is to be asked.
+    pub rest: Option<Name>,
 }
 
 /// The shared store of answers.
@@ -180,6 +182,7 @@ impl Cache {
             answer: Vec::new(),
             authority: Vec::new(),
             negative: Some(FAILURE_SECONDS),
+            rest: None,
         };
         let (entry, _) = Entry::new(now, FAILURE_SECONDS, ask, &failure);
         let entry = Arc::new(entry);
@@ -256,6 +259,7 @@ pub struct Entry {
     name: u8,
     rtype: Rtype,
     flags: AskFlags,
+    rest: Option<Name>,
     /// QNAME, then records back to back: owner, TYPE, TTL, RDLENGTH, RDATA, all uncompressed.
     records: Box<[u8]>,
 }
@@ -264,6 +268,11 @@ impl Entry {
     /// The response code.
     pub fn rcode(&self) -> Rcode {
         self.rcode
+    }
+
+    /// Where the chain leads, if the entry does not have what is there ([`Answer::rest`]).
+    pub fn rest(&self) -> Option<&Name> {
+        self.rest.as_ref()
     }
 
     /// Whether the entry may be served at `now`.
@@ -347,6 +356,7 @@ impl Entry {
             name: question.len() as u8,
             rtype: ask.rtype,
             flags: ask.flags,
+            rest: answer.rest.clone(),
             records: records.into(),
         };
         (entry, lifetime)

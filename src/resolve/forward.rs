@@ -172,7 +172,7 @@ impl Forward {
                 }
             }
             Some(Event::Failed { fault, .. }) => {
-                if let Fault::Network(Failure::Refused | Failure::Unreachable) = fault {
+                if let Fault::Network(Failure::Refused | Failure::Unreachable | Failure::Unanswered) = fault {
                     upstreams.unreachable(now, server);
                 }
                 self.give_up(now, at, upstreams, out)
@@ -195,7 +195,9 @@ impl Forward {
         upstreams.replied(server, (transport == Transport::Udp).then(|| now.since(asked.mono)));
         match message.rcode() {
             Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN if !message.header.is_truncated() => {
-                match bailiwick::sift(message, &self.ask, |name| upstreams.may_tell(self.route, name)) {
+                match bailiwick::sift(message, &self.ask, |name| {
+                    upstreams.may_tell(self.route, name, self.ask.rtype)
+                }) {
                     Verdict::Useless => self.give_up(now, at, upstreams, out),
                     verdict => Step::Done { verdict, from: upstreams.address(server) },
                 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ask::exchange::{Arrival, Outbox, Token};
+use crate::publish::store::ZoneStore;
 use crate::time::{Mono, Now};
 use crate::wire::message::Record;
 use crate::wire::rtype::{Rcode, Rtype};
@@ -117,6 +118,12 @@ impl Resolver {
             admission: Admission::default(),
             next: 0,
         }
+    }
+
+    /// Has names be left to these zones, which are served here.
+    pub fn beside(mut self, zones: Arc<ZoneStore>) -> Resolver {
+        self.upstreams.beside(zones);
+        self
     }
 
     /// Asks on behalf of a client.
@@ -247,15 +254,17 @@ impl Resolver {
                     if flight.restarts > MAX_RESTARTS {
                         return self.land(now, id, out, Err(Reason::Chain));
                     }
-                    let Some(route) = self.upstreams.best_for(&target, flight.ask.rtype) else {
-                        // Nobody to ask: the chain as far as it goes, which the client can follow by itself.
-                        let rest = Answer {
+                    let is_here = self.upstreams.is_here(&target, flight.ask.rtype);
+                    let route = self.upstreams.best_for(&target, flight.ask.rtype).filter(|_| !is_here);
+                    let Some(route) = route else {
+                        // Nobody to ask: the chain as far as it goes. A zone here may have the rest, or the client follows it by itself.
+                        let whole = flight.whole(Answer {
                             rcode: Rcode::NOERROR,
                             answer: Vec::new(),
                             authority: Vec::new(),
                             negative: None,
-                        };
-                        let whole = flight.whole(rest);
+                            rest: Some(target),
+                        });
                         return self.land(now, id, out, Ok((whole, from)));
                     };
                     let (ask, until) = (Ask { name: target, ..flight.ask.clone() }, flight.started + BUDGET);

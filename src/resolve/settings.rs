@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::wire::name::Name;
+use crate::wire::name::{Name, NameRef};
 
 /// Where questions go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,24 @@ impl Config {
     /// Whether a server's family is allowed.
     pub fn usable(&self, server: &SocketAddr) -> bool {
         if server.is_ipv4() { self.ipv4 } else { self.ipv6 }
+    }
+}
+
+/// For which names anybody is asked at all.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    zones: Vec<Name>,
+}
+
+impl Reach {
+    /// Those of these routes.
+    pub fn of(routes: &Config) -> Reach {
+        Reach { zones: routes.forward.iter().chain(&routes.stub).map(|route| route.zone.clone()).collect() }
+    }
+
+    /// Whether somebody is asked for this name.
+    pub fn covers(&self, name: &NameRef) -> bool {
+        self.zones.iter().any(|zone| name.is_in(zone))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -10,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use crate::ask::exchange::Outbox;
 use crate::ask::question::Call;
 use crate::ask::support::Support;
+use crate::publish::store::ZoneStore;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
@@ -48,6 +50,8 @@ pub struct Upstreams {
     random: StdRng,
     /// What the servers take of EDNS.
     support: Support,
+    /// The zones served here.
+    here: Option<Arc<ZoneStore>>,
 }
 
 impl Upstreams {
@@ -64,6 +68,7 @@ impl Upstreams {
             servers: Vec::new(),
             random: StdRng::from_seed(seed),
             support: Support::default(),
+            here: None,
         };
         let mut known = HashMap::new();
         let zones = stub.iter().map(|zone| (zone, false)).chain(forward.iter().map(|zone| (zone, true)));
@@ -104,9 +109,19 @@ impl Upstreams {
         &self.routes[index]
     }
 
-    /// Whether the servers of this route may be believed about `name`: no others are responsible for it.
-    pub fn may_tell(&self, route: usize, name: &NameRef) -> bool {
-        self.best(name).is_none_or(|best| best == route)
+    /// Has names be left to these zones, which are served here.
+    pub fn beside(&mut self, zones: Arc<ZoneStore>) {
+        self.here = Some(zones);
+    }
+
+    /// Whether a zone served here has the last word about a name.
+    pub fn is_here(&self, name: &NameRef, rtype: Rtype) -> bool {
+        self.here.as_ref().is_some_and(|zones| zones.directory().speaks_for(name, rtype))
+    }
+
+    /// Whether the servers of this route may be believed about `name`: no others are responsible for it, and no zone here is.
+    pub fn may_tell(&self, route: usize, name: &NameRef, rtype: Rtype) -> bool {
+        self.best(name).is_none_or(|best| best == route) && !self.is_here(name, rtype)
     }
 
     /// A server's address.

@@ -161,8 +161,8 @@ pub(super) fn failure(error: &io::Error) -> Failure {
         io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::PermissionDenied
-        | io::ErrorKind::TimedOut => Failure::Unreachable,
+        | io::ErrorKind::PermissionDenied => Failure::Unreachable,
+        io::ErrorKind::TimedOut => Failure::Unanswered,
         io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
             Failure::Closed
         }

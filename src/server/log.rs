@@ -8,6 +8,7 @@ use crate::node::event::Event;
 use crate::node::roster::Removal;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::transfer::notify;
+use crate::transfer::reason::Reason;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rcode;
 use crate::zone::serial::Serial;
@@ -97,7 +98,7 @@ fn event(event: &Event) {
                 None => info!(%zone, %serial, records, "serving"),
             }
             if let Some(file) = publication.renumbered {
-                warn!(%zone, "its serial did not grow (the file says {file}); published as {serial}");
+                info!(%zone, "serial counted up: {serial}, where the file says {file}");
             }
             if let Some(theirs) = &publication.mismatch {
                 let ours = publication.stamp.digest;
@@ -109,6 +110,16 @@ fn event(event: &Event) {
         }
         Event::NotKept { zone, why } => {
             error!(%zone, "not published, because it cannot be written down: {why}")
+        }
+        Event::AskingOthers { zone, servers, limit } => {
+            info!(%zone, servers, "nothing is known here of what was served before: its other servers are asked for their serial first, for {limit:?} at most");
+        }
+        Event::Resumed { zone, server, serial, file } => {
+            warn!(
+                %zone, %server,
+                "it has serial {serial} and the zone file {file}, while nothing is known here of what was served before: \
+                 was the data folder lost? Numbering goes on from there"
+            );
         }
         Event::InOrderAgain(zone) => info!(%zone, "the zone file is in order again"),
         Event::Confirmed { zone, .. } => debug!(%zone, "current"),
@@ -124,8 +135,14 @@ fn event(event: &Event) {
         Event::Pulled { zone, from, kind, bytes, took } => {
             info!(%zone, %from, kind = kind.label(), bytes, ?took, "transferred");
         }
-        Event::PullFailed { zone, primary, kind, reason } => {
+        Event::PullFailed { zone, primary, kind, reason, is_known: false } => {
             warn!(%zone, %primary, "{} failed: {reason}", kind.label());
+        }
+        Event::PullFailed { zone, primary, kind, reason, is_known: true } => {
+            debug!(%zone, %primary, "{} failed again: {reason}", kind.label());
+        }
+        Event::Fallback(zone, Reason::AxfrStyle) => {
+            info!(%zone, "the primary sent the whole zone instead of what changed")
         }
         Event::Fallback(zone, reason) => {
             warn!(%zone, "no incremental transfer ({reason}); pulling the whole zone")

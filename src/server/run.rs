@@ -18,6 +18,7 @@ use crate::node::event::Input;
 use crate::node::router::Node;
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
+use crate::resolve::settings::Reach;
 use crate::resolve::special_use::SpecialUse;
 use crate::wire::cookie::{Secret, Secrets};
 
@@ -256,6 +257,7 @@ fn served(settings: &Settings, store: &Arc<ZoneStore>, cache: Option<&Arc<Cache>
             cache: Arc::clone(cache),
             allow: resolver.allow.clone(),
             special_use: SpecialUse::beside(&resolver.routes),
+            reach: Reach::of(&resolver.routes),
         }),
         nsid: settings.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
         cookies: Arc::new(settings.server.cookies.clone().unwrap_or_else(|| {

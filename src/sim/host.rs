@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::answer::context::{Client, Recursion, Served};
+use crate::answer::elsewhere::Fetched;
 use crate::ask::admission::Admission;
 use crate::ask::exchange::{Outbox, Token};
 use crate::node::effects::Effects;
@@ -19,8 +21,9 @@ use crate::publish::journal::order::Order;
 use crate::publish::store::ZoneStore;
 use crate::publish::zone::Version;
 use crate::resolve;
-use crate::resolve::cache::{self, Cache};
+use crate::resolve::cache::{self, Ask, Cache};
 use crate::resolve::resolver::Resolver;
+use crate::resolve::settings::Reach;
 use crate::resolve::special_use::SpecialUse;
 use crate::time::{Mono, Now, Utc};
 use crate::transfer::ixfr_loop::Stuck;
@@ -63,6 +66,8 @@ pub struct HostPlan {
     pub notify: Vec<usize>,
     /// Whom it watches besides.
     pub watch: Vec<usize>,
+    /// How often it asks those whom it pulls from, where REFRESH is longer.
+    pub lease: Option<Duration>,
     /// By how many microseconds its civil clock is ahead.
     pub skew: i64,
     /// How long the messages of its transfers are at most.
@@ -139,6 +144,10 @@ pub struct Running {
 
 /// A request that waits for the resolver.
 pub struct FollowUp {
+    /// What is asked for it now.
+    pub ask: Ask,
+    /// What was found for it so far.
+    pub fetched: Vec<Fetched>,
     /// The request.
     pub request: Vec<u8>,
     /// Who asks.
@@ -241,9 +250,10 @@ impl Host {
             let zone = vec![resolve::settings::Zone { zone: content::apex(), servers }];
             let (forward, stub) = if *recursive { (zone, Vec::new()) } else { (Vec::new(), zone) };
             let routes = resolve::settings::Config { forward, stub, ..Default::default() };
-            let special_use = SpecialUse::beside(&routes);
-            resolver = Some(Resolver::new(&routes, Arc::clone(&cache), rng.random()));
-            recursion = Some(Recursion { cache, allow: everyone(), special_use });
+            let (special_use, reach) = (SpecialUse::beside(&routes), Reach::of(&routes));
+            let beside = Resolver::new(&routes, Arc::clone(&cache), rng.random()).beside(Arc::clone(&store));
+            resolver = Some(beside);
+            recursion = Some(Recursion { cache, allow: everyone(), special_use, reach });
         }
         // Nothing is random here that the seed does not decide.
         let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), Vec::new()));
@@ -300,6 +310,7 @@ impl Host {
             notify: addresses(&self.plan.notify),
             allow_transfer: vec![Prefix { addr: IpAddr::from([10, 0, 0, 0]), length: 8 }],
             watch: addresses(&self.plan.watch),
+            lease: self.plan.lease,
         };
         let alone = ZoneOptions {
             notify: Vec::new(),

@@ -78,7 +78,14 @@ pub fn seconds(at: f64) -> Mono {
 
 /// A host like most.
 pub fn host(role: Role, notify: &[usize]) -> HostPlan {
-    HostPlan { role, notify: notify.to_vec(), watch: Vec::new(), skew: 0, message_bytes: MESSAGE_BYTES }
+    HostPlan {
+        role,
+        notify: notify.to_vec(),
+        watch: Vec::new(),
+        lease: None,
+        skew: 0,
+        message_bytes: MESSAGE_BYTES,
+    }
 }
 
 impl Plan {
@@ -290,6 +297,8 @@ fn hosts(rng: &mut StdRng) -> Vec<HostPlan> {
     for host in &mut hosts {
         host.skew = if rng.random_range(0..2) == 0 { 0 } else { rng.random_range(-10_000_000..10_000_000) };
         host.message_bytes = [300, 1_500, MESSAGE_BYTES][rng.random_range(0..3)];
+        host.lease =
+            [None, Some(Duration::from_secs(1)), Some(Duration::from_secs(10))][rng.random_range(0..3)];
     }
     hosts
 }

@@ -489,5 +489,6 @@ fn everything() -> Ask {
 }
 
 mod judge;
+mod resolving;
 mod storage;
 mod traffic;

@@ -3,6 +3,7 @@
 use crate::ask::exchange::Failure;
 use crate::ask::question::Fault;
 use crate::wire::rtype::Rcode;
+use crate::zone::serial::Serial;
 
 /// Why something about a transfer failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -38,14 +39,21 @@ pub enum Reason {
     #[error("the answer is larger than allowed")]
     TooLarge,
     /// No way to the server, or nothing listens there.
-    #[error("server not reachable")]
-    Unreachable,
+    #[error("server not reachable: {0}")]
+    Unreachable(Failure),
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
     /// The server's version is older than ours.
-    #[error("the server's serial is older than ours")]
-    Older,
+    #[error(
+        "the server's serial, {theirs}, is older than {ours}, which is served here: raise it at the primary"
+    )]
+    Older {
+        /// What the server has.
+        theirs: Serial,
+        /// What is served here.
+        ours: Serial,
+    },
     /// The whole zone came where differences were asked for.
     #[error("the server gave the whole zone in place of differences")]
     AxfrStyle,
@@ -79,9 +87,9 @@ impl Reason {
             Reason::Malformed => "malformed",
             Reason::InvalidZone => "invalid_zone",
             Reason::TooLarge => "too_large",
-            Reason::Unreachable => "unreachable",
+            Reason::Unreachable(_) => "unreachable",
             Reason::Timeout => "timeout",
-            Reason::Older => "older",
+            Reason::Older { .. } => "older",
             Reason::AxfrStyle => "axfr_style",
             Reason::DoesNotApply => "does_not_apply",
             Reason::DigestMismatch => "digest_mismatch",
@@ -92,7 +100,7 @@ impl Reason {
     /// The reason that a failed SOA question gives.
     pub fn of_question(fault: Fault) -> Reason {
         match fault {
-            Fault::Network(_) => Reason::Unreachable,
+            Fault::Network(failure) => Reason::Unreachable(failure),
             Fault::Malformed | Fault::Strange => Reason::Malformed,
         }
     }

@@ -14,7 +14,8 @@
 //!
 //! A round asks one primary after the other until one has answered to the purpose: the one that sent the NOTIFY first, else
 //! the one that served last. When that one has nothing newer, what is served is confirmed, and the others are still asked once
-//! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. After a round comes REFRESH, or RETRY when every primary failed, or a growing pause while there is no
+//! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. The next round comes
+//! after REFRESH, or RETRY when every primary failed, at the latest when the lease ends; or after a growing pause while there is no
 //! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that.
 
 use std::collections::VecDeque;
@@ -46,6 +47,7 @@ use super::timers;
 pub use known::{Newer, Stored};
 
 use known::Word;
+use lease::Lease;
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
 /// most places; the answer to an earlier one counts when it comes.
@@ -74,9 +76,6 @@ pub const LONGEST_PULL: Duration = Duration::from_secs(2 * 3_600);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often that is doubled.
 const MOST_PATIENCE: u32 = 5;
-/// For so many times REFRESH a primary is believed that it would know of newer versions while what it serves is not known to have been
-/// current any later: secondaries that pull from each other would else assure each other for ever.
-const BELIEVED: u32 = 2;
 /// A serial that a primary announced and does not show yet, because a cache or a balancer answers for it, is asked for again after this
 /// long, and twice as long each time, ...
 const UNSHOWN: Duration = Duration::from_secs(1);
@@ -96,6 +95,8 @@ pub struct Config {
     pub primaries: Vec<SocketAddr>,
     /// What one transfer may bring.
     pub limits: Limits,
+    /// The longest time between two polls, where REFRESH is longer; `None` for REFRESH alone.
+    pub lease: Option<Duration>,
 }
 
 /// What came of it.
@@ -175,13 +176,9 @@ pub struct Refresh {
     /// Who told of `newer` last, and when.
     newer_from: Option<(IpAddr, Mono)>,
     fresh_at: Option<Mono>,
-    /// When an answer last moved `fresh_at` on.
-    freshened: Option<Mono>,
+    lease: Lease,
     expires_at: Option<Mono>,
     expired: bool,
-    /// Whether a primary that would know of a newer version answered in the last round, and in the one that is under way.
-    is_verified: bool,
-    is_verified_anew: bool,
     /// The serial whose content was pulled anew because a digest differed: once per serial.
     repaired: Option<Serial>,
 }
@@ -268,6 +265,7 @@ impl Refresh {
     /// A machine that does nothing until [`Refresh::start`]. The seed decides message ids and the spread of timers.
     pub fn new(config: Config, seed: u64) -> Refresh {
         Refresh {
+            lease: Lease::new(config.lease),
             config,
             rng: StdRng::seed_from_u64(seed),
             state: State::Idle,
@@ -287,11 +285,8 @@ impl Refresh {
             newer: None,
             newer_from: None,
             fresh_at: None,
-            freshened: None,
             expires_at: None,
             expired: false,
-            is_verified: false,
-            is_verified_anew: false,
             repaired: None,
         }
     }
@@ -392,6 +387,7 @@ impl Refresh {
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
             this.check_expiry(step);
+            this.lease.check(step.now.mono);
             let passed = |at: Mono| at <= now.mono;
             if this.patience_ends().is_some_and(passed) {
                 return this.pass_over(step);
@@ -430,7 +426,8 @@ impl Refresh {
             State::Publishing(_) => None,
         };
         let own = self.patience_ends().or(own);
-        [own, self.expires_at.filter(|_| self.have.is_some())].into_iter().flatten().min()
+        let expires_at = self.expires_at.filter(|_| self.have.is_some());
+        [own, expires_at, self.lease.ends()].into_iter().flatten().min()
     }
 
     /// The zone.
@@ -443,9 +440,14 @@ impl Refresh {
         self.newer.as_ref()
     }
 
-    /// Whether the last round found a primary that would have told of a newer version; not before the first one has.
+    /// Whether a primary that would know of a newer version said lately that there is none.
     pub fn is_verified(&self) -> bool {
-        self.is_verified
+        self.lease.is_verified()
+    }
+
+    /// Takes note of how many zones are pulled from the primary of this one that has the most: it is polled the less often for each.
+    pub fn shared_by(&mut self, zones: usize) {
+        self.lease.shared_by(zones);
     }
 
     /// Whether EXPIRE has passed and nothing has come since.
@@ -490,6 +492,7 @@ impl Pull {
 }
 
 mod known;
+mod lease;
 mod pull;
 mod round;
 

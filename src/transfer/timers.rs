@@ -14,6 +14,8 @@ pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
 pub const MAX_INTERVAL: Duration = Duration::from_secs(28 * 86_400);
 /// The shortest EXPIRE kept to: time for one round of questions.
 pub const MIN_EXPIRE: Duration = Duration::from_secs(2);
+/// The shortest time between two rounds that nothing but time sets off.
+pub const SHORTEST: Duration = Duration::from_millis(200);
 /// The first pause between attempts while there is no content.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between attempts while there is no content.
@@ -53,7 +55,8 @@ fn interval(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds)).clamp(MIN_INTERVAL, MAX_INTERVAL)
 }
 
-fn spread(span: Duration, rng: &mut StdRng) -> Duration {
+/// A span shortened by a little, as all intervals are.
+pub fn spread(span: Duration, rng: &mut StdRng) -> Duration {
     span.mul_f64(1.0 - SPREAD * rng.random::<f64>())
 }
 

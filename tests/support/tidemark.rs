@@ -100,7 +100,9 @@ fn tidemark_toml(addr: SocketAddr, http: SocketAddr, zones: &[Zone], server: &st
         writeln!(text, "\n[[zone]]\nname = \"{}\"", zone.name).unwrap();
         match &zone.source {
             Source::File(_) => writeln!(text, "file = \"{}\"", zone.file_name()).unwrap(),
-            Source::Primaries(primaries) => writeln!(text, "primaries = {}", list(primaries)).unwrap(),
+            Source::Primaries(primaries) => {
+                writeln!(text, "primaries = {}\nlease = \"{}\"", list(primaries), zone.lease).unwrap();
+            }
         }
         writeln!(text, "allow-transfer = [\"127.0.0.0/8\"]\nnotify = {}", list(&zone.notify)).unwrap();
     }

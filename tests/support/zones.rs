@@ -13,6 +13,8 @@ pub struct Zone {
     pub source: Source,
     /// Where NOTIFY goes after a change; nowhere else.
     pub notify: Vec<SocketAddr>,
+    /// Tidemark's lease of a secondary.
+    pub lease: &'static str,
 }
 
 /// Where a server has a zone from.
@@ -27,12 +29,19 @@ pub enum Source {
 impl Zone {
     /// A zone that the server is primary for, starting with `text`.
     pub fn primary(name: &str, text: impl Into<String>) -> Zone {
-        Zone { name: name.into(), source: Source::File(text.into()), notify: Vec::new() }
+        Zone { name: name.into(), source: Source::File(text.into()), notify: Vec::new(), lease: "off" }
     }
 
-    /// A zone that the server pulls from `primaries`.
+    /// A zone that the server pulls from `primaries`, with REFRESH and NOTIFY alone: most tests are about these.
     pub fn secondary(name: &str, primaries: &[SocketAddr]) -> Zone {
-        Zone { name: name.into(), source: Source::Primaries(primaries.to_vec()), notify: Vec::new() }
+        let source = Source::Primaries(primaries.to_vec());
+        Zone { name: name.into(), source, notify: Vec::new(), lease: "off" }
+    }
+
+    /// The same with a lease.
+    pub fn lease(mut self, lease: &'static str) -> Zone {
+        self.lease = lease;
+        self
     }
 
     /// The same with NOTIFY sent to `targets`.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tidemark::answer::cached::complete;
+use tidemark::answer::cached::turn_away;
 use tidemark::answer::context::{Client, Outcome, Served};
 use tidemark::answer::fast::{Fast, REPLY, Versions};
 use tidemark::answer::respond;
@@ -63,7 +63,7 @@ fn asked(served: &Served, bytes: &[u8], from: Client) -> Option<Message> {
         }
         Outcome::FollowUp(_) => {
             assert!(reply.is_empty() && served.recursion.is_some());
-            complete(served, now(), bytes, from, None, &mut reply);
+            turn_away(served, now(), bytes, from, &mut reply);
         }
         Outcome::Transfer(zone) => {
             assert!(reply.is_empty() && from.via.is_stream());

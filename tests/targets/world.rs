@@ -7,6 +7,7 @@ use tidemark::publish::access::Access;
 use tidemark::publish::proposal::Proposal;
 use tidemark::publish::store::ZoneStore;
 use tidemark::resolve::cache::{Cache, Config};
+use tidemark::resolve::settings::Reach;
 use tidemark::resolve::special_use::SpecialUse;
 use tidemark::text::file::read::read;
 use tidemark::time::{Mono, Now, Utc};
@@ -29,7 +30,10 @@ pub fn nodes() -> &'static [Served; 2] {
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
         [
             served(&[EXAMPLE, ROOT, NSEC, NSEC3, OPTOUT], None),
-            served(&[EXAMPLE, NSEC3], Some(Recursion { cache, allow, special_use: SpecialUse::default() })),
+            served(
+                &[EXAMPLE, NSEC3],
+                Some(Recursion { cache, allow, special_use: SpecialUse::default(), reach: Reach::default() }),
+            ),
         ]
     })
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use std::collections::hash_map::Entry;
+
 use crate::publish::access::Access;
 use crate::publish::zone::Version;
 use crate::transfer::refresh::Stored;
@@ -68,6 +70,13 @@ impl Node {
             member.seen.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
         }
         self.members.insert(member);
+        let asking = self.ask_others(now, &name);
+        if asking.is_empty() {
+            // With other settings it may have had to ask.
+            let outcomes = self.publishing.release(now, &name, &self.store, fx);
+            events.extend(self.conclude(now, outcomes, fx));
+        }
+        events.extend(asking);
         events.extend(self.begin(now, &name, version.as_deref(), fx));
     }
 
@@ -80,8 +89,11 @@ impl Node {
         let refresh = match &config.options.role {
             Role::Primary(_) => None,
             Role::Secondary(primaries) => {
-                let primaries = primaries.clone();
-                let config = refresh::Config { zone: name, primaries, limits: Limits::default() };
+                for primary in primaries {
+                    *self.pulled_from.entry(*primary).or_default() += 1;
+                }
+                let (primaries, lease) = (primaries.clone(), config.options.lease);
+                let config = refresh::Config { zone: name, primaries, limits: Limits::default(), lease };
                 Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
@@ -98,10 +110,13 @@ impl Node {
             notifier,
             seen,
             problem: None,
+            failures: Vec::new(),
+            noted: None,
             is_refused: false,
             filed: None,
             heard: None,
             retry: None,
+            asking: None,
             due: None,
             mark: None,
         }
@@ -132,6 +147,7 @@ impl Node {
 
     fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {
         let known = self.withdraw(&removal.zone, fx);
+        self.publishing.drop_held(&removal.zone);
         self.store.remove(&removal.zone);
         known.map(|_| Event::Removed(removal))
     }
@@ -145,6 +161,14 @@ impl Node {
             refresh.iter_mut().for_each(|refresh| refresh.stop(out));
             notifier.iter_mut().for_each(|notifier| notifier.stop(out));
         });
+        for primary in member.config.options.primaries() {
+            if let Entry::Occupied(mut zones) = self.pulled_from.entry(*primary) {
+                *zones.get_mut() -= 1;
+                if *zones.get() == 0 {
+                    zones.remove();
+                }
+            }
+        }
         if let Some(due) = member.due {
             self.due.remove(&(due, name.to_name()));
         }

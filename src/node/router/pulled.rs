@@ -47,8 +47,11 @@ impl Node {
                         fx.notes.push(heard_of(&member.zone, version.stamp.serial, now.utc));
                     }
                 }
-                // Kept for a restart.
-                fx.notes.push(Entry::Verified(name.clone(), counted_from));
+                member.failures.clear();
+                if member.is_worth_noting(counted_from) {
+                    // Kept for a restart.
+                    fx.notes.push(Entry::Verified(name.clone(), counted_from));
+                }
                 vec![Event::Confirmed { zone: name, verified_at }]
             }
             refresh::Event::Behind(newer) => {
@@ -65,7 +68,11 @@ impl Node {
                     let at = now.utc - now.mono.since(newer.learned_at);
                     fx.notes.push(heard_of(&member.zone, newer.serial, at));
                 }
-                vec![Event::PullFailed { zone: name, primary, kind, reason }]
+                let is_known = member.failures.contains(&(primary, kind, reason));
+                if !is_known {
+                    member.failures.push((primary, kind, reason));
+                }
+                vec![Event::PullFailed { zone: name, primary, kind, reason, is_known }]
             }
             refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
             refresh::Event::Expired => {

@@ -6,21 +6,27 @@ use crate::lag::Sighting;
 use crate::node::seen_servers::Shown;
 use crate::probe::observe;
 use crate::zone::serial::Serial;
+use crate::zone::stamp::Told;
 
 impl Node {
     /// Takes in what a watched server showed.
-    pub(super) fn seen(&mut self, now: Now, event: observe::Event, out: &mut Outbox) -> Vec<Event> {
-        let (zone, shown) = match &event {
+    pub(super) fn seen(&mut self, now: Now, event: observe::Event, fx: &mut Effects) -> Vec<Event> {
+        let (zone, server, shown) = match &event {
             observe::Event::Seen(seen) => {
-                (seen.zone.clone(), seen.serial.map(|serial| (seen.server, serial)))
+                let stamp = seen.told.as_ref().and_then(Told::served).copied();
+                (seen.zone.clone(), seen.server, seen.serial.map(|serial| (serial, stamp)))
             }
-            observe::Event::Failed { zone, .. } | observe::Event::Silent { zone, .. } => (zone.clone(), None),
+            observe::Event::Failed { zone, server, .. } | observe::Event::Silent { zone, server, .. } => {
+                (zone.clone(), *server, None)
+            }
         };
-        let (events, is_other) = self.see(now, event);
-        let is_reminded = shown.is_some_and(|(server, serial)| self.remind(now, &zone, server, serial, out));
+        let (mut events, is_other) = self.see(now, event);
+        let is_reminded =
+            shown.is_some_and(|(serial, _)| self.remind(now, &zone, server, serial, &mut fx.out));
         if is_other || is_reminded {
             self.touched(now, &zone);
         }
+        events.extend(self.others_showed(now, &zone, server, shown, fx));
         events
     }
 

@@ -4,11 +4,17 @@ use crate::wire::message::{Message, flags};
 use crate::wire::rtype::CLASS_IN;
 
 fn positive(texts: &[&str]) -> Answer {
-    Answer { rcode: Rcode::NOERROR, answer: records(texts), authority: Vec::new(), negative: None }
+    Answer {
+        rcode: Rcode::NOERROR,
+        answer: records(texts),
+        authority: Vec::new(),
+        negative: None,
+        rest: None,
+    }
 }
 
 fn negative(rcode: Rcode, soa: &str, ttl: u32) -> Answer {
-    Answer { rcode, answer: Vec::new(), authority: records(&[soa]), negative: Some(ttl) }
+    Answer { rcode, answer: Vec::new(), authority: records(&[soa]), negative: Some(ttl), rest: None }
 }
 
 fn cache() -> Cache {
@@ -95,8 +101,13 @@ fn negative_answers_keep_their_soa_and_count_it_down() {
 #[test]
 fn negative_answers_without_soa_are_not_kept() {
     let cache = cache();
-    let unproven =
-        Answer { rcode: Rcode::NXDOMAIN, answer: Vec::new(), authority: Vec::new(), negative: Some(0) };
+    let unproven = Answer {
+        rcode: Rcode::NXDOMAIN,
+        answer: Vec::new(),
+        authority: Vec::new(),
+        negative: Some(0),
+        rest: None,
+    };
     cache.put(at(0), &ask("a. A"), &unproven);
     assert!(look(&cache, 0, "a. A").is_none());
 }

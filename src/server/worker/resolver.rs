@@ -20,12 +20,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use mio::{Events, Poll, Token as Place, Waker};
 
-use crate::answer::cached::complete;
-use crate::answer::context::{Client, Served};
+use crate::answer::cached::turn_away;
+use crate::answer::context::{Client, Outcome, Served};
+use crate::answer::elsewhere::Fetched;
+use crate::answer::respond::complete;
 use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
-use crate::resolve::cache::{Ask, Cache};
+use crate::resolve::cache::{Ask, Cache, Entry};
 use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
 use crate::server::courtesy::Answering;
 use crate::server::{clock, priority, threads};
@@ -50,6 +52,8 @@ const MAIL: Place = Place(0);
 pub struct FollowUp {
     /// The question.
     pub ask: Ask,
+    /// What was found for this request before, where it takes several questions.
+    pub fetched: Vec<Fetched>,
     /// The request, to be answered in its own terms.
     pub request: Vec<u8>,
     /// Who asks.
@@ -107,14 +111,22 @@ impl Resolvers {
         served: &Arc<ArcSwap<Served>>,
         metrics: &Arc<Metrics>,
     ) -> io::Result<Resolvers> {
-        let start = |_| {
+        let open = |_| {
             let poll = Poll::new()?;
-            let mailbox = Arc::new(Mailbox::new(Waker::new(poll.registry(), MAIL)?, QUEUE));
+            let mailbox = Mailbox::new(Waker::new(poll.registry(), MAIL)?, QUEUE);
+            Ok((poll, Arc::new(mailbox)))
+        };
+        let (polls, mailboxes): (Vec<_>, Vec<_>) =
+            (0..count.max(1)).map(open).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+        let resolvers = Resolvers { mailboxes: mailboxes.into() };
+        for (poll, mailbox) in polls.into_iter().zip(resolvers.mailboxes.iter()) {
+            let zones = Arc::clone(&served.load().store);
             let worker = Worker {
-                resolver: Resolver::new(config, Arc::clone(cache), rand::random()),
+                resolver: Resolver::new(config, Arc::clone(cache), rand::random()).beside(zones),
                 upstream: Upstream::new(poll.registry().try_clone()?, MAIL.0 + 1, rand::random()),
                 poll,
-                mailbox: Arc::clone(&mailbox),
+                mailbox: Arc::clone(mailbox),
+                resolvers: resolvers.clone(),
                 waiting: HashMap::new(),
                 next: 0,
                 served: Arc::clone(served),
@@ -124,9 +136,8 @@ impl Resolvers {
                 arrivals: Vec::new(),
             };
             threads::start_endless("resolver", move || worker.run())?;
-            Ok(mailbox)
-        };
-        Ok(Resolvers { mailboxes: (0..count.max(1)).map(start).collect::<io::Result<_>>()? })
+        }
+        Ok(resolvers)
     }
 
     /// Hands a request on; it comes back when its resolver has too many waiting.
@@ -139,6 +150,8 @@ impl Resolvers {
 struct Worker {
     poll: Poll,
     mailbox: Arc<Mailbox<Box<FollowUp>>>,
+    /// All of them, this one too.
+    resolvers: Resolvers,
     resolver: Resolver,
     upstream: Upstream,
     waiting: HashMap<u64, Box<FollowUp>>,
@@ -231,14 +244,33 @@ impl Worker {
             }
             Event::Refused { waiter, .. } => (vec![waiter], None),
         };
-        let served = self.served.load();
         for waiter in waiters {
-            let Some(follow_up) = self.waiting.remove(&waiter) else { continue };
-            let now = clock::now();
-            let mut reply = Vec::with_capacity(512);
-            complete(&served, now, &follow_up.request, follow_up.from, entry.as_deref(), &mut reply);
-            self.tally.response(&reply, Path::Miss, now.mono.since(follow_up.began));
-            follow_up.route.send(reply);
+            if let Some(follow_up) = self.waiting.remove(&waiter) {
+                self.go_on(follow_up, entry.clone());
+            }
         }
+    }
+
+    /// Answers a request for which something was found, or asks for what it takes besides.
+    fn go_on(&mut self, mut follow_up: Box<FollowUp>, entry: Option<Arc<Entry>>) {
+        let (served, now) = (self.served.load(), clock::now());
+        let FollowUp { ask, fetched, request, from, .. } = &mut *follow_up;
+        let mut reply = Vec::with_capacity(512);
+        let is_refused = entry.is_none();
+        fetched.extend(entry.map(|entry| (ask.clone(), entry)));
+        if !is_refused
+            && let Outcome::FollowUp(next) = complete(&served, now, request, *from, fetched, &mut reply)
+        {
+            follow_up.ask = next;
+            match self.resolvers.ask(follow_up) {
+                Ok(()) => return,
+                Err(returned) => follow_up = returned,
+            }
+        }
+        if reply.is_empty() {
+            turn_away(&served, now, &follow_up.request, follow_up.from, &mut reply);
+        }
+        self.tally.response(&reply, Path::Miss, now.mono.since(follow_up.began));
+        follow_up.route.send(reply);
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use crate::answer::cached::complete;
+use crate::answer::cached::turn_away;
 use crate::answer::context::{self, Outcome, Served};
 use crate::answer::door::Asked;
 use crate::answer::reply::Reply;
@@ -103,13 +103,14 @@ impl Context {
             Outcome::FollowUp(ask) => {
                 if let Some(resolvers) = &self.resolvers {
                     let (request, from) = (asked.bytes.to_vec(), asked.from);
-                    let follow_up = FollowUp { ask, request, from, route: route(), began: now.mono };
+                    let (fetched, route, began) = (Vec::new(), route(), now.mono);
+                    let follow_up = FollowUp { ask, fetched, request, from, route, began };
                     match resolvers.ask(Box::new(follow_up)) {
                         Ok(()) => return After::Owed,
                         Err(refused) => refused.route.close(),
                     }
                 }
-                reply.append(|reply| complete(served, now, asked.bytes, asked.from, None, reply));
+                reply.append(|reply| turn_away(served, now, asked.bytes, asked.from, reply));
                 After::Reply(Path::Miss)
             }
             Outcome::Transfer(zone) => After::Transfer(zone),

@@ -5,7 +5,6 @@ use super::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::answer::cached::complete;
 use crate::answer::context::{Client, Outcome};
 use crate::answer::door::{self, Asked};
 use crate::answer::reply::Reply;
@@ -13,7 +12,6 @@ use crate::answer::transfer::Transfer;
 use crate::ask::admission::{Orders, Turn};
 use crate::ask::exchange::{Exchange, Failure, Token, Transport};
 use crate::publish::zone::Zone;
-use crate::resolve::resolver;
 use crate::sim::check::number_in;
 use crate::sim::content::{below, canary};
 use crate::sim::host::FollowUp;
@@ -187,11 +185,9 @@ impl World {
             Outcome::FollowUp(ask) => {
                 let number = running.next_waiter;
                 running.next_waiter += 1;
-                running.waiting.insert(number, FollowUp { request: bytes.to_vec(), source: from, back });
-                let Some(resolver) = &mut running.resolver else { return Ok(()) };
-                let waiter = resolver::Waiter { number, client: from.addr.ip() };
-                let events = resolver.ask(now, ask, waiter, &mut running.resolver_outbox);
-                self.resolved(host, events)
+                let (request, fetched) = (bytes.to_vec(), Vec::new());
+                running.waiting.insert(number, FollowUp { ask, fetched, request, source: from, back });
+                self.resolve(host, number)
             }
         }
     }
@@ -234,7 +230,7 @@ impl World {
     }
 
     /// Sends a reply on its way.
-    fn reply(&mut self, host: usize, back: Back, bytes: Vec<u8>) -> Result<(), Violation> {
+    pub(super) fn reply(&mut self, host: usize, back: Back, bytes: Vec<u8>) -> Result<(), Violation> {
         match back {
             Back::Exchange { host: to, .. } => {
                 for delay in self.net.datagram(host, to) {
@@ -285,34 +281,6 @@ impl World {
             }
             (Driver::Resolver, None) => Ok(()),
         }
-    }
-
-    /// Does what the daemon does with a resolver's events.
-    pub(super) fn resolved(&mut self, host: usize, events: Vec<resolver::Event>) -> Result<(), Violation> {
-        self.carry_out(host, Driver::Resolver);
-        for event in events {
-            let (waiters, entry) = match event {
-                resolver::Event::Answered { waiters, entry, .. }
-                | resolver::Event::Failed { waiters, entry, .. } => (waiters, Some(entry)),
-                resolver::Event::Refused { waiter, .. } => (vec![waiter], None),
-            };
-            for waiter in waiters {
-                let now = self.hosts[host].now(self.now);
-                let Some(running) = self.hosts[host].running.as_mut() else { return Ok(()) };
-                let Some(waiting) = running.waiting.remove(&waiter) else { continue };
-                let mut reply = Vec::new();
-                complete(
-                    &running.served,
-                    now,
-                    &waiting.request,
-                    waiting.source,
-                    entry.as_deref(),
-                    &mut reply,
-                );
-                self.reply(host, waiting.back, reply)?;
-            }
-        }
-        Ok(())
     }
 
     /// A client's connection gets through to its server, with the request.

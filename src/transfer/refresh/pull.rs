@@ -96,8 +96,8 @@ impl Refresh {
         // A whole zone that nobody needs may follow (see `Intake`).
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         if own != Some(serial) {
-            let failed = Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason: Reason::Older };
-            step.events.push(failed);
+            let reason = Reason::Older { theirs: serial, ours: own.unwrap_or(serial) };
+            step.events.push(Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason });
             return self.next_primary(step);
         }
         let word = Word::of(pull.intake.told(), pull.began, pull.omission);
@@ -168,7 +168,7 @@ impl Refresh {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason });
-        if kind == Kind::Axfr || reason == Reason::Unreachable {
+        if kind == Kind::Axfr || matches!(reason, Reason::Unreachable(_)) {
             return self.next_primary(step);
         }
         step.events.push(Event::Fallback { reason });
@@ -188,7 +188,9 @@ impl Refresh {
             Err(error) => {
                 let reason = match error {
                     PublishError::Apply(_) => Reason::DoesNotApply,
-                    PublishError::NotNewer { .. } => Reason::Older,
+                    PublishError::NotNewer { served, found } => {
+                        Reason::Older { theirs: *found, ours: *served }
+                    }
                     PublishError::NoZone(_) => Reason::InvalidZone,
                     _ => Reason::NotStored,
                 };

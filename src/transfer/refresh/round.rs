@@ -10,7 +10,7 @@ impl Refresh {
         self.last_began = Some(step.now.mono);
         self.due = None;
         self.confirmed_by = None;
-        self.is_verified_anew = false;
+        self.lease.round_begins();
         self.passed_over = 0;
         let primaries = &self.config.primaries;
         let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
@@ -27,7 +27,7 @@ impl Refresh {
             (None, Some(good)) => self.end_round(step, good),
             (None, None) => {
                 self.failed_rounds = self.failed_rounds.saturating_add(1);
-                self.is_verified = false;
+                self.lease.round_ended();
                 self.await_retry(step);
                 self.follow_up(step);
             }
@@ -40,7 +40,7 @@ impl Refresh {
     /// Sets the timer that follows a failed round.
     pub(super) fn await_retry(&mut self, step: &mut Step<'_>) {
         let wait = match &self.have {
-            Some(have) => timers::retry(have.timers(), &mut self.rng),
+            Some(have) => self.lease.next_attempt(have.timers(), &mut self.rng),
             None => timers::pause(self.failed_rounds, &mut self.rng),
         };
         self.due = Some(step.now.mono + wait);
@@ -156,7 +156,8 @@ impl Refresh {
             return self.next_primary(step);
         }
         if theirs != own {
-            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason: Reason::Older });
+            let reason = Reason::Older { theirs, ours: own };
+            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason });
             return self.next_primary(step);
         }
         if differs && self.repaired != Some(own) {
@@ -189,17 +190,12 @@ impl Refresh {
         self.expires_at = Some(expires_at);
         self.settle_newer(primary, asked.mono, serial);
         // While another primary knows of more, this one's word says nothing of how fresh this is.
-        if self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip()) {
-            if word.current > self.fresh_at {
-                self.freshened = Some(asked.mono);
-            }
-            self.fresh_at = self.fresh_at.max(word.current);
+        let counts = self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip());
+        let is_fresher = counts && word.current > self.fresh_at;
+        if is_fresher {
+            self.fresh_at = word.current;
         }
-        let is_believed = |at| asked.mono <= at + timers::longest_refresh(timers) * BELIEVED;
-        let is_verified =
-            word.would_know.is_none_or(|would| would && self.freshened.is_some_and(is_believed));
-        self.is_verified_anew |= is_verified;
-        self.is_verified |= is_verified;
+        self.lease.word(word, is_fresher, asked, timers);
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
         step.events.push(Event::Confirmed { verified_at: asked.utc, fresh_at, expires_at, counted_from });
@@ -223,13 +219,13 @@ impl Refresh {
         self.untried.clear();
         self.confirmed_by = None;
         self.failed_rounds = 0;
-        self.is_verified = self.is_verified_anew;
+        self.lease.round_ended();
         self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
         let Some(have) = &self.have else { return };
         let wait = match self.newer {
-            None => timers::refresh(have.timers(), &mut self.rng),
+            None => self.lease.next_poll(step.now, have.timers(), &mut self.rng),
             // Somebody else knows of more than this primary.
-            Some(_) => timers::retry(have.timers(), &mut self.rng),
+            Some(_) => self.lease.next_attempt(have.timers(), &mut self.rng),
         };
         // A primary that is a secondary itself may have little left of EXPIRE. It asks before that is used up, and so it has to
         // be asked again before then, or a chain of healthy servers would expire at its end.

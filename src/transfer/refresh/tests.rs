@@ -67,7 +67,8 @@ struct World {
 impl World {
     fn new(primaries: u8) -> World {
         let addresses: Vec<SocketAddr> = (1..=primaries).map(address).collect();
-        let config = Config { zone: apex(), primaries: addresses.clone(), limits: Limits::default() };
+        let config =
+            Config { zone: apex(), primaries: addresses.clone(), limits: Limits::default(), lease: None };
         World {
             now: 1_000,
             one_way: ONE_WAY,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::answer::context::Recursion;
 use crate::resolve::cache::{Answer, Ask, AskFlags, Cache, Config};
+use crate::resolve::settings::Reach;
 use crate::resolve::special_use::SpecialUse;
 use crate::wire::message::Record;
 
@@ -12,6 +13,7 @@ fn serve() -> (Served, Arc<Cache>) {
         cache: Arc::clone(&cache),
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         special_use: SpecialUse::default(),
+        reach: Reach::default(),
     };
     (Served { recursion: Some(recursion), ..plain_without_root() }, cache)
 }
@@ -53,8 +55,9 @@ fn record() -> impl Strategy<Value = Record> {
 fn answer() -> impl Strategy<Value = Answer> {
     let records = || prop::collection::vec(record(), 0..9);
     let rcode = prop::sample::select(vec![Rcode::NOERROR, Rcode::NXDOMAIN, Rcode::SERVFAIL]);
-    (rcode, records(), records(), prop::option::of(1_u32..500))
-        .prop_map(|(rcode, answer, authority, negative)| Answer { rcode, answer, authority, negative })
+    (rcode, records(), records(), prop::option::of(1_u32..500)).prop_map(
+        |(rcode, answer, authority, negative)| Answer { rcode, answer, authority, negative, rest: None },
+    )
 }
 
 proptest! {
@@ -91,6 +94,7 @@ fn what_is_asked_for_often_is_plain() {
         answer: vec![record(rdata)],
         authority: Vec::new(),
         negative: None,
+        rest: None,
     };
     let is_plain = |flags| agrees(&served, &query(&"WWW.test.".parse().unwrap(), Rtype::A, flags, None));
     let ask = Ask { name: name.clone(), rtype: Rtype::A, flags: AskFlags::default() };

@@ -1,0 +1,70 @@
+//! What no zone here has: the cache of this node, for a client that may use it and wants the whole answer (RD).
+
+use std::sync::Arc;
+
+use crate::resolve::cache::{Ask, AskFlags, Entry};
+use crate::time::Mono;
+use crate::wire::message::{Request, flags};
+use crate::wire::name::NameRef;
+use crate::wire::rtype::{CLASS_IN, Rtype};
+
+use super::context::{Client, Recursion, Served};
+
+/// The cache, as one request sees it.
+pub(super) struct Elsewhere<'a> {
+    recursion: &'a Recursion,
+    now: Mono,
+    flags: AskFlags,
+    fetched: &'a [Fetched],
+}
+
+/// What the resolver found for a question that a request needs: an answer for this request, however soon its TTL ends.
+pub type Fetched = (Ask, Arc<Entry>);
+
+/// What is known of a name elsewhere.
+pub(super) enum Known {
+    /// Its answer.
+    Entry(Arc<Entry>),
+    /// Nothing yet.
+    Unknown(Ask),
+    /// Nothing, and nobody is to be asked.
+    Nothing,
+}
+
+impl<'a> Elsewhere<'a> {
+    /// `None` for a client to which only zones here are answered from.
+    pub(super) fn open_to(
+        served: &'a Served,
+        now: Mono,
+        request: &Request<'_>,
+        from: Client,
+        fetched: &'a [Fetched],
+    ) -> Option<Elsewhere<'a>> {
+        let recursion = served.recursion.as_ref()?;
+        let wants = request.class == CLASS_IN && request.header.flags & flags::RD != 0;
+        let flags = AskFlags::of(request.header.flags, request.opt.is_some_and(|opt| opt.dnssec_ok));
+        (wants && recursion.allows(from)).then_some(Elsewhere { recursion, now, flags, fetched })
+    }
+
+    /// By which clock records age.
+    pub(super) fn now(&self) -> Mono {
+        self.now
+    }
+
+    /// The answer for a name that an alias or a delegation leads to.
+    pub(super) fn find(&self, name: &NameRef, rtype: Rtype) -> Known {
+        let is_kept = || self.recursion.special_use.answer(name, rtype).is_some();
+        if !self.recursion.reach.covers(name) || is_kept() {
+            return Known::Nothing;
+        }
+        let is_it = |(ask, _): &&Fetched| *ask.name == *name && (ask.rtype, ask.flags) == (rtype, self.flags);
+        if let Some((_, entry)) = self.fetched.iter().find(is_it) {
+            return Known::Entry(Arc::clone(entry));
+        }
+        let known = self.recursion.cache.get(self.now, name, rtype, self.flags);
+        match known.filter(|entry| entry.is_fresh(self.now)) {
+            Some(entry) => Known::Entry(entry),
+            None => Known::Unknown(Ask { name: name.to_name(), rtype, flags: self.flags }),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! For how long the word of a primary holds that there is nothing newer.
+//!
+//! A secondary asks at least once a lease, whatever REFRESH says, so that what it knows is never much older than that though every
+//! NOTIFY be lost. A word that is not renewed in time holds no longer: the content may still be current, but nobody knows.
+//!
+//! ```text
+//!                 word of a primary that would know of a newer version
+//!   unverified ----------------------------------------------------------> verified
+//!             <----------------------------------------------------------
+//!               the lease is over, or a round found nobody with such a word
+//! ```
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+
+use crate::time::{Mono, Now};
+use crate::transfer::timers;
+use crate::zone::soa::Timers;
+
+use super::known::Word;
+
+/// Polls a second that one primary gets from all zones of a node because of their leases: where many zones share a primary, they last
+/// longer.
+const RATE: u32 = 500;
+/// A primary's word holds for so much longer than the time between two polls: for the next one's answer to come.
+const GRACE: f64 = 1.5;
+/// A primary is believed that it would know of newer versions while what it serves is known to have been current any later than so
+/// many polls ago...
+const BELIEVED_POLLS: u32 = 3;
+/// ... or than this, if twice REFRESH is not less: secondaries that pull from each other would else assure each other for ever.
+const BELIEVED: Duration = Duration::from_secs(300);
+
+/// What a zone's primaries are trusted for.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// How long it lasts; `None` for REFRESH alone.
+    span: Option<Duration>,
+    /// How many zones ask the same primary.
+    zones: u32,
+    /// Until when the last word holds.
+    until: Option<Mono>,
+    /// Whether a word that holds was given in the round under way.
+    is_renewed: bool,
+    /// When an answer last showed the content to have been current later than was known.
+    freshened: Option<Mono>,
+    /// When the last word was asked for.
+    asked: Option<Mono>,
+}
+
+impl Lease {
+    pub(super) fn new(span: Option<Duration>) -> Lease {
+        Lease { span, zones: 1, until: None, is_renewed: false, freshened: None, asked: None }
+    }
+
+    /// Takes note of how many zones ask the same primary.
+    pub(super) fn shared_by(&mut self, zones: usize) {
+        self.zones = u32::try_from(zones).unwrap_or(u32::MAX);
+    }
+
+    /// Whether the last word holds.
+    pub(super) fn is_verified(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// When the last word ceases to hold.
+    pub(super) fn ends(&self) -> Option<Mono> {
+        self.until
+    }
+
+    pub(super) fn check(&mut self, now: Mono) {
+        self.until = self.until.filter(|until| *until > now);
+    }
+
+    pub(super) fn round_begins(&mut self) {
+        self.is_renewed = false;
+    }
+
+    /// A round is over.
+    pub(super) fn round_ended(&mut self) {
+        self.until = self.until.filter(|_| self.is_renewed);
+    }
+
+    /// Takes note of a primary's word that there was nothing newer when `asked`; `is_fresher` if it showed what is served here to have
+    /// been current later than was known.
+    pub(super) fn word(&mut self, word: Word, is_fresher: bool, asked: Now, timers: Timers) {
+        if is_fresher {
+            self.freshened = Some(asked.mono);
+        }
+        self.asked = Some(asked.mono);
+        let poll = self.longest_poll(timers);
+        let believed = (timers::longest_refresh(timers) * 2).min(BELIEVED).max(poll * BELIEVED_POLLS);
+        let is_believed = || self.freshened.is_some_and(|at| asked.mono <= at + believed);
+        if word.would_know.is_none_or(|would| would && is_believed()) {
+            self.is_renewed = true;
+            self.until = self.until.max(Some(asked.mono + poll.mul_f64(GRACE)));
+        }
+    }
+
+    /// How long after `now` the next round begins, when one has just ended to the purpose.
+    pub(super) fn next_poll(&self, now: Now, timers: Timers, rng: &mut StdRng) -> Duration {
+        let wait = timers::refresh(timers, rng);
+        match self.span() {
+            // From the question on, not from the end of the transfer that came of it.
+            Some(span) if span < wait => {
+                let passed = self.asked.map_or(Duration::ZERO, |asked| now.mono.since(asked));
+                timers::spread(span, rng).saturating_sub(passed).max(timers::SHORTEST)
+            }
+            _ => wait,
+        }
+    }
+
+    /// How long after a failed round the next one begins.
+    pub(super) fn next_attempt(&self, timers: Timers, rng: &mut StdRng) -> Duration {
+        let wait = timers::retry(timers, rng);
+        self.span().map_or(wait, |span| wait.min(timers::spread(span, rng)))
+    }
+
+    /// The longest time between two polls that are answered.
+    fn longest_poll(&self, timers: Timers) -> Duration {
+        let refresh = timers::longest_refresh(timers);
+        self.span().map_or(refresh, |span| span.min(refresh))
+    }
+
+    fn span(&self) -> Option<Duration> {
+        self.span.map(|span| span.max(Duration::from_secs(1) * self.zones / RATE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::time::Utc;
+
+    const HOUR: u32 = 3_600;
+
+    fn at(seconds: u64) -> Now {
+        Now { mono: Mono(seconds * 1_000_000), utc: Utc(seconds * 1_000_000) }
+    }
+
+    fn timers() -> Timers {
+        Timers { refresh: HOUR, retry: HOUR / 4, expire: 7 * HOUR, ..Timers::default() }
+    }
+
+    #[test]
+    fn a_word_that_is_not_renewed_holds_no_longer() {
+        let word = Word { current: None, would_know: None };
+        let mut lease = Lease::new(Some(Duration::from_secs(10)));
+        assert!(!lease.is_verified());
+        lease.word(word, true, at(100), timers());
+        assert_eq!(lease.ends(), Some(at(115).mono));
+        lease.check(at(114).mono);
+        assert!(lease.is_verified());
+        lease.check(at(115).mono);
+        assert!(!lease.is_verified());
+    }
+
+    #[test]
+    fn many_zones_of_one_primary_ask_it_no_oftener_than_it_bears() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut lease = Lease::new(Some(Duration::from_secs(10)));
+        for (zones, seconds) in [(1, 10), (5_000, 10), (100_000, 200), (10_000_000, 3_600)] {
+            lease.shared_by(zones);
+            let wait = lease.next_poll(at(0), timers(), &mut rng).as_secs_f64();
+            let most = f64::from(seconds);
+            assert!((0.8 * most - 0.1..=most).contains(&wait), "{zones} zones: {wait}");
+        }
+        assert!(lease.next_attempt(timers(), &mut rng) <= Duration::from_secs(900));
+    }
+
+    #[test]
+    fn what_took_long_is_asked_about_again_at_once() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut lease = Lease::new(Some(Duration::from_secs(10)));
+        lease.word(Word { current: None, would_know: None }, true, at(100), timers());
+        assert_eq!(lease.next_poll(at(130), timers(), &mut rng), timers::SHORTEST);
+    }
+}
