@@ -64,6 +64,13 @@ const CASES: &[Case] = &[
         fallback: "does_not_apply",
         result: "refused",
     },
+    Case {
+        what: "a whole zone in place of differences that is none",
+        ixfr: |question| vec![response(question, vec![soa(ZONE, 2), soa(ZONE, 2)])],
+        axfr: refused,
+        fallback: "invalid_zone",
+        result: "refused",
+    },
 ];
 
 const fn both(what: &'static str, reply: Reply, reason: &'static str) -> Case {
@@ -150,7 +157,7 @@ fn what_is_no_transfer_is_refused_and_counted() {
     });
     node.daemon.await_serial(ZONE, 2, LIMIT);
     assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
-    assert_eq!(fallbacks(&node, "axfr_style"), 1.0, "a whole zone in place of differences is counted");
+    assert_eq!(fallbacks(&node, "axfr_style"), 2.0, "a whole zone in place of differences is counted");
 }
 
 #[test]

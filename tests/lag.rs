@@ -119,4 +119,7 @@ fn what_no_notify_told_of_is_found_within_a_lease() {
     assert!(cut.elapsed() < Duration::from_secs(4), "after {:?}", cut.elapsed());
     head.daemon.restart();
     await_state(&node, "current");
+    let log = node.daemon.log();
+    assert_eq!(log.matches("soa failed").count(), 1, "{log}");
+    assert!(log.contains("the primary answers again"), "{log}");
 }

@@ -92,6 +92,8 @@ fn write_kept(kept: &Kept, request: &Request<'_>, writer: &mut Writer<'_>) -> Rc
 fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options) -> Rcode {
     if entry.is_stale() {
         options.explain(Ede::of_stale(entry.rcode()));
+    } else if entry.rcode() == Rcode::SERVFAIL {
+        options.explain(Ede::NO_REACHABLE_AUTHORITY);
     }
     let mark = writer.mark();
     if entry.write(now.mono, writer).is_err() {

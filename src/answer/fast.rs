@@ -142,7 +142,8 @@ fn from_cache(
     reply: &mut [u8],
 ) -> Option<usize> {
     let recursion = served.recursion.as_ref().filter(|recursion| recursion.allows(from))?;
-    let is_whole = |entry: &Entry| !entry.is_stale() && entry.rest().is_none();
+    let is_whole =
+        |entry: &Entry| !entry.is_stale() && entry.rest().is_none() && entry.rcode() != Rcode::SERVFAIL;
     let answer = |entry: &Entry| {
         // Others need an extended error, more room for the code, or what a zone here has.
         let rcode = Some(entry.rcode()).filter(|rcode| rcode.0 <= flags::RCODE && is_whole(entry))?;

@@ -23,6 +23,8 @@ pub const MAX_ANSWER: usize = 256 << 20;
 /// How long an answer may take: reloading a zone of millions of records takes seconds, so a node that says nothing for
 /// this long is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what takes a node no work is waited for.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why a node did not do what it was asked. Only [`ControlError::Refused`] says that it did nothing; after the others
 /// the node may have acted or not, except that [`ControlError::Unreachable`] never got as far as asking.
@@ -41,8 +43,13 @@ pub enum ControlError {
         error: io::Error,
     },
     /// The node took the request and did not answer in time.
-    #[error("the node on {} took the request and gave no answer within {} s; see its log", .0.display(), PATIENCE.as_secs())]
-    Silent(PathBuf),
+    #[error("the node on {} took the request and gave no answer within {} s; is it stopped, or the host overloaded? see its log", socket.display(), patience.as_secs())]
+    Silent {
+        /// The socket that was tried.
+        socket: PathBuf,
+        /// For how long an answer was waited for.
+        patience: Duration,
+    },
     /// The node said no; in its own words.
     #[error("the node refused: {message}")]
     Refused {
@@ -63,7 +70,7 @@ pub enum ControlError {
 
 /// Asks the node for `uri`, such as `/api/v1/status`.
 pub async fn get(socket: &Path, uri: &str) -> Result<Value, ControlError> {
-    within_patience(socket, Method::GET, uri, Bytes::new()).await
+    within(ANSWER, socket, Method::GET, uri, Bytes::new()).await
 }
 
 /// What the node says of itself and of all its zones, which come page by page.
@@ -80,7 +87,7 @@ pub async fn status(socket: &Path) -> Result<Value, ControlError> {
 
 /// Tells the node to do what `uri` stands for, with `body` as JSON.
 pub async fn post(socket: &Path, uri: &str, body: &Value) -> Result<Value, ControlError> {
-    within_patience(socket, Method::POST, uri, body.to_string().into()).await
+    within(PATIENCE, socket, Method::POST, uri, body.to_string().into()).await
 }
 
 impl ControlArgs {
@@ -98,7 +105,7 @@ impl ControlError {
     /// The exit status it leads to.
     pub fn exit(&self) -> Exit {
         match self {
-            ControlError::Unreachable { .. } | ControlError::Silent(_) => Exit::Unreachable,
+            ControlError::Unreachable { .. } | ControlError::Silent { .. } => Exit::Unreachable,
             ControlError::Refused { .. } | ControlError::Garbled { .. } => Exit::Failed,
         }
     }
@@ -125,16 +132,17 @@ pub fn in_query(text: &str) -> String {
     encoded
 }
 
-async fn within_patience(
+async fn within(
+    patience: Duration,
     socket: &Path,
     method: Method,
     uri: &str,
     body: Bytes,
 ) -> Result<Value, ControlError> {
     let asking = exchange(socket, method, uri, body);
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(patience, asking)
         .await
-        .unwrap_or_else(|_| Err(ControlError::Silent(socket.to_path_buf())))
+        .unwrap_or_else(|_| Err(ControlError::Silent { socket: socket.to_path_buf(), patience }))
 }
 
 async fn exchange(socket: &Path, method: Method, uri: &str, body: Bytes) -> Result<Value, ControlError> {

@@ -76,8 +76,14 @@ async fn demo(state: &Path) -> Result<Exit, Failure> {
         _ = hangup.recv() => None,
         ended = hierarchy(&zones_dir, &zones, &configurations, state, &mut nodes) => Some(ended),
     };
+    nodes.iter().for_each(Node::stop);
     for node in &mut nodes {
-        node.stop().await;
+        tokio::select! {
+            biased;
+            // Told a second time, they end at once.
+            _ = interrupt.recv() => drop(node.child.kill().await),
+            () = node.ended() => {}
+        }
     }
     match ended {
         None => Ok(Exit::Done),
@@ -298,11 +304,17 @@ impl Node {
             .map_err(|error| Failure::new(format!("cannot start the {name}: {error}")))
     }
 
-    async fn stop(&mut self) {
+    /// Tells it to end; one that was stopped goes on for that.
+    fn stop(&self) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // SAFETY: the process is our own child and not yet waited for, so the number is still its.
-            unsafe { libc::kill(pid, libc::SIGTERM) };
+            for signal in [libc::SIGTERM, libc::SIGCONT] {
+                // SAFETY: the process is our own child and not yet waited for, so the number is still its.
+                unsafe { libc::kill(pid, signal) };
+            }
         }
+    }
+
+    async fn ended(&mut self) {
         if tokio::time::timeout(START, self.child.wait()).await.is_err() {
             // It had its chance to end well.
             let _ = self.child.kill().await;

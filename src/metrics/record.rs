@@ -46,6 +46,7 @@ impl Metrics {
             | Event::Reachable { .. }
             | Event::InOrderAgain(_)
             | Event::AskingOthers { .. }
+            | Event::PrimaryBack(_)
             | Event::Resumed { .. }
             | Event::SerialLowered { .. } => {}
         }

@@ -160,9 +160,11 @@ pub enum Event {
         kind: Kind,
         /// Why it failed.
         reason: Reason,
-        /// Whether that has been told since the content was last found current.
+        /// Whether that has been told since the content was last found current, or of another zone since the primary was last reached.
         is_known: bool,
     },
+    /// A primary that could not be reached answers again.
+    PrimaryBack(SocketAddr),
     /// The whole zone is pulled where differences were expected.
     Fallback(Name, Reason),
     /// A secondary's content is not served any more.
@@ -188,6 +190,8 @@ pub enum Event {
         server: SocketAddr,
         /// Whether it answers.
         up: bool,
+        /// Whether it has answered before.
+        again: bool,
         /// What is wrong with its answer, when there is one.
         fault: Option<observation::Reason>,
     },

@@ -7,7 +7,7 @@
 //!                   +----published-----+--> Notifier, Watch, Ledger, Event
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub struct Node {
     routes: HashMap<Token, Route>,
     /// How many zones are pulled from each primary.
     pulled_from: HashMap<SocketAddr, usize>,
+    /// Primaries that could not be reached when they were asked last, which has been told.
+    unreachable: HashSet<SocketAddr>,
     /// When each zone's machines want to be called.
     due: BTreeSet<(Mono, Name)>,
     /// How many members there have been.
@@ -84,6 +86,7 @@ impl Node {
             watch,
             routes: HashMap::new(),
             pulled_from: HashMap::new(),
+            unreachable: HashSet::new(),
             due: BTreeSet::new(),
             lives: 0,
             rng,

@@ -70,6 +70,9 @@ pub enum PublishError {
         /// The last serial that may have been served.
         above: Serial,
     },
+    /// Differences that take more work than the whole zone would, as many steps at an owner of many records do.
+    #[error("the differences take more work than the whole zone")]
+    TooMuchWork,
     /// A transfer ended at a serial that is not newer than what is served.
     #[error("transferred serial {found} is not newer than {served}")]
     NotNewer {
@@ -202,6 +205,9 @@ fn build(base: &Base, content: Content) -> Result<Built, PublishError> {
     })
 }
 
+/// What a chain of differences may touch in all: the records of an owner count each time that a step is about it.
+const MOST_TOUCHED: u64 = 1_000_000;
+
 /// Gives content that is published here its serial: the file's where it is newer than the last one, else by the policy.
 fn number(base: &Base, content: Built, policy: Policy, utc: Utc) -> Result<Option<Numbered>, PublishError> {
     let Built::Whole(content) = content else { return Ok(Numbered::as_it_is(content)) };
@@ -267,10 +273,15 @@ fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, P
     let found = deltas.first().map(Delta::from).unwrap_or_default();
     let mut snapshot = current.cloned().ok_or(ApplyError::WrongSerial { have: Serial(0), found })?;
     let mut steps = Vec::with_capacity(deltas.len());
+    let (most, mut touched) = (MOST_TOUCHED.max(2 * snapshot.records()), 0);
     for delta in deltas {
         let (served, found) = (delta.from(), delta.to());
         if !found.is_newer_than(served) {
             return Err(PublishError::NotNewer { served, found });
+        }
+        touched += snapshot.touched_by(&delta);
+        if touched > most {
+            return Err(PublishError::TooMuchWork);
         }
         snapshot = snapshot.apply(&delta)?;
         steps.push(Step { delta: Some(Arc::new(delta)), serial: found, digest: snapshot.digest() });

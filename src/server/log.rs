@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tracing::{debug, error, info, warn};
 
+use crate::lag::Interval;
 use crate::node::event::Event;
 use crate::node::roster::Removal;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
@@ -141,6 +142,7 @@ fn event(event: &Event) {
         Event::PullFailed { zone, primary, kind, reason, is_known: true } => {
             debug!(%zone, %primary, "{} failed again: {reason}", kind.label());
         }
+        Event::PrimaryBack(primary) => info!(%primary, "the primary answers again"),
         Event::Fallback(zone, Reason::AxfrStyle) => {
             info!(%zone, "the primary sent the whole zone instead of what changed")
         }
@@ -161,11 +163,15 @@ fn event(event: &Event) {
                 warn!(%zone, %target, %serial, "NOTIFY never answered")
             }
         },
-        Event::Observed { zone, server, serial, propagation } => {
-            match propagation.and_then(|interval| interval.estimate) {
-                Some(took) => info!(%zone, %server, %serial, ?took, "observed"),
-                None => info!(%zone, %server, %serial, "observed"),
+        Event::Observed { zone, server, serial, propagation } => match propagation {
+            Some(Interval { low, high: Some(high), .. }) if *high > *low + *high / 4 => {
+                info!(%zone, %server, %serial, "observed; it took between {low:?} and {high:?}")
             }
+            Some(interval) => info!(%zone, %server, %serial, took = ?interval.best(), "observed"),
+            None => info!(%zone, %server, %serial, "observed"),
+        },
+        Event::Reachable { zone, server, up: true, again: true, .. } => {
+            info!(%zone, %server, "answers for this zone again")
         }
         Event::Reachable { zone, server, up: true, .. } => debug!(%zone, %server, "answers"),
         Event::Reachable { zone, server, fault: Some(reason), .. } => {

@@ -60,6 +60,9 @@ pub enum Reason {
     /// The differences do not fit what we have.
     #[error("the differences do not fit our version")]
     DoesNotApply,
+    /// The differences take more work than the whole zone.
+    #[error("the differences take more work than the whole zone")]
+    TooMuchWork,
     /// One serial, two contents.
     #[error("our content under this serial is not the server's")]
     DigestMismatch,
@@ -92,6 +95,7 @@ impl Reason {
             Reason::Older { .. } => "older",
             Reason::AxfrStyle => "axfr_style",
             Reason::DoesNotApply => "does_not_apply",
+            Reason::TooMuchWork => "too_much_work",
             Reason::DigestMismatch => "digest_mismatch",
             Reason::NotStored => "not_stored",
         }

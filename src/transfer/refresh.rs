@@ -76,11 +76,6 @@ pub const LONGEST_PULL: Duration = Duration::from_secs(2 * 3_600);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often that is doubled.
 const MOST_PATIENCE: u32 = 5;
-/// A serial that a primary announced and does not show yet, because a cache or a balancer answers for it, is asked for again after this
-/// long, and twice as long each time, ...
-const UNSHOWN: Duration = Duration::from_secs(1);
-/// ... so often.
-const UNSHOWN_ROUNDS: u32 = 4;
 /// Rounds that NOTIFYs may set off without a pause and without anything new coming of it...
 const FRUITLESS_ROUNDS: u32 = 3;
 /// ...before rounds begin at least this far apart: a bound on what false NOTIFYs can cost.
@@ -117,6 +112,8 @@ pub enum Event {
     },
     /// What is served was found current, or has just been replaced by what is.
     Confirmed {
+        /// By whom.
+        primary: SocketAddr,
         /// When the question was asked that found it so.
         verified_at: Utc,
         /// Since when no newer version can have existed, by what the primary says of itself; `None` when that is not known.
@@ -233,6 +230,8 @@ struct Pull {
 #[derive(Debug)]
 struct Pulled {
     primary: SocketAddr,
+    /// What was asked for, and what came.
+    asked: Kind,
     kind: Kind,
     began: Now,
     have: Have,

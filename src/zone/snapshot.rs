@@ -203,6 +203,14 @@ impl Snapshot {
         next.changed()
     }
 
+    /// How many records the owners have that a change is about, those that lose and gain something twice: what it costs to apply it.
+    pub fn touched_by(&self, delta: &Delta) -> u64 {
+        let mut last = None;
+        let records = delta.removed.iter().chain(delta.added.iter());
+        let owners = records.map(|record| record.owner).filter(|owner| last.replace(*owner) != Some(*owner));
+        owners.filter_map(|owner| self.owner(owner)).map(Owner::len).sum()
+    }
+
     /// The version where owners have what these blocks say, which are those of different names in the zone, best in the order of their
     /// hashes; one without records takes its owner away. With them come so many names, about.
     pub(super) fn with_blocks(&self, blocks: &[(u64, Block)], new: usize) -> Result<Snapshot, ApplyError> {

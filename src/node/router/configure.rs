@@ -166,6 +166,7 @@ impl Node {
                 *zones.get_mut() -= 1;
                 if *zones.get() == 0 {
                     zones.remove();
+                    self.unreachable.remove(primary);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use super::*;
 
 use crate::publish::journal::entry::Entry;
+use crate::transfer::reason::Reason;
 use crate::zone::serial::Serial;
 
 impl Node {
@@ -34,7 +35,7 @@ impl Node {
                 events.extend(self.submit(now, [*proposal], fx));
                 events
             }
-            refresh::Event::Confirmed { verified_at, fresh_at, expires_at, counted_from } => {
+            refresh::Event::Confirmed { primary, verified_at, fresh_at, expires_at, counted_from } => {
                 member.zone.confirm(verified_at, fresh_at, expires_at);
                 member.zone.expires(expires_at, Some(counted_from));
                 member.problem = None;
@@ -52,7 +53,9 @@ impl Node {
                     // Kept for a restart.
                     fx.notes.push(Entry::Verified(name.clone(), counted_from));
                 }
-                vec![Event::Confirmed { zone: name, verified_at }]
+                let is_back = self.unreachable.remove(&primary);
+                let back = is_back.then_some(Event::PrimaryBack(primary));
+                back.into_iter().chain([Event::Confirmed { zone: name, verified_at }]).collect()
             }
             refresh::Event::Behind(newer) => {
                 member.heard.get_or_insert(now);
@@ -68,9 +71,13 @@ impl Node {
                     let at = now.utc - now.mono.since(newer.learned_at);
                     fx.notes.push(heard_of(&member.zone, newer.serial, at));
                 }
-                let is_known = member.failures.contains(&(primary, kind, reason));
+                let mut is_known = member.failures.contains(&(primary, kind, reason));
                 if !is_known {
                     member.failures.push((primary, kind, reason));
+                }
+                if let Reason::Unreachable(_) | Reason::Timeout = reason {
+                    // One word for all zones of the primary.
+                    is_known |= !self.unreachable.insert(primary);
                 }
                 vec![Event::PullFailed { zone: name, primary, kind, reason, is_known }]
             }

@@ -68,7 +68,8 @@ impl Node {
         let before = seen.shown.insert(server, shown).unwrap_or_default();
         let up = shown == Shown::Zone;
         if (before == Shown::Zone) != up {
-            events.push(Event::Reachable { zone: zone.clone(), server, up, fault: shown.fault() });
+            let (again, fault) = (seen.ledger.serial(server).is_some(), shown.fault());
+            events.push(Event::Reachable { zone: zone.clone(), server, up, again, fault });
         }
         let mut is_other = before != shown;
         let observe::Event::Seen(showing) = event else { return (events, is_other) };

@@ -8,6 +8,8 @@ use crate::publish::transferred::Transferred;
 use crate::time::Mono;
 use crate::wire::message::Record;
 use crate::wire::rtype::Rtype;
+use crate::zone::delta::Delta;
+use crate::zone::diff::between;
 use crate::zone::fixture;
 use crate::zone::serial::Policy;
 use crate::zone::snapshot::Snapshot;
@@ -52,6 +54,25 @@ fn at(seconds: u64) -> Now {
 
 fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
     Transferred::of(&records(serial, hosts)).content(None).unwrap()
+}
+
+#[test]
+fn differences_that_are_more_work_than_the_whole_zone_are_not_worked_off() {
+    let content = |serial: u32| {
+        let addresses = (0..10_000_u32).map(|number| [10, 0, (number >> 8) as u8, number as u8]);
+        let first = [(1, [192, 0, 2, serial as u8])];
+        fixture::records("example.", serial, first.into_iter().chain(addresses.map(|address| (1, address))))
+    };
+    let versions: Vec<Snapshot> =
+        (1..=110).map(|serial| Transferred::of(&content(serial)).content(None).unwrap()).collect();
+    let deltas: Vec<Delta> = versions.windows(2).map(|pair| between(&pair[0], &pair[1]).unwrap()).collect();
+    let store = ZoneStore::new(7);
+    store.configure(&apex(), Access { secondary: true, ..Access::default() });
+    let publish = |proposal| store.publish(at(1), proposal, |_| Ok(()));
+    publish(Proposal::axfr(Transferred::of(&content(1)), None)).unwrap();
+    let differences = |deltas| Proposal::ixfr(Transferred::of_deltas(deltas), Vec::new());
+    assert_eq!(publish(differences(&deltas)).unwrap_err(), PublishError::TooMuchWork);
+    assert!(publish(differences(&deltas[..40])).unwrap().is_some());
 }
 
 fn transferred(serial: u32, hosts: &[u8], told: Option<Stamp>) -> Proposal {

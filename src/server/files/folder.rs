@@ -66,7 +66,7 @@ pub(super) fn left_out(path: &Path, zone: &Name, first: Option<&Path>) -> String
             "{path} holds zone {zone}, which comes from other servers; it is left out: remove one of the two"
         ),
         Some(first) => format!(
-            "{first} and {path} both hold this zone, {zone}; the second is left out: remove one of them"
+            "{first} and {path} both hold this zone, {zone}; the one that was there first is served: remove one of them"
         ),
     }
 }

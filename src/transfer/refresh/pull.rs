@@ -136,6 +136,7 @@ impl Refresh {
         });
         self.state = State::Publishing(Pulled {
             primary: pull.primary,
+            asked: if asked_for_differences { Kind::Ixfr } else { Kind::Axfr },
             kind,
             began: pull.began,
             have,
@@ -182,12 +183,13 @@ impl Refresh {
         pulled: Pulled,
         result: &Result<Option<Publication>, PublishError>,
     ) {
-        let Pulled { primary, kind, began, mut have, word, expire } = pulled;
+        let Pulled { primary, asked, kind, began, mut have, word, expire } = pulled;
         let publication = match result {
             Ok(publication) => publication,
             Err(error) => {
                 let reason = match error {
                     PublishError::Apply(_) => Reason::DoesNotApply,
+                    PublishError::TooMuchWork => Reason::TooMuchWork,
                     PublishError::NotNewer { served, found } => {
                         Reason::Older { theirs: *found, ours: *served }
                     }
@@ -195,8 +197,9 @@ impl Refresh {
                     _ => Reason::NotStored,
                 };
                 step.events.push(Event::Failed { primary, kind, reason });
-                return match (kind, reason) {
-                    (Kind::Ixfr, Reason::DoesNotApply) => {
+                return match (asked, reason) {
+                    // What came may be the whole zone in place of differences, and none, where a primary has no history.
+                    (Kind::Ixfr, Reason::DoesNotApply | Reason::TooMuchWork | Reason::InvalidZone) => {
                         step.events.push(Event::Fallback { reason });
                         self.pull(step, primary, Kind::Axfr)
                     }

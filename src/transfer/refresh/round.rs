@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// A serial that a primary announced and does not show yet, because a cache or a balancer answers for it, is asked for again after this
+/// long, and twice as long each time, ...
+const UNSHOWN: Duration = Duration::from_secs(1);
+/// ... so often.
+const UNSHOWN_ROUNDS: u32 = 4;
+
 impl Refresh {
     /// Begins a round with the primary that announced something, if one did.
     pub(super) fn begin_round(&mut self, step: &mut Step<'_>, announcer: Option<IpAddr>) {
@@ -198,7 +204,8 @@ impl Refresh {
         self.lease.word(word, is_fresher, asked, timers);
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
-        step.events.push(Event::Confirmed { verified_at: asked.utc, fresh_at, expires_at, counted_from });
+        let verified_at = asked.utc;
+        step.events.push(Event::Confirmed { primary, verified_at, fresh_at, expires_at, counted_from });
     }
 
     /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
