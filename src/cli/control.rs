@@ -95,7 +95,7 @@ impl ControlArgs {
     pub fn socket(&self) -> Result<PathBuf, Failure> {
         match (&self.control, &self.config) {
             (Some(socket), _) => Ok(socket.clone()),
-            (None, Some(config)) => Ok(load::control(config)?),
+            (None, Some(config)) => load::control(config).map_err(Failure::Socket),
             (None, None) => Ok(Path::new(DATA_DIR).join(CONTROL_FILE)),
         }
     }

@@ -106,10 +106,10 @@ impl Observer {
                     continue;
                 }
                 let now = self.now();
-                let event = self.watch.arrival(now, token, arrival, &mut self.outbox);
+                let events = self.watch.arrival(now, token, arrival, &mut self.outbox);
                 self.exchanges.carry_out(now.mono, &mut self.outbox);
-                if let Some(event) = event {
-                    return vec![event];
+                if !events.is_empty() {
+                    return events;
                 }
             }
         }

@@ -29,9 +29,14 @@ pub enum Exit {
 pub enum Failure {
     /// The configuration cannot be used; exit status 1.
     Config(config::error::Errors),
+    /// The same where it only had to tell the control socket of a node; exit status 1.
+    Socket(config::error::Errors),
     /// Anything else.
     Told(Exit, String),
 }
+
+/// What is said where a configuration does not tell the control socket.
+const OTHER_WAY: &str = "help: a node that runs goes on with the configuration that it has; name its socket, for example `--control state/tidemark.sock`";
 
 impl Failure {
     /// A failure with exit status 1.
@@ -42,7 +47,7 @@ impl Failure {
     /// The exit status it leads to.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Config(_) => Exit::Failed,
+            Failure::Config(_) | Failure::Socket(_) => Exit::Failed,
             Failure::Told(exit, _) => *exit,
         }
     }
@@ -52,6 +57,7 @@ impl Failure {
         const RED: Style = AnsiColor::BrightRed.on_default().bold();
         match self {
             Failure::Config(error) => error.render(true),
+            Failure::Socket(error) => format!("{}\n{OTHER_WAY}", error.render(true)),
             Failure::Told(_, message) => format!("{RED}error{RED:#}: {message}"),
         }
     }
@@ -61,6 +67,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Config(error) => fmt::Display::fmt(error, f),
+            Failure::Socket(error) => write!(f, "{error}\n{OTHER_WAY}"),
             Failure::Told(_, message) => f.write_str(message),
         }
     }

@@ -55,6 +55,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether the server said nothing at all.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Event::Silent { .. } | Event::Failed { reason: Reason::Network(_), .. })
+    }
+}
+
 /// One question on its way.
 #[derive(Debug)]
 pub struct Probe {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A server is asked about a zone once at a time. How many questions are on their way in all is bounded; what is due
-//! beyond that waits a little.
+//! beyond that waits a little. A server that says nothing is asked about one of its zones at a time, every few seconds: the others
+//! would keep those that answer waiting, and are as silent as that one. When it answers, it is asked about all of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -36,6 +37,11 @@ const CROWDED: Duration = Duration::from_millis(20);
 /// For how long a server is asked quickly after a publication. One that has not followed by then is broken or far behind,
 /// and the steady pace finds out when it recovers.
 const QUICK_FOR: Duration = Duration::from_secs(600);
+
+/// The first pause after a server has said nothing...
+const SILENT: Duration = Duration::from_secs(1);
+/// ...and each one after that: one question costs little, and who comes back is to be seen soon.
+const STILL_SILENT: Duration = Duration::from_secs(2);
 
 /// How often to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +77,7 @@ pub struct Watch {
     targets: HashMap<u64, Target>,
     /// The targets by zone: there may be very many zones, with a few servers each.
     keys: HashMap<Name, BTreeMap<SocketAddr, u64>>,
+    servers: HashMap<SocketAddr, Server>,
     flights: HashMap<Token, u64>,
     /// One deadline per target: that of its probe, or of its next one.
     due: BTreeSet<(Mono, u64)>,
@@ -85,6 +92,22 @@ struct Target {
     began: Mono,
     shown: Option<Serial>,
     quick: Option<Quick>,
+}
+
+/// What is asked of one server.
+#[derive(Debug, Default)]
+struct Server {
+    keys: BTreeSet<u64>,
+    silence: Option<Silence>,
+}
+
+/// A server said nothing when it was asked last.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    /// When it may be asked again.
+    until: Mono,
+    /// About which zone it is being asked.
+    probe: Option<u64>,
 }
 
 impl Target {
@@ -112,6 +135,7 @@ impl Watch {
             next_key: 0,
             targets: HashMap::new(),
             keys: HashMap::new(),
+            servers: HashMap::new(),
             flights: HashMap::new(),
             due: BTreeSet::new(),
             probes: 0,
@@ -128,6 +152,7 @@ impl Watch {
         let key = self.next_key;
         self.next_key += 1;
         self.keys.entry(ask.zone.clone()).or_default().insert(ask.server, key);
+        self.servers.entry(ask.server).or_default().keys.insert(key);
         self.due.insert((now.mono, key));
         let target = Target { ask, due: now.mono, probe: None, began: now.mono, shown: None, quick: None };
         self.targets.insert(key, target);
@@ -144,6 +169,15 @@ impl Watch {
         self.land(key, out);
         if let Some(target) = self.targets.remove(&key) {
             self.due.remove(&(target.due, key));
+        }
+        if let Some(known) = self.servers.get_mut(&server) {
+            known.keys.remove(&key);
+            if let Some(silence) = &mut known.silence {
+                silence.probe = silence.probe.filter(|probe| *probe != key);
+            }
+            if known.keys.is_empty() {
+                self.servers.remove(&server);
+            }
         }
     }
 
@@ -184,9 +218,11 @@ impl Watch {
     }
 
     /// Takes in what came back; tokens of others are ignored.
-    pub fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Option<Event> {
-        let key = *self.flights.get(&token)?;
-        let probe = self.targets.get_mut(&key)?.probe.as_mut()?;
+    pub fn arrival(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Vec<Event> {
+        let Some(&key) = self.flights.get(&token) else { return Vec::new() };
+        let Some(probe) = self.targets.get_mut(&key).and_then(|target| target.probe.as_mut()) else {
+            return Vec::new();
+        };
         let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out };
         let event = probe.arrived(token, &arrival, call);
         self.after(now, key, event, out)
@@ -208,6 +244,15 @@ impl Watch {
                 }
                 None if self.probes >= MAX_PROBES => self.schedule(key, now.mono + CROWDED),
                 None => {
+                    let server = self.servers.entry(target.ask.server).or_default();
+                    if let Some(silence) = &mut server.silence {
+                        if silence.probe.is_some() || silence.until > now.mono {
+                            let due = silence.until.max(now.mono + SILENT.min(self.pace.interval));
+                            self.schedule(key, due);
+                            continue;
+                        }
+                        silence.probe = Some(key);
+                    }
                     target.began = now.mono;
                     let ask = target.ask.clone();
                     target.probe = Some(Probe::start(ask, self.pace.patience, call));
@@ -225,18 +270,18 @@ impl Watch {
     }
 
     /// Books what a step of a probe changed: its open exchanges, and when it or the next one is due.
-    fn after(&mut self, now: Now, key: u64, event: Option<Event>, out: &mut Outbox) -> Option<Event> {
-        let target = self.targets.get_mut(&key)?;
-        if event.is_none() {
-            let probe = target.probe.as_ref()?;
+    fn after(&mut self, now: Now, key: u64, event: Option<Event>, out: &mut Outbox) -> Vec<Event> {
+        let Some(target) = self.targets.get_mut(&key) else { return Vec::new() };
+        let Some(event) = event else {
+            let Some(probe) = target.probe.as_ref() else { return Vec::new() };
             // A probe without an event has a wait left.
             let due = probe.next_timeout().unwrap_or(now.mono + self.pace.interval);
             // An objection to EDNS replaces the open exchanges; a token that stays behind leads nowhere and goes with the probe.
             self.flights.extend(probe.tokens().map(|token| (token, key)));
             self.schedule(key, due);
-            return None;
-        }
-        if let Some(Event::Seen(observation)) = &event
+            return Vec::new();
+        };
+        if let Event::Seen(observation) = &event
             && let Some(serial) = observation.serial
         {
             target.shown = Some(serial);
@@ -261,7 +306,43 @@ impl Watch {
         let due = (began + self.jittered(pause)).max(now.mono + Duration::from_millis(1));
         self.land(key, out);
         self.schedule(key, due);
-        event
+        let others = self.heard(now, key, event.is_silence());
+        [event].into_iter().chain(others).collect()
+    }
+
+    /// Takes note of whether a server said anything when it was asked about one of its zones; what follows for the others.
+    fn heard(&mut self, now: Now, key: u64, is_silence: bool) -> Vec<Event> {
+        let Some(address) = self.targets.get(&key).map(|target| target.ask.server) else { return Vec::new() };
+        let Some(server) = self.servers.get_mut(&address) else { return Vec::new() };
+        if !is_silence {
+            if server.silence.take().is_some() {
+                let others: Vec<u64> = server.keys.iter().copied().filter(|other| *other != key).collect();
+                for other in others {
+                    if self.targets.get(&other).is_some_and(|target| target.probe.is_none()) {
+                        self.schedule(other, now.mono);
+                    }
+                }
+            }
+            return Vec::new();
+        }
+        let longest = self.pace.interval;
+        match &mut server.silence {
+            // Others were on their way already.
+            Some(silence) if silence.probe != Some(key) => Vec::new(),
+            Some(silence) => {
+                (silence.until, silence.probe) = (now.mono + STILL_SILENT.min(longest), None);
+                let until = silence.until;
+                self.schedule(key, until);
+                Vec::new()
+            }
+            silence => {
+                *silence = Some(Silence { until: now.mono + SILENT.min(longest), probe: None });
+                let others = server.keys.iter().filter(|other| **other != key);
+                let asks = others.filter_map(|other| self.targets.get(other)).map(|target| &target.ask);
+                asks.map(|ask| Event::Silent { server: address, zone: ask.zone.clone(), since: now.mono })
+                    .collect()
+            }
+        }
     }
 
     /// Ends a target's probe and its exchanges.

@@ -235,7 +235,7 @@ async fn serve(
     store.forget_unconfigured();
     start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     answers.store(true, Ordering::Release);
-    tell_where(&settings);
+    tell_where(&settings, &store);
     // Nobody waits for it.
     tokio::task::spawn_blocking(memory::tidy_after_the_start);
     stopped(&commands).await?;
@@ -332,7 +332,13 @@ fn start_workers(
     Ok(())
 }
 
-fn tell_where(settings: &Settings) {
+fn tell_where(settings: &Settings, store: &ZoneStore) {
+    let zones = store.directory();
+    if !zones.is_empty() {
+        // Those that a former life left are not told of one by one.
+        let served = zones.iter().filter(|zone| zone.current().is_some()).count();
+        tracing::info!("serving {served} of {} zones", zones.len());
+    }
     for addr in &settings.server.listen {
         tracing::info!("listening on {addr}");
     }

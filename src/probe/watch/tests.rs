@@ -40,7 +40,7 @@ fn run(watch: &mut Watch, out: &mut Outbox, from: u64, until: u64, serves: impl 
         for exchange in std::mem::take(&mut out.exchanges) {
             asked.push(milli);
             let arrival = answer(&exchange, serves(milli));
-            assert!(watch.arrival(at(milli), exchange.token, arrival, out).is_some());
+            assert_eq!(watch.arrival(at(milli), exchange.token, arrival, out).len(), 1);
         }
         milli = watch.next_timeout().unwrap().0.div_ceil(1_000);
         if milli > until {
@@ -100,6 +100,52 @@ fn probes_on_their_way_are_bounded() {
         watch.remove(&zone(), server(number), &mut out);
     }
     assert_eq!((watch.next_timeout(), watch.probes, watch.flights.len()), (None, 0, 0));
+}
+
+#[test]
+fn a_silent_server_is_asked_about_one_zone_at_a_time_and_keeps_no_other_waiting() {
+    const ZONES: usize = 300;
+    let (mut out, mut watch) = (Outbox::default(), Watch::new(Pace::default(), 4));
+    let zone = |number: usize| -> Name { format!("z{number}.").parse().unwrap() };
+    for number in 0..ZONES {
+        for port in [1, 2] {
+            watch.insert(at(0), Ask::soa(server(port), zone(number)), &mut out);
+        }
+    }
+    // The second one is silent until 60 seconds have passed.
+    let (mut asked, mut silent) = (BTreeMap::<u64, usize>::new(), 0);
+    let mut back = BTreeSet::new();
+    let mut milli = 0;
+    while milli < 70_000 {
+        let mut events = watch.handle_timeout(at(milli), &mut out);
+        while !out.exchanges.is_empty() {
+            for exchange in std::mem::take(&mut out.exchanges) {
+                let is_silent = exchange.to == server(2) && milli < 60_000;
+                *asked
+                    .entry(if exchange.to == server(2) { milli / 10_000 } else { u64::MAX })
+                    .or_default() += 1;
+                if !is_silent {
+                    let arrival = answer(&exchange, 1);
+                    events.extend(watch.arrival(at(milli), exchange.token, arrival, &mut out));
+                }
+            }
+        }
+        for event in events {
+            match event {
+                Event::Seen(seen) if seen.server == server(2) => drop(back.insert((seen.zone, milli))),
+                Event::Silent { .. } => silent += usize::from(milli < 10_000),
+                Event::Seen(_) => {}
+                Event::Failed { .. } => panic!("{event:?}"),
+            }
+        }
+        milli = watch.next_timeout().unwrap().0.div_ceil(1_000);
+    }
+    assert!(silent >= ZONES, "{silent} are known to be silent");
+    // A probe is three datagrams and takes 2.1 seconds, then it rests for two.
+    assert!((1..=5).all(|ten| asked[&ten] <= 12), "{asked:?}");
+    assert!(asked[&u64::MAX] >= 7 * ZONES, "{asked:?}");
+    let seen: BTreeSet<&Name> = back.iter().filter(|(_, at)| *at < 65_000).map(|(zone, _)| zone).collect();
+    assert_eq!(seen.len(), ZONES, "all are asked about when it is back");
 }
 
 #[test]

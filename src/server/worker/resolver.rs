@@ -45,6 +45,8 @@ use super::upstream::{Arrivals, Upstream};
 const QUEUE: usize = 4_096;
 /// Events taken from the poll at a time.
 const EVENTS: usize = 256;
+/// A request for which several questions have to be answered in turn is given up after so long: nobody waits any more.
+const LONGEST: Duration = Duration::from_secs(5);
 /// The token of the mail; those from the next one on are of upstream sockets.
 const MAIL: Place = Place(0);
 
@@ -262,9 +264,11 @@ impl Worker {
             && let Outcome::FollowUp(next) = complete(&served, now, request, *from, fetched, &mut reply)
         {
             follow_up.ask = next;
-            match self.resolvers.ask(follow_up) {
-                Ok(()) => return,
-                Err(returned) => follow_up = returned,
+            if now.mono.since(follow_up.began) < LONGEST {
+                match self.resolvers.ask(follow_up) {
+                    Ok(()) => return,
+                    Err(returned) => follow_up = returned,
+                }
             }
         }
         if reply.is_empty() {
