@@ -12,7 +12,7 @@ use crate::wire::writer::{Section, Sections, Writer};
 use super::authoritative::{self, Start};
 use super::context::{Client, Outcome, Path, Recursion, Served};
 use super::edns::{Ede, Options};
-use super::elsewhere::{Elsewhere, Fetched};
+use super::elsewhere::{self, Elsewhere, Fetched};
 use super::reply::{Form, leave};
 
 /// CD comes back from caches (RFC 4035 3.2.2).
@@ -32,12 +32,7 @@ pub(super) fn find(
         return Outcome::Reply(Path::Zone);
     }
     let asked = AskFlags::of(request.header.flags, request.opt.is_some_and(|opt| opt.dnssec_ok));
-    // What was fetched for this request is for it, however soon its TTL ends.
-    let known = fetched.first().map(|(_, entry)| Arc::clone(entry)).or_else(|| {
-        let known = recursion.cache.get(now.mono, request.name, request.rtype, asked);
-        known.filter(|entry| entry.is_fresh(now.mono))
-    });
-    match known {
+    match elsewhere::known(recursion, now.mono, fetched, request.name, request.rtype, asked) {
         Some(entry) => {
             let mut missing = None;
             leave(served, now, request, from, FORM, reply, |writer, options| {

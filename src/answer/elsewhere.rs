@@ -57,14 +57,23 @@ impl<'a> Elsewhere<'a> {
         if !self.recursion.reach.covers(name) || is_kept() {
             return Known::Nothing;
         }
-        let is_it = |(ask, _): &&Fetched| *ask.name == *name && (ask.rtype, ask.flags) == (rtype, self.flags);
-        if let Some((_, entry)) = self.fetched.iter().find(is_it) {
-            return Known::Entry(Arc::clone(entry));
-        }
-        let known = self.recursion.cache.get(self.now, name, rtype, self.flags);
-        match known.filter(|entry| entry.is_fresh(self.now)) {
+        match known(self.recursion, self.now, self.fetched, name, rtype, self.flags) {
             Some(entry) => Known::Entry(entry),
             None => Known::Unknown(Ask { name: name.to_name(), rtype, flags: self.flags }),
         }
     }
+}
+
+/// What may be answered to a question: what was fetched for this request, however soon its TTL ends, or what the cache has.
+pub(super) fn known(
+    recursion: &Recursion,
+    now: Mono,
+    fetched: &[Fetched],
+    name: &NameRef,
+    rtype: Rtype,
+    flags: AskFlags,
+) -> Option<Arc<Entry>> {
+    let is_it = |(ask, _): &&Fetched| *ask.name == *name && (ask.rtype, ask.flags) == (rtype, flags);
+    let fetched = fetched.iter().find(is_it).map(|(_, entry)| Arc::clone(entry));
+    fetched.or_else(|| recursion.cache.get(now, name, rtype, flags).filter(|entry| entry.is_fresh(now)))
 }

@@ -196,6 +196,13 @@ fn a_chain_of_the_cache_takes_what_a_zone_here_has() {
     cache.put(at(200).mono, &question("loop.other.", Rtype::A), &back);
     let reply = go_on(&served, &Query::new("loop.corp.", Rtype::A).bytes, &[]).unwrap();
     assert_eq!((reply.rcode(), reply.answer.len()), (Rcode::NOERROR, 2));
+    // What was fetched for another name of a chain, whose zone has gone meanwhile, is no answer to the question.
+    let other = (
+        question("web.other.", Rtype::A),
+        cache.put_failure(at(200).mono, &question("web.other.", Rtype::A)),
+    );
+    let query = Query::new("ext.gone.", Rtype::A).bytes;
+    assert_eq!(go_on(&served, &query, &[other]).unwrap_err(), question("ext.gone.", Rtype::A));
     // An old answer is told as such.
     let stale = cache.revive(at(200).mono, &ask).unwrap();
     let query = Query::new("to.other.", Rtype::A).edns(1232, 0, &[]);
