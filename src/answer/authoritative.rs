@@ -12,7 +12,7 @@ use crate::resolve::cache::{Ask, Entry};
 use crate::wire::message::{Request, flags};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
-use crate::wire::writer::{Full, Section, Sections, Writer};
+use crate::wire::writer::{Full, Mark, Section, Sections, Writer};
 use crate::zone::dname;
 use crate::zone::fault::stands_beside_cname;
 use crate::zone::lookup::Found;
@@ -28,35 +28,72 @@ use super::view::{self, View};
 /// Aliases written for one question (BIND follows 11, Knot 5, NSD all).
 const MAX_CHAIN: usize = 16;
 
-/// Where an answer begins.
-pub(super) enum Start<'a> {
-    /// With a zone that answers for the name asked for.
-    Zone(&'a Version),
-    /// With what the cache knows of it, which leads on into a zone here.
-    Entry(Arc<Entry>),
-}
-
-/// Writes an answer, with what the cache knows where no zone here does.
-pub(super) fn answer(
+/// Writes the answer of a zone, and what the cache knows where an alias or a delegation leads out of all zones here. Fails with
+/// what has to be known first.
+pub(super) fn from_zone(
     served: &Served,
     request: &Request<'_>,
-    start: Start<'_>,
+    version: &Version,
     elsewhere: Option<&Elsewhere<'_>>,
     writer: &mut Writer<'_>,
     options: &mut Options,
-) -> Result<Rcode, Ask> {
-    if let Start::Zone(_) = start {
-        writer.set_flags(flags::AA);
+) -> Result<Rcode, Box<Ask>> {
+    writer.set_flags(flags::AA);
+    let (mark, mut chain) = (writer.mark(), Chain::new(request, elsewhere));
+    let view = View::new(&version.snapshot, chain.dnssec_ok);
+    chain.first = Some(view);
+    match step(view, &mut chain, request.name, request.rtype, writer) {
+        // What most answers take: nothing lies behind that would have to be proved or followed.
+        Step::End(end) if chain.last.is_none() => {
+            let rcode = end.rcode;
+            let written = chain.answer.and_then(|()| end.write(view, request.name, |_, _| Ok(()), writer));
+            written.unwrap_or_else(|Full| cut(mark, writer));
+            Ok(rcode)
+        }
+        begun => conclude(served, request, &mut chain, begun, mark, writer, options),
     }
-    let mark = writer.mark();
-    let Solved { rcode, written, entries } = solve(served, request, start, elsewhere, writer)?;
-    if let Some(entry) = entries.iter().find(|entry| entry.is_stale()) {
+}
+
+/// Writes the answer of the cache that leads on into a zone here.
+pub(super) fn from_entry(
+    served: &Served,
+    request: &Request<'_>,
+    entry: Arc<Entry>,
+    elsewhere: Option<&Elsewhere<'_>>,
+    writer: &mut Writer<'_>,
+    options: &mut Options,
+) -> Result<Rcode, Box<Ask>> {
+    let (mark, mut chain) = (writer.mark(), Chain::new(request, elsewhere));
+    let begun = chain.take_entry(entry, writer);
+    conclude(served, request, &mut chain, begun, mark, writer, options)
+}
+
+/// Writes what is left of an answer that is not from one zone alone. Apart from what most answers take, which is the shorter for it.
+#[inline(never)]
+fn conclude(
+    served: &Served,
+    request: &Request<'_>,
+    chain: &mut Chain<'_>,
+    begun: Step<'_>,
+    mark: Mark,
+    writer: &mut Writer<'_>,
+    options: &mut Options,
+) -> Result<Rcode, Box<Ask>> {
+    let Solved { rcode, written } = match begun {
+        Step::End(end) => chain.close(end.rcode, writer),
+        Step::Alias => follow(served, request, chain, writer)?,
+        Step::Missing(ask) => return Err(ask),
+    };
+    if written.is_err() {
+        cut(mark, writer);
+    }
+    if chain.is_plain() {
+        return Ok(rcode);
+    }
+    if let Some(entry) = chain.entries().find(|entry| entry.is_stale()) {
         options.explain(Ede::of_stale(entry.rcode()));
     }
-    if written.is_err() {
-        writer.rewind(mark);
-        writer.set_flags(flags::TC);
-    } else if rcode == Rcode::SERVFAIL && !entries.is_empty() {
+    if written.is_ok() && rcode == Rcode::SERVFAIL && chain.entries().next().is_some() {
         // A chain without its end is of no use.
         writer.rewind(mark);
         writer.clear_flags(flags::AA);
@@ -65,90 +102,62 @@ pub(super) fn answer(
     Ok(rcode)
 }
 
+/// Takes back what has no room (RFC 2181 9).
+#[cold]
+fn cut(mark: Mark, writer: &mut Writer<'_>) {
+    writer.rewind(mark);
+    writer.set_flags(flags::TC);
+}
+
 /// What became of an answer.
 struct Solved {
     /// Known also where the sections do not fit.
     rcode: Rcode,
     written: Result<(), Full>,
-    /// What it has from the cache.
-    entries: Vec<Arc<Entry>>,
 }
 
-/// Writes the sections.
-fn solve(
-    served: &Served,
-    request: &Request<'_>,
-    start: Start<'_>,
-    elsewhere: Option<&Elsewhere<'_>>,
-    writer: &mut Writer<'_>,
-) -> Result<Solved, Ask> {
-    let (rtype, dnssec_ok) = (request.rtype, request.opt.is_some_and(|opt| opt.dnssec_ok));
-    let first = match &start {
-        Start::Zone(version) => Some(View::new(&version.snapshot, dnssec_ok)),
-        Start::Entry(_) => None,
-    };
-    let mut chain =
-        Chain { first, hops: Vec::new(), entries: Vec::new(), answer: Ok(()), dnssec_ok, elsewhere };
-    let begun = match (first, start) {
-        (Some(view), _) => step(view, &mut chain, request.name, rtype, writer)?,
-        (None, Start::Entry(entry)) => chain.take_entry(entry, writer),
-        (None, Start::Zone(_)) => Step::end(Rcode::SERVFAIL, Authority::Nothing),
-    };
-    match begun {
-        Step::End(end) => Ok(finish(first, chain, request.name, end, writer)),
-        Step::Alias(alias) => follow(served, request, chain, alias, writer),
-    }
-}
-
-/// Follows an alias to the end of the chain. Apart from what most answers take, which is the shorter for it.
-#[inline(never)]
+/// Follows an alias to the end of the chain.
 fn follow(
     served: &Served,
     request: &Request<'_>,
-    mut chain: Chain<'_>,
-    mut alias: Hop,
+    chain: &mut Chain<'_>,
     writer: &mut Writer<'_>,
-) -> Result<Solved, Ask> {
-    let (first, rtype, dnssec_ok) = (chain.first, request.rtype, chain.dnssec_ok);
-    let mut version = None;
-    loop {
-        let name = alias.target.clone();
-        let known = &*name == request.name || chain.hops.iter().any(|hop| hop.target == name);
-        chain.hops.push(Hop { version: version.take(), ..alias });
-        // A loop, or so long that it is as good as one: what was found of it is the answer.
-        if known || chain.hops.len() == MAX_CHAIN {
-            break;
-        }
-        // The chain may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a), unless the
-        // client may have the cache go on with it.
-        let zone = served.store.directory().authority(&name, rtype).cloned();
-        let next = match zone {
-            None => {
-                let Some(known) = chain.look(&name, rtype)? else { break };
-                alias = match chain.take_entry(known, writer) {
-                    Step::End(end) => return Ok(finish(None, chain, &name, end, writer)),
-                    Step::Alias(alias) => alias,
-                };
-                continue;
+) -> Result<Solved, Box<Ask>> {
+    let (rtype, dnssec_ok) = (request.rtype, chain.dnssec_ok);
+    // A chain that leads around, or is so long that it is as good as one that does, ends: what was found of it is the answer.
+    while let Some(name) = chain.target(request.name) {
+        // It may lead into another zone that is served here; outside of those it ends (RFC 1034 4.3.2 step 3a), unless the client
+        // may have the cache go on with it.
+        let zone = served.store.directory().authority(&name, rtype).map(|zone| zone.version());
+        match zone {
+            Some(Some(version)) => {
+                let view = View::new(&version.snapshot, dnssec_ok);
+                match step(view, chain, &name, rtype, writer) {
+                    Step::End(end) => return Ok(finish(view, chain, &name, end, writer)),
+                    Step::Alias => chain.found_in(version),
+                    Step::Missing(ask) => return Err(ask),
+                }
             }
-            Some(zone) => zone.version(),
-        };
-        let Some(next) = next else { break };
-        let view = View::new(&next.snapshot, dnssec_ok);
-        alias = match step(view, &mut chain, &name, rtype, writer)? {
-            Step::End(end) => return Ok(finish(Some(view), chain, &name, end, writer)),
-            Step::Alias(alias) => alias,
-        };
-        version = Some(next);
+            // A zone that is not known yet.
+            Some(None) => break,
+            None => match chain.look(&name, rtype, writer) {
+                Some(Step::End(end)) => return Ok(chain.close(end.rcode, writer)),
+                Some(Step::Alias) => {}
+                Some(Step::Missing(ask)) => return Err(ask),
+                None => break,
+            },
+        }
     }
-    let nothing = End { rcode: Rcode::NOERROR, authority: Authority::Nothing, additional: None };
-    Ok(finish(first, chain, request.name, nothing, writer))
+    Ok(chain.close(Rcode::NOERROR, writer))
 }
 
 /// What a name leads to.
 enum Step<'z> {
     End(End<'z>),
-    Alias(Hop),
+    /// To another name: the chain has a hop more.
+    Alias,
+    /// To something that has to be known first.
+    Missing(Box<Ask>),
 }
 
 impl<'z> Step<'z> {
@@ -162,26 +171,80 @@ struct Chain<'z> {
     /// What the first zone has, if the chain begins with one.
     first: Option<View<'z>>,
     hops: Vec<Hop>,
-    /// What came from the cache.
-    entries: Vec<Arc<Entry>>,
+    /// What the cache has for the last name, if the chain ends there.
+    last: Option<Arc<Entry>>,
     elsewhere: Option<&'z Elsewhere<'z>>,
     /// Whether the answer section had room for everything so far.
     answer: Result<(), Full>,
     dnssec_ok: bool,
 }
 
-/// A CNAME, or a DNAME with the CNAME made of it.
+/// From one name to the next.
 struct Hop {
     target: Name,
-    /// Where a wildcard was the CNAME's owner: the name it was made for.
-    synthesised: Option<Name>,
-    /// The DNAME's owner.
-    dname: Option<Name>,
-    /// Where it was found, unless in the first zone.
+    alias: Alias,
+    /// Where it was found, unless in the first zone or the cache.
     version: Option<Arc<Version>>,
 }
 
-impl Chain<'_> {
+/// What leads to another name.
+enum Alias {
+    Cname,
+    /// A wildcard's CNAME, for this name.
+    Synthesised(Name),
+    /// The CNAME made of the DNAME at this owner.
+    Dname(Name),
+    /// What the cache knows.
+    Cached(Arc<Entry>),
+}
+
+impl Hop {
+    /// What the cache knows, where that leads on.
+    fn entry(&self) -> Option<&Arc<Entry>> {
+        match &self.alias {
+            Alias::Cached(entry) => Some(entry),
+            _ => None,
+        }
+    }
+}
+
+impl<'z> Chain<'z> {
+    fn new(request: &Request<'_>, elsewhere: Option<&'z Elsewhere<'z>>) -> Chain<'z> {
+        let dnssec_ok = request.opt.is_some_and(|opt| opt.dnssec_ok);
+        Chain { first: None, hops: Vec::new(), last: None, elsewhere, answer: Ok(()), dnssec_ok }
+    }
+
+    /// Where the chain leads, unless that is around, or too far.
+    fn target(&self, asked: &NameRef) -> Option<Name> {
+        let (last, before) = self.hops.split_last()?;
+        let is_known = *last.target == *asked || before.iter().any(|hop| hop.target == last.target);
+        (!is_known && before.len() < MAX_CHAIN - 1).then(|| last.target.clone())
+    }
+
+    /// Notes in which zone the last alias is, unless it is the first one.
+    fn found_in(&mut self, version: Arc<Version>) {
+        if let Some(hop) = self.hops.last_mut() {
+            hop.version = Some(version);
+        }
+    }
+
+    /// Adds an alias.
+    fn pass<'e>(&mut self, target: Name, alias: Alias) -> Step<'e> {
+        self.hops.push(Hop { target, alias, version: None });
+        Step::Alias
+    }
+
+    /// Whether all of it is written with the answer section: nothing is from the cache, and nothing has to be proved.
+    fn is_plain(&self) -> bool {
+        let is_plain = |hop: &Hop| matches!(hop.alias, Alias::Cname | Alias::Dname(_));
+        self.last.is_none() && self.hops.iter().all(is_plain)
+    }
+
+    /// What came from the cache, the last first.
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.last.iter().chain(self.hops.iter().rev().filter_map(Hop::entry))
+    }
+
     /// Notes whether something had its place in the answer section.
     fn note(&mut self, written: Result<(), Full>) {
         self.answer = self.answer.and(written);
@@ -190,15 +253,15 @@ impl Chain<'_> {
     /// Whether the DNAME at `owner` is in the answer already: a chain may come to it twice, and it is the same record, which
     /// stands once (RFC 2181 5).
     fn has_dname(&self, owner: &NameRef) -> bool {
-        self.hops.iter().any(|hop| hop.dname.as_deref() == Some(owner))
+        self.hops.iter().any(|hop| matches!(&hop.alias, Alias::Dname(dname) if **dname == *owner))
     }
 
-    /// What the cache knows of a name, if the client may have that.
-    fn look(&self, name: &NameRef, rtype: Rtype) -> Result<Option<Arc<Entry>>, Ask> {
-        match self.elsewhere.map(|elsewhere| elsewhere.find(name, rtype)) {
-            None | Some(Known::Nothing) => Ok(None),
-            Some(Known::Entry(entry)) => Ok(Some(entry)),
-            Some(Known::Unknown(ask)) => Err(ask),
+    /// Writes what the cache knows of a name, if the client may have that.
+    fn look<'e>(&mut self, name: &NameRef, rtype: Rtype, writer: &mut Writer<'_>) -> Option<Step<'e>> {
+        match self.elsewhere?.find(name, rtype) {
+            Known::Nothing => None,
+            Known::Entry(entry) => Some(self.take_entry(entry, writer)),
+            Known::Unknown(ask) => Some(Step::Missing(ask)),
         }
     }
 
@@ -206,15 +269,14 @@ impl Chain<'_> {
     fn take_entry<'e>(&mut self, entry: Arc<Entry>, writer: &mut Writer<'_>) -> Step<'e> {
         let written = self.copy(&entry, Section::Answer, writer);
         self.note(written);
-        let step = match entry.rest() {
-            None => Step::end(entry.rcode(), Authority::Nothing),
-            Some(target) => {
-                let target = target.clone();
-                Step::Alias(Hop { target, synthesised: None, dname: None, version: None })
+        match entry.rest() {
+            None => {
+                let rcode = entry.rcode();
+                self.last = Some(entry);
+                Step::end(rcode, Authority::Nothing)
             }
-        };
-        self.entries.push(entry);
-        step
+            Some(target) => self.pass(target.clone(), Alias::Cached(Arc::clone(&entry))),
+        }
     }
 
     /// Writes one section of what the cache knows.
@@ -226,20 +288,19 @@ impl Chain<'_> {
         })
     }
 
+    /// Writes the authority section of a chain that ends in no zone here.
+    fn close(&self, rcode: Rcode, writer: &mut Writer<'_>) -> Solved {
+        let mut proofs = Proofs::default();
+        Solved { rcode, written: self.answer.and_then(|()| self.prove(&mut proofs, writer)) }
+    }
+
     /// Writes what the cache knows besides answers, and the proofs for wildcards passed on the way.
     fn prove(&self, proofs: &mut Proofs, writer: &mut Writer<'_>) -> Result<(), Full> {
-        for entry in self.entries.iter().rev() {
-            self.copy(entry, Section::Authority, writer)?;
-        }
+        self.entries().try_for_each(|entry| self.copy(entry, Section::Authority, writer))?;
         for hop in &self.hops {
-            let Some(name) = &hop.synthesised else { continue };
-            let view = match &hop.version {
-                Some(version) => View::new(&version.snapshot, self.dnssec_ok),
-                None => match self.first {
-                    Some(view) => view,
-                    None => continue,
-                },
-            };
+            let Alias::Synthesised(name) = &hop.alias else { continue };
+            let other = hop.version.as_ref().map(|version| View::new(&version.snapshot, self.dnssec_ok));
+            let Some(view) = other.or(self.first) else { continue };
             proofs.synthesised(view, name, writer)?;
         }
         Ok(())
@@ -253,27 +314,25 @@ fn step<'z>(
     name: &NameRef,
     rtype: Rtype,
     writer: &mut Writer<'_>,
-) -> Result<Step<'z>, Ask> {
+) -> Step<'z> {
     let found = view.zone.lookup(name, rtype);
     let found = match view.zone.signed() {
         Some(_) => view.zone.without_hashed(found, name, rtype),
         None => found,
     };
-    Ok(match found {
+    match found {
         Found::Exact(owner) => data(view, chain, name, owner, false, rtype, writer),
         Found::Wildcard(owner) => data(view, chain, name, owner, true, rtype, writer),
         Found::Delegation(cut) => {
             if chain.hops.is_empty() {
                 writer.clear_flags(flags::AA);
             }
-            if let Some(entry) = chain.look(name, rtype)? {
-                return Ok(chain.take_entry(entry, writer));
-            }
-            Step::end(Rcode::NOERROR, Authority::Referral(cut))
+            let known = chain.look(name, rtype, writer);
+            known.unwrap_or_else(|| Step::end(Rcode::NOERROR, Authority::Referral(cut)))
         }
         Found::Dname(owner) => {
             let Some(found) = view.find(owner, Rtype::DNAME) else {
-                return Ok(Step::end(Rcode::SERVFAIL, Authority::Nothing));
+                return Step::end(Rcode::SERVFAIL, Authority::Nothing);
             };
             if !chain.has_dname(owner.name()) {
                 chain.note(view::write(writer, Section::Answer, owner.name(), found));
@@ -282,17 +341,16 @@ fn step<'z>(
             let target = NameRef::read(dname.first())
                 .ok()
                 .and_then(|target| dname::substitute(name, owner.name(), target));
-            let Some(target) = target else { return Ok(Step::end(Rcode::YXDOMAIN, Authority::Nothing)) };
+            let Some(target) = target else { return Step::end(Rcode::YXDOMAIN, Authority::Nothing) };
             // RFC 6672 3.1: the synthesised CNAME has the DNAME's TTL; it is not signed (5.3.1).
             chain.note(writer.record(Section::Answer, name, Rtype::CNAME, dname.ttl, target.as_wire()));
             if rtype == Rtype::CNAME {
-                return Ok(Step::end(Rcode::NOERROR, Authority::Nothing));
+                return Step::end(Rcode::NOERROR, Authority::Nothing);
             }
-            let dname = Some(owner.name().to_name());
-            Step::Alias(Hop { target, synthesised: None, dname, version: None })
+            chain.pass(target, Alias::Dname(owner.name().to_name()))
         }
         Found::NoName => Step::end(Rcode::NXDOMAIN, Authority::NoName),
-    })
+    }
 }
 
 /// Answers with what a name has, or the wildcard that speaks for it.
@@ -326,8 +384,11 @@ fn data<'z>(
     if let Some(cname) = alias {
         chain.note(view::write(writer, Section::Answer, name, cname));
         if let Ok(target) = NameRef::read(cname.set.first()) {
-            let synthesised = (is_wildcard && view.proofs.is_some()).then(|| name.to_name());
-            return Step::Alias(Hop { target: target.to_name(), synthesised, dname: None, version: None });
+            let alias = match is_wildcard && view.proofs.is_some() {
+                true => Alias::Synthesised(name.to_name()),
+                false => Alias::Cname,
+            };
+            return chain.pass(target.to_name(), alias);
         }
     }
     Step::end(Rcode::NOERROR, Authority::no_data(owner, is_wildcard))
@@ -377,19 +438,18 @@ fn of_dnssec(rtype: Rtype) -> u8 {
     }
 }
 
-/// Writes authority and additional section for the last `name` of the chain, which is in the zone of `view`, if in any here.
+/// Writes authority and additional section for the last `name` of the chain, which is in the zone of `view`.
 fn finish(
-    view: Option<View<'_>>,
-    chain: Chain<'_>,
+    view: View<'_>,
+    chain: &Chain<'_>,
     name: &NameRef,
     end: End<'_>,
     writer: &mut Writer<'_>,
 ) -> Solved {
-    let (rcode, mut proofs) = (end.rcode, Proofs::default());
-    let more = |proofs: &mut Proofs, writer: &mut Writer<'_>| chain.prove(proofs, writer);
-    let written = chain.answer.and_then(|()| match view {
-        Some(view) => end.write(view, name, more, writer),
-        None => more(&mut proofs, writer),
-    });
-    Solved { rcode, written, entries: chain.entries }
+    let rcode = end.rcode;
+    let more = |proofs: &mut Proofs, writer: &mut Writer<'_>| match chain.is_plain() {
+        true => Ok(()),
+        false => chain.prove(proofs, writer),
+    };
+    Solved { rcode, written: chain.answer.and_then(|()| end.write(view, name, more, writer)) }
 }

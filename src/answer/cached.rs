@@ -9,7 +9,7 @@ use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Sections, Writer};
 
-use super::authoritative::{self, Start};
+use super::authoritative;
 use super::context::{Client, Outcome, Path, Recursion, Served};
 use super::edns::{Ede, Options};
 use super::elsewhere::{self, Elsewhere, Fetched};
@@ -40,12 +40,11 @@ pub(super) fn find(
                     return Some(write(now, &entry, writer, options));
                 }
                 let elsewhere = Elsewhere::open_to(served, now.mono, request, from, fetched);
-                let start = Start::Entry(Arc::clone(&entry));
-                let answer =
-                    authoritative::answer(served, request, start, elsewhere.as_ref(), writer, options);
+                let (entry, elsewhere) = (Arc::clone(&entry), elsewhere.as_ref());
+                let answer = authoritative::from_entry(served, request, entry, elsewhere, writer, options);
                 answer.map_err(|ask| missing = Some(ask)).ok()
             });
-            missing.map_or(Outcome::Reply(Path::Hit), Outcome::FollowUp)
+            missing.map_or(Outcome::Reply(Path::Hit), |ask| Outcome::FollowUp(*ask))
         }
         None if request.header.flags & flags::RD == 0 => {
             // Without RD nothing is fetched for the client (RFC 1034 4.3.1).

@@ -26,7 +26,7 @@ pub(super) enum Known {
     /// Its answer.
     Entry(Arc<Entry>),
     /// Nothing yet.
-    Unknown(Ask),
+    Unknown(Box<Ask>),
     /// Nothing, and nobody is to be asked.
     Nothing,
 }
@@ -59,7 +59,7 @@ impl<'a> Elsewhere<'a> {
         }
         match known(self.recursion, self.now, self.fetched, name, rtype, self.flags) {
             Some(entry) => Known::Entry(entry),
-            None => Known::Unknown(Ask { name: name.to_name(), rtype, flags: self.flags }),
+            None => Known::Unknown(Box::new(Ask { name: name.to_name(), rtype, flags: self.flags })),
         }
     }
 }

@@ -71,7 +71,7 @@ impl<'z> End<'z> {
         if let Authority::Referral(cut) = self.authority {
             referral::glue(view, cut, writer)?;
         }
-        if let Some(set) = self.additional {
+        if let Some(set) = self.additional.filter(|set| additional::names_hosts(set.rtype)) {
             // Useful, but never worth a truncated answer.
             let _ = additional::of(view, name, set, writer);
         }

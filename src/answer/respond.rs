@@ -20,7 +20,6 @@ use crate::wire::message::{Header, MessageError, Opcode, Request, flags};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::{CLASS_ANY, CLASS_CH, CLASS_IN, Rcode, Rtype};
 
-use super::authoritative::Start;
 use super::context::{Client, Outcome, Path, Served};
 use super::edns::Ede;
 use super::elsewhere::{Elsewhere, Fetched};
@@ -129,9 +128,8 @@ fn find(
         leave(served, now, request, from, Form::ALONE, reply, |writer, options| match &*zone.current() {
             Some(version) => {
                 options.versioned(now, zone, version);
-                let start = Start::Zone(version);
                 let answer =
-                    authoritative::answer(served, request, start, elsewhere.as_ref(), writer, options);
+                    authoritative::from_zone(served, request, version, elsewhere.as_ref(), writer, options);
                 if request.class == CLASS_ANY {
                     // Who knows one class cannot speak for all (RFC 1034 3.7.1, 4.3.2).
                     writer.clear_flags(flags::AA);
@@ -143,7 +141,7 @@ fn find(
                 Some(Rcode::SERVFAIL)
             }
         });
-        return missing.map_or(Outcome::Reply(Path::of(request.rtype)), Outcome::FollowUp);
+        return missing.map_or(Outcome::Reply(Path::of(request.rtype)), |ask| Outcome::FollowUp(*ask));
     }
     match &served.recursion {
         Some(recursion) if request.class == CLASS_IN && recursion.allows(from) => {
