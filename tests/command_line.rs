@@ -72,6 +72,36 @@ fn check_tells_of_two_files_with_one_zone() {
 }
 
 #[test]
+fn a_check_says_what_it_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let text = "$ORIGIN example.\n@ 60 SOA ns host 7 60 60 60 60\n@ 60 NS ns.test.\n";
+    let config =
+        "[server]\nlisten = [\"127.0.0.1:5399\"]\n[[zone]]\nname = \"example.\"\nfile = \"good.zone\"\n";
+    let bad = format!("{text}www 60 A 192.0.2.999\n");
+    for (name, text) in [("good.zone", text), ("bad.zone", &bad), ("tidemark.toml", config)] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let (good, bad, config) = (path("good.zone"), path("bad.zone"), path("tidemark.toml"));
+    let said = |args: &[&str]| String::from_utf8(tidemark(args).stdout).unwrap();
+    let line = format!("{good}: example., 2 records, serial 7: ok\n");
+    assert_eq!(said(&["check", &good, &bad]), line);
+    assert_eq!(said(&["check", &config]), format!("{line}{config}: 1 zone: ok\n"));
+
+    let told = tidemark(&["check", "--json", &good, &bad]);
+    assert_eq!((told.status.code(), told.stderr.len()), (Some(1), 0));
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(
+        told["zones"],
+        serde_json::json!([{ "file": good, "zone": "example.", "serial": 7, "records": 2 }])
+    );
+    let finding = &told["findings"][0];
+    assert_eq!((&told["errors"], &told["warnings"]), (&1.into(), &0.into()));
+    assert_eq!((&finding["severity"], &finding["file"]), (&"error".into(), &bad.as_str().into()));
+    assert_eq!((&finding["line"], &finding["column"]), (&4.into(), &10.into()));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidemark"))
         .arg("man")

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
@@ -66,6 +67,13 @@ fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
         assert_eq!(server["stale"]["estimate"], Value::Null, "{server}");
         assert!(server["stale"]["high"].as_f64().unwrap() >= since, "{server}");
     }
+
+    let late = |most: &str| {
+        let mut lag = tidemark::command();
+        lag.args(["lag", ZONE, "--max-stale", most, "--at", &addresses[0], &addresses[1]]);
+        lag.stdout(Stdio::null()).status().unwrap().code()
+    };
+    assert_eq!((late("1s"), late("1h")), (Some(1), Some(0)), "who is cut off is not known to be in time");
 
     // Nobody is told any less of a zone that has expired.
     for node in nodes {

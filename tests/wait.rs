@@ -52,7 +52,7 @@ fn await_end(child: Child) -> thread::JoinHandle<(Instant, Output)> {
     })
 }
 
-fn text(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -77,7 +77,7 @@ fn it_ends_with_the_last_server() {
         nodes[2].daemon.process().signal(libc::SIGCONT);
         let last = observers[2].await_serial(serial, LIMIT);
         let (at, output) = ended.join().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
         assert!(at > last.after, "it ended {:?} before the last server converged", last.after - at);
         late.push(at.saturating_duration_since(last.at));
     }
@@ -89,6 +89,27 @@ fn it_ends_with_the_last_server() {
 }
 
 #[test]
+fn right_after_an_edit_it_waits_for_what_the_file_holds() {
+    let nodes = chain();
+    let addrs = nodes.each_ref().map(|node| node.daemon.addr);
+    let file = nodes[0].daemon.zone_file("example.").display().to_string();
+    for round in 2..2 + ROUNDS {
+        // The serial is forgotten: the primary gives out another.
+        let text = version(1).replace("192.0.2.1", &format!("192.0.2.{round}"));
+        nodes[0].daemon.publish("example.", &text);
+        let output = wait_command(&addrs, &["--file", &file]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
+        for addr in addrs {
+            assert_eq!(soa::serial(addr, "example."), Some(round), "{addr} of {}", text_of(&output));
+        }
+    }
+    std::fs::write(&file, "$ORIGIN example.\n@ SOA\n").unwrap();
+    let output = wait_command(&addrs, &["--file", &file]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text_of(&output).contains("will not be served as it is"), "{}", text_of(&output));
+}
+
+#[test]
 fn it_names_the_laggard_and_ends_with_two() {
     let mut nodes = chain();
     let addrs = nodes.each_ref().map(|node| node.daemon.addr);
@@ -96,8 +117,8 @@ fn it_names_the_laggard_and_ends_with_two() {
     nodes[2].daemon.process().signal(libc::SIGSTOP);
     nodes[0].daemon.publish("example.", &version(2));
     let output = wait_command(&addrs, &["--serial", "2", "--timeout", "2s"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{}", text_of(&output));
+    let said = text_of(&output);
     let named = said.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>();
     assert!(named.len() == 1 && named[0].contains(&format!("{}:", addrs[2])), "{said}");
     assert!(named[0].contains("no answer"), "{said}");
@@ -110,7 +131,7 @@ fn it_names_the_laggard_and_ends_with_two() {
     nodes[0].daemon.await_serial("example.", 3, LIMIT);
     let at = [addrs[0], addrs[2]];
     let output = wait_command(&at, &["--serial", "3", "--timeout", "1s", "--json"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", text_of(&output));
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["converged"], false);
     let late: Vec<_> = answer["servers"]
@@ -126,6 +147,6 @@ fn it_names_the_laggard_and_ends_with_two() {
 fn it_ends_with_three_when_nobody_answers() {
     let addrs: [SocketAddr; 2] = ports::reserve_many();
     let output = wait_command(&addrs, &["--timeout", "1s"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
-    assert!(text(&output).contains("no server answered"), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", text_of(&output));
+    assert!(text_of(&output).contains("no server answered"), "{}", text_of(&output));
 }

@@ -138,6 +138,7 @@ pub struct DemoArgs {}
 #[command(after_help = "\
 Examples:
   tidemark check tidemark.toml zones/*.zone
+  tidemark check --json tidemark.toml
   tidemark check --origin example.org. --print db.example.org")]
 pub struct CheckArgs {
     /// Configurations (*.toml; all errors are told, at most 20 of each file) and zone files
@@ -150,14 +151,18 @@ pub struct CheckArgs {
     #[arg(long, value_name = "NAME", value_parser = value::name)]
     pub origin: Option<Name>,
     /// Write the zone in canonical form to standard output
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub print: bool,
+    /// Write what was looked at and what was found as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
-/// How a running node is found; without either, `state/tidemark.sock` in the working directory is tried.
+/// How a running node is found; without either, by `TIDEMARK_CONFIG`, `tidemark.toml` or `state/tidemark.sock` in the working directory,
+/// or `/etc/tidemark/tidemark.toml`, whichever is there.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ControlArgs {
-    /// The configuration of the node, for its control socket
+    /// The configuration of the node, for its control socket [default: TIDEMARK_CONFIG, else ./tidemark.toml, else the packaged one]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The control socket of the node [default: state/tidemark.sock]
@@ -170,7 +175,9 @@ pub struct ControlArgs {
 #[command(after_help = "\
 Examples:
   tidemark status --config tidemark.toml
-  tidemark status --control /run/tidemark/tidemark.sock example.org. --json")]
+  tidemark status --control /run/tidemark/tidemark.sock example.org. --json
+
+Exit status: 0, 1 when one of these zones is not served (failed or expired), 3 when the node does not answer.")]
 pub struct StatusArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]
@@ -258,6 +265,9 @@ pub struct LagArgs {
     /// Stay and show changes as they come, until interrupted
     #[arg(long)]
     pub watch: bool,
+    /// Exit with 1 unless each server is known to lack nothing for longer than this
+    #[arg(long, value_name = "TIME", value_parser = value::duration, conflicts_with = "watch")]
+    pub max_stale: Option<Duration>,
     /// How often to ask each server with --watch
     #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "1s", requires = "watch")]
     pub interval: Duration,
@@ -269,7 +279,8 @@ pub struct LagArgs {
 const LAG_EXAMPLES: &str = "\
 Examples:
   tidemark lag --config tidemark.toml
-  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --watch";
+  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --watch
+  tidemark lag example.org. --at 192.0.2.1 192.0.2.2:5302 --max-stale 1m || echo late";
 
 const LAG_MEANING: &str = "\
 The newest serial among the servers counts as the newest there is. STALE is the age of the oldest change that a server
@@ -284,7 +295,7 @@ JSON, seconds as numbers, null where unknown:
 With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
   {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
 
-Exit status: 0, or 3 when nobody answered.";
+Exit status: 0, 1 with --max-stale when a server is later than that or does not answer, 3 when nobody answered.";
 
 /// `tidemark wait`: block until a change is visible.
 #[derive(Debug, Args)]
@@ -293,9 +304,12 @@ pub struct WaitArgs {
     /// The zone that changed
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zone: Name,
-    /// Wait for this serial or a later one; without it and --record, for the newest that any server has
-    #[arg(long, value_name = "N", conflicts_with = "record")]
+    /// Wait for this serial or a later one; without it, --record and --file, for the newest that any server has
+    #[arg(long, value_name = "N", conflicts_with_all = ["record", "file"])]
     pub serial: Option<u32>,
+    /// Wait for what this zone file holds, however it is numbered: right after an edit, which may not be served yet
+    #[arg(long, value_name = "ZONEFILE", value_hint = ValueHint::FilePath, conflicts_with = "record")]
+    pub file: Option<PathBuf>,
     /// Wait for this record, in zone file form without TTL and class
     #[arg(long, value_name = "NAME TYPE RDATA")]
     pub record: Option<String>,
@@ -319,6 +333,7 @@ pub struct WaitArgs {
 const WAIT_EXAMPLES: &str = "\
 Examples:
   tidemark wait example.org. --serial 2026112101 --at 192.0.2.1 192.0.2.2
+  tidemark wait example.org. --file zones/example.org.zone --at 192.0.2.1 192.0.2.2
   tidemark wait example.org. --record 'www.example.org. A 192.0.2.80' --at 192.0.2.53 --scope caches --timeout 5m
 
 Exit status: 0 converged, 2 timed out, 3 nobody answered.";

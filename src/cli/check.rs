@@ -1,12 +1,15 @@
-//! `tidemark check`: mistakes in configurations and zone files, told like a compiler's.
+//! `tidemark check`: mistakes in configurations and zone files, told like a compiler's, and what was looked at.
 
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::cli::args::CheckArgs;
 use crate::cli::diagnostics;
 use crate::cli::exit::{Exit, Failure, written};
+use crate::config::error::{Error, Errors};
 use crate::config::load;
 use crate::server::files::folder::{Named, find_zones};
 use crate::server::files::load::{self as zone_file, LoadError, Loaded, name_of};
@@ -15,103 +18,224 @@ use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::rdata::write;
 use crate::wire::name::Name;
 use crate::zone::canonical;
+use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
+
+/// So many zones of one configuration are told one by one; the others are counted.
+const MAX_ZONES: usize = 20;
 
 /// Checks every file, and the zone files that configurations name.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
-    let mut tally = Tally::default();
+    let mut report = Report { is_told: !args.json, ..Report::default() };
     for path in &args.files {
         if path.extension() == Some(OsStr::new("toml")) {
-            config(path, &mut tally);
-        } else if let Some(zone) = zone(path, args.origin.as_ref(), &mut tally)
-            && args.print
-        {
-            written(print(&zone))?;
+            let (from, errors) = (report.zones.len(), report.errors);
+            let zones = config(path, &mut report);
+            let good = &report.zones[from..];
+            let mut text: String = good.iter().take(MAX_ZONES).map(ZoneReport::line).collect();
+            if let Some(more) = good.len().checked_sub(MAX_ZONES).filter(|more| *more > 0) {
+                text += &format!("and {more} zone files more: ok\n");
+            }
+            if let Some(zones) = zones.filter(|_| report.errors == errors) {
+                text += &format!("{}: {}: ok\n", path.display(), counted(zones, "zone"));
+            }
+            report.say(&text)?;
+        } else if let Some(zone) = zone(path, args.origin.as_ref(), &mut report) {
+            match args.print {
+                true => drop(written(print(&zone))?),
+                false => report.say(&report.zones.last().map_or(String::new(), ZoneReport::line))?,
+            }
         }
     }
-    let failed = tally.errors > 0 || (args.strict && tally.warnings > 0);
-    if tally.errors + tally.warnings > 0 {
-        anstream::eprintln!("{}, {}", counted(tally.errors, "error"), counted(tally.warnings, "warning"));
+    let failed = report.errors > 0 || (args.strict && report.warnings > 0);
+    if args.json {
+        let text = serde_json::to_string(&report).map_err(|error| Failure::new(error.to_string()))?;
+        written(writeln!(io::stdout(), "{text}"))?;
+    } else if report.errors + report.warnings > 0 {
+        anstream::eprintln!("{}, {}", counted(report.errors, "error"), counted(report.warnings, "warning"));
     }
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
-#[derive(Default)]
-struct Tally {
-    errors: usize,
-    warnings: usize,
+/// What was looked at, and what was found.
+#[derive(Default, Serialize)]
+struct Report {
+    /// Zones that can be served.
+    zones: Vec<ZoneReport>,
+    /// What is wrong, in the order in which it was found; of a configuration with very many errors the first ones.
+    findings: Vec<Finding>,
+    errors: u64,
+    warnings: u64,
+    /// Whether what is found is told at once, to people.
+    #[serde(skip)]
+    is_told: bool,
 }
 
-impl Tally {
+/// A zone that can be served.
+#[derive(Serialize)]
+struct ZoneReport {
+    file: String,
+    zone: Name,
+    serial: Serial,
+    records: u64,
+}
+
+/// Something that is wrong. Lines and columns are counted from 1; there are none where it is about a whole file.
+#[derive(Serialize)]
+struct Finding {
+    severity: Severity,
+    file: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: String,
+    expected: Option<String>,
+}
+
+impl ZoneReport {
+    fn line(&self) -> String {
+        let ZoneReport { file, zone, serial, records } = self;
+        format!("{file}: {zone}, {}, serial {serial}: ok\n", counted(*records, "record"))
+    }
+}
+
+impl Finding {
+    /// About no file in particular, or about all of one that the message names.
+    fn alone(severity: Severity, message: &str) -> Finding {
+        Finding {
+            severity,
+            file: None,
+            line: None,
+            column: None,
+            message: message.to_owned(),
+            expected: None,
+        }
+    }
+
+    fn of_zone(found: &Diagnostic) -> Finding {
+        Finding {
+            severity: found.severity,
+            file: Some(found.file.clone()),
+            line: usize::try_from(found.line).ok(),
+            column: usize::try_from(found.column).ok(),
+            message: found.message.clone(),
+            expected: found.expected.clone(),
+        }
+    }
+
+    fn of_config(path: &Path, error: &Error) -> Finding {
+        let (line, column) = error.place().unzip();
+        Finding {
+            severity: Severity::Error,
+            file: Some(path.display().to_string()),
+            line,
+            column,
+            message: error.message().to_owned(),
+            expected: None,
+        }
+    }
+}
+
+impl Report {
     fn tell(&mut self, found: &[Diagnostic]) {
         let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-        self.errors += errors;
-        self.warnings += found.len() - errors;
-        if !found.is_empty() {
+        self.errors += errors as u64;
+        self.warnings += (found.len() - errors) as u64;
+        self.findings.extend(found.iter().map(Finding::of_zone));
+        if self.is_told && !found.is_empty() {
             anstream::eprint!("{}", diagnostics::render(found, true));
+        }
+    }
+
+    fn refuse(&mut self, path: &Path, errors: &Errors) {
+        self.errors += errors.count() as u64;
+        self.findings.extend(errors.iter().map(|error| Finding::of_config(path, error)));
+        if self.is_told {
+            anstream::eprintln!("{}", errors.render(true));
         }
     }
 
     fn warn(&mut self, message: &str) {
         self.warnings += 1;
-        anstream::eprintln!("warning: {message}");
+        self.add(Severity::Warning, message);
     }
 
     fn error(&mut self, message: &str) {
         self.errors += 1;
-        anstream::eprintln!("error: {message}");
+        self.add(Severity::Error, message);
+    }
+
+    fn add(&mut self, severity: Severity, message: &str) {
+        self.findings.push(Finding::alone(severity, message));
+        if self.is_told {
+            let word = if severity == Severity::Error { "error" } else { "warning" };
+            anstream::eprintln!("{word}: {message}");
+        }
+    }
+
+    /// Tells people of what is right.
+    fn say(&self, text: &str) -> Result<(), Failure> {
+        if self.is_told {
+            written(write!(io::stdout(), "{text}"))?;
+        }
+        Ok(())
     }
 }
 
-fn config(path: &Path, tally: &mut Tally) {
+/// Checks a configuration and the zone files that it names; returns how many zones it has.
+fn config(path: &Path, report: &mut Report) -> Option<u64> {
     let settings: Settings = match load::load(path) {
         Ok(settings) => settings,
         Err(errors) => {
-            tally.errors += errors.count();
-            anstream::eprintln!("{}", errors.render(true));
-            return;
+            report.refuse(path, &errors);
+            return None;
         }
     };
     if settings.serves_nothing() {
-        tally.warn(&format!(
+        report.warn(&format!(
             "{}: neither a zone nor `[resolver]`: every query would be refused",
             path.display()
         ));
     }
     let Named { zones, problems } = find_zones(&settings);
-    problems.iter().for_each(|problem| tally.error(problem));
-    for found in zones {
+    problems.iter().for_each(|problem| report.error(problem));
+    for found in &zones {
         if let Some(path) = &found.file {
-            zone(path, Some(&found.config.name), tally);
+            zone(path, Some(&found.config.name), report);
         }
     }
+    Some(zones.len() as u64)
 }
 
 /// Checks a zone file; returns its content when it can be served.
-fn zone(path: &Path, origin: Option<&Name>, tally: &mut Tally) -> Option<Snapshot> {
+fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Option<Snapshot> {
     let apex = match origin.cloned().map_or_else(|| name_of(path), Ok) {
         Ok(apex) => apex,
         Err(error) => {
-            tally.error(&error.to_string());
+            report.error(&error.to_string());
             return None;
         }
     };
     match zone_file::load(path, &apex) {
         Ok(Loaded { snapshot, mut warnings, .. }) => {
             warnings.extend(zone_file::lint(path, &snapshot));
-            tally.tell(&warnings);
+            report.tell(&warnings);
+            let (serial, records) = (snapshot.serial(), snapshot.records());
+            report.zones.push(ZoneReport { file: path.display().to_string(), zone: apex, serial, records });
             Some(snapshot)
         }
         Err(LoadError::Faulty(found)) => {
-            tally.tell(&found);
+            report.tell(&found);
             None
         }
         Err(error) => {
-            tally.error(&error.to_string());
+            report.error(&error.to_string());
             None
         }
     }

@@ -25,6 +25,10 @@ pub const MAX_ANSWER: usize = 256 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long what takes a node no work is waited for.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Names the configuration of the node that is meant.
+const CONFIG_VARIABLE: &str = "TIDEMARK_CONFIG";
+/// Where packages have it.
+const PACKAGED: &str = "/etc/tidemark/tidemark.toml";
 
 /// Why a node did not do what it was asked. Only [`ControlError::Refused`] says that it did nothing; after the others
 /// the node may have acted or not, except that [`ControlError::Unreachable`] never got as far as asking.
@@ -91,13 +95,29 @@ pub async fn post(socket: &Path, uri: &str, body: &Value) -> Result<Value, Contr
 }
 
 impl ControlArgs {
-    /// The control socket that the arguments name; by default the one of a node started in the working directory.
+    /// The control socket that the arguments name, or else `TIDEMARK_CONFIG`; else that of the configuration in the working directory
+    /// or, where there is no node without one, of the packaged one.
     pub fn socket(&self) -> Result<PathBuf, Failure> {
-        match (&self.control, &self.config) {
-            (Some(socket), _) => Ok(socket.clone()),
-            (None, Some(config)) => load::control(config).map_err(Failure::Socket),
-            (None, None) => Ok(Path::new(DATA_DIR).join(CONTROL_FILE)),
-        }
+        let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+        self.socket_in(Path::new(""), named.map(PathBuf::from))
+    }
+
+    /// The same in this working directory, where the variable has this value.
+    fn socket_in(&self, folder: &Path, variable: Option<PathBuf>) -> Result<PathBuf, Failure> {
+        let here = folder.join(DATA_DIR).join(CONTROL_FILE);
+        let config = match (&self.control, self.config.clone().or(variable)) {
+            (Some(socket), _) => return Ok(socket.clone()),
+            (None, Some(config)) => config,
+            (None, None) => {
+                let (local, packaged) = (folder.join("tidemark.toml"), PathBuf::from(PACKAGED));
+                match (local.exists(), here.exists() || !packaged.exists()) {
+                    (true, _) => local,
+                    (false, true) => return Ok(here),
+                    (false, false) => packaged,
+                }
+            }
+        };
+        load::control(&config).map_err(Failure::Socket)
     }
 }
 
@@ -295,10 +315,19 @@ mod tests {
         let config = folder.path().join("tidemark.toml");
         let listen: SocketAddr = "127.0.0.1:5300".parse().unwrap();
         std::fs::write(&config, format!("[server]\nlisten = [\"{listen}\"]\ndata-dir = \".\"\n")).unwrap();
-        let found = |config, control| ControlArgs { config, control }.socket();
+        let found = |config, control| ControlArgs { config, control }.socket_in(folder.path(), None);
         assert_eq!(found(None, Some(socket.clone())).unwrap(), socket);
-        assert_eq!(found(Some(config), None).unwrap(), folder.path().join(".").join("tidemark.sock"));
-        assert_eq!(found(None, None).unwrap(), PathBuf::from("state/tidemark.sock"));
+        let configured = folder.path().join(".").join("tidemark.sock");
+        assert_eq!(found(Some(config.clone()), None).unwrap(), configured);
+        // The configuration of the working directory, and where there is none a node without one.
+        assert_eq!(found(None, None).unwrap(), configured);
+        let empty = tempfile::tempdir().unwrap();
+        let elsewhere =
+            |variable| ControlArgs { config: None, control: None }.socket_in(empty.path(), variable).unwrap();
+        assert_eq!(elsewhere(Some(config)), configured);
+        std::fs::create_dir(empty.path().join("state")).unwrap();
+        std::fs::write(empty.path().join("state/tidemark.sock"), "").unwrap();
+        assert_eq!(elsewhere(None), empty.path().join("state/tidemark.sock"));
         let failure = found(Some(folder.path().join("missing.toml")), None).unwrap_err();
         assert_eq!(failure.exit(), Exit::Failed);
     }

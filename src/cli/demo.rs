@@ -248,7 +248,7 @@ Try, in another terminal:
 
   edit {file}     (change the address of www; the serial may stay as it is)
   tidemark lag example. --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303 --watch
-  tidemark wait example. --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303
+  tidemark wait example. --file {file} --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303
   tidemark status --config {state}/primary.toml
   curl -s http://127.0.0.1:9303/metrics | grep tidemark_zone
 ",

@@ -151,7 +151,12 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
     } else {
         exit::written(picture.table(now, false).print())?;
     }
-    Ok(if picture.is_anybody_there() { Exit::Done } else { Exit::Unreachable })
+    let is_late = args.max_stale.is_some_and(|most| !picture.is_within(most, now));
+    Ok(match picture.is_anybody_there() {
+        true if is_late => Exit::Failed,
+        true => Exit::Done,
+        false => Exit::Unreachable,
+    })
 }
 
 /// Goes on asking, and shows changes, until it is interrupted or nobody reads on.

@@ -19,10 +19,13 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     if !args.zones.is_empty() {
         select(&mut status, &args.zones)?;
     }
-    if args.json {
-        return written(writeln!(io::stdout(), "{status:#}"));
-    }
-    written(print(&status))
+    match args.json {
+        true => written(writeln!(io::stdout(), "{status:#}"))?,
+        false => written(print(&status))?,
+    };
+    let mut zones = status["zones"].as_array().into_iter().flatten();
+    let is_out = |zone: &Value| zone["state"] == "failed" || zone["state"] == "expired";
+    Ok(if zones.any(is_out) { Exit::Failed } else { Exit::Done })
 }
 
 /// Leaves only the zones asked for.

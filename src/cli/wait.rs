@@ -1,21 +1,24 @@
 //! `tidemark wait`: until a change is visible everywhere asked for.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::args::{Scope, WaitArgs};
+use crate::cli::diagnostics;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
 use crate::probe::observation::Ask;
 use crate::probe::watch::Pace;
+use crate::server::files::load::{self as zone_file, LoadError};
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
 
 pub mod progress;
 
-use progress::{Goal, Progress, State, Wanted};
+use progress::{File, Goal, Progress, State, Wanted};
 
 /// Between two questions to a server: the end is noticed within this and a round trip.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -30,11 +33,26 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Waits, and says what happened.
 pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
-    let goal = match (&args.record, args.serial) {
-        (Some(text), _) => Some(Goal::Record(Wanted::parse(text, &args.zone)?)),
-        (None, serial) => serial.map(Goal::serial),
+    let goal = match (&args.record, &args.file, args.serial) {
+        (Some(text), ..) => Some(Goal::Record(Wanted::parse(text, &args.zone)?)),
+        (None, Some(path), _) => Some(Goal::File(content(path, args)?)),
+        (None, None, serial) => serial.map(Goal::serial),
     };
     drive::block_on(wait(args, goal))
+}
+
+/// What a zone file holds now.
+fn content(path: &Path, args: &WaitArgs) -> Result<File, Failure> {
+    let zone = match zone_file::load(path, &args.zone) {
+        Ok(loaded) => loaded.snapshot,
+        Err(LoadError::Faulty(found)) => {
+            let shown = diagnostics::render(&found, false);
+            return Err(Failure::new(format!("{} will not be served as it is:\n{shown}", path.display())));
+        }
+        Err(error) => return Err(Failure::new(error.to_string())),
+    };
+    let path = path.display().to_string();
+    Ok(File { path, serial: zone.serial(), digest: zone.digest(), published: None })
 }
 
 async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {

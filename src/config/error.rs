@@ -46,6 +46,11 @@ impl Errors {
         self.told.first()
     }
 
+    /// Those that are told.
+    pub fn iter(&self) -> impl Iterator<Item = &Error> {
+        self.told.iter()
+    }
+
     /// How many there are, told or not.
     pub fn count(&self) -> usize {
         self.told.len() + self.more

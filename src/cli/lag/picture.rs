@@ -75,6 +75,11 @@ impl Picture {
         servers.peek().is_none() || servers.any(|server| server.answered)
     }
 
+    /// Whether every server is known to lack nothing for longer than this.
+    pub fn is_within(&self, most: Duration, now: Now) -> bool {
+        self.zones.values().all(|zone| zone.rows(now).all(|row| row.is_within(most)))
+    }
+
     /// Takes in what a server showed.
     pub fn take(&mut self, event: &Event) {
         let (zone, addr) = match event {
@@ -250,6 +255,12 @@ impl Zone {
 }
 
 impl Row<'_> {
+    /// Whether it is known to lack nothing for longer than this.
+    fn is_within(&self, most: Duration) -> bool {
+        let longest = self.stale.and_then(|stale| stale.estimate.or(stale.high));
+        self.problem.is_none() && longest.is_some_and(|longest| longest <= most)
+    }
+
     fn json(&self) -> Value {
         let seconds = |span: Duration| span.as_secs_f64();
         json!({

@@ -14,6 +14,7 @@ use crate::time::{Mono, Now, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rdata;
 use crate::wire::rtype::{Rcode, Rtype};
+use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 
 /// What is waited for.
@@ -23,6 +24,22 @@ pub enum Goal {
     Serial(Serial),
     /// A record.
     Record(Wanted),
+    /// What a zone file holds, under whatever serial.
+    File(File),
+}
+
+/// The content of a zone file that is waited for. Servers that tell a digest show it by that; with the first that does its serial is
+/// known, and the others show it by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name.
+    pub path: String,
+    /// Its serial, which counts where no server tells a digest.
+    pub serial: Serial,
+    /// The digest of its records.
+    pub digest: Digest,
+    /// Under which serial it is published, as far as that is known.
+    pub published: Option<Serial>,
 }
 
 /// A record that is waited for.
@@ -67,6 +84,8 @@ struct Server {
     last: Option<Mono>,
     /// Whether anything came back that a name server sends.
     answered: bool,
+    /// Whether it tells digests.
+    tells: bool,
     converged: Option<Mono>,
 }
 
@@ -79,6 +98,7 @@ impl Goal {
     fn is_shown(&self, seen: &Observation) -> bool {
         match self {
             Goal::Serial(serial) => seen.serial.is_some_and(|shown| shown.covers(*serial)),
+            Goal::File(file) => file.is_held(seen) || file.is_covered(seen.serial),
             Goal::Record(wanted) => seen.records.iter().any(|record| {
                 record.rtype == wanted.rtype && rdata::same(wanted.rtype, &record.rdata, &wanted.rdata)
             }),
@@ -88,11 +108,31 @@ impl Goal {
     fn text(&self) -> String {
         match self {
             Goal::Serial(serial) => format!("serial {serial}"),
+            Goal::File(File { path, published: Some(serial), .. }) => format!("{path} (serial {serial})"),
+            Goal::File(File { path, .. }) => path.clone(),
             Goal::Record(wanted) => {
                 format!("{} {} {}", wanted.name, wanted.rtype, data(wanted.rtype, &wanted.rdata))
             }
         }
     }
+}
+
+impl File {
+    /// Whether a server says that it serves just this.
+    fn is_held(&self, seen: &Observation) -> bool {
+        digest(seen) == Some(self.digest)
+    }
+
+    /// Whether a serial is that of a version which has this in it.
+    fn is_covered(&self, serial: Option<Serial>) -> bool {
+        serial.zip(self.published).is_some_and(|(serial, published)| serial.covers(published))
+    }
+}
+
+/// The digest of what a server serves, if it tells it.
+fn digest(seen: &Observation) -> Option<Digest> {
+    let stamp = seen.told.as_ref()?.served()?;
+    Some(stamp.digest).filter(|_| seen.serial == Some(stamp.serial))
 }
 
 impl Wanted {
@@ -144,6 +184,7 @@ impl Progress {
                     since: None,
                     last: None,
                     answered: false,
+                    tells: false,
                     converged: None,
                 });
             }
@@ -194,14 +235,22 @@ impl Progress {
         server.serial = None;
         if let Event::Seen(seen) = event {
             server.serial = seen.serial;
+            server.tells = digest(seen).is_some();
+            if let Some(Goal::File(file)) = &mut self.goal
+                && file.is_held(seen)
+            {
+                file.published = seen.serial;
+            }
             if self.goal.as_ref().is_some_and(|goal| goal.is_shown(seen)) {
                 server.converged = server.converged.or(Some(seen.received));
             }
             let ttl = seen.records.iter().map(|record| record.ttl).max().or(seen.negative_ttl);
             self.ttl = self.ttl.max(ttl.unwrap_or(0));
         }
-        if self.goal.is_none() {
-            return self.set_goal();
+        match self.goal {
+            None => return self.set_goal(),
+            Some(Goal::File(_)) => return self.compare(),
+            Some(Goal::Serial(_) | Goal::Record(_)) => {}
         }
         self.servers
             .iter()
@@ -315,6 +364,21 @@ impl Progress {
         for server in &mut self.servers {
             if server.serial.is_some_and(|shown| shown.covers(newest)) {
                 server.converged = server.last;
+            }
+        }
+        self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr).collect()
+    }
+
+    /// Those that show a file's content by the serial that it has come to be known by.
+    fn compare(&mut self) -> Vec<SocketAddr> {
+        let Some(Goal::File(file)) = &mut self.goal else { return Vec::new() };
+        // Where nobody tells a digest, the file's own serial is all there is.
+        if self.servers.iter().all(|server| server.last.is_some() && !server.tells) {
+            file.published = file.published.or(Some(file.serial));
+        }
+        for server in &mut self.servers {
+            if file.is_covered(server.serial) {
+                server.converged = server.converged.or(server.last);
             }
         }
         self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr).collect()

@@ -1,4 +1,5 @@
 use crate::wire::message::Record;
+use crate::zone::stamp::{Stamp, Told};
 
 use super::*;
 
@@ -157,4 +158,45 @@ fn records_are_read_as_in_zone_files() {
         let told = parse(text).unwrap_err().to_string();
         assert!(told.contains(part), "{told}");
     }
+}
+
+fn digest_of(content: u8) -> Digest {
+    Digest::of(&zone(), Rtype::A, 60, &[content])
+}
+
+/// A version that a node serves, with the digest of its content.
+fn told(number: u8, serial: u32, content: u8, second: u64) -> Event {
+    let stamp = Stamp { serial: Serial(serial), published: None, digest: digest_of(content), writer: 0 };
+    let told = Told { stamps: vec![stamp], ..Told::default() };
+    Event::Seen(Observation { told: Some(told), ..seen(number, Some(serial), second) })
+}
+
+fn file(serial: u32) -> Goal {
+    let (path, serial) = ("example.zone".to_owned(), Serial(serial));
+    Goal::File(File { path, serial, digest: digest_of(7), published: None })
+}
+
+#[test]
+fn a_file_is_known_by_its_digest_and_then_by_its_serial() {
+    let servers = [server(1), server(2), server(3)];
+    let mut progress = Progress::new(Some(file(5)), &servers, false);
+    // The file's own serial says nothing where the primary numbers on.
+    assert_eq!(take(&mut progress, shown(3, 9, 1), 1), []);
+    assert_eq!(take(&mut progress, told(1, 9, 6, 1), 1), []);
+    assert_eq!(take(&mut progress, told(2, 9, 6, 1), 1), []);
+    assert_eq!(take(&mut progress, told(1, 10, 7, 2), 2), [server(1)]);
+    assert_eq!(take(&mut progress, shown(3, 10, 2), 2), [server(1), server(3)]);
+    assert_eq!(take(&mut progress, told(2, 11, 8, 3), 3), [server(1), server(2), server(3)]);
+    assert_eq!(
+        progress.report(Duration::from_secs(1), at(3).mono),
+        "3 servers showed example.zone (serial 10) within 1.000 s\n"
+    );
+}
+
+#[test]
+fn where_nobody_tells_a_digest_the_serial_of_the_file_counts() {
+    let mut progress = Progress::new(Some(file(5)), &[server(1), server(2)], false);
+    assert_eq!(take(&mut progress, shown(1, 5, 1), 1), []);
+    assert_eq!(take(&mut progress, shown(2, 4, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, shown(2, 6, 2), 2), [server(1), server(2)]);
 }
