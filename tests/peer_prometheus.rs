@@ -50,6 +50,7 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_zone_staleness_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_zone_staleness_max_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_propagation_duration_seconds", "histogram", &["hop"], On::Every),
+    Promise("tidemark_propagation_backwards_total", "counter", &["hop"], On::Every),
     Promise("tidemark_observed_serial", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_staleness_seconds", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_up", "gauge", &["zone", "server"], On::Watching),
@@ -212,6 +213,12 @@ fn lag_can_be_asked_for() {
                 / tidemark_propagation_duration_seconds_count{hop=\"publish_to_applied\"}";
     let mean = value(mean, s).unwrap();
     assert!((mean - lag).abs() < 0.001, "one change: the histogram has {mean}, the timestamps {lag}");
+    let edit = |part: &str| {
+        let series = format!("tidemark_propagation_duration_seconds_{part}{{hop=\"edit_to_published\"}}");
+        value(&series, p).unwrap()
+    };
+    let (edits, seconds) = (edit("count"), edit("sum"));
+    assert!(edits == 1.0 && (0.0..1.0).contains(&seconds), "{edits} edits in {seconds} s");
     println!("the secondary served the change {:.1} ms after its publication", lag * 1e3);
     assert_eq!(value("tidemark_cache_hits_total", c), Some(1.0));
     assert_eq!(value("tidemark_cache_misses_total", c), Some(1.0));

@@ -14,6 +14,10 @@ impl Metrics {
                 if publication.mismatch.is_some() {
                     self.mismatched(&publication.zone);
                 }
+                // What was there before the start was not edited now.
+                if let Some(edited) = publication.edited.filter(|_| publication.from.is_some()) {
+                    self.propagated(Hop::EditToPublished, publication.applied.since(edited).as_secs_f64());
+                }
                 // A first copy says when it arrived, and a primary's own version is there at once: neither is a change's way.
                 let Some(heard) = heard.filter(|_| publication.from.is_some()) else { return };
                 self.propagated(Hop::NotifiedToApplied, now.mono.since(heard.mono).as_secs_f64());

@@ -22,6 +22,8 @@ const SECONDS: [f64; 20] = [
 /// The way a change went, for `tidemark_propagation_duration_seconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hop {
+    /// From the change of a zone file until its content is served here.
+    EditToPublished,
     /// From publication at the primary until it is served here.
     PublishToApplied,
     /// From publication at the primary until this node heard of it.
@@ -33,11 +35,17 @@ pub enum Hop {
 }
 
 impl Hop {
-    const ALL: [Hop; 4] =
-        [Hop::PublishToApplied, Hop::PublishToNotified, Hop::NotifiedToApplied, Hop::PublishToObserved];
+    const ALL: [Hop; 5] = [
+        Hop::EditToPublished,
+        Hop::PublishToApplied,
+        Hop::PublishToNotified,
+        Hop::NotifiedToApplied,
+        Hop::PublishToObserved,
+    ];
 
     fn label(self) -> &'static str {
         match self {
+            Hop::EditToPublished => "edit_to_published",
             Hop::PublishToApplied => "publish_to_applied",
             Hop::PublishToNotified => "publish_to_notified",
             Hop::NotifiedToApplied => "notified_to_applied",
@@ -51,6 +59,8 @@ pub struct Metrics {
     pub(super) registry: Registry,
     pub(super) tallies: Mutex<Vec<Arc<Tally>>>,
     propagation: HistogramVec,
+    /// What would make the sum of `propagation` fall, which a rate takes for a restart.
+    backwards: IntCounterVec,
     notifies: IntCounterVec,
     pub(super) transfers: IntCounterVec,
     /// SOA answers of the workers that are in `transfers` already.
@@ -71,7 +81,13 @@ impl Metrics {
             propagation: histogram(
                 &registry,
                 "tidemark_propagation_duration_seconds",
-                "Time a change took, by hop; negative delays (clock skew) count into the lowest bucket",
+                "Time a change took, by hop",
+                &["hop"],
+            )?,
+            backwards: counter(
+                &registry,
+                "tidemark_propagation_backwards_total",
+                "Changes that seem to have taken less than no time, by hop, as two clocks disagree; they are not in the histogram",
                 &["hop"],
             )?,
             notifies: counter(
@@ -124,6 +140,7 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for hop in Hop::ALL {
             self.propagation.with_label_values(&[hop.label()]);
+            self.backwards.with_label_values(&[hop.label()]);
         }
         for direction in ["in", "out"] {
             self.notifies.with_label_values(&[direction, "ok"]);
@@ -150,7 +167,10 @@ impl Metrics {
 
     /// A change took so many seconds on this hop; fewer than none when the two clocks disagree.
     pub fn propagated(&self, hop: Hop, seconds: f64) {
-        self.propagation.with_label_values(&[hop.label()]).observe(seconds);
+        match seconds < 0.0 {
+            true => self.backwards.with_label_values(&[hop.label()]).inc(),
+            false => self.propagation.with_label_values(&[hop.label()]).observe(seconds),
+        }
     }
 
     /// A NOTIFY was sent (or received) with this result.

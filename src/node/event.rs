@@ -8,6 +8,7 @@ use crate::lag::Interval;
 use crate::probe::observation;
 use crate::publish::job::Done;
 use crate::publish::journal::log::LogError;
+use crate::publish::proposal::ZoneFile;
 use crate::publish::store::Publication;
 use crate::time::{Now, Utc};
 use crate::transfer::notify;
@@ -16,7 +17,6 @@ use crate::transfer::reason::Reason;
 use crate::transfer::refresh::Newer;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Snapshot;
 
 use super::roster::{Changes, Removal};
 
@@ -37,7 +37,7 @@ pub enum Input {
     /// Zones go, others come, or are to be had otherwise than before.
     Zones(Changes),
     /// Zone files were read: the content of each zone, or why it cannot be had.
-    Files(Vec<(Name, Result<Snapshot, String>)>),
+    Files(Vec<(Name, Result<ZoneFile, String>)>),
     /// A job of [`Effects::jobs`](super::effects::Effects::jobs) is done.
     Prepared(Done),
     /// A commit of [`Effects::commits`](super::effects::Effects::commits) is on stable storage, or failed as a whole.

@@ -19,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::probe::observation;
 use crate::probe::watch::{Pace, Watch};
-use crate::publish::proposal::Proposal;
+use crate::publish::proposal::{Proposal, ZoneFile};
 use crate::publish::stages::PublishError;
 use crate::publish::store::{Publication, ZoneStore};
 use crate::publish::zone::Zone;
@@ -28,7 +28,6 @@ use crate::transfer::intake::Limits;
 use crate::transfer::notify::{self, Notifier};
 use crate::transfer::refresh::{self, Refresh};
 use crate::wire::name::{Name, NameRef};
-use crate::zone::snapshot::Snapshot;
 
 use super::board::{Board, Overview};
 use super::effects::Effects;
@@ -188,7 +187,7 @@ impl Node {
     fn files(
         &mut self,
         now: Now,
-        files: Vec<(Name, Result<Snapshot, String>)>,
+        files: Vec<(Name, Result<ZoneFile, String>)>,
         fx: &mut Effects,
     ) -> Vec<Event> {
         let (mut events, mut proposals) = (Vec::new(), Vec::new());
@@ -197,12 +196,12 @@ impl Node {
             let Role::Primary(policy) = member.config.options.role else { continue };
             member.retry = None;
             match content {
-                Ok(content) => {
+                Ok(ZoneFile { content, edited }) => {
                     if let Some((before, served)) = member.lowered(&content) {
                         let file = content.serial();
                         events.push(Event::SerialLowered { zone: name, file, before, served });
                     }
-                    proposals.push(Proposal::file(content, policy));
+                    proposals.push(Proposal::file(content, policy).edited(edited));
                 }
                 Err(why) => {
                     member.blame(now, why.clone());

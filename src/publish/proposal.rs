@@ -33,11 +33,25 @@ pub enum Content {
     Differences(Transferred),
 }
 
+/// What a zone file holds.
+#[derive(Clone, Debug)]
+pub struct ZoneFile {
+    /// Its content.
+    pub content: Snapshot,
+    /// When it, or a file that it includes, was changed last, by the file system.
+    pub edited: Option<Utc>,
+}
+
 /// Where a proposal comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A zone file: this node publishes it, and gives it a serial by the zone's policy.
-    File(Policy),
+    /// A zone file: this node publishes it.
+    File {
+        /// By which it gets its serial.
+        policy: Policy,
+        /// When the file was changed.
+        edited: Option<Utc>,
+    },
     /// Another server.
     Transfer {
         /// The stamps that it told.
@@ -54,8 +68,16 @@ impl Proposal {
         Proposal {
             zone: content.apex().clone(),
             content: Content::Whole(content),
-            source: Source::File(policy),
+            source: Source::File { policy, edited: None },
         }
+    }
+
+    /// The same, of a file that was changed at this moment.
+    pub fn edited(mut self, at: Option<Utc>) -> Proposal {
+        if let Source::File { edited, .. } = &mut self.source {
+            *edited = at;
+        }
+        self
     }
 
     /// What a zone file holds.

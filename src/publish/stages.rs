@@ -136,7 +136,7 @@ pub struct Stamped {
     pub(super) mismatch: Option<Digest>,
     /// What has to be reserved before.
     pub(super) reserve: Option<Reserve>,
-    source: Source,
+    pub(super) source: Source,
 }
 
 impl Base {
@@ -158,7 +158,7 @@ impl Base {
 pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepared>, PublishError> {
     let content = build(&base, proposal.content)?;
     let numbered = match proposal.source {
-        Source::File(policy) => number(&base, content, policy, utc)?,
+        Source::File { policy, .. } => number(&base, content, policy, utc)?,
         Source::Transfer { .. } => follow(&base, content)?,
     };
     let Some(numbered) = numbered else { return Ok(None) };
@@ -300,7 +300,7 @@ impl Prepared {
         let last = self.base.zone.history().last().and_then(|stamp| stamp.published);
         let own: Hlc = last.unwrap_or_default().next(now.utc);
         let told: &[Stamp] = match &self.source {
-            Source::File(_) => &[],
+            Source::File { .. } => &[],
             Source::Transfer { told, .. } => told,
         };
         let mut mismatch = None;
@@ -310,7 +310,7 @@ impl Prepared {
             mismatch = told.map(|stamp| stamp.digest).filter(|theirs| *theirs != digest);
             let stamp = match (self.known, &self.source) {
                 (Some(known), _) => known,
-                (None, Source::File(_)) => Stamp { serial, published: Some(own), digest, writer },
+                (None, Source::File { .. }) => Stamp { serial, published: Some(own), digest, writer },
                 // Time and writer as told, the digest always our own.
                 (None, Source::Transfer { .. }) => Stamp {
                     serial,
@@ -329,8 +329,8 @@ impl Prepared {
         };
         let stamp = versions.last().map_or(unnamed, |(_, stamp)| *stamp);
         let reserve = match &self.source {
-            Source::File(_) if self.base.zone.history().floor().covers(stamp.serial) => None,
-            Source::File(policy) => {
+            Source::File { .. } if self.base.zone.history().floor().covers(stamp.serial) => None,
+            Source::File { policy, .. } => {
                 let is_signed = self.snapshot.signed().is_some();
                 let policy = if is_signed { Policy::Keep } else { *policy };
                 Some(Reserve::ahead(stamp.serial, stamp.digest, policy))
@@ -367,7 +367,7 @@ impl Stamped {
         let reserve = self.reserve.map(|reserve| Entry::Reserve(name.clone(), reserve));
         let counted_from = match &self.source {
             Source::Transfer { counted_from, .. } => counted_from.map(|at| Entry::Verified(name.clone(), at)),
-            Source::File(_) => None,
+            Source::File { .. } => None,
         };
         reserve.into_iter().chain(self.versions.iter().map(entry)).chain(counted_from).collect()
     }
@@ -376,7 +376,7 @@ impl Stamped {
     /// served, and no more, as long as the stamp is kept. A policy that may refuse the file after a restart does not allow it.
     pub fn may_be_written_later(&self) -> bool {
         self.from.is_none()
-            && matches!(&self.source, Source::File(policy) if *policy != Policy::Keep)
+            && matches!(&self.source, Source::File { policy, .. } if *policy != Policy::Keep)
             && matches!(self.versions[..], [(None, _)])
             && self.snapshot.signed().is_none()
     }
@@ -385,9 +385,9 @@ impl Stamped {
     /// can be had there again.
     pub fn again(self) -> Option<Proposal> {
         match self.source {
-            Source::File(policy) => {
+            Source::File { policy, edited } => {
                 let given = self.given.map(|serial| self.snapshot.with_serial(serial));
-                Some(Proposal::file(given.unwrap_or(self.snapshot), policy))
+                Some(Proposal::file(given.unwrap_or(self.snapshot), policy).edited(edited))
             }
             Source::Transfer { .. } => None,
         }

@@ -20,7 +20,7 @@ use super::access::Access;
 use super::directory::Directory;
 use super::journal::entry::{Entry, Replayed};
 use super::journal::log::LogError;
-use super::proposal::Proposal;
+use super::proposal::{Proposal, Source};
 use super::stages::{Base, Prepared, PublishError, Stamped, prepare};
 use super::zone::{Kept, Remains, Version, Zone};
 
@@ -33,6 +33,8 @@ pub struct Publication {
     pub from: Option<Serial>,
     /// The stamp of the version served from now on.
     pub stamp: Stamp,
+    /// When the zone file was changed that it is from.
+    pub edited: Option<Utc>,
     /// When it began to be served here.
     pub applied: Utc,
     /// How many records it has.
@@ -218,7 +220,7 @@ impl ZoneStore {
     /// Serves a version whose entries have been written down; `None` when the zone was taken out meanwhile: it keeps the serial in
     /// mind, and no content.
     pub fn commit(&self, applied: Utc, stamped: Stamped) -> Option<Publication> {
-        let Stamped { zone, from, snapshot, versions, stamp, given, mismatch, reserve, .. } = stamped;
+        let Stamped { zone, from, snapshot, versions, stamp, given, mismatch, reserve, source } = stamped;
         let records = snapshot.records();
         let (mut is_new, mut forgotten) = (false, Vec::new());
         {
@@ -237,7 +239,12 @@ impl ZoneStore {
         self.get(&zone.name).filter(|configured| Arc::ptr_eq(configured, &zone))?;
         let version = Version::of(snapshot, given, stamp, applied);
         self.retire(zone.current.swap(Some(Arc::new(version))));
-        Some(Publication { zone: zone.name.clone(), from, stamp, applied, records, renumbered, mismatch })
+        let edited = match source {
+            Source::File { edited, .. } => edited,
+            Source::Transfer { .. } => None,
+        };
+        let zone = zone.name.clone();
+        Some(Publication { zone, from, stamp, edited, applied, records, renumbered, mismatch })
     }
 
     /// Takes a proposal all the way, with `keep` as the journal: for those who have no other zones to go on with meanwhile.

@@ -17,12 +17,14 @@ use crate::node::effects::Effects;
 use crate::node::event::{Event, Input};
 use crate::node::router::Node;
 use crate::node::status::{Ask, Page};
+use crate::publish::proposal::ZoneFile;
 use crate::publish::store::{Publication, ZoneStore};
 use crate::wire::name::Name;
 
 use super::clock;
 use super::courtesy::queries_first;
 use super::exchange::Exchanges;
+use super::files::load::Loaded;
 use super::files::watch::{Changed, Files};
 use super::jobs::Jobs;
 use super::journal::thread::{Journal, Report};
@@ -274,7 +276,8 @@ impl Control {
             match loaded {
                 Ok(loaded) => {
                     log::warnings(&zone, &loaded.warnings);
-                    files.push((zone, Ok(loaded.snapshot)));
+                    let Loaded { snapshot: content, edited, .. } = loaded;
+                    files.push((zone, Ok(ZoneFile { content, edited })));
                 }
                 Err(error) => {
                     log::diagnostics(&zone, error.diagnostics());

@@ -15,10 +15,10 @@ use crate::node::status::{Ask, From, Page};
 use crate::publish::job::Job;
 use crate::publish::journal::group::Placed;
 use crate::publish::journal::order::Task;
+use crate::publish::proposal::ZoneFile;
 use crate::time::Mono;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
-use crate::zone::snapshot::Snapshot;
 
 use super::check::{Oracle, Violation};
 use super::content::{Content, HOSTS, SIDES, apex, side};
@@ -402,10 +402,11 @@ impl World {
     }
 
     /// What the zone files say.
-    fn files(&self) -> Vec<(Name, Result<Snapshot, String>)> {
+    fn files(&self) -> Vec<(Name, Result<ZoneFile, String>)> {
         let sides = (0..SIDES).map(|index| (side(index), self.file.side(index)));
         let files = [(apex(), self.file.snapshot())].into_iter().chain(sides);
-        files.map(|(zone, content)| (zone, content.ok_or_else(|| "no zone".to_owned()))).collect()
+        let read = |content| ZoneFile { content, edited: None };
+        files.map(|(zone, content)| (zone, content.map(read).ok_or_else(|| "no zone".to_owned()))).collect()
     }
 
     fn lives(&self, host: usize, life: u32) -> bool {

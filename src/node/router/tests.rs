@@ -12,12 +12,13 @@ fn zone() -> Name {
     "example.".parse().unwrap()
 }
 
-fn content(serial: u32, host: u8) -> Result<Snapshot, String> {
-    Ok(fixture::hosts("example.", serial, [(0, [192, 0, 2, host])]).finish().unwrap().0)
+fn content(serial: u32, host: u8) -> Result<ZoneFile, String> {
+    let content = fixture::hosts("example.", serial, [(0, [192, 0, 2, host])]).finish().unwrap().0;
+    Ok(ZoneFile { content, edited: None })
 }
 
 /// What is said of a file that was read, until nothing more comes of it.
-fn read(node: &mut Node, file: Result<Snapshot, String>) -> Vec<Event> {
+fn read(node: &mut Node, file: Result<ZoneFile, String>) -> Vec<Event> {
     let mut fx = Effects::default();
     let mut events = node.handle(NOW, Input::Files(vec![(zone(), file)]), &mut fx);
     for job in std::mem::take(&mut fx.jobs) {

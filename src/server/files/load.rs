@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::file::read::{Each, Entry, Outcome, read_while};
+use crate::time::Utc;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
 use crate::zone::fault::Fault;
@@ -34,6 +36,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The file and all that it includes: a change to any of them changes the zone.
     pub files: Vec<PathBuf>,
+    /// When one of them was changed last.
+    pub edited: Option<Utc>,
 }
 
 /// Why a zone file cannot be served.
@@ -276,14 +280,22 @@ fn judge(
     match made {
         Ok((snapshot, left_out)) => {
             diagnostics.extend(locate(path, text, apex, Severity::Warning, &left_out));
-            let files = outcome.files.iter().map(PathBuf::from).collect();
-            Ok(Loaded { snapshot, warnings: diagnostics, files })
+            let files: Vec<PathBuf> = outcome.files.iter().map(PathBuf::from).collect();
+            let edited = files.iter().filter_map(|file| edited(file)).max();
+            Ok(Loaded { snapshot, warnings: diagnostics, files, edited })
         }
         Err(faults) => {
             diagnostics.extend(locate(path, text, apex, Severity::Error, &faults));
             Err(LoadError::Faulty(diagnostics))
         }
     }
+}
+
+/// When a file was changed last. By its ctime: one that was made ready long ago and is renamed into its place is changed then.
+fn edited(path: &Path) -> Option<Utc> {
+    let about = path.metadata().ok()?;
+    let seconds = u64::try_from(about.ctime()).ok()?;
+    Some(Utc(seconds * 1_000_000 + about.ctime_nsec().unsigned_abs() / 1_000))
 }
 
 /// What hurts about a zone that can be served ([`crate::zone::lint`]), with the lines where it stands.
