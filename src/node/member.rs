@@ -97,14 +97,14 @@ impl Member {
     }
 
     /// Whether it is served, and served up to date.
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self, now: Mono) -> State {
         let is_behind = self.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some());
         match &*self.zone.current() {
             None if self.refresh.as_ref().is_some_and(|refresh| refresh.is_expired()) => State::Expired,
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
             Some(_) if is_behind || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
-            Some(_) if !self.zone.is_verified() => State::Unverified,
+            Some(_) if !self.zone.is_verified(now) => State::Unverified,
             Some(_) => State::Current,
         }
     }
@@ -131,7 +131,7 @@ impl Member {
     pub(super) fn status(&self, now: Now) -> ZoneStatus {
         let version = self.zone.version();
         let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
-        let state = self.state();
+        let state = self.state(now.mono);
         let is_known = version.is_some() || state == State::Expired;
         let staleness = is_known.then(|| match &self.refresh {
             None => {
@@ -140,7 +140,7 @@ impl Member {
             Some(_) => own_staleness(
                 now,
                 self.zone.fresh_at(),
-                self.zone.is_verified(),
+                self.zone.is_verified(now.mono),
                 newer.map(|newer| newer.learned_at),
                 newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
             ),

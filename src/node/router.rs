@@ -364,7 +364,7 @@ impl Node {
     /// Notes how a zone is after something happened to it, and books when it wants to be called next.
     fn touched(&mut self, now: Now, zone: &NameRef) {
         let Some(member) = self.members.get_mut(zone) else { return };
-        let (state, look) = (member.state(), member.look());
+        let (state, look) = (member.state(now.mono), member.look());
         self.board.note(now.mono, &member.config.name, &mut member.mark, state, look);
         let due = member.next_timeout();
         if due == member.due {

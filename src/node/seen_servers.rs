@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::lag::{Interval, Ledger};
 use crate::probe::observation::Reason;
@@ -60,6 +61,11 @@ impl SeenServers {
         // Of one that does not answer nobody knows whether it is still current.
         if let Some(interval) = staleness.as_mut().filter(|interval| !up && interval.low.is_zero()) {
             interval.estimate = None;
+        }
+        // That it lacks a version is known of the moment when it was asked. It may have followed since, at any moment.
+        if let Some(interval) = staleness.as_mut().filter(|interval| !interval.low.is_zero()) {
+            interval.estimate = Some(interval.best());
+            interval.low = Duration::ZERO;
         }
         ServerStatus {
             server,

@@ -1,6 +1,6 @@
 //! A zone as it is served: its current version, who may do what with it, and how fresh it is known to be.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -108,7 +108,7 @@ pub struct Zone {
     /// that found it so, less what its primary said of its own.
     pub(super) fresh_at: AtomicU64,
     /// Whether a secondary's last poll was answered by somebody who would know of a newer version.
-    pub(super) is_verified: AtomicBool,
+    pub(super) verified_until: AtomicU64,
     /// The SOA's EXPIRE ends at this moment ([`Mono`], 0: it does not).
     pub(super) expires_at: AtomicU64,
     /// When the last poll that found the content current began ([`Utc`], 0: never).
@@ -128,7 +128,7 @@ impl Zone {
             history: RwLock::default(),
             access: ArcSwap::new(access),
             fresh_at: AtomicU64::new(0),
-            is_verified: AtomicBool::new(false),
+            verified_until: AtomicU64::new(0),
             expires_at: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
             counted_from: AtomicU64::new(0),
@@ -187,14 +187,15 @@ impl Zone {
         Some(Mono(self.fresh_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
-    /// Whether this node would know of a newer version: a primary does, a secondary while its polls are answered.
-    pub fn is_verified(&self) -> bool {
-        !self.access().secondary || self.is_verified.load(Ordering::Relaxed)
+    /// Whether this node would know of a newer version: a primary does, a secondary while its polls are answered. Of one that was stopped
+    /// for a while the time tells, before anything has come to be done about it.
+    pub fn is_verified(&self, now: Mono) -> bool {
+        !self.access().secondary || now.0 < self.verified_until.load(Ordering::Relaxed)
     }
 
-    /// Notes what came of a secondary's last poll ([`Zone::is_verified`]).
-    pub fn verified(&self, is_verified: bool) {
-        self.is_verified.store(is_verified, Ordering::Relaxed);
+    /// Notes until when the word of a secondary's primaries holds ([`Zone::is_verified`]); `None` when none does.
+    pub fn verified(&self, until: Option<Mono>) {
+        self.verified_until.store(until.map_or(0, |until| until.0), Ordering::Relaxed);
     }
 
     /// When a secondary's content expires.

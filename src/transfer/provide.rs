@@ -124,7 +124,7 @@ pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most
             }
         }
     }
-    Told { age: age(zone, version, now), is_verified: zone.is_verified(), stamps }
+    Told { age: age(zone, version, now), is_verified: zone.is_verified(now.mono), stamps }
 }
 
 /// How long ago a version is known to have been current: 0 at a primary.

@@ -439,9 +439,9 @@ impl Refresh {
         self.newer.as_ref()
     }
 
-    /// Whether a primary that would know of a newer version said lately that there is none.
-    pub fn is_verified(&self) -> bool {
-        self.lease.is_verified()
+    /// Until when the word holds of a primary that would know of a newer version: that there was none.
+    pub fn verified_until(&self) -> Option<Mono> {
+        self.lease.ends()
     }
 
     /// Takes note of how many zones are pulled from the primary of this one that has the most: it is polled the less often for each.

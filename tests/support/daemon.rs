@@ -60,6 +60,11 @@ impl Daemon {
         Daemon { addr, process: None, command, reload, zones: zones.to_vec(), dir }
     }
 
+    /// Has the server started by another program from now on: by these words and then its own.
+    pub fn precede(&mut self, words: Vec<OsString>) {
+        self.command.splice(0..0, words);
+    }
+
     /// Starts the server again with the state it left, after [`stop`](Self::stop) or [`kill`](Self::kill).
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "{} is still running", self.name());

@@ -47,6 +47,21 @@ pub fn start_as(addr: SocketAddr, zones: &[Zone], server: &str, more: &str) -> T
     node
 }
 
+/// Starts a node with `zones` whose clock is so many seconds ahead, by libfaketime. Its monotonic clock is as it is.
+pub fn start_ahead(addr: SocketAddr, zones: &[Zone], seconds: u32) -> Tidemark {
+    let library = fs::read_dir("/usr/lib").unwrap().flatten();
+    let library =
+        library.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|path| path.exists());
+    let library = library.expect("libfaketime is installed; tests/run installs it");
+    let preload = format!("LD_PRELOAD={}", library.display());
+    let offset = format!("FAKETIME=+{seconds}s");
+    let more = words([&"env", &preload, &offset, &"FAKETIME_DONT_FAKE_MONOTONIC=1"]);
+    let mut node = prepare(addr, zones, "", "");
+    node.daemon.precede(more);
+    node.daemon.restart();
+    node
+}
+
 /// Starts a node without waiting for its first answer.
 pub fn launch(addr: SocketAddr, zones: &[Zone]) -> Tidemark {
     let mut node = prepare(addr, zones, "", "");

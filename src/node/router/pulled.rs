@@ -20,7 +20,7 @@ impl Node {
             settled.extend(self.settle(now, zone, event, fx));
         }
         if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(zone) {
-            zone.verified(refresh.is_verified());
+            zone.verified(refresh.verified_until());
         }
         self.touched(now, zone);
         settled
@@ -63,13 +63,12 @@ impl Node {
             }
             refresh::Event::Failed { primary, kind, reason } => {
                 member.blame(now, format!("primary {primary}: {}: {reason}", kind.label()));
-                let newer = member.refresh.as_ref().and_then(|refresh| refresh.newer());
-                if let Some(newer) = newer.filter(|newer| {
-                    member.zone.newer().is_none_or(|(known, _)| newer.serial.is_newer_than(known))
+                let told = member.refresh.as_ref().and_then(|refresh| refresh.newest_told());
+                if let Some((serial, at)) = told.filter(|(serial, _)| {
+                    member.zone.newer().is_none_or(|(known, _)| serial.is_newer_than(known))
                 }) {
                     // Kept for a restart: what came at once needs no note.
-                    let at = now.utc - now.mono.since(newer.learned_at);
-                    fx.notes.push(heard_of(&member.zone, newer.serial, at));
+                    fx.notes.push(heard_of(&member.zone, serial, now.utc - now.mono.since(at)));
                 }
                 let mut is_known = member.failures.contains(&(primary, kind, reason));
                 if !is_known {

@@ -1,9 +1,12 @@
 //! What is known of a zone's versions: by a former life, by hearsay, and by a primary's word.
 
+use std::time::Duration;
+
 use crate::ask::support::Omission;
 use crate::publish::zone::Version;
 use crate::time::{Mono, Now, Utc};
 use crate::zone::serial::Serial;
+use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
 
 /// A version that is known to exist and is not served here yet.
@@ -28,6 +31,9 @@ pub struct Stored<'v> {
     pub newer: Option<(Serial, Utc)>,
 }
 
+/// Seconds by which an age in whole seconds may be too short.
+const ROUNDING: u32 = 1;
+
 /// What a primary's answer says of how fresh its content is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
@@ -38,14 +44,21 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// From the answer to a question that left when `asked`. A primary that knows nothing of ages is taken for the source of the zone; one
-    /// that was not asked for its age says nothing of it.
-    pub(super) fn of(told: Option<&Told>, asked: Now, omission: Omission) -> Word {
-        match told {
-            Some(told) => Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) },
-            None => {
-                Word { current: Some(asked.mono).filter(|_| omission == Omission::Absent), would_know: None }
-            }
+    /// From the answer to a question that left when `asked`. One that was not asked for its age says nothing of it. Of a server that knows no
+    /// stamps, `left` of EXPIRE (RFC 7314) tells the age, in whole seconds: it may be the secondary of another. One that does not know
+    /// that either is taken for the source of the zone.
+    pub(super) fn of(
+        told: Option<&Told>,
+        asked: Now,
+        omission: Omission,
+        left: Option<u32>,
+        timers: Timers,
+    ) -> Word {
+        if let Some(told) = told {
+            return Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) };
         }
+        let age = left.map_or(0, |left| timers.expire.saturating_sub(left) + ROUNDING);
+        let current = asked.mono - Duration::from_secs(age.into());
+        Word { current: Some(current).filter(|_| omission == Omission::Absent), would_know: None }
     }
 }

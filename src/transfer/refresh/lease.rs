@@ -58,11 +58,6 @@ impl Lease {
         self.zones = u32::try_from(zones).unwrap_or(u32::MAX);
     }
 
-    /// Whether the last word holds.
-    pub(super) fn is_verified(&self) -> bool {
-        self.until.is_some()
-    }
-
     /// When the last word ceases to hold.
     pub(super) fn ends(&self) -> Option<Mono> {
         self.until
@@ -148,13 +143,13 @@ mod tests {
     fn a_word_that_is_not_renewed_holds_no_longer() {
         let word = Word { current: None, would_know: None };
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
-        assert!(!lease.is_verified());
+        assert!(lease.ends().is_none());
         lease.word(word, true, at(100), timers());
         assert_eq!(lease.ends(), Some(at(115).mono));
         lease.check(at(114).mono);
-        assert!(lease.is_verified());
+        assert!(lease.ends().is_some());
         lease.check(at(115).mono);
-        assert!(!lease.is_verified());
+        assert!(lease.ends().is_none());
     }
 
     #[test]

@@ -100,8 +100,10 @@ impl Refresh {
             step.events.push(Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason });
             return self.next_primary(step);
         }
-        let word = Word::of(pull.intake.told(), pull.began, pull.omission);
-        self.confirm(step, pull.primary, pull.began, word, pull.intake.expire(), false);
+        let left = pull.intake.expire();
+        let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
+        let word = Word::of(pull.intake.told(), pull.began, pull.omission, left, timers);
+        self.confirm(step, pull.primary, pull.began, word, left, false);
         self.end_round(step, pull.primary);
     }
 
@@ -139,8 +141,8 @@ impl Refresh {
             asked: if asked_for_differences { Kind::Ixfr } else { Kind::Axfr },
             kind,
             began: pull.began,
+            word: Word::of(told.as_ref(), pull.began, pull.omission, expire, have.timers()),
             have,
-            word: Word::of(told.as_ref(), pull.began, pull.omission),
             expire,
         });
     }
@@ -240,10 +242,10 @@ impl Refresh {
     /// What is known to be newer than what has just been published was known to be so when it was told of last; when a version
     /// newer than the former content was first heard of says nothing of this one.
     fn still_behind(&mut self, step: &mut Step<'_>) {
-        let told_at = self.newer_from.map(|(_, at)| at);
-        if let Some(newer) = &mut self.newer {
+        let told = self.newest_told();
+        if let (Some(newer), Some((_, at))) = (&mut self.newer, told) {
             newer.successor = None;
-            newer.learned_at = told_at.unwrap_or(newer.learned_at);
+            newer.learned_at = at;
             step.events.push(Event::Behind(*newer));
         }
     }

@@ -171,7 +171,7 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
-        let word = Word::of(told.as_ref(), reply.asked, reply.omission);
+        let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, have.timers());
         self.confirm(step, primary, reply.asked, word, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
@@ -293,6 +293,13 @@ impl Refresh {
             return self.begin_round(step, announced.from);
         }
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
+    }
+
+    /// The newest version that is known to exist and is not served here, and a moment by which it was published: when it was told of last.
+    /// [`Newer::learned_at`] may be about an older one between the two.
+    pub fn newest_told(&self) -> Option<(Serial, Mono)> {
+        let newer = self.newer?;
+        Some((newer.serial, self.newer_from.map_or(newer.learned_at, |(_, at)| at)))
     }
 
     /// Notes a version newer than what is served.

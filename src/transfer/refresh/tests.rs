@@ -182,7 +182,7 @@ impl World {
                 _ => {}
             }
         }
-        self.secondary.zone().verified(self.refresh.is_verified());
+        self.secondary.zone().verified(self.refresh.verified_until());
         self.out.complete.clear();
         for exchange in std::mem::take(&mut self.out.exchanges) {
             if exchange.start == Start::InTurn {

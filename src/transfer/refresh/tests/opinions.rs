@@ -79,7 +79,12 @@ fn a_loop_without_a_source_expires_for_good() {
     [&mut *one, &mut *other].into_iter().for_each(|world| world.mode(2, Mode::Down));
     // Of its newest version each knows in time that nobody would know of a newer one, whatever the other says.
     run_loop(one, other, 4 * u64::from(TIMERS[0]));
-    assert!(one.serves(2) && other.serves(2) && !one.refresh.is_verified() && !other.refresh.is_verified());
+    assert!(
+        one.serves(2)
+            && other.serves(2)
+            && one.refresh.verified_until().is_none()
+            && other.refresh.verified_until().is_none()
+    );
     run_loop(one, other, u64::from(TIMERS[2]) + 1);
     for _ in 0..10 {
         assert_eq!((one.secondary.serial(), other.secondary.serial()), (None, None));

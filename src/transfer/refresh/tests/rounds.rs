@@ -109,7 +109,9 @@ fn what_a_former_life_heard_of_is_known_until_the_primary_has_been_asked() {
         }
         world.mode(1, Mode::Up);
         world.run(20_000);
-        assert!(world.serves(1) && world.refresh.newer().is_none() && world.refresh.is_verified());
+        assert!(
+            world.serves(1) && world.refresh.newer().is_none() && world.refresh.verified_until().is_some()
+        );
     }
 }
 

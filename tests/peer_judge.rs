@@ -1,0 +1,362 @@
+//! A judge of what servers say of their staleness, who asks all of them for what they serve and shares no code with what he judges:
+//! servers of five makes, with stops, crashes, cut and slow ways, lost datagrams, and a clock that is ten seconds off.
+//!
+//! `TIDEMARK_JUDGE_SECONDS=600 cargo test --test peer_judge` has him sit for ten minutes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::Value;
+
+use support::daemon::Daemon;
+use support::observer::Observer;
+use support::path::{Path, Paths, Weather};
+use support::tidemark::{self, Tidemark};
+use support::truth::Served;
+use support::zones::{self, Zone};
+use support::{bind, http, knot, nsd, ports, seed, unbound};
+
+const ZONE: &str = "example.";
+/// How long the judge sits, unless he is told.
+const SITTING: Duration = Duration::from_secs(40);
+/// By how much a bound may miss the truth.
+const TOLERANCE: Duration = Duration::from_millis(20);
+/// The lease of the secondaries: content is taken for current for one and a half of it.
+const LEASE: &str = "1s";
+/// How long after the last good poll a secondary may still say that it is current, for each secondary on the way.
+const BELIEVED: Duration = Duration::from_millis(2_500);
+/// Between two looks at what a node says.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The servers of the zone. The primary comes first; all but [`CHAINED`] and [`BEHIND_KNOT`] pull from it.
+const NAMES: [&str; 8] =
+    ["primary", "secondary", "chained, clock ahead", "behind Knot", "Knot", "NSD", "BIND", "Unbound"];
+const PRIMARY: usize = 0;
+const SECONDARY: usize = 1;
+const CHAINED: usize = 2;
+const BEHIND_KNOT: usize = 3;
+const KNOT: usize = 4;
+const NSD: usize = 5;
+
+/// From where each server pulls.
+fn above(server: usize) -> usize {
+    match server {
+        CHAINED => SECONDARY,
+        BEHIND_KNOT => KNOT,
+        _ => PRIMARY,
+    }
+}
+
+/// What a node said of the staleness of a server, itself or another.
+struct Said {
+    by: usize,
+    of: usize,
+    /// When it was asked, and when it had answered.
+    asked: Instant,
+    answered: Instant,
+    low: Duration,
+    high: Option<Duration>,
+    estimate: Option<Duration>,
+    /// Whether it said that this is current.
+    is_current: bool,
+}
+
+#[test]
+fn what_is_said_of_staleness_contains_the_truth() {
+    let sitting = std::env::var("TIDEMARK_JUDGE_SECONDS")
+        .map_or(SITTING, |seconds| Duration::from_secs(seconds.parse().unwrap()));
+    let mut rng = seed::generator();
+    let paths = Paths::new();
+    let mut scene = Scene::build(&paths);
+    let nodes = scene.nodes().into_iter().chain([(NAMES.len(), scene.watcher.http)]);
+    let observers = scene.addresses.map(|addr| Observer::watch(addr, ZONE));
+    let known: BTreeMap<SocketAddr, usize> = scene.known();
+    let is_over = AtomicBool::new(false);
+    let said: Vec<Said> = thread::scope(|scope| {
+        let (known, is_over) = (&known, &is_over);
+        let listeners: Vec<_> = nodes.map(|node| scope.spawn(move || listen(node, known, is_over))).collect();
+        scene.trouble(&mut rng, sitting);
+        is_over.store(true, Ordering::Relaxed);
+        listeners.into_iter().flat_map(|listener| listener.join().unwrap()).collect()
+    });
+    judge(&observers.each_ref().map(Served::by), &said);
+}
+
+/// Writes down what a node says until it is over.
+fn listen(node: (usize, SocketAddr), known: &BTreeMap<SocketAddr, usize>, is_over: &AtomicBool) -> Vec<Said> {
+    let (by, http) = node;
+    let mut said = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let asked = Instant::now();
+        if let Ok(page) = http::get(http, "/api/v1/zones") {
+            let answered = Instant::now();
+            let page: Value = serde_json::from_str(&page.body).unwrap();
+            let zone = &page["zones"][0];
+            let mut note = |of: usize, staleness: &Value, is_current: bool| {
+                if staleness.is_null() {
+                    return;
+                }
+                let span = |key: &str| staleness[key].as_f64().map(Duration::from_secs_f64);
+                let (low, high, estimate) = (span("low").unwrap(), span("high"), span("estimate"));
+                said.push(Said { by, of, asked, answered, low, high, estimate, is_current });
+            };
+            if by < NAMES.len() {
+                note(by, &zone["staleness"], zone["state"] == "current");
+            }
+            for server in zone["servers"].as_array().into_iter().flatten() {
+                let Some(&of) = known.get(&server["server"].as_str().unwrap().parse().unwrap()) else {
+                    continue;
+                };
+                note(of, &server["staleness"], false);
+            }
+        }
+        thread::sleep(LOOK.saturating_sub(asked.elapsed()));
+    }
+    said
+}
+
+/// Holds what was said against what was served.
+fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
+    let mut wrong: BTreeMap<(usize, usize, &str), Vec<String>> = BTreeMap::new();
+    let mut misses: BTreeMap<(usize, usize), Vec<Duration>> = BTreeMap::new();
+    let first = said.iter().map(|said| said.asked).min().unwrap();
+    for said in said {
+        let Some(truth) = served[said.of].staleness(&served[PRIMARY], said.asked, said.answered) else {
+            continue;
+        };
+        let mut blame = |what| {
+            let after = (said.answered - first).as_secs_f64();
+            let Said { low, high, estimate, .. } = said;
+            let text = format!("after {after:.3} s: {low:?}..{high:?} ({estimate:?}), true {truth:?}");
+            wrong.entry((said.by, said.of, what)).or_default().push(text);
+        };
+        if said.low > *truth.end() + TOLERANCE {
+            blame("less than the lower bound");
+        }
+        if said.high.is_some_and(|high| high + TOLERANCE < *truth.start()) {
+            blame("more than the upper bound");
+        }
+        let hops = if above(said.by) == PRIMARY { 1 } else { 2 };
+        if said.is_current
+            && said.by != PRIMARY
+            && said.by != BEHIND_KNOT
+            && said.high.is_none_or(|high| high > BELIEVED * hops)
+        {
+            blame("current, and not known to be");
+        }
+        if let Some(estimate) = said.estimate {
+            let miss = estimate.saturating_sub(*truth.end()).max(truth.start().saturating_sub(estimate));
+            misses.entry((said.by, said.of)).or_default().push(miss);
+        }
+    }
+    let name = |who: usize| NAMES.get(who).copied().unwrap_or("watcher");
+    println!("{} statements; how far the estimates were off:", said.len());
+    for ((by, of), mut misses) in misses {
+        misses.sort();
+        let at = |share: f64| misses[((misses.len() - 1) as f64 * share) as usize];
+        println!(
+            "  {} of {}: {} times, median {:?}, p99 {:?}, most {:?}",
+            name(by),
+            name(of),
+            misses.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+    }
+    for ((by, of, what), times) in &wrong {
+        println!(
+            "{} of {}: {what}, {} times, such as {}",
+            name(*by),
+            name(*of),
+            times.len(),
+            times[times.len() / 2]
+        );
+    }
+    assert!(wrong.is_empty(), "{} kinds of statements were wrong", wrong.len());
+}
+
+/// A hierarchy with a way between each two that talk to each other.
+struct Scene<'p> {
+    addresses: [SocketAddr; NAMES.len()],
+    tidemarks: Vec<Tidemark>,
+    others: Vec<Daemon>,
+    watcher: Tidemark,
+    /// To what each server pulls from, by the server's number less one; then to where it is told of changes; then from the watcher.
+    pulling: Vec<Path>,
+    telling: Vec<Path>,
+    watching: Vec<Path>,
+    _paths: &'p Paths,
+}
+
+/// Something that goes wrong for a while.
+#[derive(Debug)]
+enum Trouble {
+    Way(Kind, usize),
+    Stopped(usize),
+    Dead(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Pulling,
+    Telling,
+    Watching,
+}
+
+impl<'p> Scene<'p> {
+    fn build(paths: &'p Paths) -> Scene<'p> {
+        let addresses: [SocketAddr; NAMES.len()] = ports::reserve_many();
+        let below = 1..NAMES.len();
+        let pulling: Vec<Path> = below.clone().map(|server| paths.to(addresses[above(server)])).collect();
+        let telling: Vec<Path> = below.clone().map(|server| paths.to(addresses[server])).collect();
+        let watching: Vec<Path> = addresses.iter().map(|addr| paths.to(*addr)).collect();
+        let told_by = |who: usize| -> Vec<SocketAddr> {
+            let told = below.clone().filter(|server| above(*server) == who);
+            told.map(|server| telling[server - 1].addr).collect()
+        };
+        let secondary =
+            |who: usize| Zone::secondary(ZONE, &[pulling[who - 1].addr]).lease(LEASE).notify(&told_by(who));
+        let head = Zone::primary(ZONE, text(1)).notify(&told_by(PRIMARY));
+        let start = |who: usize| tidemark::start(addresses[who], &[secondary(who)]);
+        let head = tidemark::start(addresses[PRIMARY], &[head]);
+        let secondary_node = start(SECONDARY);
+        let ahead = tidemark::start_ahead(addresses[CHAINED], &[secondary(CHAINED)], 10);
+        let others = vec![
+            knot::start(addresses[KNOT], &[secondary(KNOT)]),
+            nsd::start(addresses[NSD], &[secondary(NSD)]),
+            bind::start(addresses[NSD + 1], &[secondary(NSD + 1)]),
+            unbound::start(addresses[NSD + 2], &[secondary(NSD + 2)]),
+        ];
+        let tidemarks = vec![head, secondary_node, ahead, start(BEHIND_KNOT)];
+        let servers: Vec<String> = watching.iter().map(|way| format!("\"{}\"", way.addr)).collect();
+        let watch = format!("watch = [{}]\n", servers.join(", "));
+        let watched = Zone::secondary(ZONE, &[watching[PRIMARY].addr]).lease(LEASE);
+        let watcher = tidemark::start_with(ports::reserve(), &[watched], &watch);
+        Scene { addresses, tidemarks, others, watcher, pulling, telling, watching, _paths: paths }
+    }
+
+    /// The nodes that can be asked what they say.
+    fn nodes(&self) -> Vec<(usize, SocketAddr)> {
+        self.tidemarks.iter().map(|node| node.http).enumerate().collect()
+    }
+
+    /// Which server is behind which way.
+    fn known(&self) -> BTreeMap<SocketAddr, usize> {
+        let told = self.telling.iter().map(|way| way.addr).zip(1..);
+        told.chain(self.watching.iter().map(|way| way.addr).zip(0..)).collect()
+    }
+
+    fn daemon(&mut self, server: usize) -> &mut Daemon {
+        match server.checked_sub(self.tidemarks.len()) {
+            None => &mut self.tidemarks[server].daemon,
+            Some(other) => &mut self.others[other],
+        }
+    }
+
+    fn way(&self, kind: Kind, number: usize) -> &Path {
+        match kind {
+            Kind::Pulling => &self.pulling[number],
+            Kind::Telling => &self.telling[number],
+            Kind::Watching => &self.watching[number],
+        }
+    }
+
+    /// Edits the zone for so long, with up to three things going wrong at a time.
+    fn trouble(&mut self, rng: &mut StdRng, sitting: Duration) {
+        let began = Instant::now();
+        let until = began + sitting;
+        let mut serial = 1;
+        let mut going_on: Vec<(Instant, Trouble)> = Vec::new();
+        let (mut edit, mut next) = (Instant::now(), Instant::now() + Duration::from_secs(2));
+        loop {
+            let now = Instant::now();
+            let (over, rest) = going_on.into_iter().partition(|(end, _)| *end <= now || until <= now);
+            going_on = rest;
+            let over: Vec<(Instant, Trouble)> = over;
+            over.into_iter().for_each(|(_, trouble)| self.mend(trouble));
+            if until <= now {
+                return;
+            }
+            if edit <= now {
+                serial += 1;
+                self.tidemarks[PRIMARY].daemon.publish(ZONE, &text(serial));
+                edit = now + Duration::from_millis(rng.random_range(200..2_500));
+            }
+            if next <= now {
+                if going_on.len() < 3
+                    && let Some(trouble) = self.begin(rng, &going_on)
+                {
+                    let span = Duration::from_millis(rng.random_range(500..6_000));
+                    println!("after {:?}, for {span:?}: {trouble:?}", now - began);
+                    going_on.push((now + span, trouble));
+                }
+                next = now + Duration::from_millis(rng.random_range(200..2_000));
+            }
+            let wake = going_on.iter().map(|(end, _)| *end).chain([edit, next, until]).min().unwrap();
+            thread::sleep(wake.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn begin(&mut self, rng: &mut StdRng, going_on: &[(Instant, Trouble)]) -> Option<Trouble> {
+        let is_free = |server: usize| {
+            !going_on.iter().any(|(_, trouble)| match trouble {
+                Trouble::Stopped(other) | Trouble::Dead(other) => *other == server,
+                Trouble::Way(..) => false,
+            })
+        };
+        match rng.random_range(0..10) {
+            0..=5 => {
+                let kind = *[Kind::Pulling, Kind::Telling, Kind::Watching].choose(rng).unwrap();
+                let number = rng.random_range(0..self.telling.len());
+                let fair = Weather::default();
+                let weather = *[
+                    Weather { is_cut: true, ..fair },
+                    Weather { loss: 0.3, ..fair },
+                    Weather { delay: Duration::from_millis(rng.random_range(50..1_500)), ..fair },
+                ]
+                .choose(rng)
+                .unwrap();
+                self.way(kind, number).set(weather);
+                Some(Trouble::Way(kind, number))
+            }
+            // NSD is several processes.
+            6..=7 => {
+                let server = *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, KNOT, 6, 7].choose(rng).unwrap();
+                is_free(server).then(|| {
+                    self.daemon(server).process().signal(libc::SIGSTOP);
+                    Trouble::Stopped(server)
+                })
+            }
+            _ => {
+                let server = *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, KNOT, 6].choose(rng).unwrap();
+                is_free(server).then(|| {
+                    self.daemon(server).kill();
+                    Trouble::Dead(server)
+                })
+            }
+        }
+    }
+
+    fn mend(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::Way(kind, number) => self.way(kind, number).set(Weather::default()),
+            Trouble::Stopped(server) => self.daemon(server).process().signal(libc::SIGCONT),
+            Trouble::Dead(server) => self.daemon(server).launch(),
+        }
+    }
+}
+
+fn text(serial: u32) -> String {
+    zones::text(ZONE, serial, &[&format!("www A 192.0.2.{}", serial % 250 + 1)])
+}
