@@ -47,6 +47,8 @@ const CHAINED: usize = 2;
 const BEHIND_KNOT: usize = 3;
 const KNOT: usize = 4;
 const NSD: usize = 5;
+const BIND: usize = 6;
+const UNBOUND: usize = 7;
 
 /// From where each server pulls.
 fn above(server: usize) -> usize {
@@ -235,8 +237,8 @@ impl<'p> Scene<'p> {
         let others = vec![
             knot::start(addresses[KNOT], &[secondary(KNOT)]),
             nsd::start(addresses[NSD], &[secondary(NSD)]),
-            bind::start(addresses[NSD + 1], &[secondary(NSD + 1)]),
-            unbound::start(addresses[NSD + 2], &[secondary(NSD + 2)]),
+            bind::start(addresses[BIND], &[secondary(BIND)]),
+            unbound::start(addresses[UNBOUND], &[secondary(UNBOUND)]),
         ];
         let tidemarks = vec![head, secondary_node, ahead, start(BEHIND_KNOT)];
         let servers: Vec<String> = watching.iter().map(|way| format!("\"{}\"", way.addr)).collect();
@@ -332,14 +334,16 @@ impl<'p> Scene<'p> {
             }
             // NSD is several processes.
             6..=7 => {
-                let server = *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, KNOT, 6, 7].choose(rng).unwrap();
+                let server =
+                    *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, KNOT, BIND, UNBOUND].choose(rng).unwrap();
                 is_free(server).then(|| {
                     self.daemon(server).process().signal(libc::SIGSTOP);
                     Trouble::Stopped(server)
                 })
             }
+            // Knot forgets with a crash when it refreshed last: it says by EXPIRE that its copy is fresh, and who is behind it believes that.
             _ => {
-                let server = *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, KNOT, 6].choose(rng).unwrap();
+                let server = *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, BIND].choose(rng).unwrap();
                 is_free(server).then(|| {
                     self.daemon(server).kill();
                     Trouble::Dead(server)
