@@ -73,7 +73,16 @@ const VALUES: &[(&str, &[&str])] = &[
     ("transport", &["udp", "tcp", "tls"]),
     ("family", &["ipv4", "ipv6"]),
     ("path", &["zone", "hit", "miss"]),
-    ("hop", &["publish_to_applied", "publish_to_notified", "notified_to_applied", "publish_to_observed"]),
+    (
+        "hop",
+        &[
+            "edit_to_published",
+            "publish_to_applied",
+            "publish_to_notified",
+            "notified_to_applied",
+            "publish_to_observed",
+        ],
+    ),
     ("direction", &["in", "out"]),
     ("kind", &["axfr", "ixfr", "soa"]),
     ("state", &["current", "unverified", "behind", "expired", "failed"]),
