@@ -16,7 +16,8 @@ impl Metrics {
                 }
                 // What was there before the start was not edited now.
                 if let Some(edited) = publication.edited.filter(|_| publication.from.is_some()) {
-                    self.propagated(Hop::EditToPublished, publication.applied.since(edited).as_secs_f64());
+                    let seconds = publication.applied.as_secs_f64() - edited.as_secs_f64();
+                    self.propagated(Hop::EditToPublished, seconds);
                 }
                 // A first copy says when it arrived, and a primary's own version is there at once: neither is a change's way.
                 let Some(heard) = heard.filter(|_| publication.from.is_some()) else { return };
