@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::time::{Hlc, Mono, Now, Utc};
+use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::{Stamp, Told};
 
@@ -141,6 +142,8 @@ struct Known {
     stamp: Option<Hlc>,
     /// The version before it.
     follows: Option<Serial>,
+    /// Its content, by who serves it here or publishes it.
+    digest: Option<Digest>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -149,6 +152,8 @@ struct Server {
     /// Since when it says that it would not know of a newer version than it serves.
     unverified: Option<Mono>,
     last: Option<Step>,
+    /// The content of what it showed last, if it tells.
+    digest: Option<Digest>,
     /// Each change of the serial that it showed, oldest first.
     steps: VecDeque<Step>,
     /// The last serial whose step is no longer kept.
@@ -178,9 +183,18 @@ impl Ledger {
     /// A version was published here and now.
     pub fn published(&mut self, now: Now, stamp: &Stamp, previous: Option<Serial>) {
         self.told(now.mono, previous, std::slice::from_ref(stamp));
+        self.holds(now.mono, stamp);
         for serial in previous.into_iter().chain([stamp.serial]) {
             self.learn(serial, now.mono, |known| known.head_at = Some(now.mono));
         }
+    }
+
+    /// A version is served here: under its serial this is the content.
+    pub fn holds(&mut self, now: Mono, stamp: &Stamp) {
+        self.learn(stamp.serial, now, |known| {
+            known.stamp = stamp.published.or(known.stamp);
+            known.digest = Some(stamp.digest);
+        });
     }
 
     /// A stretch of version history: stamps that follow each other, and the first of them `after`.
@@ -210,12 +224,14 @@ impl Ledger {
         let head_at = if is_source { Some(sent) } else { told.and_then(|told| told.current_at(sent)) };
         let is_sure = is_source || told.is_some_and(|told| told.is_verified);
         let sure_at = is_sure.then_some(sent);
+        let digest = told.and_then(Told::served).map(|stamp| stamp.digest);
         self.learn(serial, received, |known| {
+            known.digest = digest.filter(|_| is_source).or(known.digest);
             known.head_at = known.head_at.max(head_at);
             known.sure_at = known.sure_at.max(sure_at);
         });
         if let Some(server) = self.server(sighting.server) {
-            server.show(sighting);
+            server.show(sighting, digest);
         }
     }
 
@@ -254,9 +270,26 @@ impl Ledger {
         Some(self.staleness_at(server, self.serial(server)?, now))
     }
 
+    /// Whether a server shows other content under its serial than the version has here, or where it is published; while neither is
+    /// known, than any other server.
+    pub fn differs(&self, server: SocketAddr) -> bool {
+        let content = |seen: &Server| Some((seen.last?.serial, seen.digest?));
+        let Some((serial, digest)) = self.servers.get(&server).and_then(content) else { return false };
+        match self.find(serial).and_then(|known| known.digest) {
+            Some(known) => known != digest,
+            None => {
+                let mut others = self.servers.values().filter_map(content);
+                others.any(|(other, theirs)| other == serial && theirs != digest)
+            }
+        }
+    }
+
     /// How stale at `now` is this server, which serves this serial. Where it is cut off and nobody else has shown this to be the newest
-    /// version since, there is no estimate.
+    /// version since, there is no estimate; where its content is not that of the version, nothing is known.
     pub fn staleness_at(&self, server: SocketAddr, serial: Serial, now: Now) -> Interval {
+        if self.differs(server) {
+            return Interval::default();
+        }
         let interval = self.staleness_of(serial, now);
         let unverified = self.servers.get(&server).and_then(|server| server.unverified);
         let is_unsure = unverified.is_some_and(|since| {
@@ -335,8 +368,10 @@ impl Ledger {
                 at = room;
                 self.versions.pop_front();
             }
-            self.versions
-                .insert(at, Known { serial, by, head_at: None, sure_at: None, stamp: None, follows: None });
+            self.versions.insert(
+                at,
+                Known { serial, by, head_at: None, sure_at: None, stamp: None, follows: None, digest: None },
+            );
         }
         let known = &mut self.versions[at];
         known.by = known.by.min(by);
@@ -375,12 +410,13 @@ impl Ledger {
 }
 
 impl Server {
-    fn show(&mut self, sighting: &Sighting) {
+    fn show(&mut self, sighting: &Sighting, digest: Option<Digest>) {
         let &Sighting { serial, sent, received, sent_utc, .. } = sighting;
         // Answers may come in another order than questions went out.
         if self.last.is_some_and(|last| sent < last.sent) {
             return;
         }
+        self.digest = digest;
         self.unverified = match &sighting.told {
             Some(told) if !told.is_verified => self.unverified.or(Some(sent)),
             _ => None,

@@ -131,3 +131,42 @@ fn what_no_notify_told_of_is_found_within_a_lease() {
     assert_eq!(log.matches("soa failed").count(), 1, "{log}");
     assert!(log.contains("the primary answers again"), "{log}");
 }
+
+#[test]
+fn one_serial_with_two_contents_is_current_for_nobody() {
+    let text = |serial, address: &str| zones::text(ZONE, serial, &[&format!("www A {address}")]);
+    let [addr, watched] = ports::reserve_many();
+    let node = tidemark::start(addr, &[Zone::primary(ZONE, text(1, "192.0.2.1")).notify(&[watched])]);
+    // It publishes when it has waited in vain for what the other has.
+    await_state(&node, "current");
+    let other = tidemark::start(watched, &[Zone::primary(ZONE, text(1, "192.0.2.66"))]);
+    let fault = "other content under the same serial";
+    let seen = |field: &str| zone(&node)["servers"][0][field].clone();
+    await_until("the other content to be seen", LIMIT, || seen("fault") == fault);
+    assert_eq!((seen("serial"), &seen("staleness")["estimate"]), (1.into(), &Value::Null));
+    assert_eq!(node.metric("tidemark_zone_digest_mismatches_total", &[("zone", ZONE)]), Some(1.0));
+    assert!(node.daemon.log().contains("compare the two by `dig AXFR`"), "{}", node.daemon.log());
+
+    let at = [node.daemon.addr, other.daemon.addr].map(|addr| addr.to_string());
+    let lag = ["lag", ZONE, "--json", "--at", &at[0], &at[1]];
+    let lag: Value = serde_json::from_str(&process::run(tidemark::command().args(lag))).unwrap();
+    for server in lag["zones"][0]["servers"].as_array().unwrap() {
+        assert_eq!(server["problem"], "1 with other content than elsewhere", "{server}");
+        assert_eq!((&server["serial"], &server["stale"]["estimate"]), (&1.into(), &Value::Null));
+    }
+    let wait = |serial: &str, timeout: &str| {
+        let args = ["wait", ZONE, "--serial", serial, "--timeout", timeout, "--at", &at[0], &at[1]];
+        let output = tidemark::command().args(args).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (status, said) = wait("1", "500ms");
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains(&format!("{}: serial 1 with other content than {}", at[0], at[1])), "{said}");
+
+    for daemon in [&node.daemon, &other.daemon] {
+        daemon.publish(ZONE, &text(2, "192.0.2.2"));
+    }
+    let (status, said) = wait("2", "20s");
+    assert_eq!(status, Some(0), "{said}");
+    await_until("the same content to be seen", LIMIT, || seen("up") == true && seen("serial") == 2);
+}

@@ -287,11 +287,12 @@ The newest serial among the servers counts as the newest there is. STALE is the 
 lacks: exact (by the clock of the primary) when a tidemark node among the servers tells when it was published; else
 `>= 12.3s` since this command first saw a newer serial anywhere (--watch); else `-`. VERIFIED is how long ago the server
 knew its data to be current, by its own word: from tidemark nodes, or from EDNS EXPIRE (RFC 7314) in whole seconds.
+tidemark nodes tell a digest of their content too: where it differs under one serial, nobody counts as current.
 
 JSON, seconds as numbers, null where unknown:
   {\"zones\":[{\"zone\":\"example.org.\",\"head\":42,\"servers\":[{\"server\":\"192.0.2.2:5302\",\"serial\":41,
   \"versions_behind\":1,\"stale\":{\"estimate\":12.3,\"low\":0.2,\"high\":15.1},\"expire\":604788,\"verified_age\":12.9,
-  \"nsid\":\"ams1\",\"problem\":null}]}]}
+  \"digest\":\"9f0c...\",\"nsid\":\"ams1\",\"problem\":null}]}]}
 With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
   {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
 

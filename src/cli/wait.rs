@@ -68,9 +68,12 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
     };
     let recursive = args.scope == Scope::Caches;
     let mut progress = Progress::new(goal.clone(), &args.at, args.scope == Scope::WorstCase);
-    for &server in &args.at {
+    let ask = |server| {
         let ask = Ask::soa(server, args.zone.clone());
-        observer.insert(Ask { name: name.clone(), rtype, recursive, ..ask })?;
+        Ask { name: name.clone(), rtype, recursive, ..ask }
+    };
+    for &server in &args.at {
+        observer.insert(ask(server))?;
     }
     let display = Display::new(args, progress.len());
     let began = observer.now().mono;
@@ -98,6 +101,9 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
             for server in progress.take(&event, now) {
                 observer.remove(&args.zone, server);
                 display.converged(&progress, server, now.mono.since(began))?;
+            }
+            for server in progress.reopened() {
+                observer.insert(ask(server))?;
             }
         }
     }

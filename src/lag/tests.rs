@@ -101,6 +101,35 @@ fn stamps_give_the_figure_and_the_count() {
 }
 
 #[test]
+fn a_server_with_other_content_is_told_from_those_with_the_published_one() {
+    let holding = |number: u8, serial: u32, content: u8, second: u64| {
+        let digest = Digest::from_bytes([content; 32]);
+        let stamps = vec![Stamp { digest, ..stamp(serial, at(1)) }];
+        let told = Some(Told { age: Duration::ZERO, is_verified: true, stamps });
+        Sighting { told, ..sighting(number, serial, second) }
+    };
+    let mut ledger = Ledger::default();
+    ledger.observe(&holding(1, 7, 1, 10));
+    ledger.observe(&holding(2, 7, 1, 11));
+    ledger.observe(&sighting(4, 7, 11));
+    assert!(!ledger.differs(server(1)) && !ledger.differs(server(2)));
+    // While nobody knows which content is right, none of them counts; who tells no digest is believed.
+    ledger.observe(&holding(3, 7, 2, 12));
+    for number in 1..=3 {
+        assert!(ledger.differs(server(number)));
+        assert_eq!(ledger.staleness(server(number), at(20)), Some(Interval::default()));
+    }
+    assert!(!ledger.differs(server(4)));
+    // What is served here decides.
+    let here = Stamp { digest: Digest::from_bytes([1; 32]), ..stamp(7, at(1)) };
+    ledger.holds(at(13).mono, &here);
+    assert_eq!([1, 2, 3].map(|number| ledger.differs(server(number))), [false, false, true]);
+    // Another serial has a content of its own.
+    ledger.observe(&holding(3, 8, 3, 14));
+    assert!(!ledger.differs(server(3)));
+}
+
+#[test]
 fn an_age_that_fills_its_field_says_nothing() {
     let mut ledger = Ledger::default();
     let told = Told { age: Duration::from_millis(5), is_verified: true, stamps: vec![stamp(7, at(1))] };

@@ -1,6 +1,7 @@
 //! Which event counts into which metric.
 
 use crate::node::event::Event;
+use crate::probe::observation::Reason;
 use crate::transfer::notify;
 
 use super::registry::{Hop, Metrics};
@@ -44,6 +45,7 @@ impl Metrics {
             Event::Observed { propagation: Some(propagation), .. } => {
                 self.propagated(Hop::PublishToObserved, propagation.best().as_secs_f64());
             }
+            Event::Reachable { zone, fault: Some(Reason::OtherContent), .. } => self.mismatched(zone),
             Event::Added(_)
             | Event::Observed { propagation: None, .. }
             | Event::Behind(..)

@@ -170,7 +170,7 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     };
     counted(
         "tidemark_zone_digest_mismatches_total",
-        "Versions whose content differed from the primary's under the same serial",
+        "Versions whose content differed from the primary's, or a watched server's from that here, under the same serial",
         &|troubles| troubles.mismatches,
     );
     counted(

@@ -293,7 +293,7 @@ impl Node {
                     let after = publication.from.and_then(|from| history.after(from));
                     let after: Vec<_> = after.into_iter().flatten().copied().collect();
                     member.seen.ledger.told(now.mono, publication.from, &after);
-                    member.seen.ledger.told(now.mono, None, std::slice::from_ref(&publication.stamp));
+                    member.seen.ledger.holds(now.mono, &publication.stamp);
                 }
             }
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::lag::{Interval, Ledger};
-use crate::probe::observation::Reason;
+use crate::lag::{Interval, Ledger, Sighting};
+use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe;
 use crate::time::Now;
 use crate::wire::name::Name;
+use crate::zone::serial::Serial;
 
 use super::status::{ServerStatus, State, ZoneStatus};
 
@@ -54,6 +55,21 @@ impl Shown {
 }
 
 impl SeenServers {
+    /// Takes in what a server showed; its serial.
+    pub(super) fn take_in(&mut self, seen: Observation) -> Option<Serial> {
+        let serial = seen.serial?;
+        self.ledger.observe(&Sighting {
+            server: seen.server,
+            serial,
+            sent: seen.sent,
+            received: seen.received,
+            sent_utc: seen.sent_utc,
+            asked: seen.asked,
+            told: seen.told,
+        });
+        Some(serial)
+    }
+
     pub(super) fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
         let shown = self.shown.get(&server).copied().unwrap_or_default();
         let up = shown == Shown::Zone;

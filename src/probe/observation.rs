@@ -8,6 +8,7 @@ use crate::time::{Mono, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::wire::rtype::{Rcode, Rtype};
+use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::Told;
 
@@ -71,6 +72,12 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The digest of what the server serves, if it tells it.
+    pub fn digest(&self) -> Option<Digest> {
+        let stamp = self.told.as_ref()?.served()?;
+        Some(stamp.digest).filter(|_| self.serial == Some(stamp.serial))
+    }
+
     /// How long ago the server knew its content to be current, by its own word: from the stamp, in milliseconds, or else
     /// from EXPIRE, in whole seconds (it is SOA.EXPIRE less the time since the last good refresh, RFC 7314).
     pub fn verified_age(&self) -> Option<Duration> {
@@ -94,6 +101,9 @@ pub enum Reason {
     /// There is no SOA record of the zone in the answer.
     #[error("no SOA record")]
     NoSoa,
+    /// It shows other content under its serial than the version has.
+    #[error("other content under the same serial")]
+    OtherContent,
     /// The answer was cut over TCP too.
     #[error("answer cut short")]
     Truncated,

@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 use crate::lag::Interval;
 use crate::node::event::Event;
 use crate::node::roster::Removal;
+use crate::probe::observation;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::transfer::notify;
 use crate::transfer::reason::Reason;
@@ -170,16 +171,22 @@ fn event(event: &Event) {
             Some(interval) => info!(%zone, %server, %serial, took = ?interval.best(), "observed"),
             None => info!(%zone, %server, %serial, "observed"),
         },
-        Event::Reachable { zone, server, up: true, again: true, .. } => {
-            info!(%zone, %server, "answers for this zone again")
-        }
-        Event::Reachable { zone, server, up: true, .. } => debug!(%zone, %server, "answers"),
-        Event::Reachable { zone, server, fault: Some(reason), .. } => {
-            warn!(%zone, %server, "does not show this zone any more, it answers: {reason}")
-        }
-        Event::Reachable { zone, server, .. } => {
-            warn!(%zone, %server, "does not answer for this zone any more")
-        }
+        Event::Reachable { zone, server, up, again, fault } => reachable(zone, server, *up, *again, *fault),
+    }
+}
+
+/// A watched server shows its zone, or does so no longer.
+fn reachable(zone: &Name, server: &SocketAddr, up: bool, again: bool, fault: Option<observation::Reason>) {
+    match fault {
+        _ if up && again => info!(%zone, %server, "answers for this zone again"),
+        _ if up => debug!(%zone, %server, "answers"),
+        Some(observation::Reason::OtherContent) => warn!(
+            %zone, %server,
+            "shows other content than is served here, under the same serial; compare the two by `dig AXFR`, and raise the serial \
+             where the right one is published"
+        ),
+        Some(reason) => warn!(%zone, %server, "does not show this zone any more, it answers: {reason}"),
+        None => warn!(%zone, %server, "does not answer for this zone any more"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is known of the servers asked, and how it is shown.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -55,7 +56,7 @@ struct Row<'a> {
     serial: Option<Serial>,
     behind: Option<usize>,
     stale: Option<Interval>,
-    problem: Option<&'a str>,
+    problem: Option<Cow<'a, str>>,
 }
 
 impl Picture {
@@ -156,8 +157,8 @@ impl Picture {
                 let seen = row.seen;
                 let unknown = || Cell::styled("-", DIM);
                 let span = |span: Option<Duration>| span.map_or_else(unknown, |span| human(span).into());
-                let serial = match row.problem {
-                    Some(problem) => Cell::styled(problem, BAD),
+                let serial = match &row.problem {
+                    Some(problem) => Cell::styled(problem.as_ref(), BAD),
                     None => row.serial.map_or_else(unknown, |serial| serial.to_string().into()),
                 };
                 table.row([
@@ -194,8 +195,8 @@ impl Picture {
             let head_seen = zone.ledger.head().and_then(|head| zone.ledger.published_by(head));
             for row in zone.rows(now) {
                 let before = zone.servers.get(&row.server).and_then(|server| server.told.as_ref());
-                let state: Told =
-                    (row.serial, row.problem.map(str::to_owned), row.serial == zone.ledger.head());
+                let problem = row.problem.as_deref().map(str::to_owned);
+                let state: Told = (row.serial, problem, row.serial == zone.ledger.head());
                 let unheard = row.seen.is_none() && row.problem.is_none();
                 // A server that was not asked since may have followed by now.
                 let unsure = open || row.seen.is_some_and(|seen| Some(seen.sent) < head_seen);
@@ -248,7 +249,13 @@ impl Zone {
                 serial,
                 behind: serial.and_then(|serial| self.ledger.versions_after(serial)),
                 stale: serial.map(|serial| self.ledger.staleness_at(addr, serial, now)),
-                problem: server.problem.as_deref(),
+                problem: match (&server.problem, serial) {
+                    (Some(problem), _) => Some(problem.as_str().into()),
+                    (None, Some(serial)) if self.ledger.differs(addr) => {
+                        Some(format!("{serial} with other content than elsewhere").into())
+                    }
+                    _ => None,
+                },
             }
         })
     }
@@ -274,13 +281,14 @@ impl Row<'_> {
             })),
             "expire": self.seen.and_then(|seen| seen.expire),
             "verified_age": self.seen.and_then(Observation::verified_age).map(seconds),
+            "digest": self.seen.and_then(Observation::digest),
             "nsid": self.seen.and_then(nsid),
             "problem": self.problem,
         })
     }
 
     fn line(&self, now: Now, zone: &Name, before: Option<Serial>) -> String {
-        let state = match (self.problem, self.serial) {
+        let state = match (self.problem.as_deref(), self.serial) {
             (Some(problem), _) => problem.to_owned(),
             (None, Some(serial)) => match before.filter(|&before| before != serial) {
                 Some(before) => format!("serial {before} -> {serial}, stale {}", figure(self.stale, true)),

@@ -72,6 +72,8 @@ pub struct Progress {
     worst_case: bool,
     /// The longest TTL seen.
     ttl: u32,
+    /// Who had converged and does so no longer.
+    reopened: Vec<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -84,8 +86,8 @@ struct Server {
     last: Option<Mono>,
     /// Whether anything came back that a name server sends.
     answered: bool,
-    /// Whether it tells digests.
-    tells: bool,
+    /// The digest of what it serves, where it tells that.
+    digest: Option<Digest>,
     converged: Option<Mono>,
 }
 
@@ -98,7 +100,7 @@ impl Goal {
     fn is_shown(&self, seen: &Observation) -> bool {
         match self {
             Goal::Serial(serial) => seen.serial.is_some_and(|shown| shown.covers(*serial)),
-            Goal::File(file) => file.is_held(seen) || file.is_covered(seen.serial),
+            Goal::File(file) => file.is_held(seen) || file.is_covered(seen.serial, seen.digest()),
             Goal::Record(wanted) => seen.records.iter().any(|record| {
                 record.rtype == wanted.rtype && rdata::same(wanted.rtype, &record.rdata, &wanted.rdata)
             }),
@@ -120,19 +122,15 @@ impl Goal {
 impl File {
     /// Whether a server says that it serves just this.
     fn is_held(&self, seen: &Observation) -> bool {
-        digest(seen) == Some(self.digest)
+        seen.digest() == Some(self.digest)
     }
 
-    /// Whether a serial is that of a version which has this in it.
-    fn is_covered(&self, serial: Option<Serial>) -> bool {
-        serial.zip(self.published).is_some_and(|(serial, published)| serial.covers(published))
+    /// Whether a version has this in it: by its serial, and, under that of this, by its digest too where that is told.
+    fn is_covered(&self, serial: Option<Serial>, digest: Option<Digest>) -> bool {
+        let Some((serial, published)) = serial.zip(self.published) else { return false };
+        serial.is_newer_than(published)
+            || serial == published && digest.is_none_or(|digest| digest == self.digest)
     }
-}
-
-/// The digest of what a server serves, if it tells it.
-fn digest(seen: &Observation) -> Option<Digest> {
-    let stamp = seen.told.as_ref()?.served()?;
-    Some(stamp.digest).filter(|_| seen.serial == Some(stamp.serial))
 }
 
 impl Wanted {
@@ -174,7 +172,7 @@ impl Wanted {
 impl Progress {
     /// Nothing has been shown yet. Without a goal it is the newest serial shown in the first answers.
     pub fn new(goal: Option<Goal>, servers: &[SocketAddr], worst_case: bool) -> Progress {
-        let mut progress = Progress { goal, servers: Vec::new(), worst_case, ttl: 0 };
+        let mut progress = Progress { goal, servers: Vec::new(), worst_case, ttl: 0, reopened: Vec::new() };
         for &addr in servers {
             if !progress.servers.iter().any(|server| server.addr == addr) {
                 progress.servers.push(Server {
@@ -184,7 +182,7 @@ impl Progress {
                     since: None,
                     last: None,
                     answered: false,
-                    tells: false,
+                    digest: None,
                     converged: None,
                 });
             }
@@ -232,10 +230,10 @@ impl Progress {
             Event::Failed { reason, .. } => !matches!(reason, Reason::Network(_)),
             Event::Silent { .. } => false,
         };
-        server.serial = None;
+        (server.serial, server.digest) = (None, None);
         if let Event::Seen(seen) = event {
             server.serial = seen.serial;
-            server.tells = digest(seen).is_some();
+            server.digest = seen.digest();
             if let Some(Goal::File(file)) = &mut self.goal
                 && file.is_held(seen)
             {
@@ -250,13 +248,45 @@ impl Progress {
         match self.goal {
             None => return self.set_goal(),
             Some(Goal::File(_)) => return self.compare(),
-            Some(Goal::Serial(_) | Goal::Record(_)) => {}
+            Some(Goal::Serial(_)) => self.doubt(addr),
+            Some(Goal::Record(_)) => {}
         }
         self.servers
             .iter()
             .filter(|server| server.addr == addr && server.converged.is_some())
             .map(|server| server.addr)
             .collect()
+    }
+
+    /// The servers that had converged and were then contradicted by another; they are to be asked again. Each is given once.
+    pub fn reopened(&mut self) -> Vec<SocketAddr> {
+        std::mem::take(&mut self.reopened)
+    }
+
+    /// Of servers that show one serial with different contents none counts: nobody knows which of them is right.
+    fn doubt(&mut self, addr: SocketAddr) {
+        let rivals: Vec<SocketAddr> = self.rivals(addr).collect();
+        if rivals.is_empty() {
+            return;
+        }
+        for server in &mut self.servers {
+            if server.addr == addr {
+                server.converged = None;
+            } else if rivals.contains(&server.addr) && server.converged.take().is_some() {
+                self.reopened.push(server.addr);
+            }
+        }
+    }
+
+    /// Who shows other content than this server under the same serial.
+    fn rivals(&self, addr: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+        let content = |server: &Server| Some((server.serial?, server.digest?));
+        let own = self.servers.iter().find(|server| server.addr == addr).and_then(content);
+        let differs = move |server: &&Server| match (own, content(server)) {
+            (Some((serial, digest)), Some((other, theirs))) => serial == other && digest != theirs,
+            _ => false,
+        };
+        self.servers.iter().filter(differs).map(|server| server.addr)
     }
 
     /// Where it stands now.
@@ -292,8 +322,8 @@ impl Progress {
                 )
             }
             State::Waiting => {
-                let missing: Vec<String> =
-                    self.missing().map(|server| format!("{} ({})", server.addr, server.shows)).collect();
+                let shown = |server: &Server| format!("{} ({})", server.addr, self.account(server));
+                let missing: Vec<String> = self.missing().map(shown).collect();
                 format!("show {}; missing: {}", self.goal_text(), missing.join(", "))
             }
         }
@@ -319,7 +349,7 @@ impl Progress {
                 );
                 for server in self.missing() {
                     let since = server.since.map_or(String::new(), |since| format!(" since {since}"));
-                    text.push_str(&format!("  {}: {}{since}\n", server.addr, server.shows));
+                    text.push_str(&format!("  {}: {}{since}\n", server.addr, self.account(server)));
                 }
                 text
             }
@@ -336,7 +366,7 @@ impl Progress {
                 json!({
                     "server": server.addr,
                     "converged_after": after,
-                    "shows": server.shows,
+                    "shows": self.account(server),
                     "since": server.since.map(|since| since.to_string()),
                 })
             })
@@ -366,6 +396,10 @@ impl Progress {
                 server.converged = server.last;
             }
         }
+        let all: Vec<SocketAddr> = self.servers.iter().map(|server| server.addr).collect();
+        all.into_iter().for_each(|addr| self.doubt(addr));
+        // They are being asked still.
+        self.reopened.clear();
         self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr).collect()
     }
 
@@ -373,11 +407,11 @@ impl Progress {
     fn compare(&mut self) -> Vec<SocketAddr> {
         let Some(Goal::File(file)) = &mut self.goal else { return Vec::new() };
         // Where nobody tells a digest, the file's own serial is all there is.
-        if self.servers.iter().all(|server| server.last.is_some() && !server.tells) {
+        if self.servers.iter().all(|server| server.last.is_some() && server.digest.is_none()) {
             file.published = file.published.or(Some(file.serial));
         }
         for server in &mut self.servers {
-            if file.is_covered(server.serial) {
+            if file.is_covered(server.serial, server.digest) {
                 server.converged = server.converged.or(server.last);
             }
         }
@@ -386,6 +420,16 @@ impl Progress {
 
     fn missing(&self) -> impl Iterator<Item = &Server> {
         self.servers.iter().filter(|server| server.converged.is_none())
+    }
+
+    /// What a server shows, and who contradicts it.
+    fn account(&self, server: &Server) -> String {
+        match self.rivals(server.addr).next() {
+            Some(rival) if server.converged.is_none() => {
+                format!("{} with other content than {rival}", server.shows)
+            }
+            _ => server.shows.clone(),
+        }
     }
 
     fn goal_text(&self) -> String {

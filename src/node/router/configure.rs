@@ -67,7 +67,7 @@ impl Node {
         }
         let mut member = self.member(config, zone, known);
         if let Some(version) = &version {
-            member.seen.ledger.told(now.mono, None, std::slice::from_ref(&version.stamp));
+            member.seen.ledger.holds(now.mono, &version.stamp);
         }
         self.members.insert(member);
         let asking = self.ask_others(now, &name);

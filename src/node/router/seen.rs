@@ -2,8 +2,8 @@
 
 use super::*;
 
-use crate::lag::Sighting;
 use crate::node::seen_servers::Shown;
+use crate::probe::observation::Reason;
 use crate::probe::observe;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::Told;
@@ -58,32 +58,30 @@ impl Node {
                 (zone.clone(), *server)
             }
         };
-        let shown = Shown::of(&event);
         let served = self.members.get_mut(&zone).map(|member| &mut member.seen);
         let Some(seen) = served.or(self.stubs.get_mut(&zone).map(|(seen, _)| seen)) else {
             return (Vec::new(), false);
         };
+        let (before, head) = (seen.ledger.serial(server), seen.ledger.head());
+        let mut shown = Shown::of(&event);
+        let showing = match event {
+            observe::Event::Seen(showing) => seen.take_in(showing),
+            _ => None,
+        };
+        if seen.ledger.differs(server) && shown == Shown::Zone {
+            shown = Shown::Fault(Reason::OtherContent);
+        }
         let mut events = Vec::new();
         // A server that was never up yet is on its way, or not there at all; that shows in status and metrics.
-        let before = seen.shown.insert(server, shown).unwrap_or_default();
+        let last = seen.shown.insert(server, shown).unwrap_or_default();
         let up = shown == Shown::Zone;
-        if (before == Shown::Zone) != up {
-            let (again, fault) = (seen.ledger.serial(server).is_some(), shown.fault());
+        let is_fault_new = shown != last && shown == Shown::Fault(Reason::OtherContent);
+        if (last == Shown::Zone) != up || is_fault_new {
+            let (again, fault) = (before.is_some(), shown.fault());
             events.push(Event::Reachable { zone: zone.clone(), server, up, again, fault });
         }
-        let mut is_other = before != shown;
-        let observe::Event::Seen(showing) = event else { return (events, is_other) };
-        let Some(serial) = showing.serial else { return (events, is_other) };
-        let (before, head) = (seen.ledger.serial(server), seen.ledger.head());
-        seen.ledger.observe(&Sighting {
-            server,
-            serial,
-            sent: showing.sent,
-            received: showing.received,
-            sent_utc: showing.sent_utc,
-            asked: showing.asked,
-            told: showing.told,
-        });
+        let mut is_other = last != shown;
+        let Some(serial) = showing else { return (events, is_other) };
         // The others are asked at once whether they have followed: they would else pass for current, or behind, until their turn comes.
         let is_news = head.is_some_and(|head| serial.is_newer_than(head));
         if before != Some(serial) {

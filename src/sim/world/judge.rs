@@ -3,6 +3,7 @@
 
 use super::*;
 
+use crate::node::status::{State, ZoneStatus};
 use crate::zone::serial::Policy;
 
 /// What has been the same everywhere for so long is taken to stay so.
@@ -20,6 +21,7 @@ impl World {
         self.converged()?;
         self.summary.settled = self.agreed.unwrap_or(self.now).since(quiet);
         self.rest()?;
+        self.assured()?;
         // Nothing that a cache holds is older than its TTL now, through two caches and with what a question takes.
         let caches: Vec<usize> = self.caches().collect();
         for canary in [traffic::LARGE, 0] {
@@ -60,6 +62,21 @@ impl World {
             if shown != wanted {
                 let what = format!("zone {zone} is not what its file says long after the last edit");
                 return Err(Violation { at: self.now, host: 0, what });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every secondary knows that what it serves is current; an edit that a primary refused keeps it waiting for another.
+    fn assured(&self) -> Result<(), Violation> {
+        for host in self.hosts.iter().filter(|host| host.is_authoritative() && !host.is_primary()) {
+            let Some(running) = &host.running else { continue };
+            let page = running.node.page(host.now(self.now), everything());
+            let unsure = page.zones.iter().find(|zone| zone.state != State::Current);
+            if let Some(ZoneStatus { zone, state, problem, .. }) = unsure {
+                let what =
+                    format!("says that {zone} is {} long after all went well: {problem:?}", state.word());
+                return Err(Violation { at: self.now, host: host.index, what });
             }
         }
         Ok(())

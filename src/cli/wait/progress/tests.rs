@@ -200,3 +200,34 @@ fn where_nobody_tells_a_digest_the_serial_of_the_file_counts() {
     assert_eq!(take(&mut progress, shown(2, 4, 1), 1), [server(1)]);
     assert_eq!(take(&mut progress, shown(2, 6, 2), 2), [server(1), server(2)]);
 }
+
+#[test]
+fn of_two_contents_under_one_serial_none_counts() {
+    let holding = |number, serial, content, second| {
+        let digest = Digest::from_bytes([content; 32]);
+        let stamp = Stamp { serial: Serial(serial), published: None, digest, writer: 1 };
+        let told = Some(Told { age: Duration::ZERO, is_verified: true, stamps: vec![stamp] });
+        Event::Seen(Observation { told, ..seen(number, Some(serial), second) })
+    };
+    let servers = [server(1), server(2), server(3)];
+    let mut progress = Progress::new(Some(Goal::serial(5)), &servers, false);
+    assert_eq!(take(&mut progress, holding(1, 5, 1, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, shown(3, 5, 1), 1), [server(3)]);
+    assert_eq!(take(&mut progress, holding(2, 5, 2, 2), 2), []);
+    assert_eq!(progress.reopened(), [server(1)]);
+    assert_eq!(progress.reopened(), []);
+    assert_eq!((progress.converged(), progress.state(at(2).mono)), (1, State::Waiting));
+    let report = progress.report(Duration::from_secs(2), at(2).mono);
+    assert!(report.contains("192.0.2.1:53: serial 5 with other content than 192.0.2.2:53"), "{report}");
+    // The second is repaired.
+    assert_eq!(take(&mut progress, holding(2, 5, 1, 3), 3), [server(2)]);
+    assert_eq!(take(&mut progress, holding(1, 5, 1, 4), 4), [server(1)]);
+    assert_eq!(progress.state(at(4).mono), State::Converged);
+
+    // Without a goal all that showed the newest serial are compared at once.
+    let mut progress = Progress::new(None, &servers[..2], false);
+    assert_eq!(take(&mut progress, holding(1, 5, 1, 1), 1), []);
+    assert_eq!(take(&mut progress, holding(2, 5, 2, 1), 1), []);
+    assert_eq!(take(&mut progress, holding(1, 5, 2, 2), 2), [server(1)]);
+    assert_eq!(take(&mut progress, holding(2, 5, 2, 2), 2), [server(2)]);
+}
