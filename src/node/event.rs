@@ -52,6 +52,8 @@ pub enum Input {
         /// The zone.
         zone: Name,
     },
+    /// The node answers queries and transfers from now on.
+    Listening,
     /// Time has passed.
     Timeout,
 }

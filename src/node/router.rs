@@ -66,6 +66,8 @@ pub struct Node {
     unreachable: HashSet<SocketAddr>,
     /// When each zone's machines want to be called.
     due: BTreeSet<(Mono, Name)>,
+    /// The zones of which others are to be told once this node listens; `None` when it does.
+    untold: Option<BTreeSet<Name>>,
     /// How many members there have been.
     lives: u64,
     rng: StdRng,
@@ -87,6 +89,7 @@ impl Node {
             pulled_from: HashMap::new(),
             unreachable: HashSet::new(),
             due: BTreeSet::new(),
+            untold: Some(BTreeSet::new()),
             lives: 0,
             rng,
         }
@@ -125,6 +128,10 @@ impl Node {
             Input::Committed { ticket, result } => {
                 let outcomes = self.publishing.committed(now, ticket, &result, &self.store, fx);
                 self.conclude(now, outcomes, fx)
+            }
+            Input::Listening => {
+                self.listening(now, fx);
+                Vec::new()
             }
             Input::Timeout => self.timeout(now, fx),
         }
@@ -297,14 +304,7 @@ impl Node {
                 }
             }
         }
-        let told = self.members.get(&zone).filter(|member| member.notifier.is_some());
-        let soa = told.and_then(|member| member.zone.version()).map(|version| version.snapshot.soa_record());
-        if let Some(soa) = soa {
-            self.with_notifier(&zone, &mut fx.out, |notifier, out| {
-                notifier.publish(now, soa, out);
-                Vec::new()
-            });
-        }
+        self.tell(now, &zone, &mut fx.out);
         self.watch.published(now, &zone, publication.stamp.serial);
         Event::Published { publication, heard, now }
     }
@@ -385,6 +385,7 @@ mod lost_history;
 mod pulled;
 mod report;
 mod seen;
+mod telling;
 
 #[cfg(test)]
 mod tests;

@@ -235,6 +235,8 @@ async fn serve(
     store.forget_unconfigured();
     start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     answers.store(true, Ordering::Release);
+    // A control thread that is gone tells nobody.
+    let _ = commands.send(Command::Input(Input::Listening)).await;
     tell_where(&settings, &store);
     // Nobody waits for it.
     tokio::task::spawn_blocking(memory::tidy_after_the_start);

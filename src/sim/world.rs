@@ -440,6 +440,10 @@ impl World {
         if let Some(running) = self.hosts[host].running.as_mut().filter(|running| running.is_ready) {
             changed = !std::mem::replace(&mut running.listens, true);
         }
+        if changed {
+            // Of nothing but what others are told.
+            self.hand(host, Some(Input::Listening));
+        }
         for event in &events {
             self.trace.note(at, || format!("host {host}: {event:?}"));
             match event {

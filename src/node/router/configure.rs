@@ -124,14 +124,8 @@ impl Node {
 
     /// Has a zone's machines begin; `version` is what it serves from the life before.
     fn begin(&mut self, now: Now, name: &Name, version: Option<&Version>, fx: &mut Effects) -> Vec<Event> {
-        if let Some(version) = version {
-            // A node that stopped between a publication and its NOTIFY still owes it.
-            let soa = version.snapshot.soa_record();
-            self.with_notifier(name, &mut fx.out, |notifier, out| {
-                notifier.publish(now, soa, out);
-                Vec::new()
-            });
-        }
+        // A node that stopped between a publication and its NOTIFY still owes it.
+        self.tell(now, name, &mut fx.out);
         let found = self.with_refresh(name, &mut fx.out, |refresh, zone, out| {
             let (counted_from, newer) = (zone.counted_from(), zone.newer());
             refresh.start(now, version.map(|version| Stored { version, counted_from, newer }), out)

@@ -5,7 +5,6 @@ use super::*;
 use crate::node::seen_servers::Shown;
 use crate::probe::observation::Reason;
 use crate::probe::observe;
-use crate::zone::serial::Serial;
 use crate::zone::stamp::Told;
 
 impl Node {
@@ -28,26 +27,6 @@ impl Node {
         }
         events.extend(self.others_showed(now, &zone, server, shown, fx));
         events
-    }
-
-    /// Has a server that showed an older serial than is served here told of that again; whether it is older.
-    fn remind(
-        &mut self,
-        now: Now,
-        zone: &Name,
-        server: SocketAddr,
-        serial: Serial,
-        out: &mut Outbox,
-    ) -> bool {
-        let served = self.members.get(zone).and_then(|member| member.zone.version());
-        let Some(version) = served.filter(|version| version.stamp.serial.is_newer_than(serial)) else {
-            return false;
-        };
-        self.with_notifier(zone, out, |notifier, out| {
-            notifier.remind(now, server, &version.snapshot.soa_record(), out);
-            Vec::new()
-        });
-        true
     }
 
     /// The events, and whether a status tells something else than before.
