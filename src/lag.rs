@@ -8,7 +8,8 @@
 //!
 //! - What was seen at a server had been published by the time the answer was here.
 //! - What a server knew to be current at a moment had no successor before that moment. The primary ([`Ledger::source`])
-//!   knows it at any moment from [`Sighting::sent`] on, another node [`Told::age`] earlier, an ordinary server never says.
+//!   knows it at any moment from [`Sighting::sent`] on, another node [`Told::age`] earlier, an ordinary server by what is left of EXPIRE,
+//!   if it tells that.
 //!
 //! Stamps are readings of another machine's clock. They give the best estimate and never widen or shift an interval.
 //! Serials are compared by RFC 1982; versions are taken to be published in that order.
@@ -118,6 +119,8 @@ pub struct Sighting {
     pub asked: Option<Serial>,
     /// What it told of versions.
     pub told: Option<Told>,
+    /// For how long at most what it shows may not have been current, by EXPIRE (RFC 7314), of one that tells nothing better.
+    pub unconfirmed: Option<Duration>,
 }
 
 /// What is known of one zone's versions and of the servers that were seen to serve them.
@@ -221,7 +224,15 @@ impl Ledger {
             }
         }
         let is_source = self.servers.get(&sighting.server).is_some_and(|server| server.source);
-        let head_at = if is_source { Some(sent) } else { told.and_then(|told| told.current_at(sent)) };
+        let by_expire = || {
+            let age = u64::try_from(sighting.unconfirmed?.as_micros()).ok()?;
+            sent.0.checked_sub(age).map(Mono)
+        };
+        let head_at = match told {
+            _ if is_source => Some(sent),
+            Some(told) => told.current_at(sent),
+            None => by_expire(),
+        };
         let is_sure = is_source || told.is_some_and(|told| told.is_verified);
         let sure_at = is_sure.then_some(sent);
         let digest = told.and_then(Told::served).map(|stamp| stamp.digest);

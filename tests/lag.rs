@@ -80,6 +80,9 @@ fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
         await_state(node, "expired");
         let since = cut.elapsed().as_secs_f64();
         assert!(longest(node) >= since);
+        let zone = zone(node);
+        assert_eq!((&zone["state"], &zone["staleness"]["estimate"]), (&"expired".into(), &Value::Null));
+        assert!(zone["problem"]["what"].as_str().is_some_and(|what| what.contains("primary")), "{zone}");
     }
     head.daemon.restart();
     for node in nodes {
@@ -87,6 +90,33 @@ fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
         assert!(longest(node) < cut.elapsed().as_secs_f64());
         assert_eq!(zone(node)["staleness"]["estimate"], 0.0);
     }
+}
+
+#[test]
+fn a_cache_says_of_a_zone_what_its_servers_know() {
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, TEXT)]);
+    let node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[head.daemon.addr]).lease("1s")]);
+    await_state(&node, "current");
+    let cache = tidemark::start_cache(ports::reserve(), &[(ZONE, &[node.daemon.addr])]);
+    let await_stub = |state| await_until("the stub zone", LIMIT, || zone(&cache)["state"] == state);
+    await_stub("current");
+    let server = node.daemon.addr.to_string();
+    let longest = || {
+        let labels = [("zone", ZONE), ("server", server.as_str())];
+        cache.metric("tidemark_observed_staleness_max_seconds", &labels).unwrap()
+    };
+    head.daemon.stop();
+    let cut = Instant::now();
+    await_stub("unverified");
+    let since = cut.elapsed().as_secs_f64();
+    assert!(longest() >= since, "{} s, cut off for {since} s", longest());
+    assert_eq!(zone(&cache)["staleness"]["estimate"], Value::Null);
+    // A cache is not asked for a zone that it only asks about.
+    let config = cache.daemon.dir().join("tidemark.toml");
+    let lag = process::run(tidemark::command().args(["lag", "--json", "--config"]).arg(config));
+    let lag: Value = serde_json::from_str(&lag).unwrap();
+    let servers = lag["zones"][0]["servers"].as_array().unwrap();
+    assert_eq!(servers.iter().map(|it| it["server"].as_str().unwrap()).collect::<Vec<_>>(), [&server]);
 }
 
 #[test]

@@ -6,7 +6,8 @@
 mod support;
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -14,7 +15,7 @@ use rand::RngExt;
 use support::await_until::await_until;
 use support::tidemark::{self, Tidemark};
 use support::zones::{self, Zone};
-use support::{dig, nsd, ports, seed, soa};
+use support::{dig, nsd, ports, process, seed, soa};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const ZONE: &str = "example.";
@@ -143,7 +144,7 @@ fn a_primary_that_has_lost_its_data_goes_on_above_its_secondaries() {
     for addr in secondaries {
         assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
     }
-    assert!(node.daemon.log().contains("was the data folder lost?"), "{}", node.daemon.log());
+    assert!(node.daemon.log().contains("was the data folder lost"), "{}", node.daemon.log());
     // The same content as before under the same old serial: it is the version that it was.
     let pulled = own.0.daemon.log().matches("transferred").count();
     lose(&mut node, &text(1, 2));
@@ -153,6 +154,72 @@ fn a_primary_that_has_lost_its_data_goes_on_above_its_secondaries() {
     lose(&mut node, &text(6, 3));
     await_all(7);
     assert_eq!(dig::short(own.1, &["www.example.", "A"]), ["192.0.2.3"]);
+}
+
+#[test]
+fn a_primary_whose_data_were_put_back_goes_on_above_its_secondaries() {
+    let [primary, secondary] = ports::reserve_many();
+    let mut node =
+        tidemark::start(primary, &[Zone::primary(ZONE, zones::text(ZONE, 1, &[])).notify(&[secondary])]);
+    let _behind = tidemark::start(secondary, &[Zone::secondary(ZONE, &[primary])]);
+    let await_both = |serial| {
+        for addr in [primary, secondary] {
+            await_until(&format!("{addr} to have serial {serial}"), LIMIT, || {
+                soa::serial(addr, ZONE) == Some(serial)
+            });
+        }
+    };
+    edit(&node, 1, 2);
+    await_both(3);
+    node.daemon.stop();
+    let (data, copy) = (node.data_dir(), node.daemon.dir().join("copy"));
+    process::run(Command::new("cp").arg("-r").args([&data, &copy]));
+    node.daemon.restart();
+    edit(&node, 3, 3);
+    await_both(6);
+
+    // Edited while it was away, or not: what the file holds is newer than what the copy knows.
+    for (text, serial) in [("www A 192.0.2.77", 7), ("www A 192.0.2.77", 8)] {
+        node.daemon.kill();
+        fs::remove_dir_all(&data).unwrap();
+        process::run(Command::new("cp").arg("-r").args([&copy, &data]));
+        zones::write(&node.daemon.zone_file(ZONE), &zones::text(ZONE, 1, &[text]));
+        node.daemon.restart();
+        assert_eq!(soa::serial(primary, ZONE), Some(serial), "{}", node.daemon.log());
+        await_both(serial);
+        assert_eq!(dig::short(secondary, &["www.example.", "A"]), ["192.0.2.77"]);
+    }
+    // With an up-to-date folder nothing is asked that would change anything.
+    node.daemon.stop();
+    node.daemon.restart();
+    assert_eq!(soa::serial(primary, ZONE), Some(8));
+}
+
+#[test]
+fn who_is_told_of_a_version_can_have_it() {
+    let [primary, secondary] = ports::reserve_many();
+    let told = UdpSocket::bind(secondary).unwrap();
+    told.set_read_timeout(Some(LIMIT)).unwrap();
+    let zone = Zone::primary(ZONE, zones::text(ZONE, 1, &[])).notify(&[secondary]);
+    let mut node = tidemark::launch(primary, &[zone]);
+    for start in 0..10 {
+        // Those that ask for the serial are left without an answer.
+        let is_notify = |message: &[u8]| message[2] & 0x78 == 4 << 3;
+        let mut message = [0; 512];
+        loop {
+            let (length, _) = told.recv_from(&mut message).unwrap();
+            if is_notify(&message[..length]) {
+                break;
+            }
+        }
+        let connected = TcpStream::connect(primary);
+        assert!(connected.is_ok(), "start {start}: {connected:?}");
+        node.daemon.kill();
+        told.set_nonblocking(true).unwrap();
+        while told.recv_from(&mut message).is_ok() {}
+        told.set_nonblocking(false).unwrap();
+        node.daemon.launch();
+    }
 }
 
 #[test]

@@ -51,10 +51,15 @@ impl<'a> Elsewhere<'a> {
         self.now
     }
 
+    /// Whether there is anybody to ask about a name.
+    pub(super) fn reaches(&self, name: &NameRef) -> bool {
+        self.recursion.reach.covers(name)
+    }
+
     /// The answer for a name that an alias or a delegation leads to.
     pub(super) fn find(&self, name: &NameRef, rtype: Rtype) -> Known {
         let is_kept = || self.recursion.special_use.answer(name, rtype).is_some();
-        if !self.recursion.reach.covers(name) || is_kept() {
+        if !self.reaches(name) || is_kept() {
             return Known::Nothing;
         }
         match known(self.recursion, self.now, self.fetched, name, rtype, self.flags) {

@@ -76,6 +76,13 @@ impl Support {
         sure
     }
 
+    /// A server that was silent altogether speaks again: what its silence seemed to say of EDNS says nothing.
+    pub fn forget_silence(&mut self, server: SocketAddr) {
+        if self.servers.get(&server).is_some_and(|seen| seen.silences > 0) {
+            self.servers.remove(&server);
+        }
+    }
+
     fn note(&mut self, server: SocketAddr, seen: Seen) {
         if self.servers.len() >= MAX_SERVERS && !self.servers.contains_key(&server) {
             self.servers.pop_first();
@@ -111,7 +118,12 @@ mod tests {
         let later = Mono(2) + KEPT;
         assert_eq!(support.level(later, server(1)), None);
         assert!(support.is_silent_to_edns(later, server(1)));
+        assert_eq!(support.level(later, server(1)), Some(Level::Plain));
+        support.forget_silence(server(1));
+        assert_eq!(support.level(later, server(1)), None);
         support.takes(later, server(1), Level::Options);
+        support.forget_silence(server(1));
+        assert_eq!(support.level(later, server(1)), Some(Level::Options));
         assert!(!support.is_silent_to_edns(later, server(1)), "it has answered with options since");
     }
 

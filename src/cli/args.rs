@@ -308,7 +308,8 @@ pub struct WaitArgs {
     /// Wait for this serial or a later one; without it, --record and --file, for the newest that any server has
     #[arg(long, value_name = "N", conflicts_with_all = ["record", "file"])]
     pub serial: Option<u32>,
-    /// Wait for what this zone file holds, however it is numbered: right after an edit, which may not be served yet
+    /// Wait for what this zone file holds, however it is numbered: right after an edit, which may not be served yet. At least one of the
+    /// servers must be a tidemark node that has the zone
     #[arg(long, value_name = "ZONEFILE", value_hint = ValueHint::FilePath, conflicts_with = "record")]
     pub file: Option<PathBuf>,
     /// Wait for this record, in zone file form without TTL and class

@@ -54,8 +54,8 @@ pub enum ControlError {
         /// For how long an answer was waited for.
         patience: Duration,
     },
-    /// The node said no; in its own words.
-    #[error("the node refused: {message}")]
+    /// The node said no, or that not all went well; in its own words.
+    #[error("{message}")]
     Refused {
         /// The status of the answer.
         status: StatusCode,
@@ -264,11 +264,11 @@ mod tests {
         let no = || async { (StatusCode::CONFLICT, r#"{"error":"no such zone"}"#) };
         serve(&socket, Router::new().route("/api/v1/reload", on_post(no)));
         let error = post(&socket, "/api/v1/reload", &Value::Null).await.unwrap_err();
-        assert_eq!(error.to_string(), "the node refused: no such zone");
+        assert_eq!(error.to_string(), "no such zone");
         assert_eq!(error.exit(), Exit::Failed);
         let error = get(&socket, "/elsewhere").await.unwrap_err();
         assert!(matches!(error, ControlError::Refused { status: StatusCode::NOT_FOUND, .. }));
-        assert_eq!(error.to_string(), "the node refused: HTTP 404 Not Found");
+        assert_eq!(error.to_string(), "HTTP 404 Not Found");
     }
 
     #[tokio::test]

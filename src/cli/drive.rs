@@ -74,6 +74,11 @@ impl Observer {
         self.watch.remove(zone, server, &mut self.outbox);
     }
 
+    /// Changes whose successors a server is asked for.
+    pub fn set_have(&mut self, zone: &Name, server: SocketAddr, have: Option<Serial>) {
+        self.watch.set_have(zone, server, have);
+    }
+
     /// Sets another pace.
     pub fn set_pace(&mut self, pace: Pace) {
         self.watch.set_pace(pace);

@@ -51,6 +51,8 @@ struct NodeZones {
 #[derive(Debug, Deserialize)]
 struct NodeZone {
     zone: Name,
+    /// What the node is for it; a cache that only asks about it (`stub`) cannot be asked for it like a server.
+    role: String,
     /// From where the node pulls it.
     primaries: Vec<SocketAddr>,
     /// Whom the node tells of changes, and whom it watches.
@@ -67,9 +69,10 @@ impl NodeZones {
         let listen: Vec<SocketAddr> = self.listen.into_iter().map(reachable).take(1).collect();
         let wanted = self.zones.into_iter().filter(|zone| only.is_none_or(|only| zone.zone == *only));
         wanted
-            .map(|NodeZone { zone, primaries, servers }| {
+            .map(|NodeZone { zone, role, primaries, servers }| {
                 let servers = servers.into_iter().map(|known| known.server);
-                (zone, listen.iter().copied().chain(primaries).chain(servers).collect())
+                let own = listen.iter().copied().filter(|_| role != "stub");
+                (zone, own.chain(primaries).chain(servers).collect())
             })
             .collect()
     }
@@ -215,13 +218,15 @@ mod tests {
     fn a_node_tells_its_zones() {
         let node: NodeZones = serde_json::from_str(
             r#"{"listen":["0.0.0.0:5301","[::]:5301"],"more":1,
-                "zones":[{"zone":"example.","primaries":[],"servers":[{"server":"192.0.2.2:53","up":true}]},
+                "zones":[{"zone":"example.","role":"primary","primaries":[],"servers":[{"server":"192.0.2.2:53","up":true}]},
+                         {"zone":"stub.","role":"stub","primaries":[],"servers":[{"server":"192.0.2.2:53","up":true}]},
                          {"zone":"other.","role":"secondary","primaries":["192.0.2.1:53"],"servers":[]}]}"#,
         )
         .unwrap();
         let all = node.zones(None);
         let own: SocketAddr = "127.0.0.1:5301".parse().unwrap();
         assert_eq!(all[&"example.".parse::<Name>().unwrap()], [own, "192.0.2.2:53".parse().unwrap()].into());
+        assert_eq!(all[&"stub.".parse::<Name>().unwrap()], ["192.0.2.2:53".parse().unwrap()].into());
         assert_eq!(all[&"other.".parse::<Name>().unwrap()], [own, "192.0.2.1:53".parse().unwrap()].into());
     }
 }

@@ -60,7 +60,11 @@ fn reloaded(answer: &Value) -> String {
     let told = [("reloaded", read), ("added", added), ("removed", removed)];
     let told = told.into_iter().filter(|(_, zones)| !zones.is_empty());
     let told: Vec<String> = told.map(|(verb, zones)| format!("{verb} {}", zones.join(" "))).collect();
-    let told = if told.is_empty() { "reloaded no zones".to_owned() } else { told.join("; ") };
+    let told = if told.is_empty() {
+        "the configuration was read again; this node is primary for no zone".to_owned()
+    } else {
+        told.join("; ")
+    };
     let hint = takes_restart(&names(&answer["needs-restart"]));
     [told].into_iter().chain(hint).collect::<Vec<_>>().join("\n")
 }
@@ -84,7 +88,10 @@ mod tests {
         );
         assert_eq!(told(&["a.", "b."], &["b."], &[], &[]), "reloaded a.; added b.");
         assert_eq!(told(&["a."], &[], &[], &[]), "reloaded a.");
-        assert_eq!(told(&[], &[], &[], &[]), "reloaded no zones");
+        assert_eq!(
+            told(&[], &[], &[], &[]),
+            "the configuration was read again; this node is primary for no zone"
+        );
         assert!(told(&[], &[], &["x."], &["nsid"]).starts_with("removed x.\nchanged, but only a restart"));
     }
 }

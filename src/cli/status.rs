@@ -135,7 +135,7 @@ fn staleness(interval: &Value) -> String {
         (Some(estimate), ..) if estimate < 0.000_5 => "0".to_owned(),
         (Some(estimate), ..) => format!("{estimate:.3} s"),
         (None, Some(low), Some(high)) if low < 0.000_5 => format!("<= {high:.3} s"),
-        (None, Some(low), _) => format!(">= {low:.3} s"),
-        (None, None, _) => "-".to_owned(),
+        (None, Some(low), _) if low >= 0.000_5 => format!(">= {low:.3} s"),
+        (None, ..) => "-".to_owned(),
     }
 }

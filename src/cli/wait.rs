@@ -16,9 +16,11 @@ use crate::server::files::load::{self as zone_file, LoadError};
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
 
+mod file;
 pub mod progress;
 
-use progress::{File, Goal, Progress, State, Wanted};
+use file::File;
+use progress::{Goal, Progress, State, Wanted};
 
 /// Between two questions to a server: the end is noticed within this and a round trip.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -30,6 +32,10 @@ const BACK_OFF_AFTER: Duration = Duration::from_secs(10);
 const PATIENCE: &[Duration] = &[INTERVAL_LATER; 25];
 /// How often the display is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
+
+const CANNOT_TELL: &str = "\
+none of these servers tells a digest of what it serves, so what a file holds cannot be told from what was there before; name a \
+tidemark node that has the zone in --at too, or wait for a serial (`--serial N`) or a record (`--record`)";
 
 /// Waits, and says what happened.
 pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
@@ -52,7 +58,7 @@ fn content(path: &Path, args: &WaitArgs) -> Result<File, Failure> {
         Err(error) => return Err(Failure::new(error.to_string())),
     };
     let path = path.display().to_string();
-    Ok(File { path, serial: zone.serial(), digest: zone.digest(), published: None })
+    Ok(File::new(path, zone.digest()))
 }
 
 async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
@@ -78,6 +84,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
     let display = Display::new(args, progress.len());
     let began = observer.now().mono;
     let deadline = began + args.timeout;
+    let mut floor = None;
     let mut back_off = args.interval.is_none().then(|| began + BACK_OFF_AFTER);
     loop {
         let now = observer.now();
@@ -105,6 +112,14 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
             for server in progress.reopened() {
                 observer.insert(ask(server))?;
             }
+            if progress.floor() != floor {
+                floor = progress.floor();
+                args.at.iter().for_each(|server| observer.set_have(&args.zone, *server, floor));
+            }
+        }
+        if progress.cannot_tell() {
+            display.clear();
+            return Err(Failure::new(CANNOT_TELL.to_owned()));
         }
     }
 }
@@ -147,10 +162,12 @@ impl Display {
         Ok(())
     }
 
+    fn clear(&self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
+
     fn finish(self, args: &WaitArgs, progress: &Progress, began: Mono, now: Mono) -> Result<Exit, Failure> {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.clear();
         let exit = progress.exit(now);
         if args.json {
             say(&format!("{}\n", progress.json(&args.zone, began, now)))?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::document::{self, Document, Text, Texts};
@@ -36,8 +37,27 @@ pub(super) fn settings(path: &Path, text: Arc<str>) -> Result<Settings, Errors> 
     Reading::of(path, text, Reading::settings)
 }
 
-/// The control socket in `text`, whatever the sections other than `[server]` say.
+/// Where a configuration says that the control socket is.
+#[derive(Deserialize)]
+struct Socket {
+    server: Place,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Place {
+    data_dir: Option<PathBuf>,
+    control: Option<PathBuf>,
+}
+
+/// The control socket in `text`, whatever else that says: the node may have started with another text, or with rights that who asks it
+/// does not have. What is wrong with it is told where it does not say.
 pub(super) fn control(path: &Path, text: Arc<str>) -> Result<PathBuf, Errors> {
+    if let Ok(Socket { server: Place { data_dir, control } }) = toml::from_str(&text) {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let data_dir = data_dir.unwrap_or(settings::DATA_DIR.into());
+        return Ok(folder.join(control.unwrap_or(data_dir.join(settings::CONTROL_FILE))));
+    }
     Reading::of(path, text, |reading, document| Ok(reading.server(document.server)?.control))
 }
 

@@ -320,9 +320,11 @@ fn the_deployed_example_is_understood() {
 #[test]
 fn the_control_socket_is_found_when_zones_are_not() {
     let site = Site::new();
-    let text = format!("{SERVER}[[zone-dir]]\npath = \"missing\"\n");
-    assert!(site.load(&text).is_err());
-    assert_eq!(load::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
+    let faulty = ["[[zone-dir]]\npath = \"missing\"\n", "notfy = 1\n", "cookie-secret-file = \"none\"\n"];
+    for fault in faulty {
+        assert!(site.load(format!("{SERVER}{fault}")).is_err());
+        assert_eq!(load::control(&site.path("tidemark.toml")).unwrap(), site.path("state/tidemark.sock"));
+    }
 }
 
 #[test]

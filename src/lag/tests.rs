@@ -27,6 +27,7 @@ fn sighting(number: u8, serial: u32, second: u64) -> Sighting {
         sent_utc: at(second - 1).utc,
         asked: None,
         told: None,
+        unconfirmed: None,
     }
 }
 
@@ -142,6 +143,16 @@ fn an_age_that_fills_its_field_says_nothing() {
     };
     ledger.observe(&Sighting { told: Some(told), ..sighting(1, 8, 20) });
     assert_eq!(ledger.staleness(server(1), at(20)).unwrap().high, Some(Duration::from_millis(11_005)));
+}
+
+#[test]
+fn what_is_left_of_expire_bounds_the_staleness_of_a_server_that_tells_nothing_else() {
+    let mut ledger = Ledger::default();
+    ledger.observe(&Sighting { unconfirmed: Some(Duration::from_secs(6)), ..sighting(1, 7, 20) });
+    assert_eq!(ledger.staleness(server(1), at(30)), Some(seconds(0, Some(17), Some(0))));
+    // More than the clock has counted.
+    ledger.observe(&Sighting { unconfirmed: Some(Duration::MAX), ..sighting(2, 8, 21) });
+    assert_eq!(ledger.staleness(server(2), at(30)).unwrap().high, Some(Duration::from_secs(17)));
 }
 
 #[test]
@@ -290,6 +301,7 @@ proptest! {
                 received: mono(received),
                 sent_utc: Utc(base + sent),
                 asked,
+                unconfirmed: None,
                 told: tells[which].then_some(told),
             });
             // The next question may leave before this answer is here; nothing is claimed about the time before it.

@@ -199,8 +199,16 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     );
     observed(
         "tidemark_observed_staleness_seconds",
-        "How long a watched server has been out of date",
+        "How long a watched server has been out of date, 0 when nothing newer is known",
         &|server| server.staleness.map(|staleness| staleness.best().as_secs_f64()),
+    );
+    observed(
+        "tidemark_observed_staleness_max_seconds",
+        "The longest that a watched server can have been out of date; infinite when that is not known",
+        &|server| {
+            let high = server.staleness?.high;
+            Some(high.map_or(f64::INFINITY, |high| high.as_secs_f64()))
+        },
     );
     families
 }

@@ -140,12 +140,15 @@ impl Member {
             Some(_) => own_staleness(
                 now,
                 self.zone.fresh_at(),
-                self.zone.is_verified(now.mono),
+                state != State::Expired && self.zone.is_verified(now.mono),
                 newer.map(|newer| newer.learned_at),
                 newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
             ),
         });
         let seconds = |utc: Utc| utc.as_secs_f64();
+        let fresh_at = if self.refresh.is_none() { Some(now.mono) } else { self.zone.fresh_at() };
+        let known = version.as_ref().filter(|_| self.zone.is_verified(now.mono));
+        let head = known.zip(fresh_at).map(|(version, at)| (version.stamp.serial, at));
         ZoneStatus {
             zone: self.config.name.clone(),
             role: if self.refresh.is_some() { "secondary" } else { "primary" },
@@ -173,7 +176,7 @@ impl Member {
                 .options
                 .servers()
                 .into_iter()
-                .map(|server| self.seen.server(now, server))
+                .map(|server| self.seen.server(now, server, head))
                 .collect(),
         }
     }

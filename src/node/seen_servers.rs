@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::lag::{Interval, Ledger, Sighting};
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe;
-use crate::time::Now;
+use crate::time::{Mono, Now};
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
@@ -65,15 +65,27 @@ impl SeenServers {
             received: seen.received,
             sent_utc: seen.sent_utc,
             asked: seen.asked,
+            unconfirmed: seen.unconfirmed(),
             told: seen.told,
         });
         Some(serial)
     }
 
-    pub(super) fn server(&self, now: Now, server: SocketAddr) -> ServerStatus {
+    /// How a server is. `head`: the version served here, when it is known to be the newest, and a moment at which it was so.
+    pub(super) fn server(&self, now: Now, server: SocketAddr, head: Option<(Serial, Mono)>) -> ServerStatus {
         let shown = self.shown.get(&server).copied().unwrap_or_default();
         let up = shown == Shown::Zone;
+        let serial = self.ledger.serial(server);
         let mut staleness = self.ledger.staleness(server, now);
+        // Who has it lacks nothing that was published before that moment, and is known to be current whatever it knows itself.
+        let has_head = |(head, _): &(Serial, Mono)| serial.is_some_and(|serial| serial.covers(*head));
+        if let (Some((_, at)), Some(interval)) = (head.filter(has_head).filter(|_| up), staleness.as_mut())
+            && interval.low.is_zero()
+        {
+            let high = now.mono.since(at);
+            interval.high = Some(interval.high.map_or(high, |known| known.min(high)));
+            interval.estimate = Some(Duration::ZERO);
+        }
         // Of one that does not answer nobody knows whether it is still current.
         if let Some(interval) = staleness.as_mut().filter(|interval| !up && interval.low.is_zero()) {
             interval.estimate = None;
@@ -83,29 +95,27 @@ impl SeenServers {
             interval.estimate = Some(interval.best());
             interval.low = Duration::ZERO;
         }
-        ServerStatus {
-            server,
-            up,
-            fault: shown.fault().map(|reason| reason.to_string()),
-            serial: self.ledger.serial(server),
-            staleness,
-        }
+        ServerStatus { server, up, fault: shown.fault().map(|reason| reason.to_string()), serial, staleness }
     }
 
     /// A stub zone: its serial is the newest that a server shows, its staleness that of the most outdated server, because any
     /// of them may be asked.
     pub(super) fn stub(&self, now: Now, zone: &Name, servers: &[SocketAddr]) -> ZoneStatus {
-        let servers: Vec<ServerStatus> = servers.iter().map(|server| self.server(now, *server)).collect();
+        let servers: Vec<ServerStatus> =
+            servers.iter().map(|server| self.server(now, *server, None)).collect();
         let serial = servers
             .iter()
             .filter_map(|server| server.serial)
             .reduce(|a, b| if b.is_newer_than(a) { b } else { a });
         let published = serial.and_then(|serial| self.ledger.stamp(serial));
-        let is_up = servers.iter().any(|server| server.up);
-        let state = match (is_up, serial) {
-            (true, _) => State::Current,
-            (false, Some(_)) => State::Unverified,
-            (false, None) => State::Failed,
+        let up = servers.iter().filter(|server| server.up);
+        let longest = up.filter_map(|server| server.staleness).reduce(Interval::longer);
+        let state = match (longest.map(|longest| longest.estimate), serial) {
+            (Some(Some(Duration::ZERO)), _) => State::Current,
+            (Some(Some(_)), _) => State::Behind,
+            // They do not know themselves, or nobody answers.
+            (Some(None), _) | (None, Some(_)) => State::Unverified,
+            (None, None) => State::Failed,
         };
         ZoneStatus {
             zone: zone.clone(),

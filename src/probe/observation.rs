@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ask::exchange::Failure;
+use crate::ask::support::Omission;
 use crate::time::{Mono, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
@@ -55,6 +56,8 @@ pub struct Observation {
     pub serial: Option<Serial>,
     /// The stamps, from a server that has some.
     pub told: Option<Told>,
+    /// What it means where options are missing.
+    pub omission: Omission,
     /// Seconds until the zone expires at the server (RFC 7314).
     pub expire: Option<u32>,
     /// EXPIRE of the SOA record in the answer, in seconds.
@@ -82,8 +85,19 @@ impl Observation {
     /// from EXPIRE, in whole seconds (it is SOA.EXPIRE less the time since the last good refresh, RFC 7314).
     pub fn verified_age(&self) -> Option<Duration> {
         if let Some(told) = &self.told {
-            return Some(told.age).filter(|age| age.as_millis() < u128::from(u32::MAX));
+            return told.known_age();
         }
+        self.used_of_expire()
+    }
+
+    /// For how long at most what it shows may not have been current, by EXPIRE, of a server that tells no stamps.
+    pub fn unconfirmed(&self) -> Option<Duration> {
+        // Whole seconds, which it may have rounded up.
+        self.used_of_expire().filter(|_| self.told.is_none()).map(|used| used + Duration::from_secs(1))
+    }
+
+    /// How much of EXPIRE has passed since the server last refreshed the zone; nothing at a primary.
+    fn used_of_expire(&self) -> Option<Duration> {
         let left = self.expire?;
         Some(Duration::from_secs(self.soa_expire?.saturating_sub(left).into()))
     }

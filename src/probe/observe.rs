@@ -56,6 +56,16 @@ pub enum Event {
 }
 
 impl Event {
+    /// The same about another zone of the server.
+    pub(super) fn about(&self, zone: &Name) -> Event {
+        let mut event = self.clone();
+        match &mut event {
+            Event::Seen(seen) => seen.zone = zone.clone(),
+            Event::Failed { zone: about, .. } | Event::Silent { zone: about, .. } => *about = zone.clone(),
+        }
+        event
+    }
+
     /// Whether the server said nothing at all.
     pub fn is_silence(&self) -> bool {
         matches!(self, Event::Silent { .. } | Event::Failed { reason: Reason::Network(_), .. })

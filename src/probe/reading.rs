@@ -54,6 +54,7 @@ pub fn read(ask: &Ask, reply: &Reply, received: Mono) -> Result<Observation, Rea
         sent_utc: reply.asked.utc,
         asked: ask.have,
         serial: by_soa.or_else(|| zoneversion::read(&ask.zone, message.option(edns::ZONEVERSION)?)),
+        omission: reply.omission,
         told: message.option(edns::STAMP).and_then(Told::read),
         expire: message.option(edns::EXPIRE).and_then(expire::read),
         soa_expire: timers.map(|timers| timers.expire),

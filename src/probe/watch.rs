@@ -306,16 +306,17 @@ impl Watch {
         let due = (began + self.jittered(pause)).max(now.mono + Duration::from_millis(1));
         self.land(key, out);
         self.schedule(key, due);
-        let others = self.heard(now, key, event.is_silence());
+        let others = self.heard(now, key, &event);
         [event].into_iter().chain(others).collect()
     }
 
     /// Takes note of whether a server said anything when it was asked about one of its zones; what follows for the others.
-    fn heard(&mut self, now: Now, key: u64, is_silence: bool) -> Vec<Event> {
+    fn heard(&mut self, now: Now, key: u64, event: &Event) -> Vec<Event> {
         let Some(address) = self.targets.get(&key).map(|target| target.ask.server) else { return Vec::new() };
         let Some(server) = self.servers.get_mut(&address) else { return Vec::new() };
-        if !is_silence {
+        if !event.is_silence() {
             if server.silence.take().is_some() {
+                self.support.forget_silence(address);
                 let others: Vec<u64> = server.keys.iter().copied().filter(|other| *other != key).collect();
                 for other in others {
                     if self.targets.get(&other).is_some_and(|target| target.probe.is_none()) {
@@ -336,11 +337,13 @@ impl Watch {
                 Vec::new()
             }
             silence => {
-                *silence = Some(Silence { until: now.mono + SILENT.min(longest), probe: None });
+                let until = now.mono + SILENT.min(longest);
+                *silence = Some(Silence { until, probe: None });
                 let others = server.keys.iter().filter(|other| **other != key);
                 let asks = others.filter_map(|other| self.targets.get(other)).map(|target| &target.ask);
-                asks.map(|ask| Event::Silent { server: address, zone: ask.zone.clone(), since: now.mono })
-                    .collect()
+                let events = asks.map(|ask| event.about(&ask.zone)).collect();
+                self.schedule(key, until);
+                events
             }
         }
     }

@@ -74,6 +74,24 @@ pub struct Reloaded {
     pub needs_restart: Vec<&'static str>,
 }
 
+impl Reloaded {
+    /// What is said where zones could not be brought up to date: the rest is in force.
+    fn but(&self, problems: &[String]) -> String {
+        let changed = [("added", &self.added), ("removed", &self.removed)];
+        let changed = changed.iter().filter(|(_, zones)| !zones.is_empty()).map(|(verb, zones)| {
+            let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
+            format!("{verb} {}", zones.join(" "))
+        });
+        let stale = match problems.len() {
+            1 => "one zone is as it was before".to_owned(),
+            many => format!("{many} zones are as they were before"),
+        };
+        let head = changed.chain([format!("reloaded, but {stale}:")]).collect::<Vec<_>>().join("; ");
+        let hint = takes_restart(&self.needs_restart);
+        [head].into_iter().chain(problems.iter().cloned()).chain(hint).collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// A reload under way.
 pub struct Reload {
     /// Which zones were asked for; none for all.
@@ -342,17 +360,13 @@ impl Control {
         }
         reloaded.sort();
         let turnover = turnover.and_then(|number| self.turnovers.under_way.remove(&number));
-        let outcome = if problems.is_empty() {
-            let Turnover { added, removed } = turnover.unwrap_or_default();
-            let (added, removed) = (added.into_iter().collect(), removed.into_iter().collect());
-            Ok(Reloaded { zones: reloaded, added, removed, needs_restart })
-        } else {
-            if !is_first {
-                log::reload_failed(&problems, problems.len() + reloaded.len());
-            }
-            problems.extend(takes_restart(&needs_restart));
-            Err(problems.join("\n"))
-        };
+        let Turnover { added, removed } = turnover.unwrap_or_default();
+        if !is_first {
+            log::reloaded(added.len(), removed.len(), &problems, problems.len() + reloaded.len());
+        }
+        let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());
+        let reloaded = Reloaded { zones: reloaded, added, removed, needs_restart };
+        let outcome = if problems.is_empty() { Ok(reloaded) } else { Err(reloaded.but(&problems)) };
         drop(answer.map(|answer| answer.send(outcome)));
     }
 

@@ -74,8 +74,12 @@ fn first_few(all: &[String]) -> String {
     }
 }
 
-/// Logs that a reload left zones as they were; each of them was told of when that came to light, which may be long ago.
-pub(super) fn reload_failed(problems: &[String], asked: usize) {
+/// Logs what a reload came to. The zones that it left as they were have each been told of when that came to light, which may be long ago.
+pub(super) fn reloaded(added: usize, removed: usize, problems: &[String], asked: usize) {
+    if problems.is_empty() {
+        info!(added, removed, "reloaded");
+        return;
+    }
     error!(
         "reloaded, but {} of {asked} primary zones are not up to date (mend their files; `tidemark check` shows all that is wrong): {}",
         problems.len(),
@@ -119,8 +123,8 @@ fn event(event: &Event) {
         Event::Resumed { zone, server, serial, file } => {
             warn!(
                 %zone, %server,
-                "it has serial {serial} and the zone file {file}, while nothing is known here of what was served before: \
-                 was the data folder lost? Numbering goes on from there"
+                "it has serial {serial} and the zone file {file}, while nothing is known here of what was served up to then: \
+                 was the data folder lost, or an older copy put back? Numbering goes on from there"
             );
         }
         Event::InOrderAgain(zone) => info!(%zone, "the zone file is in order again"),

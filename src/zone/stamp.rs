@@ -110,12 +110,16 @@ impl Told {
         Some(Told { age: Duration::from_millis(u64::from(age & UNKNOWN)), is_verified, stamps })
     }
 
+    /// The age, where it is known.
+    pub fn known_age(&self) -> Option<Duration> {
+        // A full field: not within memory.
+        Some(self.age).filter(|age| age.as_millis() < u128::from(UNKNOWN))
+    }
+
     /// A moment at which what the node serves was current, when it told this in answer to a question that left when `asked`;
     /// `None` when nothing is known.
     pub fn current_at(&self, asked: Mono) -> Option<Mono> {
-        // A full field: not within memory.
-        let age = Some(self.age).filter(|age| age.as_millis() < u128::from(UNKNOWN))?;
-        let age = u64::try_from(age.as_micros()).ok()?;
+        let age = u64::try_from(self.known_age()?.as_micros()).ok()?;
         // A moment before this machine's clock began has no name here, and so bounds nothing.
         asked.0.checked_sub(age).map(Mono)
     }

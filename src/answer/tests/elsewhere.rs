@@ -68,6 +68,21 @@ fn both() -> (Served, Arc<Cache>) {
     (Served { recursion: Some(recursion), ..served() }, cache)
 }
 
+#[test]
+fn ds_of_a_zone_whose_parent_is_elsewhere_is_asked_for_there() {
+    let (served, _) = both();
+    let ds = Query::new("example.", Rtype::DS);
+    let mut reply = Vec::new();
+    let outcome = answer(&served, at(200), &ds.bytes, client(Via::Udp), &mut reply);
+    assert!(matches!(outcome, Outcome::FollowUp(ask) if ask == question("example.", Rtype::DS)));
+    // Who may have nothing but what is served here hears that it is not here (RFC 4035 3.1.4.1).
+    let stranger = Client { addr: "192.0.2.77:53".parse().unwrap(), via: Via::Udp };
+    answer(&served, at(200), &ds.bytes, stranger, &mut reply);
+    let message = Message::read(&reply).unwrap();
+    assert_eq!((message.rcode(), message.header.is_authoritative()), (Rcode::NOERROR, true));
+    assert!(message.answer.is_empty());
+}
+
 fn question(of: &str, rtype: Rtype) -> Ask {
     Ask { name: name(of), rtype, flags: AskFlags::default() }
 }

@@ -46,6 +46,9 @@ struct Server {
 
 type Told = (Option<Serial>, Option<String>, bool);
 
+/// What whole seconds may hide.
+const ROUNDED: Duration = Duration::from_secs(2);
+
 /// Versions between a laggard and the head that are asked for one by one; of one further behind the number is not shown.
 const MAX_WAY: usize = 64;
 
@@ -102,6 +105,7 @@ impl Picture {
                     received: seen.received,
                     sent_utc: seen.sent_utc,
                     asked: seen.asked,
+                    unconfirmed: seen.unconfirmed(),
                     told: seen.told.clone(),
                 });
                 if let Some(asked) = seen.asked {
@@ -239,6 +243,16 @@ impl Zone {
         lagging.filter_map(gap).next().map(|serial| (teller, serial))
     }
 
+    /// How stale a server is that shows a serial.
+    fn stale(&self, seen: &Observation, serial: Serial, now: Now) -> Interval {
+        let stale = self.ledger.staleness_at(seen.server, serial, now);
+        let unconfirmed = seen.unconfirmed().filter(|age| *age > ROUNDED);
+        // By its own word it has not asked since, and nobody else has shown that there is nothing newer.
+        let is_unsure =
+            stale.low.is_zero() && unconfirmed.is_some() && stale.high.is_none_or(|high| high > ROUNDED);
+        if is_unsure { Interval { estimate: None, ..stale } } else { stale }
+    }
+
     fn rows(&self, now: Now) -> impl Iterator<Item = Row<'_>> {
         self.servers.iter().map(move |(&addr, server)| {
             let seen = server.last.as_ref();
@@ -248,7 +262,7 @@ impl Zone {
                 seen,
                 serial,
                 behind: serial.and_then(|serial| self.ledger.versions_after(serial)),
-                stale: serial.map(|serial| self.ledger.staleness_at(addr, serial, now)),
+                stale: seen.zip(serial).map(|(seen, serial)| self.stale(seen, serial, now)),
                 problem: match (&server.problem, serial) {
                     (Some(problem), _) => Some(problem.as_str().into()),
                     (None, Some(serial)) if self.ledger.differs(addr) => {
@@ -264,7 +278,8 @@ impl Zone {
 impl Row<'_> {
     /// Whether it is known to lack nothing for longer than this.
     fn is_within(&self, most: Duration) -> bool {
-        let longest = self.stale.and_then(|stale| stale.estimate.or(stale.high));
+        // What bounds it, or where nothing does, what is most likely.
+        let longest = self.stale.and_then(|stale| stale.high.or(stale.estimate));
         self.problem.is_none() && longest.is_some_and(|longest| longest <= most)
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::ask::support::Omission;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::wait::file::File;
 use crate::config::value;
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
@@ -26,20 +28,6 @@ pub enum Goal {
     Record(Wanted),
     /// What a zone file holds, under whatever serial.
     File(File),
-}
-
-/// The content of a zone file that is waited for. Servers that tell a digest show it by that; with the first that does its serial is
-/// known, and the others show it by that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Its name.
-    pub path: String,
-    /// Its serial, which counts where no server tells a digest.
-    pub serial: Serial,
-    /// The digest of its records.
-    pub digest: Digest,
-    /// Under which serial it is published, as far as that is known.
-    pub published: Option<Serial>,
 }
 
 /// A record that is waited for.
@@ -86,8 +74,12 @@ struct Server {
     last: Option<Mono>,
     /// Whether anything came back that a name server sends.
     answered: bool,
+    /// Whether it has ever shown a serial.
+    shown: bool,
     /// The digest of what it serves, where it tells that.
     digest: Option<Digest>,
+    /// Whether it is known not to tell digests.
+    is_mute: bool,
     converged: Option<Mono>,
 }
 
@@ -100,7 +92,8 @@ impl Goal {
     fn is_shown(&self, seen: &Observation) -> bool {
         match self {
             Goal::Serial(serial) => seen.serial.is_some_and(|shown| shown.covers(*serial)),
-            Goal::File(file) => file.is_held(seen) || file.is_covered(seen.serial, seen.digest()),
+            // Known when all have been heard of.
+            Goal::File(_) => false,
             Goal::Record(wanted) => seen.records.iter().any(|record| {
                 record.rtype == wanted.rtype && rdata::same(wanted.rtype, &record.rdata, &wanted.rdata)
             }),
@@ -110,26 +103,14 @@ impl Goal {
     fn text(&self) -> String {
         match self {
             Goal::Serial(serial) => format!("serial {serial}"),
-            Goal::File(File { path, published: Some(serial), .. }) => format!("{path} (serial {serial})"),
-            Goal::File(File { path, .. }) => path.clone(),
+            Goal::File(file) => match file.published() {
+                Some(serial) => format!("{} (serial {serial})", file.path),
+                None => file.path.clone(),
+            },
             Goal::Record(wanted) => {
                 format!("{} {} {}", wanted.name, wanted.rtype, data(wanted.rtype, &wanted.rdata))
             }
         }
-    }
-}
-
-impl File {
-    /// Whether a server says that it serves just this.
-    fn is_held(&self, seen: &Observation) -> bool {
-        seen.digest() == Some(self.digest)
-    }
-
-    /// Whether a version has this in it: by its serial, and, under that of this, by its digest too where that is told.
-    fn is_covered(&self, serial: Option<Serial>, digest: Option<Digest>) -> bool {
-        let Some((serial, published)) = serial.zip(self.published) else { return false };
-        serial.is_newer_than(published)
-            || serial == published && digest.is_none_or(|digest| digest == self.digest)
     }
 }
 
@@ -182,7 +163,9 @@ impl Progress {
                     since: None,
                     last: None,
                     answered: false,
+                    shown: false,
                     digest: None,
+                    is_mute: false,
                     converged: None,
                 });
             }
@@ -212,14 +195,23 @@ impl Progress {
 
     /// Takes in what a server showed; returns the servers that have thereby converged.
     pub fn take(&mut self, event: &Event, now: Now) -> Vec<SocketAddr> {
+        let before: Vec<SocketAddr> = self.at_goal().collect();
+        self.note(event, now);
+        self.at_goal().filter(|addr| !before.contains(addr)).collect()
+    }
+
+    /// The servers that have converged.
+    fn at_goal(&self) -> impl Iterator<Item = SocketAddr> {
+        self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr)
+    }
+
+    fn note(&mut self, event: &Event, now: Now) {
         let (addr, shows) = match event {
             Event::Seen(seen) => (seen.server, self.described(seen)),
             Event::Failed { server, reason, .. } => (*server, reason.to_string()),
             Event::Silent { server, .. } => (*server, "no answer".into()),
         };
-        let Some(server) = self.servers.iter_mut().find(|server| server.addr == addr) else {
-            return Vec::new();
-        };
+        let Some(server) = self.servers.iter_mut().find(|server| server.addr == addr) else { return };
         if server.since.is_none() || server.shows != shows {
             server.shows = shows;
             server.since = Some(now.utc);
@@ -231,13 +223,16 @@ impl Progress {
             Event::Silent { .. } => false,
         };
         (server.serial, server.digest) = (None, None);
+        let mut reopened = false;
         if let Event::Seen(seen) = event {
             server.serial = seen.serial;
             server.digest = seen.digest();
+            server.is_mute = seen.told.is_none() && seen.omission == Omission::Absent;
+            let is_first = seen.serial.is_some() && !std::mem::replace(&mut server.shown, true);
             if let Some(Goal::File(file)) = &mut self.goal
-                && file.is_held(seen)
+                && file.take(seen, is_first)
             {
-                file.published = seen.serial;
+                reopened = true;
             }
             if self.goal.as_ref().is_some_and(|goal| goal.is_shown(seen)) {
                 server.converged = server.converged.or(Some(seen.received));
@@ -245,17 +240,16 @@ impl Progress {
             let ttl = seen.records.iter().map(|record| record.ttl).max().or(seen.negative_ttl);
             self.ttl = self.ttl.max(ttl.unwrap_or(0));
         }
+        if reopened {
+            let all = self.servers.iter_mut().filter_map(|it| it.converged.take().map(|_| it.addr));
+            self.reopened.extend(all);
+        }
         match self.goal {
-            None => return self.set_goal(),
-            Some(Goal::File(_)) => return self.compare(),
+            None => self.set_goal(),
+            Some(Goal::File(_)) => self.compare(),
             Some(Goal::Serial(_)) => self.doubt(addr),
             Some(Goal::Record(_)) => {}
         }
-        self.servers
-            .iter()
-            .filter(|server| server.addr == addr && server.converged.is_some())
-            .map(|server| server.addr)
-            .collect()
     }
 
     /// The servers that had converged and were then contradicted by another; they are to be asked again. Each is given once.
@@ -382,14 +376,14 @@ impl Progress {
     }
 
     /// The newest serial becomes the goal once each server has answered or failed to.
-    fn set_goal(&mut self) -> Vec<SocketAddr> {
+    fn set_goal(&mut self) {
         if self.servers.iter().any(|server| server.last.is_none()) {
-            return Vec::new();
+            return;
         }
         let serials = self.servers.iter().filter_map(|server| server.serial);
         let newest =
             serials.reduce(|newest, serial| if serial.is_newer_than(newest) { serial } else { newest });
-        let Some(newest) = newest else { return Vec::new() };
+        let Some(newest) = newest else { return };
         self.goal = Some(Goal::Serial(newest));
         for server in &mut self.servers {
             if server.serial.is_some_and(|shown| shown.covers(newest)) {
@@ -400,22 +394,32 @@ impl Progress {
         all.into_iter().for_each(|addr| self.doubt(addr));
         // They are being asked still.
         self.reopened.clear();
-        self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr).collect()
     }
 
-    /// Those that show a file's content by the serial that it has come to be known by.
-    fn compare(&mut self) -> Vec<SocketAddr> {
-        let Some(Goal::File(file)) = &mut self.goal else { return Vec::new() };
-        // Where nobody tells a digest, the file's own serial is all there is.
-        if self.servers.iter().all(|server| server.last.is_some() && server.digest.is_none()) {
-            file.published = file.published.or(Some(file.serial));
+    /// Those that have what a file holds; nothing is known of that before all have been asked.
+    fn compare(&mut self) {
+        let Some(Goal::File(file)) = &self.goal else { return };
+        if self.servers.iter().any(|server| server.last.is_none()) {
+            return;
         }
         for server in &mut self.servers {
-            if file.is_covered(server.serial, server.digest) {
+            if server.serial.is_some_and(|serial| file.is_in(serial, server.digest)) {
                 server.converged = server.converged.or(server.last);
             }
         }
-        self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr).collect()
+    }
+
+    /// Whether nobody among those who are asked tells what it holds.
+    pub fn cannot_tell(&self) -> bool {
+        matches!(self.goal, Some(Goal::File(_))) && self.servers.iter().all(|server| server.is_mute)
+    }
+
+    /// The serial of which the servers are asked what followed it.
+    pub fn floor(&self) -> Option<Serial> {
+        match &self.goal {
+            Some(Goal::File(file)) => file.floor(),
+            _ => None,
+        }
     }
 
     fn missing(&self) -> impl Iterator<Item = &Server> {

@@ -70,13 +70,11 @@ impl Node {
             member.seen.ledger.holds(now.mono, &version.stamp);
         }
         self.members.insert(member);
-        let asking = self.ask_others(now, &name);
-        if asking.is_empty() {
+        if !self.ask_others(now, &name, events) {
             // With other settings it may have had to ask.
             let outcomes = self.publishing.release(now, &name, &self.store, fx);
             events.extend(self.conclude(now, outcomes, fx));
         }
-        events.extend(asking);
         events.extend(self.begin(now, &name, version.as_deref(), fx));
     }
 

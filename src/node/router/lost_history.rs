@@ -1,12 +1,14 @@
-//! A primary without history: before it publishes for the first time, it asks the servers of the zone which version they have.
+//! A primary whose history may be lost, or put back as it was at an earlier time: before it publishes for the first time, it asks the
+//! servers of the zone which version they have.
 //!
-//! Its data folder may have been lost. Those who pulled the zone from its former life would take nothing older than what they have, and
-//! would show other content under a serial that is given out again.
+//! Those who pulled the zone from its former life would take nothing older than what they have, and would show other content under a
+//! serial that is given out again.
 //!
 //! ```text
-//!        a zone with other servers, and nothing known of it       all have answered, or LIMIT
-//!  added ----------------------------------------------> Asking ------------------------------> the file's content is numbered, above
-//!                                                                                               what was shown, and published
+//!        a zone with other servers: nothing known of it, or a start       all have answered, or the limit,
+//!                                                                         or the file holds what is served
+//!  added -------------------------------------------------------> Asking ---------------------------------> the file's content is
+//!                                                                     numbered, above what was shown, and published
 //! ```
 
 use super::*;
@@ -14,29 +16,38 @@ use super::*;
 use crate::node::asking::{Asking, Sighting};
 use crate::publish::zone::Numbering;
 use crate::zone::serial::{Policy, Serial};
+use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
 /// How long the servers are waited for. Those that are there answer the first question.
 const LIMIT: Duration = Duration::from_secs(3);
+/// The same where there is a history, which is seldom an old one: a start is not to wait for servers that are away.
+const SHORT: Duration = Duration::from_millis(500);
 
 impl Node {
-    /// Has a zone's first content wait for what the zone's servers show, if nothing else tells what was served before.
-    pub(super) fn ask_others(&mut self, now: Now, name: &NameRef) -> Vec<Event> {
-        let Some(member) = self.members.get_mut(name) else { return Vec::new() };
+    /// Has a zone's first content wait for what the zone's servers show; whether it does.
+    pub(super) fn ask_others(&mut self, now: Now, name: &NameRef, events: &mut Vec<Event>) -> bool {
+        let is_start = self.untold.is_some();
+        let Some(member) = self.members.get_mut(name) else { return false };
         let servers = member.config.options.servers();
         let is_primary = matches!(member.config.options.role, Role::Primary(_));
-        if !is_primary || servers.is_empty() || member.zone.has_history() {
-            return Vec::new();
+        let has_history = member.zone.has_history();
+        if !is_primary || servers.is_empty() || has_history && !is_start {
+            return false;
         }
-        let (zone, asking) = (member.config.name.clone(), Asking::new(servers, now.mono + LIMIT));
-        let event = Event::AskingOthers { zone: zone.clone(), servers: asking.awaited(), limit: LIMIT };
+        let zone = member.config.name.clone();
+        let limit = if has_history { SHORT } else { LIMIT };
+        let asking = Asking::new(servers, now.mono + limit);
+        if !has_history {
+            events.push(Event::AskingOthers { zone: zone.clone(), servers: asking.awaited(), limit });
+            member.blame(
+                now,
+                format!("asks its other servers for their serial before it publishes, for {limit:?} at most"),
+            );
+        }
         member.asking = Some(asking);
-        member.blame(
-            now,
-            format!("asks its other servers for their serial before it publishes, for {LIMIT:?} at most"),
-        );
         self.publishing.hold(&zone);
-        vec![event]
+        true
     }
 
     /// Takes note of what a server showed, or that it showed nothing.
@@ -58,7 +69,11 @@ impl Node {
     /// Lets the content that waits be published, if all that is waited for is there.
     pub(super) fn go_on_alone(&mut self, now: Now, zone: &NameRef, fx: &mut Effects) -> Vec<Event> {
         let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
-        if !member.asking.as_ref().is_some_and(|asking| asking.is_over(now.mono)) {
+        let Some(asking) = &member.asking else { return Vec::new() };
+        let held = self.publishing.held(zone).and_then(Proposal::whole).map(Snapshot::digest);
+        let served = member.zone.version().map(|version| version.stamp.digest);
+        let is_unchanged = held.is_some() && held == served;
+        if !is_unchanged && !asking.is_over(now.mono) {
             return Vec::new();
         }
         let Some(content) = self.publishing.held(zone).and_then(Proposal::whole) else {
@@ -69,7 +84,17 @@ impl Node {
         let Some(asking) = member.asking.take() else { return Vec::new() };
         let file = content.serial();
         let mut events = Vec::new();
-        if let Some(Sighting { server, serial, stamp }) = asking.newest()
+        let has_history = member.zone.has_history();
+        let last = member.zone.history().last().map(|last| last.serial);
+        if let Some(Sighting { server, serial, .. }) = asking.newest()
+            && last.is_some_and(|last| serial.is_newer_than(last))
+            && !is_unchanged
+        {
+            // What is known here is from before versions that were given out.
+            member.zone.resume(Numbering::Above(serial));
+            events.push(Event::Resumed { zone: zone.to_name(), server, serial, file });
+        } else if let Some(Sighting { server, serial, stamp }) = asking.newest()
+            && !has_history
             && !file.is_newer_than(serial)
         {
             let may_number =

@@ -83,6 +83,15 @@ impl Node {
             refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
             refresh::Event::Expired => {
                 self.store.expire(zone);
+                if member.problem.is_none() {
+                    // It was being asked, and has not answered.
+                    let primaries = member.config.options.primaries();
+                    let primaries: Vec<String> = primaries.iter().map(ToString::to_string).collect();
+                    member.blame(
+                        now,
+                        format!("no answer from primary {} within EXPIRE", primaries.join(" or ")),
+                    );
+                }
                 vec![Event::Expired(name)]
             }
         }

@@ -25,11 +25,6 @@ pub enum FolderError {
     /// Another process uses the folder.
     #[error("{0} is in use by another tidemark process; stop it, or give this one a `data-dir` of its own")]
     InUse(PathBuf),
-    /// The node id is not one.
-    #[error(
-        "{0} does not hold a node id (16 hexadecimal digits); restore it, or remove it to become a new node"
-    )]
-    NodeId(PathBuf),
     /// A later program wrote the file.
     #[error(
         "{path} is of version {version}, which this program does not know; start the program that wrote it, or move it away"
@@ -79,8 +74,22 @@ impl Folder {
         fs::create_dir_all(dir).map_err(io_error("create", dir))?;
         let lock = lock(dir)?;
         let path = dir.join("node-id");
-        let (node_id, is_new) = match fs::read_to_string(&path) {
-            Ok(text) => (u64::from_str_radix(text.trim(), 16).map_err(|_| FolderError::NodeId(path))?, false),
+        let (node_id, is_new) = match fs::read(&path) {
+            Ok(bytes) => match read_node_id(&bytes) {
+                Some(id) => (id, false),
+                None => {
+                    // Another one does as well: it tells this writer from others.
+                    let aside = dir.join("node-id.damaged");
+                    fs::rename(&path, &aside).map_err(io_error("rename", &path))?;
+                    tracing::warn!(
+                        "{} is damaged and kept as {}; this node has another id from now on",
+                        path.display(),
+                        aside.display()
+                    );
+                    write_node_id(dir, fresh.max(1))?;
+                    (fresh.max(1), false)
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 write_node_id(dir, fresh.max(1))?;
                 (fresh.max(1), true)
@@ -174,6 +183,10 @@ fn lock(dir: &Path) -> Result<File, FolderError> {
     }
 }
 
+fn read_node_id(bytes: &[u8]) -> Option<u64> {
+    u64::from_str_radix(std::str::from_utf8(bytes).ok()?.trim(), 16).ok()
+}
+
 fn write_node_id(dir: &Path, id: u64) -> Result<(), FolderError> {
     let (path, temporary) = (dir.join("node-id"), dir.join("node-id.new"));
     let write = || -> io::Result<()> {
@@ -205,6 +218,11 @@ mod tests {
         drop(first);
         let second = Folder::open(dir.path(), 8).unwrap();
         assert_eq!((second.node_id(), second.is_new), (7, false));
+        drop(second);
+        fs::write(dir.path().join("node-id"), [0xff, b'7']).unwrap();
+        let third = Folder::open(dir.path(), 9).unwrap();
+        assert_eq!((third.node_id(), third.is_new), (9, false));
+        assert!(dir.path().join("node-id.damaged").exists());
     }
 
     #[test]

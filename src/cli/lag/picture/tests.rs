@@ -1,3 +1,4 @@
+use crate::ask::support::Omission;
 use crate::time::{Hlc, Mono, Utc};
 use crate::wire::rtype::Rcode;
 use crate::zone::digest::Digest;
@@ -27,6 +28,7 @@ fn seen(number: u8, serial: u32, second: u64) -> Observation {
         asked: None,
         serial: Some(Serial(serial)),
         told: None,
+        omission: Omission::Absent,
         expire: None,
         soa_expire: Some(604_800),
         negative_ttl: None,
@@ -143,4 +145,19 @@ fn spans_are_short() {
     let spans = [0, 3, 250, 12_345, 312_000, 11_100_000, 604_788_000];
     let shown = spans.map(|milli| human(Duration::from_millis(milli)));
     assert_eq!(shown, ["0s", "0.01s", "0.25s", "12.3s", "5m12s", "3h05m", "6d23h"]);
+}
+
+#[test]
+fn a_server_that_has_not_asked_for_long_is_not_said_to_be_current() {
+    let left = |number, used: u32, second| {
+        Event::Seen(Observation { expire: Some(604_800 - used), ..seen(number, 7, second) })
+    };
+    let mut picture = picture(2);
+    picture.take(&left(1, 17, 100));
+    assert!(plain(&picture, at(100), false).contains("<= 18.0s"), "{}", plain(&picture, at(100), false));
+    assert!(!picture.is_within(Duration::from_secs(5), at(100)));
+    // Its primary shows the same.
+    picture.take(&left(2, 0, 100));
+    assert!(!plain(&picture, at(100), false).contains("<="), "{}", plain(&picture, at(100), false));
+    assert!(picture.is_within(Duration::from_secs(5), at(100)));
 }

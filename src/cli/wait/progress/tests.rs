@@ -1,3 +1,4 @@
+use crate::ask::support::Omission;
 use crate::wire::message::Record;
 use crate::zone::stamp::{Stamp, Told};
 
@@ -25,6 +26,7 @@ fn seen(number: u8, serial: Option<u32>, second: u64) -> Observation {
         asked: None,
         serial: serial.map(Serial),
         told: None,
+        omission: Omission::Absent,
         expire: None,
         soa_expire: None,
         negative_ttl: Some(300),
@@ -171,22 +173,26 @@ fn told(number: u8, serial: u32, content: u8, second: u64) -> Event {
     Event::Seen(Observation { told: Some(told), ..seen(number, Some(serial), second) })
 }
 
-fn file(serial: u32) -> Goal {
-    let (path, serial) = ("example.zone".to_owned(), Serial(serial));
-    Goal::File(File { path, serial, digest: digest_of(7), published: None })
+/// The content that is waited for.
+const WANTED: u8 = 7;
+
+fn file() -> Goal {
+    Goal::File(File::new("example.zone".to_owned(), digest_of(WANTED)))
 }
 
 #[test]
 fn a_file_is_known_by_its_digest_and_then_by_its_serial() {
     let servers = [server(1), server(2), server(3)];
-    let mut progress = Progress::new(Some(file(5)), &servers, false);
-    // The file's own serial says nothing where the primary numbers on.
+    let mut progress = Progress::new(Some(file()), &servers, false);
     assert_eq!(take(&mut progress, shown(3, 9, 1), 1), []);
     assert_eq!(take(&mut progress, told(1, 9, 6, 1), 1), []);
     assert_eq!(take(&mut progress, told(2, 9, 6, 1), 1), []);
-    assert_eq!(take(&mut progress, told(1, 10, 7, 2), 2), [server(1)]);
-    assert_eq!(take(&mut progress, shown(3, 10, 2), 2), [server(1), server(3)]);
-    assert_eq!(take(&mut progress, told(2, 11, 8, 3), 3), [server(1), server(2), server(3)]);
+    assert_eq!(progress.floor(), Some(Serial(9)));
+    assert_eq!(take(&mut progress, told(1, 10, WANTED, 2), 2), [server(1)]);
+    assert_eq!(take(&mut progress, shown(3, 10, 2), 2), [server(3)]);
+    // Each is told of once.
+    assert_eq!(take(&mut progress, told(2, 9, 6, 2), 2), []);
+    assert_eq!(take(&mut progress, told(2, 11, 8, 3), 3), [server(2)]);
     assert_eq!(
         progress.report(Duration::from_secs(1), at(3).mono),
         "3 servers showed example.zone (serial 10) within 1.000 s\n"
@@ -194,11 +200,56 @@ fn a_file_is_known_by_its_digest_and_then_by_its_serial() {
 }
 
 #[test]
-fn where_nobody_tells_a_digest_the_serial_of_the_file_counts() {
-    let mut progress = Progress::new(Some(file(5)), &[server(1), server(2)], false);
-    assert_eq!(take(&mut progress, shown(1, 5, 1), 1), []);
-    assert_eq!(take(&mut progress, shown(2, 4, 1), 1), [server(1)]);
-    assert_eq!(take(&mut progress, shown(2, 6, 2), 2), [server(1), server(2)]);
+fn what_was_published_and_replaced_between_two_looks_was_published() {
+    let mut progress = Progress::new(Some(file()), &[server(1), server(2)], false);
+    assert_eq!(take(&mut progress, told(1, 5, 6, 1), 1), []);
+    assert_eq!(take(&mut progress, shown(2, 5, 1), 1), []);
+    let stamp = |serial, content| Stamp {
+        serial: Serial(serial),
+        published: None,
+        digest: digest_of(content),
+        writer: 0,
+    };
+    let told = Told { stamps: vec![stamp(7, 9), stamp(6, WANTED), stamp(7, 9)], ..Told::default() };
+    let later = Event::Seen(Observation { told: Some(told), ..seen(1, Some(7), 2) });
+    assert_eq!(take(&mut progress, later, 2), [server(1)]);
+    assert_eq!(take(&mut progress, shown(2, 6, 3), 3), [server(2)]);
+}
+
+#[test]
+fn what_a_zone_once_held_is_not_what_is_published_now() {
+    // The edit goes back to what a server that did not follow still has.
+    let servers = [server(1), server(2)];
+    for first in [told(1, 1, WANTED, 1), told(2, 2, 6, 1)] {
+        let mut progress = Progress::new(Some(file()), &servers, false);
+        take(&mut progress, first, 1);
+        assert_eq!(take(&mut progress, told(1, 1, WANTED, 1), 1), []);
+        assert_eq!(take(&mut progress, told(2, 2, 6, 1), 1), []);
+        assert_eq!(take(&mut progress, told(1, 1, WANTED, 2), 2), []);
+        assert_eq!(take(&mut progress, told(2, 3, WANTED, 3), 3), [server(2)]);
+        assert_eq!(take(&mut progress, told(1, 3, WANTED, 4), 4), [server(1)]);
+    }
+    // The one that has followed is heard of late: what was believed is taken back.
+    let mut progress = Progress::new(Some(file()), &servers, false);
+    take(&mut progress, silent(2), 1);
+    assert_eq!(take(&mut progress, told(1, 1, WANTED, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, told(2, 2, 6, 2), 2), []);
+    assert_eq!((progress.reopened(), progress.converged()), (vec![server(1)], 0));
+    assert_eq!(take(&mut progress, told(2, 3, WANTED, 3), 3), [server(2)]);
+    assert_eq!(take(&mut progress, told(1, 3, WANTED, 3), 3), [server(1)]);
+}
+
+#[test]
+fn where_nobody_tells_a_digest_a_file_cannot_be_waited_for() {
+    let mut progress = Progress::new(Some(file()), &[server(1), server(2)], false);
+    take(&mut progress, shown(1, 5, 1), 1);
+    take(&mut progress, silent(2), 1);
+    assert!(!progress.cannot_tell(), "the silent one may tell");
+    assert_eq!(take(&mut progress, shown(2, 6, 2), 2), []);
+    assert!(progress.cannot_tell());
+    let mut progress = Progress::new(Some(Goal::serial(5)), &[server(1)], false);
+    take(&mut progress, shown(1, 4, 1), 1);
+    assert!(!progress.cannot_tell());
 }
 
 #[test]
