@@ -106,6 +106,7 @@ fn row(zone: &Value) -> [Cell; 7] {
 fn server_row(server: &Value) -> [Cell; 7] {
     let answer = match (server["up"].as_bool(), server["fault"].as_str()) {
         (Some(true), _) => Cell::styled("answers", GOOD),
+        _ if server["watched"] == false => Cell::styled("not watched", WARN),
         (_, Some(fault)) => Cell::styled(format!("answers {fault}"), BAD),
         _ => Cell::styled("silent", BAD),
     };

@@ -128,6 +128,12 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     let states =
         State::ALL.map(|state| gauge(&[("state", state.word())], gauges.overview.count(state) as f64));
     let mut families = vec![family("tidemark_zones", "Zones by state", MetricType::GAUGE, states.to_vec())];
+    families.push(family(
+        "tidemark_observed_unwatched",
+        "Servers of zones that are not watched, because they are too many",
+        MetricType::GAUGE,
+        vec![gauge(&[], gauges.overview.unwatched as f64)],
+    ));
     let shown = &gauges.zones;
     let mut each = |name: &str, help: &str, value: &dyn Fn(&ZoneStatus) -> Option<f64>| {
         let metrics =
@@ -181,7 +187,7 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     let mut observed =
         |name: &str, help: &str, value: &dyn Fn(&crate::node::status::ServerStatus) -> Option<f64>| {
             let metrics = shown.iter().flat_map(|zone| {
-                zone.servers.iter().filter_map(|server| {
+                zone.servers.iter().filter(|server| server.watched).filter_map(|server| {
                     let labels = [("zone", zone.zone.to_string()), ("server", server.server.to_string())];
                     let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
                     Some(gauge(&labels, value(server)?))

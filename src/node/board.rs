@@ -25,6 +25,8 @@ pub struct Overview {
     pub worst: Vec<Name>,
     /// The number of the latest change of any zone.
     pub change: u64,
+    /// How many servers of zones are not watched, because they are too many.
+    pub unwatched: u64,
 }
 
 impl Overview {
@@ -107,6 +109,7 @@ impl Board {
             counts: State::ALL.map(|state| self.counts.get(&state).copied().unwrap_or(0)),
             worst: self.troubled.values().take(WORST).cloned().collect(),
             change: self.change,
+            unwatched: 0,
         }
     }
 

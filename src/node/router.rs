@@ -68,6 +68,8 @@ pub struct Node {
     due: BTreeSet<(Mono, Name)>,
     /// The zones of which others are to be told once this node listens; `None` when it does.
     untold: Option<BTreeSet<Name>>,
+    /// How many servers of zones are not watched, because they are too many.
+    unwatched: usize,
     /// How many members there have been.
     lives: u64,
     rng: StdRng,
@@ -90,6 +92,7 @@ impl Node {
             unreachable: HashSet::new(),
             due: BTreeSet::new(),
             untold: Some(BTreeSet::new()),
+            unwatched: 0,
             lives: 0,
             rng,
         }

@@ -31,6 +31,8 @@ pub(super) enum Shown {
     /// It has not answered.
     #[default]
     Nothing,
+    /// It is not asked: there are too many of them.
+    Unwatched,
 }
 
 impl Shown {
@@ -49,7 +51,7 @@ impl Shown {
     pub(super) fn fault(self) -> Option<Reason> {
         match self {
             Shown::Fault(reason) => Some(reason),
-            Shown::Zone | Shown::Nothing => None,
+            Shown::Zone | Shown::Nothing | Shown::Unwatched => None,
         }
     }
 }
@@ -69,6 +71,11 @@ impl SeenServers {
             told: seen.told,
         });
         Some(serial)
+    }
+
+    /// How many of them are not watched.
+    pub(super) fn unwatched(&self) -> usize {
+        self.shown.values().filter(|shown| **shown == Shown::Unwatched).count()
     }
 
     /// How a server is. `head`: the version served here, when it is known to be the newest, and a moment at which it was so.
@@ -95,7 +102,8 @@ impl SeenServers {
             interval.estimate = Some(interval.best());
             interval.low = Duration::ZERO;
         }
-        ServerStatus { server, up, fault: shown.fault().map(|reason| reason.to_string()), serial, staleness }
+        let fault = shown.fault().map(|reason| reason.to_string());
+        ServerStatus { server, watched: shown != Shown::Unwatched, up, fault, serial, staleness }
     }
 
     /// A stub zone: its serial is the newest that a server shows, its staleness that of the most outdated server, because any

@@ -127,6 +127,8 @@ pub struct Problem {
 pub struct ServerStatus {
     /// The server.
     pub server: SocketAddr,
+    /// Whether it is watched at all: there is a bound on how many are.
+    pub watched: bool,
     /// Whether it answered the last probe with what it serves.
     pub up: bool,
     /// What is wrong with its answer to the last probe, such as a response code (`REFUSED`); `None` too when it did not answer.

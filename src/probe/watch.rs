@@ -28,8 +28,8 @@ use crate::zone::serial::Serial;
 use super::observation::Ask;
 use super::observe::{Event, PATIENCE, Probe};
 
-/// Pairs of server and zone at most: with ten seconds between questions these are 1,600 questions a second.
-pub const MAX_TARGETS: usize = 16_384;
+/// Pairs of server and zone at most: with ten seconds between questions these are 6,600 questions a second.
+pub const MAX_TARGETS: usize = 65_536;
 /// Probes on their way at once; each has at most one socket per datagram or connection.
 const MAX_PROBES: usize = 256;
 /// How long a probe that is due waits when there are that many.

@@ -7,8 +7,10 @@ use std::collections::hash_map::Entry;
 use crate::publish::access::Access;
 use crate::publish::zone::Version;
 use crate::transfer::refresh::Stored;
+use crate::zone::serial::Serial;
 
 use super::super::roster::{Changes, Removal};
+use super::super::seen_servers::Shown;
 
 impl Node {
     /// Lets zones go and takes others in; what is to be had as before goes on as it is.
@@ -60,12 +62,10 @@ impl Node {
             }
         };
         let version = zone.version();
-        for server in config.options.servers() {
-            let mut ask = observation::Ask::soa(server, name.clone());
-            ask.have = version.as_ref().map(|version| version.stamp.serial);
-            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
-        }
+        let have = version.as_ref().map(|version| version.stamp.serial);
+        let unwatched = self.watch_all(now, &name, &config.options.servers(), have, fx);
         let mut member = self.member(config, zone, known);
+        member.seen.shown.extend(unwatched.into_iter().map(|server| (server, Shown::Unwatched)));
         if let Some(version) = &version {
             member.seen.ledger.holds(now.mono, &version.stamp);
         }
@@ -153,6 +153,7 @@ impl Node {
             refresh.iter_mut().for_each(|refresh| refresh.stop(out));
             notifier.iter_mut().for_each(|notifier| notifier.stop(out));
         });
+        self.unwatched -= member.seen.unwatched();
         for primary in member.config.options.primaries() {
             if let Entry::Occupied(mut zones) = self.pulled_from.entry(*primary) {
                 *zones.get_mut() -= 1;
@@ -174,11 +175,30 @@ impl Node {
         if self.members.contains(zone) {
             return;
         }
-        for server in servers {
-            let ask = observation::Ask::soa(*server, zone.clone());
-            self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out));
+        let unwatched = self.watch_all(now, zone, servers, None, fx);
+        let mut seen = SeenServers::default();
+        seen.shown.extend(unwatched.into_iter().map(|server| (server, Shown::Unwatched)));
+        self.stubs.insert(zone.clone(), (seen, servers.to_vec()));
+    }
+
+    /// Begins to watch servers of a zone; those that are too many.
+    fn watch_all(
+        &mut self,
+        now: Now,
+        zone: &Name,
+        servers: &[SocketAddr],
+        have: Option<Serial>,
+        fx: &mut Effects,
+    ) -> Vec<SocketAddr> {
+        let mut unwatched = Vec::new();
+        for &server in servers {
+            let ask = observation::Ask { have, ..observation::Ask::soa(server, zone.clone()) };
+            if !self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out)) {
+                unwatched.push(server);
+            }
         }
-        self.stubs.insert(zone.clone(), (SeenServers::default(), servers.to_vec()));
+        self.unwatched += unwatched.len();
+        unwatched
     }
 }
 

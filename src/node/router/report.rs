@@ -45,7 +45,7 @@ impl Node {
 
     /// All zones together.
     pub fn overview(&self) -> Overview {
-        self.board.overview()
+        Overview { unwatched: self.unwatched as u64, ..self.board.overview() }
     }
 
     /// The number of the latest change of any zone.

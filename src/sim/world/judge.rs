@@ -120,10 +120,17 @@ impl World {
 
     /// Notes what a host serves now.
     pub(super) fn served(&mut self, host: usize) -> Result<(), Violation> {
-        if self.hosts[host].running.as_ref().is_none_or(|running| !running.listens) {
-            return Ok(());
-        }
+        let Some(running) = &self.hosts[host].running else { return Ok(()) };
         let version = self.hosts[host].version();
+        if !running.listens {
+            // What a primary publishes before others can have it from there is published all the same.
+            return match &version {
+                Some(version) if self.hosts[host].is_primary() => {
+                    self.oracle.serves(self.now, host, true, Some(version))
+                }
+                _ => Ok(()),
+            };
+        }
         if let Some(version) = &version {
             let digest = version.stamp.digest.to_bytes();
             self.trace.mix(self.now, &[2, host as u64, u64::from(version.stamp.serial.0)], &digest);
