@@ -53,7 +53,7 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_propagation_backwards_total", "counter", &["hop"], On::Every),
     Promise("tidemark_observed_serial", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_staleness_seconds", "gauge", &["zone", "server"], On::Watching),
-    Promise("tidemark_observed_unwatched", "gauge", &[], On::Authoritative),
+    Promise("tidemark_observed_unwatched", "gauge", &[], On::Every),
     Promise("tidemark_observed_staleness_max_seconds", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_up", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_zones", "gauge", &["state"], On::Every),

@@ -65,7 +65,7 @@ impl Node {
         let have = version.as_ref().map(|version| version.stamp.serial);
         let unwatched = self.watch_all(now, &name, &config.options.servers(), have, fx);
         let mut member = self.member(config, zone, known);
-        member.seen.shown.extend(unwatched.into_iter().map(|server| (server, Shown::Unwatched)));
+        member.seen.shown.extend(unwatched);
         if let Some(version) = &version {
             member.seen.ledger.holds(now.mono, &version.stamp);
         }
@@ -177,7 +177,7 @@ impl Node {
         }
         let unwatched = self.watch_all(now, zone, servers, None, fx);
         let mut seen = SeenServers::default();
-        seen.shown.extend(unwatched.into_iter().map(|server| (server, Shown::Unwatched)));
+        seen.shown.extend(unwatched);
         self.stubs.insert(zone.clone(), (seen, servers.to_vec()));
     }
 
@@ -189,12 +189,12 @@ impl Node {
         servers: &[SocketAddr],
         have: Option<Serial>,
         fx: &mut Effects,
-    ) -> Vec<SocketAddr> {
+    ) -> Vec<(SocketAddr, Shown)> {
         let mut unwatched = Vec::new();
         for &server in servers {
             let ask = observation::Ask { have, ..observation::Ask::soa(server, zone.clone()) };
             if !self.routed(&mut fx.out, &Route::Watch, |node, out| node.watch.insert(now, ask, out)) {
-                unwatched.push(server);
+                unwatched.push((server, Shown::Unwatched));
             }
         }
         self.unwatched += unwatched.len();
@@ -206,6 +206,7 @@ impl Node {
 mod tests {
     use super::super::super::settings::ZoneOptions;
     use super::*;
+    use crate::probe::watch::MAX_TARGETS;
     use crate::zone::fixture;
     use crate::zone::serial::Policy;
 
@@ -238,5 +239,28 @@ mod tests {
         node.handle(now, Input::Zones(Changes { removed, added: Vec::new() }), &mut fx);
         assert!(node.routes.is_empty(), "{:?}", node.routes);
         assert_eq!(fx.out.cancels.into_iter().collect::<BTreeSet<_>>(), open);
+    }
+
+    #[test]
+    fn servers_that_are_too_many_are_told_not_to_be_watched() {
+        let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+        let mut fx = Effects::default();
+        let now = Now { mono: Mono(1), utc: Utc(1) };
+        let servers = |from: usize, to: usize| {
+            (from..to).map(|it| SocketAddr::from(([127, 0, (it >> 8) as u8, it as u8], 53))).collect()
+        };
+        let zone = |name: &str, watch| {
+            let role = Role::Primary(Policy::Increment);
+            ZoneConfig::new(name.parse().unwrap(), ZoneOptions { role, watch, ..ZoneOptions::default() })
+        };
+        let added = vec![zone("all.", servers(0, MAX_TARGETS)), zone("more.", servers(0, 3))];
+        node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), &mut fx);
+        assert_eq!(node.overview().unwatched, 3);
+        let page = node.page(now, Ask { from: From::Name(None), limit: 10 });
+        let watched = |of: usize| page.zones[of].servers.iter().filter(|server| server.watched).count();
+        assert_eq!((watched(0), watched(1)), (MAX_TARGETS, 0));
+        let removed = vec![Removal { zone: "more.".parse().unwrap(), why: None }];
+        node.handle(now, Input::Zones(Changes { removed, added: Vec::new() }), &mut fx);
+        assert_eq!(node.overview().unwatched, 0);
     }
 }
