@@ -185,11 +185,14 @@ impl Ledger {
 
     /// A version was published here and now.
     pub fn published(&mut self, now: Now, stamp: &Stamp, previous: Option<Serial>) {
-        self.told(now.mono, previous, std::slice::from_ref(stamp));
         self.holds(now.mono, stamp);
-        for serial in previous.into_iter().chain([stamp.serial]) {
-            self.learn(serial, now.mono, |known| known.head_at = Some(now.mono));
+        if let Some(previous) = previous {
+            self.learn(previous, now.mono, |known| known.head_at = Some(now.mono));
         }
+        self.learn(stamp.serial, now.mono, |known| {
+            known.head_at = Some(now.mono);
+            known.follows = previous.or(known.follows);
+        });
     }
 
     /// A version is served here: under its serial this is the content.

@@ -125,9 +125,10 @@ fn find(
     let directory = served.store.directory();
     // DS at the apex of a zone whose parent is not here: this side's denial is not for those who may have the parent's word
     // (RFC 4035 3.1.4.1).
-    let is_of_parent = |zone: &Zone| request.rtype == Rtype::DS && **zone.name() == *request.name;
     let asks_parent = |zone: &Zone| {
-        is_of_parent(zone) && elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.reaches(request.name))
+        request.rtype == Rtype::DS
+            && **zone.name() == *request.name
+            && elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.reaches(request.name))
     };
     if let Some(zone) = directory.authority(request.name, request.rtype).filter(|zone| !asks_parent(zone)) {
         let mut missing = None;

@@ -103,13 +103,13 @@ impl Board {
         }
     }
 
-    /// All zones together, as they are now.
-    pub(super) fn overview(&self) -> Overview {
+    /// All zones together, as they are now. So many of their servers are not watched.
+    pub(super) fn overview(&self, unwatched: usize) -> Overview {
         Overview {
             counts: State::ALL.map(|state| self.counts.get(&state).copied().unwrap_or(0)),
             worst: self.troubled.values().take(WORST).cloned().collect(),
             change: self.change,
-            unwatched: 0,
+            unwatched: unwatched as u64,
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
         for (number, mark) in marks.iter_mut().enumerate() {
             board.note(Mono(number as u64), &name(number as u64), mark, State::Failed, 0);
         }
-        let overview = board.overview();
+        let overview = board.overview(0);
         assert_eq!((overview.count(State::Failed), overview.unserved(), overview.worst.len()), (20, 20, 10));
         assert_eq!(overview.worst[0], name(0), "the one that has been so for longest");
         let seen = overview.change;
@@ -148,7 +148,7 @@ mod tests {
         // Nothing new is no change.
         board.note(Mono(52), &name(4), &mut marks[4], State::Expired, 1);
         board.remove(&name(5), marks[5].take());
-        let overview = board.overview();
+        let overview = board.overview(0);
         assert_eq!(overview.counts, [1, 0, 0, 1, 17]);
         assert_eq!(overview.worst[0], name(0));
         let changed: Vec<&Name> = board.changed_since(seen).map(|(_, zone)| zone).collect();
@@ -165,6 +165,6 @@ mod tests {
             board.remove(&name(number), mark);
         }
         assert_eq!(board.changed_since(0).count(), MAX_REMOVED);
-        assert_eq!(board.overview().counts, [0; 5]);
+        assert_eq!(board.overview(0).counts, [0; 5]);
     }
 }

@@ -45,7 +45,7 @@ impl Node {
 
     /// All zones together.
     pub fn overview(&self) -> Overview {
-        Overview { unwatched: self.unwatched as u64, ..self.board.overview() }
+        self.board.overview(self.unwatched)
     }
 
     /// The number of the latest change of any zone.
