@@ -4,7 +4,7 @@
 use super::*;
 
 use crate::ask::support::KEPT;
-use crate::node::status::{State, ZoneStatus};
+use crate::node::status::{Problem, State, ZoneStatus};
 use crate::zone::serial::Policy;
 
 /// What has been the same everywhere for so long is taken to stay so.
@@ -70,21 +70,21 @@ impl World {
 
     /// Every secondary knows that what it serves is current; an edit that a primary refused keeps it waiting for another.
     fn assured(&mut self) -> Result<(), Violation> {
-        if self.unsure().is_some() {
-            // Its primary seemed to take no EDNS, and so cannot say that it would know of more until that is forgotten.
+        if self.unsure().is_some_and(|(_, problem)| problem.is_none()) {
+            // Its primary answers and seemed to take no EDNS: it cannot say that it would know of more until that is forgotten.
             self.run(self.now + KEPT + AGREED)?;
         }
-        self.unsure().map_or(Ok(()), Err)
+        self.unsure().map_or(Ok(()), |(violation, _)| Err(violation))
     }
 
-    /// A secondary that does not know it.
-    fn unsure(&self) -> Option<Violation> {
+    /// A secondary that does not know it, and what it says stands in the way.
+    fn unsure(&self) -> Option<(Violation, Option<Problem>)> {
         self.hosts.iter().filter(|host| host.is_authoritative() && !host.is_primary()).find_map(|host| {
             let page = host.running.as_ref()?.node.page(host.now(self.now), everything());
             let unsure = page.zones.into_iter().find(|zone| zone.state != State::Current)?;
             let ZoneStatus { zone, state, problem, .. } = unsure;
             let what = format!("says that {zone} is {} long after all went well: {problem:?}", state.word());
-            Some(Violation { at: self.now, host: host.index, what })
+            Some((Violation { at: self.now, host: host.index, what }, problem))
         })
     }
 
