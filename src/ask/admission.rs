@@ -12,7 +12,9 @@
 //! Every server has a queue of its own, so that no exchange ever waits for one with another server. Up to [`TRANSFERS`] connections
 //! and [`QUESTIONS`] datagrams are under way to each, datagrams at [`RATE`] a second at most. What ends without a word
 //! from the server halves that number, down to one; every answer adds one with its first message. So a server that hangs or refuses more than a few
-//! connections is asked for no more than it takes, and one that recovers is soon asked for everything.
+//! connections is asked for no more than it takes, and one that recovers is soon asked for everything. A datagram without an answer, while
+//! others to the server had theirs, was lost on the way: that says nothing of the server, and a few may be under way to each that has
+//! said something in the last seconds, whatever was lost.
 //!
 //! Where no exchange over a connection begins to be answered or ends for two seconds while others wait, one more may begin, and so on,
 //! up to as many places again: some zones may hang, or trickle, at a server that serves the rest.
@@ -33,6 +35,10 @@ use super::exchange::{Arrival, Exchange, Failure, Outbox, Start, Token, Transpor
 pub const TRANSFERS: usize = 16;
 /// Datagrams under way to one server at a time.
 pub const QUESTIONS: usize = 128;
+/// Datagrams that may be under way at least to a server that has said something not longer than [`ALIVE`] ago.
+const FEW: usize = 16;
+/// How long a server counts as one that answers.
+const ALIVE: Duration = Duration::from_secs(5);
 /// Datagrams to one server in a second.
 pub const RATE: u64 = 4_000;
 /// Datagrams that may leave at once when none has for a while.
@@ -104,6 +110,8 @@ enum Place {
     Running {
         /// Whether the server said anything.
         heard: bool,
+        /// How much the server had said over this transport when it began.
+        words: u64,
         /// What to send again when the connection it was to use again turns out to be closed.
         again: Option<Exchange>,
     },
@@ -130,8 +138,15 @@ struct Server {
 struct Lane {
     waiting: BTreeMap<Token, Exchange>,
     running: usize,
+    /// Exchanges in which the server has said something, so far.
+    words: u64,
+    /// How many of these there were when it was looked at last, and when there was a new one.
+    known: u64,
+    heard_at: Option<Mono>,
     /// How many may be under way.
     window: usize,
+    /// How many may be in any case.
+    least: usize,
     most: usize,
     /// Places besides, in place of those of exchanges that bring nothing.
     besides: usize,
@@ -146,7 +161,11 @@ impl Lane {
         Lane {
             waiting: BTreeMap::new(),
             running: 0,
+            words: 0,
+            known: 0,
+            heard_at: None,
             window: most,
+            least: 1,
             most,
             besides: 0,
             full: None,
@@ -157,10 +176,11 @@ impl Lane {
     /// Takes note of the first word from the server in an exchange: the rest may take long, and is not to keep others waiting.
     fn heard(&mut self) {
         self.has_moved = true;
+        self.words += 1;
         self.window = (self.window + 1).min(self.most);
     }
 
-    /// Takes note of the end of an exchange.
+    /// Takes note of the end of an exchange; `heard`: nothing is to be held against the server.
     fn ended(&mut self, heard: bool) {
         self.running -= 1;
         self.has_moved |= heard;
@@ -172,7 +192,15 @@ impl Lane {
     fn has_room(&self, most: usize) -> bool {
         // Where very many exchanges are under way in all, none is to be had besides.
         let besides = if most > 1 { self.besides } else { 0 };
-        self.running < self.window.min(most) + besides
+        self.running < self.window.max(self.least).min(most) + besides
+    }
+
+    /// Takes note of when the server has said something.
+    fn look(&mut self, now: Mono) {
+        if self.known < self.words {
+            (self.known, self.heard_at) = (self.words, Some(now));
+        }
+        self.least = if self.heard_at.is_some_and(|at| now < at + ALIVE) { FEW } else { 1 };
     }
 
     /// Makes room for one more exchange where no place has become free for [`STALLED`] and others wait.
@@ -265,7 +293,7 @@ impl Admission {
         let failure = match arrival {
             Arrival::Sent => return true,
             Arrival::Message(_) => {
-                if let Place::Running { heard, again } = &mut standing.place
+                if let Place::Running { heard, again, .. } = &mut standing.place
                     && let Some(server) = self.servers.get_mut(&standing.server)
                 {
                     let lane = server.lane(standing.transport);
@@ -292,7 +320,7 @@ impl Admission {
                 server.idle.retain(|(_, known)| *known != token);
                 false
             }
-            Place::Running { heard, again } => {
+            Place::Running { heard, again, .. } => {
                 self.running -= 1;
                 let lane = server.lane(transport);
                 if let Some(exchange) = again.filter(|_| !heard && failure == Failure::Closed) {
@@ -352,8 +380,10 @@ impl Admission {
             Place::Waiting => {
                 server.lane(standing.transport).waiting.remove(&token);
             }
-            Place::Running { heard, .. } => {
-                server.lane(standing.transport).ended(*heard);
+            Place::Running { heard, words, .. } => {
+                let lane = server.lane(standing.transport);
+                let is_lost = standing.transport == Transport::Udp && lane.words > *words;
+                lane.ended(*heard || is_lost);
                 self.running -= 1;
                 orders.close.push(token);
             }
@@ -371,6 +401,7 @@ impl Admission {
             orders.close.push(token);
         }
         let most = if self.running < MANY { usize::MAX } else { 1 };
+        server.datagrams.look(now);
         let besides = server.connections.besides;
         server.connections.make_room(now, most);
         if besides == 0 && server.connections.besides > 0 {
@@ -386,6 +417,7 @@ impl Admission {
                 let Some((token, exchange)) = lane.waiting.pop_first() else { break };
                 lane.running += 1;
                 self.running += 1;
+                let words = lane.words;
                 let mut after = None;
                 match transport {
                     Transport::Tcp => after = server.idle.pop().map(|(_, token)| token),
@@ -395,7 +427,7 @@ impl Admission {
                     self.exchanges.remove(&after);
                 }
                 let again = after.is_some().then(|| exchange.clone());
-                let place = Place::Running { heard: false, again };
+                let place = Place::Running { heard: false, words, again };
                 self.exchanges.insert(token, Standing { server: addr, transport, place });
                 orders.begin.push(Turn { exchange, after });
             }
