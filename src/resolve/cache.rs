@@ -25,7 +25,7 @@ pub const MAX_NEGATIVE_TTL: u32 = 10_800;
 /// For how long a failure is remembered: RFC 9520 section 3.2 wants at least one second; more than a few would keep a name
 /// unreachable after its servers have come back.
 pub const FAILURE_SECONDS: u32 = 2;
-/// The TTL of stale records (RFC 8767 section 4), and for how long the servers are then left alone (section 5).
+/// The longest TTL of stale records (RFC 8767 section 4), for which the servers are left alone (section 5).
 pub const STALE_TTL: u32 = 30;
 /// The default number of entries: about a gigabyte at most, as each of them stands for a KiB of records.
 const MAX_ENTRIES: u64 = 1_000_000;
@@ -190,11 +190,11 @@ impl Cache {
         entry
     }
 
-    /// Lets the entry for a question, though its TTL has run out, be served as stale for [`STALE_TTL`] seconds more
+    /// Lets the entry for a question, though its TTL has run out, be served as stale for `spell` more, [`STALE_TTL`] seconds at most
     /// (RFC 8767), and returns it; `None` when there is none any more.
-    pub fn revive(&self, now: Mono, ask: &Ask) -> Option<Arc<Entry>> {
+    pub fn revive(&self, now: Mono, ask: &Ask, spell: Duration) -> Option<Arc<Entry>> {
         let old = self.get(now, &ask.name, ask.rtype, ask.flags)?;
-        let fresh_until = now + Duration::from_secs(STALE_TTL.into());
+        let fresh_until = now + spell.min(Duration::from_secs(STALE_TTL.into()));
         let kept_until = old.kept_until.max(fresh_until);
         let stale = Arc::new(Entry { fresh_until, kept_until, stale: true, ..Entry::clone(&old) });
         self.insert(ask, &stale);
@@ -311,9 +311,12 @@ impl Entry {
         // Part of a second counts as a whole one: so a chain of caches never keeps data beyond its TTL.
         let age = now.since(self.stored).as_micros().div_ceil(1_000_000);
         let age = u32::try_from(age).unwrap_or(u32::MAX);
+        // Whoever keeps an old answer on is to ask again when this cache does.
+        let spell = self.fresh_until.since(now).as_micros().div_ceil(1_000_000);
+        let spell = u32::try_from(spell).unwrap_or(u32::MAX).clamp(1, STALE_TTL);
         self.raw().enumerate().map(move |(at, raw)| {
             let section = if at < usize::from(self.answers) { Section::Answer } else { Section::Authority };
-            let ttl = if self.stale { STALE_TTL } else { raw.ttl.saturating_sub(age) };
+            let ttl = if self.stale { spell } else { raw.ttl.saturating_sub(age) };
             (section, raw.owner, raw.rtype, ttl, raw.rdata)
         })
     }

@@ -36,6 +36,9 @@ pub const MAX_WAITERS: usize = 1_024;
 pub const MAX_RESTARTS: u32 = 8;
 /// When an old answer is at hand, how long the servers are waited for before it is given out (RFC 8767 section 5).
 pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
+/// How long an old answer is given out at least before the servers are asked again: those that say at once that they fail, or whose
+/// answer was lost. Those that say nothing are left alone for longer ([`Upstreams::chance`]).
+const RECHECK: Duration = Duration::from_secs(2);
 
 /// What the resolver has to say.
 #[derive(Clone, Debug)]
@@ -323,8 +326,11 @@ impl Resolver {
 
     /// Gives the waiters of a failed flight the old answer, if there is one, or else SERVFAIL.
     fn fail(&mut self, now: Mono, mut flight: Flight, reason: Reason) -> Vec<Event> {
-        // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5).
-        if let Some(entry) = self.cache.revive(now, &flight.ask) {
+        // Again also when it has been served before: the servers are left alone from now on (RFC 8767 section 5), until one of them may be
+        // asked.
+        let chance = flight.route.map(|route| self.upstreams.chance(route).since(now).max(RECHECK));
+        let spell = chance.unwrap_or(Duration::MAX);
+        if let Some(entry) = self.cache.revive(now, &flight.ask, spell) {
             return flight.answer_stale(now, entry, &mut self.admission).into_iter().collect();
         }
         let entry = self.cache.put_failure(now, &flight.ask);
@@ -412,7 +418,8 @@ impl Flight {
     /// Gives the waiters the old answer when its time has come.
     fn serve_stale(&mut self, now: Mono, cache: &Cache, admission: &mut Admission) -> Option<Event> {
         self.stale_due().filter(|&due| due <= now)?;
-        let entry = cache.revive(now, &self.ask);
+        // The flight goes on, and says soon how long it is to be.
+        let entry = cache.revive(now, &self.ask, RECHECK);
         self.old = entry.is_some();
         self.answer_stale(now, entry?, admission)
     }

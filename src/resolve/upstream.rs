@@ -156,6 +156,12 @@ impl Upstreams {
             .map(|(at, ..)| at)
     }
 
+    /// When one of a route's servers may be asked: those that are held down are left alone until then.
+    pub fn chance(&self, route: usize) -> Mono {
+        let servers = self.routes[route].servers.iter();
+        servers.map(|server| self.servers[*server].held_until).min().unwrap_or_default()
+    }
+
     /// A reply came; `rtt` when it measures the way and not a connection.
     pub fn replied(&mut self, server: usize, rtt: Option<Duration>) {
         let health = &mut self.servers[server];

@@ -219,7 +219,7 @@ fn a_chain_of_the_cache_takes_what_a_zone_here_has() {
     let query = Query::new("ext.gone.", Rtype::A).bytes;
     assert_eq!(go_on(&served, &query, &[other]).unwrap_err(), question("ext.gone.", Rtype::A));
     // An old answer is told as such.
-    let stale = cache.revive(at(200).mono, &ask).unwrap();
+    let stale = cache.revive(at(200).mono, &ask, std::time::Duration::MAX).unwrap();
     let query = Query::new("to.other.", Rtype::A).edns(1232, 0, &[]);
     let reply = go_on(&served, &query.bytes, &[(ask, stale)]).unwrap();
     assert_eq!(reply.option(EDE), Some(&[0, 3][..]));

@@ -122,15 +122,18 @@ fn failures_are_kept_for_a_moment_and_never_stale() {
 }
 
 #[test]
-fn stale_entries_are_kept_for_the_window_and_served_with_thirty_seconds() {
+fn stale_entries_are_kept_for_the_window_and_served_with_what_is_left_of_thirty_seconds() {
     let cache = Cache::new(&Config { serve_stale: Some(Duration::from_secs(100)), ..Config::default() });
     let question = ask("www.example. A");
     cache.put(at(0), &question, &positive(&["www.example. 10 A 192.0.2.1"]));
     let old = look(&cache, 50_000, "www.example. A").unwrap();
     assert!(!old.is_fresh(at(50_000)) && !old.is_stale());
-    let stale = cache.revive(at(50_000), &question).unwrap();
+    let stale = cache.revive(at(50_000), &question, Duration::MAX).unwrap();
     assert!(stale.is_fresh(at(79_999)) && !stale.is_fresh(at(80_000)) && stale.is_stale());
-    assert_eq!(written(&stale, 70_000).answer[0].ttl, STALE_TTL);
+    assert_eq!([50_000, 70_000, 79_500].map(|now| written(&stale, now).answer[0].ttl), [STALE_TTL, 10, 1]);
+    let short = cache.revive(at(50_000), &question, Duration::from_millis(2_500)).unwrap();
+    assert!(short.is_fresh(at(52_499)) && !short.is_fresh(at(52_500)));
+    assert_eq!([50_000, 51_000, 52_000].map(|now| written(&short, now).answer[0].ttl), [3, 2, 1]);
     assert!(look(&cache, 109_999, "www.example. A").is_some());
     assert!(look(&cache, 110_000, "www.example. A").is_none());
     let strict = Cache::new(&Config { serve_stale: None, ..Config::default() });
