@@ -18,89 +18,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::time::{Hlc, Mono, Now, Utc};
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::{Stamp, Told};
 
-/// Versions kept per zone; the oldest go first. A server further behind is bounded by the oldest that is kept.
+use interval::by_stamp;
+pub use interval::{Interval, own_staleness};
+
+mod interval;
+
+/// Versions kept per zone. The oldest go first, but for those that servers show and those that followed these: since when a server is
+/// behind, and by how many versions, stays known.
 const MAX_VERSIONS: usize = 1_024;
 /// Servers kept per zone: beyond what one zone is served by.
 const MAX_SERVERS: usize = 1_024;
 /// Changes kept per server, for [`Ledger::propagation`].
 const MAX_STEPS: usize = 64;
-
-/// A span that is known to lie between two bounds.
-///
-/// As JSON its parts are in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Interval {
-    /// It is not shorter.
-    #[serde(serialize_with = "seconds")]
-    pub low: Duration,
-    /// It is not longer; `None` when nothing bounds it.
-    #[serde(serialize_with = "seconds_or_none")]
-    pub high: Option<Duration>,
-    /// The best single figure, within the bounds; `None` when there is nothing better than them.
-    #[serde(serialize_with = "seconds_or_none")]
-    pub estimate: Option<Duration>,
-}
-
-fn seconds<S: serde::Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(span.as_secs_f64())
-}
-
-fn seconds_or_none<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    span.map(|span| span.as_secs_f64()).serialize(serializer)
-}
-
-impl Interval {
-    fn new(low: Duration, high: Option<Duration>, estimate: Option<Duration>) -> Interval {
-        // Bounds can only cross when a server contradicts another; what was seen weighs more than what was said.
-        let high = high.map(|high| high.max(low));
-        let estimate = estimate.map(|estimate| high.map_or(estimate, |high| estimate.min(high)).max(low));
-        Interval { low, high, estimate }
-    }
-
-    /// The longer of two spans, as far as it is known.
-    pub fn longer(self, other: Interval) -> Interval {
-        let both = |one: Option<Duration>, other: Option<Duration>| Some(one?.max(other?));
-        let (high, estimate) = (both(self.high, other.high), both(self.estimate, other.estimate));
-        Interval { low: self.low.max(other.low), high, estimate }
-    }
-
-    /// The best single figure: the estimate, else the lower bound.
-    pub fn best(&self) -> Duration {
-        self.estimate.unwrap_or(self.low)
-    }
-
-    /// Whether a span lies within the bounds.
-    pub fn contains(&self, span: Duration) -> bool {
-        self.low <= span && self.high.is_none_or(|high| span <= high)
-    }
-}
-
-/// The staleness of a server that follows a primary, as it can know it itself.
-///
-/// `fresh_at`: content is known to have been current then (the start of the last poll that found it so, less the primary's
-/// own age). `is_verified`: nobody who was asked since failed to answer. `learned_at`: when it first learned of a newer version than
-/// it serves, if there is one; `successor`: when the version that follows the one it serves was published, if it was told.
-pub fn own_staleness(
-    now: Now,
-    fresh_at: Option<Mono>,
-    is_verified: bool,
-    learned_at: Option<Mono>,
-    successor: Option<Hlc>,
-) -> Interval {
-    let high = fresh_at.map(|fresh_at| now.mono.since(fresh_at));
-    match learned_at {
-        // Of one that is cut off nobody knows.
-        None => Interval::new(Duration::ZERO, high, is_verified.then_some(Duration::ZERO)),
-        Some(learned_at) => Interval::new(now.mono.since(learned_at), high, by_stamp(now.utc, successor)),
-    }
-}
 
 /// What was seen at a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,8 +77,10 @@ struct Known {
     sure_at: Option<Mono>,
     /// When its primary says that it published it.
     stamp: Option<Hlc>,
-    /// The version before it.
+    /// The version before it, of those that are kept...
     follows: Option<Serial>,
+    /// ...and how many were published between the two.
+    skipped: usize,
     /// Its content, by who serves it here or publishes it.
     digest: Option<Digest>,
 }
@@ -191,7 +127,7 @@ impl Ledger {
         }
         self.learn(stamp.serial, now.mono, |known| {
             known.head_at = Some(now.mono);
-            known.follows = previous.or(known.follows);
+            known.follow(previous);
         });
     }
 
@@ -209,7 +145,7 @@ impl Ledger {
         for stamp in stamps {
             self.learn(stamp.serial, now, |known| {
                 known.stamp = stamp.published.or(known.stamp);
-                known.follows = previous.or(known.follows);
+                known.follow(previous);
             });
             previous = Some(stamp.serial);
         }
@@ -331,11 +267,13 @@ impl Ledger {
     /// How many versions were published after this one; `None` when not all of them are known.
     pub fn versions_after(&self, serial: Serial) -> Option<usize> {
         let mut at = self.head()?;
-        let mut count = 0;
+        let (mut count, mut steps) = (0, 0);
         while at != serial {
-            at = self.find(at)?.follows?;
-            count += 1;
-            if count > self.versions.len() {
+            let known = self.find(at)?;
+            at = known.follows?;
+            count += 1 + known.skipped;
+            steps += 1;
+            if steps > self.versions.len() {
                 return None;
             }
         }
@@ -378,18 +316,50 @@ impl Ledger {
         if older.is_none_or(|older| self.versions[older].serial != serial) {
             at = older.map_or(0, |older| older + 1);
             if self.versions.len() >= MAX_VERSIONS {
-                let Some(room) = at.checked_sub(1) else { return };
-                at = room;
-                self.versions.pop_front();
+                let spare = self.spare();
+                if at <= spare {
+                    return;
+                }
+                at -= 1;
+                self.drop(spare);
             }
             self.versions.insert(
                 at,
-                Known { serial, by, head_at: None, sure_at: None, stamp: None, follows: None, digest: None },
+                Known {
+                    serial,
+                    by,
+                    head_at: None,
+                    sure_at: None,
+                    stamp: None,
+                    follows: None,
+                    skipped: 0,
+                    digest: None,
+                },
             );
         }
         let known = &mut self.versions[at];
         known.by = known.by.min(by);
         note(known);
+    }
+
+    /// The oldest version that says nothing of a server.
+    fn spare(&self) -> usize {
+        let shown = |serial: Serial| {
+            let mut servers = self.servers.values().filter_map(|server| server.last);
+            servers.any(|last| last.serial == serial)
+        };
+        let is_spare = |known: &Known| !(shown(known.serial) || known.follows.is_some_and(shown));
+        self.versions.iter().position(is_spare).unwrap_or(0)
+    }
+
+    /// Forgets a version; it is known that there was one.
+    fn drop(&mut self, at: usize) {
+        let Some(gone) = self.versions.remove(at) else { return };
+        if let Some(next) = self.versions.iter_mut().skip(at).find(|known| known.follows == Some(gone.serial))
+        {
+            next.follows = gone.follows;
+            next.skipped += 1 + gone.skipped;
+        }
     }
 
     fn find(&self, serial: Serial) -> Option<&Known> {
@@ -401,7 +371,7 @@ impl Ledger {
     }
 
     fn successor(&self, serial: Serial) -> Option<&Known> {
-        self.versions.iter().find(|known| known.follows == Some(serial))
+        self.versions.iter().find(|known| known.follows == Some(serial) && known.skipped == 0)
     }
 
     /// A moment at which nothing newer than this serial had been published.
@@ -420,6 +390,15 @@ impl Ledger {
             .filter(|known| serial.is_newer_than(known.serial))
             .filter_map(|known| known.head_at)
             .max()
+    }
+}
+
+impl Known {
+    /// A version is told to be the one before; what was there between them before it was forgotten is not taken back.
+    fn follow(&mut self, previous: Option<Serial>) {
+        if previous.is_some() && self.skipped == 0 {
+            self.follows = previous;
+        }
     }
 }
 
@@ -449,10 +428,6 @@ impl Server {
             self.forgotten = self.steps.pop_front().map(|step| step.serial);
         }
     }
-}
-
-fn by_stamp(at: Utc, published: Option<Hlc>) -> Option<Duration> {
-    published.map(|published| at.since(published.utc()))
 }
 
 #[cfg(test)]

@@ -194,6 +194,29 @@ fn memory_is_bounded() {
     assert!(ledger.propagation(server(1), Serial(2_990)).is_some());
 }
 
+#[test]
+fn however_many_versions_a_server_misses_it_is_behind_since_the_first_of_them() {
+    const MISSED: u32 = 5_000;
+    let mut ledger = Ledger::default();
+    ledger.source(server(1));
+    ledger.observe(&sighting(1, 7, 2));
+    ledger.observe(&sighting(2, 7, 3));
+    for missed in 1..=MISSED {
+        let now = at(10 + u64::from(missed));
+        ledger.published(now, &stamp(7 + missed, now), Some(Serial(6 + missed)));
+    }
+    let now = at(11 + u64::from(MISSED));
+    assert_eq!(ledger.versions.len(), MAX_VERSIONS);
+    assert_eq!(ledger.versions_after(Serial(7)), Some(MISSED as usize));
+    let behind = Duration::from_secs(u64::from(MISSED));
+    let staleness = ledger.staleness(server(2), now).unwrap();
+    assert_eq!((staleness.low, staleness.estimate), (behind, Some(behind)));
+    assert!(staleness.high.is_some_and(|high| high >= behind && high < behind + Duration::from_secs(10)));
+    // Of one that nobody showed, only the number is forgotten in part.
+    assert_eq!(ledger.successor_of(Serial(7)), Some(Serial(8)));
+    assert_eq!(ledger.versions_after(Serial(6 + MISSED)), Some(1));
+}
+
 /// One question over the network: the pause before it, and the way there and back, in microseconds.
 type Trip = (u64, u64, u64);
 

@@ -8,6 +8,7 @@ use crate::publish::access::Access;
 use crate::publish::zone::Version;
 use crate::transfer::refresh::Stored;
 use crate::zone::serial::Serial;
+use crate::zone::stamp::Stamp;
 
 use super::super::roster::{Changes, Removal};
 use super::super::seen_servers::Shown;
@@ -67,6 +68,11 @@ impl Node {
         let mut member = self.member(config, zone, known);
         member.seen.shown.extend(unwatched);
         if let Some(version) = &version {
+            if !member.config.options.servers().is_empty() {
+                // What a former life published: who is behind is so since then, and not since the start.
+                let history: Vec<Stamp> = member.zone.history().stamps().copied().collect();
+                member.seen.ledger.told(now.mono, None, &history);
+            }
             member.seen.ledger.holds(now.mono, &version.stamp);
         }
         self.members.insert(member);
