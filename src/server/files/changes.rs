@@ -42,7 +42,7 @@ impl<R: Fn(Changed)> Watch<R> {
             touched.extend(self.roster.zones().filter_map(|(name, source)| source.file().map(|_| name)));
         }
         let is_changed = |places: &BTreeSet<PathBuf>| !places.is_disjoint(&batch.paths);
-        touched.extend(self.ways.iter().filter(|(_, way)| is_changed(&way.places)).map(|(name, _)| name));
+        touched.extend(batch.paths.iter().flat_map(|path| self.ways.through(path)));
         for (index, dir) in self.dirs.iter().enumerate() {
             if is_changed(&dir.places) {
                 let is_inside =
@@ -54,8 +54,8 @@ impl<R: Fn(Changed)> Watch<R> {
             let files = files.filter_map(|path| Some(dir.path.join(path.file_name()?)));
             touched.extend(files.filter_map(|path| self.roster.held_by(path.as_path())));
         }
-        let is_open = |name: &&Name| match self.ways.get(*name) {
-            Some(way) => !way.places.is_disjoint(&batch.open),
+        let is_open = |name: &&Name| match self.ways.places(name) {
+            Some(places) => !places.is_disjoint(&batch.open),
             None => self.place(name).is_none_or(|place| batch.open.contains(&place)),
         };
         let is_overdue = |name: &Name| self.missing.get(name).is_some_and(|due| *due <= now);

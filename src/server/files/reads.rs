@@ -54,7 +54,7 @@ impl<R: Fn(Changed)> Watch<R> {
     ) {
         let Some((_, askers)) = self.may_read(name, askers) else { return };
         let Some((path, dir)) = self.file_of(name) else { return };
-        let is_link = self.ways.contains_key(name);
+        let is_link = self.ways.has(name);
         self.begin(vec![What::File(File { path, dir, is_link })], search, &askers, is_change);
     }
 

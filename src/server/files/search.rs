@@ -15,7 +15,6 @@ use super::folder::{left_out, tell_empty};
 use super::load::{Identity, LoadError, Loaded, Opened, name_of};
 use super::turns::{HeldBack, Search, Turn};
 use super::watch::{Changed, Watch};
-use super::watched::Way;
 
 impl<R: Fn(Changed)> Watch<R> {
     /// Begins a search; files are added by [`Watch::begin`].
@@ -141,7 +140,7 @@ impl<R: Fn(Changed)> Watch<R> {
             Verdict::Holds(name) => {
                 self.missing.remove(&name);
                 if file.is_link {
-                    self.ways.entry(name.clone()).or_insert_with(|| Way::to(&file.path));
+                    self.ways.begin(&name, &file.path);
                 }
                 match loaded {
                     Some(loaded) => self.loaded(&name, loaded, askers),

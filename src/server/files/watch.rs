@@ -26,7 +26,7 @@ use super::read::{Content, Done, Haste, Readers};
 use super::settle::{self, Batch, Seen, is_open_for_writing};
 use super::trail::Trail;
 use super::turns::Search;
-use super::watched::{Dir, Reading, Way};
+use super::watched::{Dir, Reading, Ways};
 
 /// Zones reported in one go: what they hold is published with one write.
 const TOGETHER: usize = 4_096;
@@ -95,7 +95,7 @@ pub(super) struct Watch<R> {
     /// Which zones there are, and which file each is served from.
     pub(super) roster: Roster<Arc<Path>>,
     /// The zones whose content is come by otherwise than by a plain file in a folder of zones.
-    pub(super) ways: BTreeMap<Name, Way>,
+    pub(super) ways: Ways,
     /// The zones whose files are being read.
     pub(super) reading: HashMap<Name, Reading>,
     /// What is to be reported.
@@ -132,7 +132,7 @@ impl<R: Fn(Changed)> Watch<R> {
             folders: BTreeSet::new(),
             places: BTreeSet::new(),
             roster: Roster::default(),
-            ways: BTreeMap::new(),
+            ways: Ways::default(),
             reading: HashMap::new(),
             changed: Changed::default(),
             records: 0,
@@ -218,7 +218,7 @@ impl<R: Fn(Changed)> Watch<R> {
     fn configure(&mut self, settings: Settings, asker: Rc<Asker>) {
         let mut askers = self.give_up();
         askers.push(asker);
-        self.ways.clear();
+        self.ways = Ways::default();
         self.reading.clear();
         self.places.clear();
         self.missing.clear();
@@ -233,7 +233,7 @@ impl<R: Fn(Changed)> Watch<R> {
         let (mut zones, mut named) = (Vec::with_capacity(settings.zones.len()), Vec::new());
         for Zone { config, file } in settings.zones {
             let source = file.map_or(ZoneSource::Primaries, |path| {
-                self.ways.insert(config.name.clone(), Way::to(&path));
+                self.ways.begin(&config.name, &path);
                 named.push(config.name.clone());
                 match self.dirs.iter().position(|dir| path.parent() == Some(&dir.path)) {
                     Some(dir) => ZoneSource::Found(path.into(), dir),
@@ -269,7 +269,7 @@ impl<R: Fn(Changed)> Watch<R> {
                     continue;
                 };
                 if is_link {
-                    self.ways.insert(zone.clone(), Way::to(&path));
+                    self.ways.begin(&zone, &path);
                 }
                 known.push(zone);
             }
@@ -318,13 +318,12 @@ impl<R: Fn(Changed)> Watch<R> {
         let Some((path, _)) = self.file_of(name) else { return };
         if let Ok(loaded) = &loaded {
             let is_alone = matches!(&loaded.files[..], [only] if **only == *path);
-            if !is_alone || self.ways.contains_key(name) {
-                let way = self.ways.entry(name.clone()).or_insert_with(|| Way::to(&path));
-                way.files.clone_from(&loaded.files);
+            if !is_alone || self.ways.has(name) {
+                self.ways.set_files(name, &loaded.files);
             }
         }
         // What was included may have changed before it was watched. A plain file was watched with its folder before it was read.
-        if self.ways.contains_key(name) && loaded.is_ok() && self.retrace(name) {
+        if self.ways.has(name) && loaded.is_ok() && self.retrace(name) {
             return self.read_zones(vec![name.clone()], None, askers);
         }
         self.records += loaded.as_ref().map_or(0, |loaded| loaded.snapshot.records());
@@ -392,15 +391,13 @@ impl<R: Fn(Changed)> Watch<R> {
     /// Follows the ways to the files of a zone again; whether that led to folders that were not watched.
     pub(super) fn retrace(&mut self, name: &Name) -> bool {
         let Some((path, _)) = self.file_of(name) else { return false };
-        if !self.ways.contains_key(name)
-            && std::fs::symlink_metadata(&path).is_ok_and(|file| !file.is_symlink())
-        {
+        if !self.ways.has(name) && std::fs::symlink_metadata(&path).is_ok_and(|file| !file.is_symlink()) {
             return false;
         }
-        let way = self.ways.entry(name.clone()).or_insert_with(|| Way::to(&path));
+        self.ways.begin(name, &path);
         let mut trail = Trail::default();
-        way.files.iter().for_each(|file| trail.extend(Trail::follow(file)));
-        way.places.clone_from(&trail.places);
+        self.ways.files(name).iter().for_each(|file| trail.extend(Trail::follow(file)));
+        self.ways.set_places(name, &trail.places);
         self.watch(&trail)
     }
 
