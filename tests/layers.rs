@@ -21,8 +21,8 @@ const FLOORS: [&[&str]; 9] = [
 ];
 /// The floors within `server`, lowest first; the same holds for them.
 const SERVER_FLOORS: [&[&str]; 8] = [
-    &["clock", "content", "log", "pages", "priority", "privileges", "threads"],
-    &["courtesy"],
+    &["clock", "content", "log", "pages", "poll", "priority", "privileges", "received", "threads"],
+    &["courtesy", "sockets"],
     &["exchange", "memory", "pulse", "tls"],
     &["settings"],
     &["files", "journal", "jobs"],

@@ -128,13 +128,13 @@ async fn hierarchy(
 /// Waits until a server serves all zones.
 async fn ready(server: &str, zones: &[Name]) -> Result<(), Failure> {
     let server = address(server)?;
-    let mut observer = Observer::new(Pace { interval: Duration::from_millis(50), ..Pace::default() });
+    let mut observer = Observer::new(Pace { interval: Duration::from_millis(50), ..Pace::default() })?;
     let mut missing: Vec<Name> = zones.to_vec();
     for zone in zones {
         observer.insert(Ask::soa(server, zone.clone()))?;
     }
     while !missing.is_empty() {
-        for event in observer.next(None).await {
+        for event in observer.next(None).await? {
             if let Event::Seen(seen) = event {
                 missing.retain(|zone| *zone != seen.zone);
             }

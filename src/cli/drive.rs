@@ -1,12 +1,13 @@
 //! Probes over real sockets: what carries out the [`Outbox`] of a [`Watch`] for the commands that look at servers.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
 
-use crate::ask::exchange::{Arrival, Outbox, Token};
+use crate::ask::exchange::Outbox;
 use crate::cli::exit::Failure;
 use crate::probe::observation::Ask;
 use crate::probe::observe::Event;
@@ -33,21 +34,19 @@ pub struct Observer {
     watch: Watch,
     outbox: Outbox,
     started: Instant,
-    exchanges: Exchanges<(Token, Arrival)>,
-    arrivals: mpsc::Receiver<(Token, Arrival)>,
+    exchanges: Exchanges,
 }
 
 impl Observer {
     /// Watches nothing yet. Needs a tokio runtime.
-    pub fn new(pace: Pace) -> Observer {
-        let (exchanges, arrivals) = Exchanges::new(|token, arrival| (token, arrival));
-        Observer {
+    pub fn new(pace: Pace) -> Result<Observer, Failure> {
+        let exchanges = Exchanges::new(Handle::current()).map_err(no_network)?;
+        Ok(Observer {
             watch: Watch::new(pace, rand::random()),
             outbox: Outbox::default(),
             started: Instant::now(),
             exchanges,
-            arrivals,
-        }
+        })
     }
 
     /// The present.
@@ -91,22 +90,25 @@ impl Observer {
     }
 
     /// What was shown next; nothing when `until` has come, or when there is nobody to ask and no `until`.
-    pub async fn next(&mut self, until: Option<Mono>) -> Vec<Event> {
+    pub async fn next(&mut self, until: Option<Mono>) -> Result<Vec<Event>, Failure> {
         loop {
             let now = self.now();
             let events = self.watch.handle_timeout(now, &mut self.outbox);
             self.exchanges.carry_out(now.mono, &mut self.outbox);
             if !events.is_empty() {
-                return events;
+                return Ok(events);
             }
             if until.is_some_and(|until| until <= now.mono) {
-                return Vec::new();
+                return Ok(Vec::new());
             }
-            let Some(due) = self.watch.next_timeout().into_iter().chain(until).min() else {
-                return Vec::new();
+            let due = self.watch.next_timeout().into_iter().chain(until).min();
+            let Some(due) =
+                due.into_iter().chain(self.exchanges.next_timeout()).min().filter(|_| due.is_some())
+            else {
+                return Ok(Vec::new());
             };
-            let arrival = tokio::time::timeout(due.since(now.mono), self.arrivals.recv()).await;
-            if let Ok(Some((token, arrival))) = arrival {
+            let next = tokio::time::timeout(due.since(now.mono), self.exchanges.next()).await;
+            if let Some((token, arrival)) = next.ok().transpose().map_err(no_network)? {
                 if !self.exchanges.arrived(token, &arrival) {
                     continue;
                 }
@@ -114,11 +116,15 @@ impl Observer {
                 let events = self.watch.arrival(now, token, arrival, &mut self.outbox);
                 self.exchanges.carry_out(now.mono, &mut self.outbox);
                 if !events.is_empty() {
-                    return events;
+                    return Ok(events);
                 }
             }
         }
     }
+}
+
+fn no_network(error: io::Error) -> Failure {
+    Failure::new(format!("cannot ask servers: {error}; are there file descriptors left?"))
 }
 
 #[cfg(test)]
@@ -136,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_server_and_the_right_id_are_heard() {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let mut observer = Observer::new(Pace::default());
+        let mut observer = Observer::new(Pace::default()).unwrap();
         observer.insert(ask(server.local_addr().unwrap())).unwrap();
         let answering = async {
             let mut buffer = [0; 512];
@@ -153,7 +159,7 @@ mod tests {
             server.send_to(&reply, from).await.unwrap();
         };
         let (events, ()) = tokio::join!(observer.next(None), answering);
-        let told = format!("{events:?}");
+        let told = format!("{:?}", events.unwrap());
         assert!(told.contains("NXDOMAIN"), "{told}");
     }
 
@@ -162,9 +168,9 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let server = socket.local_addr().unwrap();
         drop(socket);
-        let mut observer = Observer::new(Pace::default());
+        let mut observer = Observer::new(Pace::default()).unwrap();
         observer.insert(ask(server)).unwrap();
-        let events = observer.next(None).await;
+        let events = observer.next(None).await.unwrap();
         let refused = Reason::Network(exchange::Failure::Refused);
         assert!(matches!(&events[..], [Event::Failed { reason, .. }] if *reason == refused), "{events:?}");
     }

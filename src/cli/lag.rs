@@ -112,7 +112,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 fn begin(zones: &Zones, pace: Pace) -> Result<(Observer, Picture), Failure> {
-    let mut observer = Observer::new(pace);
+    let mut observer = Observer::new(pace)?;
     let mut picture = Picture::default();
     for (zone, servers) in zones {
         for &server in servers {
@@ -128,7 +128,7 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
     let pace = Pace { interval: NEVER, patience: PATIENCE, ..Pace::default() };
     let (mut observer, mut picture) = begin(zones, pace)?;
     while picture.is_waiting() {
-        for event in observer.next(None).await {
+        for event in observer.next(None).await? {
             picture.take(&event);
         }
     }
@@ -142,7 +142,7 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
             break;
         }
         while open > 0 {
-            let events = observer.next(None).await;
+            let events = observer.next(None).await?;
             open = open.saturating_sub(events.len());
             events.iter().for_each(|event| picture.take(event));
         }
@@ -174,7 +174,7 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
     loop {
         let until = screen.as_ref().map_or(observer.now().mono + NEVER, |_| redraw);
         let events = tokio::select! {
-            events = observer.next(Some(until)) => events,
+            events = observer.next(Some(until)) => events?,
             _ = &mut interrupted => return Ok(Exit::Done),
         };
         for event in &events {

@@ -67,7 +67,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
         patience: PATIENCE,
         ..Pace::default()
     };
-    let mut observer = Observer::new(pace);
+    let mut observer = Observer::new(pace)?;
     let (name, rtype) = match &goal {
         Some(Goal::Record(wanted)) => (&wanted.name, wanted.rtype),
         _ => (&args.zone, Rtype::SOA),
@@ -103,7 +103,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
             _ => None,
         };
         let until = [Some(deadline), Some(now.mono + TICK), back_off, settled].into_iter().flatten().min();
-        for event in observer.next(until).await {
+        for event in observer.next(until).await? {
             let now = observer.now();
             for server in progress.take(&event, now) {
                 observer.remove(&args.zone, server);

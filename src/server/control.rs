@@ -4,6 +4,7 @@
 mod turnover;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -44,8 +45,6 @@ pub const QUEUE: usize = 4_096;
 pub enum Command {
     /// Something for the node.
     Input(Input),
-    /// An exchange brought something.
-    Arrival(Token, Arrival),
     /// Zones and their files changed.
     Files(Changed),
     /// How are these zones?
@@ -159,27 +158,46 @@ pub struct Settling {
     reload: Reload,
 }
 
-/// What comes next of what is told and what arrives; nothing at the end.
+/// What the thread takes in.
+enum Next {
+    /// What it is told; nothing at the end.
+    Told(Option<Command>),
+    /// What an exchange brought.
+    Arrived(Token, Arrival),
+}
+
+/// What comes next of what is told and what arrives.
 async fn next(
     told: &mut mpsc::Receiver<Command>,
-    arrived: &mut mpsc::Receiver<Command>,
+    exchanges: &mut Exchanges,
     in_a_row: &mut u32,
-) -> Option<Command> {
-    let (first, then) = if *in_a_row < IN_A_ROW { (told, arrived) } else { (arrived, told) };
-    let command = tokio::select! {
-        biased;
-        command = first.recv() => command,
-        command = then.recv() => command,
+) -> io::Result<Next> {
+    let arrived = |(token, arrival)| Next::Arrived(token, arrival);
+    let next = if *in_a_row < IN_A_ROW {
+        tokio::select! {
+            biased;
+            command = told.recv() => Next::Told(command),
+            next = exchanges.next() => arrived(next?),
+        }
+    } else {
+        tokio::select! {
+            biased;
+            next = exchanges.next() => arrived(next?),
+            command = told.recv() => Next::Told(command),
+        }
     };
-    *in_a_row = if matches!(command, Some(Command::Arrival(..))) { 0 } else { *in_a_row + 1 };
-    command
+    *in_a_row = if matches!(next, Next::Told(_)) { *in_a_row + 1 } else { 0 };
+    Ok(next)
 }
 
 impl Control {
-    /// Runs until [`Command::Stop`].
-    pub async fn run(mut self, commands: mpsc::Sender<Command>, mut queue: mpsc::Receiver<Command>) {
-        // Messages of a large transfer come faster than they are taken in, and must not stand before a command.
-        let (mut exchanges, mut arrived) = Exchanges::new(Command::Arrival);
+    /// Runs until [`Command::Stop`]. An error says that no exchange is possible any more.
+    pub async fn run(
+        mut self,
+        commands: mpsc::Sender<Command>,
+        mut queue: mpsc::Receiver<Command>,
+        mut exchanges: Exchanges,
+    ) -> io::Result<()> {
         let mut effects = Effects::default();
         for stub in self.settings.resolver.iter().flat_map(|resolver| &resolver.routes.stub) {
             self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut effects);
@@ -189,27 +207,34 @@ impl Control {
         loop {
             let deadline = self.node.next_timeout().into_iter().chain(exchanges.next_timeout()).min();
             // Something to take in waits at all times while a large zone arrives, and a timer is not to wait for that.
-            let command = if deadline.is_some_and(|deadline| deadline <= clock::mono()) {
+            let next = if deadline.is_some_and(|deadline| deadline <= clock::mono()) {
                 None
             } else {
-                let next = next(&mut queue, &mut arrived, &mut in_a_row);
+                let next = next(&mut queue, &mut exchanges, &mut in_a_row);
                 match deadline {
                     Some(deadline) => tokio::time::timeout_at(clock::until(deadline), next).await.ok(),
                     None => Some(next.await),
                 }
             };
             self.pulse.begin();
-            match command {
+            match next.transpose()? {
                 None => self.handle(Input::Timeout, &mut effects),
-                Some(None | Some(Command::Stop)) => {
+                Some(Next::Arrived(token, arrival)) => {
+                    // A large transfer is many of these.
+                    queries_first();
+                    if exchanges.arrived(token, &arrival) {
+                        self.handle(Input::Arrival(token, arrival), &mut effects);
+                    }
+                }
+                Some(Next::Told(None | Some(Command::Stop))) => {
                     // Nobody listens to the other threads any more, and so none of them waits to be heard.
                     drop(queue);
                     self.journal.stop();
                     // The process ends; taking very many zones to pieces before that would only take time.
                     std::mem::forget(self.node);
-                    return;
+                    return Ok(());
                 }
-                Some(Some(command)) => self.obey(command, &commands, &mut exchanges, &mut effects),
+                Some(Next::Told(Some(command))) => self.obey(command, &commands, &mut effects),
             }
             self.carry_out(&mut exchanges, &mut effects);
             self.tidy();
@@ -218,7 +243,7 @@ impl Control {
     }
 
     /// Has done what the node asks for.
-    fn carry_out(&mut self, exchanges: &mut Exchanges<Command>, effects: &mut Effects) {
+    fn carry_out(&mut self, exchanges: &mut Exchanges, effects: &mut Effects) {
         exchanges.carry_out(clock::mono(), &mut effects.out);
         for token in exchanges.take_begun() {
             self.handle(Input::Arrival(token, Arrival::Sent), effects);
@@ -230,22 +255,9 @@ impl Control {
         effects.notes.drain(..).for_each(|note| self.journal.note(note));
     }
 
-    fn obey(
-        &mut self,
-        command: Command,
-        commands: &mpsc::Sender<Command>,
-        exchanges: &mut Exchanges<Command>,
-        effects: &mut Effects,
-    ) {
+    fn obey(&mut self, command: Command, commands: &mpsc::Sender<Command>, effects: &mut Effects) {
         match command {
             Command::Input(input) => self.handle(input, effects),
-            Command::Arrival(token, arrival) => {
-                // A large transfer is many of these.
-                queries_first();
-                if exchanges.arrived(token, &arrival) {
-                    self.handle(Input::Arrival(token, arrival), effects);
-                }
-            }
             Command::Files(changed) => self.files(changed, effects),
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),

@@ -1,14 +1,16 @@
-//! Carries out what machines ask for ([`crate::ask::exchange`]) with real sockets: a fresh one for each datagram, so that every
-//! question leaves from a port of its own choice by the kernel (RFC 5452 9.2), and connections that carry one exchange after the
-//! other where [`crate::ask::admission`] says so.
+//! Carries out what machines ask for ([`crate::ask::exchange`]) with real sockets: datagrams on the thread of who asks
+//! ([`super::sockets`]), and connections, which carry one exchange after the other where [`crate::ask::admission`] says so, in tasks of
+//! their own: a message of a transfer takes long to be read.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use mio::{Events, Poll};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -17,58 +19,96 @@ use crate::ask::exchange::{Arrival, Exchange, Failure, Outbox, Token, Transport}
 use crate::time::Mono;
 
 use super::courtesy::queries_first;
+use super::poll;
+use super::sockets::{Arrivals, Sockets, failure};
 
-/// The longest answer over UDP that is taken in: several times what any question offers to take (RFC 6891 6.2.3).
-const ANSWER: usize = 4_096;
-/// No exchange over UDP lives longer: the machines' own deadlines are far below.
-const UDP_LIFE: Duration = Duration::from_secs(60);
 /// A connection that is not there after so long will not be: three tries of the kernel's to open it have failed.
 const CONNECT: Duration = Duration::from_secs(8);
 /// A connection that brings nothing for so long is given up.
 const TCP_IDLE: Duration = Duration::from_secs(60);
 /// Bytes read from a connection at a time.
 const READ: usize = 1 << 16;
-/// Arrivals of all exchanges that wait to be taken in. Those of a large transfer come faster than that, and every other exchange's next
+/// Arrivals of all connections that wait to be taken in. Those of a large transfer come faster than that, and every other exchange's next
 /// arrival stands behind what waits: beyond these, each exchange has one that waits for its turn among them, in order.
 const ARRIVALS: usize = 4;
-/// Exchanges of one driver at once that begin when they are asked for; more are refused until others end. The others are
-/// bounded by their queues.
+/// Connections of one driver at once, and sockets for datagrams, for exchanges that begin when they are asked for; more are refused
+/// until others end. The others are bounded by their queues.
 const MAX_EXCHANGES: usize = 4_096;
+/// Events taken from the poll at a time.
+const EVENTS: usize = 64;
 
 /// The exchanges of one owner of machines: those that wait for their turn and those under way.
-pub struct Exchanges<T> {
+pub struct Exchanges {
     admission: Admission,
     orders: Orders,
+    /// Over connections.
     running: HashMap<Token, Task>,
+    /// Where their tasks run.
+    tasks: Handle,
+    /// Over datagrams.
+    sockets: Sockets,
+    poll: AsyncFd<Poll>,
+    events: Events,
     /// Those that began in their turn, of which the machines have not been told.
     begun: Vec<Token>,
-    arrivals: mpsc::Sender<T>,
-    wrap: fn(Token, Arrival) -> T,
+    /// What has come in over datagrams.
+    found: Arrivals,
+    /// What comes in over connections.
+    arrivals: mpsc::Sender<(Token, Arrival)>,
+    arrived: mpsc::Receiver<(Token, Arrival)>,
 }
 
-/// What carries an exchange out.
+/// What carries an exchange over a connection out.
 struct Task {
     handle: AbortHandle,
-    /// Takes the next exchange of a connection.
-    next: Option<mpsc::Sender<Exchange>>,
+    /// Takes the next exchange.
+    next: mpsc::Sender<Exchange>,
 }
 
-impl<T: Send + 'static> Exchanges<T> {
-    /// No exchange yet; arrivals come out of what is returned beside it, wrapped.
-    pub fn new(wrap: fn(Token, Arrival) -> T) -> (Exchanges<T>, mpsc::Receiver<T>) {
+impl Exchanges {
+    /// No exchange yet. Connections are looked after by `tasks`; must be called within the runtime that [`Exchanges::next`] is to be
+    /// waited for in, which need not be that.
+    pub fn new(tasks: Handle) -> io::Result<Exchanges> {
         let (arrivals, arrived) = mpsc::channel(ARRIVALS);
-        let exchanges = Exchanges {
+        let poll = Poll::new()?;
+        let sockets = Sockets::new(poll.registry().try_clone()?, 0, MAX_EXCHANGES, rand::random());
+        Ok(Exchanges {
             admission: Admission::default(),
             orders: Orders::default(),
             running: HashMap::new(),
+            tasks,
+            sockets,
+            // SAFETY: the poll keeps its descriptor open for as long as it lives.
+            poll: unsafe { AsyncFd::register_with_interest(poll, Interest::READABLE) }?,
+            events: Events::with_capacity(EVENTS),
             begun: Vec::new(),
+            found: Arrivals::new(),
             arrivals,
-            wrap,
-        };
-        (exchanges, arrived)
+            arrived,
+        })
     }
 
-    /// Does what the machines asked for since the last call, and what is due. Must be called within a tokio runtime.
+    /// Waits for what comes in next, of which [`Exchanges::arrived`] is to be told. Nothing is lost when it is not waited for to the end.
+    pub async fn next(&mut self) -> io::Result<(Token, Arrival)> {
+        loop {
+            if let Some(found) = self.found.pop_front() {
+                return Ok(found);
+            }
+            tokio::select! {
+                ready = self.poll.readable_mut() => {
+                    let mut ready = ready?;
+                    poll::wait(ready.get_inner_mut(), &mut self.events, Some(Duration::ZERO))?;
+                    if self.events.is_empty() {
+                        ready.clear_ready();
+                    }
+                    self.events.iter().for_each(|event| self.sockets.ready(event, &mut self.found));
+                }
+                Some(arrived) = self.arrived.recv() => return Ok(arrived),
+            }
+        }
+    }
+
+    /// Does what the machines asked for since the last call, and what is due.
     pub fn carry_out(&mut self, now: Mono, outbox: &mut Outbox) {
         self.admission.pass(now, outbox, &mut self.orders);
         for Stalled { server, running, waiting } in self.orders.stalled.drain(..) {
@@ -82,21 +122,26 @@ impl<T: Send + 'static> Exchanges<T> {
             if self.running.len() >= MAX_EXCHANGES {
                 self.running.retain(|_, task| !task.handle.is_finished());
             }
-            let refused = self.running.len() >= MAX_EXCHANGES;
-            self.begin(exchange, refused);
+            if self.running.len() >= MAX_EXCHANGES && exchange.transport == Transport::Tcp {
+                self.found.push_back((exchange.token, Arrival::Failed(Failure::Local)));
+            } else {
+                self.begin(now, exchange);
+            }
         }
         for token in outbox.cancels.drain(..).chain(self.orders.close.drain(..)) {
-            if let Some(task) = self.running.remove(&token) {
-                task.handle.abort();
+            match self.running.remove(&token) {
+                Some(task) => task.handle.abort(),
+                None => self.sockets.cancel(token),
             }
         }
         for Turn { exchange, after } in std::mem::take(&mut self.orders.begin) {
             self.begun.push(exchange.token);
             match after.and_then(|after| self.running.remove(&after)) {
                 Some(task) => self.go_on(task, exchange),
-                None => self.begin(exchange, false),
+                None => self.begin(now, exchange),
             }
         }
+        self.sockets.go_on(now, &mut self.found);
     }
 
     /// The exchanges that have begun in their turn since this was asked last.
@@ -106,7 +151,7 @@ impl<T: Send + 'static> Exchanges<T> {
 
     /// When [`Exchanges::carry_out`] is to be called next.
     pub fn next_timeout(&self) -> Option<Mono> {
-        self.admission.next_timeout()
+        self.admission.next_timeout().into_iter().chain(self.sockets.next_timeout()).min()
     }
 
     /// Takes note of what arrived; `false` when no machine is to hear of it.
@@ -117,25 +162,16 @@ impl<T: Send + 'static> Exchanges<T> {
         self.admission.arrived(token, arrival)
     }
 
-    fn begin(&mut self, exchange: Exchange, refused: bool) {
-        let (arrivals, wrap, token) = (self.arrivals.clone(), self.wrap, exchange.token);
-        let (mut next, mut more) = (None, None);
-        if exchange.transport == Transport::Tcp {
-            let (sender, receiver) = mpsc::channel(1);
-            (next, more) = (Some(sender), Some(receiver));
+    fn begin(&mut self, now: Mono, exchange: Exchange) {
+        if exchange.transport == Transport::Udp {
+            return self.sockets.begin(now, &exchange, &mut self.found);
         }
-        let task = tokio::spawn(async move {
-            let (token, failure) = match (refused, more) {
-                (true, _) => (token, Failure::Local),
-                (false, Some(more)) => connection(exchange, more, &arrivals, wrap).await,
-                (false, None) => {
-                    let ended = tokio::time::timeout(UDP_LIFE, udp(&exchange, &arrivals, wrap)).await;
-                    let failed = ended.ok().and_then(Result::err);
-                    (token, failed.as_ref().map_or(Failure::Closed, failure))
-                }
-            };
+        let (arrivals, token) = (self.arrivals.clone(), exchange.token);
+        let (next, more) = mpsc::channel(1);
+        let task = self.tasks.spawn(async move {
+            let (token, failure) = connection(exchange, more, &arrivals).await;
             // When nobody listens any more the node is stopping.
-            let _ = arrivals.send(wrap(token, Arrival::Failed(failure))).await;
+            let _ = arrivals.send((token, Arrival::Failed(failure))).await;
         });
         self.running.insert(token, Task { handle: task.abort_handle(), next });
     }
@@ -143,64 +179,20 @@ impl<T: Send + 'static> Exchanges<T> {
     /// Lets an exchange follow the one before it on a connection.
     fn go_on(&mut self, task: Task, exchange: Exchange) {
         let token = exchange.token;
-        let taken = task.next.as_ref().is_some_and(|next| next.try_send(exchange).is_ok());
-        if taken {
+        if task.next.try_send(exchange).is_ok() {
             self.running.insert(token, task);
             return;
         }
         // The connection is closed already; its word of that is on its way, under the exchange before.
-        let (arrivals, wrap) = (self.arrivals.clone(), self.wrap);
-        tokio::spawn(async move { drop(arrivals.send(wrap(token, Arrival::Failed(Failure::Closed))).await) });
-    }
-}
-
-/// What an error of a socket says of an exchange.
-pub(super) fn failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Refused,
-        io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::PermissionDenied => Failure::Unreachable,
-        io::ErrorKind::TimedOut => Failure::Unanswered,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-            Failure::Closed
-        }
-        _ => Failure::Local,
-    }
-}
-
-async fn udp<T>(
-    exchange: &Exchange,
-    arrivals: &mpsc::Sender<T>,
-    wrap: fn(Token, Arrival) -> T,
-) -> io::Result<()> {
-    let any = match exchange.to {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    // Connected, so that datagrams from elsewhere never arrive and "port unreachable" does.
-    socket.connect(exchange.to).await?;
-    socket.send(&exchange.message).await?;
-    let mut buffer = vec![0; ANSWER];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        let message = &buffer[..length];
-        if message.get(..2) == exchange.message.get(..2)
-            && arrivals.send(wrap(exchange.token, Arrival::Message(message.to_vec()))).await.is_err()
-        {
-            return Ok(());
-        }
+        self.found.push_back((token, Arrival::Failed(Failure::Closed)));
     }
 }
 
 /// Carries out one exchange after the other on a connection; returns how it ended, and the last exchange.
-async fn connection<T>(
+async fn connection(
     first: Exchange,
     mut more: mpsc::Receiver<Exchange>,
-    arrivals: &mpsc::Sender<T>,
-    wrap: fn(Token, Arrival) -> T,
+    arrivals: &mpsc::Sender<(Token, Arrival)>,
 ) -> (Token, Failure) {
     let mut exchange = first;
     let mut stream = match connect(&exchange).await {
@@ -211,7 +203,7 @@ async fn connection<T>(
     loop {
         // What was exchanged before has been answered completely.
         input.clear();
-        match converse(&mut stream, &mut input, &exchange, &mut more, arrivals, wrap).await {
+        match converse(&mut stream, &mut input, &exchange, &mut more, arrivals).await {
             Ok(Some(next)) => exchange = next,
             Ok(None) => return (exchange.token, Failure::Closed),
             Err(error) => {
@@ -231,13 +223,12 @@ async fn connect(exchange: &Exchange) -> io::Result<TcpStream> {
 }
 
 /// Sends a request and hands on what answers it, until another one is to be sent. `None` when nobody wants to know.
-async fn converse<T>(
+async fn converse(
     stream: &mut TcpStream,
     input: &mut Vec<u8>,
     exchange: &Exchange,
     more: &mut mpsc::Receiver<Exchange>,
-    arrivals: &mpsc::Sender<T>,
-    wrap: fn(Token, Arrival) -> T,
+    arrivals: &mpsc::Sender<(Token, Arrival)>,
 ) -> io::Result<Option<Exchange>> {
     let length = u16::try_from(exchange.message.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     within(TCP_IDLE, stream.write_all(&[&length.to_be_bytes(), &exchange.message[..]].concat())).await?;
@@ -246,7 +237,7 @@ async fn converse<T>(
         while let Some(message) = message_at(input, done) {
             done += 2 + message.len();
             if message.get(..2) == exchange.message.get(..2)
-                && arrivals.send(wrap(exchange.token, Arrival::Message(message.to_vec()))).await.is_err()
+                && arrivals.send((exchange.token, Arrival::Message(message.to_vec()))).await.is_err()
             {
                 return Ok(None);
             }

@@ -9,8 +9,8 @@
 //! files · journal · jobs           threads that control sets to work and hears from
 //! settings                         what a node is told to do
 //! exchange · tls · memory · pulse
-//! courtesy                         heavy work lets queries go first
-//! clock · content · log · pages · priority · privileges · threads
+//! courtesy · sockets               heavy work lets queries go first
+//! clock · content · log · pages · poll · priority · privileges · received · threads
 //! ```
 
 pub mod admin;
@@ -22,6 +22,7 @@ pub mod files;
 pub mod http;
 pub mod journal;
 pub mod pulse;
+pub mod received;
 pub mod run;
 pub mod settings;
 pub mod tls;
@@ -32,6 +33,8 @@ mod jobs;
 mod log;
 mod memory;
 mod pages;
+mod poll;
 mod priority;
 mod privileges;
+mod sockets;
 mod threads;

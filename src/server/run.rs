@@ -24,6 +24,7 @@ use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
 use super::control::{self, Command, Control, Reload, Reread, Turnovers};
+use super::exchange::Exchanges;
 use super::files::watch::Files;
 use super::jobs::Jobs;
 use super::journal::folder::{Folder, FolderError};
@@ -360,9 +361,14 @@ fn start_control(
     commands: mpsc::Sender<Command>,
     queue: mpsc::Receiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Handle::current();
-    // A thread of its own: what it does for one command holds up no other task of the runtime.
-    threads::start("control", move || runtime.block_on(control.run(commands, queue)))
+    let connections = tokio::runtime::Handle::current();
+    // A thread and a runtime of its own: what it does for one command holds up no other task, and what comes in wakes no other thread.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exchanges = {
+        let _within = runtime.enter();
+        Exchanges::new(connections)?
+    };
+    threads::start_fallible("control", move || runtime.block_on(control.run(commands, queue, exchanges)))
 }
 
 /// Waits for the signal to stop, and has everything reloaded at each SIGHUP.

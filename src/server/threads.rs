@@ -17,6 +17,14 @@ pub(super) fn start(name: &'static str, run: impl FnOnce() + Send + 'static) -> 
     })
 }
 
+/// Starts a thread that ends when it is done, or cannot go on.
+pub(super) fn start_fallible(
+    name: &'static str,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    spawn(name, run)
+}
+
 /// Starts a thread that is done when the process ends, or cannot go on.
 pub(super) fn start_endless(
     name: &'static str,

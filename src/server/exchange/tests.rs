@@ -1,5 +1,5 @@
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
 use super::*;
@@ -24,7 +24,7 @@ async fn no_exchange_waits_for_all_of_another() {
     const MANY: usize = 10_000;
     /// Messages of 64 KiB take a millisecond each to be taken in, and a change takes three arrivals.
     const FEW: usize = 8;
-    let (mut exchanges, mut arrived) = Exchanges::new(|token, arrival| (token, arrival));
+    let mut exchanges = Exchanges::new(Handle::current()).unwrap();
     let mut outbox = Outbox::default();
     let large = outbox.send(server(MANY).0, Transport::Tcp, vec![0, 1]);
     exchanges.carry_out(Mono(0), &mut outbox);
@@ -34,11 +34,11 @@ async fn no_exchange_waits_for_all_of_another() {
     let mut before = 0;
     loop {
         // Whoever takes arrivals in is slow: what is under way waits for that, and one more.
-        while arrived.len() < arrived.max_capacity() {
+        while exchanges.arrived.len() < exchanges.arrived.max_capacity() {
             tokio::task::yield_now().await;
         }
         let is_answered = answering.is_finished();
-        match arrived.recv().await.unwrap() {
+        match exchanges.next().await.unwrap() {
             (token, Arrival::Message(_)) if token == small => break,
             (token, Arrival::Message(_)) => assert_eq!(token, large),
             other => panic!("{other:?}"),

@@ -16,6 +16,3 @@ pub mod resolver;
 pub mod respond;
 pub mod tcp;
 pub mod udp;
-
-mod poll;
-mod upstream;

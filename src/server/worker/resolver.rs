@@ -30,19 +30,21 @@ use crate::metrics::tally::{Path, Tally};
 use crate::resolve::cache::{Ask, Cache, Entry};
 use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
 use crate::server::courtesy::Answering;
+use crate::server::poll::wait;
+use crate::server::received::Target;
+use crate::server::sockets::{Arrivals, Sockets};
 use crate::server::{clock, priority, threads};
 use crate::time::{Mono, Now};
 use crate::wire::hash::hash_name;
 
 use super::mail::Mailbox;
-use super::poll::wait;
 use super::tcp::mailbox::ReturnPath;
-use super::udp::arrivals::Target;
 use super::udp::departures::send_one;
-use super::upstream::{Arrivals, Upstream};
 
 /// Requests that may wait for one resolver to take them; more are turned away at once.
 const QUEUE: usize = 4_096;
+/// Sockets of one resolver, of thousands that a process has; exchanges beyond fail.
+const MAX_SOCKETS: usize = 1_024;
 /// Events taken from the poll at a time.
 const EVENTS: usize = 256;
 /// A request for which several questions have to be answered in turn is given up after so long: nobody waits any more.
@@ -125,7 +127,7 @@ impl Resolvers {
             let zones = Arc::clone(&served.load().store);
             let worker = Worker {
                 resolver: Resolver::new(config, Arc::clone(cache), rand::random()).beside(zones),
-                upstream: Upstream::new(poll.registry().try_clone()?, MAIL.0 + 1, rand::random()),
+                upstream: Sockets::new(poll.registry().try_clone()?, MAIL.0 + 1, MAX_SOCKETS, rand::random()),
                 poll,
                 mailbox: Arc::clone(mailbox),
                 resolvers: resolvers.clone(),
@@ -135,7 +137,7 @@ impl Resolvers {
                 tally: metrics.tally(),
                 metrics: Arc::clone(metrics),
                 outbox: Outbox::default(),
-                arrivals: Vec::new(),
+                arrivals: Arrivals::new(),
             };
             threads::start_endless("resolver", move || worker.run())?;
         }
@@ -155,7 +157,7 @@ struct Worker {
     /// All of them, this one too.
     resolvers: Resolvers,
     resolver: Resolver,
-    upstream: Upstream,
+    upstream: Sockets,
     waiting: HashMap<u64, Box<FollowUp>>,
     next: u64,
     served: Arc<ArcSwap<Served>>,

@@ -11,17 +11,16 @@ use crate::answer::context::Client;
 use crate::answer::door::{self, Asked, GROUP};
 use crate::metrics::tally::Batch;
 use crate::server::courtesy::Answering;
+use crate::server::received::{keep_whole, tell_targets};
 use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;
 
-use arrivals::{keep_whole, tell_targets};
 use datagrams::Datagrams;
 use pace::Pace;
 
 use super::resolver::Route;
 use super::respond::{After, Context};
 
-pub mod arrivals;
 pub mod datagrams;
 pub mod departures;
 

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::answer::context::Client;
 use crate::answer::reply::Reply;
 use crate::server::courtesy::Answering;
-use crate::server::worker::poll::wait;
+use crate::server::poll::wait;
 use crate::server::worker::respond::Context;
 use crate::server::{clock, priority, threads};
 use crate::wire::via::Via;

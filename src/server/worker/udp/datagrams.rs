@@ -6,22 +6,22 @@ use std::net::UdpSocket;
 
 use crate::answer::reply::Reply;
 
-use super::arrivals::{BATCH, Requests};
 use super::departures::Departures;
+use crate::server::received::{BATCH, Received};
 
 /// A batch of requests and the replies to them.
 pub struct Datagrams {
-    requests: Requests,
+    requests: Received,
     replies: Box<[Reply]>,
     departures: Departures,
 }
 
 impl Datagrams {
-    /// Buffers for what comes to `socket`, which [`super::arrivals::tell_targets`] has been called for.
+    /// Buffers for what comes to `socket`, which [`crate::server::received::tell_targets`] has been called for.
     pub fn new(socket: &UdpSocket) -> io::Result<Datagrams> {
         let has_targets = socket.local_addr()?.ip().is_unspecified();
         Ok(Datagrams {
-            requests: Requests::new(has_targets),
+            requests: Received::new(has_targets),
             replies: (0..BATCH).map(|_| Reply::default()).collect(),
             // Where each reply says which address it leaves from, each is a message of its own.
             departures: Departures::new(!has_targets),
@@ -36,7 +36,7 @@ impl Datagrams {
     }
 
     /// The requests, and the replies to them, each empty as yet; one that stays empty is not sent.
-    pub fn split(&mut self) -> (&Requests, &mut [Reply]) {
+    pub fn split(&mut self) -> (&Received, &mut [Reply]) {
         (&self.requests, &mut self.replies)
     }
 
@@ -48,9 +48,9 @@ impl Datagrams {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arrivals::{REQUEST, tell_targets};
     use super::super::departures::send_one;
     use super::*;
+    use crate::server::received::{REQUEST, tell_targets};
 
     #[test]
     fn a_batch_is_answered_each_to_its_sender() {

@@ -13,7 +13,7 @@ use socket2::SockAddr;
 
 use crate::answer::reply::Reply;
 
-use super::arrivals::{BATCH, Requests, Target};
+use crate::server::received::{BATCH, Received, Target};
 
 /// Bytes of one message: a datagram's most, less its headers.
 const MESSAGE: usize = 65_000;
@@ -75,7 +75,7 @@ impl Departures {
     }
 
     /// Sends those of `replies` that are not empty. One that cannot be sent is lost, as the network might lose it.
-    pub(super) fn send(&mut self, socket: &UdpSocket, requests: &Requests, replies: &[Reply]) {
+    pub(super) fn send(&mut self, socket: &UdpSocket, requests: &Received, replies: &[Reply]) {
         self.order.clear();
         for (number, reply) in (0..).zip(replies.iter()).filter(|(_, reply)| !reply.as_bytes().is_empty()) {
             let length = reply.as_bytes().len() as u16;
@@ -96,7 +96,7 @@ impl Departures {
     }
 
     /// How many replies, from the `first` in order on, can be one message.
-    fn together(&self, first: usize, requests: &Requests, replies: &[Reply]) -> usize {
+    fn together(&self, first: usize, requests: &Received, replies: &[Reply]) -> usize {
         if !self.joins {
             return 1;
         }
@@ -117,7 +117,7 @@ impl Departures {
         size
     }
 
-    fn prepare(&mut self, first: usize, size: usize, requests: &Requests, replies: &[Reply]) {
+    fn prepare(&mut self, first: usize, size: usize, requests: &Received, replies: &[Reply]) {
         let vectors = &mut self.vectors[first..first + size];
         for ((_, number), vector) in self.order[first..].iter().zip(vectors.iter_mut()) {
             let reply = replies[usize::from(*number)].as_bytes();
@@ -150,7 +150,7 @@ impl Departures {
         self.sizes.push(size as u8);
     }
 
-    fn leave(&mut self, socket: &UdpSocket, requests: &Requests, replies: &[Reply]) {
+    fn leave(&mut self, socket: &UdpSocket, requests: &Received, replies: &[Reply]) {
         let mut sent = 0;
         while sent < self.sizes.len() {
             // SAFETY: the headers from `sent` on were filled in by `prepare`, and what they point to has not moved since.
@@ -177,7 +177,7 @@ impl Departures {
 
     /// Sends the replies from a message on one by one: the message could not be taken to pieces, because the way to the client
     /// takes no datagrams of that length, or because the device cannot do it. Then no message is tried again.
-    fn leave_apart(&mut self, socket: &UdpSocket, from: usize, requests: &Requests, replies: &[Reply]) {
+    fn leave_apart(&mut self, socket: &UdpSocket, from: usize, requests: &Received, replies: &[Reply]) {
         if io::Error::last_os_error().raw_os_error() != Some(libc::EMSGSIZE) {
             self.joins = false;
         }

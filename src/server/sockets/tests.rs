@@ -9,10 +9,12 @@ use crate::server::clock;
 
 /// No test waits for longer than this for what has to come.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Sockets at a time.
+const MOST: usize = 1_024;
 
 struct World {
     poll: Poll,
-    upstream: Upstream,
+    sockets: Sockets,
     outbox: Outbox,
     arrivals: Arrivals,
 }
@@ -20,19 +22,19 @@ struct World {
 impl World {
     fn new() -> World {
         let poll = Poll::new().unwrap();
-        let upstream = Upstream::new(poll.registry().try_clone().unwrap(), 5, [1; 32]);
-        World { poll, upstream, outbox: Outbox::default(), arrivals: Vec::new() }
+        let sockets = Sockets::new(poll.registry().try_clone().unwrap(), 5, MOST, [1; 32]);
+        World { poll, sockets, outbox: Outbox::default(), arrivals: Arrivals::new() }
     }
 
     fn ask(&mut self, now: Mono, to: SocketAddr, transport: Transport, message: &[u8]) -> Token {
         let token = self.outbox.send(to, transport, message.to_vec());
-        self.upstream.carry_out(now, &mut self.outbox, &mut self.arrivals);
+        self.sockets.carry_out(now, &mut self.outbox, &mut self.arrivals);
         token
     }
 
     fn cancel(&mut self, token: Token) {
         self.outbox.cancel(token);
-        self.upstream.carry_out(Mono(0), &mut self.outbox, &mut self.arrivals);
+        self.sockets.carry_out(Mono(0), &mut self.outbox, &mut self.arrivals);
     }
 
     /// Waits for events until so many arrivals are there, and takes them.
@@ -41,10 +43,10 @@ impl World {
         let end = clock::mono() + LIMIT;
         while self.arrivals.len() < count {
             assert!(clock::mono() < end, "{:?}", self.arrivals);
-            let busy = self.upstream.next_timeout() == Some(Mono(0));
+            let busy = self.sockets.next_timeout() == Some(Mono(0));
             self.poll.poll(&mut events, Some(if busy { Duration::ZERO } else { LIMIT })).unwrap();
-            events.iter().for_each(|event| self.upstream.ready(event, &mut self.arrivals));
-            self.upstream.go_on(Mono(0), &mut self.arrivals);
+            events.iter().for_each(|event| self.sockets.ready(event, &mut self.arrivals));
+            self.sockets.go_on(Mono(0), &mut self.arrivals);
         }
         std::mem::take(&mut self.arrivals)
     }
@@ -67,6 +69,8 @@ fn ports(world: &mut World, count: u16, now: impl Fn(u16) -> Mono) -> Vec<u16> {
     let ask = |number: u16| {
         let token = world.ask(now(number), addr, Transport::Udp, &number.to_be_bytes());
         let (_, from) = socket.recv_from(&mut [0; 2]).unwrap();
+        socket.send_to(&number.to_be_bytes(), from).unwrap();
+        assert_eq!(world.arrivals(1), [message(token, &number.to_be_bytes())]);
         world.cancel(token);
         from.port()
     };
@@ -87,7 +91,7 @@ fn questions_leave_from_many_ports_which_are_used_again_and_given_up() {
     // Nobody could tell the next one: neighbours are alike as seldom as chance has it.
     let alike = ports.windows(2).filter(|pair| pair[0] == pair[1]).count();
     assert!(alike < 2_000 / PORTS * 2, "{alike}");
-    assert!(world.upstream.sockets.len() <= PORTS);
+    assert!(world.sockets.sockets.len() <= PORTS);
 }
 
 #[test]
@@ -96,8 +100,8 @@ fn a_port_is_given_up_after_a_while_however_little_it_was_used() {
     let pause = LIFE.as_micros() as u64 / 4;
     let used = ports(&mut world, 40, |number| Mono(u64::from(number) * pause));
     assert_eq!(used.iter().collect::<HashSet<_>>().len(), 40);
-    world.upstream.go_on(Mono(50 * pause), &mut world.arrivals);
-    assert_eq!((world.upstream.sockets.len(), world.upstream.next_timeout()), (0, None));
+    world.sockets.go_on(Mono(50 * pause), &mut world.arrivals);
+    assert_eq!((world.sockets.sockets.len(), world.sockets.next_timeout()), (0, None));
 }
 
 #[test]
@@ -159,10 +163,10 @@ fn nobody_there_is_told_to_all_who_ask() {
         (0..3_u8).map(|number| world.ask(Mono(0), addr, Transport::Udp, &[number, 0])).collect();
     let stream = world.ask(Mono(0), addr, Transport::Tcp, &[0, 9]);
     let mut told = world.arrivals(4);
-    told.sort_by_key(|(token, _)| *token);
+    told.make_contiguous().sort_by_key(|(token, _)| *token);
     let refused = |token| (token, Arrival::Failed(crate::ask::exchange::Failure::Refused));
     assert_eq!(told, tokens.into_iter().chain([stream]).map(refused).collect::<Vec<_>>());
-    assert!(world.upstream.under_way.is_empty());
+    assert!(world.sockets.under_way.is_empty());
 }
 
 #[test]
@@ -175,7 +179,7 @@ fn messages_of_a_connection_arrive_whole_and_its_end_too() {
     client.set_read_timeout(Some(LIMIT)).unwrap();
     // The event that says it is connected has the question written.
     world.poll.poll(&mut Events::with_capacity(1), Some(LIMIT)).unwrap();
-    world.upstream.turn(world.upstream.under_way[&token].0, &mut world.arrivals);
+    world.sockets.turn(world.sockets.under_way[&token].0, &mut world.arrivals);
     let mut question = [0; 5];
     client.read_exact(&mut question).unwrap();
     assert_eq!(question, [0, 3, 1, 2, 3]);
@@ -191,5 +195,41 @@ fn messages_of_a_connection_arrive_whole_and_its_end_too() {
         ]
     );
     sent.join().unwrap().unwrap();
-    assert_eq!(world.upstream.sockets.len(), 0);
+    assert_eq!(world.sockets.sockets.len(), 0);
+}
+
+#[test]
+fn a_question_given_up_without_a_word_takes_its_port_along() {
+    let mut world = World::new();
+    let (socket, addr) = server();
+    let mut ports = HashSet::new();
+    for _ in 0..2 * PORTS {
+        let token = world.ask(Mono(0), addr, Transport::Udp, &[7, 7]);
+        ports.insert(socket.recv_from(&mut [0; 2]).unwrap().1.port());
+        world.cancel(token);
+    }
+    assert_eq!((ports.len(), world.sockets.sockets.len()), (2 * PORTS, 0));
+}
+
+#[test]
+fn ports_that_wait_for_another_question_make_room_for_one_of_another_server() {
+    let mut world = World::new();
+    let servers: Vec<_> = (0..MOST + 2).map(|_| server()).collect();
+    let mut ask = |(socket, addr): &(UdpSocket, SocketAddr), is_answered: bool| {
+        let token = world.ask(Mono(0), *addr, Transport::Udp, &[7, 7]);
+        if world.arrivals.pop_front().is_some() {
+            return false;
+        }
+        if is_answered {
+            let (_, from) = socket.recv_from(&mut [0; 2]).unwrap();
+            socket.send_to(&[7, 7], from).unwrap();
+            assert_eq!(world.arrivals(1), [message(token, &[7, 7])]);
+            world.cancel(token);
+        }
+        true
+    };
+    assert!(servers[..MOST].iter().all(|server| ask(server, true)));
+    // They are idle: each makes room. What waits is not closed for another.
+    assert!(servers[..MOST].iter().all(|server| ask(server, false)));
+    assert!(!ask(&servers[MOST], false));
 }

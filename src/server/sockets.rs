@@ -1,18 +1,20 @@
-//! Carries out the exchanges of a resolver ([`crate::ask::exchange`]) with nonblocking sockets of its thread's poll.
+//! Carries out exchanges ([`crate::ask::exchange`]) with nonblocking sockets of a poll.
 //!
 //! ```text
-//!              ask: fewer than PORTS open           USES questions, or LIFE over
-//!   (nothing) ───────────────────────────▶ in pool ──────────────────────────────▶ retired ──▶ closed
-//!                                           │  ▲                                  (none of its questions waits)
+//!              ask: fewer than PORTS open           USES questions, LIFE over, one given up
+//!   (nothing) ───────────────────────────▶ in pool ────────────────────────────────────────▶ retired ──▶ closed
+//!                                           │  ▲    or idle where there is no room for another       (none of its questions waits)
 //!                                           └──┘ ask: picked at random
 //! ```
 //!
 //! To make and close a socket costs more than the question. So each server has a pool of connected sockets, each on a port that the
 //! kernel chose at random, and a question leaves from one that is picked at random (RFC 5452 9.2). A forged answer has to hit
 //! the port and the id of one question, as it has with a socket for each question; who learns of a port has little time to use
-//! it. Connected sockets take in nothing from other addresses, and report what ICMP says of the server.
+//! it. Connected sockets take in nothing from other addresses, and report what ICMP says of the server. They also keep the address of
+//! their own that they began with: where a question was given up without a word, the next one leaves from a new port, in case this
+//! host's address has changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -27,11 +29,10 @@ use rand::{RngExt, SeedableRng};
 use slab::Slab;
 use socket2::{Domain, Protocol, Socket as Socket2, Type};
 
-use crate::ask::exchange::{Arrival, Exchange, Outbox, Token, Transport};
-use crate::server::exchange::failure;
+use crate::ask::exchange::{Arrival, Exchange, Failure, Outbox, Token, Transport};
 use crate::time::Mono;
 
-use super::udp::arrivals::{BATCH, Requests};
+use super::received::{BATCH, Received};
 
 /// Ports open to one server: many enough that a question's is not known, few enough that several answers come to one.
 const PORTS: usize = 32;
@@ -39,8 +40,6 @@ const PORTS: usize = 32;
 const USES: u32 = 64;
 /// How long a port is in use.
 const LIFE: Duration = Duration::from_secs(10);
-/// Sockets in all, of thousands that a process has; exchanges beyond fail.
-const MAX_SOCKETS: usize = 1_024;
 /// Ports that are looked at for one on which no question with the same id waits.
 const TRIES: usize = 4;
 /// Bytes read from a connection at a time.
@@ -49,20 +48,22 @@ const READ: usize = 16 << 10;
 const READS: usize = 8;
 
 /// What has come in for an exchange.
-pub(super) type Arrivals = Vec<(Token, Arrival)>;
+pub(super) type Arrivals = VecDeque<(Token, Arrival)>;
 
-/// The exchanges of one resolver, under way.
-pub(super) struct Upstream {
+/// The exchanges of one owner of machines, under way.
+pub(super) struct Sockets {
     registry: Registry,
     /// The poll's token of the first socket.
     first: usize,
     sockets: Slab<Socket>,
+    /// How many there may be.
+    most: usize,
     /// Which socket each exchange has, and the id of its message.
     under_way: HashMap<Token, (usize, u16)>,
-    /// The ports in use for each server. A configuration names every server that is ever asked, which bounds them.
+    /// The ports in use for each server.
     pools: HashMap<SocketAddr, Vec<usize>>,
     random: StdRng,
-    received: Requests,
+    received: Received,
     /// Sockets with more to read.
     again: Vec<usize>,
     /// When ports are looked through for those to be retired.
@@ -79,10 +80,18 @@ struct Port {
     socket: UdpSocket,
     server: SocketAddr,
     /// Questions under way, by message id.
-    waiting: HashMap<u16, Token>,
+    waiting: HashMap<u16, Waiting>,
     asked: u32,
     opened: Mono,
     is_retired: bool,
+}
+
+/// A question under way.
+#[derive(Clone, Copy)]
+struct Waiting {
+    token: Token,
+    /// Something came that may be its answer.
+    heard: bool,
 }
 
 /// A connection for one exchange.
@@ -97,17 +106,18 @@ struct Stream {
     input: Vec<u8>,
 }
 
-impl Upstream {
-    /// No exchange yet. The poll's tokens from `first` on are for its sockets; `seed` must be secret.
-    pub(super) fn new(registry: Registry, first: usize, seed: [u8; 32]) -> Upstream {
-        Upstream {
+impl Sockets {
+    /// No exchange yet. The poll's tokens from `first` on are for its sockets, `most` of them at a time; `seed` must be secret.
+    pub(super) fn new(registry: Registry, first: usize, most: usize, seed: [u8; 32]) -> Sockets {
+        Sockets {
             registry,
             first,
             sockets: Slab::new(),
+            most,
             under_way: HashMap::new(),
             pools: HashMap::new(),
             random: StdRng::from_seed(seed),
-            received: Requests::new(false),
+            received: Received::new(false),
             again: Vec::new(),
             sweep: Mono(u64::MAX),
         }
@@ -116,17 +126,22 @@ impl Upstream {
     /// Does what the machines asked for since the last call. What cannot be done is among the arrivals.
     pub(super) fn carry_out(&mut self, now: Mono, outbox: &mut Outbox, arrivals: &mut Arrivals) {
         for exchange in outbox.exchanges.drain(..) {
-            let begun = id(&exchange.message).and_then(|id| match exchange.transport {
-                Transport::Udp => Ok((self.ask(now, &exchange, id, arrivals)?, id)),
-                Transport::Tcp => Ok((self.connect(&exchange, id)?, id)),
-            });
-            match begun {
-                Ok(place) => drop(self.under_way.insert(exchange.token, place)),
-                Err(error) => arrivals.push((exchange.token, Arrival::Failed(failure(&error)))),
-            }
+            self.begin(now, &exchange, arrivals);
         }
         for token in outbox.cancels.drain(..) {
             self.cancel(token);
+        }
+    }
+
+    /// Begins an exchange. Where that cannot be done its end is among the arrivals.
+    pub(super) fn begin(&mut self, now: Mono, exchange: &Exchange, arrivals: &mut Arrivals) {
+        let begun = id(&exchange.message).and_then(|id| match exchange.transport {
+            Transport::Udp => Ok((self.ask(now, exchange, id, arrivals)?, id)),
+            Transport::Tcp => Ok((self.connect(exchange, id)?, id)),
+        });
+        match begun {
+            Ok(place) => drop(self.under_way.insert(exchange.token, place)),
+            Err(error) => arrivals.push_back((exchange.token, Arrival::Failed(failure(&error)))),
         }
     }
 
@@ -176,7 +191,7 @@ impl Upstream {
             // A datagram that finds no room in this machine's queue is lost, as it might be on the way.
             _ => {
                 if let Some(Socket::Port(port)) = self.sockets.get_mut(slot) {
-                    port.waiting.insert(id, exchange.token);
+                    port.waiting.insert(id, Waiting { token: exchange.token, heard: false });
                     port.asked += 1;
                 }
                 Ok(slot)
@@ -209,9 +224,7 @@ impl Upstream {
     }
 
     fn open(&mut self, now: Mono, server: SocketAddr) -> io::Result<usize> {
-        if self.sockets.len() >= MAX_SOCKETS {
-            return Err(ErrorKind::QuotaExceeded.into());
-        }
+        self.make_room()?;
         let socket =
             Socket2::new(Domain::for_address(server), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
         // Binds it to a port by chance, too.
@@ -235,6 +248,14 @@ impl Upstream {
         Ok(slot)
     }
 
+    /// Has room for one more socket: ports that only wait to be used again are closed for it.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.sockets.len() >= self.most {
+            self.retire_those(|port| port.waiting.is_empty());
+        }
+        if self.sockets.len() < self.most { Ok(()) } else { Err(ErrorKind::QuotaExceeded.into()) }
+    }
+
     /// Takes a port out of use. It is closed when none of its questions waits any more.
     fn retire(&mut self, slot: usize) {
         let Some(Socket::Port(port)) = self.sockets.get_mut(slot) else { return };
@@ -253,24 +274,27 @@ impl Upstream {
     }
 
     fn retire_old(&mut self, now: Mono) {
-        let is_old = |port: &Port| !port.is_retired && now.since(port.opened) >= LIFE;
-        let old: Vec<usize> = self
-            .sockets
-            .iter()
-            .filter_map(|(slot, socket)| matches!(socket, Socket::Port(port) if is_old(port)).then_some(slot))
-            .collect();
-        old.into_iter().for_each(|slot| self.retire(slot));
+        self.retire_those(|port| now.since(port.opened) >= LIFE);
         self.sweep = if self.pools.is_empty() { Mono(u64::MAX) } else { now + LIFE };
     }
 
+    fn retire_those(&mut self, is_over: impl Fn(&Port) -> bool) {
+        let is_over =
+            |socket: &Socket| matches!(socket, Socket::Port(port) if !port.is_retired && is_over(port));
+        let over: Vec<usize> =
+            self.sockets.iter().filter_map(|(slot, socket)| is_over(socket).then_some(slot)).collect();
+        over.into_iter().for_each(|slot| self.retire(slot));
+    }
+
     fn receive(&mut self, slot: usize, arrivals: &mut Arrivals) {
-        let Some(Socket::Port(port)) = self.sockets.get(slot) else { return };
+        let Some(Socket::Port(port)) = self.sockets.get_mut(slot) else { return };
         match self.received.receive(&port.socket) {
             Ok(count) => {
                 for (message, _) in (0..count).filter_map(|number| self.received.get(number)) {
                     // It stays under way: the machine says whether this is the answer.
-                    if let Some(&token) = id(message).ok().and_then(|id| port.waiting.get(&id)) {
-                        arrivals.push((token, Arrival::Message(message.to_vec())));
+                    if let Some(waiting) = id(message).ok().and_then(|id| port.waiting.get_mut(&id)) {
+                        waiting.heard = true;
+                        arrivals.push_back((waiting.token, Arrival::Message(message.to_vec())));
                     }
                 }
                 if count == BATCH {
@@ -287,9 +311,9 @@ impl Upstream {
         let failed = Arrival::Failed(failure(error));
         match self.sockets.get_mut(slot) {
             Some(Socket::Port(port)) => {
-                for (_, token) in port.waiting.drain() {
+                for (_, Waiting { token, .. }) in port.waiting.drain() {
                     self.under_way.remove(&token);
-                    arrivals.push((token, failed.clone()));
+                    arrivals.push_back((token, failed.clone()));
                 }
                 if port.is_retired {
                     self.sockets.remove(slot);
@@ -297,32 +321,32 @@ impl Upstream {
             }
             Some(Socket::Stream(stream)) => {
                 self.under_way.remove(&stream.token);
-                arrivals.push((stream.token, failed));
+                arrivals.push_back((stream.token, failed));
                 self.sockets.remove(slot);
             }
             None => {}
         }
     }
 
-    fn cancel(&mut self, token: Token) {
+    /// Ends an exchange; one that is unknown has ended.
+    pub(super) fn cancel(&mut self, token: Token) {
         let Some((slot, id)) = self.under_way.remove(&token) else { return };
-        let is_done = match self.sockets.get_mut(slot) {
+        match self.sockets.get_mut(slot) {
             Some(Socket::Port(port)) => {
-                port.waiting.remove(&id);
-                port.is_retired && port.waiting.is_empty()
+                let heard = port.waiting.remove(&id).is_some_and(|waiting| waiting.heard);
+                if port.is_retired && port.waiting.is_empty() {
+                    self.sockets.remove(slot);
+                } else if !port.is_retired && !heard {
+                    self.retire(slot);
+                }
             }
-            Some(Socket::Stream(_)) => true,
-            None => false,
-        };
-        if is_done {
-            self.sockets.remove(slot);
+            Some(Socket::Stream(_)) => drop(self.sockets.remove(slot)),
+            None => {}
         }
     }
 
     fn connect(&mut self, exchange: &Exchange, id: u16) -> io::Result<usize> {
-        if self.sockets.len() >= MAX_SOCKETS {
-            return Err(ErrorKind::QuotaExceeded.into());
-        }
+        self.make_room()?;
         let length = u16::try_from(exchange.message.len()).map_err(|_| ErrorKind::InvalidInput)?;
         let mut socket = TcpStream::connect(exchange.to)?;
         socket.set_nodelay(true)?;
@@ -388,12 +412,26 @@ impl Stream {
             && let Some((message, next)) = behind.split_at_checked(usize::from(u16::from_be_bytes(*length)))
         {
             if id(message).is_ok_and(|id| id == self.id) {
-                arrivals.push((self.token, Arrival::Message(message.to_vec())));
+                arrivals.push_back((self.token, Arrival::Message(message.to_vec())));
             }
             rest = next;
         }
         let done = self.input.len() - rest.len();
         self.input.drain(..done);
+    }
+}
+
+/// What an error of a socket says of an exchange.
+pub(super) fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Failure::Refused,
+        ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::PermissionDenied => Failure::Unreachable,
+        ErrorKind::TimedOut => Failure::Unanswered,
+        ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => Failure::Closed,
+        _ => Failure::Local,
     }
 }
 

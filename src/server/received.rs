@@ -1,4 +1,4 @@
-//! Requests on their way in: what waits at a socket is received with one system call (recvmmsg).
+//! Datagrams on their way in: what waits at a socket is received with one system call (recvmmsg).
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,22 +10,25 @@ use libc::{c_int, c_uint, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, soc
 
 /// Datagrams per batch: enough to share the cost of a system call, few enough to stay in the nearest cache.
 pub const BATCH: usize = 64;
-/// The longest request; a longer datagram is no request that anyone sends (BIND's limit is the same).
+/// The longest request; a longer datagram is no request that anyone sends (BIND's limit is the same), and no answer that anyone asks for:
+/// that is several times what any question offers to take (RFC 6891 6.2.3).
 pub const REQUEST: usize = 4_096;
 /// From one request's buffer to the next: not a power of two, so that they do not all fall into the same lines of the cache.
 const STRIDE: usize = REQUEST + 192;
 /// Room for the one control message that is asked for: a head and the longer of in_pktinfo and in6_pktinfo.
-type Control = [u64; 8];
+pub type Control = [u64; 8];
 
 /// Which of our addresses a request was sent to, in the form in which the kernel tells it and is told the source of a reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    pub(super) control: Control,
-    pub(super) length: usize,
+    /// The control message.
+    pub control: Control,
+    /// How much of it counts.
+    pub length: usize,
 }
 
 /// The requests of a batch.
-pub struct Requests {
+pub struct Received {
     bytes: Box<[u8]>,
     senders: Box<[sockaddr_storage]>,
     /// Which of our addresses each request was sent to, in the kernel's form; empty when the socket has one address only.
@@ -36,11 +39,11 @@ pub struct Requests {
 }
 
 // SAFETY: the pointers lead into boxes that move along, and nobody else has them.
-unsafe impl Send for Requests {}
+unsafe impl Send for Received {}
 
-impl Requests {
+impl Received {
     /// Room for a batch; with `has_targets` also for the addresses that the requests were sent to.
-    pub fn new(has_targets: bool) -> Requests {
+    pub fn new(has_targets: bool) -> Received {
         let mut bytes = vec![0; BATCH * STRIDE].into_boxed_slice();
         // SAFETY: all of these are C structs of numbers and pointers, for which all zeroes is a value.
         let (mut senders, nothing): (Box<[sockaddr_storage]>, mmsghdr) = unsafe {
@@ -61,7 +64,7 @@ impl Requests {
         for (message, target) in incoming.iter_mut().zip(&mut targets) {
             message.msg_hdr.msg_control = target.as_mut_ptr().cast();
         }
-        Requests { bytes, senders, targets, _vectors: vectors, incoming }
+        Received { bytes, senders, targets, _vectors: vectors, incoming }
     }
 
     /// Waits for datagrams and takes in those that are there; returns how many.
@@ -103,12 +106,12 @@ impl Requests {
     }
 
     /// The head that the request with this number came with.
-    pub(super) fn header(&self, number: usize) -> &msghdr {
+    pub fn header(&self, number: usize) -> &msghdr {
         &self.incoming[number].msg_hdr
     }
 
     /// 48 bits that requests of one sender have in common, and hardly any others.
-    pub(super) fn mark(&self, number: usize) -> u64 {
+    pub fn mark(&self, number: usize) -> u64 {
         let (address, port) = match address(&self.senders[number]) {
             Some(SocketAddr::V4(from)) => (u64::from(from.ip().to_bits()), from.port()),
             Some(SocketAddr::V6(from)) => {
@@ -121,7 +124,7 @@ impl Requests {
     }
 
     /// Whether two requests came from one sender.
-    pub(super) fn have_one_sender(&self, one: usize, other: usize) -> bool {
+    pub fn have_one_sender(&self, one: usize, other: usize) -> bool {
         address(&self.senders[one]) == address(&self.senders[other])
     }
 }
@@ -142,7 +145,7 @@ pub fn tell_targets(socket: &UdpSocket) -> io::Result<()> {
 
 /// Keeps replies whole. They fit the links of today (RFC 9715 R3); should a network say otherwise, it is not believed,
 /// because anybody can say so, and pieces of an answer are easier to forge than an answer (R2).
-pub(super) fn keep_whole(socket: &UdpSocket) -> io::Result<()> {
+pub fn keep_whole(socket: &UdpSocket) -> io::Result<()> {
     let (level, option, probe) = match socket.local_addr()?.is_ipv6() {
         true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
         false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
