@@ -1,5 +1,6 @@
 //! A judge of what servers say of their staleness, who asks all of them for what they serve and shares no code with what he judges:
-//! servers of five makes, with stops, crashes, cut and slow ways, lost datagrams, and a clock that is ten seconds off.
+//! servers of five makes, with stops, crashes, cut and slow ways, lost datagrams, a primary that loses its data, and a clock that is ten
+//! seconds off. He also has `tidemark wait` wait for every change.
 //!
 //! `TIDEMARK_JUDGE_SECONDS=600 cargo test --test peer_judge` has him sit for ten minutes.
 
@@ -8,6 +9,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 use serde_json::Value;
 
 use support::daemon::Daemon;
@@ -23,6 +25,7 @@ use support::observer::Observer;
 use support::path::{Path, Paths, Weather};
 use support::tidemark::{self, Tidemark};
 use support::truth::Served;
+use support::waits::{Wait, Waits};
 use support::zones::{self, Zone};
 use support::{bind, http, knot, nsd, ports, seed, unbound};
 
@@ -35,6 +38,16 @@ const TOLERANCE: Duration = Duration::from_millis(20);
 const LEASE: &str = "1s";
 /// How long after the last good poll a secondary may still say that it is current, for each secondary on the way.
 const BELIEVED: Duration = Duration::from_millis(2_500);
+/// Waits for each change.
+const WAITS: usize = 3;
+/// What a server shows for so long is seen by who waits for it.
+const SEEN: Duration = Duration::from_millis(60);
+/// How late the end of a wait may be.
+const LATE: Duration = Duration::from_millis(100);
+/// How long after it is back a primary without data is left alone.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// By how much the serial is raised when the primary has lost its data, and numbers on above what its file says.
+const RAISED: u32 = 1_000;
 /// Between two looks at what a node says.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -49,6 +62,11 @@ const KNOT: usize = 4;
 const NSD: usize = 5;
 const BIND: usize = 6;
 const UNBOUND: usize = 7;
+/// Who only asks.
+const WATCHER: usize = 8;
+const CACHE: usize = 9;
+/// The servers of the cache.
+const ASKED: [usize; 3] = [SECONDARY, KNOT, BIND];
 
 /// From where each server pulls.
 fn above(server: usize) -> usize {
@@ -80,18 +98,49 @@ fn what_is_said_of_staleness_contains_the_truth() {
     let mut rng = seed::generator();
     let paths = Paths::new();
     let mut scene = Scene::build(&paths);
-    let nodes = scene.nodes().into_iter().chain([(NAMES.len(), scene.watcher.http)]);
+    let nodes = scene.nodes().into_iter().chain([(WATCHER, scene.watcher.http), (CACHE, scene.cache.http)]);
     let observers = scene.addresses.map(|addr| Observer::watch(addr, ZONE));
     let known: BTreeMap<SocketAddr, usize> = scene.known();
     let is_over = AtomicBool::new(false);
-    let said: Vec<Said> = thread::scope(|scope| {
+    let (said, waits): (Vec<Said>, Vec<Wait>) = thread::scope(|scope| {
         let (known, is_over) = (&known, &is_over);
         let listeners: Vec<_> = nodes.map(|node| scope.spawn(move || listen(node, known, is_over))).collect();
-        scene.trouble(&mut rng, sitting);
+        let waits = scene.trouble(&mut rng, sitting).ended();
         is_over.store(true, Ordering::Relaxed);
-        listeners.into_iter().flat_map(|listener| listener.join().unwrap()).collect()
+        (listeners.into_iter().flat_map(|listener| listener.join().unwrap()).collect(), waits)
     });
-    judge(&observers.each_ref().map(Served::by), &said);
+    let served = observers.each_ref().map(Served::by);
+    judge_waits(&served, &waits);
+    judge(&served, &said);
+}
+
+/// Holds the ends of waits against what was served.
+fn judge_waits(served: &[Served; NAMES.len()], waits: &[Wait]) {
+    let mut late: Vec<(Duration, &Wait)> = Vec::new();
+    for wait in waits {
+        let Wait { serial, servers, ended, output, .. } = wait;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "a wait for {serial} at {servers:?}: {said}");
+        let shown: Vec<_> = servers.iter().filter_map(|who| served[*who].shows(*serial, SEEN)).collect();
+        let after = shown.iter().map(|(after, _)| *after).max().unwrap();
+        assert!(
+            shown.len() == servers.len() && *ended > after,
+            "a wait for {serial} at {servers:?} ended {:?} early",
+            after - *ended
+        );
+        let by = shown.iter().map(|(_, by)| *by).max().unwrap().max(wait.began);
+        late.push((ended.saturating_duration_since(by), wait));
+    }
+    late.sort_by_key(|(late, _)| *late);
+    let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize].0;
+    let (most, Wait { serial, servers, .. }) = late.last().unwrap();
+    println!(
+        "{} waits, none early; late: median {:?}, p99 {:?}, most {most:?} (serial {serial} at {servers:?})",
+        late.len(),
+        at(0.5),
+        at(0.99)
+    );
+    assert!(at(0.99) <= LATE, "waits end late");
 }
 
 /// Writes down what a node says until it is over.
@@ -148,11 +197,10 @@ fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
         if said.high.is_some_and(|high| high + TOLERANCE < *truth.start()) {
             blame("more than the upper bound");
         }
-        let hops = if above(said.by) == PRIMARY { 1 } else { 2 };
         if said.is_current
             && said.by != PRIMARY
             && said.by != BEHIND_KNOT
-            && said.high.is_none_or(|high| high > BELIEVED * hops)
+            && said.high.is_none_or(|high| high > BELIEVED * if above(said.by) == PRIMARY { 1 } else { 2 })
         {
             blame("current, and not known to be");
         }
@@ -161,7 +209,11 @@ fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
             misses.entry((said.by, said.of)).or_default().push(miss);
         }
     }
-    let name = |who: usize| NAMES.get(who).copied().unwrap_or("watcher");
+    let name = |who: usize| match who {
+        WATCHER => "watcher",
+        CACHE => "cache",
+        _ => NAMES[who],
+    };
     println!("{} statements; how far the estimates were off:", said.len());
     for ((by, of), mut misses) in misses {
         misses.sort();
@@ -194,10 +246,13 @@ struct Scene<'p> {
     tidemarks: Vec<Tidemark>,
     others: Vec<Daemon>,
     watcher: Tidemark,
-    /// To what each server pulls from, by the server's number less one; then to where it is told of changes; then from the watcher.
+    cache: Tidemark,
+    /// To what each server pulls from, by the server's number less one; then to where it is told of changes; then from the watcher, and
+    /// from the cache.
     pulling: Vec<Path>,
     telling: Vec<Path>,
     watching: Vec<Path>,
+    asking: Vec<Path>,
     _paths: &'p Paths,
 }
 
@@ -207,6 +262,8 @@ enum Trouble {
     Way(Kind, usize),
     Stopped(usize),
     Dead(usize),
+    /// The primary comes back without its data.
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -214,6 +271,7 @@ enum Kind {
     Pulling,
     Telling,
     Watching,
+    Asking,
 }
 
 impl<'p> Scene<'p> {
@@ -245,7 +303,21 @@ impl<'p> Scene<'p> {
         let watch = format!("watch = [{}]\n", servers.join(", "));
         let watched = Zone::secondary(ZONE, &[watching[PRIMARY].addr]).lease(LEASE);
         let watcher = tidemark::start_with(ports::reserve(), &[watched], &watch);
-        Scene { addresses, tidemarks, others, watcher, pulling, telling, watching, _paths: paths }
+        let asking: Vec<Path> = ASKED.map(|server| paths.to(addresses[server])).into();
+        let servers: Vec<SocketAddr> = asking.iter().map(|way| way.addr).collect();
+        let cache = tidemark::start_cache(ports::reserve(), &[(ZONE, &servers)]);
+        Scene {
+            addresses,
+            tidemarks,
+            others,
+            watcher,
+            cache,
+            pulling,
+            telling,
+            watching,
+            asking,
+            _paths: paths,
+        }
     }
 
     /// The nodes that can be asked what they say.
@@ -256,7 +328,8 @@ impl<'p> Scene<'p> {
     /// Which server is behind which way.
     fn known(&self) -> BTreeMap<SocketAddr, usize> {
         let told = self.telling.iter().map(|way| way.addr).zip(1..);
-        told.chain(self.watching.iter().map(|way| way.addr).zip(0..)).collect()
+        let asked = self.asking.iter().map(|way| way.addr).zip(ASKED);
+        told.chain(self.watching.iter().map(|way| way.addr).zip(0..)).chain(asked).collect()
     }
 
     fn daemon(&mut self, server: usize) -> &mut Daemon {
@@ -271,14 +344,15 @@ impl<'p> Scene<'p> {
             Kind::Pulling => &self.pulling[number],
             Kind::Telling => &self.telling[number],
             Kind::Watching => &self.watching[number],
+            Kind::Asking => &self.asking[number % self.asking.len()],
         }
     }
 
-    /// Edits the zone for so long, with up to three things going wrong at a time.
-    fn trouble(&mut self, rng: &mut StdRng, sitting: Duration) {
+    /// Edits the zone for so long, with up to three things going wrong at a time, and has every change waited for.
+    fn trouble(&mut self, rng: &mut StdRng, sitting: Duration) -> Waits {
         let began = Instant::now();
         let until = began + sitting;
-        let mut serial = 1;
+        let (mut serial, mut waits) = (1, Waits::default());
         let mut going_on: Vec<(Instant, Trouble)> = Vec::new();
         let (mut edit, mut next) = (Instant::now(), Instant::now() + Duration::from_secs(2));
         loop {
@@ -288,10 +362,15 @@ impl<'p> Scene<'p> {
             let over: Vec<(Instant, Trouble)> = over;
             over.into_iter().for_each(|(_, trouble)| self.mend(trouble));
             if until <= now {
-                return;
+                return waits;
             }
             if edit <= now {
                 serial += 1;
+                for _ in 0..WAITS {
+                    let count = rng.random_range(1..4);
+                    let servers = (0..NAMES.len()).zip(self.addresses).sample(rng, count);
+                    waits.begin(ZONE, serial, &servers);
+                }
                 self.tidemarks[PRIMARY].daemon.publish(ZONE, &text(serial));
                 edit = now + Duration::from_millis(rng.random_range(200..2_500));
             }
@@ -301,9 +380,13 @@ impl<'p> Scene<'p> {
                 {
                     let span = Duration::from_millis(rng.random_range(500..6_000));
                     println!("after {:?}, for {span:?}: {trouble:?}", now - began);
+                    serial += if matches!(trouble, Trouble::Lost) { RAISED } else { 0 };
                     going_on.push((now + span, trouble));
                 }
                 next = now + Duration::from_millis(rng.random_range(200..2_000));
+                // Who lost its data has to find somebody who knows what it had published.
+                let lost = going_on.iter().find(|(_, trouble)| matches!(trouble, Trouble::Lost));
+                next = lost.map_or(next, |(end, _)| next.max(*end + RECOVERY));
             }
             let wake = going_on.iter().map(|(end, _)| *end).chain([edit, next, until]).min().unwrap();
             thread::sleep(wake.saturating_duration_since(Instant::now()));
@@ -314,12 +397,19 @@ impl<'p> Scene<'p> {
         let is_free = |server: usize| {
             !going_on.iter().any(|(_, trouble)| match trouble {
                 Trouble::Stopped(other) | Trouble::Dead(other) => *other == server,
+                Trouble::Lost => server == PRIMARY,
                 Trouble::Way(..) => false,
             })
         };
+        if going_on.is_empty() && rng.random_bool(0.2) {
+            let primary = &mut self.tidemarks[PRIMARY];
+            primary.daemon.kill();
+            fs::remove_dir_all(primary.data_dir()).unwrap();
+            return Some(Trouble::Lost);
+        }
         match rng.random_range(0..10) {
             0..=5 => {
-                let kind = *[Kind::Pulling, Kind::Telling, Kind::Watching].choose(rng).unwrap();
+                let kind = *[Kind::Pulling, Kind::Telling, Kind::Watching, Kind::Asking].choose(rng).unwrap();
                 let number = rng.random_range(0..self.telling.len());
                 let fair = Weather::default();
                 let weather = *[
@@ -357,6 +447,7 @@ impl<'p> Scene<'p> {
             Trouble::Way(kind, number) => self.way(kind, number).set(Weather::default()),
             Trouble::Stopped(server) => self.daemon(server).process().signal(libc::SIGCONT),
             Trouble::Dead(server) => self.daemon(server).launch(),
+            Trouble::Lost => self.daemon(PRIMARY).launch(),
         }
     }
 }

@@ -34,4 +34,5 @@ pub mod soa;
 pub mod tidemark;
 pub mod truth;
 pub mod unbound;
+pub mod waits;
 pub mod zones;

@@ -35,6 +35,15 @@ impl Served {
         Some((before, self.0[at].from))
     }
 
+    /// The last moment at which a serial, or a newer one, may not have been served yet, and since when it was shown for so long that
+    /// whoever keeps asking saw it.
+    pub fn shows(&self, serial: u32, long: Duration) -> Option<(Instant, Instant)> {
+        let (after, _) = self.followed(serial.checked_sub(1)?)?;
+        let is_shown =
+            |span: &&Span| span.serial >= serial && span.to.saturating_duration_since(span.from) >= long;
+        Some((after, self.0.iter().find(is_shown)?.from))
+    }
+
     /// How long, of all moments from `from` to `to`, this server has been behind what is published at `head`. `None` where it is not
     /// known what it served.
     pub fn staleness(&self, head: &Served, from: Instant, to: Instant) -> Option<RangeInclusive<Duration>> {

@@ -1,0 +1,62 @@
+//! How long a change takes where the network loses datagrams.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::observer::Observer;
+use support::path::{Paths, Weather};
+use support::zones::{self, Zone};
+use support::{ports, tidemark};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const ZONES: u32 = 10;
+const CHANGES: u32 = 30;
+/// Datagrams lost in each direction, of NOTIFY and of what is asked.
+const LOSS: f64 = 0.3;
+/// Within so long 99 of 100 changes are to be at the secondary.
+const PROMISE: Duration = Duration::from_millis(1_500);
+
+#[test]
+fn with_thirty_of_a_hundred_datagrams_lost_a_change_arrives_soon() {
+    let paths = Paths::new();
+    let [primary, secondary] = ports::reserve_many();
+    let (pulling, telling) = (paths.to(primary), paths.to(secondary));
+    let names: Vec<String> = (0..ZONES).map(|number| format!("z{number}.")).collect();
+    let above =
+        names.iter().map(|name| Zone::primary(name, zones::text(name, 1, &[])).notify(&[telling.addr]));
+    let below = names.iter().map(|name| Zone::secondary(name, &[pulling.addr]));
+    let head = tidemark::start(primary, &above.collect::<Vec<_>>());
+    let _node = tidemark::start(secondary, &below.collect::<Vec<_>>());
+    let observers: Vec<Observer> = names.iter().map(|name| Observer::watch(secondary, name)).collect();
+    for observer in &observers {
+        observer.await_serial(1, LIMIT);
+    }
+    [&pulling, &telling].into_iter().for_each(|way| way.set(Weather { loss: LOSS, ..Weather::default() }));
+    let mut took: Vec<Duration> = Vec::new();
+    for serial in 2..2 + CHANGES {
+        let edited: Vec<Instant> = names
+            .iter()
+            .map(|name| {
+                let at = Instant::now();
+                head.daemon.publish(name, &zones::text(name, serial, &[]));
+                at
+            })
+            .collect();
+        let arrived = observers.iter().map(|observer| observer.await_serial(serial, LIMIT).at);
+        took.extend(arrived.zip(edited).map(|(arrived, edited)| arrived.saturating_duration_since(edited)));
+    }
+    took.sort();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    println!(
+        "{} changes: median {:?}, p90 {:?}, p99 {:?}, most {:?}",
+        took.len(),
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(1.0)
+    );
+    assert!(at(0.99) <= PROMISE, "99 of 100 changes took up to {:?}", at(0.99));
+}
