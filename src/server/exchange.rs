@@ -20,7 +20,7 @@ use crate::time::Mono;
 
 use super::courtesy::queries_first;
 use super::poll;
-use super::sockets::{Arrivals, Sockets, failure};
+use super::sockets::{Arrivals, Room, Sockets, failure};
 
 /// A connection that is not there after so long will not be: three tries of the kernel's to open it have failed.
 const CONNECT: Duration = Duration::from_secs(8);
@@ -31,9 +31,11 @@ const READ: usize = 1 << 16;
 /// Arrivals of all connections that wait to be taken in. Those of a large transfer come faster than that, and every other exchange's next
 /// arrival stands behind what waits: beyond these, each exchange has one that waits for its turn among them, in order.
 const ARRIVALS: usize = 4;
-/// Connections of one driver at once, and sockets for datagrams, for exchanges that begin when they are asked for; more are refused
-/// until others end. The others are bounded by their queues.
+/// Connections of one driver at once for exchanges that begin when they are asked for; more are refused until others end. The others are
+/// bounded by their queues.
 const MAX_EXCHANGES: usize = 4_096;
+/// The sockets for datagrams: very many servers may be asked, each now and then, by a command that has few descriptors.
+const SOCKETS: Room = Room { kept: 512, most: 4_096 };
 /// Events taken from the poll at a time.
 const EVENTS: usize = 64;
 
@@ -71,7 +73,7 @@ impl Exchanges {
     pub fn new(tasks: Handle) -> io::Result<Exchanges> {
         let (arrivals, arrived) = mpsc::channel(ARRIVALS);
         let poll = Poll::new()?;
-        let sockets = Sockets::new(poll.registry().try_clone()?, 0, MAX_EXCHANGES, rand::random());
+        let sockets = Sockets::new(poll.registry().try_clone()?, 0, SOCKETS, rand::random());
         Ok(Exchanges {
             admission: Admission::default(),
             orders: Orders::default(),

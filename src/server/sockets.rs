@@ -50,14 +50,22 @@ const READS: usize = 8;
 /// What has come in for an exchange.
 pub(super) type Arrivals = VecDeque<(Token, Arrival)>;
 
+/// How many sockets there may be, of thousands that a process has.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// From so many on, ports that only wait to be used again are closed for others.
+    pub(super) kept: usize,
+    /// Exchanges that would need more fail.
+    pub(super) most: usize,
+}
+
 /// The exchanges of one owner of machines, under way.
 pub(super) struct Sockets {
     registry: Registry,
     /// The poll's token of the first socket.
     first: usize,
     sockets: Slab<Socket>,
-    /// How many there may be.
-    most: usize,
+    room: Room,
     /// Which socket each exchange has, and the id of its message.
     under_way: HashMap<Token, (usize, u16)>,
     /// The ports in use for each server.
@@ -107,13 +115,13 @@ struct Stream {
 }
 
 impl Sockets {
-    /// No exchange yet. The poll's tokens from `first` on are for its sockets, `most` of them at a time; `seed` must be secret.
-    pub(super) fn new(registry: Registry, first: usize, most: usize, seed: [u8; 32]) -> Sockets {
+    /// No exchange yet. The poll's tokens from `first` on are for its sockets; `seed` must be secret.
+    pub(super) fn new(registry: Registry, first: usize, room: Room, seed: [u8; 32]) -> Sockets {
         Sockets {
             registry,
             first,
             sockets: Slab::new(),
-            most,
+            room,
             under_way: HashMap::new(),
             pools: HashMap::new(),
             random: StdRng::from_seed(seed),
@@ -248,12 +256,12 @@ impl Sockets {
         Ok(slot)
     }
 
-    /// Has room for one more socket: ports that only wait to be used again are closed for it.
+    /// Has room for one more socket.
     fn make_room(&mut self) -> io::Result<()> {
-        if self.sockets.len() >= self.most {
+        if self.sockets.len() >= self.room.kept {
             self.retire_those(|port| port.waiting.is_empty());
         }
-        if self.sockets.len() < self.most { Ok(()) } else { Err(ErrorKind::QuotaExceeded.into()) }
+        if self.sockets.len() < self.room.most { Ok(()) } else { Err(ErrorKind::QuotaExceeded.into()) }
     }
 
     /// Takes a port out of use. It is closed when none of its questions waits any more.

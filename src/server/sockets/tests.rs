@@ -22,7 +22,8 @@ struct World {
 impl World {
     fn new() -> World {
         let poll = Poll::new().unwrap();
-        let sockets = Sockets::new(poll.registry().try_clone().unwrap(), 5, MOST, [1; 32]);
+        let sockets =
+            Sockets::new(poll.registry().try_clone().unwrap(), 5, Room { kept: MOST, most: MOST }, [1; 32]);
         World { poll, sockets, outbox: Outbox::default(), arrivals: Arrivals::new() }
     }
 

@@ -32,7 +32,7 @@ use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
 use crate::server::courtesy::Answering;
 use crate::server::poll::wait;
 use crate::server::received::Target;
-use crate::server::sockets::{Arrivals, Sockets};
+use crate::server::sockets::{Arrivals, Room, Sockets};
 use crate::server::{clock, priority, threads};
 use crate::time::{Mono, Now};
 use crate::wire::hash::hash_name;
@@ -43,8 +43,8 @@ use super::udp::departures::send_one;
 
 /// Requests that may wait for one resolver to take them; more are turned away at once.
 const QUEUE: usize = 4_096;
-/// Sockets of one resolver, of thousands that a process has; exchanges beyond fail.
-const MAX_SOCKETS: usize = 1_024;
+/// The sockets of one resolver.
+const SOCKETS: Room = Room { kept: 1_024, most: 1_024 };
 /// Events taken from the poll at a time.
 const EVENTS: usize = 256;
 /// A request for which several questions have to be answered in turn is given up after so long: nobody waits any more.
@@ -127,7 +127,7 @@ impl Resolvers {
             let zones = Arc::clone(&served.load().store);
             let worker = Worker {
                 resolver: Resolver::new(config, Arc::clone(cache), rand::random()).beside(zones),
-                upstream: Sockets::new(poll.registry().try_clone()?, MAIL.0 + 1, MAX_SOCKETS, rand::random()),
+                upstream: Sockets::new(poll.registry().try_clone()?, MAIL.0 + 1, SOCKETS, rand::random()),
                 poll,
                 mailbox: Arc::clone(mailbox),
                 resolvers: resolvers.clone(),
