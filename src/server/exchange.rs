@@ -1,5 +1,5 @@
 //! Carries out what machines ask for ([`crate::ask::exchange`]) with real sockets: datagrams on the thread of who asks
-//! ([`super::sockets`]), and connections, which carry one exchange after the other where [`crate::ask::admission`] says so, in tasks of
+//! (`server/sockets`), and connections, which carry one exchange after the other where [`crate::ask::admission`] says so, in tasks of
 //! their own: a message of a transfer takes long to be read.
 
 use std::collections::HashMap;

@@ -163,7 +163,7 @@ impl Sockets {
         }
     }
 
-    /// When [`Upstream::go_on`] is due; `None` when only events lead on.
+    /// When [`Sockets::go_on`] is due; `None` when only events lead on.
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         if self.again.is_empty() {
             Some(self.sweep).filter(|&sweep| sweep < Mono(u64::MAX))
