@@ -20,6 +20,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use serde_json::Value;
 
+use support::await_until::await_until;
 use support::daemon::Daemon;
 use support::observer::Observer;
 use support::path::{Path, Paths, Weather};
@@ -42,6 +43,8 @@ const BELIEVED: Duration = Duration::from_millis(2_500);
 const WAITS: usize = 3;
 /// What a server shows for so long is seen by who waits for it.
 const SEEN: Duration = Duration::from_millis(60);
+/// Looks of an observer that take longer than that.
+const LOOKS: u64 = 20;
 /// How late the end of a wait may be.
 const LATE: Duration = Duration::from_millis(100);
 /// How long after it is back a primary without data is left alone.
@@ -106,6 +109,11 @@ fn what_is_said_of_staleness_contains_the_truth() {
         let (known, is_over) = (&known, &is_over);
         let listeners: Vec<_> = nodes.map(|node| scope.spawn(move || listen(node, known, is_over))).collect();
         let waits = scene.trouble(&mut rng, sitting).ended();
+        // What those who waited saw, the observers see too.
+        let polls = observers.each_ref().map(Observer::polls);
+        await_until("the observers to look again", SITTING, || {
+            observers.iter().zip(polls).all(|(observer, before)| observer.polls() >= before + LOOKS)
+        });
         is_over.store(true, Ordering::Relaxed);
         (listeners.into_iter().flat_map(|listener| listener.join().unwrap()).collect(), waits)
     });

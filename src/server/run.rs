@@ -234,8 +234,9 @@ async fn serve(
     serve_pages(bound.control, bound.http, admin)?;
     first_reading(&settings, &files, commands.clone()).await?;
     store.forget_unconfigured();
-    start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
+    // What comes from here on waits in the sockets, which are bound, for the workers: whoever has an answer finds the node ready.
     answers.store(true, Ordering::Release);
+    start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     // A control thread that is gone tells nobody.
     let _ = commands.send(Command::Input(Input::Listening)).await;
     tell_where(&settings, &store);
