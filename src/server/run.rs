@@ -234,7 +234,6 @@ async fn serve(
     serve_pages(bound.control, bound.http, admin)?;
     first_reading(&settings, &files, commands.clone()).await?;
     store.forget_unconfigured();
-    // What comes from here on waits in the sockets, which are bound, for the workers: whoever has an answer finds the node ready.
     answers.store(true, Ordering::Release);
     start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
     // A control thread that is gone tells nobody.
@@ -313,7 +312,8 @@ async fn first_reading(
     }
 }
 
-/// Starts the workers of all sockets, each with a tally of its own.
+/// Starts the workers of all sockets, each with a tally of its own. What comes before they are there waits in the sockets, which are
+/// bound: the node is said to be ready before, so that whoever has an answer finds it so.
 fn start_workers(
     tcp: Vec<Vec<Socket>>,
     tls: Vec<Vec<Socket>>,
