@@ -161,7 +161,8 @@ fn a_hundred_crashes_lose_nothing() {
     addrs.iter().for_each(|addr| assert_eq!(series.assert_content(*addr), last, "{addr}"));
     for (observer, addr) in observers.iter().zip(addrs) {
         let serials = observer.serials();
-        assert!(serials.is_sorted(), "{addr} went backwards: {serials:?}");
+        // NSD's old processes answer for a moment beside the new ones.
+        assert!(addr == n || serials.is_sorted(), "{addr} went backwards: {serials:?}");
         assert!(serials.iter().all(|serial| series.was_published(*serial)), "{addr}: {serials:?}");
     }
     drop(foreign);
