@@ -13,7 +13,7 @@ use support::{ports, tidemark};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const ZONES: u32 = 20;
-/// Of each zone: of 800 in all, as many more are late by chance once in a thousand runs that the test fails.
+/// Of each zone. With 800 in all, chance alone fails the test once in a thousand runs.
 const CHANGES: u32 = 40;
 /// Datagrams lost in each direction, of NOTIFY and of what is asked.
 const LOSS: f64 = 0.3;
