@@ -161,8 +161,10 @@ fn a_hundred_crashes_lose_nothing() {
     addrs.iter().for_each(|addr| assert_eq!(series.assert_content(*addr), last, "{addr}"));
     for (observer, addr) in observers.iter().zip(addrs) {
         let serials = observer.serials();
-        // NSD's old processes answer for a moment beside the new ones.
-        assert!(addr == n || serials.is_sorted(), "{addr} went backwards: {serials:?}");
+        // NSD was seen to give the version before once more, and then the new one again: it is several processes.
+        let is_known = |at: usize| addr == n && at >= 2 && serials[at] == serials[at - 2];
+        let is_back = |at: usize| serials[at] < serials[at - 1] && !is_known(at);
+        assert!(!(1..serials.len()).any(is_back), "{addr} went backwards: {serials:?}");
         assert!(serials.iter().all(|serial| series.was_published(*serial)), "{addr}: {serials:?}");
     }
     drop(foreign);
