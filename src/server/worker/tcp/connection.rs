@@ -10,13 +10,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::answer::context::Client;
 use crate::answer::edns::TCP_IDLE;
+use crate::time::Mono;
 
 use super::framing;
 use super::listen::Permit;
@@ -47,7 +48,7 @@ pub(super) struct Desk {
     /// Replies being written; a connection whose client does not take them at once keeps them.
     pub(super) spare: Vec<u8>,
     /// The time of this round.
-    pub(super) now: Instant,
+    pub(super) now: Mono,
 }
 
 /// What comes next for a connection.
@@ -85,17 +86,11 @@ pub(super) struct Connection {
     /// How often a read behind a reply may still find nothing.
     luck: u8,
     /// When a request was read or a byte was taken.
-    last: Instant,
+    last: Mono,
 }
 
 impl Connection {
-    pub(super) fn new(
-        stream: Stream,
-        from: Client,
-        ticket: Ticket,
-        permit: Permit,
-        now: Instant,
-    ) -> Connection {
+    pub(super) fn new(stream: Stream, from: Client, ticket: Ticket, permit: Permit, now: Mono) -> Connection {
         Connection {
             stream,
             from,
@@ -132,7 +127,7 @@ impl Connection {
     }
 
     /// Takes a reply that was owed; empty when there is none after all.
-    pub(super) fn settle(&mut self, reply: &[u8], now: Instant) {
+    pub(super) fn settle(&mut self, reply: &[u8], now: Mono) {
         self.owed = self.owed.saturating_sub(1);
         self.last = now;
         self.push(reply);
@@ -183,13 +178,13 @@ impl Connection {
     }
 
     /// Whether it is to be closed because nothing has happened for too long.
-    pub(super) fn is_expired(&self, now: Instant) -> bool {
+    pub(super) fn is_expired(&self, now: Mono) -> bool {
         let limit = if self.is_busy() { STALLED } else { TCP_IDLE };
-        now.saturating_duration_since(self.last) >= limit
+        now.since(self.last) >= limit
     }
 
     /// The client, and since when nothing has happened and nothing is to come; `None` when something is.
-    pub(super) fn idle(&self) -> Option<(IpAddr, Instant)> {
+    pub(super) fn idle(&self) -> Option<(IpAddr, Mono)> {
         (!self.is_busy()).then_some((self.from.addr.ip(), self.last))
     }
 
@@ -311,7 +306,7 @@ impl Connection {
         framing::append(&mut self.output, |output| output.extend_from_slice(reply));
     }
 
-    fn write(&mut self, now: Instant) -> io::Result<()> {
+    fn write(&mut self, now: Mono) -> io::Result<()> {
         while self.writable && self.written < self.output.len() {
             match self.stream.write(&self.output[self.written..]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

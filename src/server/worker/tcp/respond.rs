@@ -28,6 +28,8 @@ pub(super) struct Responder {
     pub(super) turns: Arc<Semaphore>,
     /// The time when the request began, and at its end the next.
     pub(super) now: Now,
+    /// Nothing has been done since the worker looked at the clock.
+    pub(super) fresh: bool,
     /// Requests so far.
     pub(super) requests: u64,
     /// The reply at hand.
@@ -47,9 +49,17 @@ pub(super) enum After {
 }
 
 impl Responder {
-    /// Looks at the clock: requests are about to be answered.
+    /// Begins a round of the worker.
+    pub(super) fn begin_round(&mut self, now: Now) {
+        self.now = now;
+        self.fresh = true;
+    }
+
+    /// Looks at the clock if anything was done since that was done last: requests are about to be answered.
     pub(super) fn begin(&mut self) {
-        self.now.mono = clock::mono();
+        if !std::mem::replace(&mut self.fresh, false) {
+            self.now.mono = clock::mono();
+        }
     }
 
     /// Answers one request: appends the reply with its length to `output`.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -18,6 +18,7 @@ use crate::server::courtesy::Answering;
 use crate::server::poll::wait;
 use crate::server::worker::respond::Context;
 use crate::server::{clock, priority, threads};
+use crate::time::Mono;
 use crate::wire::via::Via;
 
 use super::connection::{Connection, Desk, READ, Turn};
@@ -55,16 +56,17 @@ pub fn start(
         poll.registry().register(&mut socket, Token(1 + number), Interest::READABLE)?;
         doors.push(Door { socket, tls, waiting: true });
     }
+    let now = clock::now();
     let responder = Responder {
         context,
         mailbox: Arc::clone(&mailbox),
         runtime: Handle::current(),
         turns: Arc::clone(connections.transfers()),
-        now: clock::now(),
+        now,
+        fresh: true,
         requests: 0,
         reply: Reply::default(),
     };
-    let now = Instant::now();
     let worker = Worker {
         poll,
         first: 1 + doors.len(),
@@ -73,10 +75,10 @@ pub fn start(
         limits: connections,
         mailbox,
         mail: Vec::new(),
-        desk: Desk { responder, buffer: vec![0; READ].into(), spare: Vec::new(), now },
+        desk: Desk { responder, buffer: vec![0; READ].into(), spare: Vec::new(), now: now.mono },
         again: Vec::new(),
         number: 0,
-        tick: now,
+        tick: now.mono,
         retry: None,
         told: false,
     };
@@ -99,9 +101,9 @@ struct Worker {
     /// Connections so far.
     number: u64,
     /// When to look for quiet connections next.
-    tick: Instant,
+    tick: Mono,
     /// When to try again to accept, after a shortage.
-    retry: Option<Instant>,
+    retry: Option<Mono>,
     /// Whether the log knows of the shortage.
     told: bool,
 }
@@ -122,8 +124,9 @@ impl Worker {
         loop {
             let timeout = self.timeout();
             wait(&mut self.poll, &mut events, timeout)?;
-            self.desk.now = Instant::now();
-            self.desk.responder.now = clock::now();
+            let now = clock::now();
+            self.desk.responder.begin_round(now);
+            self.desk.now = now.mono;
             let again = std::mem::take(&mut self.again);
             for event in &events {
                 match event.token() {
@@ -153,7 +156,7 @@ impl Worker {
         }
         let tick = (!self.connections.is_empty()).then_some(self.tick);
         let next = tick.into_iter().chain(self.retry).min()?;
-        Some(next.saturating_duration_since(self.desk.now))
+        Some(next.since(self.desk.now))
     }
 
     fn turn(&mut self, slot: usize) {
@@ -240,6 +243,7 @@ impl Worker {
         // A client with too many connections is told so by the end of this one; so is one that has gone.
         let client = addr.ip();
         let charged = permit.charge(client) || self.give_way(Some(client)) && permit.charge(client);
+        // No reply waits for the acknowledgement of the one before, as it would by Nagle's algorithm (RFC 9293 3.7.4).
         if !charged || socket.set_nodelay(true).is_err() {
             return;
         }
@@ -271,8 +275,7 @@ impl Worker {
             client.is_none_or(|client| client == of).then_some((since, slot))
         };
         let longest = self.connections.iter().filter_map(idle).min();
-        let longest =
-            longest.filter(|(since, _)| self.desk.now.saturating_duration_since(*since) >= GIVES_WAY);
+        let longest = longest.filter(|(since, _)| self.desk.now.since(*since) >= GIVES_WAY);
         longest.inspect(|&(_, slot)| drop(self.connections.remove(slot))).is_some()
     }
 
