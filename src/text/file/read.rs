@@ -286,7 +286,7 @@ impl Reader<'_, '_, '_> {
         let (stated_ttl, rtype) = head::read(token, lexer)?;
         let stated_ttl = stated_ttl.map(|ttl| head::bounded(ttl, token.span, &mut self.warnings));
         if let (Rtype::SOA, None, None, Some(span)) = (rtype, &self.apex, &self.first_origin, owner_doubled) {
-            return Err(soa_doubled(span));
+            return Err(suggest::soa_doubled(span));
         }
         self.rdata.clear();
         rdata::read(rtype, lexer, &mut names, &mut self.rdata)?;
@@ -299,7 +299,7 @@ impl Reader<'_, '_, '_> {
             self.warnings.push(Fault::new(first.span, message).expected("a `\"` on the same line"));
         }
         for span in [owner_doubled, names.doubled].into_iter().flatten() {
-            self.warnings.push(doubled(span));
+            self.warnings.push(suggest::doubled(span));
         }
         let ttl = match (stated_ttl.or(self.default_ttl).or(self.last_ttl), rtype) {
             (Some(ttl), _) => ttl,
@@ -324,6 +324,12 @@ impl Reader<'_, '_, '_> {
         let Ok(owner) = NameRef::read(&self.owner) else { return Ok(()) };
         if rtype == Rtype::SOA && self.apex.is_none() {
             self.apex = Some(owner.to_name());
+            if !same_owner && self.first_origin.is_none() && suggest::looks_complete(&first) {
+                self.warnings.push(suggest::relative(first.span, owner));
+            }
+        }
+        if rtype == Rtype::SOA && self.rdata.contains(&b'@') {
+            self.warnings.push(suggest::mailbox(first.span));
         }
         self.is_stopped = (self.each)(&Entry { owner, rtype, ttl, rdata: &self.rdata, at }).is_break();
         Ok(())
@@ -333,8 +339,12 @@ impl Reader<'_, '_, '_> {
         let name = word.text.to_ascii_uppercase();
         match &name[..] {
             b"$ORIGIN" => {
-                let origin = self.name(&lexer.next()?)?;
+                let token = lexer.next()?;
+                let origin = self.name(&token)?;
                 lexer.expect_end(|| "`$ORIGIN` directive".to_owned())?;
+                if self.apex.is_none() && suggest::looks_complete(&token) {
+                    self.warnings.push(suggest::relative(token.span, &origin));
+                }
                 self.first_origin.get_or_insert_with(|| origin.clone());
                 self.origin = Some(origin);
                 Ok(())
@@ -457,18 +467,6 @@ impl Reader<'_, '_, '_> {
         }
         Ok(())
     }
-}
-
-/// The origin is the zone's name then, given from outside, and what is below it can be no other zone.
-#[cold]
-fn soa_doubled(span: Span) -> Fault {
-    Fault::new(span, "the SOA's owner ends in the zone's name twice").expected("a final dot behind it")
-}
-
-#[cold]
-fn doubled(span: Span) -> Fault {
-    Fault::new(span, "this name ends in the zone's name twice")
-        .expected("a final dot behind it, if it is complete")
 }
 
 /// A fault in a record that `$GENERATE` made, told at the directive.

@@ -1,6 +1,8 @@
 //! What a misspelt word was probably meant to be.
 
 use crate::text::edit_distance::edit_distance;
+use crate::text::lexer::{Fault, Kind, Span, Token};
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
 /// The directives of zone files.
@@ -57,6 +59,39 @@ fn squeezed(word: &[u8]) -> Vec<u8> {
     let mut squeezed = word.to_vec();
     squeezed.dedup();
     squeezed
+}
+
+/// Whether a name was written as if it were complete, and lacks the final dot that would make it so.
+pub fn looks_complete(token: &Token<'_>) -> bool {
+    token.kind == Kind::Word && token.text.contains(&b'.') && !token.text.ends_with(b".")
+}
+
+/// A name that was completed with an origin, where that was hardly meant.
+#[cold]
+pub fn relative(span: Span, name: &NameRef) -> Fault {
+    Fault::new(span, format!("this name has no final dot, so it is `{name}`"))
+        .expected("a final dot behind it, if it is complete")
+}
+
+/// A mailbox with an `@`, which stands for itself in the middle of a name (RFC 1035 8).
+#[cold]
+pub fn mailbox(span: Span) -> Fault {
+    Fault::new(span, "the mailbox in this SOA record has an `@` in it")
+        .expected("a dot in its place, as in `hostmaster.example.org.`")
+}
+
+/// An SOA's owner that ends in its origin twice: the origin is the zone's name then, given from outside, and what is below it can be no
+/// other zone.
+#[cold]
+pub fn soa_doubled(span: Span) -> Fault {
+    Fault::new(span, "the SOA's owner ends in the zone's name twice").expected("a final dot behind it")
+}
+
+/// A name that ends in its origin twice.
+#[cold]
+pub fn doubled(span: Span) -> Fault {
+    Fault::new(span, "this name ends in the zone's name twice")
+        .expected("a final dot behind it, if it is complete")
 }
 
 #[cfg(test)]

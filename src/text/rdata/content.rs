@@ -3,6 +3,16 @@
 
 use crate::wire::rtype::Rtype;
 
+/// Whether what stands before the last field is that of the records which ask a parent to delete its DS records: `CDS 0 0 0 0` and
+/// `CDNSKEY 0 3 0 0` (RFC 8078 section 4; the last 0 stands for a byte of it).
+pub fn is_deletion(rtype: Rtype, before: &[u8]) -> bool {
+    match rtype {
+        Rtype::CDS => before == [0; 4],
+        Rtype::CDNSKEY => before == [0, 0, 3, 0],
+        _ => false,
+    }
+}
+
 /// Whether the data is what the type's RFC says; the error names what was expected. The layout must have been checked.
 pub fn check(rtype: Rtype, rdata: &[u8]) -> Result<(), &'static str> {
     match (rtype, rdata) {

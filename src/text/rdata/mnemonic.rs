@@ -43,6 +43,16 @@ pub fn service(text: &[u8]) -> Option<u16> {
     number(text).or_else(|| named(SERVICES, text))
 }
 
+/// A number of 64 bits, whole or as two halves of 32 with a dot between.
+pub fn long_number(text: &[u8]) -> Option<u64> {
+    if let Some(dot) = text.iter().position(|&byte| byte == b'.') {
+        let half = |text| number::<u32>(text).map(u64::from);
+        return Some(half(&text[..dot])? << 32 | half(&text[dot + 1..])?);
+    }
+    // `parse` would take a sign too.
+    text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok())?
+}
+
 /// A record type by its mnemonic or as `TYPE123`, in any case.
 pub fn rtype(text: &[u8]) -> Option<Rtype> {
     // Nearly all records of large zones are of these, and the general way compares with every type's name.
@@ -121,9 +131,15 @@ const PROTOCOLS: &[(u8, &str)] = &[(1, "ICMP"), (6, "TCP"), (17, "UDP")];
 
 /// The services of RFC 1010's time that WKS records name; anything newer can be written as its port.
 const SERVICES: &[(u16, &str)] = &[
+    (1, "tcpmux"),
+    (5, "rje"),
     (7, "echo"),
     (9, "discard"),
+    (11, "systat"),
     (13, "daytime"),
+    (15, "netstat"),
+    (17, "qotd"),
+    (19, "chargen"),
     (20, "ftp-data"),
     (21, "ftp"),
     (22, "ssh"),

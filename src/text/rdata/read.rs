@@ -98,6 +98,11 @@ impl<'t> Reader<'_, 't, '_> {
                 self.out.extend_from_slice(&value.to_be_bytes());
                 Ok(())
             }
+            Field::Hex | Field::Base64 if self.is_deletion()? => {
+                self.lexer.next()?;
+                self.out.push(0);
+                Ok(())
+            }
             Field::Ipv4 => self.ipv4(),
             Field::Ipv6 => self.ipv6(),
             Field::String => self.one_string(),
@@ -116,8 +121,8 @@ impl<'t> Reader<'_, 't, '_> {
             Field::Loc => loc::read(self.lexer, self.out),
             Field::Apl => self.until_end(|reader, token| apl::read(&token, reader.out)),
             Field::U64 => {
-                let value =
-                    self.parsed("a number of 64 bits, or two of 32 with a dot between", long_number)?;
+                let value = self
+                    .parsed("a number of 64 bits, or two of 32 with a dot between", mnemonic::long_number)?;
                 self.out.extend_from_slice(&value.to_be_bytes());
                 Ok(())
             }
@@ -325,6 +330,12 @@ impl<'t> Reader<'_, 't, '_> {
         Err(Fault::new(last.span, "the base 64 is cut short or badly padded").expected("whole base 64"))
     }
 
+    /// Whether a 0 comes that stands for a byte: in what asks a parent to delete its DS records (RFC 8078 section 4).
+    fn is_deletion(&mut self) -> Result<bool, Fault> {
+        let token = self.lexer.peek()?;
+        Ok(token.text == b"0" && content::is_deletion(self.rtype, &self.out[self.start..]))
+    }
+
     fn salt(&mut self) -> Result<(), Fault> {
         const EXPECTED: &str = "a salt in hexadecimal, or `-` for none";
         let token = self.lexer.expect_word(EXPECTED)?;
@@ -482,14 +493,4 @@ fn generic(rtype: Rtype, lexer: &mut Lexer<'_>, out: &mut Vec<u8>) -> Result<(),
 
 fn from_text<T: FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// A number of 64 bits, whole or as two halves of 32 with a dot between.
-fn long_number(text: &[u8]) -> Option<u64> {
-    if let Some(dot) = text.iter().position(|&byte| byte == b'.') {
-        let half = |text| number::<u32>(text).map(u64::from);
-        return Some(half(&text[..dot])? << 32 | half(&text[dot + 1..])?);
-    }
-    // `parse` would take a sign too.
-    text.iter().all(u8::is_ascii_digit).then(|| from_text(text))?
 }

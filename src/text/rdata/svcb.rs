@@ -1,6 +1,9 @@
-//! Service parameters of SVCB and HTTPS (RFC 9460; `dohpath` of RFC 9461 and `ohttp` of RFC 9540).
+//! Service parameters of SVCB and HTTPS: RFC 9460, `dohpath` of RFC 9461, `ohttp` of RFC 9540, `docpath` of RFC 9953, and those of
+//! IANA's registry whose documents are drafts (`tls-supported-groups` of draft-ietf-tls-key-share-prediction, `pvd` of
+//! draft-ietf-intarea-proxy-config, `oots` of draft-johani-dnsop-svcb-oots).
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
@@ -18,9 +21,29 @@ const ECH: u16 = 5;
 const IPV6HINT: u16 = 6;
 const DOHPATH: u16 = 7;
 const OHTTP: u16 = 8;
+const GROUPS: u16 = 9;
+const DOCPATH: u16 = 10;
+const PVD: u16 = 11;
+const OOTS: u16 = 12;
 
-const NAMES: [&str; 9] =
-    ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
+const NAMES: [&str; 13] = [
+    "mandatory",
+    "alpn",
+    "no-default-alpn",
+    "port",
+    "ipv4hint",
+    "ech",
+    "ipv6hint",
+    "dohpath",
+    "ohttp",
+    "tls-supported-groups",
+    "docpath",
+    "pvd",
+    "oots",
+];
+
+/// The highest weight of `oots`, in percent.
+const MOST: u8 = 100;
 
 /// Appends the parameters up to the end of the record, sorted by key.
 pub fn read_params(lexer: &mut Lexer<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -74,24 +97,28 @@ pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
                     Some(())
                 })?;
             }
-            ALPN => {
-                let mut ids = Vec::new();
+            ALPN | DOCPATH => {
+                let mut items = Vec::new();
                 let mut left = value;
-                while let Some((&length, tail)) = left.split_first() {
-                    if !ids.is_empty() {
-                        ids.push(b',');
-                    }
-                    for &byte in tail.get(..usize::from(length))? {
-                        // The list has escapes of its own below those of strings (RFC 9460 appendix A.1).
-                        if matches!(byte, b',' | b'\\') {
-                            ids.push(b'\\');
-                        }
-                        ids.push(byte);
-                    }
-                    left = tail.get(usize::from(length)..)?;
+                while let Some((item, tail)) = counted(left) {
+                    append_item(item, &mut items);
+                    left = tail;
                 }
-                strings::write(&ids, out);
+                strings::write(&items, out);
             }
+            OOTS => {
+                let mut items = Vec::new();
+                let mut left = value;
+                while let Some((protocol, [weight, tail @ ..])) = counted(left) {
+                    append_item(protocol, &mut items);
+                    write!(items, ":{weight}").ok()?;
+                    left = tail;
+                }
+                strings::write(&items, out);
+            }
+            GROUPS => list(value.as_chunks::<2>().0, out, |group, out| {
+                write!(out, "{}", u16::from_be_bytes(*group)).ok()
+            })?,
             PORT => write!(out, "{}", u16::from_be_bytes(value.try_into().ok()?)).ok()?,
             IPV4HINT => {
                 list(value.as_chunks::<4>().0, out, |ip, out| write!(out, "{}", Ipv4Addr::from(*ip)).ok())?
@@ -126,7 +153,8 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
     };
     let Some(value) = value.filter(|value| !value.is_empty()) else {
         return match key {
-            NO_DEFAULT_ALPN | OHTTP => Ok(key),
+            // A path without segments is that of the root (RFC 9953 section 3).
+            NO_DEFAULT_ALPN | OHTTP | PVD | DOCPATH => Ok(key),
             _ if !is_named(name) => Ok(key),
             // Keys whose format is not known may be empty; the others have no meaning without a value.
             _ if usize::from(key) >= NAMES.len() => Ok(key),
@@ -148,29 +176,29 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
             keys.iter().for_each(|key| out.extend_from_slice(&key.to_be_bytes()));
             debug_assert!(out.len() > start);
         }
-        ALPN => {
-            const EXPECTED: &str = "protocol names of 1 to 255 bytes with `,` between them, such as `h2,h3`";
-            let mut list = Vec::new();
-            strings::read(token, value, &mut list)?;
-            let mut id = Vec::new();
-            let mut bytes = list.into_iter();
-            loop {
-                let byte = bytes.next();
-                match byte {
-                    Some(b'\\') => id.push(bytes.next().ok_or_else(|| bad(EXPECTED))?),
-                    Some(byte) if byte != b',' => id.push(byte),
-                    _ => {
-                        let length = u8::try_from(id.len())
-                            .ok()
-                            .filter(|&length| length > 0)
-                            .ok_or_else(|| bad(EXPECTED))?;
-                        out.push(length);
-                        out.append(&mut id);
-                        if byte.is_none() {
-                            break;
-                        }
-                    }
-                }
+        ALPN | DOCPATH => {
+            let expected = match key {
+                ALPN => "protocol names of 1 to 255 bytes with `,` between them, such as `h2,h3`",
+                _ => "path segments of 1 to 255 bytes with `,` between them",
+            };
+            for item in items(token, value)?.ok_or_else(|| bad(expected))? {
+                append_counted(&item, out).ok_or_else(|| bad(expected))?;
+            }
+        }
+        OOTS => {
+            const EXPECTED: &str = "protocols with weights of 0 to 100, such as `do53:100,dot:10`";
+            for item in items(token, value)?.ok_or_else(|| bad(EXPECTED))? {
+                let colon = item.iter().rposition(|&byte| byte == b':').ok_or_else(|| bad(EXPECTED))?;
+                let weight = number::<u8>(&item[colon + 1..]).filter(|weight| *weight <= MOST);
+                append_counted(&item[..colon], out).ok_or_else(|| bad(EXPECTED))?;
+                out.push(weight.ok_or_else(|| bad(EXPECTED))?);
+            }
+        }
+        GROUPS => {
+            for part in value.split(|&byte| byte == b',') {
+                let group: u16 =
+                    number(part).ok_or_else(|| bad("numbers of groups with `,` between them"))?;
+                out.extend_from_slice(&group.to_be_bytes());
             }
         }
         PORT => {
@@ -197,7 +225,7 @@ fn param(token: &Token<'_>, out: &mut Vec<u8>) -> Result<u16, Fault> {
                 return Err(bad("base 64"));
             }
         }
-        NO_DEFAULT_ALPN | OHTTP => return Err(bad("no value")),
+        NO_DEFAULT_ALPN | OHTTP | PVD => return Err(bad("no value")),
         _ => strings::read(token, value, out)?,
     }
     Ok(key)
@@ -225,20 +253,32 @@ fn check(params: &[u8]) -> Result<(), (u16, &'static str)> {
                     return Err((key, "`mandatory` names a key that is not given"));
                 }
             }
-            ALPN => {
+            ALPN | DOCPATH => {
                 let mut left = value;
-                while let Some((&length, tail)) = left.split_first() {
-                    left = match tail.get(usize::from(length)..) {
-                        Some(left) if length > 0 => left,
-                        _ => return Err((key, "`alpn` is malformed")),
-                    };
+                while let Some((_, tail)) = counted(left) {
+                    left = tail;
                 }
-                if value.is_empty() {
+                if !left.is_empty() {
+                    return Err((key, "a list that is malformed"));
+                }
+                if key == ALPN && value.is_empty() {
                     return Err((key, "`alpn` is empty"));
                 }
             }
+            GROUPS => {
+                let mut groups = value.as_chunks::<2>().0.to_vec();
+                groups.sort_unstable();
+                if !whole(2) || groups.windows(2).any(|pair| pair[0] == pair[1]) {
+                    return Err((key, "`tls-supported-groups` names no group, or one twice"));
+                }
+            }
+            OOTS if !is_oots(value) => {
+                return Err((key, "`oots` names no protocol, one twice, or one without a weight"));
+            }
             NO_DEFAULT_ALPN if !has(ALPN) => return Err((key, "`no-default-alpn` stands without `alpn`")),
-            NO_DEFAULT_ALPN | OHTTP if !value.is_empty() => return Err((key, "a value where there is none")),
+            NO_DEFAULT_ALPN | OHTTP | PVD if !value.is_empty() => {
+                return Err((key, "a value where there is none"));
+            }
             PORT if value.len() != 2 => return Err((key, "`port` is malformed")),
             IPV4HINT if !whole(4) => return Err((key, "`ipv4hint` is malformed")),
             IPV6HINT if !whole(16) => return Err((key, "`ipv6hint` is malformed")),
@@ -259,6 +299,66 @@ fn is_doh_path(value: &[u8]) -> bool {
     let mut variables = expressions
         .flat_map(|(inside, _)| inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(','));
     template.starts_with('/') && variables.any(|name| name.split([':', '*']).next() == Some("dns"))
+}
+
+/// Whether this is a list of different protocols, each with its weight.
+fn is_oots(mut left: &[u8]) -> bool {
+    let mut protocols = Vec::new();
+    while let Some((protocol, [weight, tail @ ..])) = counted(left)
+        && *weight <= MOST
+    {
+        protocols.push(protocol);
+        left = tail;
+    }
+    protocols.sort_unstable();
+    left.is_empty() && !protocols.is_empty() && protocols.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// The first item of a list in which each has its length before it, and what stands behind it; none may be empty.
+fn counted(list: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&length, rest) = list.split_first()?;
+    rest.split_at_checked(usize::from(length)).filter(|_| length > 0)
+}
+
+/// Appends an item with its length; `None` if it is empty or too long.
+fn append_counted(item: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    out.push(u8::try_from(item.len()).ok().filter(|length| *length > 0)?);
+    out.extend_from_slice(item);
+    Some(())
+}
+
+/// The items of a list in text (RFC 9460 appendix A.1): it has escapes of its own below those of strings. `None` where it ends within
+/// one.
+fn items(token: &Token<'_>, value: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Fault> {
+    let mut list = Vec::new();
+    strings::read(token, value, &mut list)?;
+    let mut items = vec![Vec::new()];
+    let mut bytes = list.into_iter();
+    while let Some(byte) = bytes.next() {
+        let Some(item) = items.last_mut() else { break };
+        match byte {
+            b',' => items.push(Vec::new()),
+            b'\\' => match bytes.next() {
+                Some(byte) => item.push(byte),
+                None => return Ok(None),
+            },
+            byte => item.push(byte),
+        }
+    }
+    Ok(Some(items))
+}
+
+/// Appends an item to such a list.
+fn append_item(item: &[u8], list: &mut Vec<u8>) {
+    if !list.is_empty() {
+        list.push(b',');
+    }
+    for &byte in item {
+        if matches!(byte, b',' | b'\\') {
+            list.push(b'\\');
+        }
+        list.push(byte);
+    }
 }
 
 /// The first parameter of `rest`, which then begins behind it.

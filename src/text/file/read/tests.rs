@@ -441,6 +441,22 @@ fn an_soa_whose_owner_lacks_its_final_dot_is_told_of() {
 }
 
 #[test]
+fn names_that_lack_a_final_dot_before_the_zone_is_known_and_mailboxes_with_an_at_are_told_of() {
+    let told = |text: &str, origin: &str| records(text, origin).1;
+    let soa = "60 SOA a. b. 1 2 3 4 5\n";
+    let relative = told(&format!("$ORIGIN example.com\n@ {soa}"), "file.");
+    assert!(
+        relative[0].contains("zone:1:9: warning: this name has no final dot, so it is `example.com.file.`")
+    );
+    let relative = told(&format!("example.com {soa}"), "file.");
+    assert!(relative[0].contains("zone:1:1: warning:") && relative[0].contains("`example.com.file.`"));
+    assert_eq!(told(&format!("$ORIGIN example.com.\n@ {soa}$ORIGIN a.b\n"), "file."), [""; 0]);
+    assert_eq!(told(&format!("example.com. {soa}"), "file."), [""; 0]);
+    let mailbox = told("@ 60 SOA a. host@a.test. 1 2 3 4 5\n", "a.test.");
+    assert!(mailbox[0].contains("an `@` in it (expected a dot in its place"), "{mailbox:?}");
+}
+
+#[test]
 fn reading_stops_when_it_is_told_to() {
     let text = "$ORIGIN x.\n@ 60 SOA a a 1 2 3 4 5\n$GENERATE 1-1000000 h$ A 192.0.2.1\n$INCLUDE more\nno record at all\n";
     let mut seen = 0;
