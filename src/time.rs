@@ -98,6 +98,13 @@ pub fn date_from_days(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
+impl serde::Serialize for Utc {
+    /// As it is displayed.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl Add<Duration> for Utc {
     type Output = Utc;
 

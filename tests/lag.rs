@@ -56,7 +56,10 @@ fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
         assert!(longest(node) >= since, "{} s, cut off for {since} s", longest(node));
         let zone = zone(node);
         assert_eq!((&zone["state"], &zone["staleness"]["estimate"]), (&"unverified".into(), &Value::Null));
-        assert!(zone["verified"].as_f64().unwrap() <= seconds(cut_at), "{zone}");
+        let verified = node.metric("tidemark_zone_verified_timestamp_seconds", &[("zone", ZONE)]);
+        assert!(verified.unwrap() <= seconds(cut_at), "{zone}");
+        // The same moment, as people write it.
+        assert!(zone["verified"].as_str().unwrap().ends_with('Z'), "{zone}");
         assert_eq!(node.metric("tidemark_zone_staleness_seconds", &[("zone", ZONE)]), Some(0.0));
     }
     let addresses = nodes.map(|node| node.daemon.addr.to_string());

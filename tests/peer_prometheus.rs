@@ -29,6 +29,7 @@ enum On {
     Authoritative,
     /// Also a cache, for the zones whose servers it is told.
     Following,
+    Primary,
     Secondary,
     Watching,
     Cache,
@@ -63,11 +64,21 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_transfer_duration_seconds", "histogram", &["direction", "kind"], On::Authoritative),
     Promise("tidemark_ixfr_fallbacks_total", "counter", &["reason"], On::Every),
     Promise("tidemark_zone_digest_mismatches_total", "counter", &["zone"], On::Authoritative),
+    Promise("tidemark_zone_digest_mismatch_timestamp_seconds", "gauge", &["zone"], On::Authoritative),
+    Promise("tidemark_zone_file_ok", "gauge", &["zone"], On::Primary),
+    Promise("tidemark_config_last_reload_ok", "gauge", &[], On::Every),
     Promise("tidemark_zone_load_failures_total", "counter", &["zone"], On::Authoritative),
     Promise("tidemark_cache_hits_total", "counter", &[], On::Cache),
     Promise("tidemark_cache_misses_total", "counter", &[], On::Cache),
     Promise("tidemark_cache_entries", "gauge", &[], On::Cache),
     Promise("tidemark_cache_stale_answers_total", "counter", &[], On::Every),
+    Promise("process_cpu_seconds_total", "counter", &[], On::Every),
+    Promise("process_max_fds", "gauge", &[], On::Every),
+    Promise("process_open_fds", "gauge", &[], On::Every),
+    Promise("process_resident_memory_bytes", "gauge", &[], On::Every),
+    Promise("process_start_time_seconds", "gauge", &[], On::Every),
+    Promise("process_threads", "gauge", &[], On::Every),
+    Promise("process_virtual_memory_bytes", "gauge", &[], On::Every),
 ];
 
 /// Values that labels with a fixed set of values may have.
@@ -121,7 +132,11 @@ impl World {
 
     fn nodes(&self) -> [(&'static str, &Tidemark, &'static [On]); 3] {
         [
-            ("primary", &self.primary, &[On::Every, On::Authoritative, On::Following, On::Watching]),
+            (
+                "primary",
+                &self.primary,
+                &[On::Every, On::Authoritative, On::Following, On::Watching, On::Primary],
+            ),
             ("secondary", &self.secondary, &[On::Every, On::Authoritative, On::Following, On::Secondary]),
             ("cache", &self.cache, &[On::Every, On::Following, On::Watching, On::Cache]),
         ]

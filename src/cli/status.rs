@@ -9,7 +9,6 @@ use crate::cli::control;
 use crate::cli::drive;
 use crate::cli::exit::{Exit, Failure, written};
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
-use crate::time::Utc;
 use crate::wire::name::Name;
 
 /// Asks the node and prints what it says.
@@ -77,7 +76,7 @@ fn print(status: &Value) -> io::Result<()> {
     table.print()?;
     for zone in zones {
         if let (Some(name), Some(what)) = (zone["zone"].as_str(), zone["problem"]["what"].as_str()) {
-            let since = Utc(zone["problem"]["since"].as_u64().unwrap_or_default() * 1_000_000);
+            let since = zone["problem"]["since"].as_str().unwrap_or("-");
             anstream::println!("{WARN}{name}{WARN:#} since {since}: {what}");
         }
     }
@@ -91,14 +90,14 @@ fn row(zone: &Value) -> [Cell; 7] {
         "unverified" | "behind" => WARN,
         _ => BAD,
     };
-    let published = zone["published"].as_f64().map(|seconds| Utc((seconds * 1e6) as u64).to_string());
+    let published = zone["published"].as_str();
     [
         text(&zone["zone"]),
         text(&zone["role"]),
         Cell::styled(state, style),
         text(&zone["serial"]),
         text(&zone["records"]),
-        Cell::styled(published.as_deref().unwrap_or("-"), DIM),
+        Cell::styled(published.unwrap_or("-"), DIM),
         Cell::from(staleness(&zone["staleness"])),
     ]
 }

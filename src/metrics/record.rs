@@ -2,27 +2,28 @@
 
 use crate::node::event::Event;
 use crate::probe::observation::Reason;
+use crate::time::Utc;
 use crate::transfer::notify;
 
 use super::registry::{Hop, Metrics};
 
 impl Metrics {
-    /// Counts an event of the node.
-    pub fn record(&self, event: &Event) {
+    /// Counts an event of the node that happened now.
+    pub fn record(&self, now: Utc, event: &Event) {
         match event {
             Event::Removed(removal) => self.zone_removed(&removal.zone),
-            Event::Published { publication, heard, now } => {
+            Event::Published { publication, heard, now: published_at } => {
                 if publication.mismatch.is_some() {
-                    self.mismatched(&publication.zone);
+                    self.mismatched(now, &publication.zone);
                 }
                 // What was there before the start was not edited now.
-                if let Some(edited) = publication.edited.filter(|_| publication.from.is_some()) {
+                if let Some(edited) = publication.edited.filter(|_| publication.leads_forward()) {
                     let seconds = publication.applied.as_secs_f64() - edited.as_secs_f64();
                     self.propagated(Hop::EditToPublished, seconds);
                 }
                 // A first copy says when it arrived, and a primary's own version is there at once: neither is a change's way.
-                let Some(heard) = heard.filter(|_| publication.from.is_some()) else { return };
-                self.propagated(Hop::NotifiedToApplied, now.mono.since(heard.mono).as_secs_f64());
+                let Some(heard) = heard.filter(|_| publication.leads_forward()) else { return };
+                self.propagated(Hop::NotifiedToApplied, published_at.mono.since(heard.mono).as_secs_f64());
                 if let Some(published) = publication.stamp.published {
                     let published = published.utc().as_secs_f64();
                     self.propagated(Hop::PublishToNotified, heard.utc.as_secs_f64() - published);
@@ -45,7 +46,7 @@ impl Metrics {
             Event::Observed { propagation: Some(propagation), .. } => {
                 self.propagated(Hop::PublishToObserved, propagation.best().as_secs_f64());
             }
-            Event::Reachable { zone, fault: Some(Reason::OtherContent), .. } => self.mismatched(zone),
+            Event::Reachable { zone, fault: Some(Reason::OtherContent), .. } => self.mismatched(now, zone),
             Event::Added(_)
             | Event::Observed { propagation: None, .. }
             | Event::Behind(..)

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::time::Utc;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rcode;
 
@@ -71,6 +73,7 @@ pub struct Metrics {
     /// Zones of which something was counted; the others' series are made when they are shown.
     pub(super) troubles: Mutex<BTreeMap<Name, Troubles>>,
     stale_answers: IntCounter,
+    reload_ok: IntGauge,
 }
 
 impl Metrics {
@@ -129,10 +132,19 @@ impl Metrics {
                     "Answers given out past their TTL because no server could be reached (RFC 8767)",
                 )?,
             )?,
+            reload_ok: registered(
+                &registry,
+                IntGauge::new(
+                    "tidemark_config_last_reload_ok",
+                    "1, or 0 from a reload that was refused to the next that is not",
+                )?,
+            )?,
             tallies: Mutex::default(),
             registry,
         };
+        metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
         metrics.begin_at_zero();
+        metrics.reloaded(true);
         Ok(metrics)
     }
 
@@ -202,9 +214,17 @@ impl Metrics {
         self.fallbacks.with_label_values(&[reason]).inc();
     }
 
+    /// The configuration was read again, and is in force or refused.
+    pub fn reloaded(&self, is_in_force: bool) {
+        self.reload_ok.set(is_in_force.into());
+    }
+
     /// A version's digest was not the primary's.
-    pub fn mismatched(&self, zone: &NameRef) {
-        self.trouble(zone, |troubles| troubles.mismatches += 1);
+    pub fn mismatched(&self, now: Utc, zone: &NameRef) {
+        self.trouble(zone, |troubles| {
+            troubles.mismatches += 1;
+            troubles.mismatched = Some(now);
+        });
     }
 
     /// A zone file could not be published.
@@ -232,6 +252,8 @@ impl Metrics {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Troubles {
     pub(super) mismatches: u64,
+    /// When that was the last time.
+    pub(super) mismatched: Option<Utc>,
     pub(super) load_failures: u64,
 }
 

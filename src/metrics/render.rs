@@ -9,7 +9,8 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Encoder, TextEncoder};
 
 use crate::node::board::Overview;
-use crate::node::status::{State, ZoneStatus};
+use crate::node::status::{ServerStatus, State, ZoneStatus};
+use crate::time::Utc;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rcode;
 use crate::wire::via::Via;
@@ -123,7 +124,7 @@ impl Metrics {
     }
 }
 
-/// Gauges of the zones and of the servers watched.
+/// What is told of the zones and of the servers watched.
 fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFamily> {
     let states =
         State::ALL.map(|state| gauge(&[("state", state.word())], gauges.overview.count(state) as f64));
@@ -145,16 +146,18 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
     each(
         "tidemark_zone_published_timestamp_seconds",
         "When the primary published what is served here",
-        &|zone| zone.published,
+        &|zone| zone.published.map(Utc::as_secs_f64),
     );
-    each("tidemark_zone_applied_timestamp_seconds", "When this node began to serve it", &|zone| zone.applied);
+    each("tidemark_zone_applied_timestamp_seconds", "When this node began to serve it", &|zone| {
+        zone.applied.map(Utc::as_secs_f64)
+    });
     each("tidemark_zone_verified_timestamp_seconds", "When it is last known to have been current", &|zone| {
-        zone.verified
+        zone.verified.map(Utc::as_secs_f64)
     });
     each(
         "tidemark_zone_expire_timestamp_seconds",
         "When a secondary stops serving it unless it is confirmed",
-        &|zone| zone.expires,
+        &|zone| zone.expires.map(Utc::as_secs_f64),
     );
     each(
         "tidemark_zone_staleness_seconds",
@@ -166,35 +169,61 @@ fn zones(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>) -> Vec<MetricFami
         "The longest that it can have been out of date: since it is known to have been current; infinite when that is not known",
         &longest,
     );
-    let mut counted = |name: &str, help: &str, count: &dyn Fn(&Troubles) -> u64| {
+    each(
+        "tidemark_zone_file_ok",
+        "1, or 0 for as long as what a zone file holds cannot be served",
+        &|zone| (zone.role == "primary").then(|| f64::from(u8::from(zone.problem.is_none()))),
+    );
+    each(
+        "tidemark_zone_digest_mismatch_timestamp_seconds",
+        "When content last differed from the primary's, or a watched server's from that here, under the same serial; 0 if it has not",
+        &|zone| {
+            let at = troubles.get(&zone.zone).and_then(|troubles| troubles.mismatched);
+            (zone.role != "stub").then(|| at.map_or(0.0, Utc::as_secs_f64))
+        },
+    );
+    families.extend(troubled(shown, troubles));
+    families.extend(observed(shown));
+    families
+}
+
+/// Counters of what went wrong with zones.
+fn troubled(shown: &[ZoneStatus], troubles: &BTreeMap<Name, Troubles>) -> [MetricFamily; 2] {
+    let counted = |name: &str, help: &str, count: &dyn Fn(&Troubles) -> u64| {
         let own = shown.iter().filter(|zone| zone.role != "stub");
         let metrics = own.map(|zone| {
             let count = troubles.get(&zone.zone).map_or(0, count);
             counter(&[("zone", &zone.zone.to_string())], count)
         });
-        families.push(family(name, help, MetricType::COUNTER, metrics.collect()));
+        family(name, help, MetricType::COUNTER, metrics.collect())
     };
-    counted(
-        "tidemark_zone_digest_mismatches_total",
-        "Versions whose content differed from the primary's, or a watched server's from that here, under the same serial",
-        &|troubles| troubles.mismatches,
-    );
-    counted(
-        "tidemark_zone_load_failures_total",
-        "Zone files, or changes of them, that could not be published",
-        &|troubles| troubles.load_failures,
-    );
-    let mut observed =
-        |name: &str, help: &str, value: &dyn Fn(&crate::node::status::ServerStatus) -> Option<f64>| {
-            let metrics = shown.iter().flat_map(|zone| {
-                zone.servers.iter().filter(|server| server.watched).filter_map(|server| {
-                    let labels = [("zone", zone.zone.to_string()), ("server", server.server.to_string())];
-                    let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
-                    Some(gauge(&labels, value(server)?))
-                })
-            });
-            families.push(family(name, help, MetricType::GAUGE, metrics.collect()));
-        };
+    [
+        counted(
+            "tidemark_zone_digest_mismatches_total",
+            "Versions whose content differed from the primary's, or a watched server's from that here, under the same serial",
+            &|troubles| troubles.mismatches,
+        ),
+        counted(
+            "tidemark_zone_load_failures_total",
+            "Zone files, or changes of them, that could not be published",
+            &|troubles| troubles.load_failures,
+        ),
+    ]
+}
+
+/// Gauges of the servers watched.
+fn observed(shown: &[ZoneStatus]) -> Vec<MetricFamily> {
+    let mut families = Vec::new();
+    let mut observed = |name: &str, help: &str, value: &dyn Fn(&ServerStatus) -> Option<f64>| {
+        let metrics = shown.iter().flat_map(|zone| {
+            zone.servers.iter().filter(|server| server.watched).filter_map(|server| {
+                let labels = [("zone", zone.zone.to_string()), ("server", server.server.to_string())];
+                let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
+                Some(gauge(&labels, value(server)?))
+            })
+        });
+        families.push(family(name, help, MetricType::GAUGE, metrics.collect()));
+    };
     observed("tidemark_observed_serial", "SOA serial that a watched server shows", &|server| {
         server.serial.map(|serial| f64::from(serial.0))
     });

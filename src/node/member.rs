@@ -73,7 +73,7 @@ impl Member {
     /// Notes what is wrong; the first moment of one wrong stays.
     pub(super) fn blame(&mut self, now: Now, what: String) {
         let since = self.problem.take().filter(|problem| problem.what == what).map(|problem| problem.since);
-        self.problem = Some(Problem { what, since: since.unwrap_or(now.utc.seconds()) });
+        self.problem = Some(Problem { what, since: since.unwrap_or(now.utc) });
     }
 
     /// Whether the journal is to learn that EXPIRE is counted from then on: a restart may find it a little older than it is, and polls are
@@ -145,7 +145,6 @@ impl Member {
                 newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
             ),
         });
-        let seconds = |utc: Utc| utc.as_secs_f64();
         let fresh_at = if self.refresh.is_none() { Some(now.mono) } else { self.zone.fresh_at() };
         let known = version.as_ref().filter(|_| self.zone.is_verified(now.mono));
         let head = known.zip(fresh_at).map(|(version, at)| (version.stamp.serial, at));
@@ -157,17 +156,14 @@ impl Member {
             newer: newer.map(|newer| newer.serial),
             records: version.as_ref().map(|version| version.snapshot.records()),
             digest: version.as_ref().map(|version| version.stamp.digest),
-            published: version
-                .as_ref()
-                .and_then(|version| version.stamp.published)
-                .map(|hlc| seconds(hlc.utc())),
-            applied: version.as_ref().map(|version| seconds(version.applied)),
-            verified: self.refresh.as_ref().and_then(|_| self.verified(now)).map(seconds),
+            published: version.as_ref().and_then(|version| version.stamp.published).map(|hlc| hlc.utc()),
+            applied: version.as_ref().map(|version| version.applied),
+            verified: self.refresh.as_ref().and_then(|_| self.verified(now)),
             expires: self
                 .refresh
                 .as_ref()
                 .and_then(|_| self.zone.expires_at())
-                .map(|at| seconds(now.utc + at.since(now.mono)) - now.mono.since(at).as_secs_f64()),
+                .map(|at| now.utc + at.since(now.mono) - now.mono.since(at)),
             staleness,
             problem: self.problem.clone(),
             primaries: self.config.options.primaries().to_vec(),

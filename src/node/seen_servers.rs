@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::lag::{Interval, Ledger, Sighting};
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe;
-use crate::time::{Mono, Now};
+use crate::time::{Hlc, Mono, Now};
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
@@ -133,7 +133,7 @@ impl SeenServers {
             newer: None,
             records: None,
             digest: None,
-            published: published.map(|hlc| hlc.utc().as_secs_f64()),
+            published: published.map(Hlc::utc),
             applied: None,
             verified: None,
             expires: None,

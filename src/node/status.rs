@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::lag::Interval;
+use crate::time::Utc;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
@@ -77,7 +78,7 @@ impl State {
     }
 }
 
-/// One zone. Times are seconds since 1970.
+/// One zone.
 #[derive(Clone, Debug, Serialize)]
 pub struct ZoneStatus {
     /// The zone.
@@ -95,14 +96,14 @@ pub struct ZoneStatus {
     /// The digest of what is served.
     pub digest: Option<Digest>,
     /// When the primary published what is served.
-    pub published: Option<f64>,
+    pub published: Option<Utc>,
     /// When this node began to serve it.
-    pub applied: Option<f64>,
+    pub applied: Option<Utc>,
     /// When it is last known to have been current: the start of a poll that found it so, less what its primary's own copy was older
     /// (secondaries).
-    pub verified: Option<f64>,
+    pub verified: Option<Utc>,
     /// When it expires (secondaries).
-    pub expires: Option<f64>,
+    pub expires: Option<Utc>,
     /// How long it has been out of date; for one that expired, what it would be.
     pub staleness: Option<Interval>,
     /// What is wrong now, in a sentence, and since when.
@@ -118,8 +119,8 @@ pub struct ZoneStatus {
 pub struct Problem {
     /// What, in a sentence.
     pub what: String,
-    /// Since when, in seconds since 1970.
-    pub since: u64,
+    /// Since when.
+    pub since: Utc,
 }
 
 /// Another server of a zone, as seen from here.

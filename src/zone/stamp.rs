@@ -43,7 +43,7 @@ pub struct Stamp {
 
 fn as_utc<S: serde::Serializer>(published: &Option<Hlc>, serializer: S) -> Result<S::Ok, S::Error> {
     match published {
-        Some(hlc) => serializer.serialize_some(&hlc.utc().as_secs_f64()),
+        Some(hlc) => serializer.serialize_some(&hlc.utc()),
         None => serializer.serialize_none(),
     }
 }
