@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use tidemark::cli::args::{Cli, Command};
-use tidemark::cli::{check, completions, demo, exit, lag, man, order, serve, status, wait};
+use tidemark::cli::{check, completions, demo, exit, lag, man, order, reload, serve, status, wait};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Reload(args) => order::reload(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Refresh(args) => order::refresh(&args),
         Command::Flush(args) => order::flush(&args),
         Command::Lag(args) => lag::run(&args),

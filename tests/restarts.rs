@@ -321,3 +321,48 @@ fn no_damage_to_the_journal_takes_a_serial_back() {
     node.daemon.restart();
     assert!(node.daemon.log().contains("both the journal and the floors of serials are gone"));
 }
+
+/// A primary's serial went back, with other content: its secondary says so, and takes it when it is told to, for good.
+#[test]
+fn an_older_serial_is_taken_by_order_and_kept() {
+    let [p, s] = ports::reserve_many();
+    let small = |serial, last: &str| zones::text(ZONE, serial, &[last]);
+    let mut primary = tidemark::start(p, &[Zone::primary(ZONE, small(40, "www A 192.0.2.40"))]);
+    let mut secondary = tidemark::start(s, &[Zone::secondary(ZONE, &[p])]);
+    secondary.daemon.await_serial(ZONE, 40, LIMIT);
+    primary.daemon.stop();
+    fs::remove_dir_all(primary.data_dir()).unwrap();
+    zones::write(&primary.daemon.zone_file(ZONE), &small(11, "www A 192.0.2.11"));
+    primary.daemon.restart();
+    assert_eq!(soa::serial(p, ZONE), Some(11));
+
+    let control = secondary.control();
+    let refresh = |more: &[&str]| {
+        process::run(tidemark::command().args(["refresh", ZONE, "--control"]).arg(&control).args(more))
+    };
+    refresh(&[]);
+    await_until("the secondary to say what is wrong", LIMIT, || {
+        secondary
+            .daemon
+            .log()
+            .contains("older than 40, which is served here: raise it at the primary, or take")
+    });
+    assert_eq!(dig::short(s, &["www.example.", "A"]), ["192.0.2.40"]);
+    refresh(&["--force"]);
+    secondary.daemon.await_serial(ZONE, 11, LIMIT);
+    assert_eq!(dig::short(s, &["www.example.", "A"]), ["192.0.2.11"]);
+    assert!(secondary.daemon.log().contains("whatever its serial"), "{}", secondary.daemon.log());
+
+    // It follows from there, by differences, and a restart brings back nothing.
+    secondary.daemon.kill();
+    secondary.daemon.restart();
+    assert_eq!(soa::serial(s, ZONE), Some(11));
+    zones::write(&primary.daemon.zone_file(ZONE), &small(12, "www A 192.0.2.12"));
+    primary.daemon.await_serial(ZONE, 12, LIMIT);
+    refresh(&[]);
+    secondary.daemon.await_serial(ZONE, 12, LIMIT);
+    secondary.daemon.kill();
+    secondary.daemon.restart();
+    assert_eq!(soa::serial(s, ZONE), Some(12));
+    assert_eq!(dig::short(s, &["www.example.", "A"]), ["192.0.2.12"]);
+}

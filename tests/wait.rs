@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -107,6 +108,75 @@ fn right_after_an_edit_it_waits_for_what_the_file_holds() {
     let output = wait_command(&addrs, &["--file", &file]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text_of(&output).contains("will not be served as it is"), "{}", text_of(&output));
+}
+
+#[test]
+fn begun_before_an_edit_it_waits_for_the_next_serial() {
+    let nodes = chain();
+    let addrs = nodes.each_ref().map(|node| node.daemon.addr);
+    for serial in 2..2 + ROUNDS {
+        let mut child = wait_command(&addrs, &["--next"]).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert_eq!(said.next().unwrap().unwrap(), format!("waiting for a serial newer than {}", serial - 1));
+        nodes[0].daemon.publish("example.", &version(serial));
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
+        assert!(
+            text_of(&output).contains(&format!("3 servers showed serial {serial}")),
+            "{}",
+            text_of(&output)
+        );
+        for addr in addrs {
+            assert_eq!(soa::serial(addr, "example."), Some(serial), "{addr}");
+        }
+    }
+}
+
+#[test]
+fn a_reload_waits_for_the_servers_of_the_zone() {
+    let mut nodes = chain();
+    let control = nodes[0].control();
+    let reload = |more: &[&str]| {
+        let mut command = tidemark::command();
+        command.args(["reload", "example.", "--wait", "--control"]).arg(&control).args(more);
+        command.output().unwrap()
+    };
+    nodes[0].daemon.publish("example.", &version(2));
+    let output = reload(&[]);
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("reloaded example. (serial 2)\n"), "{said}");
+    assert!(said.contains("1 server showed serial 2"), "{said}");
+    assert_eq!(soa::serial(nodes[1].daemon.addr, "example."), Some(2));
+
+    nodes[1].daemon.process().signal(libc::SIGSTOP);
+    nodes[0].daemon.publish("example.", &version(3));
+    let output = reload(&["--timeout", "1s", "--json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text_of(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["zones"], serde_json::json!([{ "zone": "example.", "serial": 3 }]));
+    assert_eq!(told["waited"][0]["servers"][0]["server"], nodes[1].daemon.addr.to_string());
+    nodes[1].daemon.process().signal(libc::SIGCONT);
+}
+
+#[test]
+fn an_old_ttl_that_nobody_shows_any_more_is_the_users_to_tell() {
+    let nodes = chain();
+    let addrs = nodes.each_ref().map(|node| node.daemon.addr);
+    let record = "www.example. A 192.0.2.2";
+    let lowered = version(2).replace("www A", "www 1 A");
+    nodes[0].daemon.publish("example.", &lowered);
+    nodes.iter().for_each(|node| node.daemon.await_serial("example.", 2, LIMIT));
+    let wait = |more: &[&str]| {
+        let args = [&["--record", record, "--scope", "worst-case"][..], more].concat();
+        text_of(&wait_command(&addrs, &args).output().unwrap())
+    };
+    let said = wait(&[]);
+    assert!(said.contains("its TTL is not known: caches were given the 1 s of the new"), "{said}");
+    let (began, said) = (Instant::now(), wait(&["--old-ttl", "3s"]));
+    assert!(began.elapsed() >= Duration::from_secs(3), "{said}");
+    assert!(said.contains("3 servers showed www.example. A 192.0.2.2 within 3."), "{said}");
+    assert!(!said.contains("not known"), "{said}");
 }
 
 #[test]

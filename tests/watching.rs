@@ -242,7 +242,10 @@ fn a_reload_follows_the_configuration() {
     assert_eq!(serials(), [Some(1), Some(1), None]);
 
     // A folder that comes brings its zones, but for one that is held already.
-    assert_eq!(reconfigure(&format!("{z}{y}")), "reloaded example. other.; added third.\n");
+    assert_eq!(
+        reconfigure(&format!("{z}{y}")),
+        "reloaded example. (serial 1) other. (serial 1); added third. (serial 1)\n"
+    );
     assert_eq!(serials(), [Some(1), Some(1), Some(1)]);
     await_log(&node, "both hold this zone, other.");
 
@@ -277,7 +280,7 @@ fn a_reload_names_what_takes_a_restart() {
     // What was told once is no more in force for that.
     for _ in 0..2 {
         let output = reload(&changed, &[]);
-        assert!(output.contains("reloaded example.\n"), "{output}");
+        assert!(output.contains("reloaded example. (serial 1)\n"), "{output}");
         assert!(
             output.contains("only a restart of the node brings it into force: workers, nsid"),
             "{output}"
@@ -286,7 +289,7 @@ fn a_reload_names_what_takes_a_restart() {
     let output = reload(&changed, &["--json"]);
     assert!(output.contains(r#""needs-restart":["workers","nsid"]"#), "{output}");
     // What is in force again takes none.
-    assert_eq!(reload(&before, &[]), "reloaded example.\n");
+    assert_eq!(reload(&before, &[]), "reloaded example. (serial 1)\n");
 }
 
 #[test]

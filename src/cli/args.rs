@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::cli::servers::{self, Named};
 use crate::config::load::REFERENCE;
 use crate::config::value;
 use crate::wire::name::Name;
@@ -196,13 +197,26 @@ pub struct StatusArgs {
 Examples:
   tidemark reload --config tidemark.toml
   tidemark reload --config tidemark.toml example.org.
+  tidemark reload --config tidemark.toml --wait example.org.
 
-Zones, cookie secrets and certificates change at once; which zones came and went is told. Keys that changed and take effect only
-when the node is restarted, such as `listen`, are named.")]
+Zones, cookie secrets and certificates change at once; which zones came and went is told, and under which serial each of the others
+is served now. Keys that changed and take effect only when the node is restarted, such as `listen`, are named.
+
+JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"added\":[],\"removed\":[],\"needs-restart\":[]}, with --wait also
+\"waited\": for each zone with other servers what `tidemark wait` says.
+
+Exit status: 0 done, 1 refused, or a zone could not be brought up to date; with --wait also 2 timed out, 3 nobody answered; 3 too where
+the node is not reachable.")]
 pub struct ReloadArgs {
     /// Only the files of these zones; without any, the configuration and all files
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zones: Vec<Name>,
+    /// Wait until the other servers of the zones that were read have what is served now: those that the node tells of changes or watches
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: give up after this long
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "60s", requires = "wait")]
+    pub timeout: Duration,
     /// The node.
     #[command(flatten)]
     pub node: ControlArgs,
@@ -216,11 +230,15 @@ pub struct ReloadArgs {
 #[command(after_help = "\
 Examples:
   tidemark refresh --config tidemark.toml
-  tidemark refresh --config tidemark.toml example.org.")]
+  tidemark refresh --config tidemark.toml example.org.
+  tidemark refresh --config tidemark.toml --force example.org.")]
 pub struct RefreshArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zones: Vec<Name>,
+    /// Pull these zones whole and serve what comes, even if its serial is older than what is served: after the primary's serial went back
+    #[arg(long, requires = "zones")]
+    pub force: bool,
     /// The node.
     #[command(flatten)]
     pub node: ControlArgs,
@@ -256,9 +274,10 @@ pub struct LagArgs {
     /// Only this zone
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zone: Option<Name>,
-    /// Servers to ask, tidemark nodes or any other; without any, those that the node knows, and itself
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., requires = "zone")]
-    pub at: Vec<SocketAddr>,
+    /// Servers to ask, tidemark nodes or any other, each by an address or a host name, which stands for all its addresses; without any,
+    /// those that the node knows, and itself
+    #[arg(long, value_name = "ADDR-or-NAME[:PORT]", value_parser = servers::named, num_args = 1.., value_delimiter = ',', requires = "zone")]
+    pub at: Vec<Named>,
     /// The node.
     #[command(flatten)]
     pub node: ControlArgs,
@@ -308,6 +327,10 @@ pub struct WaitArgs {
     /// Wait for this serial or a later one; without it, --record and --file, for the newest that any server has
     #[arg(long, value_name = "N", conflicts_with_all = ["record", "file"])]
     pub serial: Option<u32>,
+    /// Wait for the next change: for a serial newer than any that the servers show now. Begin this before the change is made, and make it
+    /// when it says what it waits for
+    #[arg(long, conflicts_with_all = ["serial", "record", "file"])]
+    pub next: bool,
     /// Wait for what this zone file holds, however it is numbered: right after an edit, which may not be served yet. At least one of the
     /// servers must be a tidemark node that has the zone
     #[arg(long, value_name = "ZONEFILE", value_hint = ValueHint::FilePath, conflicts_with = "record")]
@@ -315,12 +338,15 @@ pub struct WaitArgs {
     /// Wait for this record, in zone file form without TTL and class
     #[arg(long, value_name = "NAME TYPE RDATA")]
     pub record: Option<String>,
-    /// Servers that must all show the change
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = value::peer, num_args = 1.., required = true)]
-    pub at: Vec<SocketAddr>,
+    /// Servers that must all show the change, each by an address or a host name, which stands for all its addresses
+    #[arg(long, value_name = "ADDR-or-NAME[:PORT]", value_parser = servers::named, num_args = 1.., value_delimiter = ',', required = true)]
+    pub at: Vec<Named>,
     /// Where the change must be visible
     #[arg(long, value_enum, default_value_t = Scope::Authoritative)]
     pub scope: Scope,
+    /// With --scope worst-case: the TTL that the old data had, where it may have gone from all servers before they are asked
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub old_ttl: Option<Duration>,
     /// Give up after this long
     #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "60s")]
     pub timeout: Duration,
@@ -347,10 +373,12 @@ the record, or for the SOA record of the zone.
 --scope worst-case waits for the servers named, which hold the zone, and then on until no cache that keeps to TTLs can
 hold the old data: for the longest TTL seen at these servers, counted from the moment when the last of them changed. It is
 the TTL of the record's RRset, or where there was none the negative TTL of RFC 2308; with a serial, that of the SOA record.
-Other records of the zone may have longer ones; name one with --record. Give a --timeout beyond the TTL.
+Other records of the zone may have longer ones; name one with --record. Give a --timeout beyond the TTL. Where the TTL was lowered
+and no server shows the old data any more, only you know what it was: say so with --old-ttl.
 
 JSON, seconds as numbers:
-  {\"zone\":\"example.org.\",\"goal\":\"serial 42\",\"converged\":false,\"seconds\":60.0,\"ttl\":null,\"servers\":[{\"server\":
+  {\"zone\":\"example.org.\",\"goal\":\"serial 42\",\"converged\":false,\"seconds\":60.0,\"ttl\":null,
+  \"ttl_is_of_old_data\":null,\"servers\":[{\"server\":
   \"192.0.2.2:53\",\"converged_after\":null,\"shows\":\"serial 41\",\"since\":\"2026-11-21T05:02:25.123Z\"}]}";
 
 /// Where `wait` wants a change to be visible.

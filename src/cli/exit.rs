@@ -1,7 +1,7 @@
 //! What a command comes to: its exit status, and what is said when it failed.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Style};
@@ -102,6 +102,12 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     // Nothing can be done for a reader who has gone away.
     let _ = error.print();
     if error.use_stderr() { Exit::Failed.into() } else { Exit::Done.into() }
+}
+
+/// Writes to standard output at once.
+pub fn say(text: &str) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// What became of writing to standard output: a reader that has gone away (`| head`) has seen enough.

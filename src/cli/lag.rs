@@ -12,6 +12,7 @@ use crate::cli::args::LagArgs;
 use crate::cli::control;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
+use crate::cli::servers;
 use crate::cli::table;
 use crate::probe::observation::Ask;
 use crate::probe::observe::PATIENCE;
@@ -32,7 +33,7 @@ const MAX_QUESTIONS: usize = 256;
 /// Shows the lag.
 pub fn run(args: &LagArgs) -> Result<Exit, Failure> {
     drive::block_on(async {
-        let zones = if args.at.is_empty() { known_to_node(args).await? } else { named(args) };
+        let zones = if args.at.is_empty() { known_to_node(args).await? } else { named(args).await? };
         if args.watch { watch(args, &zones).await } else { look(args, &zones).await }
     })
 }
@@ -97,8 +98,9 @@ async fn known_to_node(args: &LagArgs) -> Result<Zones, Failure> {
     }
 }
 
-fn named(args: &LagArgs) -> Zones {
-    args.zone.iter().map(|zone| (zone.clone(), args.at.iter().copied().collect())).collect()
+async fn named(args: &LagArgs) -> Result<Zones, Failure> {
+    let servers: BTreeSet<SocketAddr> = servers::addresses(&args.at).await?.into_iter().collect();
+    Ok(args.zone.iter().map(|zone| (zone.clone(), servers.clone())).collect())
 }
 
 /// A node that listens on all addresses is reached on the loopback one.

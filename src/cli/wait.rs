@@ -1,26 +1,31 @@
 //! `tidemark wait`: until a change is visible everywhere asked for.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
 
 use crate::cli::args::{Scope, WaitArgs};
 use crate::cli::diagnostics;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
+use crate::cli::servers;
 use crate::probe::observation::Ask;
 use crate::probe::watch::Pace;
 use crate::server::files::load::{self as zone_file, LoadError};
 use crate::time::Mono;
 use crate::wire::rtype::Rtype;
+use crate::zone::serial::Serial;
 
 mod file;
+pub mod goal;
 pub mod progress;
 
 use file::File;
-use progress::{Goal, Progress, State, Wanted};
+use goal::{Goal, Wanted};
+use progress::{Progress, State, whole};
 
 /// Between two questions to a server: the end is noticed within this and a round trip.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -39,9 +44,25 @@ tidemark node that has the zone in --at too, or wait for a serial (`--serial N`)
 
 /// Waits, and says what happened.
 pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
+    let (exit, told) = of(args)?;
+    if args.json {
+        exit::say(&format!("{told}\n"))?;
+    }
+    if exit == Exit::Unreachable {
+        let waited = args.timeout.as_secs_f64();
+        let told =
+            format!("no server answered within {waited} s; look at the addresses and ports given with --at");
+        return Err(Failure::Told(exit, told));
+    }
+    Ok(exit)
+}
+
+/// Waits; says what happened unless it is to be told as JSON, which it returns with the exit status.
+pub fn of(args: &WaitArgs) -> Result<(Exit, Value), Failure> {
     let goal = match (&args.record, &args.file, args.serial) {
         (Some(text), ..) => Some(Goal::Record(Wanted::parse(text, &args.zone)?)),
         (None, Some(path), _) => Some(Goal::File(content(path, args)?)),
+        (None, None, None) if args.next => Some(Goal::Next(None)),
         (None, None, serial) => serial.map(Goal::serial),
     };
     drive::block_on(wait(args, goal))
@@ -61,7 +82,7 @@ fn content(path: &Path, args: &WaitArgs) -> Result<File, Failure> {
     Ok(File::new(path, zone.digest()))
 }
 
-async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
+async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<(Exit, Value), Failure> {
     let mut pace = Pace {
         interval: args.interval.unwrap_or(INTERVAL).max(INTERVAL),
         patience: PATIENCE,
@@ -73,18 +94,20 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
         _ => (&args.zone, Rtype::SOA),
     };
     let recursive = args.scope == Scope::Caches;
-    let mut progress = Progress::new(goal.clone(), &args.at, args.scope == Scope::WorstCase);
+    let at = servers::addresses(&args.at).await?;
+    let mut progress = Progress::new(goal.clone(), &at, args.scope == Scope::WorstCase);
+    args.old_ttl.iter().for_each(|ttl| progress.set_old_ttl(whole(*ttl) as u32));
     let ask = |server| {
         let ask = Ask::soa(server, args.zone.clone());
         Ask { name: name.clone(), rtype, recursive, ..ask }
     };
-    for &server in &args.at {
+    for &server in &at {
         observer.insert(ask(server))?;
     }
     let display = Display::new(args, progress.len());
     let began = observer.now().mono;
     let deadline = began + args.timeout;
-    let mut floor = None;
+    let (mut floor, mut awaited) = (None, None);
     let mut back_off = args.interval.is_none().then(|| began + BACK_OFF_AFTER);
     loop {
         let now = observer.now();
@@ -112,9 +135,13 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<Exit, Failure> {
             for server in progress.reopened() {
                 observer.insert(ask(server))?;
             }
+            if progress.awaits() != awaited {
+                awaited = progress.awaits();
+                awaited.iter().for_each(|above| display.begins(above));
+            }
             if progress.floor() != floor {
                 floor = progress.floor();
-                args.at.iter().for_each(|server| observer.set_have(&args.zone, *server, floor));
+                at.iter().for_each(|server| observer.set_have(&args.zone, *server, floor));
             }
         }
         if progress.cannot_tell() {
@@ -157,37 +184,33 @@ impl Display {
     ) -> Result<(), Failure> {
         if self.lines {
             let shows = progress.shows(server);
-            say(&format!("{server} shows {shows} after {:.3} s\n", after.as_secs_f64()))?;
+            exit::say(&format!("{server} shows {shows} after {:.3} s\n", after.as_secs_f64()))?;
         }
         Ok(())
+    }
+
+    /// Says that from here on a change will be noticed: whoever makes it may wait for this line.
+    fn begins(&self, above: &Serial) {
+        if self.bar.is_none() {
+            eprintln!("waiting for a serial newer than {above}");
+        }
     }
 
     fn clear(&self) {
         self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 
-    fn finish(self, args: &WaitArgs, progress: &Progress, began: Mono, now: Mono) -> Result<Exit, Failure> {
+    fn finish(
+        self,
+        args: &WaitArgs,
+        progress: &Progress,
+        began: Mono,
+        now: Mono,
+    ) -> Result<(Exit, Value), Failure> {
         self.clear();
-        let exit = progress.exit(now);
-        if args.json {
-            say(&format!("{}\n", progress.json(&args.zone, began, now)))?;
-        } else {
-            say(&progress.report(now.since(began), now))?;
+        if !args.json {
+            exit::say(&progress.report(now.since(began), now))?;
         }
-        if exit == Exit::Unreachable {
-            return Err(Failure::Told(
-                exit,
-                format!(
-                    "no server answered within {} s; look at the addresses and ports given with --at",
-                    args.timeout.as_secs_f64()
-                ),
-            ));
-        }
-        Ok(exit)
+        Ok((progress.exit(now), progress.json(&args.zone, began, now)))
     }
-}
-
-fn say(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    exit::written(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
 }

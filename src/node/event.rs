@@ -51,6 +51,8 @@ pub enum Input {
     Refresh {
         /// The zone.
         zone: Name,
+        /// Whether to take the zone that the first of them has, whatever its serial.
+        is_forced: bool,
     },
     /// The node answers queries and transfers from now on.
     Listening,

@@ -119,9 +119,11 @@ impl Node {
             }
             Input::Zones(changes) => self.take_in(now, changes, fx),
             Input::Files(files) => self.files(now, files, fx),
-            Input::Refresh { zone } => {
-                let found =
-                    self.with_refresh(&zone, &mut fx.out, |refresh, _, out| refresh.refresh_now(now, out));
+            Input::Refresh { zone, is_forced } => {
+                let found = self.with_refresh(&zone, &mut fx.out, |refresh, _, out| match is_forced {
+                    true => refresh.force(now, out),
+                    false => refresh.refresh_now(now, out),
+                });
                 self.settle_all(now, &zone, found, fx)
             }
             Input::Prepared(done) => {

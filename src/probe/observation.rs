@@ -72,6 +72,10 @@ pub struct Observation {
     pub rcode: Rcode,
     /// The records that were asked for, if there are any.
     pub records: Vec<Record>,
+    /// Where the name is an alias of another one of which the answer says nothing more: that name.
+    pub alias: Option<Name>,
+    /// The longest TTL of these records and of the aliases that led to them, in seconds.
+    pub ttl: Option<u32>,
 }
 
 impl Observation {

@@ -34,7 +34,7 @@ pub fn read(ask: &Ask, reply: &Reply, received: Mono) -> Result<Observation, Rea
     if !message.header.is_authoritative() && !ask.recursive {
         return Err(Reason::NotAuthoritative);
     }
-    let records = asked_for(ask, message);
+    let Found { records, alias, ttl } = asked_for(ask, message);
     let soa = message
         .answer
         .iter()
@@ -63,31 +63,36 @@ pub fn read(ask: &Ask, reply: &Reply, received: Mono) -> Result<Observation, Rea
         authoritative: message.header.is_authoritative(),
         rcode: message.rcode(),
         records,
+        alias,
+        ttl,
     })
 }
 
+/// What an answer says of the name that was asked for.
+struct Found {
+    records: Vec<Record>,
+    alias: Option<Name>,
+    ttl: Option<u32>,
+}
+
 /// The records of the type asked for, at the name asked for or at the end of its aliases.
-fn asked_for(ask: &Ask, message: &Message) -> Vec<Record> {
-    let mut owner = &ask.name;
+fn asked_for(ask: &Ask, message: &Message) -> Found {
+    let is_at = |record: &Record, owner: &Name, rtype| record.rtype == rtype && record.owner == *owner;
+    let mut found = Found { records: Vec::new(), alias: None, ttl: None };
     for _ in 0..MAX_ALIASES {
-        let found: Vec<Record> = message
-            .answer
-            .iter()
-            .filter(|record| record.rtype == ask.rtype && record.owner == *owner)
-            .cloned()
-            .collect();
-        if !found.is_empty() {
-            return found;
+        let owner = found.alias.as_ref().unwrap_or(&ask.name);
+        let asked_for = |record: &&Record| is_at(record, owner, ask.rtype);
+        let records: Vec<Record> = message.answer.iter().filter(asked_for).cloned().collect();
+        found.ttl = found.ttl.max(records.iter().map(|record| record.ttl).max());
+        if !records.is_empty() {
+            return Found { records, alias: None, ..found };
         }
-        let alias =
-            message.answer.iter().find(|record| record.rtype == Rtype::CNAME && record.owner == *owner);
-        let Some(target) = alias.and_then(|alias| Name::from_wire(&alias.rdata).ok()) else {
-            return Vec::new();
+        let Some(alias) = message.answer.iter().find(|record| is_at(record, owner, Rtype::CNAME)) else {
+            break;
         };
-        match message.answer.iter().map(|record| &record.owner).find(|owner| **owner == target) {
-            Some(next) => owner = next,
-            None => return Vec::new(),
-        }
+        let Ok(target) = Name::from_wire(&alias.rdata) else { break };
+        found.ttl = found.ttl.max(Some(alias.ttl));
+        found.alias = Some(target);
     }
-    Vec::new()
+    found
 }

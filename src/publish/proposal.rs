@@ -59,6 +59,8 @@ pub enum Source {
         /// From when on EXPIRE is counted. It is written down with the content: after a crash nothing else would tell how much of
         /// EXPIRE the server that it was pulled from had used up itself.
         counted_from: Option<Utc>,
+        /// Whether an operator wants it even if its serial is older than what is served.
+        is_forced: bool,
     },
 }
 
@@ -93,7 +95,11 @@ impl Proposal {
         Proposal {
             zone: records.apex().clone(),
             content: Content::Records(records),
-            source: Source::Transfer { told: told.into_iter().collect(), counted_from: None },
+            source: Source::Transfer {
+                told: told.into_iter().collect(),
+                counted_from: None,
+                is_forced: false,
+            },
         }
     }
 
@@ -102,7 +108,7 @@ impl Proposal {
         Proposal {
             zone: differences.apex().clone(),
             content: Content::Differences(differences),
-            source: Source::Transfer { told, counted_from: None },
+            source: Source::Transfer { told, counted_from: None, is_forced: false },
         }
     }
 
@@ -110,6 +116,14 @@ impl Proposal {
     pub fn counted_from(mut self, at: Utc) -> Proposal {
         if let Source::Transfer { counted_from, .. } = &mut self.source {
             *counted_from = Some(at);
+        }
+        self
+    }
+
+    /// The same, which is to be served even if its serial is older than what is.
+    pub fn whatever_its_serial(mut self) -> Proposal {
+        if let Source::Transfer { is_forced, .. } = &mut self.source {
+            *is_forced = true;
         }
         self
     }

@@ -159,7 +159,7 @@ pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepar
     let content = build(&base, proposal.content)?;
     let numbered = match proposal.source {
         Source::File { policy, .. } => number(&base, content, policy, utc)?,
-        Source::Transfer { .. } => follow(&base, content)?,
+        Source::Transfer { is_forced, .. } => follow(&base, content, is_forced)?,
     };
     let Some(numbered) = numbered else { return Ok(None) };
     let Some((snapshot, steps)) = delta(&base, numbered.content)? else { return Ok(None) };
@@ -236,8 +236,8 @@ fn number(base: &Base, content: Built, policy: Policy, utc: Utc) -> Result<Optio
     Ok(Some(Numbered { content, known: None, given: Some(file) }))
 }
 
-/// Holds content that was published elsewhere to lead forward.
-fn follow(base: &Base, content: Built) -> Result<Option<Numbered>, PublishError> {
+/// Holds content that was published elsewhere to lead forward, unless it is forced.
+fn follow(base: &Base, content: Built, is_forced: bool) -> Result<Option<Numbered>, PublishError> {
     let (Some(version), Built::Whole(whole)) = (&base.version, &content) else {
         return Ok(Numbered::as_it_is(content));
     };
@@ -246,7 +246,7 @@ fn follow(base: &Base, content: Built) -> Result<Option<Numbered>, PublishError>
         return Ok(None);
     }
     // The same serial with other content is a repair, asked for after a digest told of divergence.
-    if served != found && !found.is_newer_than(served) {
+    if served != found && !found.is_newer_than(served) && !is_forced {
         return Err(PublishError::NotNewer { served, found });
     }
     Ok(Numbered::as_it_is(content))
@@ -259,7 +259,8 @@ fn delta(base: &Base, content: Built) -> Result<Option<(Snapshot, Vec<Step>)>, P
         Built::Whole(whole) => {
             // A delta of more records than the history keeps would be asked for by nobody and cost the journal more than the content.
             let most = most_records(whole.records());
-            let follows = current.filter(|current| current.serial() != whole.serial());
+            // Nothing leads back to an older serial, and nobody is to be taken there by differences.
+            let follows = current.filter(|current| whole.serial().is_newer_than(current.serial()));
             let delta = match follows.map(|current| between_at_most(current, &whole, most)) {
                 Some(Ok(None)) => return Ok(None),
                 Some(Ok(Some(delta))) => Some(Arc::new(delta)),

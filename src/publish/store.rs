@@ -45,6 +45,13 @@ pub struct Publication {
     pub mismatch: Option<Digest>,
 }
 
+impl Publication {
+    /// Whether it follows what was served before: not so a first copy, a repair, and what was taken by force.
+    pub fn leads_forward(&self) -> bool {
+        self.from.is_some_and(|from| self.stamp.serial.is_newer_than(from))
+    }
+}
+
 /// All zones of a node.
 #[derive(Debug, Default)]
 pub struct ZoneStore {

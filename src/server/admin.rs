@@ -333,6 +333,8 @@ async fn reload(
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
     let Reloaded { zones, added, removed, needs_restart } =
         outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
+    let zones: Vec<_> =
+        zones.iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect();
     Ok(Json(json!({ "zones": zones, "added": added, "removed": removed, "needs-restart": needs_restart })))
 }
 
@@ -341,7 +343,8 @@ async fn refresh(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let zones = names(&query, "zone")?;
-    let asked = admin.ask(|answer| Command::Refresh(zones, answer)).await?;
+    let is_forced = query.iter().any(|(key, value)| key == "force" && value == "true");
+    let asked = admin.ask(|answer| Command::Refresh(zones, is_forced, answer)).await?;
     let asked = asked.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     Ok(Json(json!({ "zones": asked })))
 }

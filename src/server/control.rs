@@ -2,6 +2,7 @@
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
 mod turnover;
+mod warned;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +22,7 @@ use crate::node::status::{Ask, Page};
 use crate::publish::proposal::ZoneFile;
 use crate::publish::store::{Publication, ZoneStore};
 use crate::wire::name::Name;
+use crate::zone::serial::Serial;
 
 use super::clock;
 use super::courtesy::queries_first;
@@ -34,6 +36,7 @@ use super::pulse::Pulse;
 use super::settings::{Settings, takes_restart};
 use super::tls::Shown;
 use turnover::Turnover;
+pub use warned::Warned;
 
 /// So many commands go before what arrived, and then that goes before them: taking in a message of a transfer takes as long as many
 /// commands, and a change waits for several of these, while neither is to keep the other out for good.
@@ -51,8 +54,8 @@ pub enum Command {
     Page(Ask, oneshot::Sender<Page>),
     /// Read these zones' files again, or the configuration and all of them.
     Reload(Vec<Name>, Option<oneshot::Sender<Result<Reloaded, String>>>),
-    /// Ask the primaries of these secondary zones now, or of all.
-    Refresh(Vec<Name>, oneshot::Sender<Result<Vec<Name>, String>>),
+    /// Ask the primaries of these secondary zones now, or of all; take what they have whatever the serial, if that is said.
+    Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Name>, String>>),
     /// All files of a reload have been read and reported.
     Settled(Reload),
     /// The journal's thread says something.
@@ -63,8 +66,8 @@ pub enum Command {
 
 /// What a reload brought into force, and what not.
 pub struct Reloaded {
-    /// The primary zones whose files were read.
-    pub zones: Vec<Name>,
+    /// The primary zones whose files were read, each with the serial that is served now.
+    pub zones: BTreeMap<Name, Option<Serial>>,
     /// The zones that came: among those are the primary zones of [`Reloaded::zones`] that were not there before.
     pub added: Vec<Name>,
     /// The zones that went.
@@ -138,21 +141,25 @@ pub struct Control {
     pub shown: Option<Arc<Shown>>,
     /// Where new settings come from.
     pub reread: Reread,
-    /// Who waits for files that have been read to be published.
-    pub settling: Vec<Settling>,
-    /// What has changed since the configuration was read again, for each such reload under way.
-    pub turnovers: Turnovers,
+    /// The reloads under way.
+    pub reloads: Reloads,
+    /// What has been said of zone files.
+    pub warned: Warned,
 }
 
-/// The zones that come and go during reloads, by the numbers of these.
+/// Reloads under way.
 #[derive(Default)]
-pub struct Turnovers {
+pub struct Reloads {
+    /// Who waits for files that have been read to be published.
+    settling: Vec<Settling>,
+    /// The number of the last one that read the configuration again.
     last: u64,
-    under_way: BTreeMap<u64, Turnover>,
+    /// What has changed since, for each of these by its number.
+    turnovers: BTreeMap<u64, Turnover>,
 }
 
 /// A reload whose files have all been read.
-pub struct Settling {
+struct Settling {
     /// How many changes had been submitted by then.
     through: u64,
     reload: Reload,
@@ -261,9 +268,11 @@ impl Control {
             Command::Files(changed) => self.files(changed, effects),
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
-            Command::Refresh(zones, answer) => drop(answer.send(self.refresh(zones, effects))),
+            Command::Refresh(zones, is_forced, answer) => {
+                drop(answer.send(self.refresh(zones, is_forced, effects)));
+            }
             Command::Settled(reload) => {
-                self.settling.push(Settling { through: self.node.submitted(), reload });
+                self.reloads.settling.push(Settling { through: self.node.submitted(), reload });
             }
             Command::Journal(Report::Written(commits)) => {
                 for (ticket, result) in commits {
@@ -285,9 +294,13 @@ impl Control {
 
     fn record(&mut self, events: Vec<Event>) {
         log::events(&events);
+        let now = clock::now().utc;
         for event in &events {
-            self.metrics.record(event);
-            self.turnovers.under_way.values_mut().for_each(|turnover| turnover.note(event));
+            self.metrics.record(now, event);
+            self.reloads.turnovers.values_mut().for_each(|turnover| turnover.note(event));
+            if let Event::Removed(removal) = event {
+                self.warned.forget(&removal.zone);
+            }
             // Whichever comes first, what is published here or what is seen there.
             if let Event::Observed { zone, .. }
             | Event::Published { publication: Publication { zone, .. }, .. } = event
@@ -305,7 +318,9 @@ impl Control {
         for (zone, loaded) in read {
             match loaded {
                 Ok(loaded) => {
-                    log::warnings(&zone, &loaded.warnings);
+                    if self.warned.is_news(&zone, &loaded.warnings) {
+                        log::warnings(&zone, &loaded.warnings);
+                    }
                     let Loaded { snapshot: content, edited, .. } = loaded;
                     files.push((zone, Ok(ZoneFile { content, edited })));
                 }
@@ -339,8 +354,12 @@ impl Control {
         }
         let settings = match (self.reread)() {
             Ok(settings) => settings,
-            Err(error) => return refuse(answer, error),
+            Err(error) => {
+                self.metrics.reloaded(false);
+                return refuse(answer, error);
+            }
         };
+        self.metrics.reloaded(true);
         let needs_restart = self.settings.needs_restart(&settings);
         takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
         // Secrets change while all servers of a zone run (RFC 9018 5); where none is set, the one in force goes on.
@@ -352,9 +371,9 @@ impl Control {
         if let Some((shown, tls)) = self.shown.as_ref().zip(settings.server.tls.as_ref()) {
             shown.renew(tls.identity.clone());
         }
-        self.turnovers.last += 1;
-        self.turnovers.under_way.insert(self.turnovers.last, Turnover::default());
-        let turnover = Some(self.turnovers.last);
+        self.reloads.last += 1;
+        self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
+        let turnover = Some(self.reloads.last);
         let reload = Reload { turnover, needs_restart, ..Reload::new(answer) };
         self.files.configure(&settings, move |_| drop(commands.blocking_send(Command::Settled(reload))));
     }
@@ -363,15 +382,14 @@ impl Control {
     fn settled(&mut self, Reload { zones, turnover, needs_restart, answer }: Reload) {
         let is_first = zones.is_empty() && turnover.is_none();
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
-        let (mut reloaded, mut problems) = (Vec::new(), Vec::new());
-        for (zone, problem) in self.node.primaries().filter(|(zone, _)| asked(zone)) {
+        let (mut reloaded, mut problems) = (BTreeMap::new(), Vec::new());
+        for (zone, serial, problem) in self.node.primaries().filter(|(zone, ..)| asked(zone)) {
             match problem {
                 Some(problem) => problems.push(format!("{zone}: {}", problem.what)),
-                None => reloaded.push(zone.clone()),
+                None => drop(reloaded.insert(zone.clone(), serial)),
             }
         }
-        reloaded.sort();
-        let turnover = turnover.and_then(|number| self.turnovers.under_way.remove(&number));
+        let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
         let Turnover { added, removed } = turnover.unwrap_or_default();
         if !is_first {
             log::reloaded(added.len(), removed.len(), &problems, problems.len() + reloaded.len());
@@ -382,15 +400,28 @@ impl Control {
         drop(answer.map(|answer| answer.send(outcome)));
     }
 
-    fn refresh(&mut self, zones: Vec<Name>, effects: &mut Effects) -> Result<Vec<Name>, String> {
+    fn refresh(
+        &mut self,
+        zones: Vec<Name>,
+        is_forced: bool,
+        effects: &mut Effects,
+    ) -> Result<Vec<Name>, String> {
+        if is_forced && zones.is_empty() {
+            return Err("taking a zone whatever its serial is for zones that are named; name them".to_owned());
+        }
         let zones = to_refresh(zones, self.node.secondaries())?;
-        zones.iter().for_each(|zone| self.handle(Input::Refresh { zone: zone.clone() }, effects));
+        for zone in &zones {
+            if is_forced {
+                tracing::warn!(%zone, "its primaries' content is taken whatever its serial, by order");
+            }
+            self.handle(Input::Refresh { zone: zone.clone(), is_forced }, effects);
+        }
         Ok(zones)
     }
 
     /// Does what a command may have made possible.
     fn tidy(&mut self) {
-        let (node, settling) = (&self.node, &mut self.settling);
+        let (node, settling) = (&self.node, &mut self.reloads.settling);
         let settled: Vec<Settling> =
             settling.extract_if(.., |settling| node.is_settled(settling.through)).collect();
         for settling in settled {

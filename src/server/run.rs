@@ -23,7 +23,7 @@ use crate::resolve::special_use::SpecialUse;
 use crate::wire::cookie::{Secret, Secrets};
 
 use super::admin::{self, Admin};
-use super::control::{self, Command, Control, Reload, Reread, Turnovers};
+use super::control::{self, Command, Control, Reload, Reloads, Reread, Warned};
 use super::exchange::Exchanges;
 use super::files::watch::Files;
 use super::jobs::Jobs;
@@ -227,8 +227,8 @@ async fn serve(
         settings: settings.clone(),
         shown,
         reread,
-        settling: Vec::new(),
-        turnovers: Turnovers::default(),
+        reloads: Reloads::default(),
+        warned: Warned::default(),
     };
     let thread = start_control(control, commands.clone(), queue)?;
     serve_pages(bound.control, bound.http, admin)?;

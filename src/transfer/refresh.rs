@@ -16,7 +16,8 @@
 //! the one that served last. When that one has nothing newer, what is served is confirmed, and the others are still asked once
 //! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. The next round comes
 //! after REFRESH, or RETRY when every primary failed, at the latest when the lease ends; or after a growing pause while there is no
-//! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that.
+//! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is
+//! an operator's order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +33,6 @@ use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
 use crate::time::{Mono, Now, Utc};
-use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
@@ -46,7 +46,7 @@ use super::timers;
 
 pub use known::{Newer, Stored};
 
-use known::Word;
+use known::{Have, Word};
 use lease::Lease;
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
@@ -178,13 +178,9 @@ pub struct Refresh {
     expired: bool,
     /// The serial whose content was pulled anew because a digest differed: once per serial.
     repaired: Option<Serial>,
-}
-
-/// What is served here.
-#[derive(Clone, Debug)]
-struct Have {
-    soa: Record,
-    digest: Digest,
+    /// Whether the next round is to bring the zone whatever its serial, and whether this one is.
+    force_next: bool,
+    forcing: bool,
 }
 
 /// A NOTIFY that came within a round.
@@ -246,20 +242,6 @@ struct Step<'a> {
     events: Vec<Event>,
 }
 
-impl Have {
-    fn timers(&self) -> Timers {
-        Timers::read(&self.soa.rdata)
-    }
-
-    /// When the whole EXPIRE from `asked` on ends, and when the part that the primary said is left to it (RFC 7314 section 4).
-    fn expires(&self, asked: Now, left: Option<u32>) -> (Mono, Mono) {
-        let whole = asked.mono + timers::expire(self.timers(), None);
-        // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
-        let left = left.filter(|left| *left < self.timers().expire);
-        (whole, left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left))))
-    }
-}
-
 impl Refresh {
     /// A machine that does nothing until [`Refresh::start`]. The seed decides message ids and the spread of timers.
     pub fn new(config: Config, seed: u64) -> Refresh {
@@ -287,6 +269,8 @@ impl Refresh {
             expires_at: None,
             expired: false,
             repaired: None,
+            force_next: false,
+            forcing: false,
         }
     }
 
@@ -337,6 +321,12 @@ impl Refresh {
     /// Asks now, whatever the timers say.
     pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| this.announce(step, Announced { from: None, serial: None }))
+    }
+
+    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history.
+    pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
+        self.force_next = true;
+        self.refresh_now(now, out)
     }
 
     /// Takes in what arrived; tokens of others are left alone.

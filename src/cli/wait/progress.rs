@@ -6,40 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ask::support::Omission;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::wait::file::File;
-use crate::config::value;
+use crate::cli::exit::Exit;
+use crate::cli::wait::goal::{Goal, data};
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
-use crate::text::rdata::{read, write};
 use crate::time::{Mono, Now, Utc};
-use crate::wire::name::{Name, NameRef};
-use crate::wire::rdata;
-use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::name::NameRef;
+use crate::wire::rtype::Rcode;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
-
-/// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// A serial, or a newer one (RFC 1982).
-    Serial(Serial),
-    /// A record.
-    Record(Wanted),
-    /// What a zone file holds, under whatever serial.
-    File(File),
-}
-
-/// A record that is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The owner.
-    pub name: Name,
-    /// The type.
-    pub rtype: Rtype,
-    /// The data in wire form.
-    pub rdata: Vec<u8>,
-}
 
 /// Where a wait stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +33,10 @@ pub struct Progress {
     goal: Option<Goal>,
     servers: Vec<Server>,
     worst_case: bool,
-    /// The longest TTL seen.
+    /// The longest TTL seen, in seconds.
     ttl: u32,
+    /// Whether the TTL of what was there before the change is among those: a server showed it, or the user told it.
+    saw_old: bool,
     /// Who had converged and does so no longer.
     reopened: Vec<SocketAddr>,
 }
@@ -83,77 +60,11 @@ struct Server {
     converged: Option<Mono>,
 }
 
-impl Goal {
-    /// A serial or a newer one.
-    pub fn serial(serial: u32) -> Goal {
-        Goal::Serial(Serial(serial))
-    }
-
-    fn is_shown(&self, seen: &Observation) -> bool {
-        match self {
-            Goal::Serial(serial) => seen.serial.is_some_and(|shown| shown.covers(*serial)),
-            // Known when all have been heard of.
-            Goal::File(_) => false,
-            Goal::Record(wanted) => seen.records.iter().any(|record| {
-                record.rtype == wanted.rtype && rdata::same(wanted.rtype, &record.rdata, &wanted.rdata)
-            }),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Goal::Serial(serial) => format!("serial {serial}"),
-            Goal::File(file) => match file.published() {
-                Some(serial) => format!("{} (serial {serial})", file.path),
-                None => file.path.clone(),
-            },
-            Goal::Record(wanted) => {
-                format!("{} {} {}", wanted.name, wanted.rtype, data(wanted.rtype, &wanted.rdata))
-            }
-        }
-    }
-}
-
-impl Wanted {
-    /// Reads `NAME TYPE RDATA`; a name outside the zone is below it.
-    pub fn parse(text: &str, zone: &NameRef) -> Result<Wanted, Failure> {
-        let wrong = |why: String| {
-            Failure::new(format!(
-                "--record `{text}`: {why}; write NAME TYPE RDATA, for example `www.example.org. A 192.0.2.80`"
-            ))
-        };
-        let mut rest = text.trim();
-        let mut word = || {
-            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-            let (word, behind) = rest.split_at(end);
-            rest = behind.trim_start();
-            word
-        };
-        let (name, rtype) = (word(), word());
-        let whole = value::name(name).ok().filter(|name| name.is_in(zone));
-        let name = match whole {
-            Some(name) => name,
-            None => Name::parse(name.as_bytes(), Some(zone)).map_err(|error| wrong(error.to_string()))?,
-        };
-        if !name.is_in(zone) {
-            return Err(wrong(format!("{name} is not in {zone}")));
-        }
-        let rtype: Rtype = rtype.parse().map_err(|_| wrong(format!("`{rtype}` is not a record type")))?;
-        if rtype.is_meta() {
-            return Err(wrong(format!("{rtype} is not a type of records in zones")));
-        }
-        let rdata = read::parse(rtype, rest, Some(zone)).map_err(|fault| {
-            let expected = fault.expected.map_or(String::new(), |expected| format!(", expected {expected}"));
-            wrong(format!("{}{expected}", fault.message))
-        })?;
-        Ok(Wanted { name, rtype, rdata })
-    }
-}
-
 impl Progress {
     /// Nothing has been shown yet. Without a goal it is the newest serial shown in the first answers.
     pub fn new(goal: Option<Goal>, servers: &[SocketAddr], worst_case: bool) -> Progress {
-        let mut progress = Progress { goal, servers: Vec::new(), worst_case, ttl: 0, reopened: Vec::new() };
+        let mut progress =
+            Progress { goal, servers: Vec::new(), worst_case, ttl: 0, saw_old: false, reopened: Vec::new() };
         for &addr in servers {
             if !progress.servers.iter().any(|server| server.addr == addr) {
                 progress.servers.push(Server {
@@ -171,6 +82,12 @@ impl Progress {
             }
         }
         progress
+    }
+
+    /// Counts on old data with this TTL, in seconds.
+    pub fn set_old_ttl(&mut self, ttl: u32) {
+        self.ttl = self.ttl.max(ttl);
+        self.saw_old = true;
     }
 
     /// How many servers there are.
@@ -237,15 +154,16 @@ impl Progress {
             if self.goal.as_ref().is_some_and(|goal| goal.is_shown(seen)) {
                 server.converged = server.converged.or(Some(seen.received));
             }
-            let ttl = seen.records.iter().map(|record| record.ttl).max().or(seen.negative_ttl);
-            self.ttl = self.ttl.max(ttl.unwrap_or(0));
+            self.ttl = self.ttl.max(seen.ttl.or(seen.negative_ttl).unwrap_or(0));
+            self.saw_old |= server.converged.is_none();
         }
         if reopened {
             let all = self.servers.iter_mut().filter_map(|it| it.converged.take().map(|_| it.addr));
             self.reopened.extend(all);
         }
         match self.goal {
-            None => self.set_goal(),
+            None => self.newest().into_iter().for_each(|newest| self.set_goal(newest)),
+            Some(Goal::Next(above)) => self.look_for_next(above),
             Some(Goal::File(_)) => self.compare(),
             Some(Goal::Serial(_)) => self.doubt(addr),
             Some(Goal::Record(_)) => {}
@@ -329,7 +247,17 @@ impl Progress {
         let (all, took) = (self.servers.len(), format!("{:.3} s", took.as_secs_f64()));
         let servers = if all == 1 { "server" } else { "servers" };
         match self.state(now) {
-            State::Converged => format!("{all} {servers} showed {goal} within {took}\n"),
+            State::Converged => {
+                let unknown = match self.worst_case && !self.saw_old {
+                    true => format!(
+                        "no server showed the old data any more, so its TTL is not known: caches were given the {} s of the new; \
+                         name a longer one with --old-ttl\n",
+                        self.ttl
+                    ),
+                    false => String::new(),
+                };
+                format!("{all} {servers} showed {goal} within {took}\n{unknown}")
+            }
             State::Settling(until) => format!(
                 "timed out after {took}: {all} {servers} showed {goal}, but caches may hold the old data for {} s more \
                  (TTL {} s)\n",
@@ -371,19 +299,32 @@ impl Progress {
             "converged": self.state(now) == State::Converged,
             "seconds": now.since(began).as_secs_f64(),
             "ttl": self.worst_case.then_some(self.ttl),
+            "ttl_is_of_old_data": self.worst_case.then_some(self.saw_old),
             "servers": servers,
         })
     }
 
-    /// The newest serial becomes the goal once each server has answered or failed to.
-    fn set_goal(&mut self) {
+    /// The newest serial that is shown, once each server has answered or failed to.
+    fn newest(&self) -> Option<Serial> {
         if self.servers.iter().any(|server| server.last.is_none()) {
-            return;
+            return None;
         }
         let serials = self.servers.iter().filter_map(|server| server.serial);
-        let newest =
-            serials.reduce(|newest, serial| if serial.is_newer_than(newest) { serial } else { newest });
-        let Some(newest) = newest else { return };
+        serials.reduce(|newest, serial| if serial.is_newer_than(newest) { serial } else { newest })
+    }
+
+    /// The first serial above those that there were becomes the goal.
+    fn look_for_next(&mut self, above: Option<Serial>) {
+        let Some(newest) = self.newest() else { return };
+        match above {
+            None => self.goal = Some(Goal::Next(Some(newest))),
+            Some(above) if newest.is_newer_than(above) => self.set_goal(newest),
+            Some(_) => {}
+        }
+    }
+
+    /// A serial becomes the goal, which servers may show already.
+    fn set_goal(&mut self, newest: Serial) {
         self.goal = Some(Goal::Serial(newest));
         for server in &mut self.servers {
             if server.serial.is_some_and(|shown| shown.covers(newest)) {
@@ -406,6 +347,14 @@ impl Progress {
             if server.serial.is_some_and(|serial| file.is_in(serial, server.digest)) {
                 server.converged = server.converged.or(server.last);
             }
+        }
+    }
+
+    /// The serial above which the next one is waited for, once all servers have been heard of.
+    pub fn awaits(&self) -> Option<Serial> {
+        match self.goal {
+            Some(Goal::Next(above)) => above,
+            _ => None,
         }
     }
 
@@ -448,7 +397,10 @@ impl Progress {
             return "no such name".into();
         }
         if seen.records.is_empty() {
-            return format!("no {} record", wanted.rtype);
+            return match &seen.alias {
+                Some(target) => format!("an alias of {target}, which it says no {} record of", wanted.rtype),
+                None => format!("no {} record", wanted.rtype),
+            };
         }
         // Servers rotate the records of a set.
         let mut shown: Vec<String> =
@@ -458,14 +410,8 @@ impl Progress {
     }
 }
 
-fn data(rtype: Rtype, rdata: &[u8]) -> String {
-    let mut text = String::new();
-    write::write(rtype, rdata, &mut text);
-    text
-}
-
 /// Whole seconds, rounded up.
-fn whole(span: Duration) -> u64 {
+pub fn whole(span: Duration) -> u64 {
     span.as_millis().div_ceil(1_000) as u64
 }
 

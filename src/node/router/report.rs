@@ -21,10 +21,11 @@ impl Node {
         shown.filter(|(_, theirs, own)| theirs.is_newer_than(*own)).collect()
     }
 
-    /// The primary zones, each with what keeps it from being up to date.
-    pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<&Problem>)> {
+    /// The primary zones, each with the serial that is served and with what keeps it from being up to date.
+    pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<Serial>, Option<&Problem>)> {
         let primaries = self.members.iter().filter(|member| member.refresh.is_none());
-        primaries.map(|member| (&member.config.name, member.problem.as_ref()))
+        let serial = |member: &Member| member.zone.version().map(|version| version.stamp.serial);
+        primaries.map(move |member| (&member.config.name, serial(member), member.problem.as_ref()))
     }
 
     /// The secondary zones.

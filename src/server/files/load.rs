@@ -194,6 +194,8 @@ pub(super) fn load_onto(
 pub(super) struct Bounds<'b> {
     /// Bytes that text and records may need together.
     memory: u64,
+    /// Records up to which a zone is looked through for what hurts.
+    linted: u64,
     /// Set once the outcome is of no use: reading then stops, and whatever comes of it is to be thrown away.
     is_needless: &'b AtomicBool,
 }
@@ -201,7 +203,12 @@ pub(super) struct Bounds<'b> {
 impl<'b> Bounds<'b> {
     /// With all the memory that there is for a zone.
     pub(super) fn new(is_needless: &'b AtomicBool) -> Bounds<'b> {
-        Bounds { memory: memory::half(), is_needless }
+        Bounds { memory: memory::half(), linted: 0, is_needless }
+    }
+
+    /// The same, to be told what hurts about a zone that is not large, with what is odd in its text.
+    pub(super) fn linting(self) -> Bounds<'b> {
+        Bounds { linted: LINTED, ..self }
     }
 }
 
@@ -213,6 +220,9 @@ struct Taken {
     /// The owner of the last record in wire form.
     owner: Vec<u8>,
 }
+
+/// A zone of more records is not looked through each time that it is read: it takes a moment, which an edit would wait for.
+const LINTED: u64 = 10_000;
 
 /// After so many records it is looked whether reading should go on.
 const LOOK: u64 = 256;
@@ -263,7 +273,8 @@ fn load_text(
     } else if !outcome.is_ok() {
         Err(LoadError::Faulty(outcome.diagnostics.clone()))
     } else {
-        judge(path, text, apex, &outcome, reading.finish_within(bounds.memory - taken.bytes))
+        let made = reading.finish_within(bounds.memory - taken.bytes);
+        judge(path, text, apex, &outcome, made).map(|loaded| linted(path, text, loaded, bounds.linted))
     };
     (outcome, loaded)
 }
@@ -289,6 +300,15 @@ fn judge(
             Err(LoadError::Faulty(diagnostics))
         }
     }
+}
+
+/// Adds what hurts about a zone of at most so many records.
+fn linted(path: &Path, text: &[u8], mut loaded: Loaded, most: u64) -> Loaded {
+    if loaded.snapshot.records() <= most {
+        let lints = lint::lint(&loaded.snapshot);
+        loaded.warnings.extend(locate(path, text, loaded.snapshot.apex(), Severity::Warning, &lints));
+    }
+    loaded
 }
 
 /// When a file was changed last. By its ctime: one that was made ready long ago and is renamed into its place is changed then.

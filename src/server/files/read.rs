@@ -268,7 +268,7 @@ impl Lane {
 
     fn read(&self, job: &Job) -> Done {
         let base = |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.source()) };
-        let bounds = Bounds::new(&job.is_needless);
+        let bounds = Bounds::new(&job.is_needless).linting();
         let content = match &job.zone {
             Some(zone) => {
                 Content::Zone(or_unreadable(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))

@@ -5,9 +5,13 @@ use std::time::Duration;
 use crate::ask::support::Omission;
 use crate::publish::zone::Version;
 use crate::time::{Mono, Now, Utc};
+use crate::wire::message::Record;
+use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
+
+use super::super::timers;
 
 /// A version that is known to exist and is not served here yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,5 +64,26 @@ impl Word {
         let age = left.map_or(0, |left| timers.expire.saturating_sub(left) + ROUNDING);
         let current = asked.mono - Duration::from_secs(age.into());
         Word { current: Some(current).filter(|_| omission == Omission::Absent), would_know: None }
+    }
+}
+
+/// What is served here.
+#[derive(Clone, Debug)]
+pub(super) struct Have {
+    pub(super) soa: Record,
+    pub(super) digest: Digest,
+}
+
+impl Have {
+    pub(super) fn timers(&self) -> Timers {
+        Timers::read(&self.soa.rdata)
+    }
+
+    /// When the whole EXPIRE from `asked` on ends, and when the part that the primary said is left to it (RFC 7314 section 4).
+    pub(super) fn expires(&self, asked: Now, left: Option<u32>) -> (Mono, Mono) {
+        let whole = asked.mono + timers::expire(self.timers(), None);
+        // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
+        let left = left.filter(|left| *left < self.timers().expire);
+        (whole, left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left))))
     }
 }

@@ -129,6 +129,7 @@ impl Refresh {
         }
         let (whole, until) = have.expires(pull.began, expire);
         let proposal = proposal.counted_from(pull.began.utc - whole.since(until));
+        let proposal = if self.forcing { proposal.whatever_its_serial() } else { proposal };
         step.events.push(Event::Fetched {
             proposal: Box::new(proposal),
             kind,

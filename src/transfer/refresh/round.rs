@@ -16,6 +16,7 @@ impl Refresh {
         self.last_began = Some(step.now.mono);
         self.due = None;
         self.confirmed_by = None;
+        self.forcing = std::mem::take(&mut self.force_next);
         self.lease.round_begins();
         self.passed_over = 0;
         let primaries = &self.config.primaries;
@@ -37,8 +38,8 @@ impl Refresh {
                 self.await_retry(step);
                 self.follow_up(step);
             }
-            // Without content there is nothing that a serial could be compared with.
-            (Some(primary), _) if self.have.is_none() => self.pull(step, primary, Kind::Axfr),
+            // Without content there is nothing that a serial could be compared with; by order it does not matter.
+            (Some(primary), _) if self.have.is_none() || self.forcing => self.pull(step, primary, Kind::Axfr),
             (Some(primary), _) => self.ask(step, primary),
         }
     }

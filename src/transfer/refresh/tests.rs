@@ -10,6 +10,7 @@ use super::*;
 use crate::ask::exchange::{Failure, Start, Transport};
 use crate::publish::expire;
 use crate::wire::edns;
+use crate::wire::message::Record;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Writer, error_response};

@@ -36,6 +36,8 @@ fn seen(number: u8, serial: u32, second: u64) -> Observation {
         authoritative: true,
         rcode: Rcode::NOERROR,
         records: Vec::new(),
+        alias: None,
+        ttl: None,
     }
 }
 

@@ -1,5 +1,10 @@
 use crate::ask::support::Omission;
+use crate::cli::wait::file::File;
+use crate::cli::wait::goal::Wanted;
+use crate::text::rdata::read;
 use crate::wire::message::Record;
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
 use crate::zone::stamp::{Stamp, Told};
 
 use super::*;
@@ -34,6 +39,8 @@ fn seen(number: u8, serial: Option<u32>, second: u64) -> Observation {
         authoritative: true,
         rcode: Rcode::NOERROR,
         records: Vec::new(),
+        alias: None,
+        ttl: None,
     }
 }
 

@@ -1,0 +1,164 @@
+//! `tidemark reload`: has a node read its configuration and zone files again, and waits for the zones' servers where that is wanted.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cli::args::{ReloadArgs, Scope, WaitArgs};
+use crate::cli::control;
+use crate::cli::drive;
+use crate::cli::exit::{self, Exit, Failure};
+use crate::cli::order;
+use crate::cli::servers::Named;
+use crate::cli::wait;
+use crate::config::value;
+use crate::server::settings::takes_restart;
+
+/// How long a zone is waited for at least, when those before it have used up the time: long enough to ask its servers once.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What a node says of a reload.
+#[derive(Deserialize)]
+struct Reloaded {
+    zones: Vec<Read>,
+    added: Vec<String>,
+    removed: Vec<String>,
+    #[serde(rename = "needs-restart")]
+    needs_restart: Vec<String>,
+}
+
+/// A zone whose file was read.
+#[derive(Deserialize)]
+struct Read {
+    zone: String,
+    serial: Option<u32>,
+}
+
+/// Has the configuration and zone files read again.
+pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
+    let about: Vec<(&str, String)> = args.zones.iter().map(|zone| ("zone", zone.to_string())).collect();
+    let mut answer = order::give(&args.node, "reload", &about)?;
+    let reloaded: Reloaded = serde_json::from_value(answer.clone()).map_err(|error| {
+        Failure::new(format!("the node says of the reload what is not understood: {error}"))
+    })?;
+    if !args.json {
+        exit::say(&format!("{}\n", told(&reloaded)))?;
+    }
+    let waited = if args.wait { servers_have(args, &reloaded.zones)? } else { Vec::new() };
+    if args.json {
+        if args.wait {
+            answer["waited"] = waited.iter().map(|(_, told)| told.clone()).collect();
+        }
+        exit::say(&format!("{answer}\n"))?;
+    }
+    // The worst of them has the highest number.
+    Ok(waited.into_iter().map(|(exit, _)| exit).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done))
+}
+
+/// Waits until the servers of the zones have what is served now; what each zone's wait came to.
+fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<(Exit, Value)>, Failure> {
+    let socket = args.node.socket()?;
+    let end = Instant::now() + args.timeout;
+    let mut waited = Vec::new();
+    for Read { zone, serial } in zones {
+        let page = format!("/api/v1/zones?zone={}", control::in_query(zone));
+        let page = drive::block_on(async { Ok(control::get(&socket, &page).await?) })?;
+        let at = servers(&page);
+        let (Some(serial), false) = (*serial, at.is_empty()) else { continue };
+        let wait = WaitArgs {
+            zone: value::name(zone).map_err(|error| Failure::new(error.to_string()))?,
+            serial: Some(serial),
+            next: false,
+            file: None,
+            record: None,
+            at: at.into_iter().map(Named::Address).collect(),
+            scope: Scope::Authoritative,
+            old_ttl: None,
+            timeout: end.saturating_duration_since(Instant::now()).max(LAST),
+            interval: None,
+            json: args.json,
+        };
+        waited.push(wait::of(&wait)?);
+    }
+    if waited.is_empty() {
+        eprintln!("no zone that was read has other servers: name them in `notify`, or in `[[watch]]`");
+    }
+    Ok(waited)
+}
+
+/// Whom the node tells of changes of a zone, or watches.
+fn servers(page: &Value) -> BTreeSet<SocketAddr> {
+    let servers = page["zones"].as_array().into_iter().flatten().flat_map(|zone| zone["servers"].as_array());
+    servers.flatten().filter_map(|server| server["server"].as_str()?.parse().ok()).collect()
+}
+
+/// What a reload came to. A zone that is new has been read too, which need not be said.
+fn told(reloaded: &Reloaded) -> String {
+    let shown = |Read { zone, serial }: &Read| match serial {
+        Some(serial) => format!("{zone} (serial {serial})"),
+        None => zone.clone(),
+    };
+    let (new, old): (Vec<&Read>, Vec<&Read>) =
+        reloaded.zones.iter().partition(|read| reloaded.added.contains(&read.zone));
+    let pulled = reloaded.added.iter().filter(|zone| new.iter().all(|read| read.zone != **zone));
+    let added = new.iter().map(|read| shown(read)).chain(pulled.cloned()).collect();
+    let told = [
+        ("reloaded", old.into_iter().map(shown).collect::<Vec<_>>()),
+        ("added", added),
+        ("removed", reloaded.removed.clone()),
+    ];
+    let told = told.into_iter().filter(|(_, zones)| !zones.is_empty());
+    let told: Vec<String> = told.map(|(verb, zones)| format!("{verb} {}", zones.join(" "))).collect();
+    let told = if told.is_empty() {
+        "the configuration was read again; this node is primary for no zone".to_owned()
+    } else {
+        told.join("; ")
+    };
+    let keys: Vec<&str> = reloaded.needs_restart.iter().map(String::as_str).collect();
+    [told].into_iter().chain(takes_restart(&keys)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reload_tells_what_came_and_what_went() {
+        let told = |zones: &[(&str, u32)], added: &[&str], removed: &[&str], restart: &[&str]| {
+            let zones: Vec<Value> =
+                zones.iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect();
+            let answer =
+                json!({ "zones": zones, "added": added, "removed": removed, "needs-restart": restart });
+            told(&serde_json::from_value(answer).unwrap())
+        };
+        assert_eq!(
+            told(&[], &["gamma.test."], &["beta.test."], &[]),
+            "added gamma.test.; removed beta.test."
+        );
+        assert_eq!(
+            told(&[("a.", 7), ("b.", 1)], &["b.", "c."], &[], &[]),
+            "reloaded a. (serial 7); added b. (serial 1) c."
+        );
+        assert_eq!(told(&[("a.", 7)], &[], &[], &[]), "reloaded a. (serial 7)");
+        assert_eq!(
+            told(&[], &[], &[], &[]),
+            "the configuration was read again; this node is primary for no zone"
+        );
+        assert!(told(&[], &[], &["x."], &["nsid"]).starts_with("removed x.\nchanged, but only a restart"));
+    }
+
+    #[test]
+    fn servers_of_a_zone_are_those_that_the_node_tells_or_watches() {
+        let page = json!({ "zones": [{ "zone": "a.", "servers": [
+            { "server": "192.0.2.2:53", "up": true }, { "server": "[2001:db8::1]:5300", "up": false }
+        ] }] });
+        let found: Vec<String> = servers(&page).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["192.0.2.2:53", "[2001:db8::1]:5300"]);
+        assert!(servers(&json!({ "zones": [] })).is_empty());
+    }
+}
