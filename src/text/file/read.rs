@@ -267,7 +267,7 @@ impl Reader<'_, '_, '_> {
         at: Place,
         lexer: &mut Lexer<'t>,
     ) -> Result<(), Fault> {
-        let mut names = Names { origin: self.origin.as_deref(), apex: self.apex.as_deref(), doubled: None };
+        let mut names = Names { apex: self.apex.as_deref(), ..Names::below(self.origin.as_deref()) };
         let mut token = first;
         if !same_owner {
             self.owner.clear();
@@ -298,6 +298,7 @@ impl Reader<'_, '_, '_> {
             let message = "a string of this record goes on over the end of its line";
             self.warnings.push(Fault::new(first.span, message).expected("a `\"` on the same line"));
         }
+        self.warnings.extend(names.at_sign.map(suggest::mailbox));
         for span in [owner_doubled, names.doubled].into_iter().flatten() {
             self.warnings.push(suggest::doubled(span));
         }
@@ -327,9 +328,6 @@ impl Reader<'_, '_, '_> {
             if !same_owner && self.first_origin.is_none() && suggest::looks_complete(&first) {
                 self.warnings.push(suggest::relative(first.span, owner));
             }
-        }
-        if rtype == Rtype::SOA && self.rdata.contains(&b'@') {
-            self.warnings.push(suggest::mailbox(first.span));
         }
         self.is_stopped = (self.each)(&Entry { owner, rtype, ttl, rdata: &self.rdata, at }).is_break();
         Ok(())

@@ -76,7 +76,7 @@ pub fn relative(span: Span, name: &NameRef) -> Fault {
 /// A mailbox with an `@`, which stands for itself in the middle of a name (RFC 1035 8).
 #[cold]
 pub fn mailbox(span: Span) -> Fault {
-    Fault::new(span, "the mailbox in this SOA record has an `@` in it")
+    Fault::new(span, "this mailbox has an `@` in it")
         .expected("a dot in its place, as in `hostmaster.example.org.`")
 }
 

@@ -13,12 +13,24 @@ pub struct Names<'a> {
     pub apex: Option<&'a NameRef>,
     /// Where a relative name was seen that already ends in the origin or apex: its final dot was forgotten, it seems.
     pub doubled: Option<Span>,
+    /// Where a mailbox was seen in the form of mail, with an `@`.
+    pub at_sign: Option<Span>,
 }
 
 impl<'a> Names<'a> {
     /// Names below `origin`.
     pub fn below(origin: Option<&'a NameRef>) -> Names<'a> {
-        Names { origin, apex: None, doubled: None }
+        Names { origin, apex: None, doubled: None, at_sign: None }
+    }
+
+    /// Appends a name of an SOA record, of which one is a mailbox (RFC 1035 8).
+    pub fn read_of_soa(&mut self, token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let is_escaped = |at: usize| at > 0 && token.text[at - 1] == b'\\';
+        let at_sign = token.text.iter().position(|&byte| byte == b'@');
+        self.at_sign = self
+            .at_sign
+            .or(at_sign.filter(|&at| token.text.len() > 1 && !is_escaped(at)).map(|_| token.span));
+        self.read(token, out)
     }
 
     /// Appends the name that `token` holds.
@@ -194,7 +206,7 @@ mod tests {
             ("www.example.com", &sub, Some(&*origin), true),
             ("www", NameRef::ROOT, None, false),
         ] {
-            let mut names = Names { origin: Some(origin), apex, doubled: None };
+            let mut names = Names { apex, ..Names::below(Some(origin)) };
             let token = Token { kind: Kind::Word, text: text.as_bytes(), span: Span::default() };
             names.read(&token, &mut Vec::new()).unwrap();
             assert_eq!(names.doubled.is_some(), doubled, "{text}");

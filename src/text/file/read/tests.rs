@@ -452,7 +452,9 @@ fn names_that_lack_a_final_dot_before_the_zone_is_known_and_mailboxes_with_an_at
     assert!(relative[0].contains("zone:1:1: warning:") && relative[0].contains("`example.com.file.`"));
     assert_eq!(told(&format!("$ORIGIN example.com.\n@ {soa}$ORIGIN a.b\n"), "file."), [""; 0]);
     assert_eq!(told(&format!("example.com. {soa}"), "file."), [""; 0]);
-    let mailbox = told("@ 60 SOA a. host@a.test. 1 2 3 4 5\n", "a.test.");
+    let mailbox = told("@ 60 SOA a. host@a.test. 64 2 3 4 5\n", "a.test.");
+    assert!(mailbox[0].starts_with("zone:1:13: warning:"), "{mailbox:?}");
+    assert_eq!(told("@ 60 SOA a. host\\@a.test. 64 2 3 4 5\n@ SOA @ @ 64 2 3 4 5\n", "a.test."), [""; 0]);
     assert!(mailbox[0].contains("an `@` in it (expected a dot in its place"), "{mailbox:?}");
 }
 
