@@ -13,7 +13,7 @@ use support::await_until::await_until;
 use support::fake_primary::notify;
 use support::tidemark::{self, Tidemark};
 use support::zones::{self, Zone};
-use support::{http, ports, process};
+use support::{dig, http, ports, process};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const ZONE: &str = "example.";
@@ -202,4 +202,22 @@ fn one_serial_with_two_contents_is_current_for_nobody() {
     let (status, said) = wait("2", "20s");
     assert_eq!(status, Some(0), "{said}");
     await_until("the same content to be seen", LIMIT, || seen("up") == true && seen("serial") == 2);
+}
+
+/// A cache whose servers are at two versions: its clients do not go back and forth between these.
+#[test]
+fn a_cache_that_has_seen_a_version_of_a_stub_zone_does_not_go_back() {
+    const NAMES: usize = 300;
+    let [newer, older, cache] = ports::reserve_many();
+    let version = |serial: u32| zones::text(ZONE, serial, &[&format!("* 1 A 192.0.2.{serial}")]);
+    let _newer = tidemark::start(newer, &[Zone::primary(ZONE, version(2))]);
+    let _older = tidemark::start(older, &[Zone::primary(ZONE, version(1))]);
+    let _cache = tidemark::start_cache(cache, &[(ZONE, &[newer, older])]);
+    let shown: Vec<String> = (0..NAMES)
+        .map(|number| dig::short(cache, &[&format!("n{number}.{ZONE}"), "A"]).join(" "))
+        .skip_while(|shown| shown == "192.0.2.1")
+        .collect();
+    // A server is tried at random for one question in sixteen.
+    assert!(shown.len() > NAMES / 2, "{shown:?}");
+    assert!(shown.iter().all(|shown| shown == "192.0.2.2"), "{shown:?}");
 }

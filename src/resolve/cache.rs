@@ -17,6 +17,7 @@ use crate::wire::name::{MAX_NAME, Name, NameRef};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Full, Section, Writer};
 
+use super::floors::Floors;
 use ready::Ready;
 pub use ready::Sought;
 
@@ -113,6 +114,7 @@ pub struct Cache {
     ready: Ready,
     max_ttl: u32,
     serve_stale: Duration,
+    floors: Arc<Floors>,
 }
 
 impl Cache {
@@ -130,6 +132,7 @@ impl Cache {
             ready: Ready::new(config.max_entries),
             max_ttl: config.max_ttl,
             serve_stale: config.serve_stale.unwrap_or_default(),
+            floors: Arc::default(),
         }
     }
 
@@ -150,6 +153,11 @@ impl Cache {
             self.ready.offer(now, sought, epoch, &entry);
         }
         Some(entry)
+    }
+
+    /// The newest versions that answers have come from, which all resolvers of this cache share.
+    pub fn floors(&self) -> &Arc<Floors> {
+        &self.floors
     }
 
     /// Hands the fresh entry for a question to `each`, if it is ready; else [`Cache::get`] may still have it.
@@ -206,6 +214,7 @@ impl Cache {
         let flushed = self.entry_count();
         self.store.invalidate_all();
         self.ready.forget_all();
+        self.floors.clear();
         flushed
     }
 

@@ -3,13 +3,17 @@
 //! ```text
 //!            ask           no reply in time: the next server, or the same again
 //!   start ─────────▶ Wait ◀──────────────────────────────────────────────────┐
-//!                     │ └── SERVFAIL, REFUSED, a referral, no way there ─────┘
+//!                     │ └── SERVFAIL, REFUSED, a referral, no way there ─────┤
+//!                     │ └── a version older than one of its zone that was seen ┘
 //!                     ├── a reply of use ───────────────▶ Done
 //!                     └── out of time or of servers ────▶ Exhausted
 //! ```
 //!
 //! What passes between this node and one server is a [`Question`]'s business. It stays open when the next server is asked, so a
 //! reply that is merely late still counts.
+//!
+//! Servers of a stub zone are asked which version they answer from (RFC 9660). One that is behind is passed over while another may be
+//! asked, so that clients do not go back and forth between versions; its reply counts where nobody has a newer one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,8 +22,11 @@ use crate::ask::exchange::{Arrival, Failure, Outbox, Start, Token, Transport};
 use crate::ask::query::{Edns, Query};
 use crate::ask::question::{Event, Fault, Policy, Question, Reply};
 use crate::time::Mono;
-use crate::wire::message::flags;
+use crate::wire::edns::{ZONEVERSION, push_option};
+use crate::wire::message::{Message, flags};
 use crate::wire::rtype::Rcode;
+use crate::zone::serial::Serial;
+use crate::zone::zoneversion;
 
 use super::bailiwick::{self, Verdict};
 use super::cache::Ask;
@@ -64,6 +71,18 @@ pub struct Forward {
     sends: usize,
     /// Waits that are over.
     waited: usize,
+    /// What a server said that is behind.
+    older: Option<Older>,
+}
+
+/// A reply from a version that is older than another one of the zone that was seen.
+#[derive(Debug)]
+struct Older {
+    verdict: Verdict,
+    from: SocketAddr,
+    serial: Serial,
+    /// Until when another server is waited for.
+    until: Mono,
 }
 
 /// A server as this question sees it.
@@ -88,15 +107,24 @@ impl Forward {
         let servers = upstreams.route(route).servers.iter();
         let candidate = |&server| Candidate { server, asked: 0, failed: false, question: None };
         let candidates = servers.map(candidate).collect();
-        let mut forward =
-            Forward { ask, route, until, timer: until, candidates, current: 0, sends: 0, waited: 0 };
+        let mut forward = Forward {
+            ask,
+            route,
+            until,
+            timer: until,
+            candidates,
+            current: 0,
+            sends: 0,
+            waited: 0,
+            older: None,
+        };
         let step = forward.next(now, upstreams, out);
         (forward, step)
     }
 
     /// When [`Forward::handle_timeout`] is due.
     pub fn next_timeout(&self) -> Mono {
-        self.timer
+        self.older.as_ref().map_or(self.timer, |older| older.until.min(self.timer))
     }
 
     /// Takes what came in under one of this machine's tokens; unknown ones are ignored.
@@ -119,11 +147,11 @@ impl Forward {
 
     /// Sends again, or to the next server, when the time has come.
     pub fn handle_timeout(&mut self, now: Mono, upstreams: &mut Upstreams, out: &mut Outbox) -> Step {
-        if now < self.timer {
+        if now < self.next_timeout() {
             return Step::Wait;
         }
-        if now >= self.until {
-            return Step::Exhausted;
+        if now >= self.until || self.older.as_ref().is_some_and(|older| now >= older.until) {
+            return self.exhausted(upstreams);
         }
         let current = self.current;
         let Some(question) = self.candidates.get_mut(current).and_then(|it| it.question.as_mut()) else {
@@ -192,6 +220,7 @@ impl Forward {
     ) -> Step {
         let Reply { message, asked, transport, .. } = reply;
         let server = self.candidates[at].server;
+        let serial = self.serial(&message, upstreams);
         upstreams.replied(server, (transport == Transport::Udp).then(|| now.since(asked.mono)));
         match message.rcode() {
             Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN if !message.header.is_truncated() => {
@@ -199,11 +228,47 @@ impl Forward {
                     upstreams.may_tell(self.route, name, self.ask.rtype)
                 }) {
                     Verdict::Useless => self.give_up(now, at, upstreams, out),
-                    verdict => Step::Done { verdict, from: upstreams.address(server) },
+                    verdict => {
+                        let from = upstreams.address(server);
+                        match serial.filter(|serial| !upstreams.shows(self.route, *serial)) {
+                            Some(serial) => self.is_behind(now, at, (verdict, from, serial), upstreams, out),
+                            None => Step::Done { verdict, from },
+                        }
+                    }
                 }
             }
             _ => self.give_up(now, at, upstreams, out),
         }
+    }
+
+    /// Which version of the zone a server of it answers from.
+    fn serial(&self, message: &Message, upstreams: &Upstreams) -> Option<Serial> {
+        let route = upstreams.route(self.route);
+        let version = message.option(ZONEVERSION).filter(|_| !route.recursive)?;
+        zoneversion::read(&route.zone, version)
+    }
+
+    /// Keeps the newest of the replies from servers that are behind, and turns to the next server.
+    fn is_behind(
+        &mut self,
+        now: Mono,
+        at: usize,
+        (verdict, from, serial): (Verdict, SocketAddr, Serial),
+        upstreams: &mut Upstreams,
+        out: &mut Outbox,
+    ) -> Step {
+        let until = self.older.as_ref().map_or(now + WAITS[0], |older| older.until);
+        if self.older.as_ref().is_none_or(|older| serial.is_newer_than(older.serial)) {
+            self.older = Some(Older { verdict, from, serial, until });
+        }
+        self.give_up(now, at, upstreams, out)
+    }
+
+    /// Nobody answers any more: what a server said that is behind is the newest there is.
+    fn exhausted(&mut self, upstreams: &mut Upstreams) -> Step {
+        let Some(Older { verdict, from, serial, .. }) = self.older.take() else { return Step::Exhausted };
+        upstreams.steps_back(self.route, serial);
+        Step::Done { verdict, from }
     }
 
     /// Asks no more of a server for this question and goes to the next one.
@@ -218,19 +283,25 @@ impl Forward {
     /// Turns to the best server that has not failed yet.
     fn next(&mut self, now: Mono, upstreams: &mut Upstreams, out: &mut Outbox) -> Step {
         if now >= self.until {
-            return Step::Exhausted;
+            return self.exhausted(upstreams);
         }
         let open: Vec<_> = self
             .candidates
             .iter()
             .map(|candidate| (!candidate.failed).then_some((candidate.server, candidate.asked)))
             .collect();
-        let Some(at) = upstreams.pick(now, &open) else { return Step::Exhausted };
+        let pick = upstreams.pick(now, &open);
+        // Those that are silent are not worth the wait where somebody has answered.
+        let Some(at) = pick
+            .filter(|at| self.older.is_none() || !upstreams.is_held_down(now, self.candidates[*at].server))
+        else {
+            return self.exhausted(upstreams);
+        };
         if self.sends >= MAX_SENDS || now + WAITS[0] > self.until {
             // Another one could not answer in time any more; whoever has been asked has until the end.
             self.timer = self.until;
             let is_asked = self.candidates.iter().any(|candidate| candidate.question.is_some());
-            return if is_asked { Step::Wait } else { Step::Exhausted };
+            return if is_asked { Step::Wait } else { self.exhausted(upstreams) };
         }
         self.sends += 1;
         self.current = at;
@@ -257,11 +328,16 @@ impl Forward {
 }
 
 fn query(ask: &Ask, recursive: bool) -> Query {
+    // Who recurses answers from many zones, and may not know the option.
+    let mut options = Vec::new();
+    if !recursive {
+        push_option(&mut options, ZONEVERSION, &[]);
+    }
     // Whoever validates is told that the client does (RFC 6840 5.9).
     let disabled = if ask.flags.checking_disabled { flags::CD } else { 0 };
     Query {
         flags: if recursive { flags::RD | disabled } else { 0 },
-        edns: Some(Edns { dnssec_ok: ask.flags.dnssec_ok, options: Vec::new() }),
+        edns: Some(Edns { dnssec_ok: ask.flags.dnssec_ok, options }),
         ..Query::new(ask.name.clone(), ask.rtype)
     }
 }

@@ -110,7 +110,9 @@ pub struct Resolver {
 impl Resolver {
     /// A resolver that asks as `config` says; `seed` must be secret and its own.
     pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Resolver {
-        let upstreams = Upstreams::new(&config.forward, &config.stub, |server| config.usable(server), seed);
+        let mut upstreams =
+            Upstreams::new(&config.forward, &config.stub, |server| config.usable(server), seed);
+        upstreams.share(Arc::clone(cache.floors()));
         Resolver {
             cache,
             upstreams,

@@ -66,6 +66,17 @@ pub(super) fn records(texts: &[&str]) -> Vec<Record> {
 
 /// A reply to a query as it was sent; `extra` are flags.
 pub(super) fn reply(query: &[u8], rcode: Rcode, extra: u16, sections: [&[&str]; 3]) -> Vec<u8> {
+    reply_with(query, rcode, extra, sections, &[])
+}
+
+/// The same with these EDNS options.
+pub(super) fn reply_with(
+    query: &[u8],
+    rcode: Rcode,
+    extra: u16,
+    sections: [&[&str]; 3],
+    options: &[u8],
+) -> Vec<u8> {
     let request = Request::read(query).unwrap();
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, 65_535, request.header.id, flags::QR | flags::RA | extra);
@@ -80,7 +91,7 @@ pub(super) fn reply(query: &[u8], rcode: Rcode, extra: u16, sections: [&[&str]; 
     writer.set_rcode(rcode);
     // Who understands EDNS says so in every reply (RFC 6891 6.1.1).
     if request.opt.is_some() {
-        writer.opt(1_232, rcode, false, &[]).unwrap();
+        writer.opt(1_232, rcode, false, options).unwrap();
     }
     writer.finish();
     bytes

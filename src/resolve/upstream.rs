@@ -15,7 +15,9 @@ use crate::publish::store::ZoneStore;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
+use crate::zone::serial::Serial;
 
+use super::floors::Floors;
 use super::settings::Zone;
 
 /// One question in this many goes to a server at random instead of the fastest, so that a server that was slow or dead is
@@ -52,6 +54,7 @@ pub struct Upstreams {
     support: Support,
     /// The zones served here.
     here: Option<Arc<ZoneStore>>,
+    floors: Arc<Floors>,
 }
 
 impl Upstreams {
@@ -69,6 +72,7 @@ impl Upstreams {
             random: StdRng::from_seed(seed),
             support: Support::default(),
             here: None,
+            floors: Arc::default(),
         };
         let mut known = HashMap::new();
         let zones = stub.iter().map(|zone| (zone, false)).chain(forward.iter().map(|zone| (zone, true)));
@@ -107,6 +111,11 @@ impl Upstreams {
     /// A route by its index from [`Upstreams::best`].
     pub fn route(&self, index: usize) -> &Route {
         &self.routes[index]
+    }
+
+    /// Has these floors in common with others.
+    pub fn share(&mut self, floors: Arc<Floors>) {
+        self.floors = floors;
     }
 
     /// Has names be left to these zones, which are served here.
@@ -154,6 +163,21 @@ impl Upstreams {
             .filter_map(|at| candidates[at].map(|(server, asked)| (at, &self.servers[server], asked)))
             .min_by_key(|&(_, health, asked)| (now < health.held_until, asked, health.rtt))
             .map(|(at, ..)| at)
+    }
+
+    /// Takes note of the version that a server answered from. Whether it is not older than all that were seen.
+    pub fn shows(&self, route: usize, serial: Serial) -> bool {
+        self.floors.shows(&self.routes[route].zone, serial)
+    }
+
+    /// No server answers from a newer version than this any more: the zone's serial went back, or who had it is gone.
+    pub fn steps_back(&self, route: usize, serial: Serial) {
+        self.floors.steps_back(&self.routes[route].zone, serial);
+    }
+
+    /// Whether a server is left alone for now.
+    pub fn is_held_down(&self, now: Mono, server: usize) -> bool {
+        now < self.servers[server].held_until
     }
 
     /// When one of a route's servers may be asked: those that are held down are left alone until then.

@@ -1,10 +1,11 @@
-use super::super::sample::{ask, at, reply};
+use super::super::sample::{ask, at, reply, reply_with};
 use super::super::settings::Zone;
 use super::*;
 use crate::ask::exchange::Exchange;
 use crate::ask::question::MAX_STRANGE;
 use crate::wire::edns::UDP_PAYLOAD;
 use crate::wire::message::Request;
+use crate::wire::name::NameRef;
 
 /// One question among the servers 192.0.2.1, .2, ... of the root zone.
 struct World {
@@ -291,4 +292,84 @@ fn late_and_unknown_arrivals_are_ignored() {
     assert!(matches!(world.reply(2, &first, Rcode::NOERROR, 0, GOOD), Step::Wait));
     assert!(matches!(world.arrive(2, &first, Arrival::Failed(Failure::Closed)), Step::Wait));
     assert_eq!(world.out.exchanges.len(), 2);
+}
+
+/// Servers of a stub zone that answer from versions.
+impl World {
+    fn stub(servers: u8) -> World {
+        World::new(servers, false)
+    }
+
+    /// Asks the next question.
+    fn again(&mut self, millis: u64) {
+        let question = ask("www.example. A do");
+        let until = at(millis) + BUDGET;
+        let (forward, step) =
+            Forward::start(at(millis), question, 0, until, &mut self.upstreams, &mut self.out);
+        assert!(matches!(step, Step::Wait));
+        std::mem::replace(&mut self.forward, forward).finish(&mut self.out);
+    }
+
+    fn shows(&mut self, millis: u64, exchange: &Exchange, serial: u32) -> Step {
+        let mut options = Vec::new();
+        push_option(&mut options, ZONEVERSION, &zoneversion::write(NameRef::ROOT, Serial(serial)));
+        let sections: [&[&str]; 3] = [GOOD, &[], &[]];
+        let bytes = reply_with(&exchange.message, Rcode::NOERROR, flags::AA, sections, &options);
+        self.arrive(millis, exchange, Arrival::Message(bytes))
+    }
+}
+
+#[test]
+fn a_server_that_is_behind_is_passed_over_while_another_may_be_asked() {
+    let mut world = World::stub(2);
+    let asked = world.last();
+    assert!(asked.message.windows(4).any(|bytes| bytes == [0, ZONEVERSION as u8, 0, 0]));
+    assert!(done(&world.shows(10, &asked, 5)));
+
+    world.again(20);
+    let behind = world.last();
+    assert!(matches!(world.shows(30, &behind, 4), Step::Wait));
+    let other = world.last();
+    assert_ne!(other.to, behind.to);
+    let step = world.shows(40, &other, 6);
+    assert!(done(&step) && matches!(step, Step::Done { from, .. } if from == other.to));
+
+    // The other one says nothing: it is not waited for longer than for any first datagram.
+    world.again(50);
+    let behind = world.last();
+    assert!(matches!(world.shows(60, &behind, 5), Step::Wait));
+    assert_eq!(world.forward.next_timeout(), at(60) + WAITS[0]);
+    assert!(matches!(world.timeout(459), Step::Wait));
+    let step = world.timeout(460);
+    assert!(done(&step) && matches!(step, Step::Done { from, .. } if from == behind.to));
+    // What it has is the newest there is, until something newer is seen.
+    world.again(500);
+    let asked = world.last();
+    assert!(done(&world.shows(510, &asked, 5)));
+}
+
+#[test]
+fn where_nobody_has_a_newer_version_the_newest_of_them_counts() {
+    let mut world = World::stub(3);
+    let first = world.last();
+    assert!(done(&world.shows(10, &first, 9)));
+    world.again(20);
+    let mut asked = Vec::new();
+    for serial in [3, 5] {
+        asked.push(world.last());
+        assert!(matches!(world.shows(30, asked.last().unwrap(), serial), Step::Wait));
+    }
+    let last = world.last();
+    let step = world.shows(40, &last, 4);
+    assert!(done(&step) && matches!(step, Step::Done { from, .. } if from == asked[1].to));
+
+    // Who is held down is not waited for.
+    world.again(50);
+    for server in 0..3 {
+        if world.upstreams.address(server) != world.last().to {
+            world.upstreams.unreachable(at(50), server);
+        }
+    }
+    let asked = world.last();
+    assert!(done(&world.shows(60, &asked, 2)));
 }
