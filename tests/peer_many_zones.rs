@@ -12,7 +12,7 @@ use support::daemon::Daemon;
 use support::metrics::Series;
 use support::tidemark::{self, Tidemark};
 use support::zones::{self, Zone};
-use support::{dig, knot, nsd, ports};
+use support::{bind, dig, knot, nsd, ports};
 
 const ZONES: usize = 2_000;
 /// Time for all of them, with a debug build beside other programs.
@@ -116,4 +116,41 @@ fn a_primary_that_hangs_delays_no_zone_of_another() {
     assert!((1..=TRANSFERS).contains(&connections.len()), "{} connections", connections.len());
     // Nothing failed for want of something to send it with, and no zone but those that were asked about can have failed.
     assert!(failed(&node) <= TRANSFERS as f64, "{}", node.daemon.log());
+}
+
+/// Zones that change at once at a primary that allows few transfers.
+const CHANGED: usize = 200;
+
+#[test]
+fn a_primary_that_allows_few_transfers_gives_all_its_changes_soon() {
+    let [primary_addr, addr] = ports::reserve_many();
+    let text = |number, serial| {
+        // Nobody who was turned away may wait for the zone's own timers.
+        zones::text(&name(number), serial, &["www A 192.0.2.1"]).replace(" 1800 1 ", " 1800 900 ")
+    };
+    let zones: Vec<Zone> =
+        (0..CHANGED).map(|number| Zone::primary(&name(number), text(number, 1)).notify(&[addr])).collect();
+    let mut primary = bind::start_with(primary_addr, &zones, "minimal-responses yes; transfers-out 3;");
+    let zones: Vec<Zone> =
+        (0..CHANGED).map(|number| Zone::secondary(&name(number), &[primary_addr])).collect();
+    let begun = Instant::now();
+    let node = tidemark::start(addr, &zones);
+    let have = |serial: u32| {
+        let page = node.metrics();
+        let serials =
+            page.lines().filter_map(Series::parse).filter(|series| series.name == "tidemark_zone_serial");
+        serials.filter(|series| series.value == f64::from(serial)).count()
+    };
+    await_until("all zones to arrive", LIMIT, || have(1) == CHANGED);
+    println!("{CHANGED} zones from empty: {:?}", begun.elapsed());
+    for number in 0..CHANGED {
+        zones::write(&primary.zone_file(&name(number)), &text(number, 2));
+    }
+    let begun = Instant::now();
+    primary.process().signal(libc::SIGHUP);
+    await_until("all changes to arrive", LIMIT, || have(2) == CHANGED);
+    let took = begun.elapsed();
+    println!("{CHANGED} changes: {took:?}, {} transfers turned away", failed(&node));
+    assert!(failed(&node) > 0.0, "the primary has turned nothing away");
+    assert!(took < SOON, "{took:?}");
 }

@@ -11,7 +11,8 @@
 //!
 //! Every server has a queue of its own, so that no exchange ever waits for one with another server. Up to [`TRANSFERS`] connections
 //! and [`QUESTIONS`] datagrams are under way to each, datagrams at [`RATE`] a second at most. What ends without a word
-//! from the server halves that number, down to one; every answer adds one with its first message. So a server that hangs or refuses more than a few
+//! from the server halves that number, down to one, and so does a transfer that is turned away (SERVFAIL is what BIND says beyond its
+//! `transfers-out`); every other answer adds one with its first message. So a server that hangs or refuses more than a few
 //! connections is asked for no more than it takes, and one that recovers is soon asked for everything. A datagram without an answer, while
 //! others to the server had theirs, was lost on the way: that says nothing of the server, and a few may be under way to each that has
 //! said something in the last seconds, whatever was lost.
@@ -27,6 +28,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::time::Mono;
+use crate::wire::rtype::Rcode;
 
 use super::exchange::{Arrival, Exchange, Failure, Outbox, Start, Token, Transport};
 
@@ -180,6 +182,13 @@ impl Lane {
         self.window = (self.window + 1).min(self.most);
     }
 
+    /// The same where that was that it has no room.
+    fn turned_away(&mut self) {
+        self.has_moved = true;
+        self.words += 1;
+        self.window = (self.window / 2).max(1);
+    }
+
     /// Takes note of the end of an exchange; `heard`: nothing is to be held against the server.
     fn ended(&mut self, heard: bool) {
         self.running -= 1;
@@ -292,13 +301,16 @@ impl Admission {
         let Some(standing) = self.exchanges.get_mut(&token) else { return true };
         let failure = match arrival {
             Arrival::Sent => return true,
-            Arrival::Message(_) => {
+            Arrival::Message(message) => {
                 if let Place::Running { heard, again, .. } = &mut standing.place
                     && let Some(server) = self.servers.get_mut(&standing.server)
                 {
                     let lane = server.lane(standing.transport);
                     if !std::mem::replace(heard, true) {
-                        lane.heard();
+                        match standing.transport == Transport::Tcp && is_turned_away(message) {
+                            true => lane.turned_away(),
+                            false => lane.heard(),
+                        }
                         self.changed.insert(standing.server);
                     }
                     if again.take().is_some() {
@@ -443,6 +455,12 @@ impl Admission {
             self.servers.remove(&addr);
         }
     }
+}
+
+/// Whether a server says that it does not serve this now.
+fn is_turned_away(message: &[u8]) -> bool {
+    let rcode = message.get(3).map(|flags| Rcode((flags & 15).into()));
+    matches!(rcode, Some(Rcode::SERVFAIL | Rcode::REFUSED))
 }
 
 #[cfg(test)]

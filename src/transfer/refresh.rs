@@ -161,6 +161,8 @@ pub struct Refresh {
     last_began: Option<Mono>,
     fruitless: u32,
     failed_rounds: u32,
+    /// A primary that has a newer version turned its transfer away in this round.
+    turned_away: bool,
     last_good: usize,
     /// What the primaries take of EDNS.
     support: Support,
@@ -258,6 +260,7 @@ impl Refresh {
             last_began: None,
             fruitless: 0,
             failed_rounds: 0,
+            turned_away: false,
             last_good: 0,
             support: Support::default(),
             soa_expire: None,

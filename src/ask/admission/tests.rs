@@ -91,6 +91,27 @@ fn a_server_is_asked_for_no_more_than_its_share() {
 }
 
 #[test]
+fn a_server_that_turns_transfers_away_is_asked_for_as_many_as_it_takes() {
+    const TAKES: usize = 3;
+    let mut world = World::default();
+    world.ask_many(server(1), Transport::Tcp, 600);
+    let (mut served, mut turned_away) = (0, 0);
+    while world.to(server(1)) > 0 {
+        // Of those that come together it serves a few.
+        for (number, (exchange, _)) in std::mem::take(&mut world.running).into_iter().enumerate() {
+            let rcode = if number < TAKES { Rcode::NOERROR } else { Rcode::SERVFAIL };
+            let message = vec![0, 0, 0x80, rcode.0 as u8];
+            assert!(world.admission.arrived(exchange.token, &Arrival::Message(message)));
+            world.outbox.finish(exchange.token);
+            if number < TAKES { served += 1 } else { turned_away += 1 }
+        }
+        world.pass();
+    }
+    assert_eq!(served + turned_away, 600);
+    assert!(turned_away < served / 2, "{turned_away} turned away, {served} served");
+}
+
+#[test]
 fn no_server_waits_for_another() {
     let mut world = World::default();
     world.ask_many(server(1), Transport::Tcp, 6_000);

@@ -172,6 +172,7 @@ impl Refresh {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason });
+        self.turned_away |= matches!(reason, Reason::Rcode(_) | Reason::Refused | Reason::Truncated);
         if kind == Kind::Axfr || matches!(reason, Reason::Unreachable(_)) {
             return self.next_primary(step);
         }

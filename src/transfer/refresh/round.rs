@@ -7,6 +7,8 @@ use super::*;
 const UNSHOWN: Duration = Duration::from_secs(1);
 /// ... so often.
 const UNSHOWN_ROUNDS: u32 = 4;
+/// A transfer that was turned away is asked for again after a pause that grows, so often; then it is up to RETRY.
+const SOON_AGAIN: u32 = 7;
 
 impl Refresh {
     /// Begins a round with the primary that announced something, if one did.
@@ -19,6 +21,7 @@ impl Refresh {
         self.forcing = std::mem::take(&mut self.force_next);
         self.lease.round_begins();
         self.passed_over = 0;
+        self.turned_away = false;
         let primaries = &self.config.primaries;
         let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
@@ -50,7 +53,10 @@ impl Refresh {
             Some(have) => self.lease.next_attempt(have.timers(), &mut self.rng),
             None => timers::pause(self.failed_rounds, &mut self.rng),
         };
-        self.due = Some(step.now.mono + wait);
+        // A primary that gives many zones at once, and few at a time, soon has room again.
+        let soon = self.turned_away && self.failed_rounds <= SOON_AGAIN;
+        let soon = soon.then(|| timers::pause(self.failed_rounds, &mut self.rng));
+        self.due = Some(step.now.mono + soon.map_or(wait, |soon| soon.min(wait)));
     }
 
     /// Asks a primary for its SOA.
