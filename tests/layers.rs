@@ -21,7 +21,18 @@ const FLOORS: [&[&str]; 9] = [
 ];
 /// The floors within `server`, lowest first; the same holds for them.
 const SERVER_FLOORS: [&[&str]; 8] = [
-    &["clock", "content", "log", "pages", "poll", "priority", "privileges", "received", "threads"],
+    &[
+        "clock",
+        "content",
+        "log",
+        "pages",
+        "poll",
+        "priority",
+        "privileges",
+        "received",
+        "supervisor",
+        "threads",
+    ],
     &["courtesy", "sockets"],
     &["exchange", "memory", "pulse", "tls"],
     &["settings"],

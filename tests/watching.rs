@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use rand::{RngExt, SeedableRng};
 use support::await_until::{await_until, becomes_true};
 use support::daemon::{Daemon, Reload, prepare, words};
 use support::process::{self, Process};
+use support::zones::Zone;
 use support::{ports, soa, tidemark, zones};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -437,4 +439,31 @@ fn a_reload_that_fails_and_a_folder_that_is_emptied_are_a_line_each_in_the_log()
     }
     await_log(&node, "20 zones are not served any more until files hold them: ");
     assert_eq!(node.log().matches("not served any more").count(), 1, "{}", node.log());
+}
+
+/// What `Type=notify-reload` of systemd waits for, by a manager of our own.
+#[test]
+fn a_service_manager_is_told_when_the_node_is_ready_reloads_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(LIMIT)).unwrap();
+    let told = || {
+        let mut buffer = [0; 512];
+        let length = manager.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned()
+    };
+    let socket = format!("NOTIFY_SOCKET={}", path.display());
+    let words = words([&"env", &socket]);
+    let mut node = tidemark::start_under(ports::reserve(), &[Zone::primary(ZONE, text(1))], words);
+    assert_eq!(told(), "READY=1");
+    zones::write(&node.daemon.zone_file(ZONE), &text(2));
+    node.daemon.process().signal(libc::SIGHUP);
+    let reloading = told();
+    let at = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
+    assert!(at.parse::<u64>().is_ok(), "{at}");
+    assert_eq!(told(), "READY=1");
+    assert_eq!(soa::serial(node.daemon.addr, ZONE), Some(2));
+    node.daemon.stop();
+    assert_eq!(told(), "STOPPING=1");
 }

@@ -37,4 +37,5 @@ mod poll;
 mod priority;
 mod privileges;
 mod sockets;
+mod supervisor;
 mod threads;

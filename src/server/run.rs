@@ -37,7 +37,7 @@ use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
 use super::worker::tcp::listen::Connections;
 use super::worker::{tcp, udp};
-use super::{http, memory, privileges, threads};
+use super::{http, memory, privileges, supervisor, threads};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -242,7 +242,7 @@ async fn serve(
     // Nobody waits for it.
     tokio::task::spawn_blocking(memory::tidy_after_the_start);
     stopped(&commands).await?;
-    tracing::info!("stopping");
+    supervisor::stopping();
     // A node that is gone already needs no telling.
     let _ = commands.send(Command::Stop).await;
     let joined = tokio::task::spawn_blocking(|| thread.join()).await;
@@ -372,24 +372,26 @@ fn start_control(
     threads::start_fallible("control", move || runtime.block_on(control.run(commands, queue, exchanges)))
 }
 
-/// Waits for the signal to stop, and has everything reloaded at each SIGHUP.
+/// Waits for the signal to stop, and has everything reloaded at each SIGHUP. The node is ready.
 async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    supervisor::ready();
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
                 // A signal during a reload asks for one more, however many there are (signals do not count).
+                supervisor::reloading();
                 let (reloaded, done) = oneshot::channel();
                 drop(commands.send(Command::Reload(Vec::new(), Some(reloaded))).await);
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     // What became of it is in the log.
-                    _ = done => {}
+                    _ = done => supervisor::ready(),
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! tidemark itself, the built program, with a configuration file as a user would write it.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
@@ -56,8 +57,13 @@ pub fn start_ahead(addr: SocketAddr, zones: &[Zone], seconds: u32) -> Tidemark {
     let preload = format!("LD_PRELOAD={}", library.display());
     let offset = format!("FAKETIME=+{seconds}s");
     let more = words([&"env", &preload, &offset, &"FAKETIME_DONT_FAKE_MONOTONIC=1"]);
+    start_under(addr, zones, more)
+}
+
+/// Starts a node with `zones` by another program: by these words and then its own.
+pub fn start_under(addr: SocketAddr, zones: &[Zone], words: Vec<OsString>) -> Tidemark {
     let mut node = prepare(addr, zones, "", "");
-    node.daemon.precede(more);
+    node.daemon.precede(words);
     node.daemon.restart();
     node
 }
