@@ -5,3 +5,4 @@ pub mod record;
 pub mod registry;
 pub mod render;
 pub mod tally;
+mod zones;

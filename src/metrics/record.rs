@@ -39,7 +39,7 @@ impl Metrics {
             Event::PullFailed { kind, reason, .. } => {
                 self.transferred("in", kind.label(), reason.label(), 0, std::time::Duration::ZERO);
             }
-            Event::Fallback(_, reason) => self.fell_back(reason.label()),
+            Event::Fallback { reason, .. } => self.fell_back(reason.label()),
             Event::Notify(_, notify::Event::Acknowledged { .. }) => self.notified("out", "ok"),
             Event::Notify(_, notify::Event::Refused { .. }) => self.notified("out", "refused"),
             Event::Notify(_, notify::Event::Unanswered { .. }) => self.notified("out", "timeout"),
