@@ -35,6 +35,9 @@ const MAX_VERSIONS: usize = 1_024;
 const MAX_SERVERS: usize = 1_024;
 /// Changes kept per server, for [`Ledger::propagation`].
 const MAX_STEPS: usize = 64;
+/// A version that nobody has shown for so long, while all who had it show older ones, is taken for gone: a backup was put back, or a serial
+/// was taken back by order. Before that it may be a server behind a balancer that shows both.
+const GONE: Duration = Duration::from_secs(60);
 
 /// What was seen at a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub struct Ledger {
     /// By serial, oldest first.
     versions: VecDeque<Known>,
     servers: BTreeMap<SocketAddr, Server>,
+    /// What is served here.
+    held: Option<Serial>,
 }
 
 /// One version.
@@ -83,6 +88,8 @@ struct Known {
     skipped: usize,
     /// Its content, by who serves it here or publishes it.
     digest: Option<Digest>,
+    /// When a server showed it last, or it was heard of first.
+    shown: Mono,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -133,6 +140,7 @@ impl Ledger {
 
     /// A version is served here: under its serial this is the content.
     pub fn holds(&mut self, now: Mono, stamp: &Stamp) {
+        self.held = Some(stamp.serial);
         self.learn(stamp.serial, now, |known| {
             known.stamp = stamp.published.or(known.stamp);
             known.digest = Some(stamp.digest);
@@ -179,10 +187,12 @@ impl Ledger {
             known.digest = digest.filter(|_| is_source).or(known.digest);
             known.head_at = known.head_at.max(head_at);
             known.sure_at = known.sure_at.max(sure_at);
+            known.shown = received;
         });
         if let Some(server) = self.server(sighting.server) {
             server.show(sighting, digest);
         }
+        self.forget_what_is_gone(received);
     }
 
     /// Forgets a server.
@@ -334,12 +344,29 @@ impl Ledger {
                     follows: None,
                     skipped: 0,
                     digest: None,
+                    shown: by,
                 },
             );
         }
         let known = &mut self.versions[at];
         known.by = known.by.min(by);
         note(known);
+    }
+
+    /// Forgets versions that were taken back: they are newer than what anybody has.
+    fn forget_what_is_gone(&mut self, now: Mono) {
+        let shown = self.servers.values().filter_map(|server| server.last).map(|last| last.serial);
+        let newest =
+            shown.chain(self.held).reduce(|one, other| if other.is_newer_than(one) { other } else { one });
+        let Some(newest) = newest else { return };
+        let is_gone = |known: &Known| known.serial.is_newer_than(newest) && now >= known.shown + GONE;
+        if self.versions.back().is_none_or(|head| !is_gone(head)) {
+            return;
+        }
+        self.versions.retain(|known| !is_gone(known));
+        for server in self.servers.values_mut() {
+            server.steps.retain(|step| !step.serial.is_newer_than(newest));
+        }
     }
 
     /// The oldest version that says nothing of a server.

@@ -365,4 +365,27 @@ fn an_older_serial_is_taken_by_order_and_kept() {
     secondary.daemon.restart();
     assert_eq!(soa::serial(s, ZONE), Some(12));
     assert_eq!(dig::short(s, &["www.example.", "A"]), ["192.0.2.12"]);
+
+    // A serial that stood for other content once: who has it is given the whole zone, and no differences from the wrong one.
+    for (serial, address) in [(40, "192.0.2.140"), (41, "192.0.2.141")] {
+        zones::write(&primary.daemon.zone_file(ZONE), &small(serial, &format!("www A {address}")));
+        primary.daemon.await_serial(ZONE, serial, LIMIT);
+        refresh(&[]);
+        secondary.daemon.await_serial(ZONE, serial, LIMIT);
+    }
+    let (ip, port) = (s.ip().to_string(), s.port().to_string());
+    let ixfr = |from: u32| {
+        let asked = format!("IXFR={from}");
+        process::run(Command::new("dig").args([&format!("@{ip}"), "-p", &port, ZONE, &asked]))
+    };
+    assert!(ixfr(12).contains("192.0.2.12"), "{}", ixfr(12));
+    assert!(ixfr(40).contains("192.0.2.141") && !ixfr(40).contains("192.0.2.140"), "{}", ixfr(40));
+
+    // An order that cannot be carried out now stands.
+    primary.daemon.stop();
+    refresh(&["--force"]);
+    fs::remove_dir_all(primary.data_dir()).unwrap();
+    zones::write(&primary.daemon.zone_file(ZONE), &small(3, "www A 192.0.2.3"));
+    primary.daemon.restart();
+    secondary.daemon.await_serial(ZONE, 3, LIMIT);
 }

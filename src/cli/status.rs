@@ -104,7 +104,8 @@ fn row(zone: &Value) -> [Cell; 7] {
 
 fn server_row(server: &Value) -> [Cell; 7] {
     let answer = match (server["up"].as_bool(), server["fault"].as_str()) {
-        (Some(true), _) => Cell::styled("answers", GOOD),
+        (Some(true), None) => Cell::styled("answers", GOOD),
+        (Some(true), Some(fault)) => Cell::styled(format!("has {fault}"), BAD),
         _ if server["watched"] == false => Cell::styled("not watched", WARN),
         (_, Some(fault)) => Cell::styled(format!("answers {fault}"), BAD),
         _ => Cell::styled("silent", BAD),

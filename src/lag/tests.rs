@@ -375,3 +375,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn versions_that_were_taken_back_are_forgotten_once_nobody_has_shown_them_for_a_while() {
+    let mut ledger = Ledger::default();
+    ledger.holds(at(1).mono, &stamp(5, at(1)));
+    ledger.observe(&sighting(1, 112, 10));
+    ledger.observe(&sighting(2, 112, 10));
+    // One was taken back by order; the other one has the version still.
+    ledger.observe(&sighting(1, 5, 20));
+    ledger.observe(&sighting(1, 5, 200));
+    assert!(ledger.staleness(server(1), at(201)).unwrap().low > Duration::ZERO);
+    // A balancer shows now one server and now another.
+    ledger.observe(&sighting(2, 5, 210));
+    ledger.observe(&sighting(2, 112, 215));
+    ledger.observe(&sighting(2, 5, 220));
+    ledger.observe(&sighting(1, 5, 270));
+    assert!(ledger.staleness(server(1), at(271)).unwrap().low > Duration::ZERO);
+    ledger.observe(&sighting(1, 5, 280));
+    for number in [1, 2] {
+        assert_eq!(ledger.staleness(server(number), at(281)).unwrap().estimate, Some(Duration::ZERO));
+    }
+    assert_eq!(ledger.head(), Some(Serial(5)));
+    // What is published from there on counts as ever.
+    ledger.published(at(300), &stamp(6, at(300)), Some(Serial(5)));
+    ledger.observe(&sighting(1, 6, 303));
+    assert_eq!(ledger.propagation(server(1), Serial(6)).unwrap().low, Duration::ZERO);
+    assert!(ledger.staleness(server(2), at(310)).unwrap().low >= Duration::from_secs(9));
+}

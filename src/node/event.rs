@@ -170,7 +170,14 @@ pub enum Event {
     /// A primary that could not be reached answers again.
     PrimaryBack(SocketAddr),
     /// The whole zone is pulled where differences were expected.
-    Fallback(Name, Reason),
+    Fallback {
+        /// Of which zone.
+        zone: Name,
+        /// Why.
+        reason: Reason,
+        /// Whether it was so the last time, too.
+        is_known: bool,
+    },
     /// A secondary's content is not served any more.
     Expired(Name),
     /// A NOTIFY went out, and this came of it.

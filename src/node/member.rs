@@ -19,7 +19,7 @@ use super::asking::Asking;
 use super::board::Mark;
 use super::seen_servers::SeenServers;
 use super::settings::ZoneConfig;
-use super::status::{Problem, State, ZoneStatus};
+use super::status::{Problem, ServerStatus, State, ZoneStatus};
 
 /// How far apart the moments are that the journal learns of, from when on EXPIRE is counted; ...
 const NOTED: Duration = Duration::from_secs(60);
@@ -42,6 +42,8 @@ pub(super) struct Member {
     pub(super) problem: Option<Problem>,
     /// What failed at the primaries since the content was last found current.
     pub(super) failures: Vec<(SocketAddr, Kind, Reason)>,
+    /// Why the whole zone was pulled in place of differences, if that has been told.
+    pub(super) fell_back: Option<Reason>,
     /// From when on EXPIRE is counted, as the journal has it.
     pub(super) noted: Option<Utc>,
     /// Whether the zone file that was read last was refused, which has been told.
@@ -128,6 +130,20 @@ impl Member {
         known.or_else(|| self.zone.verified_at())
     }
 
+    /// A server of a primary zone that has a newer version than is published here: it takes nothing from here, and what it lacks nobody
+    /// knows.
+    fn ahead(&self, server: ServerStatus) -> ServerStatus {
+        let own = self.zone.version().filter(|_| self.refresh.is_none()).map(|version| version.stamp.serial);
+        match own.zip(server.serial).filter(|(own, theirs)| theirs.is_newer_than(*own)) {
+            None => server,
+            Some((own, _)) => {
+                let fault =
+                    server.fault.or_else(|| Some(format!("a serial above {own}, and takes nothing older")));
+                ServerStatus { fault, staleness: server.staleness.map(|_| Interval::default()), ..server }
+            }
+        }
+    }
+
     pub(super) fn status(&self, now: Now) -> ZoneStatus {
         let version = self.zone.version();
         let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
@@ -172,7 +188,7 @@ impl Member {
                 .options
                 .servers()
                 .into_iter()
-                .map(|server| self.seen.server(now, server, head))
+                .map(|server| self.ahead(self.seen.server(now, server, head)))
                 .collect(),
         }
     }

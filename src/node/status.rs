@@ -132,7 +132,8 @@ pub struct ServerStatus {
     pub watched: bool,
     /// Whether it answered the last probe with what it serves.
     pub up: bool,
-    /// What is wrong with its answer to the last probe, such as a response code (`REFUSED`); `None` too when it did not answer.
+    /// What is wrong with its answer to the last probe, such as a response code (`REFUSED`), or with its serial; `None` too when it did not
+    /// answer.
     pub fault: Option<String>,
     /// The serial it showed last.
     pub serial: Option<Serial>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ask::exchange::Failure;
 use crate::ask::support::Omission;
+use crate::publish::expire;
 use crate::time::{Mono, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
@@ -96,8 +97,7 @@ impl Observation {
 
     /// For how long at most what it shows may not have been current, by EXPIRE, of a server that tells no stamps.
     pub fn unconfirmed(&self) -> Option<Duration> {
-        // Whole seconds, which it may have rounded up.
-        self.used_of_expire().filter(|_| self.told.is_none()).map(|used| used + Duration::from_secs(1))
+        self.used_of_expire().filter(|_| self.told.is_none()).map(|used| used + expire::SLACK)
     }
 
     /// How much of EXPIRE has passed since the server last refreshed the zone; nothing at a primary.

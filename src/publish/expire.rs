@@ -1,8 +1,14 @@
 //! The EDNS option EXPIRE (RFC 7314): how long a server would go on serving what it has if its primaries were gone.
 
+use std::time::Duration;
+
 use crate::time::Mono;
 
 use super::zone::{Version, Zone};
+
+/// What an age by EXPIRE may be too short by. It is told in whole seconds; and servers count it from the end of a refresh, while the answer
+/// that found the content current may have been on its way for a second or two.
+pub const SLACK: Duration = Duration::from_secs(3);
 
 /// The seconds until this node would stop serving a version (section 3): at a primary the SOA's EXPIRE, at a secondary what
 /// is left of it. `None` for a secondary that does not know.

@@ -28,6 +28,8 @@ pub struct History {
     stamps: VecDeque<Stamp>,
     deltas: VecDeque<Arc<Delta>>,
     delta_records: usize,
+    /// A version followed that is not newer than the one before: serials may stand for two contents.
+    went_back: bool,
     /// What the next serial has to keep clear of.
     pub(super) floor: Floor,
 }
@@ -49,6 +51,7 @@ impl History {
             // Most zones of a server with very many never change.
             self.stamps.reserve_exact(1);
         }
+        self.went_back |= self.last().is_some_and(|last| !stamp.serial.is_newer_than(last.serial));
         self.stamps.push_back(stamp);
         let Some(delta) = delta else { return self.forget_deltas() };
         let mut forgotten = Vec::new();
@@ -123,11 +126,20 @@ impl History {
         self.stamps.iter()
     }
 
-    /// The deltas that lead from one serial to another, if all are here.
+    /// The deltas that lead from one serial to another, if all are here; none from a serial that has stood for two contents, of which
+    /// nobody knows which one the asker has.
     pub fn deltas(&self, from: Serial, to: Serial) -> Option<Vec<Arc<Delta>>> {
+        if self.went_back && self.is_ambiguous(from) {
+            return None;
+        }
         let first = self.deltas.iter().position(|delta| delta.from() == from)?;
         let last = self.deltas.iter().position(|delta| delta.to() == to)?;
         (first <= last).then(|| self.deltas.range(first..=last).cloned().collect())
+    }
+
+    fn is_ambiguous(&self, serial: Serial) -> bool {
+        let mut digests = self.stamps.iter().filter(|stamp| stamp.serial == serial).map(|stamp| stamp.digest);
+        digests.next().is_some_and(|first| digests.any(|other| other != first))
     }
 
     /// Deltas with the stamps of the versions they lead to, oldest first.

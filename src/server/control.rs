@@ -412,7 +412,7 @@ impl Control {
         let zones = to_refresh(zones, self.node.secondaries())?;
         for zone in &zones {
             if is_forced {
-                tracing::warn!(%zone, "its primaries' content is taken whatever its serial, by order");
+                tracing::warn!(%zone, "its primaries' content is to be taken whatever its serial, by order");
             }
             self.handle(Input::Refresh { zone: zone.clone(), is_forced }, effects);
         }

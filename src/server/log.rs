@@ -148,10 +148,11 @@ fn event(event: &Event) {
             debug!(%zone, %primary, "{} failed again: {reason}", kind.label());
         }
         Event::PrimaryBack(primary) => info!(%primary, "the primary answers again"),
-        Event::Fallback(zone, Reason::AxfrStyle) => {
+        Event::Fallback { is_known: true, .. } => {}
+        Event::Fallback { zone, reason: Reason::AxfrStyle, .. } => {
             info!(%zone, "the primary sent the whole zone instead of what changed")
         }
-        Event::Fallback(zone, reason) => {
+        Event::Fallback { zone, reason, .. } => {
             warn!(%zone, "no incremental transfer ({reason}); pulling the whole zone")
         }
         Event::Expired(zone) => {

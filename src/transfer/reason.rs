@@ -46,7 +46,7 @@ pub enum Reason {
     Timeout,
     /// The server's version is older than ours.
     #[error(
-        "the server's serial, {theirs}, is older than {ours}, which is served here: raise it at the primary, or take its content with `tidemark refresh --force`"
+        "the server's serial, {theirs}, is older than {ours}, which is served here: raise it at the primary, or take its content with `tidemark refresh --force ZONE`"
     )]
     Older {
         /// What the server has.

@@ -46,8 +46,8 @@ struct Server {
 
 type Told = (Option<Serial>, Option<String>, bool);
 
-/// What whole seconds may hide.
-const ROUNDED: Duration = Duration::from_secs(2);
+/// What an age by EXPIRE may hide of a server that is as current as can be.
+const ROUNDED: Duration = Duration::from_secs(4);
 
 /// Versions between a laggard and the head that are asked for one by one; of one further behind the number is not shown.
 const MAX_WAY: usize = 64;

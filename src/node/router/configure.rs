@@ -115,6 +115,7 @@ impl Node {
             seen,
             problem: None,
             failures: Vec::new(),
+            fell_back: None,
             noted: None,
             is_refused: false,
             filed: None,

@@ -49,6 +49,7 @@ impl Node {
                     }
                 }
                 member.failures.clear();
+                member.fell_back = None;
                 if member.is_worth_noting(counted_from) {
                     // Kept for a restart.
                     fx.notes.push(Entry::Verified(name.clone(), counted_from));
@@ -80,7 +81,10 @@ impl Node {
                 }
                 vec![Event::PullFailed { zone: name, primary, kind, reason, is_known }]
             }
-            refresh::Event::Fallback { reason } => vec![Event::Fallback(name, reason)],
+            refresh::Event::Fallback { reason } => {
+                let is_known = member.fell_back.replace(reason) == Some(reason);
+                vec![Event::Fallback { zone: name, reason, is_known }]
+            }
             refresh::Event::Expired => {
                 self.store.expire(zone);
                 if member.problem.is_none() {

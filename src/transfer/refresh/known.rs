@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ask::support::Omission;
+use crate::publish::expire;
 use crate::publish::zone::Version;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::message::Record;
@@ -35,9 +36,6 @@ pub struct Stored<'v> {
     pub newer: Option<(Serial, Utc)>,
 }
 
-/// Seconds by which an age in whole seconds may be too short.
-const ROUNDING: u32 = 1;
-
 /// What a primary's answer says of how fresh its content is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
@@ -61,8 +59,8 @@ impl Word {
         if let Some(told) = told {
             return Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) };
         }
-        let age = left.map_or(0, |left| timers.expire.saturating_sub(left) + ROUNDING);
-        let current = asked.mono - Duration::from_secs(age.into());
+        let age = |left| Duration::from_secs(timers.expire.saturating_sub(left).into()) + expire::SLACK;
+        let current = asked.mono - left.map_or(Duration::ZERO, age);
         Word { current: Some(current).filter(|_| omission == Omission::Absent), would_know: None }
     }
 }

@@ -37,6 +37,8 @@ impl Refresh {
             (None, Some(good)) => self.end_round(step, good),
             (None, None) => {
                 self.failed_rounds = self.failed_rounds.saturating_add(1);
+                // The order stands until it has been carried out.
+                self.force_next |= std::mem::take(&mut self.forcing);
                 self.lease.round_ended();
                 self.await_retry(step);
                 self.follow_up(step);
@@ -232,6 +234,7 @@ impl Refresh {
         self.state = State::Idle;
         self.untried.clear();
         self.confirmed_by = None;
+        self.forcing = false;
         self.failed_rounds = 0;
         self.lease.round_ended();
         self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
@@ -290,7 +293,8 @@ impl Refresh {
     /// Begins another round when something was announced that is not here yet.
     fn follow_up(&mut self, step: &mut Step<'_>) {
         let Some(announced) = self.announced else { return };
-        if announced.serial.is_some_and(|serial| self.is_known(serial)) {
+        // An order counts whatever was announced before it.
+        if !self.force_next && announced.serial.is_some_and(|serial| self.is_known(serial)) {
             self.announced = None;
             return;
         }
