@@ -236,7 +236,8 @@ pub struct RefreshArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zones: Vec<Name>,
-    /// Pull these zones whole and serve what comes, even if its serial is older than what is served: after the primary's serial went back
+    /// Pull these zones, which have to be named, whole, and serve what comes even if its serial is older than what is served: after the
+    /// primary's serial went back
     #[arg(long, requires = "zones")]
     pub force: bool,
     /// The node.
@@ -269,9 +270,10 @@ pub struct FlushArgs {
 
 /// `tidemark lag`: who serves which serial and how far behind.
 #[derive(Debug, Args)]
+#[command(override_usage = "tidemark lag [OPTIONS] [ZONE [--at ADDR-or-NAME[:PORT]...]]")]
 #[command(after_help = LAG_EXAMPLES, after_long_help = format!("{LAG_EXAMPLES}\n\n{LAG_MEANING}"))]
 pub struct LagArgs {
-    /// Only this zone
+    /// Only this zone, which --at needs; named before it, as that takes all that follows it for servers
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zone: Option<Name>,
     /// Servers to ask, tidemark nodes or any other, each by an address or a host name, which stands for all its addresses; without any,
@@ -318,10 +320,11 @@ With --watch each line is one of these servers with \"time\", \"zone\" and \"hea
 Exit status: 0, 1 with --max-stale when a server is later than that or does not answer, 3 when nobody answered.";
 
 /// `tidemark wait`: block until a change is visible.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[command(override_usage = "tidemark wait [OPTIONS] ZONE --at ADDR-or-NAME[:PORT]...")]
 #[command(after_help = WAIT_EXAMPLES, after_long_help = format!("{WAIT_EXAMPLES}\n\n{WAIT_MEANING}"))]
 pub struct WaitArgs {
-    /// The zone that changed
+    /// The zone that changed; named before --at, which takes all that follows it for servers
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zone: Name,
     /// Wait for this serial or a later one; without it, --record and --file, for the newest that any server has
@@ -344,7 +347,8 @@ pub struct WaitArgs {
     /// Where the change must be visible
     #[arg(long, value_enum, default_value_t = Scope::Authoritative)]
     pub scope: Scope,
-    /// With --scope worst-case: the TTL that the old data had, where it may have gone from all servers before they are asked
+    /// With --scope worst-case: a TTL that the old data may have had, if it is longer than what is seen; it may have gone from all servers
+    /// before they are asked
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     pub old_ttl: Option<Duration>,
     /// Give up after this long
@@ -364,7 +368,7 @@ Examples:
   tidemark wait example.org. --file zones/example.org.zone --at 192.0.2.1 192.0.2.2
   tidemark wait example.org. --record 'www.example.org. A 192.0.2.80' --at 192.0.2.53 --scope caches --timeout 5m
 
-Exit status: 0 converged, 2 timed out, 3 nobody answered.";
+Exit status: 0 converged, 1 wrongly called, or the zone file will not be served as it is, 2 timed out, 3 nobody answered.";
 
 const WAIT_MEANING: &str = "\
 A server counts as soon as it has shown the change once. With --scope caches the servers are asked as caches (RD set) for

@@ -12,7 +12,7 @@ pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
     let mut about: Vec<(&str, String)> = args.zones.iter().map(|zone| ("zone", zone.to_string())).collect();
     about.extend(args.force.then(|| ("force", "true".to_owned())));
     let answer = give(&args.node, "refresh", &about)?;
-    let verb = if args.force { "pulling whatever its serial is" } else { "asking for" };
+    let verb = if args.force { "pulling whole, whatever the serial," } else { "asking for" };
     shown(args.json, &answer, || format!("{verb} {}", names(&answer["zones"]).join(" ")))
 }
 

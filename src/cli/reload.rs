@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -13,12 +15,14 @@ use crate::cli::drive;
 use crate::cli::exit::{self, Exit, Failure};
 use crate::cli::order;
 use crate::cli::servers::Named;
-use crate::cli::wait;
+use crate::cli::wait::{self, Ended};
 use crate::config::value;
 use crate::server::settings::takes_restart;
 
 /// How long a zone is waited for at least, when those before it have used up the time: long enough to ask its servers once.
-const LAST: Duration = Duration::from_secs(1);
+const LAST: Duration = Duration::from_millis(200);
+/// Zones that are waited for at a time.
+const TOGETHER: usize = 32;
 
 /// What a node says of a reload.
 #[derive(Deserialize)]
@@ -48,27 +52,36 @@ pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
         exit::say(&format!("{}\n", told(&reloaded)))?;
     }
     let waited = if args.wait { servers_have(args, &reloaded.zones)? } else { Vec::new() };
-    if args.json {
-        if args.wait {
-            answer["waited"] = waited.iter().map(|(_, told)| told.clone()).collect();
+    match args.json {
+        true => {
+            if args.wait {
+                answer["waited"] = waited.iter().map(|ended| ended.told.clone()).collect();
+            }
+            exit::say(&format!("{answer}\n"))?;
         }
-        exit::say(&format!("{answer}\n"))?;
+        false => {
+            for ended in &waited {
+                let zone = ended.told["zone"].as_str().unwrap_or("?");
+                exit::say(&format!("{zone}: {}", ended.report))?;
+            }
+        }
     }
     // The worst of them has the highest number.
-    Ok(waited.into_iter().map(|(exit, _)| exit).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done))
+    Ok(waited.iter().map(|ended| ended.exit).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done))
 }
 
-/// Waits until the servers of the zones have what is served now; what each zone's wait came to.
-fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<(Exit, Value)>, Failure> {
+/// Waits until the servers of the zones have what is served now; what each zone's wait came to, in their order.
+fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<Ended>, Failure> {
     let socket = args.node.socket()?;
     let end = Instant::now() + args.timeout;
-    let mut waited = Vec::new();
+    let mut waits = Vec::new();
+    // The node may stop while its servers are waited for.
     for Read { zone, serial } in zones {
         let page = format!("/api/v1/zones?zone={}", control::in_query(zone));
         let page = drive::block_on(async { Ok(control::get(&socket, &page).await?) })?;
         let at = servers(&page);
         let (Some(serial), false) = (*serial, at.is_empty()) else { continue };
-        let wait = WaitArgs {
+        waits.push(WaitArgs {
             zone: value::name(zone).map_err(|error| Failure::new(error.to_string()))?,
             serial: Some(serial),
             next: false,
@@ -77,16 +90,28 @@ fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<(Exit, Value)>,
             at: at.into_iter().map(Named::Address).collect(),
             scope: Scope::Authoritative,
             old_ttl: None,
-            timeout: end.saturating_duration_since(Instant::now()).max(LAST),
+            timeout: args.timeout,
             interval: None,
-            json: args.json,
-        };
-        waited.push(wait::of(&wait)?);
+            json: true,
+        });
     }
-    if waited.is_empty() {
-        eprintln!("no zone that was read has other servers: name them in `notify`, or in `[[watch]]`");
+    if waits.is_empty() {
+        eprintln!("no zone that was read has other servers: name them in `notify`, or in `watch`");
     }
-    Ok(waited)
+    let next = AtomicUsize::new(0);
+    let wait = || {
+        let mut ended = Vec::new();
+        while let Some(wait) = waits.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let timeout = end.saturating_duration_since(Instant::now()).max(LAST);
+            ended.push(wait::of(&WaitArgs { timeout, ..wait.clone() }, false));
+        }
+        ended
+    };
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..TOGETHER.min(waits.len())).map(|_| scope.spawn(wait)).collect();
+        let ended = waiting.into_iter().flat_map(|waiting| waiting.join().unwrap_or_default());
+        ended.collect()
+    })
 }
 
 /// Whom the node tells of changes of a zone, or watches.

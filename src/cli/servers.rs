@@ -16,7 +16,12 @@ pub enum Named {
 
 /// Reads `ADDR[:PORT]` or `NAME[:PORT]`, port 53 by default.
 pub fn named(text: &str) -> Result<Named, ValueError> {
-    value::peer(text).map(Named::Address).or_else(|error| host(text).ok_or(error))
+    let text = text.trim();
+    let wrong = |error: ValueError| {
+        let help = "write ADDR, ADDR:PORT, NAME or NAME:PORT, for example `192.0.2.1`, `[2001:db8::1]:5300` or `ns1.example.net`";
+        ValueError::new(error.at, error.message, help)
+    };
+    value::peer(text).map(Named::Address).or_else(|error| host(text).ok_or_else(|| wrong(error)))
 }
 
 /// A host name (RFC 1123 2.1); what has no letter in it was to be an address.

@@ -44,10 +44,9 @@ tidemark node that has the zone in --at too, or wait for a serial (`--serial N`)
 
 /// Waits, and says what happened.
 pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
-    let (exit, told) = of(args)?;
-    if args.json {
-        exit::say(&format!("{told}\n"))?;
-    }
+    let Ended { exit, told, report } = of(args, true)?;
+    let text = if args.json { format!("{told}\n") } else { report };
+    exit::say(&text)?;
     if exit == Exit::Unreachable {
         let waited = args.timeout.as_secs_f64();
         let told =
@@ -57,15 +56,30 @@ pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Waits; says what happened unless it is to be told as JSON, which it returns with the exit status.
-pub fn of(args: &WaitArgs) -> Result<(Exit, Value), Failure> {
+/// What a wait came to.
+pub struct Ended {
+    /// The exit status.
+    pub exit: Exit,
+    /// For programs; the shape is documented with the command's arguments.
+    pub told: Value,
+    /// For people, line by line.
+    pub report: String,
+}
+
+/// Waits; shows how far it has come if that is wanted.
+pub fn of(args: &WaitArgs, is_shown: bool) -> Result<Ended, Failure> {
+    if args.old_ttl.is_some() && args.scope != Scope::WorstCase {
+        return Err(Failure::new(
+            "--old-ttl says for how long caches may hold the old data: give --scope worst-case too",
+        ));
+    }
     let goal = match (&args.record, &args.file, args.serial) {
         (Some(text), ..) => Some(Goal::Record(Wanted::parse(text, &args.zone)?)),
         (None, Some(path), _) => Some(Goal::File(content(path, args)?)),
         (None, None, None) if args.next => Some(Goal::Next(None)),
         (None, None, serial) => serial.map(Goal::serial),
     };
-    drive::block_on(wait(args, goal))
+    drive::block_on(wait(args, goal, is_shown))
 }
 
 /// What a zone file holds now.
@@ -82,7 +96,7 @@ fn content(path: &Path, args: &WaitArgs) -> Result<File, Failure> {
     Ok(File::new(path, zone.digest()))
 }
 
-async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<(Exit, Value), Failure> {
+async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<Ended, Failure> {
     let mut pace = Pace {
         interval: args.interval.unwrap_or(INTERVAL).max(INTERVAL),
         patience: PATIENCE,
@@ -104,10 +118,11 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<(Exit, Value), Fail
     for &server in &at {
         observer.insert(ask(server))?;
     }
-    let display = Display::new(args, progress.len());
+    let display = Display::new(args, progress.len(), is_shown);
     let began = observer.now().mono;
     let deadline = began + args.timeout;
     let (mut floor, mut awaited) = (None, None);
+    let mut is_settling = false;
     let mut back_off = args.interval.is_none().then(|| began + BACK_OFF_AFTER);
     loop {
         let now = observer.now();
@@ -119,12 +134,20 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>) -> Result<(Exit, Value), Fail
         display.draw(&progress, now.mono);
         let state = progress.state(now.mono);
         if state == State::Converged || deadline <= now.mono {
-            return display.finish(args, &progress, began, now.mono);
+            display.clear();
+            return Ok(Ended {
+                exit: progress.exit(now.mono),
+                told: progress.json(&args.zone, began, now.mono),
+                report: progress.report(now.mono.since(began), now.mono),
+            });
         }
         let settled = match state {
             State::Settling(until) => Some(until),
             _ => None,
         };
+        if settled.is_some() && !std::mem::replace(&mut is_settling, settled.is_some()) {
+            display.settles(&progress, now.mono)?;
+        }
         let until = [Some(deadline), Some(now.mono + TICK), back_off, settled].into_iter().flatten().min();
         for event in observer.next(until).await? {
             let now = observer.now();
@@ -158,14 +181,14 @@ struct Display {
 }
 
 impl Display {
-    fn new(args: &WaitArgs, servers: usize) -> Display {
-        let bar = io::stderr().is_terminal().then(|| {
+    fn new(args: &WaitArgs, servers: usize, is_shown: bool) -> Display {
+        let bar = (is_shown && io::stderr().is_terminal()).then(|| {
             let target = ProgressDrawTarget::stderr();
             let bar = ProgressBar::with_draw_target(Some(servers as u64), target);
             let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Display { lines: bar.is_none() && !args.json, bar }
+        Display { lines: is_shown && bar.is_none() && !args.json, bar }
     }
 
     fn draw(&self, progress: &Progress, now: Mono) {
@@ -196,21 +219,15 @@ impl Display {
         }
     }
 
-    fn clear(&self) {
-        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    /// Says that only caches are waited for from here on.
+    fn settles(&self, progress: &Progress, now: Mono) -> Result<(), Failure> {
+        if self.lines {
+            exit::say(&format!("all {}\n", progress.sentence(now)))?;
+        }
+        Ok(())
     }
 
-    fn finish(
-        self,
-        args: &WaitArgs,
-        progress: &Progress,
-        began: Mono,
-        now: Mono,
-    ) -> Result<(Exit, Value), Failure> {
-        self.clear();
-        if !args.json {
-            exit::say(&progress.report(now.since(began), now))?;
-        }
-        Ok((progress.exit(now), progress.json(&args.zone, began, now)))
+    fn clear(&self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

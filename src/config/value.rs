@@ -25,7 +25,8 @@ pub struct ValueError {
 }
 
 impl ValueError {
-    fn new(at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> ValueError {
+    /// One about this part of the text.
+    pub fn new(at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> ValueError {
         ValueError { at, message: message.into(), help: help.into() }
     }
 }

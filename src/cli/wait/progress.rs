@@ -247,16 +247,19 @@ impl Progress {
         let (all, took) = (self.servers.len(), format!("{:.3} s", took.as_secs_f64()));
         let servers = if all == 1 { "server" } else { "servers" };
         match self.state(now) {
+            State::Converged if !self.worst_case => format!("{all} {servers} showed {goal} within {took}\n"),
             State::Converged => {
-                let unknown = match self.worst_case && !self.saw_old {
-                    true => format!(
-                        "no server showed the old data any more, so its TTL is not known: caches were given the {} s of the new; \
-                         name a longer one with --old-ttl\n",
-                        self.ttl
-                    ),
-                    false => String::new(),
-                };
-                format!("{all} {servers} showed {goal} within {took}\n{unknown}")
+                let ttl = self.ttl;
+                let text = format!(
+                    "{all} {servers} showed {goal}, and no cache can hold the old data any more: {ttl} s have passed since ({took})\n"
+                );
+                match self.saw_old {
+                    true => text,
+                    false => {
+                        text + "no server showed the old data any more, so its TTL is not known: that was the TTL of the new; name a longer \
+                                one with --old-ttl\n"
+                    }
+                }
             }
             State::Settling(until) => format!(
                 "timed out after {took}: {all} {servers} showed {goal}, but caches may hold the old data for {} s more \

@@ -370,9 +370,13 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    fn name(&self, token: &Token<'_>) -> Result<Name, Fault> {
+    fn name(&mut self, token: &Token<'_>) -> Result<Name, Fault> {
         let mut wire = Vec::with_capacity(MAX_NAME);
-        Names::below(self.origin.as_deref()).read(token, &mut wire)?;
+        let mut names = Names { apex: self.apex.as_deref(), ..Names::below(self.origin.as_deref()) };
+        names.read(token, &mut wire)?;
+        // Before the zone is known that is told in other words.
+        let doubled = names.doubled.filter(|_| self.apex.is_some());
+        self.warnings.extend(doubled.map(suggest::doubled));
         Name::from_wire(&wire).map_err(|error| Fault::new(token.span, error.to_string()))
     }
 

@@ -2,8 +2,7 @@
 //! IANA's registry whose documents are drafts (`tls-supported-groups` of draft-ietf-tls-key-share-prediction, `pvd` of
 //! draft-ietf-intarea-proxy-config, `oots` of draft-johani-dnsop-svcb-oots).
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
@@ -85,7 +84,11 @@ pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
     check(rest).ok()?;
     while let Some((key, value)) = next(&mut rest) {
         out.push(' ');
-        out.push_str(&key_name(key));
+        // Servers of today read the newest keys by their numbers alone.
+        match key {
+            ..=OHTTP => out.push_str(&key_name(key)),
+            _ => write!(out, "key{key}").ok()?,
+        }
         if value.is_empty() {
             continue;
         }
@@ -97,7 +100,7 @@ pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
                     Some(())
                 })?;
             }
-            ALPN | DOCPATH => {
+            ALPN => {
                 let mut items = Vec::new();
                 let mut left = value;
                 while let Some((item, tail)) = counted(left) {
@@ -106,19 +109,6 @@ pub fn write_params(mut rest: &[u8], out: &mut String) -> Option<()> {
                 }
                 strings::write(&items, out);
             }
-            OOTS => {
-                let mut items = Vec::new();
-                let mut left = value;
-                while let Some((protocol, [weight, tail @ ..])) = counted(left) {
-                    append_item(protocol, &mut items);
-                    write!(items, ":{weight}").ok()?;
-                    left = tail;
-                }
-                strings::write(&items, out);
-            }
-            GROUPS => list(value.as_chunks::<2>().0, out, |group, out| {
-                write!(out, "{}", u16::from_be_bytes(*group)).ok()
-            })?,
             PORT => write!(out, "{}", u16::from_be_bytes(value.try_into().ok()?)).ok()?,
             IPV4HINT => {
                 list(value.as_chunks::<4>().0, out, |ip, out| write!(out, "{}", Ipv4Addr::from(*ip)).ok())?

@@ -451,6 +451,8 @@ fn names_that_lack_a_final_dot_before_the_zone_is_known_and_mailboxes_with_an_at
     let relative = told(&format!("example.com {soa}"), "file.");
     assert!(relative[0].contains("zone:1:1: warning:") && relative[0].contains("`example.com.file.`"));
     assert_eq!(told(&format!("$ORIGIN example.com.\n@ {soa}$ORIGIN a.b\n"), "file."), [""; 0]);
+    let doubled = told(&format!("$ORIGIN example.com.\n@ {soa}$ORIGIN sub.example.com\n"), "file.");
+    assert!(doubled[0].contains("zone:3:9: warning: this name ends in the zone's name twice"), "{doubled:?}");
     assert_eq!(told(&format!("example.com. {soa}"), "file."), [""; 0]);
     let mailbox = told("@ 60 SOA a. host@a.test. 64 2 3 4 5\n", "a.test.");
     assert!(mailbox[0].starts_with("zone:1:13: warning:"), "{mailbox:?}");
