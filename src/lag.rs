@@ -355,6 +355,10 @@ impl Ledger {
 
     /// Forgets versions that were taken back: they are newer than what anybody has.
     fn forget_what_is_gone(&mut self, now: Mono) {
+        // Nearly always somebody has shown the newest one just now.
+        if self.versions.back().is_none_or(|head| now < head.shown + GONE) {
+            return;
+        }
         let shown = self.servers.values().filter_map(|server| server.last).map(|last| last.serial);
         let newest =
             shown.chain(self.held).reduce(|one, other| if other.is_newer_than(one) { other } else { one });

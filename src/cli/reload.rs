@@ -1,7 +1,8 @@
 //! `tidemark reload`: has a node read its configuration and zone files again, and waits for the zones' servers where that is wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -101,16 +102,19 @@ fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<Ended>, Failure
     let next = AtomicUsize::new(0);
     let wait = || {
         let mut ended = Vec::new();
-        while let Some(wait) = waits.get(next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(wait) = waits.get(number) else { return ended };
             let timeout = end.saturating_duration_since(Instant::now()).max(LAST);
-            ended.push(wait::of(&WaitArgs { timeout, ..wait.clone() }, false));
+            ended.push((number, wait::of(&WaitArgs { timeout, ..wait.clone() }, false)));
         }
-        ended
     };
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..TOGETHER.min(waits.len())).map(|_| scope.spawn(wait)).collect();
-        let ended = waiting.into_iter().flat_map(|waiting| waiting.join().unwrap_or_default());
-        ended.collect()
+        // A wait that panicked has not come to anything: that is no success.
+        let ended = waiting.into_iter().flat_map(|waiting| waiting.join().unwrap_or_else(|it| resume_unwind(it)));
+        let in_order: BTreeMap<usize, Result<Ended, Failure>> = ended.collect();
+        in_order.into_values().collect()
     })
 }
 

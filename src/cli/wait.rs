@@ -145,7 +145,8 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
             State::Settling(until) => Some(until),
             _ => None,
         };
-        if settled.is_some() && !std::mem::replace(&mut is_settling, settled.is_some()) {
+        if settled.is_some() && !is_settling {
+            is_settling = true;
             display.settles(&progress, now.mono)?;
         }
         let until = [Some(deadline), Some(now.mono + TICK), back_off, settled].into_iter().flatten().min();
