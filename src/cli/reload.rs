@@ -112,7 +112,8 @@ fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<Ended>, Failure
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..TOGETHER.min(waits.len())).map(|_| scope.spawn(wait)).collect();
         // A wait that panicked has not come to anything: that is no success.
-        let ended = waiting.into_iter().flat_map(|waiting| waiting.join().unwrap_or_else(|it| resume_unwind(it)));
+        let ended =
+            waiting.into_iter().flat_map(|waiting| waiting.join().unwrap_or_else(|it| resume_unwind(it)));
         let in_order: BTreeMap<usize, Result<Ended, Failure>> = ended.collect();
         in_order.into_values().collect()
     })

@@ -23,8 +23,23 @@ pub(super) fn wake_on_time() {
 /// (sched_setattr(2); Linux from 6.12 on). Otherwise it waits for the end of the slice of whoever runs, which is milliseconds,
 /// however low that one's share.
 pub(super) fn run_at_once() {
-    /// In nanoseconds; no slice is shorter.
-    const SLICE: u64 = 100_000;
+    // No slice is shorter.
+    slices_of(Duration::from_micros(100));
+}
+
+/// Has this thread, which has much to do, take the processor in the longest slices: a thread that answers queries does not run the
+/// moment it is woken where less remains of a slice than it would get itself.
+pub(super) fn long_slices() {
+    // No slice is longer.
+    slices_of(Duration::from_millis(100));
+}
+
+/// Has this thread take the processor in slices as others do.
+pub(super) fn usual_slices() {
+    slices_of(Duration::ZERO);
+}
+
+fn slices_of(slice: Duration) {
     // SAFETY: no preconditions; 0 is the calling thread.
     let (policy, nice) = unsafe { (libc::sched_getscheduler(0), libc::getpriority(libc::PRIO_PROCESS, 0)) };
     // Whoever chose another policy for the node knows why.
@@ -37,7 +52,7 @@ pub(super) fn run_at_once() {
         sched_flags: 0,
         sched_nice: nice,
         sched_priority: 0,
-        sched_runtime: SLICE,
+        sched_runtime: slice.as_nanos() as u64,
         sched_deadline: 0,
         sched_period: 0,
     };
@@ -56,4 +71,35 @@ pub(super) fn shown(clock: libc::clockid_t) -> Duration {
     // SAFETY: `time` can be written to; a clock that is no more is an error and leaves it.
     unsafe { libc::clock_gettime(clock, &mut time) };
     Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_nanos(time.tv_nsec.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem;
+
+    use super::super::threads;
+    use super::*;
+
+    /// The slices of the calling thread in nanoseconds; 0 where Linux is older than they.
+    fn slices() -> u64 {
+        // SAFETY: zero is a valid value for every field.
+        let mut attr: libc::sched_attr = unsafe { mem::zeroed() };
+        let size = size_of::<libc::sched_attr>();
+        // SAFETY: so many bytes can be written to; 0 is the calling thread.
+        let status = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0) };
+        assert_eq!(status, 0);
+        attr.sched_runtime
+    }
+
+    #[test]
+    fn a_thread_has_usual_slices_whoever_starts_it() {
+        let usual = slices();
+        long_slices();
+        let long = slices();
+        let (tell, told) = std::sync::mpsc::channel();
+        threads::start("started", move || tell.send(slices()).unwrap()).unwrap().join().unwrap();
+        usual_slices();
+        assert_eq!((slices(), told.recv().unwrap()), (usual, usual));
+        assert!(usual == 0 || long == 100_000_000, "{usual} and {long}");
+    }
 }

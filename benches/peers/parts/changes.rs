@@ -16,6 +16,8 @@ use super::super::watch::{Phase, Watch};
 
 /// Edits whose time is taken, without other queries.
 const EDITS: u8 = 3;
+/// Edits, and transfers, with queries before and meanwhile: what the host does in one of them must not decide.
+const DISTURBED: u8 = 3;
 /// Queries a second while the zone changes: moderate for each of the servers.
 const RATE: u64 = 20_000;
 /// How long a server is watched at rest.
@@ -51,7 +53,8 @@ fn edits(bench: &Bench) -> Vec<Figure> {
         let mut server = Server::start(make, plan, &bench.root);
         server.await_zones(&["example."]);
         let mut times = Vec::new();
-        for version in 1..=EDITS + 1 {
+        let mut phases = Vec::new();
+        for version in 1..=EDITS + DISTURBED {
             let fresh = server.prepare_edit(&bench.content.registry_zone(version));
             server.session.settle();
             let with_queries = version > EDITS;
@@ -67,12 +70,13 @@ fn edits(bench: &Bench) -> Vec<Figure> {
                 seen.unwrap_or_else(|| panic!("{} does not serve an edit within {LIMIT:?}", make.name()));
             if with_queries {
                 watch.run(AFTER);
-                disturbed.put(make, &watch.finish());
+                phases.extend(watch.finish());
             } else {
                 times.push(seen.duration_since(begun).as_secs_f64());
             }
         }
         served.put(make, median(times));
+        disturbed.put(make, &phases);
     }
     [vec![served], disturbed.rows()].concat()
 }
@@ -96,22 +100,32 @@ fn transfers(bench: &Bench) -> Vec<Figure> {
             server.session.log_tail()
         );
         drop(empty);
-        server.session.settle();
-        let mut watch = Watch::new(server.addr, &bench.registry_list, RATE, Some(&mut primary));
-        watch.next_version();
-        watch.run(IDLE);
-        watch.next_phase();
-        let begun = std::time::Instant::now();
-        let seen = loop {
-            watch.notify(server.addr);
-            if let Some(seen) = watch.until_seen(edited_address(1), NOTIFY_AGAIN) {
-                break seen;
-            }
-            assert!(begun.elapsed() < LIMIT, "{} does not transfer the zone within {LIMIT:?}", make.name());
-        };
-        watch.run(AFTER);
-        served.put(make, seen.duration_since(begun).as_secs_f64());
-        disturbed.put(make, &watch.finish());
+        let mut times = Vec::new();
+        let mut phases = Vec::new();
+        for version in 1..=DISTURBED {
+            server.session.settle();
+            let mut watch = Watch::new(server.addr, &bench.registry_list, RATE, Some(&mut primary));
+            watch.next_version();
+            watch.run(IDLE);
+            watch.next_phase();
+            let begun = std::time::Instant::now();
+            let seen = loop {
+                watch.notify(server.addr);
+                if let Some(seen) = watch.until_seen(edited_address(version), NOTIFY_AGAIN) {
+                    break seen;
+                }
+                assert!(
+                    begun.elapsed() < LIMIT,
+                    "{} does not transfer the zone within {LIMIT:?}",
+                    make.name()
+                );
+            };
+            watch.run(AFTER);
+            times.push(seen.duration_since(begun).as_secs_f64());
+            phases.extend(watch.finish());
+        }
+        served.put(make, median(times));
+        disturbed.put(make, &phases);
     }
     [vec![served], disturbed.rows()].concat()
 }
@@ -147,14 +161,17 @@ impl Disturbed {
         }
     }
 
+    /// Takes in what was seen: a phase before and one meanwhile, for each change.
     fn put(&mut self, make: Make, phases: &[Phase]) {
-        let [before, meanwhile] = phases else { panic!("two phases") };
-        let (idle, busy) = (before.percentile(0.99), meanwhile.percentile(0.99));
-        self.lost.put(make, (before.lost() + meanwhile.lost()) as f64);
-        self.idle.put(make, idle);
-        self.busy.put(make, busy);
-        self.times.put(make, busy / idle);
-        self.worst.put(make, meanwhile.percentile(1.0));
+        let of_each = |share: f64, which: usize| -> Vec<f64> {
+            phases.iter().skip(which).step_by(2).map(|phase| phase.percentile(share)).collect()
+        };
+        let (before, meanwhile) = (median(of_each(0.99, 0)), median(of_each(0.99, 1)));
+        self.lost.put(make, phases.iter().map(|phase| phase.lost() as f64).sum());
+        self.idle.put(make, before);
+        self.busy.put(make, meanwhile);
+        self.times.put(make, meanwhile / before);
+        self.worst.put(make, of_each(1.0, 1).into_iter().fold(0.0, f64::max));
     }
 
     fn rows(self) -> Vec<Figure> {
