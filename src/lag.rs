@@ -11,7 +11,8 @@
 //!   knows it at any moment from [`Sighting::sent`] on, another node [`Told::age`] earlier, an ordinary server by what is left of EXPIRE,
 //!   if it tells that.
 //!
-//! Stamps are readings of another machine's clock. They give the best estimate and never widen or shift an interval.
+//! Stamps are readings of another machine's clock, and are compared with that clock ([`Clocks`]). They give the best estimate and never
+//! widen or shift an interval.
 //! Serials are compared by RFC 1982; versions are taken to be published in that order.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,11 +20,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::time::{Hlc, Mono, Now, Utc};
+use crate::zone::clocks::Clocks;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::stamp::{Stamp, Told};
 
-use interval::by_stamp;
 pub use interval::{Interval, own_staleness};
 
 mod interval;
@@ -68,6 +69,10 @@ pub struct Ledger {
     servers: BTreeMap<SocketAddr, Server>,
     /// What is served here.
     held: Option<Serial>,
+    /// The clocks that stamps are readings of.
+    clocks: Clocks,
+    /// The number of this node, if it publishes the zone.
+    own: Option<u64>,
 }
 
 /// One version.
@@ -81,7 +86,7 @@ struct Known {
     /// When one was asked last that would have known of a newer one.
     sure_at: Option<Mono>,
     /// When its primary says that it published it.
-    stamp: Option<Hlc>,
+    stamp: Option<Stamp>,
     /// The version before it, of those that are kept...
     follows: Option<Serial>,
     /// ...and how many were published between the two.
@@ -113,7 +118,8 @@ struct Step {
     /// The last question before it whose answer still showed another serial.
     not_before: Option<Mono>,
     by: Mono,
-    by_utc: Utc,
+    /// Halfway between the question and its answer: the best guess of when the server answered.
+    about: Now,
     /// When the last question left that it was shown in answer to.
     sent: Mono,
 }
@@ -129,6 +135,8 @@ impl Ledger {
     /// A version was published here and now.
     pub fn published(&mut self, now: Now, stamp: &Stamp, previous: Option<Serial>) {
         self.holds(now.mono, stamp);
+        self.own = Some(stamp.writer);
+        self.clocks.forget(stamp.writer);
         if let Some(previous) = previous {
             self.learn(previous, now.mono, |known| known.head_at = Some(now.mono));
         }
@@ -142,7 +150,7 @@ impl Ledger {
     pub fn holds(&mut self, now: Mono, stamp: &Stamp) {
         self.held = Some(stamp.serial);
         self.learn(stamp.serial, now, |known| {
-            known.stamp = stamp.published.or(known.stamp);
+            known.stamp = Some(*stamp).filter(|stamp| stamp.published.is_some()).or(known.stamp);
             known.digest = Some(stamp.digest);
         });
     }
@@ -152,7 +160,7 @@ impl Ledger {
         let mut previous = after;
         for stamp in stamps {
             self.learn(stamp.serial, now, |known| {
-                known.stamp = stamp.published.or(known.stamp);
+                known.stamp = Some(*stamp).filter(|stamp| stamp.published.is_some()).or(known.stamp);
                 known.follow(previous);
             });
             previous = Some(stamp.serial);
@@ -170,6 +178,7 @@ impl Ledger {
                 self.told(received, sighting.asked, later);
             }
         }
+        told.into_iter().for_each(|told| self.clocks.hear(told, self.own, sent, received));
         let is_source = self.servers.get(&sighting.server).is_some_and(|server| server.source);
         let by_expire = || {
             let age = u64::try_from(sighting.unconfirmed?.as_micros()).ok()?;
@@ -207,7 +216,7 @@ impl Ledger {
 
     /// When its primary says that a version was published.
     pub fn stamp(&self, serial: Serial) -> Option<Hlc> {
-        self.find(serial).and_then(|known| known.stamp)
+        self.find(serial)?.stamp?.published
     }
 
     /// When a version was first known to be published; it was so earlier.
@@ -222,7 +231,7 @@ impl Ledger {
 
     /// When a server was first seen to show what it shows.
     pub fn shows_since(&self, server: SocketAddr) -> Option<Utc> {
-        self.servers.get(&server)?.steps.back().map(|step| step.by_utc)
+        self.servers.get(&server)?.steps.back().map(|step| step.about.utc)
     }
 
     /// How stale at `now` is what a server last showed; `None` when it has shown nothing yet.
@@ -265,8 +274,13 @@ impl Ledger {
         let Some(by) = self.newer(serial).map(|known| known.by).min() else {
             return Interval::new(Duration::ZERO, high, Some(Duration::ZERO));
         };
-        let stamp = self.successor(serial).and_then(|known| known.stamp);
-        Interval::new(now.mono.since(by), high, by_stamp(now.utc, stamp))
+        let successor = self.successor(serial).and_then(|known| known.stamp);
+        Interval::new(now.mono.since(by), high, successor.and_then(|stamp| self.clocks.since(&stamp, now)))
+    }
+
+    /// The clocks of who publishes the zone, as far as servers tell them.
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
     }
 
     /// The version that was published next after this one, if that is known.
@@ -301,7 +315,7 @@ impl Ledger {
         let known = self.find(serial)?;
         let low = step.not_before.map_or(Duration::ZERO, |not_before| not_before.since(known.by));
         let high = self.unpublished_until_before(serial).map(|until| step.by.since(until));
-        Some(Interval::new(low, high, by_stamp(step.by_utc, known.stamp)))
+        Some(Interval::new(low, high, known.stamp.and_then(|stamp| self.clocks.since(&stamp, step.about))))
     }
 
     /// The servers that were not seen to serve this version or a newer one, with what they showed last.
@@ -450,9 +464,9 @@ impl Server {
             return;
         }
         let not_before = self.last.map(|last| last.sent);
-        // Half the round trip after the question: the best guess of when the server answered.
-        let by_utc = sent_utc + received.since(sent) / 2;
-        let step = Step { serial, not_before, by: received, by_utc, sent };
+        let half = received.since(sent) / 2;
+        let about = Now { mono: sent + half, utc: sent_utc + half };
+        let step = Step { serial, not_before, by: received, about, sent };
         self.last = Some(step);
         self.steps.push_back(step);
         if self.steps.len() > MAX_STEPS {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+pub mod remote;
 pub mod span;
 
 /// A moment on this process's monotonic clock, in microseconds since an arbitrary start.

@@ -13,7 +13,7 @@ use support::await_until::await_until;
 use support::fake_primary::notify;
 use support::tidemark::{self, Tidemark};
 use support::zones::{self, Zone};
-use support::{dig, http, ports, process};
+use support::{dig, http, nsd, ports, process};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const ZONE: &str = "example.";
@@ -67,8 +67,8 @@ fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
     let since = cut.elapsed().as_secs_f64();
     let lag: Value = serde_json::from_str(&process::run(tidemark::command().args(lag))).unwrap();
     for server in lag["zones"][0]["servers"].as_array().unwrap() {
-        assert_eq!(server["stale"]["estimate"], Value::Null, "{server}");
-        assert!(server["stale"]["high"].as_f64().unwrap() >= since, "{server}");
+        assert_eq!(server["staleness"]["estimate"], Value::Null, "{server}");
+        assert!(server["staleness"]["high"].as_f64().unwrap() >= since, "{server}");
     }
 
     let late = |most: &str| {
@@ -166,6 +166,52 @@ fn what_no_notify_told_of_is_found_within_a_lease() {
 }
 
 #[test]
+fn lag_is_right_though_the_clock_of_the_primary_is_ten_seconds_ahead() {
+    let text = |serial| zones::text(ZONE, serial, &[]);
+    let [p, s, old] = ports::reserve_many();
+    let primary = tidemark::start_ahead(p, &[Zone::primary(ZONE, text(1)).notify(&[s])], 10);
+    let secondary = tidemark::start(s, &[Zone::secondary(ZONE, &[p]).lease("1s")]);
+    let _laggard = nsd::start(old, &[Zone::primary(ZONE, text(1))]);
+    await_state(&secondary, "current");
+    let offset = |part: &str| {
+        secondary.metric(&format!("tidemark_zone_clock_offset{part}_seconds"), &[("zone", ZONE)])
+    };
+    await_until("the clock to be known", LIMIT, || offset("").is_some());
+    let edited = Instant::now();
+    primary.daemon.publish(ZONE, &text(2));
+    secondary.daemon.await_serial(ZONE, 2, LIMIT);
+    let published = Instant::now();
+    await_state(&secondary, "current");
+
+    let error = offset("_error").unwrap();
+    assert!((offset("").unwrap() - 10.0).abs() <= error + 0.01 && error < 0.5, "{:?} +- {error}", offset(""));
+    let counted = |name: &str| secondary.metric(name, &[("hop", "publish_to_applied")]).unwrap();
+    assert_eq!(counted("tidemark_propagation_backwards_total"), 0.0);
+    assert_eq!(counted("tidemark_propagation_duration_seconds_count"), 1.0);
+    let took = counted("tidemark_propagation_duration_seconds_sum");
+    assert!(took <= edited.elapsed().as_secs_f64(), "{took}");
+    assert_eq!(zone(&secondary)["clock_offset"]["seconds"].as_f64().map(f64::round), Some(10.0));
+
+    let at = [p, old].map(|addr| addr.to_string());
+    let lag = |more: &[&str]| {
+        process::run(tidemark::command().args(["lag", ZONE, "--at", &at[0], &at[1]]).args(more))
+    };
+    let asked = published.elapsed().as_secs_f64();
+    let told: Value = serde_json::from_str(&lag(&["--json"])).unwrap();
+    let told = &told["zones"][0];
+    let stale = told["servers"].as_array().unwrap().iter().find(|server| server["serial"] == 1).unwrap();
+    let estimate = stale["staleness"]["estimate"].as_f64().unwrap();
+    let error = told["clock_offset"]["error"].as_f64().unwrap();
+    assert!(
+        (asked - error..=edited.elapsed().as_secs_f64() + error).contains(&estimate),
+        "{estimate} s for more than {asked} s, give or take {error} s"
+    );
+    let said = "example. the clock of the node that publishes it is ";
+    let table = lag(&[]);
+    assert!(table.contains(said) && table.contains("s ahead of this machine's, give or take "), "{table}");
+}
+
+#[test]
 fn one_serial_with_two_contents_is_current_for_nobody() {
     let text = |serial, address: &str| zones::text(ZONE, serial, &[&format!("www A {address}")]);
     let [addr, watched] = ports::reserve_many();
@@ -184,8 +230,8 @@ fn one_serial_with_two_contents_is_current_for_nobody() {
     let lag = ["lag", ZONE, "--json", "--at", &at[0], &at[1]];
     let lag: Value = serde_json::from_str(&process::run(tidemark::command().args(lag))).unwrap();
     for server in lag["zones"][0]["servers"].as_array().unwrap() {
-        assert_eq!(server["problem"], "1 with other content than elsewhere", "{server}");
-        assert_eq!((&server["serial"], &server["stale"]["estimate"]), (&1.into(), &Value::Null));
+        assert_eq!(server["fault"], "1 with other content than elsewhere", "{server}");
+        assert_eq!((&server["serial"], &server["staleness"]["estimate"]), (&1.into(), &Value::Null));
     }
     let wait = |serial: &str, timeout: &str| {
         let args = ["wait", ZONE, "--serial", serial, "--timeout", timeout, "--at", &at[0], &at[1]];

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use support::await_until::await_until;
 use support::metrics::Series;
 use support::process::{program, run};
@@ -29,6 +31,8 @@ enum On {
     Authoritative,
     /// Also a cache, for the zones whose servers it is told.
     Following,
+    /// A secondary and a cache, of which another node publishes the zones.
+    Downstream,
     Primary,
     Secondary,
     Watching,
@@ -47,6 +51,8 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_zone_published_timestamp_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_zone_applied_timestamp_seconds", "gauge", &["zone"], On::Authoritative),
     Promise("tidemark_zone_verified_timestamp_seconds", "gauge", &["zone"], On::Secondary),
+    Promise("tidemark_zone_clock_offset_seconds", "gauge", &["zone"], On::Downstream),
+    Promise("tidemark_zone_clock_offset_error_seconds", "gauge", &["zone"], On::Downstream),
     Promise("tidemark_zone_expire_timestamp_seconds", "gauge", &["zone"], On::Secondary),
     Promise("tidemark_zone_staleness_seconds", "gauge", &["zone"], On::Following),
     Promise("tidemark_zone_staleness_max_seconds", "gauge", &["zone"], On::Following),
@@ -137,8 +143,12 @@ impl World {
                 &self.primary,
                 &[On::Every, On::Authoritative, On::Following, On::Watching, On::Primary],
             ),
-            ("secondary", &self.secondary, &[On::Every, On::Authoritative, On::Following, On::Secondary]),
-            ("cache", &self.cache, &[On::Every, On::Following, On::Watching, On::Cache]),
+            (
+                "secondary",
+                &self.secondary,
+                &[On::Every, On::Authoritative, On::Following, On::Secondary, On::Downstream],
+            ),
+            ("cache", &self.cache, &[On::Every, On::Following, On::Watching, On::Cache, On::Downstream]),
         ]
     }
 }
@@ -296,4 +306,45 @@ fn health_and_readiness() {
     let cache = tidemark::start_cache(c, &[("example.", &[secondary])]);
     // It answers a moment before it says so.
     await_until("the cache to be ready", LIMIT, || http::get(cache.http, "/ready").unwrap().status == 200);
+}
+
+/// The names of all fields within a value.
+fn fields(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => object.iter().for_each(|(name, value)| {
+            into.insert(name.clone());
+            fields(value, into);
+        }),
+        Value::Array(array) => array.iter().for_each(|value| fields(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_about_json_knows_every_field() {
+    let world = World::start();
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let get = |node: &Tidemark, path: &str| json(&http::get(node.http, path).unwrap().body);
+    let [p, s] = [&world.primary, &world.secondary].map(|node| node.daemon.addr.to_string());
+    let control = world.primary.control();
+    let command =
+        |words: &[&str], more: &[&str]| json(&run(tidemark::command().args(words).arg(&control).args(more)));
+    let mut told = BTreeSet::new();
+    for value in [
+        get(&world.primary, "/api/v1/status"),
+        get(&world.primary, "/api/v1/zones?since=0"),
+        get(&world.primary, "/api/v1/zones/example./history"),
+        get(&world.secondary, "/api/v1/status"),
+        get(&world.cache, "/api/v1/status"),
+        json(&run(tidemark::command().args(["lag", "example.", "--json", "--at", &p, &s]))),
+        json(&run(tidemark::command().args(["wait", "example.", "--json", "--serial", "2", "--at", &p, &s]))),
+        command(&["reload", "--json", "--wait", "--control"], &["example."]),
+        json(&run(tidemark::command().args(["check", "--json", "zones/example.zone"]))),
+    ] {
+        fields(&value, &mut told);
+    }
+    assert!(told.len() > 40, "{told:?}");
+    let page = include_str!("../docs/API.md");
+    let unknown: Vec<&String> = told.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(unknown.is_empty(), "docs/API.md does not tell of {unknown:?}");
 }

@@ -289,7 +289,7 @@ fn a_reload_names_what_takes_a_restart() {
         );
     }
     let output = reload(&changed, &["--json"]);
-    assert!(output.contains(r#""needs-restart":["workers","nsid"]"#), "{output}");
+    assert!(output.contains(r#""needs_restart":["workers","nsid"]"#), "{output}");
     // What is in force again takes none.
     assert_eq!(reload(&before, &[]), "reloaded example. (serial 1)\n");
 }

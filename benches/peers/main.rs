@@ -76,6 +76,7 @@ fn main() {
         parts::changes::measure,
         parts::sizes::measure,
         parts::transfers::measure,
+        parts::watching::measure,
         parts::workers::measure,
     ];
     // What has been measured is shown at once: a later part may fail.

@@ -69,6 +69,8 @@ pub(crate) enum Part {
     TransferSizes,
     /// A secondary of 10,000 zones, started empty and again
     Secondaries,
+    /// Many servers of many zones watched, and scrapes of many zones
+    Watching,
     /// Two workers on two cores
     Workers,
     /// Which functions tidemark's time in user space is spent in, by perf where it is installed

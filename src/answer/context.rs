@@ -8,12 +8,11 @@ use crate::publish::zone::Zone;
 use crate::resolve::cache::{Ask, Cache};
 use crate::resolve::settings::Reach;
 use crate::resolve::special_use::SpecialUse;
+use crate::transfer::notify::Notify;
 use crate::wire::cookie::Secrets;
-use crate::wire::name::Name;
 use crate::wire::prefix::{self, Prefix};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
-use crate::zone::serial::Serial;
 
 /// What the data plane answers from.
 #[derive(Clone)]
@@ -68,12 +67,10 @@ pub enum Outcome {
     Transfer(Arc<Zone>),
     /// A NOTIFY was acknowledged: the reply is written, and the zone may have changed at this primary.
     Notified {
-        /// The zone.
-        zone: Name,
         /// Who says so.
         from: IpAddr,
-        /// The serial it tells, if it does.
-        serial: Option<Serial>,
+        /// What it says.
+        notify: Notify,
     },
     /// The resolver has to find this; [`super::respond::complete`] goes on then. Nothing is written.
     FollowUp(Ask),

@@ -16,7 +16,7 @@ use crate::wire::message::Request;
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::via::Via;
 use crate::zone::serial::Serial;
-use crate::zone::stamp::{self, Stamp};
+use crate::zone::stamp::{self, Stamp, Told};
 use crate::zone::zoneversion;
 
 use super::context::{Client, Served};
@@ -239,7 +239,7 @@ impl<'q> Options<'q> {
         if !self.has_opt {
             return 0;
         }
-        let stamp = if self.wants.stamp.is_some() { 4 + 4 + STAMPS * Stamp::LENGTH } else { 0 };
+        let stamp = if self.wants.stamp.is_some() { 4 + Told::HEAD + STAMPS * Stamp::LENGTH } else { 0 };
         let version = if self.wants.zone_version { 4 + 6 } else { 0 };
         let expire = if self.wants.expire { 4 + 4 } else { 0 };
         let padding = if self.wants.padding { 4 } else { 0 };

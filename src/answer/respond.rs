@@ -203,7 +203,7 @@ fn notified(served: &Served, now: Now, request: &Request<'_>, from: Client, repl
         rcode.unwrap_or(Rcode::NOERROR)
     });
     match rcode {
-        None => Outcome::Notified { zone: notify.zone, from: sender, serial: notify.serial },
+        None => Outcome::Notified { from: sender, notify },
         Some(rcode) => Outcome::Reply(Path::Unheard(rcode)),
     }
 }

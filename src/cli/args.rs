@@ -140,7 +140,10 @@ pub struct DemoArgs {}
 Examples:
   tidemark check tidemark.toml zones/*.zone
   tidemark check --json tidemark.toml
-  tidemark check --origin example.org. --print db.example.org")]
+  tidemark check --origin example.org. --print db.example.org
+
+JSON: {\"zones\":[{\"file\":\"db.example.org\",\"zone\":\"example.org.\",\"serial\":42,\"records\":9}],\"findings\":[{\"severity\":\"error\",
+\"file\":...,\"line\":3,\"column\":9,\"message\":...,\"expected\":...}],\"errors\":1,\"warnings\":0}")]
 pub struct CheckArgs {
     /// Configurations (*.toml; all errors are told, at most 20 of each file) and zone files
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -178,6 +181,9 @@ Examples:
   tidemark status --config tidemark.toml
   tidemark status --control /run/tidemark/tidemark.sock example.org. --json
 
+JSON: the node as a whole, such as \"counts\", and \"zones\": [{\"zone\":\"example.org.\",\"role\":\"secondary\",\"state\":\"current\",
+\"serial\":42,\"staleness\":{\"low\":0,\"high\":3.1,\"estimate\":0},...}]; docs/API.md has all fields.
+
 Exit status: 0, 1 when one of these zones is not served (failed or expired), 3 when the node does not answer.")]
 pub struct StatusArgs {
     /// Only these zones
@@ -202,7 +208,7 @@ Examples:
 Zones, cookie secrets and certificates change at once; which zones came and went is told, and under which serial each of the others
 is served now. Keys that changed and take effect only when the node is restarted, such as `listen`, are named.
 
-JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"added\":[],\"removed\":[],\"needs-restart\":[]}, with --wait also
+JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with --wait also
 \"waited\": for each zone with other servers what `tidemark wait` says.
 
 Exit status: 0 done, 1 refused, or a zone could not be brought up to date; with --wait also 2 timed out, 3 nobody answered; 3 too where
@@ -305,15 +311,16 @@ Examples:
 
 const LAG_MEANING: &str = "\
 The newest serial among the servers counts as the newest there is. STALE is the age of the oldest change that a server
-lacks: exact (by the clock of the primary) when a tidemark node among the servers tells when it was published; else
+lacks: exact when a tidemark node among the servers tells when it was published, by the clock of the node that publishes the
+zone, whose difference to this machine's is measured (`clock_offset` in JSON; named below the table when it is large); else
 `>= 12.3s` since this command first saw a newer serial anywhere (--watch); else `-`. VERIFIED is how long ago the server
 knew its data to be current, by its own word: from tidemark nodes, or from EDNS EXPIRE (RFC 7314) in whole seconds.
 tidemark nodes tell a digest of their content too: where it differs under one serial, nobody counts as current.
 
 JSON, seconds as numbers, null where unknown:
-  {\"zones\":[{\"zone\":\"example.org.\",\"head\":42,\"servers\":[{\"server\":\"192.0.2.2:5302\",\"serial\":41,
-  \"versions_behind\":1,\"stale\":{\"estimate\":12.3,\"low\":0.2,\"high\":15.1},\"expire\":604788,\"verified_age\":12.9,
-  \"digest\":\"9f0c...\",\"nsid\":\"ams1\",\"problem\":null}]}]}
+  {\"zones\":[{\"zone\":\"example.org.\",\"head\":42,\"clock_offset\":{\"seconds\":0.0021,\"error\":0.0004},\"servers\":[{\"server\":\"192.0.2.2:5302\",\"serial\":41,
+  \"versions_behind\":1,\"staleness\":{\"low\":0.2,\"high\":15.1,\"estimate\":12.3},\"expires_in\":604788,\"verified_age\":12.9,
+  \"digest\":\"9f0c...\",\"nsid\":\"ams1\",\"fault\":null}]}]}
 With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
   {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
 

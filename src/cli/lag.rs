@@ -155,6 +155,7 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         exit::written(writeln!(out, "{}", picture.json(now)))?;
     } else {
         exit::written(picture.table(now, false).print())?;
+        exit::written(anstream::stdout().write_all(picture.clocks(now).as_bytes()))?;
     }
     let is_late = args.max_stale.is_some_and(|most| !picture.is_within(most, now));
     Ok(match picture.is_anybody_there() {
@@ -195,7 +196,7 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         if let Some(screen) = &screen {
             if redraw <= now.mono {
                 redraw = now.mono + REDRAW;
-                let text = picture.table(now, true).render(table::terminal_width());
+                let text = picture.table(now, true).render(table::terminal_width()) + &picture.clocks(now);
                 let cleared = screen.clear_last_lines(drawn);
                 drawn = text.lines().count();
                 exit::written(cleared.and_then(|()| anstream::stdout().write_all(text.as_bytes())))?;

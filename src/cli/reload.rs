@@ -31,7 +31,6 @@ struct Reloaded {
     zones: Vec<Read>,
     added: Vec<String>,
     removed: Vec<String>,
-    #[serde(rename = "needs-restart")]
     needs_restart: Vec<String>,
 }
 
@@ -163,7 +162,7 @@ mod tests {
             let zones: Vec<Value> =
                 zones.iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect();
             let answer =
-                json!({ "zones": zones, "added": added, "removed": removed, "needs-restart": restart });
+                json!({ "zones": zones, "added": added, "removed": removed, "needs_restart": restart });
             told(&serde_json::from_value(answer).unwrap())
         };
         assert_eq!(

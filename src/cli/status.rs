@@ -47,7 +47,7 @@ fn print(status: &Value) -> io::Result<()> {
         let all = status[key].as_array().into_iter().flatten();
         all.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
     };
-    let encrypted = listen("listen-tls").into_iter().map(|addr| format!("{addr} (TLS)"));
+    let encrypted = listen("listen_tls").into_iter().map(|addr| format!("{addr} (TLS)"));
     let listen: Vec<String> = listen("listen").into_iter().chain(encrypted).collect();
     let version = status["version"].as_str().unwrap_or("?");
     anstream::println!("tidemark {version} on {}", listen.join(", "));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::time::{Hlc, Mono, Now, Utc};
+use crate::time::Mono;
 
 /// A span that is known to lie between two bounds.
 ///
@@ -60,22 +60,19 @@ impl Interval {
 ///
 /// `fresh_at`: content is known to have been current then (the start of the last poll that found it so, less the primary's
 /// own age). `is_verified`: nobody who was asked since failed to answer. `learned_at`: when it first learned of a newer version than
-/// it serves, if there is one; `successor`: when the version that follows the one it serves was published, if it was told.
+/// it serves, if there is one; `successor`: how long ago the version that follows the one it serves was published,
+/// if it was told.
 pub fn own_staleness(
-    now: Now,
+    now: Mono,
     fresh_at: Option<Mono>,
     is_verified: bool,
     learned_at: Option<Mono>,
-    successor: Option<Hlc>,
+    successor: Option<Duration>,
 ) -> Interval {
-    let high = fresh_at.map(|fresh_at| now.mono.since(fresh_at));
+    let high = fresh_at.map(|fresh_at| now.since(fresh_at));
     match learned_at {
         // Of one that is cut off nobody knows.
         None => Interval::new(Duration::ZERO, high, is_verified.then_some(Duration::ZERO)),
-        Some(learned_at) => Interval::new(now.mono.since(learned_at), high, by_stamp(now.utc, successor)),
+        Some(learned_at) => Interval::new(now.since(learned_at), high, successor),
     }
-}
-
-pub(super) fn by_stamp(at: Utc, published: Option<Hlc>) -> Option<Duration> {
-    published.map(|published| at.since(published.utc()))
 }

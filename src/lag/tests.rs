@@ -38,20 +38,23 @@ fn seconds(low: u64, high: Option<u64>, estimate: Option<u64>) -> Interval {
 
 #[test]
 fn a_secondary_about_itself() {
-    let successor = Some(Hlc::at(at(95).utc));
-    assert_eq!(own_staleness(at(100), Some(at(90).mono), true, None, None), seconds(0, Some(10), Some(0)));
-    assert_eq!(own_staleness(at(100), Some(at(90).mono), false, None, None), seconds(0, Some(10), None));
+    let successor = Some(Duration::from_secs(5));
     assert_eq!(
-        own_staleness(at(100), Some(at(90).mono), true, Some(at(97).mono), successor),
+        own_staleness(at(100).mono, Some(at(90).mono), true, None, None),
+        seconds(0, Some(10), Some(0))
+    );
+    assert_eq!(own_staleness(at(100).mono, Some(at(90).mono), false, None, None), seconds(0, Some(10), None));
+    assert_eq!(
+        own_staleness(at(100).mono, Some(at(90).mono), true, Some(at(97).mono), successor),
         seconds(3, Some(10), Some(5))
     );
     // A primary whose clock is wrong by a minute shifts the estimate to a bound and no further.
-    let skewed = Some(Hlc::at(at(35).utc));
+    let skewed = Some(Duration::from_secs(65));
     assert_eq!(
-        own_staleness(at(100), Some(at(90).mono), true, Some(at(97).mono), skewed),
+        own_staleness(at(100).mono, Some(at(90).mono), true, Some(at(97).mono), skewed),
         seconds(3, Some(10), Some(10))
     );
-    assert_eq!(own_staleness(at(100), None, true, Some(at(97).mono), None), seconds(3, None, None));
+    assert_eq!(own_staleness(at(100).mono, None, true, Some(at(97).mono), None), seconds(3, None, None));
 }
 
 #[test]
@@ -91,6 +94,7 @@ fn stamps_give_the_figure_and_the_count() {
             age: Duration::ZERO,
             is_verified: true,
             stamps: vec![stamp(9, at(17)), stamp(8, at(12)), stamp(9, at(17))],
+            ..Told::default()
         }),
         ..sighting(1, 9, 20)
     };
@@ -102,11 +106,36 @@ fn stamps_give_the_figure_and_the_count() {
 }
 
 #[test]
+fn stamps_are_compared_with_the_clock_that_they_are_readings_of() {
+    for ahead in [0, 600] {
+        // All that is told of times is by a clock that is ten minutes ahead; what is known of it is good to a second.
+        let theirs = |second: u64| at(second + ahead);
+        let mut ledger = Ledger::default();
+        ledger.observe(&sighting(2, 7, 10));
+        let stamps = vec![stamp(8, theirs(17)), stamp(8, theirs(17))];
+        let clock = Some((theirs(20).utc, Duration::ZERO));
+        let told = Some(Told { clock, stamps, ..Told::default() });
+        ledger.observe(&Sighting { asked: Some(Serial(7)), told, ..sighting(1, 8, 20) });
+        assert_eq!(ledger.staleness(server(2), at(30)).unwrap().estimate, Some(Duration::from_secs(13)));
+        ledger.observe(&sighting(2, 8, 40));
+        let took = ledger.propagation(server(2), Serial(8)).unwrap();
+        assert_eq!(took.estimate, Some(Duration::from_secs(23)));
+        let offset = ledger.clocks().offset(at(41)).unwrap();
+        assert!((offset.seconds - ahead as f64).abs() < offset.error && offset.error < 1.1, "{offset:?}");
+        // Of its own stamps a node needs nobody to tell the time.
+        ledger.published(at(50), &stamp(9, at(50)), Some(Serial(8)));
+        let told = Some(Told { clock, stamps: vec![stamp(9, at(50))], ..Told::default() });
+        ledger.observe(&Sighting { told, ..sighting(1, 9, 52) });
+        assert_eq!(ledger.clocks().offset(at(53)), None);
+    }
+}
+
+#[test]
 fn a_server_with_other_content_is_told_from_those_with_the_published_one() {
     let holding = |number: u8, serial: u32, content: u8, second: u64| {
         let digest = Digest::from_bytes([content; 32]);
         let stamps = vec![Stamp { digest, ..stamp(serial, at(1)) }];
-        let told = Some(Told { age: Duration::ZERO, is_verified: true, stamps });
+        let told = Some(Told { age: Duration::ZERO, is_verified: true, stamps, ..Told::default() });
         Sighting { told, ..sighting(number, serial, second) }
     };
     let mut ledger = Ledger::default();
@@ -133,13 +162,19 @@ fn a_server_with_other_content_is_told_from_those_with_the_published_one() {
 #[test]
 fn an_age_that_fills_its_field_says_nothing() {
     let mut ledger = Ledger::default();
-    let told = Told { age: Duration::from_millis(5), is_verified: true, stamps: vec![stamp(7, at(1))] };
+    let told = Told {
+        age: Duration::from_millis(5),
+        is_verified: true,
+        stamps: vec![stamp(7, at(1))],
+        ..Told::default()
+    };
     ledger.observe(&Sighting { told: Some(told), ..sighting(1, 7, 10) });
     assert_eq!(ledger.staleness(server(1), at(10)).unwrap().high, Some(Duration::from_millis(1_005)));
     let told = Told {
         age: Duration::from_millis(u64::from(u32::MAX)),
         is_verified: true,
         stamps: vec![stamp(8, at(1))],
+        ..Told::default()
     };
     ledger.observe(&Sighting { told: Some(told), ..sighting(1, 8, 20) });
     assert_eq!(ledger.staleness(server(1), at(20)).unwrap().high, Some(Duration::from_millis(11_005)));
@@ -158,8 +193,14 @@ fn what_is_left_of_expire_bounds_the_staleness_of_a_server_that_tells_nothing_el
 #[test]
 fn an_age_from_before_the_clock_began_bounds_nothing() {
     let mut ledger = Ledger::default();
-    let told =
-        |age| Some(Told { age: Duration::from_secs(age), is_verified: true, stamps: vec![stamp(7, at(0))] });
+    let told = |age| {
+        Some(Told {
+            age: Duration::from_secs(age),
+            is_verified: true,
+            stamps: vec![stamp(7, at(0))],
+            ..Told::default()
+        })
+    };
     ledger.observe(&Sighting { told: told(100), ..sighting(1, 7, 10) });
     assert_eq!(ledger.staleness(server(1), at(30)), Some(seconds(0, None, Some(0))));
     ledger.observe(&Sighting { told: told(3), ..sighting(1, 7, 20) });
@@ -316,6 +357,7 @@ proptest! {
                 age: Duration::from_millis(age / 1_000),
                 is_verified: true,
                 stamps: [&stamps[version..=version], later].concat(),
+                ..Told::default()
             };
             ledger.observe(&Sighting {
                 server: server(which as u8),
@@ -367,9 +409,8 @@ proptest! {
             let successor = published
                 .get(version + 1)
                 .filter(|_| learned.is_some())
-                .map(|&time| Hlc::at(Utc((1_700_000_000_000_000 + time).wrapping_add_signed(skew))));
-            let now = Now { mono: Mono(look), utc: Utc(1_700_000_000_000_000 + look) };
-            let interval = own_staleness(now, Some(Mono(fresh)), true, learned.map(Mono), successor);
+                .map(|&time| Duration::from_micros(look.saturating_sub(time).saturating_add_signed(skew)));
+            let interval = own_staleness(Mono(look), Some(Mono(fresh)), true, learned.map(Mono), successor);
             let truth = staleness(&published, version, look);
             prop_assert!(interval.contains(truth), "{truth:?} is not within {interval:?}");
         }

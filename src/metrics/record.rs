@@ -2,7 +2,7 @@
 
 use crate::node::event::Event;
 use crate::probe::observation::Reason;
-use crate::time::Utc;
+use crate::time::{Now, Utc};
 use crate::transfer::notify;
 
 use super::registry::{Hop, Metrics};
@@ -12,7 +12,7 @@ impl Metrics {
     pub fn record(&self, now: Utc, event: &Event) {
         match event {
             Event::Removed(removal) => self.zone_removed(&removal.zone),
-            Event::Published { publication, heard, now: published_at } => {
+            Event::Published { publication, heard, publisher, now: applied } => {
                 if publication.mismatch.is_some() {
                     self.mismatched(now, &publication.zone);
                 }
@@ -23,11 +23,15 @@ impl Metrics {
                 }
                 // A first copy says when it arrived, and a primary's own version is there at once: neither is a change's way.
                 let Some(heard) = heard.filter(|_| publication.leads_forward()) else { return };
-                self.propagated(Hop::NotifiedToApplied, published_at.mono.since(heard.mono).as_secs_f64());
+                self.propagated(Hop::NotifiedToApplied, applied.mono.since(heard.mono).as_secs_f64());
                 if let Some(published) = publication.stamp.published {
-                    let published = published.utc().as_secs_f64();
-                    self.propagated(Hop::PublishToNotified, heard.utc.as_secs_f64() - published);
-                    self.propagated(Hop::PublishToApplied, publication.applied.as_secs_f64() - published);
+                    // By the clock that the stamp is a reading of.
+                    let since_published = |at: Now| {
+                        let at = publisher.map_or(at.utc, |clock| clock.shows(at.mono));
+                        at.as_secs_f64() - published.utc().as_secs_f64()
+                    };
+                    self.propagated(Hop::PublishToNotified, since_published(heard));
+                    self.propagated(Hop::PublishToApplied, since_published(*applied));
                 }
             }
             Event::NotPublished { zone, .. } | Event::NotKept { zone, .. } => self.load_failed(zone),

@@ -73,6 +73,16 @@ fn zones(shown: &[Labelled<'_>], text: &mut String) {
         zone.applied.map(Utc::as_secs_f64)
     });
     each(
+        "tidemark_zone_clock_offset_error_seconds",
+        "How wrong tidemark_zone_clock_offset_seconds may be",
+        &|zone| zone.clock_offset.map(|offset| offset.error),
+    );
+    each(
+        "tidemark_zone_clock_offset_seconds",
+        "How far the clock of the node that publishes it is ahead of this node's",
+        &|zone| zone.clock_offset.map(|offset| offset.seconds),
+    );
+    each(
         "tidemark_zone_expire_timestamp_seconds",
         "When a secondary stops serving it unless it is confirmed",
         &|zone| zone.expires.map(Utc::as_secs_f64),

@@ -10,8 +10,9 @@ use crate::publish::job::Done;
 use crate::publish::journal::log::LogError;
 use crate::publish::proposal::ZoneFile;
 use crate::publish::store::Publication;
+use crate::time::remote::RemoteClock;
 use crate::time::{Now, Utc};
-use crate::transfer::notify;
+use crate::transfer::notify::{self, Notify};
 use crate::transfer::query::Kind;
 use crate::transfer::reason::Reason;
 use crate::transfer::refresh::Newer;
@@ -27,12 +28,10 @@ pub enum Input {
     Arrival(Token, Arrival),
     /// A NOTIFY was acknowledged.
     Notified {
-        /// The zone.
-        zone: Name,
         /// Who sent it.
         from: IpAddr,
-        /// The serial it tells.
-        serial: Option<Serial>,
+        /// What it says.
+        notify: Notify,
     },
     /// Zones go, others come, or are to be had otherwise than before.
     Zones(Changes),
@@ -73,6 +72,8 @@ pub enum Event {
         publication: Publication,
         /// When it was first heard of, for a secondary.
         heard: Option<Now>,
+        /// The clock of who published it, where that is another node and known.
+        publisher: Option<RemoteClock>,
         /// The present.
         now: Now,
     },

@@ -12,6 +12,7 @@ use crate::transfer::notify::Notifier;
 use crate::transfer::query::Kind;
 use crate::transfer::reason::Reason;
 use crate::transfer::refresh::Refresh;
+use crate::zone::clocks::Clocks;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
 
@@ -130,6 +131,11 @@ impl Member {
         known.or_else(|| self.zone.verified_at())
     }
 
+    /// The clocks of who publishes the zone, where that is not this node.
+    pub(super) fn clocks(&self) -> Option<&Clocks> {
+        self.refresh.as_ref().map(|refresh| refresh.clocks())
+    }
+
     /// A server of a primary zone that has a newer version than is published here: it takes nothing from here, and what it lacks nobody
     /// knows.
     fn ahead(&self, server: ServerStatus) -> ServerStatus {
@@ -154,11 +160,13 @@ impl Member {
                 Interval { high: Some(Duration::ZERO), estimate: Some(Duration::ZERO), ..Interval::default() }
             }
             Some(_) => own_staleness(
-                now,
+                now.mono,
                 self.zone.fresh_at(),
                 state != State::Expired && self.zone.is_verified(now.mono),
                 newer.map(|newer| newer.learned_at),
-                newer.and_then(|newer| newer.successor).and_then(|stamp| stamp.published),
+                self.clocks()
+                    .zip(newer.and_then(|newer| newer.successor))
+                    .and_then(|(clocks, stamp)| clocks.since(&stamp, now)),
             ),
         });
         let fresh_at = if self.refresh.is_none() { Some(now.mono) } else { self.zone.fresh_at() };
@@ -181,6 +189,7 @@ impl Member {
                 .and_then(|_| self.zone.expires_at())
                 .map(|at| now.utc + at.since(now.mono) - now.mono.since(at)),
             staleness,
+            clock_offset: self.clocks().and_then(|clocks| clocks.offset(now)),
             problem: self.problem.clone(),
             primaries: self.config.options.primaries().to_vec(),
             servers: self

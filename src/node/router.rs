@@ -108,12 +108,13 @@ impl Node {
     pub fn handle(&mut self, now: Now, input: Input, fx: &mut Effects) -> Vec<Event> {
         match input {
             Input::Arrival(token, arrival) => self.arrival(now, token, arrival, fx),
-            Input::Notified { zone, from, serial } => {
+            Input::Notified { from, notify } => {
                 // Which port a NOTIFY comes from says nothing (RFC 1996 3.3); only its address is known to be a primary's.
                 let sender = SocketAddr::new(from, 0);
-                let found = self.with_refresh(&zone, &mut fx.out, |refresh, _, out| {
-                    refresh.notified(now, sender, serial, out)
+                let found = self.with_refresh(&notify.zone, &mut fx.out, |refresh, _, out| {
+                    refresh.notified(now, sender, &notify, out)
                 });
+                let notify::Notify { zone, serial, .. } = notify;
                 let heard = Event::Heard { zone: zone.clone(), from, serial };
                 [heard].into_iter().chain(self.settle_all(now, &zone, found, fx)).collect()
             }
@@ -291,9 +292,10 @@ impl Node {
     /// Sets going all that follows a publication.
     fn announce(&mut self, now: Now, publication: Publication, fx: &mut Effects) -> Event {
         let zone = publication.zone.clone();
-        let mut heard = None;
+        let (mut heard, mut publisher) = (None, None);
         if let Some(member) = self.members.get_mut(&zone) {
             heard = member.heard.take();
+            publisher = member.clocks().and_then(|clocks| clocks.of(publication.stamp.writer));
             let options = &member.config.options;
             match options.role {
                 // Nobody else shows a version of a zone without other servers.
@@ -311,7 +313,7 @@ impl Node {
         }
         self.tell(now, &zone, &mut fx.out);
         self.watch.published(now, &zone, publication.stamp.serial);
-        Event::Published { publication, heard, now }
+        Event::Published { publication, heard, publisher, now }
     }
 
     fn with_refresh(

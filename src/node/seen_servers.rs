@@ -138,6 +138,7 @@ impl SeenServers {
             verified: None,
             expires: None,
             staleness: servers.iter().filter_map(|server| server.staleness).reduce(Interval::longer),
+            clock_offset: self.ledger.clocks().offset(now),
             problem: None,
             primaries: Vec::new(),
             servers,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::lag::Interval;
 use crate::time::Utc;
+use crate::time::remote::Offset;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
@@ -106,6 +107,8 @@ pub struct ZoneStatus {
     pub expires: Option<Utc>,
     /// How long it has been out of date; for one that expired, what it would be.
     pub staleness: Option<Interval>,
+    /// How far the clock of the node that publishes it is ahead of this node's, where that is known and another node.
+    pub clock_offset: Option<Offset>,
     /// What is wrong now, in a sentence, and since when.
     pub problem: Option<Problem>,
     /// From where it is pulled (secondaries).

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use crate::time::remote::RemoteClock;
 use crate::time::{Mono, Utc};
 use crate::wire::name::Name;
 
@@ -12,6 +13,7 @@ use super::access::Access;
 use super::history::History;
 use super::journal::entry::{Entry, MANY_RECORDS};
 use super::journal::floor::Reserve;
+use crate::zone::clocks::Clocks;
 use crate::zone::delta::Delta;
 use crate::zone::serial::Serial;
 use crate::zone::snapshot::Snapshot;
@@ -117,6 +119,8 @@ pub struct Zone {
     pub(super) counted_from: AtomicU64,
     /// A version that a secondary heard of and did not get, and when it did.
     heard_of: Mutex<Option<(Serial, Utc)>>,
+    /// The clocks that a secondary's stamps are readings of, as it was told.
+    clocks: Mutex<Clocks>,
 }
 
 impl Zone {
@@ -133,6 +137,7 @@ impl Zone {
             verified_at: AtomicU64::new(0),
             counted_from: AtomicU64::new(0),
             heard_of: Mutex::default(),
+            clocks: Mutex::default(),
         }
     }
 
@@ -241,6 +246,16 @@ impl Zone {
     /// Notes that a secondary heard of a version at that time.
     pub fn heard_of(&self, serial: Serial, at: Utc) {
         *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner) = Some((serial, at));
+    }
+
+    /// The clock that a secondary's stamp is a reading of; `None` while it is not known.
+    pub fn clock_of(&self, stamp: &Stamp) -> Option<RemoteClock> {
+        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).of(stamp.writer)
+    }
+
+    /// Notes what is known of these clocks.
+    pub fn hear_clocks(&self, clocks: &Clocks) {
+        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(clocks);
     }
 
     /// About how many bytes of a journal that takes, large content left out.

@@ -227,7 +227,7 @@ fn about(admin: &Admin) -> serde_json::Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listen": admin.listen,
-        "listen-tls": admin.listen_tls,
+        "listen_tls": admin.listen_tls,
         "counts": counts,
         "worst": overview.worst,
         "change": overview.change,
@@ -335,7 +335,7 @@ async fn reload(
         outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     let zones: Vec<_> =
         zones.iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect();
-    Ok(Json(json!({ "zones": zones, "added": added, "removed": removed, "needs-restart": needs_restart })))
+    Ok(Json(json!({ "zones": zones, "added": added, "removed": removed, "needs_restart": needs_restart })))
 }
 
 async fn refresh(

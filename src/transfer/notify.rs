@@ -20,16 +20,19 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
-use crate::ask::query::Query;
+use crate::ask::query::{Edns, Query};
 use crate::ask::question::{self, Call, Policy, Question};
 use crate::ask::support::Support;
+use crate::publish::zone::{Version, Zone};
 use crate::time::{Mono, Now};
+use crate::wire::edns::{STAMP, push_option};
 use crate::wire::message::{Message, Opcode, Record, flags};
 use crate::wire::name::Name;
 use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
 use crate::wire::writer::Section;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
+use crate::zone::stamp::{Stamp, Told};
 
 /// How long each NOTIFY is waited for before the next goes out, until one is acknowledged: fast enough that with 30 of 100 datagrams
 /// lost, 99 of 100 secondaries hear of a change within a second.
@@ -56,6 +59,8 @@ pub const COALESCE: Duration = Duration::from_millis(100);
 const REMIND: Duration = Duration::from_secs(5);
 /// How often that is doubled.
 const MOST_DOUBLED: u32 = 6;
+/// Stamps that a NOTIFY tells: who lacks less than so many versions knows by it since when.
+const STAMPS: usize = 4;
 
 /// What became of an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,9 +104,28 @@ pub struct Notifier {
     held: Option<(Change, Mono)>,
 }
 
+/// What is announced.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// The SOA of the new version.
+    pub soa: Record,
+    /// Its stamp and those of the versions before it, newest first: of some of them, or of none.
+    pub stamps: Vec<Stamp>,
+}
+
+impl News {
+    /// Of a version of a zone.
+    pub fn of(zone: &Zone, version: &Version) -> News {
+        let serial = version.stamp.serial;
+        let history = zone.history();
+        let stamps = history.stamps().rev().skip_while(|stamp| stamp.serial != serial).take(STAMPS).copied();
+        News { soa: version.snapshot.soa_record(), stamps: stamps.collect() }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Change {
-    soa: Record,
+    news: News,
     published: Mono,
 }
 
@@ -136,18 +160,17 @@ impl Notifier {
         }
     }
 
-    /// Announces the version with this SOA, published just now, in place of whatever was being announced.
-    pub fn publish(&mut self, now: Now, soa: Record, out: &mut Outbox) {
-        let change = Change { soa, published: now.mono };
+    /// Announces a version published just now, in place of whatever was being announced.
+    pub fn publish(&mut self, now: Now, news: News, out: &mut Outbox) {
+        let change = Change { news, published: now.mono };
         match self.last_began.map(|last| last + COALESCE) {
             Some(open) if now.mono < open => self.held = Some((change, open)),
             _ => self.announce(now, change, out),
         }
     }
 
-    /// Tells a target again of the version with this SOA, which it was seen not to serve; does nothing while it is being told, or was not
-    /// long ago.
-    pub fn remind(&mut self, now: Now, target: SocketAddr, soa: &Record, out: &mut Outbox) {
+    /// Tells a target again of a version that it was seen not to serve; does nothing while it is being told, or was not long ago.
+    pub fn remind(&mut self, now: Now, target: SocketAddr, news: &News, out: &mut Outbox) {
         let Some(target) = self.targets.iter_mut().find(|known| known.address == target) else { return };
         let pause = REMIND * (1 << target.reminders.min(MOST_DOUBLED));
         if target.announcing.is_some() || target.told.is_some_and(|told| now.mono < told + pause) {
@@ -155,7 +178,7 @@ impl Notifier {
         }
         target.reminders += 1;
         let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out };
-        target.tell(&self.zone, soa, now.mono, call);
+        target.tell(&self.zone, news, now.mono, call);
     }
 
     /// Takes in what arrived; tokens of others are left alone.
@@ -215,16 +238,16 @@ impl Notifier {
             target.silence(out);
             target.reminders = 0;
             let call = &mut Call { now, rng: &mut self.rng, support: &mut self.support, out: &mut *out };
-            target.tell(&self.zone, &change.soa, change.published, call);
+            target.tell(&self.zone, &change.news, change.published, call);
         }
     }
 }
 
 impl Target {
-    fn tell(&mut self, zone: &Name, soa: &Record, published: Mono, call: &mut Call<'_>) {
+    fn tell(&mut self, zone: &Name, news: &News, published: Mono, call: &mut Call<'_>) {
         self.told = Some(call.now.mono);
-        let serial = Timers::read(&soa.rdata).serial;
-        let question = Question::start(self.address, query(zone, soa), POLICY, call);
+        let serial = Timers::read(&news.soa.rdata).serial;
+        let question = Question::start(self.address, query(zone, news), POLICY, call);
         self.announcing = Some(Box::new(Announcing { serial, published, question }));
     }
 
@@ -235,12 +258,19 @@ impl Target {
     }
 }
 
-/// A NOTIFY with the new SOA in the answer section (RFC 1996 3.7). Without EDNS: nothing of it is of use here.
-fn query(zone: &Name, soa: &Record) -> Query {
+/// A NOTIFY with the new SOA in the answer section (RFC 1996 3.7), and its stamps, so that who cannot ask at once knows for how long it has
+/// been behind.
+fn query(zone: &Name, News { soa, stamps }: &News) -> Query {
+    let mut options = Vec::new();
+    if !stamps.is_empty() {
+        let told = Told { is_verified: true, stamps: stamps.clone(), ..Told::default() };
+        push_option(&mut options, STAMP, &told.write());
+    }
     Query {
         opcode: Opcode::NOTIFY,
         flags: flags::AA,
         record: Some((Section::Answer, soa.clone())),
+        edns: (!options.is_empty()).then_some(Edns { dnssec_ok: false, options }),
         ..Query::new(zone.clone(), Rtype::SOA)
     }
 }
@@ -252,19 +282,31 @@ pub struct Notify {
     pub zone: Name,
     /// The serial it changed to, if the sender says: a hint (RFC 1996 3.7).
     pub serial: Option<Serial>,
+    /// The stamps of that version and of those before it, newest first, from a sender that tells them.
+    pub stamps: Vec<Stamp>,
+}
+
+impl Notify {
+    /// The stamp of the version that followed this one.
+    pub fn successor_of(&self, serial: Serial) -> Option<&Stamp> {
+        let mut pairs = self.stamps.iter().zip(self.stamps.iter().skip(1));
+        pairs.find(|(_, before)| before.serial == serial).map(|(stamp, _)| stamp)
+    }
 }
 
 /// Reads a NOTIFY request; `None` when the message is not one about a zone's SOA.
 pub fn read_notify(bytes: &[u8]) -> Option<Notify> {
     let message = Message::read(bytes).ok()?;
-    let question = message.question?;
+    let question = message.question.as_ref()?;
     let fits = !message.header.is_response()
         && message.header.opcode() == Opcode::NOTIFY
         && question.rtype == Rtype::SOA
         && question.class == CLASS_IN;
     let soa = message.answer.iter().find(|it| it.rtype == Rtype::SOA && it.owner == question.name);
     let serial = soa.map(|soa| Timers::read(&soa.rdata).serial);
-    fits.then_some(Notify { zone: question.name, serial })
+    let told = message.option(STAMP).and_then(Told::read).unwrap_or_default();
+    let stamps = told.stamps.into_iter().take(STAMPS).collect();
+    fits.then(|| Notify { zone: question.name.clone(), serial, stamps })
 }
 
 #[cfg(test)]

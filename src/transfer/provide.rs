@@ -124,7 +124,12 @@ pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most
             }
         }
     }
-    Told { age: age(zone, version, now), is_verified: zone.is_verified(now.mono), stamps }
+    // The clock that stamps are readings of.
+    let clock = match zone.access().secondary {
+        false => Some((now.utc, Duration::ZERO)),
+        true => zone.clock_of(&version.stamp).map(|clock| (clock.shows(now.mono), clock.error(now.mono))),
+    };
+    Told { age: age(zone, version, now), is_verified: zone.is_verified(now.mono), clock, stamps }
 }
 
 /// How long ago a version is known to have been current: 0 at a primary.

@@ -34,12 +34,14 @@ use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
+use crate::zone::clocks::Clocks;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
 
 use super::intake::{Asked, Intake, Limits, Outcome};
+use super::notify::Notify;
 use super::query::{self, Kind, SoaAnswer};
 use super::reason::Reason;
 use super::timers;
@@ -175,6 +177,8 @@ pub struct Refresh {
     /// Who told of `newer` last, and when.
     newer_from: Option<(IpAddr, Mono)>,
     fresh_at: Option<Mono>,
+    /// The clocks of who publishes the zone.
+    clocks: Clocks,
     lease: Lease,
     expires_at: Option<Mono>,
     expired: bool,
@@ -269,6 +273,7 @@ impl Refresh {
             newer: None,
             newer_from: None,
             fresh_at: None,
+            clocks: Clocks::default(),
             expires_at: None,
             expired: false,
             repaired: None,
@@ -299,13 +304,8 @@ impl Refresh {
     }
 
     /// Hears of a NOTIFY. One from an address that is no primary's changes nothing.
-    pub fn notified(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        serial: Option<Serial>,
-        out: &mut Outbox,
-    ) -> Vec<Event> {
+    pub fn notified(&mut self, now: Now, from: SocketAddr, notify: &Notify, out: &mut Outbox) -> Vec<Event> {
+        let serial = notify.serial;
         self.step(now, out, |this, step| {
             if !this.config.primaries.iter().any(|primary| primary.ip() == from.ip()) {
                 return;
@@ -314,7 +314,9 @@ impl Refresh {
                 return;
             }
             if let Some(serial) = serial {
-                this.learn(step, from.ip(), serial, None);
+                let own = this.have.as_ref().map(|have| have.timers().serial);
+                let successor = own.and_then(|own| notify.successor_of(own)).copied();
+                this.learn(step, from.ip(), serial, successor);
                 this.unshown = this.unshown.filter(|(other, _)| *other == serial).or(Some((serial, 0)));
             }
             this.announce(step, Announced { from: Some(from.ip()), serial });
@@ -430,6 +432,11 @@ impl Refresh {
     /// The newer version that is known to exist, while it is not served here.
     pub fn newer(&self) -> Option<&Newer> {
         self.newer.as_ref()
+    }
+
+    /// The clocks of who publishes the zone, as far as primaries tell them.
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
     }
 
     /// Until when the word holds of a primary that would know of a newer version: that there was none.

@@ -5,6 +5,7 @@
 
 pub mod builder;
 pub mod canonical;
+pub mod clocks;
 pub mod closest_encloser;
 pub mod delta;
 pub mod diff;

@@ -3,17 +3,20 @@
 //!
 //! ```text
 //! request:  nothing, or the serial u32 that the asker has
-//! response: unverified u1 | age u31 | stamp of the version served | stamps of the versions that followed the asker's, oldest first
+//! response: unverified u1 | age u31 | clock u64 | error u32
+//!           | stamp of the version served | stamps of the versions that followed the asker's, oldest first
 //! stamp:    serial u32 | publish time u64 (HLC, 0: unknown) | writer u64 (0: unknown) | digest, 32 bytes
 //! ```
 //!
 //! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current, rounded
 //! up; 0 at the primary, and all ones where it is not known or longer ago. `unverified`: the node's own poll found nobody, or a primary that
-//! said the same of itself. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
+//! said the same of itself. `clock`: what the clock of the node that published the version served shows, in microseconds since 1970 (0: unknown),
+//! as the answering node knows it: its own at the primary, else what its primary told, and wrong by `error` microseconds at most. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
 use std::time::Duration;
 
-use crate::time::{Hlc, Mono};
+use crate::time::remote::RemoteClock;
+use crate::time::{Hlc, Mono, Utc};
 
 use super::digest::Digest;
 use super::serial::Serial;
@@ -37,7 +40,8 @@ pub struct Stamp {
     pub published: Option<Hlc>,
     /// The digest of its content.
     pub digest: Digest,
-    /// The node that published it; 0 when unknown.
+    /// The node that published it; 0 when unknown. As JSON a string: numbers of nodes are beyond 2^53.
+    #[serde(serialize_with = "as_text")]
     pub writer: u64,
 }
 
@@ -46,6 +50,10 @@ fn as_utc<S: serde::Serializer>(published: &Option<Hlc>, serializer: S) -> Resul
         Some(hlc) => serializer.serialize_some(&hlc.utc()),
         None => serializer.serialize_none(),
     }
+}
+
+fn as_text<S: serde::Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
 }
 
 impl Stamp {
@@ -83,31 +91,56 @@ pub struct Told {
     pub age: Duration,
     /// Whether the node would know of a newer version: its last poll was answered by a server of which the same is true.
     pub is_verified: bool,
+    /// What the clock of the node shows that published the version served, and how wrong that may be; `None` where the node does not know.
+    pub clock: Option<(Utc, Duration)>,
     /// The version it serves, then those that followed the asker's.
     pub stamps: Vec<Stamp>,
 }
 
 impl Told {
+    /// Bytes of the option before its stamps.
+    pub const HEAD: usize = 4 + 8 + 4;
+
     /// The option's value.
     pub fn write(&self) -> Vec<u8> {
         let age = u32::try_from(self.age.as_micros().div_ceil(1_000)).unwrap_or(UNKNOWN).min(UNKNOWN);
         let age = if self.is_verified && age < UNKNOWN { age } else { UNVERIFIED | age };
-        let mut value = Vec::with_capacity(4 + self.stamps.len() * Stamp::LENGTH);
+        let (clock, error) = self.clock.unwrap_or_default();
+        let error = u32::try_from(error.as_micros()).ok();
+        let clock = error.map_or(0, |_| clock.0);
+        let mut value = Vec::with_capacity(Told::HEAD + self.stamps.len() * Stamp::LENGTH);
         value.extend_from_slice(&age.to_be_bytes());
+        value.extend_from_slice(&clock.to_be_bytes());
+        value.extend_from_slice(&error.unwrap_or_default().to_be_bytes());
         self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
         value
     }
 
     /// Reads a value; `None` when it is not one.
     pub fn read(value: &[u8]) -> Option<Told> {
-        let (age, mut rest) = value.split_first_chunk()?;
+        let (age, rest) = value.split_first_chunk()?;
+        let (clock, rest) = rest.split_first_chunk()?;
+        let (error, mut rest) = rest.split_first_chunk()?;
         let mut stamps = Vec::new();
         while !rest.is_empty() {
             stamps.push(Stamp::read(&mut rest)?);
         }
         let age = u32::from_be_bytes(*age);
         let is_verified = age & UNVERIFIED == 0;
-        Some(Told { age: Duration::from_millis(u64::from(age & UNKNOWN)), is_verified, stamps })
+        let error = Duration::from_micros(u32::from_be_bytes(*error).into());
+        let clock = Some(Utc(u64::from_be_bytes(*clock))).filter(|clock| clock.0 != 0);
+        Some(Told {
+            age: Duration::from_millis(u64::from(age & UNKNOWN)),
+            is_verified,
+            clock: clock.map(|clock| (clock, error)),
+            stamps,
+        })
+    }
+
+    /// That clock, by what was told in answer to a question.
+    pub fn clock(&self, sent: Mono, received: Mono) -> Option<RemoteClock> {
+        let (showed, error) = self.clock?;
+        Some(RemoteClock::read(sent, received, showed, error))
     }
 
     /// The age, where it is known.
@@ -159,12 +192,17 @@ mod tests {
         };
         let unknown = Stamp { published: None, serial: Serial(8), ..stamp };
         for is_verified in [true, false] {
-            let told = Told { age: Duration::from_millis(1_500), is_verified, stamps: vec![stamp, unknown] };
+            let clock = is_verified.then_some((Utc(11), Duration::from_micros(13)));
+            let age = Duration::from_millis(1_500);
+            let told = Told { age, is_verified, clock, stamps: vec![stamp, unknown] };
             let value = told.write();
             assert_eq!(Told::read(&value), Some(told));
             assert_eq!(Told::read(&value[..value.len() - 1]), None);
         }
         assert_eq!(Told::read(&[]), None);
+        // Who knows it that badly knows nothing.
+        let told = Told { clock: Some((Utc(1), Duration::from_secs(5_000))), ..Told::default() };
+        assert_eq!(Told::read(&told.write()), Some(Told { clock: None, ..told }));
         // Less than a millisecond is none but at the primary, and what does not fit says nothing.
         for (age, asked, current) in [
             (0, 9_000, Some(9_000)),
@@ -172,7 +210,8 @@ mod tests {
             (5_001, 5_999, None),
             (u64::MAX, u64::MAX, None),
         ] {
-            let told = Told { age: Duration::from_micros(age), is_verified: true, stamps: vec![stamp] };
+            let age = Duration::from_micros(age);
+            let told = Told { age, is_verified: true, stamps: vec![stamp], ..Told::default() };
             assert_eq!(Told::read(&told.write()).unwrap().current_at(Mono(asked)), current.map(Mono));
         }
         assert_eq!(asked(&ask(Some(Serial(3)))), Some(Serial(3)));

@@ -8,4 +8,5 @@ pub(crate) mod signed;
 pub(crate) mod sizes;
 pub(crate) mod starts;
 pub(crate) mod transfers;
+pub(crate) mod watching;
 pub(crate) mod workers;

@@ -12,6 +12,7 @@ use crate::lag::{Interval, Ledger, Sighting};
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
 use crate::time::Now;
+use crate::time::remote::Offset;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::serial::Serial;
 
@@ -48,6 +49,9 @@ type Told = (Option<Serial>, Option<String>, bool);
 
 /// What an age by EXPIRE may hide of a server that is as current as can be.
 const ROUNDED: Duration = Duration::from_secs(4);
+
+/// Clocks further apart than this are spoken of.
+const CLOCKS_APART: Duration = Duration::from_millis(100);
 
 /// Versions between a laggard and the head that are asked for one by one; of one further behind the number is not shown.
 const MAX_WAY: usize = 64;
@@ -180,11 +184,29 @@ impl Picture {
         table
     }
 
+    /// A line for each zone whose publisher has another time than this machine.
+    pub fn clocks(&self, now: Now) -> String {
+        let line = |(name, zone): (&Name, &Zone)| {
+            let Offset { seconds, error } = zone.ledger.clocks().offset(now)?;
+            let apart = Duration::from_secs_f64(seconds.abs());
+            let which = if seconds > 0.0 { "ahead of" } else { "behind" };
+            (seconds.abs() - error > CLOCKS_APART.as_secs_f64()).then(|| {
+                format!(
+                    "{name} the clock of the node that publishes it is {} {which} this machine's, give or take {:.1} ms; STALE allows for it\n",
+                    human(apart),
+                    error * 1e3
+                )
+            })
+        };
+        self.zones.iter().filter_map(line).collect()
+    }
+
     /// Everything as JSON; the shape is documented with the command's arguments.
     pub fn json(&self, now: Now) -> Value {
         let zone = |(name, zone): (&Name, &Zone)| {
             let servers: Vec<Value> = zone.rows(now).map(|row| row.json()).collect();
-            json!({ "zone": name.to_string(), "head": zone.ledger.head(), "servers": servers })
+            let offset = zone.ledger.clocks().offset(now);
+            json!({ "zone": name.to_string(), "head": zone.ledger.head(), "clock_offset": offset, "servers": servers })
         };
         json!({ "zones": self.zones.iter().map(zone).collect::<Vec<_>>() })
     }
@@ -289,16 +311,12 @@ impl Row<'_> {
             "server": self.server,
             "serial": self.serial,
             "versions_behind": self.behind,
-            "stale": self.stale.map(|stale| json!({
-                "estimate": stale.estimate.map(seconds),
-                "low": seconds(stale.low),
-                "high": stale.high.map(seconds),
-            })),
-            "expire": self.seen.and_then(|seen| seen.expire),
+            "staleness": self.stale,
+            "expires_in": self.seen.and_then(|seen| seen.expire),
             "verified_age": self.seen.and_then(Observation::verified_age).map(seconds),
             "digest": self.seen.and_then(Observation::digest),
             "nsid": self.seen.and_then(nsid),
-            "problem": self.problem,
+            "fault": self.problem,
         })
     }
 

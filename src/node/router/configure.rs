@@ -233,9 +233,10 @@ mod tests {
             vec![ZoneConfig::new(primary.clone(), watched), ZoneConfig::new(secondary.clone(), pulled)];
         let now = Now { mono: Mono(1), utc: Utc(1) };
         node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), &mut fx);
+        use crate::transfer::notify::News;
         let soa = fixture::hosts("one.", 1, []).finish().unwrap().0.soa_record();
         node.with_notifier(&primary, &mut fx.out, |notifier, out| {
-            notifier.publish(now, soa, out);
+            notifier.publish(now, News { soa, stamps: Vec::new() }, out);
             Vec::new()
         });
         node.handle(now, Input::Timeout, &mut fx);

@@ -21,6 +21,7 @@ impl Node {
         }
         if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(zone) {
             zone.verified(refresh.verified_until());
+            zone.hear_clocks(refresh.clocks());
         }
         self.touched(now, zone);
         settled

@@ -3,6 +3,7 @@
 
 use super::*;
 
+use crate::transfer::notify::News;
 use crate::zone::serial::Serial;
 
 impl Node {
@@ -21,9 +22,11 @@ impl Node {
             untold.insert(zone.to_name());
             return;
         }
-        let Some(soa) = member.zone.version().map(|version| version.snapshot.soa_record()) else { return };
+        let Some(news) = member.zone.version().map(|version| News::of(&member.zone, &version)) else {
+            return;
+        };
         self.with_notifier(zone, out, |notifier, out| {
-            notifier.publish(now, soa, out);
+            notifier.publish(now, news, out);
             Vec::new()
         });
     }
@@ -37,13 +40,15 @@ impl Node {
         serial: Serial,
         out: &mut Outbox,
     ) -> bool {
-        let served = self.members.get(zone).and_then(|member| member.zone.version());
+        let Some(member) = self.members.get(zone) else { return false };
+        let served = member.zone.version();
         let Some(version) = served.filter(|version| version.stamp.serial.is_newer_than(serial)) else {
             return false;
         };
-        if self.untold.is_none() {
+        if self.untold.is_none() && member.notifier.is_some() {
+            let news = News::of(&member.zone, &version);
             self.with_notifier(zone, out, |notifier, out| {
-                notifier.remind(now, server, &version.snapshot.soa_record(), out);
+                notifier.remind(now, server, &news, out);
                 Vec::new()
             });
         }

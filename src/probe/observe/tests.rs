@@ -82,7 +82,8 @@ fn everything_that_a_server_tells_is_seen() {
     assert_eq!(request.opt.unwrap().option(edns::STAMP), Some(&[0, 0, 0, 6][..]));
 
     let stamp = Stamp { serial: Serial(7), published: None, digest: Digest::from_bytes([0; 32]), writer: 0 };
-    let told = Told { age: Duration::from_millis(250), is_verified: true, stamps: vec![stamp] };
+    let told =
+        Told { age: Duration::from_millis(250), is_verified: true, stamps: vec![stamp], ..Told::default() };
     let mut options = Vec::new();
     push_option(&mut options, edns::ZONEVERSION, &[1, 0, 0, 0, 0, 7]);
     push_option(&mut options, edns::NSID, b"ams1");

@@ -93,9 +93,9 @@ impl Context {
                 }
                 After::Reply(Path::Zone)
             }
-            Outcome::Notified { zone, from, serial } => {
+            Outcome::Notified { from, notify } => {
                 // Acknowledged only when it is sure to be acted on; the primary sends it again otherwise.
-                match self.node.try_send(Command::Input(Input::Notified { zone, from, serial })) {
+                match self.node.try_send(Command::Input(Input::Notified { from, notify })) {
                     Ok(()) => After::Reply(Path::Zone),
                     Err(_) => After::Silence,
                 }

@@ -170,9 +170,9 @@ impl World {
         match outcome {
             Outcome::Reply(_) => self.reply(host, back, reply),
             Outcome::Drop => Ok(()),
-            Outcome::Notified { zone, from, serial } => {
+            Outcome::Notified { from, notify } => {
                 self.reply(host, back, reply)?;
-                self.tell(host, Input::Notified { zone, from, serial })
+                self.tell(host, Input::Notified { from, notify })
             }
             Outcome::Transfer(zone) => {
                 let Back::Connection(connection) = back else { return Ok(()) };

@@ -51,10 +51,11 @@ impl Refresh {
             }
             Some(question::Event::Transfer { asked, omission }) => {
                 let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
-                (pull.began, pull.progress) = (asked, Some(step.now.mono));
+                let is_first = pull.progress.replace(step.now.mono).is_none();
+                pull.began = asked;
                 pull.omission = omission;
                 if let Arrival::Message(message) = arrival {
-                    self.pull_arrived(step, message);
+                    self.pull_arrived(step, message, is_first);
                 }
             }
             Some(question::Event::Answered(reply)) => {
@@ -69,9 +70,17 @@ impl Refresh {
         }
     }
 
-    fn pull_arrived(&mut self, step: &mut Step<'_>, message: &[u8]) {
+    fn pull_arrived(&mut self, step: &mut Step<'_>, message: &[u8], is_first: bool) {
         let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
         let outcome = pull.intake.feed(message);
+        let told = match &outcome {
+            Outcome::Full(_, told) | Outcome::Differences(_, told) => told.as_ref(),
+            Outcome::More | Outcome::Bad(_) | Outcome::UpToDate(_) => pull.intake.told(),
+        };
+        // Later ones came long after they were asked for.
+        if let Some(told) = told.filter(|_| is_first) {
+            self.clocks.hear(told, None, pull.began.mono, step.now.mono);
+        }
         match outcome {
             Outcome::More => {}
             Outcome::Bad(reason) => self.pull_failed(step, reason),

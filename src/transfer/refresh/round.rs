@@ -156,9 +156,11 @@ impl Refresh {
     fn compare(&mut self, step: &mut Step<'_>, primary: SocketAddr, reply: &Reply, answer: SoaAnswer) {
         let SoaAnswer { soa, told, expire } = answer;
         let Some(have) = &self.have else { return self.pull(step, primary, Kind::Axfr) };
-        let (own, digest) = (have.timers().serial, have.digest);
+        let (timers, digest) = (have.timers(), have.digest);
+        let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
         self.soa_expire = expire;
+        told.iter().for_each(|told| self.clocks.hear(told, None, reply.asked.mono, step.now.mono));
         if theirs.is_newer_than(own) {
             let successor = told.as_ref().and_then(Told::successor).copied();
             self.learn(step, primary.ip(), theirs, successor);
@@ -180,7 +182,7 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
             return self.pull(step, primary, Kind::Axfr);
         }
-        let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, have.timers());
+        let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, timers);
         self.confirm(step, primary, reply.asked, word, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
@@ -330,7 +332,8 @@ impl Refresh {
             known.serial = serial;
             self.newer_from = Some((from, step.now.mono));
         }
-        known.successor = known.successor.or(successor);
+        // What a NOTIFY says anybody may say; what is told in answer to a question comes after it.
+        known.successor = successor.or(known.successor);
         let known = *known;
         if before != Some(known) {
             step.events.push(Event::Behind(known));

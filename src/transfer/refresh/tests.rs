@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::fixture::{Node, TIMERS, address, apex, at, hosts, soa};
 use super::super::ixfr_loop::Stuck;
+use super::super::notify::News;
 use super::super::provide::told;
 use super::super::tests::given;
 use super::*;
@@ -117,9 +118,22 @@ impl World {
         self.primaries.get_mut(&address(primary)).unwrap().1 = mode;
     }
 
+    /// A NOTIFY from a server that tells no stamps.
     fn notify(&mut self, primary: u8, serial: Option<u32>) {
+        self.hear(primary, serial, Vec::new());
+    }
+
+    /// A NOTIFY of a primary about what it serves.
+    fn tell(&mut self, primary: u8) {
+        let zone = self.primaries[&address(primary)].0.zone();
+        let version = zone.version().unwrap();
+        self.hear(primary, Some(version.stamp.serial.0), News::of(&zone, &version).stamps);
+    }
+
+    fn hear(&mut self, primary: u8, serial: Option<u32>, stamps: Vec<Stamp>) {
         let from = SocketAddr::new(address(primary).ip(), 40_000);
-        let events = self.refresh.notified(at(self.now), from, serial.map(Serial), &mut self.out);
+        let notify = Notify { zone: apex(), serial: serial.map(Serial), stamps };
+        let events = self.refresh.notified(at(self.now), from, &notify, &mut self.out);
         self.handle(events);
     }
 

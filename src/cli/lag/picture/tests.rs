@@ -50,7 +50,12 @@ fn told(serials: &[u32]) -> Option<stamp::Told> {
         digest,
         writer: 1,
     };
-    Some(stamp::Told { age: Duration::ZERO, is_verified: true, stamps: serials.iter().map(stamp).collect() })
+    Some(stamp::Told {
+        age: Duration::ZERO,
+        is_verified: true,
+        stamps: serials.iter().map(stamp).collect(),
+        ..Default::default()
+    })
 }
 
 fn picture(servers: u8) -> Picture {
@@ -107,7 +112,7 @@ fn without_stamps_there_is_a_lower_bound() {
     assert!(laggard(true).contains(">= 12.0s"), "{}", laggard(true));
     assert!(!laggard(false).contains("12.0s"), "{}", laggard(false));
     let json = picture.json(at(62));
-    let stale = &json["zones"][0]["servers"][1]["stale"];
+    let stale = &json["zones"][0]["servers"][1]["staleness"];
     assert_eq!(stale, &json!({ "estimate": null, "low": 12.0, "high": null }));
     assert_eq!(json["zones"][0]["head"], 42);
 }
@@ -137,7 +142,7 @@ fn a_line_is_printed_when_something_changed() {
     picture.take(&Event::Silent { server: server(1), zone: zone(), since: at(55).mono });
     let line: Value = serde_json::from_str(&picture.changes(at(57), true)[0]).unwrap();
     assert_eq!(
-        (&line["problem"], &line["serial"], &line["head"]),
+        (&line["fault"], &line["serial"], &line["head"]),
         (&json!("no answer"), &Value::Null, &json!(42))
     );
 }

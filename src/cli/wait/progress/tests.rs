@@ -264,7 +264,8 @@ fn of_two_contents_under_one_serial_none_counts() {
     let holding = |number, serial, content, second| {
         let digest = Digest::from_bytes([content; 32]);
         let stamp = Stamp { serial: Serial(serial), published: None, digest, writer: 1 };
-        let told = Some(Told { age: Duration::ZERO, is_verified: true, stamps: vec![stamp] });
+        let told =
+            Some(Told { age: Duration::ZERO, is_verified: true, stamps: vec![stamp], ..Told::default() });
         Event::Seen(Observation { told, ..seen(number, Some(serial), second) })
     };
     let servers = [server(1), server(2), server(3)];

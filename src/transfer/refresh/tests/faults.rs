@@ -310,3 +310,14 @@ fn spare_calls_change_nothing() {
     assert!(events.is_empty() && world.out.exchanges.is_empty());
     assert_eq!((world.refresh.next_timeout(), world.refresh.state()), (before, "Idle"));
 }
+
+#[test]
+fn a_notify_tells_since_when_content_is_old_though_its_sender_answers_nothing() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 12);
+    world.edit(1, 3, 14);
+    world.mode(1, Mode::Silent(u32::MAX));
+    world.tell(1);
+    let newer = world.refresh.newer().unwrap();
+    assert_eq!((newer.serial, newer.successor.map(|stamp| stamp.serial)), (Serial(3), Some(Serial(2))));
+}
