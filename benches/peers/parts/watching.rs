@@ -103,7 +103,8 @@ fn watching(bench: &Bench, folder: &Path) -> Vec<Figure> {
 /// How many series say of a server that answers and has everything that it does not, or are not there.
 fn wrong(at: SocketAddr, live: &[SocketAddr]) -> usize {
     let live: BTreeSet<String> = live.iter().map(SocketAddr::to_string).collect();
-    let page = http::get(at, "/metrics").unwrap().body;
+    // It may not listen yet.
+    let page = http::get(at, "/metrics").map(|response| response.body).unwrap_or_default();
     let right = page.lines().filter_map(Series::parse).filter(|series| {
         series.label("server").is_some_and(|server| live.contains(server))
             && match series.name {
