@@ -28,6 +28,13 @@ pub struct Now {
     pub utc: Utc,
 }
 
+impl Now {
+    /// The present at a later reading of the monotonic clock, as if the civil one had not been set since.
+    pub fn at(self, mono: Mono) -> Now {
+        Now { mono, utc: self.utc + mono.since(self.mono) }
+    }
+}
+
 impl Mono {
     /// The span from `earlier` to `self`; zero when `earlier` is later.
     pub fn since(self, earlier: Mono) -> Duration {

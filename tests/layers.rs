@@ -20,9 +20,19 @@ const FLOORS: [&[&str]; 9] = [
     &["cli", "main"],
 ];
 /// The floors within `server`, lowest first; the same holds for them.
-const SERVER_FLOORS: [&[&str]; 9] = [
-    &["clock", "content", "log", "pages", "poll", "priority", "privileges", "received", "supervisor"],
-    &["threads"],
+const SERVER_FLOORS: [&[&str]; 8] = [
+    &[
+        "clock",
+        "content",
+        "log",
+        "pages",
+        "poll",
+        "priority",
+        "privileges",
+        "received",
+        "supervisor",
+        "threads",
+    ],
     &["courtesy", "sockets"],
     &["exchange", "memory", "pulse", "tls"],
     &["settings"],

@@ -196,7 +196,13 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         if let Some(screen) = &screen {
             if redraw <= now.mono {
                 redraw = now.mono + REDRAW;
-                let text = picture.table(now, true).render(table::terminal_width()) + &picture.clocks(now);
+                let width = table::terminal_width();
+                let clocks = picture.clocks(now);
+                let cut = |line: &str| {
+                    line.chars().take(width.unwrap_or(usize::MAX)).chain(['\n']).collect::<String>()
+                };
+                let text =
+                    picture.table(now, true).render(width) + &clocks.lines().map(cut).collect::<String>();
                 let cleared = screen.clear_last_lines(drawn);
                 drawn = text.lines().count();
                 exit::written(cleared.and_then(|()| anstream::stdout().write_all(text.as_bytes())))?;

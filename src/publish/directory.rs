@@ -180,7 +180,7 @@ mod tests {
     fn directory(names: impl Iterator<Item = String>) -> Directory {
         let mut directory = Directory::default();
         names.for_each(|text| {
-            drop(directory.take_in(&name(&text), || Arc::new(Zone::new(name(&text), Arc::default()))))
+            drop(directory.take_in(&name(&text), || Arc::new(Zone::new(name(&text), Arc::default(), 1))))
         });
         directory
     }

@@ -101,7 +101,7 @@ impl ZoneStore {
     fn take_in(&self, directory: &mut Directory, name: &Name, access: &Arc<Access>) -> Arc<Zone> {
         let zone = directory.take_in(name, || {
             let known = self.withdrawn.remove(name).map(|(_, zone)| zone);
-            known.unwrap_or_else(|| Arc::new(Zone::new(name.clone(), Arc::clone(access))))
+            known.unwrap_or_else(|| Arc::new(Zone::new(name.clone(), Arc::clone(access), self.writer)))
         });
         if !Arc::ptr_eq(&zone.access(), access) {
             zone.access.store(Arc::clone(access));
@@ -285,7 +285,7 @@ impl ZoneStore {
             let zone = self
                 .withdrawn
                 .entry(name.to_name())
-                .or_insert_with(|| Arc::new(Zone::new(name.to_name(), Arc::default())));
+                .or_insert_with(|| Arc::new(Zone::new(name.to_name(), Arc::default(), self.writer)));
             Arc::clone(&zone)
         });
         zone.replay(happened, self.writer);

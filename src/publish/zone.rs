@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::time::remote::RemoteClock;
-use crate::time::{Mono, Utc};
+use crate::time::{Mono, Now, Utc};
 use crate::wire::name::Name;
 
 use super::access::Access;
@@ -103,6 +103,8 @@ pub enum Numbering {
 #[derive(Debug)]
 pub struct Zone {
     pub(super) name: Name,
+    /// The number of this node, in the stamps of what it publishes.
+    node: u64,
     pub(super) current: ArcSwapOption<Version>,
     pub(super) history: RwLock<History>,
     pub(super) access: ArcSwap<Access>,
@@ -124,10 +126,11 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// A zone without content.
-    pub(super) fn new(name: Name, access: Arc<Access>) -> Zone {
+    /// A zone without content, of the node with this number.
+    pub(super) fn new(name: Name, access: Arc<Access>, node: u64) -> Zone {
         Zone {
             name,
+            node,
             current: ArcSwapOption::empty(),
             history: RwLock::default(),
             access: ArcSwap::new(access),
@@ -248,9 +251,13 @@ impl Zone {
         *self.heard_of.lock().unwrap_or_else(PoisonError::into_inner) = Some((serial, at));
     }
 
-    /// The clock that a secondary's stamp is a reading of; `None` while it is not known.
-    pub fn clock_of(&self, stamp: &Stamp) -> Option<RemoteClock> {
-        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).of(stamp.writer)
+    /// What the clock shows that a stamp is a reading of, and how wrong that may be; `None` while it is not known.
+    pub fn clock_of(&self, stamp: &Stamp, now: Now) -> Option<(Utc, Duration)> {
+        if stamp.writer == self.node {
+            return Some((now.utc, Duration::ZERO));
+        }
+        let clock = self.clocks.lock().unwrap_or_else(PoisonError::into_inner).of(stamp.writer)?;
+        Some((clock.shows(now.mono), clock.error(now.mono)))
     }
 
     /// Notes what is known of these clocks.

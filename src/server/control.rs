@@ -251,9 +251,12 @@ impl Control {
 
     /// Has done what the node asks for.
     fn carry_out(&mut self, exchanges: &mut Exchanges, effects: &mut Effects) {
-        exchanges.carry_out(clock::mono(), &mut effects.out);
+        // What is dated by when a question left may be dated too early, never too late.
+        let now = clock::now();
+        exchanges.carry_out(now.mono, &mut effects.out);
         for token in exchanges.take_begun() {
-            self.handle(Input::Arrival(token, Arrival::Sent), effects);
+            let events = self.node.handle(now, Input::Arrival(token, Arrival::Sent), effects);
+            self.record(events);
         }
         effects.jobs.drain(..).for_each(|job| self.jobs.run(job));
         effects.commits.drain(..).for_each(|commit| {

@@ -173,7 +173,7 @@ impl Pool {
     }
 
     fn work(&self, job: Job) {
-        let _courtesy = self.kind.gives_way.then(Courtesy::begin);
+        let _courtesy = self.kind.gives_way.then(Courtesy::begin_long);
         (self.done)(job.run());
     }
 

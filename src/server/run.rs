@@ -37,7 +37,7 @@ use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
 use super::worker::tcp::listen::Connections;
 use super::worker::{tcp, udp};
-use super::{http, memory, priority, privileges, supervisor, threads};
+use super::{http, memory, privileges, supervisor, threads};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,17 +132,11 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     }
     let journal = opened.settle(store.checkpoint_bytes(), || store.checkpoint())?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.enable_all().on_thread_start(begin_to_read).build()?;
+    let runtime = builder.enable_all().on_thread_start(threads::make_room).build()?;
     let served = runtime.block_on(serve(settings, bound, store, journal, workers, reread));
     // Threads that wait for datagrams end with the process.
     runtime.shutdown_background();
     served
-}
-
-/// Begins a thread of the runtime: what they read may be a large transfer.
-fn begin_to_read() {
-    threads::make_room();
-    priority::long_slices();
 }
 
 /// What root could read and the user of the node cannot: found now, and not when a certificate has been renewed months later.
@@ -375,11 +369,7 @@ fn start_control(
         let _within = runtime.enter();
         Exchanges::new(connections)?
     };
-    threads::start_fallible("control", move || {
-        // A large transfer is one piece after the other.
-        priority::long_slices();
-        runtime.block_on(control.run(commands, queue, exchanges))
-    })
+    threads::start_fallible("control", move || runtime.block_on(control.run(commands, queue, exchanges)))
 }
 
 /// Waits for the signal to stop, and has everything reloaded at each SIGHUP. The node is ready.

@@ -9,8 +9,6 @@ use std::thread::{self, JoinHandle};
 
 use crate::panic::catch;
 
-use super::priority;
-
 /// Starts a thread that ends when it is done.
 pub(super) fn start(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     spawn(name, move || {
@@ -40,8 +38,6 @@ fn spawn(
     run: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // It would have those of the thread that starts it.
-        priority::usual_slices();
         make_room();
         // What a panic leaves half done is looked at by nobody.
         let why = match catch(run) {

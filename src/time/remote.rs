@@ -10,8 +10,8 @@ use super::{Mono, Now, Utc};
 
 /// Two clocks are taken to drift apart by one part in so many at most: twice what a kernel corrects a clock by (500 ppm).
 const DRIFT: u32 = 1_000;
-/// What rounding to microseconds may cost.
-const ROUNDED: Duration = Duration::from_micros(2);
+/// A node may have looked at its clock a little before the request was read, for several requests at once.
+const EARLY: Duration = Duration::from_micros(100);
 
 /// A reading of another machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl RemoteClock {
     /// What a clock showed in the answer to a question that left at `sent`, by one who knows it but for `error`.
     pub fn read(sent: Mono, received: Mono, showed: Utc, error: Duration) -> RemoteClock {
         let half = received.since(sent) / 2;
-        RemoteClock { at: sent + half, showed, error: error + half + ROUNDED }
+        RemoteClock { at: sent + half, showed, error: error + half + EARLY }
     }
 
     /// What it shows at a moment.
@@ -56,7 +56,8 @@ impl RemoteClock {
         Offset { seconds, error: self.error(now.mono).as_secs_f64() }
     }
 
-    /// Takes in a reading that came after this one. A less exact one counts where the two contradict each other: the clock was set.
+    /// Takes in a reading that came after this one. A less exact one counts where the two contradict each other: the clock was set. One that
+    /// was set by less than both may be wrong goes unnoticed until the newer readings are the more exact ones.
     pub fn take(known: &mut Option<RemoteClock>, newer: RemoteClock) {
         let at = newer.at;
         let is_better = known.is_none_or(|known| {

@@ -305,7 +305,8 @@ pub fn read_notify(bytes: &[u8]) -> Option<Notify> {
     let soa = message.answer.iter().find(|it| it.rtype == Rtype::SOA && it.owner == question.name);
     let serial = soa.map(|soa| Timers::read(&soa.rdata).serial);
     let told = message.option(STAMP).and_then(Told::read).unwrap_or_default();
-    let stamps = told.stamps.into_iter().take(STAMPS).collect();
+    // Room for no more than these.
+    let stamps = told.stamps.iter().take(STAMPS).copied().collect();
     fits.then(|| Notify { zone: question.name.clone(), serial, stamps })
 }
 

@@ -124,11 +124,7 @@ pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most
             }
         }
     }
-    // The clock that stamps are readings of.
-    let clock = match zone.access().secondary {
-        false => Some((now.utc, Duration::ZERO)),
-        true => zone.clock_of(&version.stamp).map(|clock| (clock.shows(now.mono), clock.error(now.mono))),
-    };
+    let clock = zone.clock_of(&version.stamp, now);
     Told { age: age(zone, version, now), is_verified: zone.is_verified(now.mono), clock, stamps }
 }
 

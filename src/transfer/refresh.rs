@@ -50,6 +50,7 @@ pub use known::{Newer, Stored};
 
 use known::{Have, Word};
 use lease::Lease;
+use pull::{Pull, Pulled};
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
 /// most places; the answer to an earlier one counts when it comes.
@@ -174,6 +175,8 @@ pub struct Refresh {
     /// The serial announced last that no primary has shown, and how many rounds have asked for it.
     unshown: Option<(Serial, u32)>,
     newer: Option<Newer>,
+    /// Whether its successor is known from a NOTIFY alone, which anybody may send.
+    is_hearsay: bool,
     /// Who told of `newer` last, and when.
     newer_from: Option<(IpAddr, Mono)>,
     fresh_at: Option<Mono>,
@@ -214,33 +217,6 @@ struct Asking {
     patience: Option<Mono>,
 }
 
-/// A transfer: the question for it and what has come of it.
-#[derive(Debug)]
-struct Pull {
-    primary: SocketAddr,
-    question: Question,
-    /// Until when its turn is waited for; `None` when nobody else could be asked.
-    patience: Option<Mono>,
-    /// When the question left that is being answered, or the first one.
-    began: Now,
-    /// When the last message was here; only once the answer has begun.
-    progress: Option<Mono>,
-    omission: Omission,
-    intake: Intake,
-}
-
-#[derive(Debug)]
-struct Pulled {
-    primary: SocketAddr,
-    /// What was asked for, and what came.
-    asked: Kind,
-    kind: Kind,
-    began: Now,
-    have: Have,
-    word: Word,
-    expire: Option<u32>,
-}
-
 /// What one call has at hand.
 struct Step<'a> {
     now: Now,
@@ -271,6 +247,7 @@ impl Refresh {
             announced: None,
             unshown: None,
             newer: None,
+            is_hearsay: false,
             newer_from: None,
             fresh_at: None,
             clocks: Clocks::default(),
@@ -316,6 +293,8 @@ impl Refresh {
             if let Some(serial) = serial {
                 let own = this.have.as_ref().map(|have| have.timers().serial);
                 let successor = own.and_then(|own| notify.successor_of(own)).copied();
+                this.is_hearsay |=
+                    successor.is_some() && this.newer.is_none_or(|newer| newer.successor.is_none());
                 this.learn(step, from.ip(), serial, successor);
                 this.unshown = this.unshown.filter(|(other, _)| *other == serial).or(Some((serial, 0)));
             }
@@ -479,14 +458,6 @@ impl Refresh {
         let mut step = Step { now, out, events: Vec::new() };
         act(self, &mut step);
         step.events
-    }
-}
-
-impl Pull {
-    /// When it has failed unless something comes. How long its beginning is waited for is the question's business.
-    fn stalled_at(&self) -> Mono {
-        let longest = self.began.mono + LONGEST_PULL;
-        self.progress.map_or(longest, |progress| (progress + STALLED).min(longest))
     }
 }
 

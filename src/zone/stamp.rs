@@ -5,13 +5,15 @@
 //! request:  nothing, or the serial u32 that the asker has
 //! response: unverified u1 | age u31 | clock u64 | error u32
 //!           | stamp of the version served | stamps of the versions that followed the asker's, oldest first
+//! notify:   as a response, but that the versions before the one announced follow it, newest first; clock and age say nothing
 //! stamp:    serial u32 | publish time u64 (HLC, 0: unknown) | writer u64 (0: unknown) | digest, 32 bytes
 //! ```
 //!
 //! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current, rounded
 //! up; 0 at the primary, and all ones where it is not known or longer ago. `unverified`: the node's own poll found nobody, or a primary that
-//! said the same of itself. `clock`: what the clock of the node that published the version served shows, in microseconds since 1970 (0: unknown),
-//! as the answering node knows it: its own at the primary, else what its primary told, and wrong by `error` microseconds at most. Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
+//! said the same of itself. `clock`: what the clock of the node that published the version served shows, in microseconds since 1970 (0:
+//! unknown), as the answering node knows it: its own at the primary, else what its primary told, and wrong by `error` microseconds at most.
+//! Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
 use std::time::Duration;
 

@@ -230,7 +230,8 @@ impl Lane {
 
     /// Reads until there is nothing left, or a thread that stays leaves a change to the one that follows it.
     fn work(&self, stays: bool) {
-        let courtesy = (self.haste == Haste::Gentle).then(Courtesy::begin);
+        let begin = if stays { Courtesy::begin } else { Courtesy::begin_long };
+        let courtesy = (self.haste == Haste::Gentle).then(begin);
         let mut leaves_changes = false;
         while let Some(part) = self.take(leaves_changes) {
             // A small file is read before queries notice, and a thread that stays reads no other.

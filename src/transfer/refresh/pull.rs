@@ -2,6 +2,41 @@
 
 use super::*;
 
+/// A transfer: the question for it and what has come of it.
+#[derive(Debug)]
+pub(super) struct Pull {
+    pub(super) primary: SocketAddr,
+    pub(super) question: Question,
+    /// Until when its turn is waited for; `None` when nobody else could be asked.
+    pub(super) patience: Option<Mono>,
+    /// When the question left that is being answered, or the first one.
+    pub(super) began: Now,
+    /// When the last message was here; only once the answer has begun.
+    pub(super) progress: Option<Mono>,
+    pub(super) omission: Omission,
+    pub(super) intake: Intake,
+}
+
+#[derive(Debug)]
+pub(super) struct Pulled {
+    pub(super) primary: SocketAddr,
+    /// What was asked for, and what came.
+    pub(super) asked: Kind,
+    pub(super) kind: Kind,
+    pub(super) began: Now,
+    pub(super) have: Have,
+    pub(super) word: Word,
+    pub(super) expire: Option<u32>,
+}
+
+impl Pull {
+    /// When it has failed unless something comes. How long its beginning is waited for is the question's business.
+    pub(super) fn stalled_at(&self) -> Mono {
+        let longest = self.began.mono + LONGEST_PULL;
+        self.progress.map_or(longest, |progress| (progress + STALLED).min(longest))
+    }
+}
+
 impl Refresh {
     /// Asks a primary for a transfer.
     pub(super) fn pull(&mut self, step: &mut Step<'_>, primary: SocketAddr, kind: Kind) {

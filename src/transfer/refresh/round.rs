@@ -160,6 +160,10 @@ impl Refresh {
         let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
         self.soa_expire = expire;
+        if std::mem::take(&mut self.is_hearsay) {
+            // Who answers tells it, or does not know it.
+            self.newer.iter_mut().for_each(|newer| newer.successor = None);
+        }
         told.iter().for_each(|told| self.clocks.hear(told, None, reply.asked.mono, step.now.mono));
         if theirs.is_newer_than(own) {
             let successor = told.as_ref().and_then(Told::successor).copied();
@@ -332,8 +336,7 @@ impl Refresh {
             known.serial = serial;
             self.newer_from = Some((from, step.now.mono));
         }
-        // What a NOTIFY says anybody may say; what is told in answer to a question comes after it.
-        known.successor = successor.or(known.successor);
+        known.successor = known.successor.or(successor);
         let known = *known;
         if before != Some(known) {
             step.events.push(Event::Behind(known));

@@ -58,7 +58,7 @@ impl Responder {
     /// Looks at the clock if anything was done since that was done last: requests are about to be answered.
     pub(super) fn begin(&mut self) {
         if !std::mem::replace(&mut self.fresh, false) {
-            self.now.mono = clock::mono();
+            self.now = self.now.at(clock::mono());
         }
     }
 
@@ -80,8 +80,8 @@ impl Responder {
             }
             (after, path)
         });
-        // Civil time may be that of the worker's round; spans are measured one by one.
-        let began = std::mem::replace(&mut self.now.mono, clock::mono());
+        let began = self.now.mono;
+        self.now = self.now.at(clock::mono());
         if let Some(path) = path {
             self.context.tally.response(reply, path, self.now.mono.since(began));
         }
