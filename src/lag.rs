@@ -71,7 +71,7 @@ pub struct Ledger {
     held: Option<Serial>,
     /// The clocks that stamps are readings of.
     clocks: Clocks,
-    /// The number of this node, if it publishes the zone.
+    /// The number of this node, if it is one.
     own: Option<u64>,
 }
 
@@ -125,6 +125,11 @@ struct Step {
 }
 
 impl Ledger {
+    /// The number of the node that keeps it, whose clock nobody has to tell.
+    pub fn kept_by(&mut self, node: u64) {
+        self.own = Some(node);
+    }
+
     /// This server is where the zone is published: what it shows is the newest version.
     pub fn source(&mut self, server: SocketAddr) {
         if let Some(server) = self.server(server) {
@@ -135,8 +140,6 @@ impl Ledger {
     /// A version was published here and now.
     pub fn published(&mut self, now: Now, stamp: &Stamp, previous: Option<Serial>) {
         self.holds(now.mono, stamp);
-        self.own = Some(stamp.writer);
-        self.clocks.forget(stamp.writer);
         if let Some(previous) = previous {
             self.learn(previous, now.mono, |known| known.head_at = Some(now.mono));
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::Value;
 
 use support::await_until::{await_until, becomes_true};
 use support::daemon::{Daemon, Reload, prepare, words};
@@ -431,6 +432,13 @@ fn a_reload_that_fails_and_a_folder_that_is_emptied_are_a_line_each_in_the_log()
         .unwrap();
     let told = refused("reload");
     assert!(told.contains("z7."), "{told}");
+    let machine = tidemark::command().args(["reload", "--json", "--config"]).arg(&config).output().unwrap();
+    assert_eq!(machine.status.code(), Some(1));
+    let machine: Value = serde_json::from_slice(&machine.stdout).unwrap();
+    let counts = ["zones", "failed"].map(|key| machine[key].as_array().unwrap().len());
+    assert_eq!(counts, [19, 1], "{machine}");
+    assert_eq!(machine["failed"][0]["zone"], "z7.");
+    assert!(machine["failed"][0]["error"].as_str().unwrap().contains("z7.zone"), "{machine}");
     await_log(&node, "reloaded, but 1 of 20 primary zones are not up to date (mend their files;");
     let told = refused("flush");
     assert!(told.contains("this node has no cache; ask one that has `[resolver]`"), "{told}");

@@ -30,8 +30,8 @@ const CONFIG_VARIABLE: &str = "TIDEMARK_CONFIG";
 /// Where packages have it.
 const PACKAGED: &str = "/etc/tidemark/tidemark.toml";
 
-/// Why a node did not do what it was asked. Only [`ControlError::Refused`] says that it did nothing; after the others
-/// the node may have acted or not, except that [`ControlError::Unreachable`] never got as far as asking.
+/// Why a node did not do what it was asked. Only [`ControlError::Refused`] says what it did, nothing if there is no more in the answer
+/// than the error; after the others the node may have acted or not, except that [`ControlError::Unreachable`] never got as far as asking.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Nobody listens on the socket.
@@ -61,6 +61,8 @@ pub enum ControlError {
         status: StatusCode,
         /// The `error` of the answer, or the answer itself behind its status.
         message: String,
+        /// The answer, where it is JSON.
+        answer: Option<Value>,
     },
     /// What came back is not an answer of a node.
     #[error("what listens on {} does not answer like a tidemark node: {detail}; check the path", socket.display())]
@@ -199,11 +201,12 @@ async fn exchange(socket: &Path, method: Method, uri: &str, body: Bytes) -> Resu
     if status.is_success() {
         return parsed.map_err(|error| garbled(format!("the answer is not JSON: {error}")));
     }
-    let message = match parsed.ok().as_ref().and_then(|value| value.get("error")?.as_str()) {
+    let answer = parsed.ok();
+    let message = match answer.as_ref().and_then(|value| value.get("error")?.as_str()) {
         Some(message) => message.to_owned(),
         None => format!("HTTP {status} {}", String::from_utf8_lossy(&body).trim()).trim_end().to_owned(),
     };
-    Err(ControlError::Refused { status, message })
+    Err(ControlError::Refused { status, message, answer })
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl Failure {
         }
     }
 
+    /// Says it on standard error.
+    pub fn tell(&self) {
+        anstream::eprintln!("{}", self.render());
+    }
+
     /// The message as it is shown, with ANSI escapes.
     fn render(&self) -> String {
         const RED: Style = AnsiColor::BrightRed.on_default().bold();
@@ -90,7 +95,7 @@ impl From<Exit> for ExitCode {
 /// Says on standard error what failed, if anything did, and gives the exit status.
 pub fn report(result: Result<Exit, Failure>) -> ExitCode {
     let exit = result.unwrap_or_else(|failure| {
-        anstream::eprintln!("{}", failure.render());
+        failure.tell();
         failure.exit()
     });
     exit.into()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::args::{ControlArgs, FlushArgs, RefreshArgs};
-use crate::cli::control;
+use crate::cli::control::{self, ControlError};
 use crate::cli::drive;
 use crate::cli::exit::{self, Exit, Failure};
 
@@ -11,7 +11,7 @@ use crate::cli::exit::{self, Exit, Failure};
 pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
     let mut about: Vec<(&str, String)> = args.zones.iter().map(|zone| ("zone", zone.to_string())).collect();
     about.extend(args.force.then(|| ("force", "true".to_owned())));
-    let answer = give(&args.node, "refresh", &about)?;
+    let answer = give(&args.node, "refresh", &about)??;
     let verb = if args.force { "pulling whole, whatever the serial," } else { "asking for" };
     shown(args.json, &answer, || format!("{verb} {}", names(&answer["zones"]).join(" ")))
 }
@@ -19,19 +19,23 @@ pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
 /// Has the cache forget.
 pub fn flush(args: &FlushArgs) -> Result<Exit, Failure> {
     let about: Vec<(&str, String)> = args.names.iter().map(|name| ("name", name.to_string())).collect();
-    let answer = give(&args.node, "flush", &about)?;
+    let answer = give(&args.node, "flush", &about)??;
     shown(args.json, &answer, || format!("forgot {} answers", answer["flushed"]))
 }
 
 /// Has a node do something, with what this is about by their keys; its answer.
-pub fn give(node: &ControlArgs, what: &str, about: &[(&str, String)]) -> Result<Value, Failure> {
+pub fn give(
+    node: &ControlArgs,
+    what: &str,
+    about: &[(&str, String)],
+) -> Result<Result<Value, ControlError>, Failure> {
     let socket = node.socket()?;
     let mut uri = format!("/api/v1/{what}");
     for (number, (key, value)) in about.iter().enumerate() {
         let separator = if number == 0 { '?' } else { '&' };
         uri.push_str(&format!("{separator}{key}={}", control::in_query(value)));
     }
-    drive::block_on(async { Ok(control::post(&socket, &uri, &json!({})).await?) })
+    drive::block_on(async { Ok(control::post(&socket, &uri, &json!({})).await) })
 }
 
 fn shown(as_json: bool, answer: &Value, plain: impl FnOnce() -> String) -> Result<Exit, Failure> {

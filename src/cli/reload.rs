@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::args::{ReloadArgs, Scope, WaitArgs};
-use crate::cli::control;
+use crate::cli::control::{self, ControlError};
 use crate::cli::drive;
 use crate::cli::exit::{self, Exit, Failure};
 use crate::cli::order;
@@ -44,12 +44,21 @@ struct Read {
 /// Has the configuration and zone files read again.
 pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
     let about: Vec<(&str, String)> = args.zones.iter().map(|zone| ("zone", zone.to_string())).collect();
-    let mut answer = order::give(&args.node, "reload", &about)?;
+    let (mut answer, complaint) = match order::give(&args.node, "reload", &about)? {
+        // What could be read is in force.
+        Err(ControlError::Refused { message, answer: Some(answer), .. }) if answer["zones"].is_array() => {
+            (answer, Some(Failure::new(message)))
+        }
+        answer => (answer?, None),
+    };
     let reloaded: Reloaded = serde_json::from_value(answer.clone()).map_err(|error| {
         Failure::new(format!("the node says of the reload what is not understood: {error}"))
     })?;
-    if !args.json {
-        exit::say(&format!("{}\n", told(&reloaded)))?;
+    match (&complaint, args.json) {
+        (None, false) => drop(exit::say(&format!("{}\n", told(&reloaded)))?),
+        // Before the wait: an operator may mend it meanwhile.
+        (Some(complaint), _) => complaint.tell(),
+        (None, true) => {}
     }
     let waited = if args.wait { servers_have(args, &reloaded.zones)? } else { Vec::new() };
     match args.json {
@@ -67,7 +76,8 @@ pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
         }
     }
     // The worst of them has the highest number.
-    Ok(waited.iter().map(|ended| ended.exit).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done))
+    let exits = waited.iter().map(|ended| ended.exit).chain(complaint.map(|complaint| complaint.exit()));
+    Ok(exits.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done))
 }
 
 /// Waits until the servers of the zones have what is served now; what each zone's wait came to, in their order.

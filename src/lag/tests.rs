@@ -123,6 +123,8 @@ fn stamps_are_compared_with_the_clock_that_they_are_readings_of() {
         let offset = ledger.clocks().offset(at(41)).unwrap();
         assert!((offset.seconds - ahead as f64).abs() < offset.error && offset.error < 1.1, "{offset:?}");
         // Of its own stamps a node needs nobody to tell the time.
+        let mut ledger = Ledger::default();
+        ledger.kept_by(1);
         ledger.published(at(50), &stamp(9, at(50)), Some(Serial(8)));
         let told = Some(Told { clock, stamps: vec![stamp(9, at(50))], ..Told::default() });
         ledger.observe(&Sighting { told, ..sighting(1, 9, 52) });

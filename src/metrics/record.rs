@@ -3,7 +3,7 @@
 use crate::node::event::Event;
 use crate::probe::observation::Reason;
 use crate::time::{Now, Utc};
-use crate::transfer::notify;
+use crate::transfer::{notify, reason};
 
 use super::registry::{Hop, Metrics};
 
@@ -13,9 +13,6 @@ impl Metrics {
         match event {
             Event::Removed(removal) => self.zone_removed(&removal.zone),
             Event::Published { publication, heard, publisher, now: applied } => {
-                if publication.mismatch.is_some() {
-                    self.mismatched(now, &publication.zone);
-                }
                 // What was there before the start was not edited now.
                 if let Some(edited) = publication.edited.filter(|_| publication.leads_forward()) {
                     let seconds = publication.applied.as_secs_f64() - edited.as_secs_f64();
@@ -40,10 +37,18 @@ impl Metrics {
             Event::Pulled { kind, bytes, took, .. } => {
                 self.transferred("in", kind.label(), "ok", *bytes, *took)
             }
-            Event::PullFailed { kind, reason, .. } => {
+            Event::PullFailed { zone, kind, reason, .. } => {
+                if *reason == reason::Reason::DigestMismatch {
+                    self.mismatched(now, zone);
+                }
                 self.transferred("in", kind.label(), reason.label(), 0, std::time::Duration::ZERO);
             }
-            Event::Fallback { reason, .. } => self.fell_back(reason.label()),
+            Event::Fallback { zone, reason, .. } => {
+                if *reason == reason::Reason::DigestMismatch {
+                    self.mismatched(now, zone);
+                }
+                self.fell_back(reason.label())
+            }
             Event::Notify(_, notify::Event::Acknowledged { .. }) => self.notified("out", "ok"),
             Event::Notify(_, notify::Event::Refused { .. }) => self.notified("out", "refused"),
             Event::Notify(_, notify::Event::Unanswered { .. }) => self.notified("out", "timeout"),

@@ -13,6 +13,8 @@ pub mod router;
 pub mod settings;
 pub mod status;
 
+pub use seen_servers::sighting;
+
 mod asking;
 mod members;
 mod publishing;

@@ -56,21 +56,26 @@ impl Shown {
     }
 }
 
+/// What an observation says to a ledger of lag; nothing where no serial was shown.
+pub fn sighting(seen: &Observation) -> Option<Sighting> {
+    Some(Sighting {
+        server: seen.server,
+        serial: seen.serial?,
+        sent: seen.sent,
+        received: seen.received,
+        sent_utc: seen.sent_utc,
+        asked: seen.asked,
+        unconfirmed: seen.unconfirmed(),
+        told: seen.told.clone(),
+    })
+}
+
 impl SeenServers {
     /// Takes in what a server showed; its serial.
-    pub(super) fn take_in(&mut self, seen: Observation) -> Option<Serial> {
-        let serial = seen.serial?;
-        self.ledger.observe(&Sighting {
-            server: seen.server,
-            serial,
-            sent: seen.sent,
-            received: seen.received,
-            sent_utc: seen.sent_utc,
-            asked: seen.asked,
-            unconfirmed: seen.unconfirmed(),
-            told: seen.told,
-        });
-        Some(serial)
+    pub(super) fn take_in(&mut self, seen: &Observation) -> Option<Serial> {
+        let sighting = sighting(seen)?;
+        self.ledger.observe(&sighting);
+        Some(sighting.serial)
     }
 
     /// How many of them are not watched.

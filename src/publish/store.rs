@@ -88,6 +88,11 @@ impl ZoneStore {
         ZoneStore { writer, ..ZoneStore::default() }
     }
 
+    /// The number of this node, as the writer of what it publishes itself.
+    pub fn writer(&self) -> u64 {
+        self.writer
+    }
+
     /// Adds a zone without content, or changes who may do what with one that is there.
     pub fn configure(&self, name: &Name, access: Access) -> Arc<Zone> {
         self.edit(|directory| self.take_in(directory, name, &Arc::new(access)))

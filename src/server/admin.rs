@@ -328,14 +328,21 @@ async fn history(
 async fn reload(
     State(admin): State<Admin>,
     Query(query): Query<Vec<(String, String)>>,
-) -> Result<Json<serde_json::Value>, Refusal> {
+) -> Result<(StatusCode, Json<serde_json::Value>), Refusal> {
     let zones = names(&query, "zone")?;
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
-    let Reloaded { zones, added, removed, needs_restart } =
-        outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
+    let reloaded = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
+    let complaint = reloaded.complaint();
+    let Reloaded { zones, failed, added, removed, needs_restart } = reloaded;
     let zones: Vec<_> =
         zones.iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect();
-    Ok(Json(json!({ "zones": zones, "added": added, "removed": removed, "needs_restart": needs_restart })))
+    let failed: Vec<_> = failed.iter().map(|(zone, error)| json!({ "zone": zone, "error": error })).collect();
+    let status = if complaint.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    Ok((
+        status,
+        Json(json!({ "zones": zones, "failed": failed, "added": added, "removed": removed,
+            "needs_restart": needs_restart, "error": complaint })),
+    ))
 }
 
 async fn refresh(

@@ -68,6 +68,8 @@ pub enum Command {
 pub struct Reloaded {
     /// The primary zones whose files were read, each with the serial that is served now.
     pub zones: BTreeMap<Name, Option<Serial>>,
+    /// Those that could not be brought up to date, each with the reason: they are as they were before.
+    pub failed: BTreeMap<Name, String>,
     /// The zones that came: among those are the primary zones of [`Reloaded::zones`] that were not there before.
     pub added: Vec<Name>,
     /// The zones that went.
@@ -78,19 +80,21 @@ pub struct Reloaded {
 
 impl Reloaded {
     /// What is said where zones could not be brought up to date: the rest is in force.
-    fn but(&self, problems: &[String]) -> String {
+    pub fn complaint(&self) -> Option<String> {
         let changed = [("added", &self.added), ("removed", &self.removed)];
         let changed = changed.iter().filter(|(_, zones)| !zones.is_empty()).map(|(verb, zones)| {
             let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
             format!("{verb} {}", zones.join(" "))
         });
-        let stale = match problems.len() {
+        let stale = match self.failed.len() {
+            0 => return None,
             1 => "one zone is as it was before".to_owned(),
             many => format!("{many} zones are as they were before"),
         };
         let head = changed.chain([format!("reloaded, but {stale}:")]).collect::<Vec<_>>().join("; ");
+        let failed = self.failed.iter().map(|(zone, error)| format!("{zone}: {error}"));
         let hint = takes_restart(&self.needs_restart);
-        [head].into_iter().chain(problems.iter().cloned()).chain(hint).collect::<Vec<_>>().join("\n")
+        Some([head].into_iter().chain(failed).chain(hint).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -381,26 +385,25 @@ impl Control {
         self.files.configure(&settings, move |_| drop(commands.blocking_send(Command::Settled(reload))));
     }
 
-    /// Answers who asked for a reload, once what every file held is published: which of the zones could not be brought up to date.
+    /// Answers who asked for a reload, once what every file held is published.
     fn settled(&mut self, Reload { zones, turnover, needs_restart, answer }: Reload) {
         let is_first = zones.is_empty() && turnover.is_none();
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
-        let (mut reloaded, mut problems) = (BTreeMap::new(), Vec::new());
+        let (mut reloaded, mut failed) = (BTreeMap::new(), BTreeMap::new());
         for (zone, serial, problem) in self.node.primaries().filter(|(zone, ..)| asked(zone)) {
             match problem {
-                Some(problem) => problems.push(format!("{zone}: {}", problem.what)),
+                Some(problem) => drop(failed.insert(zone.clone(), problem.what.clone())),
                 None => drop(reloaded.insert(zone.clone(), serial)),
             }
         }
         let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
         let Turnover { added, removed } = turnover.unwrap_or_default();
         if !is_first {
-            log::reloaded(added.len(), removed.len(), &problems, problems.len() + reloaded.len());
+            log::reloaded(added.len(), removed.len(), &failed, failed.len() + reloaded.len());
         }
         let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());
-        let reloaded = Reloaded { zones: reloaded, added, removed, needs_restart };
-        let outcome = if problems.is_empty() { Ok(reloaded) } else { Err(reloaded.but(&problems)) };
-        drop(answer.map(|answer| answer.send(outcome)));
+        let reloaded = Reloaded { zones: reloaded, failed, added, removed, needs_restart };
+        drop(answer.map(|answer| answer.send(Ok(reloaded))));
     }
 
     fn refresh(

@@ -1,5 +1,6 @@
 //! Events as log lines: what an operator wants to read, at the level at which it matters.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tracing::{debug, error, info, warn};
@@ -75,15 +76,15 @@ fn first_few(all: &[String]) -> String {
 }
 
 /// Logs what a reload came to. The zones that it left as they were have each been told of when that came to light, which may be long ago.
-pub(super) fn reloaded(added: usize, removed: usize, problems: &[String], asked: usize) {
-    if problems.is_empty() {
+pub(super) fn reloaded(added: usize, removed: usize, failed: &BTreeMap<Name, String>, asked: usize) {
+    if failed.is_empty() {
         info!(added, removed, "reloaded");
         return;
     }
     error!(
         "reloaded, but {} of {asked} primary zones are not up to date (mend their files; `tidemark check` shows all that is wrong): {}",
-        problems.len(),
-        first_few(problems)
+        failed.len(),
+        first_few(&failed.iter().map(|(zone, error)| format!("{zone}: {error}")).collect::<Vec<_>>())
     );
 }
 

@@ -307,7 +307,8 @@ async fn first_reading(
         ));
     }
     match problems {
-        Ok(Err(problems)) if by_file => Err(StartError::Zones(problems)),
+        Ok(Err(problem)) if by_file => Err(StartError::Zones(problem)),
+        Ok(Ok(reloaded)) if by_file => reloaded.complaint().map_or(Ok(()), |it| Err(StartError::Zones(it))),
         _ => Ok(()),
     }
 }

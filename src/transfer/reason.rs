@@ -64,7 +64,9 @@ pub enum Reason {
     #[error("the differences take more work than the whole zone")]
     TooMuchWork,
     /// One serial, two contents.
-    #[error("our content under this serial is not the server's")]
+    #[error(
+        "our content under this serial is not the server's: it was used for two versions; raise it at the primary, or take what that has with `tidemark refresh ZONE`"
+    )]
     DigestMismatch,
     /// It could not be published here.
     #[error("the version could not be stored here")]
@@ -99,6 +101,20 @@ impl Reason {
             Reason::DigestMismatch => "digest_mismatch",
             Reason::NotStored => "not_stored",
         }
+    }
+
+    /// Whether what came was whole and could not be used: it will be the same when it comes again.
+    pub fn is_of_content(self) -> bool {
+        matches!(
+            self,
+            Reason::WrongZone
+                | Reason::SoaMismatch
+                | Reason::Malformed
+                | Reason::InvalidZone
+                | Reason::TooLarge
+                | Reason::DoesNotApply
+                | Reason::DigestMismatch
+        )
     }
 
     /// The reason that a failed SOA question gives.

@@ -48,6 +48,7 @@ use super::timers;
 
 pub use known::{Newer, Stored};
 
+use holds::Holds;
 use known::{Have, Word};
 use lease::Lease;
 use pull::{Pull, Pulled};
@@ -164,13 +165,12 @@ pub struct Refresh {
     last_began: Option<Mono>,
     fruitless: u32,
     failed_rounds: u32,
-    /// A primary that has a newer version turned its transfer away in this round.
-    turned_away: bool,
     last_good: usize,
     /// What the primaries take of EDNS.
     support: Support,
-    /// The EXPIRE option of the primary that is being dealt with, from its SOA answer.
-    soa_expire: Option<u32>,
+    /// What the primary that is being dealt with answered to the question for its SOA.
+    shown: Shown,
+    holds: Holds,
     announced: Option<Announced>,
     /// The serial announced last that no primary has shown, and how many rounds have asked for it.
     unshown: Option<(Serial, u32)>,
@@ -185,8 +185,8 @@ pub struct Refresh {
     lease: Lease,
     expires_at: Option<Mono>,
     expired: bool,
-    /// The serial whose content was pulled anew because a digest differed: once per serial.
-    repaired: Option<Serial>,
+    /// Versions that were pulled anew because a digest differed.
+    repairs: Holds,
     /// Whether the next round is to bring the zone whatever its serial, and whether this one is.
     force_next: bool,
     forcing: bool,
@@ -217,6 +217,14 @@ struct Asking {
     patience: Option<Mono>,
 }
 
+/// What a primary's answer to the question for its SOA showed.
+#[derive(Debug, Default)]
+struct Shown {
+    serial: Option<Serial>,
+    /// The EXPIRE option.
+    expire: Option<u32>,
+}
+
 /// What one call has at hand.
 struct Step<'a> {
     now: Now,
@@ -240,10 +248,10 @@ impl Refresh {
             last_began: None,
             fruitless: 0,
             failed_rounds: 0,
-            turned_away: false,
             last_good: 0,
             support: Support::default(),
-            soa_expire: None,
+            shown: Shown::default(),
+            holds: Holds::default(),
             announced: None,
             unshown: None,
             newer: None,
@@ -253,7 +261,7 @@ impl Refresh {
             clocks: Clocks::default(),
             expires_at: None,
             expired: false,
-            repaired: None,
+            repairs: Holds::default(),
             force_next: false,
             forcing: false,
         }
@@ -304,7 +312,10 @@ impl Refresh {
 
     /// Asks now, whatever the timers say.
     pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
-        self.step(now, out, |this, step| this.announce(step, Announced { from: None, serial: None }))
+        self.step(now, out, |this, step| {
+            this.repairs.lift(step.now.mono);
+            this.announce(step, Announced { from: None, serial: None });
+        })
     }
 
     /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history.
@@ -461,6 +472,7 @@ impl Refresh {
     }
 }
 
+mod holds;
 mod known;
 mod lease;
 mod pull;

@@ -38,6 +38,11 @@ pub fn retry(timers: Timers, rng: &mut StdRng) -> Duration {
     spread(interval(timers.retry), rng)
 }
 
+/// How long after a failed round the next one begins at the soonest, while there is content.
+pub fn shortest_retry(timers: Timers) -> Duration {
+    interval(timers.retry).mul_f64(1.0 - SPREAD)
+}
+
 /// How long after the `failed`th failed round in a row the next one begins, while there is no content.
 pub fn pause(failed: u32, rng: &mut StdRng) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(16));

@@ -25,7 +25,7 @@ impl Clocks {
         let Some((writer, clock)) = writer.zip(told.clock(sent, received)) else { return };
         let mut known = self.of(writer);
         RemoteClock::take(&mut known, clock);
-        self.forget(writer);
+        self.known.retain(|(other, _)| *other != writer);
         if self.known.len() == MOST {
             self.known.remove(0);
         }
@@ -41,11 +41,6 @@ impl Clocks {
     pub fn since(&self, stamp: &Stamp, at: Now) -> Option<Duration> {
         let shown = self.of(stamp.writer).map_or(at.utc, |clock| clock.shows(at.mono));
         stamp.published.map(|published| shown.since(published.utc()))
-    }
-
-    /// Forgets the clock of a node.
-    pub fn forget(&mut self, writer: u64) {
-        self.known.retain(|(other, _)| *other != writer);
     }
 
     /// How far that clock is ahead of this machine's that was heard of last: one that publishes no more is of no interest.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
-use crate::lag::{Interval, Ledger, Sighting};
+use crate::lag::{Interval, Ledger};
+use crate::node::sighting;
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
 use crate::time::Now;
@@ -101,22 +102,13 @@ impl Picture {
             Event::Seen(seen) => {
                 (server.answered, server.problem) = (true, None);
                 server.last = Some(seen.clone());
-                let Some(serial) = seen.serial else { return };
-                zone.ledger.observe(&Sighting {
-                    server: addr,
-                    serial,
-                    sent: seen.sent,
-                    received: seen.received,
-                    sent_utc: seen.sent_utc,
-                    asked: seen.asked,
-                    unconfirmed: seen.unconfirmed(),
-                    told: seen.told.clone(),
-                });
-                if let Some(asked) = seen.asked {
+                let Some(sighting) = sighting(seen) else { return };
+                zone.ledger.observe(&sighting);
+                if let Some(asked) = sighting.asked {
                     if zone.asked.len() >= MAX_ASKED {
                         zone.asked.clear();
                     }
-                    zone.asked.insert((serial.0, asked.0));
+                    zone.asked.insert((sighting.serial.0, asked.0));
                 }
             }
             Event::Failed { reason, .. } => {

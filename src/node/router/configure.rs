@@ -101,10 +101,9 @@ impl Node {
                 Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
-        let seen = SeenServers {
-            ledger: known.map(|member| member.seen.ledger).unwrap_or_default(),
-            shown: BTreeMap::new(),
-        };
+        let mut ledger = known.map(|member| member.seen.ledger).unwrap_or_default();
+        ledger.kept_by(self.store.writer());
+        let seen = SeenServers { ledger, shown: BTreeMap::new() };
         self.lives += 1;
         Member {
             config,

@@ -44,7 +44,7 @@ impl Node {
         let (before, head) = (seen.ledger.serial(server), seen.ledger.head());
         let mut shown = Shown::of(&event);
         let showing = match event {
-            observe::Event::Seen(showing) => seen.take_in(showing),
+            observe::Event::Seen(showing) => seen.take_in(&showing),
             _ => None,
         };
         if seen.ledger.differs(server) && shown == Shown::Zone {

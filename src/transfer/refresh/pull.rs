@@ -165,7 +165,7 @@ impl Refresh {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
         }
         // What the SOA answer of this round said counts where the transfer says nothing.
-        let expire = pull.intake.expire().or(self.soa_expire);
+        let expire = pull.intake.expire().or(self.shown.expire);
         if expire == Some(0) && have.timers().expire > 0 {
             // RFC 7314 section 4: it would expire here at once, as it does there.
             step.events.push(Event::Failed { primary: pull.primary, kind, reason: Reason::NotAuth });
@@ -216,12 +216,19 @@ impl Refresh {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason });
-        self.turned_away |= matches!(reason, Reason::Rcode(_) | Reason::Refused | Reason::Truncated);
         if kind == Kind::Axfr || matches!(reason, Reason::Unreachable(_)) {
-            return self.next_primary(step);
+            return self.hold(step, pull.primary, reason);
         }
         step.events.push(Event::Fallback { reason });
         self.pull(step, pull.primary, Kind::Axfr);
+    }
+
+    /// Turns to the next primary because the transfer of this one failed, and notes for how long not to try that again.
+    fn hold(&mut self, step: &mut Step<'_>, primary: SocketAddr, reason: Reason) {
+        if let (Some(have), Some(serial)) = (&self.have, self.shown.serial) {
+            self.holds.failed(step.now.mono, (primary, serial), reason, have.timers(), &mut self.rng);
+        }
+        self.next_primary(step);
     }
 
     /// What follows from the store's answer.
@@ -254,9 +261,9 @@ impl Refresh {
                     // Another primary's copy could not be stored either.
                     (_, Reason::NotStored) => {
                         self.untried.clear();
-                        self.next_primary(step)
+                        self.hold(step, primary, reason)
                     }
-                    _ => self.next_primary(step),
+                    _ => self.hold(step, primary, reason),
                 };
             }
         };
@@ -266,23 +273,37 @@ impl Refresh {
             (None, Some(before)) => before.digest,
             (None, None) => have.digest,
         };
-        let serial = have.timers().serial;
+        let (timers, serial) = (have.timers(), have.timers().serial);
         self.have = Some(have);
+        self.holds.forget(primary);
         self.expired = false;
         self.fruitless = 0;
         self.confirm(step, primary, began, word, expire, true);
         let differs = publication.as_ref().is_some_and(|publication| publication.mismatch.is_some());
-        // The whole zone is what the primary sent: asking for it again would bring the same.
-        let repaired = self.repaired == Some(serial) || kind == Kind::Axfr;
-        if differs {
-            self.repaired = Some(serial);
+        if differs && kind == Kind::Ixfr {
+            return self.repair(step, primary, timers);
         }
-        if differs && !repaired {
-            step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
-            return self.pull(step, primary, Kind::Axfr);
+        if differs {
+            // It is what the primary sent: asking for it again would bring the same.
+            let reason = Reason::DigestMismatch;
+            self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
+            step.events.push(Event::Failed { primary, kind, reason });
         }
         self.still_behind(step);
         self.end_round(step, primary);
+    }
+
+    /// Pulls the whole zone because what is served under a serial is not what the primary has, unless that was tried lately.
+    pub(super) fn repair(&mut self, step: &mut Step<'_>, primary: SocketAddr, timers: Timers) {
+        let serial = timers.serial;
+        let reason = Reason::DigestMismatch;
+        if self.repairs.holds(step.now.mono, primary, serial) {
+            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason });
+            return self.next_primary(step);
+        }
+        self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
+        step.events.push(Event::Fallback { reason });
+        self.pull(step, primary, Kind::Axfr);
     }
 
     /// What is known to be newer than what has just been published was known to be so when it was told of last; when a version

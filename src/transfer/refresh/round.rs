@@ -7,8 +7,6 @@ use super::*;
 const UNSHOWN: Duration = Duration::from_secs(1);
 /// ... so often.
 const UNSHOWN_ROUNDS: u32 = 4;
-/// A transfer that was turned away is asked for again after a pause that grows, so often; then it is up to RETRY.
-const SOON_AGAIN: u32 = 7;
 
 impl Refresh {
     /// Begins a round with the primary that announced something, if one did.
@@ -21,7 +19,6 @@ impl Refresh {
         self.forcing = std::mem::take(&mut self.force_next);
         self.lease.round_begins();
         self.passed_over = 0;
-        self.turned_away = false;
         let primaries = &self.config.primaries;
         let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
@@ -32,7 +29,7 @@ impl Refresh {
     /// Turns to the next primary, or ends the round as a failed one.
     pub(super) fn next_primary(&mut self, step: &mut Step<'_>) {
         self.state = State::Idle;
-        self.soa_expire = None;
+        self.shown = Shown::default();
         match (self.untried.pop_front(), self.confirmed_by) {
             (None, Some(good)) => self.end_round(step, good),
             (None, None) => {
@@ -55,10 +52,13 @@ impl Refresh {
             Some(have) => self.lease.next_attempt(have.timers(), &mut self.rng),
             None => timers::pause(self.failed_rounds, &mut self.rng),
         };
-        // A primary that gives many zones at once, and few at a time, soon has room again.
-        let soon = self.turned_away && self.failed_rounds <= SOON_AGAIN;
-        let soon = soon.then(|| timers::pause(self.failed_rounds, &mut self.rng));
-        self.due = Some(step.now.mono + soon.map_or(wait, |soon| soon.min(wait)));
+        self.begin_after(step, wait);
+    }
+
+    /// Sets the timer of the next round, sooner where a primary that turned a transfer away may soon have room again.
+    fn begin_after(&mut self, step: &Step<'_>, wait: Duration) {
+        let next = step.now.mono + wait;
+        self.due = Some(self.holds.soon(step.now.mono).map_or(next, |soon| soon.min(next)));
     }
 
     /// Asks a primary for its SOA.
@@ -159,7 +159,7 @@ impl Refresh {
         let (timers, digest) = (have.timers(), have.digest);
         let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
-        self.soa_expire = expire;
+        self.shown = Shown { serial: Some(theirs), expire };
         if std::mem::take(&mut self.is_hearsay) {
             // Who answers tells it, or does not know it.
             self.newer.iter_mut().for_each(|newer| newer.successor = None);
@@ -168,6 +168,9 @@ impl Refresh {
         if theirs.is_newer_than(own) {
             let successor = told.as_ref().and_then(Told::successor).copied();
             self.learn(step, primary.ip(), theirs, successor);
+            if self.holds.holds(step.now.mono, primary, theirs) {
+                return self.next_primary(step);
+            }
             return self.pull(step, primary, Kind::Ixfr);
         }
         let other = told.as_ref().and_then(Told::served).filter(|stamp| stamp.serial == own);
@@ -181,10 +184,8 @@ impl Refresh {
             step.events.push(Event::Failed { primary, kind: Kind::Soa, reason });
             return self.next_primary(step);
         }
-        if differs && self.repaired != Some(own) {
-            self.repaired = Some(own);
-            step.events.push(Event::Fallback { reason: Reason::DigestMismatch });
-            return self.pull(step, primary, Kind::Axfr);
+        if differs {
+            return self.repair(step, primary, timers);
         }
         let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, timers);
         self.confirm(step, primary, reply.asked, word, expire, false);
@@ -256,7 +257,7 @@ impl Refresh {
         let lent = left + timers::MIN_INTERVAL < timers::expire(have.timers(), None);
         let wait = if lent { wait.min(left / 2).max(timers::MIN_INTERVAL) } else { wait };
         let wait = self.until_shown().map_or(wait, |soon| wait.min(soon));
-        self.due = Some(step.now.mono + wait);
+        self.begin_after(step, wait);
         self.follow_up(step);
     }
 
@@ -285,6 +286,7 @@ impl Refresh {
         if newest {
             self.announced = Some(announced);
         }
+        self.holds.lift(step.now.mono);
         match (&self.state, self.confirmed_by) {
             (State::Idle, _) => self.follow_up(step),
             // News is worth more than the second opinion that is being waited for.

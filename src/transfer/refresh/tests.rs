@@ -130,6 +130,11 @@ impl World {
         self.hear(primary, Some(version.stamp.serial.0), News::of(&zone, &version).stamps);
     }
 
+    fn refresh_now(&mut self) {
+        let events = self.refresh.refresh_now(at(self.now), &mut self.out);
+        self.handle(events);
+    }
+
     fn hear(&mut self, primary: u8, serial: Option<u32>, stamps: Vec<Stamp>) {
         let from = SocketAddr::new(address(primary).ip(), 40_000);
         let notify = Notify { zone: apex(), serial: serial.map(Serial), stamps };

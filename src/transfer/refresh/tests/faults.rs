@@ -125,6 +125,60 @@ fn transfers_cut_or_stalled_leave_the_old_data() {
     }
 }
 
+/// A zone of eleven records is all that is taken, and a primary with more is polled every second.
+fn polling() -> World {
+    let mut world = World::new(1);
+    let limits = Limits { records: 11, ..Limits::default() };
+    let lease = Some(Duration::from_secs(1));
+    world.refresh = Refresh::new(Config { zone: apex(), primaries: vec![address(1)], limits, lease }, 42);
+    world.edit(1, 1, 5);
+    world.start();
+    world.run(500);
+    assert_eq!(world.take_log().last().map(String::as_str), Some("confirmed"));
+    world.sent.clear();
+    world
+}
+
+fn attempts(log: &[String]) -> usize {
+    log.iter().filter(|entry| entry.starts_with("failed axfr")).count()
+}
+
+#[test]
+fn what_cannot_be_used_is_pulled_with_retry_and_polled_with_the_lease() {
+    let mut world = polling();
+    world.edit(1, 2, 100);
+    world.notify(1, Some(2));
+    world.run(60_000);
+    let log = world.take_log();
+    assert!((6..=9).contains(&attempts(&log)), "RETRY is 10 s: {log:?}");
+    assert!(world.sent[&address(1)] > 60 + 2 * 6, "{:?}", world.sent);
+    assert_eq!(world.secondary.serial(), Some(Serial(1)));
+    assert!(world.refresh.verified_until().is_none(), "a newer version is known to exist");
+    world.edit(1, 3, 6);
+    world.run(1_100);
+    assert!(world.serves(1), "another version is worth a try at once");
+}
+
+#[test]
+fn a_transfer_that_is_turned_away_is_asked_for_soon_and_then_less_and_less_often() {
+    let mut world = polling();
+    world.edit(1, 2, 6);
+    world.mode(1, Mode::Cut);
+    world.notify(1, Some(2));
+    world.run(2_000);
+    assert!(attempts(&world.take_log()) >= 3);
+    world.run(118_000);
+    let log = world.take_log();
+    assert!((4..=6).contains(&attempts(&log)), "{log:?}");
+    world.refresh_now();
+    // Rounds are a second apart when nothing has come of the last ones.
+    world.run(1_100);
+    assert_eq!(attempts(&world.take_log()), 1, "by order");
+    world.mode(1, Mode::Up);
+    world.run(61_000);
+    assert!(world.serves(1));
+}
+
 #[test]
 fn an_older_serial_is_not_taken_and_other_primaries_are_asked() {
     let mut world = World::settled(2);
@@ -181,7 +235,7 @@ fn content_expires_and_comes_back() {
 }
 
 #[test]
-fn divergence_is_repaired_once_per_serial() {
+fn divergence_is_repaired_once_per_serial_and_retry() {
     let mut world = World::settled(1);
     let mut other = Node::primary();
     other.edit(at(2_000), 1, &hosts(12));
@@ -195,7 +249,11 @@ fn divergence_is_repaired_once_per_serial() {
     world.primaries.insert(address(1), (third, Mode::Up));
     world.notify(1, None);
     world.run(2_000);
-    assert_eq!(world.take_log(), ["confirmed"], "one repair per serial, lest it go on for ever");
+    assert_eq!(world.take_log(), ["failed soa digest_mismatch"], "lest it go on for ever");
+    assert!(world.refresh.verified_until().is_none(), "what is served is not what the primary has");
+    world.run(20_000);
+    assert!(world.take_log().contains(&"fallback digest_mismatch".to_string()));
+    assert!(world.serves(1));
 }
 
 #[test]
