@@ -91,6 +91,8 @@ struct Known {
     follows: Option<Serial>,
     /// ...and how many were published between the two.
     skipped: usize,
+    /// A newer version, and how many there are from this one to that, as somebody told.
+    later: Option<(Serial, usize)>,
     /// Its content, by who serves it here or publishes it.
     digest: Option<Digest>,
     /// When a server showed it last, or it was heard of first.
@@ -180,6 +182,10 @@ impl Ledger {
             if sighting.asked.is_some_and(|asked| serial.is_newer_than(asked)) {
                 self.told(received, sighting.asked, later);
             }
+        }
+        let later = told.and_then(|told| told.later).map(|later| (serial, later as usize));
+        if let Some(asked) = sighting.asked.filter(|asked| later.is_some() && serial.is_newer_than(*asked)) {
+            self.learn(asked, received, |known| known.later = later);
         }
         told.into_iter().for_each(|told| self.clocks.hear(told, self.own, sent, received));
         let is_source = self.servers.get(&sighting.server).is_some_and(|server| server.source);
@@ -293,7 +299,14 @@ impl Ledger {
 
     /// How many versions were published after this one; `None` when not all of them are known.
     pub fn versions_after(&self, serial: Serial) -> Option<usize> {
-        let mut at = self.head()?;
+        let head = self.head()?;
+        let later = self.find(serial).and_then(|known| known.later);
+        later.filter(|(to, _)| *to == head).map(|(_, count)| count).or_else(|| self.counted(serial, head))
+    }
+
+    /// How many versions lead from one to another, all of which are known.
+    fn counted(&self, serial: Serial, head: Serial) -> Option<usize> {
+        let mut at = head;
         let (mut count, mut steps) = (0, 0);
         while at != serial {
             let known = self.find(at)?;
@@ -360,6 +373,7 @@ impl Ledger {
                     stamp: None,
                     follows: None,
                     skipped: 0,
+                    later: None,
                     digest: None,
                     shown: by,
                 },

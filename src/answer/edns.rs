@@ -51,6 +51,8 @@ const BLOCK: usize = 468;
 const OPT: usize = 11;
 /// Stamps told beside an answer: the served version and its successor to what the asker has.
 const STAMPS: usize = 2;
+/// Bytes that the option takes with them at most.
+const STAMP_OPTION: usize = 4 + Told::HEAD + STAMPS * Stamp::LENGTH + Told::TAIL;
 
 /// Whether the request has a COOKIE option of a length that no cookie has (RFC 7873 5.2.2).
 pub(super) fn has_broken_cookie(request: &Request<'_>) -> bool {
@@ -239,7 +241,7 @@ impl<'q> Options<'q> {
         if !self.has_opt {
             return 0;
         }
-        let stamp = if self.wants.stamp.is_some() { 4 + Told::HEAD + STAMPS * Stamp::LENGTH } else { 0 };
+        let stamp = if self.wants.stamp.is_some() { STAMP_OPTION } else { 0 };
         let version = if self.wants.zone_version { 4 + 6 } else { 0 };
         let expire = if self.wants.expire { 4 + 4 } else { 0 };
         let padding = if self.wants.padding { 4 } else { 0 };

@@ -33,14 +33,21 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const INTERVAL_LATER: Duration = Duration::from_millis(80);
 /// Most changes are everywhere long before; who waits longer does not ask 50 times a second.
 const BACK_OFF_AFTER: Duration = Duration::from_secs(10);
-/// Two seconds in steps of [`INTERVAL_LATER`]: a server that comes back is noticed as soon as one that changes.
-const PATIENCE: &[Duration] = &[INTERVAL_LATER; 25];
+/// Two seconds in steps of [`INTERVAL`]: a server is asked as often whether its answers come or not, for one of its own packets may have
+/// been lost.
+const PATIENCE: &[Duration] = &[INTERVAL; 100];
+/// The same in steps of [`INTERVAL_LATER`].
+const PATIENCE_LATER: &[Duration] = &[INTERVAL_LATER; 25];
 /// How often the display is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
 
 const CANNOT_TELL: &str = "\
 none of these servers tells a digest of what it serves, so what a file holds cannot be told from what was there before; name a \
 tidemark node that has the zone in --at too, or wait for a serial (`--serial N`) or a record (`--record`)";
+
+const NO_GOAL: &str = "\
+waiting until all servers show the newest serial that one of them has now; a change that none of them has yet is not waited for: for \
+that give --file ZONEFILE, --serial N or --record, or begin with --next before the edit";
 
 /// Waits, and says what happened.
 pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
@@ -79,6 +86,9 @@ pub fn of(args: &WaitArgs, is_shown: bool) -> Result<Ended, Failure> {
         (None, None, None) if args.next => Some(Goal::Next(None)),
         (None, None, serial) => serial.map(Goal::serial),
     };
+    if goal.is_none() && is_shown && !args.json {
+        anstream::eprintln!("{NO_GOAL}");
+    }
     drive::block_on(wait(args, goal, is_shown))
 }
 
@@ -128,7 +138,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
         let now = observer.now();
         if back_off.is_some_and(|at| at <= now.mono) {
             back_off = None;
-            pace.interval = INTERVAL_LATER;
+            pace = Pace { interval: INTERVAL_LATER, patience: PATIENCE_LATER, ..pace };
             observer.set_pace(pace);
         }
         display.draw(&progress, now.mono);

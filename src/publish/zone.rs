@@ -211,7 +211,8 @@ impl Zone {
         Some(Mono(self.expires_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
-    /// When the last poll that found a secondary's content current began, in this life or a former one.
+    /// When the last poll began that found a secondary's content current, by a primary that says how fresh its own is; in this life or
+    /// a former one.
     pub fn verified_at(&self) -> Option<Utc> {
         Some(Utc(self.verified_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
@@ -219,7 +220,9 @@ impl Zone {
     /// Notes that a poll which began at `verified_at` found a secondary's content current; `fresh_at` as far as the primary
     /// says how fresh its own is.
     pub fn confirm(&self, verified_at: Utc, fresh_at: Option<Mono>, expires_at: Mono) {
-        self.verified_at.store(verified_at.0, Ordering::Relaxed);
+        if fresh_at.is_some() {
+            self.verified_at.store(verified_at.0, Ordering::Relaxed);
+        }
         self.fresh_at.store(fresh_at.unwrap_or_default().0, Ordering::Relaxed);
         self.expires_at.store(expires_at.0.max(1), Ordering::Relaxed);
         self.counted_from.store(verified_at.0, Ordering::Relaxed);

@@ -113,19 +113,23 @@ pub fn serial_of(request: &Request<'_>) -> Option<Serial> {
 /// the serial the asker has, `most` in all.
 pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most: usize) -> Told {
     let serial = version.stamp.serial;
-    let mut stamps = vec![version.stamp];
+    let (mut stamps, mut later) = (vec![version.stamp], None);
     if let Some(have) = have.filter(|have| serial.is_newer_than(*have)) {
         let history = zone.history();
-        for stamp in history.after(have).into_iter().flatten().take(most.saturating_sub(1)) {
-            stamps.push(*stamp);
+        for (number, stamp) in history.after(have).into_iter().flatten().enumerate() {
+            if stamps.len() < most {
+                stamps.push(*stamp);
+            }
             // What was published since this version was taken is not spoken of.
             if stamp.serial == serial {
+                later = u32::try_from(number + 1).ok();
                 break;
             }
         }
     }
     let clock = zone.clock_of(&version.stamp, now);
-    Told { age: age(zone, version, now), is_verified: zone.is_verified(now.mono), clock, stamps }
+    let (age, is_verified) = (age(zone, version, now), zone.is_verified(now.mono));
+    Told { age, is_verified, clock, stamps, later }
 }
 
 /// How long ago a version is known to have been current: 0 at a primary.

@@ -177,8 +177,10 @@ pub struct Refresh {
     newer: Option<Newer>,
     /// Whether its successor is known from a NOTIFY alone, which anybody may send.
     is_hearsay: bool,
-    /// Who told of `newer` last, and when.
+    /// Who told of `newer` last, and when; `None` of what a former life heard.
     newer_from: Option<(IpAddr, Mono)>,
+    /// Who has said since then that there is nothing newer, where nobody knows who told of it.
+    deniers: Vec<IpAddr>,
     fresh_at: Option<Mono>,
     /// The clocks of who publishes the zone.
     clocks: Clocks,
@@ -257,6 +259,7 @@ impl Refresh {
             newer: None,
             is_hearsay: false,
             newer_from: None,
+            deniers: Vec::new(),
             fresh_at: None,
             clocks: Clocks::default(),
             expires_at: None,
@@ -290,7 +293,8 @@ impl Refresh {
 
     /// Hears of a NOTIFY. One from an address that is no primary's changes nothing.
     pub fn notified(&mut self, now: Now, from: SocketAddr, notify: &Notify, out: &mut Outbox) -> Vec<Event> {
-        let serial = notify.serial;
+        // Other content under the serial that is served here is a matter for a poll.
+        let serial = notify.serial.filter(|serial| !self.differs(*serial, &notify.stamps));
         self.step(now, out, |this, step| {
             if !this.config.primaries.iter().any(|primary| primary.ip() == from.ip()) {
                 return;

@@ -16,6 +16,8 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(28 * 86_400);
 pub const MIN_EXPIRE: Duration = Duration::from_secs(2);
 /// The shortest time between two rounds that nothing but time sets off.
 pub const SHORTEST: Duration = Duration::from_millis(200);
+/// The shortest time after which a refresh is overdue.
+const LEAST_OVERDUE: Duration = Duration::from_secs(300);
 /// The first pause between attempts while there is no content.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between attempts while there is no content.
@@ -41,6 +43,12 @@ pub fn retry(timers: Timers, rng: &mut StdRng) -> Duration {
 /// How long after a failed round the next one begins at the soonest, while there is content.
 pub fn shortest_retry(timers: Timers) -> Duration {
     interval(timers.retry).mul_f64(1.0 - SPREAD)
+}
+
+/// A secondary of whatever make that has not refreshed its content for so long has tried to, and failed: REFRESH and RETRY, or the five
+/// minutes that some take for the least REFRESH.
+pub fn overdue(timers: Timers) -> Duration {
+    (longest_refresh(timers) + interval(timers.retry)).max(LEAST_OVERDUE)
 }
 
 /// How long after the `failed`th failed round in a row the next one begins, while there is no content.

@@ -5,6 +5,7 @@
 //! request:  nothing, or the serial u32 that the asker has
 //! response: unverified u1 | age u31 | clock u64 | error u32
 //!           | stamp of the version served | stamps of the versions that followed the asker's, oldest first
+//!           | later u32, where versions followed the asker's
 //! notify:   as a response, but that the versions before the one announced follow it, newest first; clock and age say nothing
 //! stamp:    serial u32 | publish time u64 (HLC, 0: unknown) | writer u64 (0: unknown) | digest, 32 bytes
 //! ```
@@ -13,6 +14,7 @@
 //! up; 0 at the primary, and all ones where it is not known or longer ago. `unverified`: the node's own poll found nobody, or a primary that
 //! said the same of itself. `clock`: what the clock of the node that published the version served shows, in microseconds since 1970 (0:
 //! unknown), as the answering node knows it: its own at the primary, else what its primary told, and wrong by `error` microseconds at most.
+//! `later`: how many versions followed the asker's, of which the stamps may be the first few.
 //! Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
 use std::time::Duration;
@@ -97,11 +99,15 @@ pub struct Told {
     pub clock: Option<(Utc, Duration)>,
     /// The version it serves, then those that followed the asker's.
     pub stamps: Vec<Stamp>,
+    /// How many versions followed the asker's, up to the one it serves.
+    pub later: Option<u32>,
 }
 
 impl Told {
     /// Bytes of the option before its stamps.
     pub const HEAD: usize = 4 + 8 + 4;
+    /// The most bytes behind its stamps.
+    pub const TAIL: usize = 4;
 
     /// The option's value.
     pub fn write(&self) -> Vec<u8> {
@@ -110,11 +116,12 @@ impl Told {
         let (clock, error) = self.clock.unwrap_or_default();
         let error = u32::try_from(error.as_micros()).ok();
         let clock = error.map_or(0, |_| clock.0);
-        let mut value = Vec::with_capacity(Told::HEAD + self.stamps.len() * Stamp::LENGTH);
+        let mut value = Vec::with_capacity(Told::HEAD + self.stamps.len() * Stamp::LENGTH + Told::TAIL);
         value.extend_from_slice(&age.to_be_bytes());
         value.extend_from_slice(&clock.to_be_bytes());
         value.extend_from_slice(&error.unwrap_or_default().to_be_bytes());
         self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
+        self.later.iter().for_each(|later| value.extend_from_slice(&later.to_be_bytes()));
         value
     }
 
@@ -124,9 +131,13 @@ impl Told {
         let (clock, rest) = rest.split_first_chunk()?;
         let (error, mut rest) = rest.split_first_chunk()?;
         let mut stamps = Vec::new();
-        while !rest.is_empty() {
+        while rest.len() > Told::TAIL {
             stamps.push(Stamp::read(&mut rest)?);
         }
+        let later = match rest {
+            [] => None,
+            _ => Some(u32::from_be_bytes(rest.try_into().ok()?)),
+        };
         let age = u32::from_be_bytes(*age);
         let is_verified = age & UNVERIFIED == 0;
         let error = Duration::from_micros(u32::from_be_bytes(*error).into());
@@ -136,6 +147,7 @@ impl Told {
             is_verified,
             clock: clock.map(|clock| (clock, error)),
             stamps,
+            later,
         })
     }
 
@@ -196,7 +208,8 @@ mod tests {
         for is_verified in [true, false] {
             let clock = is_verified.then_some((Utc(11), Duration::from_micros(13)));
             let age = Duration::from_millis(1_500);
-            let told = Told { age, is_verified, clock, stamps: vec![stamp, unknown] };
+            let later = is_verified.then_some(70_000);
+            let told = Told { age, is_verified, clock, stamps: vec![stamp, unknown], later };
             let value = told.write();
             assert_eq!(Told::read(&value), Some(told));
             assert_eq!(Told::read(&value[..value.len() - 1]), None);

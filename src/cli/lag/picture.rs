@@ -54,9 +54,6 @@ const ROUNDED: Duration = Duration::from_secs(4);
 /// Clocks further apart than this are spoken of.
 const CLOCKS_APART: Duration = Duration::from_millis(100);
 
-/// Versions between a laggard and the head that are asked for one by one; of one further behind the number is not shown.
-const MAX_WAY: usize = 64;
-
 /// One server of one zone, ready to be shown.
 struct Row<'a> {
     server: SocketAddr,
@@ -243,18 +240,18 @@ impl Picture {
 }
 
 impl Zone {
-    /// A server tells the successor of one version at a time, so the way from a laggard to the head is walked.
+    /// What a laggard lacks, a server at the head tells that keeps stamps: the version that followed, and how many there are.
     fn question(&self) -> Option<(SocketAddr, Serial)> {
         let head = self.ledger.head()?;
         let tells = |seen: &Observation| seen.serial == Some(head) && seen.told.is_some();
         let (&teller, _) = self.servers.iter().find(|(_, server)| server.last.as_ref().is_some_and(tells))?;
         let lagging = self.servers.values().filter_map(|server| server.last.as_ref()?.serial);
-        let gap = |serial| {
-            let mut way = std::iter::successors(Some(serial), |&at| self.ledger.successor_of(at));
-            let end = way.by_ref().take(MAX_WAY).last()?;
-            (end != head && way.next().is_none() && !self.asked.contains(&(head.0, end.0))).then_some(end)
+        let is_open = |serial: &Serial| {
+            let is_known =
+                self.ledger.successor_of(*serial).is_some() && self.ledger.versions_after(*serial).is_some();
+            *serial != head && !is_known && !self.asked.contains(&(head.0, serial.0))
         };
-        lagging.filter_map(gap).next().map(|serial| (teller, serial))
+        lagging.filter(is_open).next().map(|serial| (teller, serial))
     }
 
     /// How stale a server is that shows a serial.

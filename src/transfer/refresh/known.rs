@@ -41,14 +41,14 @@ pub struct Stored<'v> {
 pub(super) struct Word {
     /// When that is known to have been the newest version.
     pub(super) current: Option<Mono>,
-    /// Whether it says that it would know of a newer one; `None` where it does not speak of that.
+    /// Whether it says that it would know of a newer one, or shows that it would not; `None` where it does not speak of that.
     pub(super) would_know: Option<bool>,
 }
 
 impl Word {
     /// From the answer to a question that left when `asked`. One that was not asked for its age says nothing of it. Of a server that knows no
-    /// stamps, `left` of EXPIRE (RFC 7314) tells the age, in whole seconds: it may be the secondary of another. One that does not know
-    /// that either is taken for the source of the zone.
+    /// stamps, `left` of EXPIRE (RFC 7314) tells the age, in whole seconds: it may be the secondary of another, and one whose refresh is
+    /// overdue hears of nothing any more. One that does not know that either is taken for the source of the zone.
     pub(super) fn of(
         told: Option<&Told>,
         asked: Now,
@@ -60,8 +60,9 @@ impl Word {
             return Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) };
         }
         let age = |left| Duration::from_secs(timers.expire.saturating_sub(left).into()) + expire::SLACK;
-        let current = asked.mono - left.map_or(Duration::ZERO, age);
-        Word { current: Some(current).filter(|_| omission == Omission::Absent), would_know: None }
+        let age = left.map_or(Duration::ZERO, age);
+        let current = Some(asked.mono - age).filter(|_| omission == Omission::Absent);
+        Word { current, would_know: (age > timers::overdue(timers)).then_some(false) }
     }
 }
 

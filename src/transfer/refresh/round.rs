@@ -20,7 +20,9 @@ impl Refresh {
         self.lease.round_begins();
         self.passed_over = 0;
         let primaries = &self.config.primaries;
-        let from_last_good = (0..primaries.len()).map(|at| (at + self.last_good) % primaries.len());
+        // What is to be taken by order is the first one's word, not that of who served well up to now.
+        let first = if self.forcing { 0 } else { self.last_good };
+        let from_last_good = (0..primaries.len()).map(|at| (at + first) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
         self.untried.make_contiguous().sort_by_key(|primary| announcer != Some(primary.ip()));
         self.next_primary(step);
@@ -156,7 +158,7 @@ impl Refresh {
     fn compare(&mut self, step: &mut Step<'_>, primary: SocketAddr, reply: &Reply, answer: SoaAnswer) {
         let SoaAnswer { soa, told, expire } = answer;
         let Some(have) = &self.have else { return self.pull(step, primary, Kind::Axfr) };
-        let (timers, digest) = (have.timers(), have.digest);
+        let timers = have.timers();
         let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
         self.shown = Shown { serial: Some(theirs), expire };
@@ -173,8 +175,8 @@ impl Refresh {
             }
             return self.pull(step, primary, Kind::Ixfr);
         }
-        let other = told.as_ref().and_then(Told::served).filter(|stamp| stamp.serial == own);
-        let differs = other.is_some_and(|stamp| stamp.digest != digest);
+        let stamps = told.as_ref().map_or(&[][..], |told| &told.stamps);
+        let differs = self.differs(own, stamps);
         if self.confirmed_by.is_some() && (theirs != own || differs) {
             // Of two primaries at odds the one that was asked first is followed.
             return self.next_primary(step);
@@ -228,11 +230,18 @@ impl Refresh {
     fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
         let Some(newer) = &self.newer else { return };
         let reached = !newer.serial.is_newer_than(serial);
-        // What was heard in the same moment was heard before: a round begins with what it is to ask for.
-        // Who told a former life is not known.
-        let recanted = self.newer_from.is_none_or(|(from, at)| from == primary.ip() && at <= asked);
+        let recanted = match self.newer_from {
+            // What was heard in the same moment was heard before: a round begins with what it is to ask for.
+            Some((from, at)) => from == primary.ip() && at <= asked,
+            // Who told a former life is not known: it may have been any of them.
+            None => {
+                self.deniers.push(primary.ip());
+                self.config.primaries.iter().all(|other| self.deniers.contains(&other.ip()))
+            }
+        };
         if reached || recanted {
             self.newer = None;
+            self.deniers.clear();
         }
     }
 
@@ -269,6 +278,13 @@ impl Refresh {
         }
         self.unshown = Some((serial, rounds + 1));
         Some(UNSHOWN * (1 << rounds))
+    }
+
+    /// Whether stamps tell of other content than is served here under this serial.
+    pub(super) fn differs(&self, serial: Serial, stamps: &[Stamp]) -> bool {
+        let own = self.have.as_ref().filter(|have| have.timers().serial == serial);
+        let theirs = stamps.iter().find(|stamp| stamp.serial == serial);
+        own.zip(theirs).is_some_and(|(own, theirs)| own.digest != theirs.digest)
     }
 
     /// Whether a serial is served here, or older than what is.

@@ -100,7 +100,7 @@ impl World {
 
     fn start(&mut self) {
         let zone = self.secondary.zone();
-        let (version, counted_from, newer) = (zone.version(), zone.verified_at(), zone.newer());
+        let (version, counted_from, newer) = (zone.version(), zone.counted_from(), zone.newer());
         let stored = version.as_deref().map(|version| Stored { version, counted_from, newer });
         let events = self.refresh.start(at(self.now), stored, &mut self.out);
         self.handle(events);
