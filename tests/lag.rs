@@ -252,6 +252,45 @@ fn one_serial_with_two_contents_is_current_for_nobody() {
 
 /// A cache whose servers are at two versions: its clients do not go back and forth between these.
 #[test]
+fn of_more_zones_than_have_series_those_in_trouble_have_them() {
+    const ZONES: usize = 1_010;
+    let [addr, silent] = ports::reserve_many();
+    let name = |number: usize| format!("z{number}.");
+    let text = |number| zones::text(&name(number), 1, &[]);
+    let configured: Vec<Zone> =
+        (0..ZONES).map(|it| Zone::primary(&name(it), text(it)).notify(&[silent])).collect();
+    let node = tidemark::start(addr, &configured);
+    let is_told = |series: &str| {
+        let page = http::get(node.http, "/metrics").unwrap().body;
+        page.lines().filter(|line| line.starts_with(series) && line.ends_with(" 0")).count()
+    };
+    await_until("the silent server to be told of", LIMIT, || is_told("tidemark_observed_up{") == 1_000);
+    node.daemon.publish(&name(7), "z7. SOA broken\n");
+    await_until("the broken file to be told of", LIMIT, || {
+        is_told("tidemark_zone_file_ok{zone=\"z7.\"}") == 1
+    });
+    node.daemon.publish(&name(7), &zones::text(&name(7), 2, &[]));
+    await_until("no broken file", LIMIT, || is_told("tidemark_zone_file_ok{") == 0);
+}
+
+#[test]
+fn what_a_client_of_a_cache_has_seen_the_cache_tells_of() {
+    let [server, cache] = ports::reserve_many();
+    let version = |serial: u32| zones::text(ZONE, serial, &[&format!("* 1 A 192.0.2.{serial}")]);
+    let server = tidemark::start(server, &[Zone::primary(ZONE, version(1))]);
+    let cache = tidemark::start_cache(cache, &[(ZONE, &[server.daemon.addr])]);
+    await_until("the cache to have asked its server", LIMIT, || zone(&cache)["serial"] == 1);
+    // Its turn comes again in ten seconds.
+    let asked = Instant::now();
+    server.daemon.publish(ZONE, &version(2));
+    server.daemon.await_serial(ZONE, 2, LIMIT);
+    let client = dig::short(cache.daemon.addr, &[&format!("new.{ZONE}"), "A"]);
+    assert_eq!(client, ["192.0.2.2"]);
+    await_until("the cache to say so", LIMIT, || zone(&cache)["serial"] == 2);
+    assert!(asked.elapsed() < Duration::from_secs(6), "it waited for {:?}", asked.elapsed());
+}
+
+#[test]
 fn a_cache_that_has_seen_a_version_of_a_stub_zone_does_not_go_back() {
     const NAMES: usize = 300;
     let [newer, older, cache] = ports::reserve_many();

@@ -106,7 +106,7 @@ fn zones(shown: &[Labelled<'_>], text: &mut String) {
     );
     each(
         "tidemark_zone_staleness_seconds",
-        "0 when current, else age of the oldest version not yet served",
+        "0 when nothing newer is known, else age of the oldest version not yet served",
         &|zone| (zone.serial.is_some() || zone.staleness.is_some()).then(|| staleness(zone)),
     );
     each("tidemark_zone_verified_timestamp_seconds", "When it is last known to have been current", &|zone| {

@@ -45,7 +45,7 @@ impl Overview {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     counts: BTreeMap<State, u64>,
-    /// Those not current, by their latest change: the worst first.
+    /// Those not current, or current with something wrong about them, by their latest change: the worst first.
     troubled: BTreeMap<(Reverse<State>, Mono, u64), Name>,
     /// The latest change of each zone, and of some that are gone.
     changes: BTreeMap<u64, Name>,
@@ -63,8 +63,16 @@ pub(super) struct Mark {
 }
 
 impl Board {
-    /// Notes how a zone is now; `look` is another number whenever something that is told of it is another.
-    pub(super) fn note(&mut self, now: Mono, zone: &Name, mark: &mut Option<Mark>, state: State, look: u64) {
+    /// Notes how a zone is now; `look` is its look, another number whenever something that is told of it is another, and whether that shows
+    /// something wrong.
+    pub(super) fn note(
+        &mut self,
+        now: Mono,
+        zone: &Name,
+        mark: &mut Option<Mark>,
+        state: State,
+        (look, is_troubled): (u64, bool),
+    ) {
         if mark.is_some_and(|mark| (mark.state, mark.look) == (state, look)) {
             return;
         }
@@ -73,7 +81,7 @@ impl Board {
         self.change += 1;
         self.changes.insert(self.change, zone.clone());
         *self.counts.entry(state).or_default() += 1;
-        if state != State::Current {
+        if state != State::Current || is_troubled {
             self.troubled.insert((Reverse(state), since, self.change), zone.clone());
         }
         *mark = Some(Mark { state, since, change: self.change, look });
@@ -98,19 +106,28 @@ impl Board {
         if let Some(count) = self.counts.get_mut(&state) {
             *count -= 1;
         }
-        if state != State::Current {
-            self.troubled.remove(&(Reverse(state), since, change));
-        }
+        self.troubled.remove(&(Reverse(state), since, change));
     }
 
     /// All zones together, as they are now. So many of their servers are not watched.
     pub(super) fn overview(&self, unwatched: usize) -> Overview {
         Overview {
             counts: State::ALL.map(|state| self.counts.get(&state).copied().unwrap_or(0)),
-            worst: self.troubled.values().take(WORST).cloned().collect(),
+            worst: self.worst().take(WORST).cloned().collect(),
             change: self.change,
             unwatched: unwatched as u64,
         }
+    }
+
+    /// Those that are not current, the worst first.
+    fn worst(&self) -> impl Iterator<Item = &Name> {
+        let behind = self.troubled.iter().take_while(|((Reverse(state), ..), _)| *state != State::Current);
+        behind.map(|(_, zone)| zone)
+    }
+
+    /// Those, and then those that are current with something wrong about them.
+    pub(super) fn troubled(&self) -> impl Iterator<Item = &Name> {
+        self.troubled.values()
     }
 
     /// The number of the latest change.
@@ -137,16 +154,16 @@ mod tests {
         let mut board = Board::default();
         let mut marks = [None; 20];
         for (number, mark) in marks.iter_mut().enumerate() {
-            board.note(Mono(number as u64), &name(number as u64), mark, State::Failed, 0);
+            board.note(Mono(number as u64), &name(number as u64), mark, State::Failed, (0, true));
         }
         let overview = board.overview(0);
         assert_eq!((overview.count(State::Failed), overview.unserved(), overview.worst.len()), (20, 20, 10));
         assert_eq!(overview.worst[0], name(0), "the one that has been so for longest");
         let seen = overview.change;
-        board.note(Mono(50), &name(3), &mut marks[3], State::Current, 1);
-        board.note(Mono(51), &name(4), &mut marks[4], State::Expired, 1);
+        board.note(Mono(50), &name(3), &mut marks[3], State::Current, (1, false));
+        board.note(Mono(51), &name(4), &mut marks[4], State::Expired, (1, true));
         // Nothing new is no change.
-        board.note(Mono(52), &name(4), &mut marks[4], State::Expired, 1);
+        board.note(Mono(52), &name(4), &mut marks[4], State::Expired, (1, true));
         board.remove(&name(5), marks[5].take());
         let overview = board.overview(0);
         assert_eq!(overview.counts, [1, 0, 0, 1, 17]);
@@ -154,6 +171,13 @@ mod tests {
         let changed: Vec<&Name> = board.changed_since(seen).map(|(_, zone)| zone).collect();
         assert_eq!(changed, [&name(3), &name(4), &name(5)]);
         assert_eq!(board.changed_since(overview.change).count(), 0);
+        // Current, with a file that is broken.
+        assert_eq!(board.troubled().count(), 18);
+        board.note(Mono(53), &name(3), &mut marks[3], State::Current, (2, true));
+        assert_eq!((board.troubled().count(), board.troubled().last()), (19, Some(&name(3))));
+        assert!(!board.overview(0).worst.contains(&name(3)));
+        board.note(Mono(54), &name(3), &mut marks[3], State::Current, (3, false));
+        assert_eq!(board.troubled().count(), 18);
     }
 
     #[test]
@@ -161,7 +185,7 @@ mod tests {
         let mut board = Board::default();
         for number in 0..3 * MAX_REMOVED as u64 {
             let mut mark = None;
-            board.note(Mono(0), &name(number), &mut mark, State::Current, 0);
+            board.note(Mono(0), &name(number), &mut mark, State::Current, (0, false));
             board.remove(&name(number), mark);
         }
         assert_eq!(board.changed_since(0).count(), MAX_REMOVED);

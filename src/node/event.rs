@@ -53,6 +53,13 @@ pub enum Input {
         /// Whether to take the zone that the first of them has, whatever its serial.
         is_forced: bool,
     },
+    /// A server of a stub zone answered a client's question from this version.
+    Shown {
+        /// The zone.
+        zone: Name,
+        /// Its serial there.
+        serial: Serial,
+    },
     /// The node answers queries and transfers from now on.
     Listening,
     /// Time has passed.

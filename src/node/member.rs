@@ -18,7 +18,7 @@ use crate::zone::snapshot::Snapshot;
 
 use super::asking::Asking;
 use super::board::Mark;
-use super::seen_servers::SeenServers;
+use super::seen_servers::{SeenServers, Shown};
 use super::settings::ZoneConfig;
 use super::status::{Problem, ServerStatus, State, ZoneStatus};
 
@@ -123,6 +123,15 @@ impl Member {
             (self.seen.shown.get(&server), self.seen.ledger.serial(server)).hash(&mut hasher);
         }
         hasher.finish()
+    }
+
+    /// Whether something is wrong about it, or about a server that has shown itself before.
+    pub(super) fn is_troubled(&self) -> bool {
+        let is_down = |server: &SocketAddr| {
+            let shown = self.seen.shown.get(server).copied().unwrap_or_default();
+            !matches!(shown, Shown::Zone | Shown::Unwatched)
+        };
+        self.problem.is_some() || self.config.options.servers().iter().any(is_down)
     }
 
     /// When it is last known to have been current; what a former life of this node wrote down, as long as this one knows nothing.

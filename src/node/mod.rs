@@ -10,12 +10,10 @@ pub mod event;
 pub mod member;
 pub mod roster;
 pub mod router;
+pub mod seen_servers;
 pub mod settings;
 pub mod status;
-
-pub use seen_servers::sighting;
 
 mod asking;
 mod members;
 mod publishing;
-mod seen_servers;

@@ -37,7 +37,7 @@ use super::members::Members;
 use super::publishing::{Outcome, Publishing, Submission};
 use super::seen_servers::SeenServers;
 use super::settings::{Role, ZoneConfig};
-use super::status::{Ask, From, Page, Problem};
+use super::status::{Ask, From, Page, Problem, ZoneStatus};
 
 /// What could not be written down is tried again after so long.
 const RETRY: Duration = Duration::from_secs(5);
@@ -134,6 +134,14 @@ impl Node {
             Input::Committed { ticket, result } => {
                 let outcomes = self.publishing.committed(now, ticket, &result, &self.store, fx);
                 self.conclude(now, outcomes, fx)
+            }
+            Input::Shown { zone, serial } => {
+                let known = self.stubs.get(&zone).and_then(|(seen, _)| seen.ledger.head());
+                if known.is_none_or(|head| serial.is_newer_than(head)) {
+                    // All are asked at once: that one for what it told its client, the others whether they have followed.
+                    self.watch.published(now, &zone, serial);
+                }
+                Vec::new()
             }
             Input::Listening => {
                 self.listening(now, fx);
@@ -371,7 +379,7 @@ impl Node {
     /// Notes how a zone is after something happened to it, and books when it wants to be called next.
     fn touched(&mut self, now: Now, zone: &NameRef) {
         let Some(member) = self.members.get_mut(zone) else { return };
-        let (state, look) = (member.state(now.mono), member.look());
+        let (state, look) = (member.state(now.mono), (member.look(), member.is_troubled()));
         self.board.note(now.mono, &member.config.name, &mut member.mark, state, look);
         let due = member.next_timeout();
         if due == member.due {

@@ -29,6 +29,8 @@ pub enum From {
     Change(u64),
     /// These, as far as they are there.
     These(Vec<Name>),
+    /// Those with something wrong about them, or about a server that they have, the worst first; and stub zones.
+    Troubled,
 }
 
 /// Some zones at one moment.

@@ -43,6 +43,9 @@ const SILENT: Duration = Duration::from_secs(1);
 /// ...and each one after that: one question costs little, and who comes back is to be seen soon.
 const STILL_SILENT: Duration = Duration::from_secs(2);
 
+/// Probes about one zone that may come to nothing in a row while the server answers those about others, before that is told of.
+const LOST: u32 = 2;
+
 /// How often to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -90,6 +93,8 @@ struct Target {
     due: Mono,
     probe: Option<Probe>,
     began: Mono,
+    /// How many probes in a row came to nothing while the server answered others.
+    lost: u32,
     shown: Option<Serial>,
     quick: Option<Quick>,
 }
@@ -98,6 +103,8 @@ struct Target {
 #[derive(Debug, Default)]
 struct Server {
     keys: BTreeSet<u64>,
+    /// When it said anything last.
+    answered: Option<Mono>,
     silence: Option<Silence>,
 }
 
@@ -154,7 +161,8 @@ impl Watch {
         self.keys.entry(ask.zone.clone()).or_default().insert(ask.server, key);
         self.servers.entry(ask.server).or_default().keys.insert(key);
         self.due.insert((now.mono, key));
-        let target = Target { ask, due: now.mono, probe: None, began: now.mono, shown: None, quick: None };
+        let target =
+            Target { ask, due: now.mono, probe: None, began: now.mono, lost: 0, shown: None, quick: None };
         self.targets.insert(key, target);
         true
     }
@@ -287,6 +295,12 @@ impl Watch {
             target.shown = Some(serial);
         }
         let began = target.began;
+        if self.is_lost(key, &event) {
+            self.land(key, out);
+            self.schedule(key, now.mono + SILENT.min(self.pace.interval));
+            return Vec::new();
+        }
+        let Some(target) = self.targets.get_mut(&key) else { return Vec::new() };
         let due = match &mut target.quick {
             Some(quick)
                 if target.shown.is_some_and(|shown| shown.covers(quick.serial))
@@ -310,11 +324,22 @@ impl Watch {
         [event].into_iter().chain(others).collect()
     }
 
+    /// Whether a probe that nothing came of says of its datagrams that they were lost, and not of the server that it is silent: that has
+    /// answered others since. A few times in a row.
+    fn is_lost(&mut self, key: u64, event: &Event) -> bool {
+        let Some(target) = self.targets.get_mut(&key) else { return false };
+        let answered = self.servers.get(&target.ask.server).and_then(|server| server.answered);
+        let is_lost = event.is_silence() && answered >= Some(target.began) && target.lost < LOST;
+        target.lost = if is_lost { target.lost + 1 } else { 0 };
+        is_lost
+    }
+
     /// Takes note of whether a server said anything when it was asked about one of its zones; what follows for the others.
     fn heard(&mut self, now: Now, key: u64, event: &Event) -> Vec<Event> {
         let Some(address) = self.targets.get(&key).map(|target| target.ask.server) else { return Vec::new() };
         let Some(server) = self.servers.get_mut(&address) else { return Vec::new() };
         if !event.is_silence() {
+            server.answered = Some(now.mono);
             if server.silence.take().is_some() {
                 self.support.forget_silence(address);
                 let others: Vec<u64> = server.keys.iter().copied().filter(|other| *other != key).collect();

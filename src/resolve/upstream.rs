@@ -201,6 +201,12 @@ impl Upstreams {
     /// No reply came in `waited`.
     pub fn lost(&mut self, now: Mono, server: usize, waited: Duration) {
         let health = &mut self.servers[server];
+        if now - waited < health.lost_at {
+            // It left before another one was given up, and says nothing that this has not said: else many questions at once would have a
+            // server that is away for a moment left alone for half a minute.
+            return;
+        }
+        health.lost_at = now;
         health.rtt = (health.rtt * 2).max(waited).min(RTT_MOST);
         health.losses = health.losses.saturating_add(1);
         health.hold(now);
@@ -219,14 +225,22 @@ struct Health {
     address: SocketAddr,
     /// Smoothed; zero when never measured.
     rtt: Duration,
-    /// Messages lost in a row.
+    /// Messages lost in a row; those that were under way together count as one.
     losses: u32,
+    /// When the last of them was given up.
+    lost_at: Mono,
     held_until: Mono,
 }
 
 impl Health {
     fn new(address: SocketAddr) -> Health {
-        Health { address, rtt: Duration::ZERO, losses: 0, held_until: Mono::default() }
+        Health {
+            address,
+            rtt: Duration::ZERO,
+            losses: 0,
+            lost_at: Mono::default(),
+            held_until: Mono::default(),
+        }
     }
 
     fn hold(&mut self, now: Mono) {
@@ -293,15 +307,20 @@ mod tests {
         let mut upstreams = two_servers();
         upstreams.replied(0, Some(Duration::from_millis(90)));
         upstreams.replied(1, Some(Duration::from_millis(10)));
-        for _ in 0..HOLD_AFTER {
-            upstreams.lost(Mono(0), 1, Duration::from_millis(400));
+        let wait = Duration::from_millis(400);
+        let at = |waits: u32| Mono(0) + wait * waits;
+        for waits in 1..=HOLD_AFTER {
+            assert!(!upstreams.is_held_down(at(waits), 1));
+            // Of many questions that are lost at a time.
+            (0..20).for_each(|_| upstreams.lost(at(waits), 1, wait));
         }
-        assert_eq!(second(&mut upstreams, Mono(999_999)), 0);
-        assert!(second(&mut upstreams, Mono(1_000_000)) > 0);
+        let held_until = at(HOLD_AFTER) + HOLD_FIRST;
+        assert_eq!(second(&mut upstreams, held_until - Duration::from_micros(1)), 0);
+        assert!(second(&mut upstreams, held_until) > 0);
         upstreams.replied(1, Some(Duration::from_millis(10)));
-        assert!(second(&mut upstreams, Mono(1_000_001)) > 900);
-        upstreams.unreachable(Mono(2_000_000), 1);
-        assert_eq!(second(&mut upstreams, Mono(2_000_001)), 0);
+        assert!(second(&mut upstreams, held_until) > 900);
+        upstreams.unreachable(Mono(9_000_000), 1);
+        assert_eq!(second(&mut upstreams, Mono(9_000_001)), 0);
     }
 
     #[test]

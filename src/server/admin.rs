@@ -177,7 +177,7 @@ async fn metrics(State(admin): State<Admin>) -> Result<Response, Refusal> {
     let zones = if admin.per_zone || overview.counts.iter().sum::<u64>() <= MANY_ZONES {
         admin.all_zones().await?
     } else {
-        admin.page(From::These(overview.worst.clone()), MAX_PAGE).await?.zones
+        admin.page(From::Troubled, MAX_PAGE).await?.zones
     };
     let gauges = Gauges {
         overview: Overview::clone(&overview),

@@ -162,13 +162,13 @@ async fn serve(
     let metrics = Arc::new(Metrics::new()?);
     let cache = settings.resolver.as_ref().map(|resolver| Arc::new(Cache::new(&resolver.cache)));
     let served = Arc::new(ArcSwap::from_pointee(served(&settings, &store, cache.as_ref())));
+    let (commands, queue) = mpsc::channel(control::QUEUE);
     let resolvers = settings
         .resolver
         .as_ref()
         .zip(cache.as_ref())
-        .map(|(resolver, cache)| Resolvers::start(workers, &resolver.routes, cache, &served, &metrics))
+        .map(|(it, cache)| Resolvers::start(workers, &it.routes, cache, &served, &metrics, &commands))
         .transpose()?;
-    let (commands, queue) = mpsc::channel(control::QUEUE);
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
     let files = Files::start(Arc::clone(&store), move |changed| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
 use crate::lag::{Interval, Ledger};
-use crate::node::sighting;
+use crate::node::seen_servers::sighting;
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
 use crate::time::Now;

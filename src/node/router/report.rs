@@ -83,14 +83,20 @@ impl Node {
                     }
                 }
             }
-            From::These(zones) => {
-                let known = |zone: &Name| {
-                    let stub = || self.stubs.get(zone).map(|(seen, servers)| seen.stub(now, zone, servers));
-                    self.members.get(zone).map(|member| member.status(now)).or_else(stub)
-                };
-                page.zones.extend(zones.iter().take(ask.limit).filter_map(known));
+            From::These(zones) => page.zones = self.these(now, zones.iter(), ask.limit),
+            From::Troubled => {
+                page.zones = self.these(now, self.stubs.keys().chain(self.board.troubled()), ask.limit);
             }
         }
         page
+    }
+
+    /// How the first of these zones are.
+    fn these<'z>(&self, now: Now, zones: impl Iterator<Item = &'z Name>, limit: usize) -> Vec<ZoneStatus> {
+        let known = |zone: &Name| {
+            let stub = || self.stubs.get(zone).map(|(seen, servers)| seen.stub(now, zone, servers));
+            self.members.get(zone).map(|member| member.status(now)).or_else(stub)
+        };
+        zones.take(limit).filter_map(known).collect()
     }
 }

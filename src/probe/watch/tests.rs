@@ -1,3 +1,6 @@
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use crate::ask::exchange::Exchange;
 use crate::time::Utc;
 use crate::wire::message::{Request, flags};
@@ -100,6 +103,39 @@ fn probes_on_their_way_are_bounded() {
         watch.remove(&zone(), server(number), &mut out);
     }
     assert_eq!((watch.next_timeout(), watch.probes, watch.flights.len()), (None, 0, 0));
+}
+
+#[test]
+fn a_server_behind_a_bad_way_is_not_silent() {
+    const ZONES: usize = 300;
+    let (mut out, mut watch) = (Outbox::default(), Watch::new(Pace::default(), 4));
+    for number in 0..ZONES {
+        watch.insert(at(0), Ask::soa(server(1), format!("z{number}.").parse().unwrap()), &mut out);
+    }
+    let mut rng = StdRng::seed_from_u64(5);
+    let (mut silent, mut seen, mut milli) = (0, 0, 0);
+    while milli < 60_000 {
+        let mut events = watch.handle_timeout(at(milli), &mut out);
+        while !out.exchanges.is_empty() {
+            for exchange in std::mem::take(&mut out.exchanges) {
+                // Three of ten datagrams are lost in each direction.
+                if rng.random_bool(0.49) {
+                    let arrival = answer(&exchange, 1);
+                    events.extend(watch.arrival(at(milli), exchange.token, arrival, &mut out));
+                }
+            }
+        }
+        for event in events {
+            match event {
+                Event::Seen(_) => seen += 1,
+                Event::Silent { .. } => silent += 1,
+                Event::Failed { .. } => panic!("{event:?}"),
+            }
+        }
+        milli = watch.next_timeout().unwrap().0.div_ceil(1_000);
+    }
+    // Of a hundred probes thirteen come to nothing, and of ten thousand probes 23 times three in a row.
+    assert!(seen > 4 * ZONES && silent < 20, "{seen} seen, {silent} silent");
 }
 
 #[test]

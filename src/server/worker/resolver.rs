@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mio::{Events, Poll, Token as Place, Waker};
+use tokio::sync::mpsc;
 
 use crate::answer::cached::turn_away;
 use crate::answer::context::{Client, Outcome, Served};
@@ -27,8 +28,10 @@ use crate::answer::respond::complete;
 use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::metrics::registry::Metrics;
 use crate::metrics::tally::{Path, Tally};
+use crate::node::event::Input;
 use crate::resolve::cache::{Ask, Cache, Entry};
 use crate::resolve::resolver::{Config, Event, Resolver, Waiter};
+use crate::server::control::Command;
 use crate::server::courtesy::Answering;
 use crate::server::poll::wait;
 use crate::server::received::Target;
@@ -114,6 +117,7 @@ impl Resolvers {
         cache: &Arc<Cache>,
         served: &Arc<ArcSwap<Served>>,
         metrics: &Arc<Metrics>,
+        node: &mpsc::Sender<Command>,
     ) -> io::Result<Resolvers> {
         let open = |_| {
             let poll = Poll::new()?;
@@ -136,6 +140,8 @@ impl Resolvers {
                 served: Arc::clone(served),
                 tally: metrics.tally(),
                 metrics: Arc::clone(metrics),
+                cache: Arc::clone(cache),
+                node: node.clone(),
                 outbox: Outbox::default(),
                 arrivals: Arrivals::new(),
             };
@@ -163,6 +169,9 @@ struct Worker {
     served: Arc<ArcSwap<Served>>,
     tally: Arc<Tally>,
     metrics: Arc<Metrics>,
+    cache: Arc<Cache>,
+    /// Who watches the servers of stub zones.
+    node: mpsc::Sender<Command>,
     outbox: Outbox,
     arrivals: Arrivals,
 }
@@ -232,6 +241,10 @@ impl Worker {
         self.upstream.carry_out(now.mono, &mut self.outbox, &mut self.arrivals);
         for event in events {
             self.reply(event);
+        }
+        for (zone, serial) in self.cache.floors().raised() {
+            // A control thread that is that busy finds it out by itself a little later.
+            let _ = self.node.try_send(Command::Input(Input::Shown { zone, serial }));
         }
     }
 
