@@ -76,10 +76,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 
 /// Words of others for what is no key here, and what there is instead.
 const ADVICE: &[(&[&str], &str)] = &[
-    (
-        &["allow-query"],
-        "zones are answered to everybody; who may use the cache is `allow` in `[resolver]`",
-    ),
+    (&["allow-query"], "zones are answered to everybody; who may use the cache is `allow` in `[resolver]`"),
     (
         &["port", "local-port"],
         "the port stands behind an address, as in `listen = [\"192.0.2.1:5353\"]` in `[server]`",

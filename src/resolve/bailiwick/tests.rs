@@ -86,8 +86,7 @@ fn negative_answers_by_rfc_2308() {
 #[test]
 fn name_servers_of_the_zone_itself_and_those_an_authority_shows_are_no_referral() {
     let is_nodata = |zone, extra, servers: &str| {
-        let verdict =
-            sifted_from(zone, extra, "an.sub.example. A", Rcode::NOERROR, [&[], &[servers], &[]]);
+        let verdict = sifted_from(zone, extra, "an.sub.example. A", Rcode::NOERROR, [&[], &[servers], &[]]);
         matches!(verdict, Verdict::Answer(Answer { rcode: Rcode::NOERROR, negative: Some(0), .. }))
     };
     for (zone, extra, servers, expected) in [
