@@ -179,13 +179,30 @@ fn a_secondary_that_is_not_allowed_is_logged_with_the_next_step() {
     let primary = tidemark::start_with(ports::reserve(), &[], "[[zone-dir]]\npath = \".\"\n");
     zones::write(&primary.daemon.dir().join("example.zone"), &zones::text(ZONE, 1, &[]));
     primary.daemon.await_serial(ZONE, 1, LIMIT);
-    let node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[primary.daemon.addr])]);
-    await_until("two transfers to be refused", LIMIT, || transfers(&node, "refused") >= 2.0);
-    let log = primary.daemon.log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("AXFR refused")).collect();
-    assert_eq!(lines.len(), 1, "{log}");
-    for part in [ZONE, "127.0.0.1", "`allow-transfer`", "add its address there"] {
-        assert!(lines[0].contains(part), "{}", lines[0]);
+    let zones = [ZONE, "nowhere."].map(|zone| Zone::secondary(zone, &[primary.daemon.addr]));
+    let node = tidemark::start(ports::reserve(), &zones);
+    await_until("two transfers of each to be refused", LIMIT, || {
+        transfers(&node, "refused") >= 2.0 && transfers(&node, "notauth") >= 2.0
+    });
+    for (zone, here, there) in [
+        (
+            ZONE,
+            "the client is not in `allow-transfer` of this zone; add its address there",
+            "refused by the server (EDE 18 Prohibited): allow this node's address there",
+        ),
+        (
+            "nowhere.",
+            "there is no such zone here; configure it",
+            "not authoritative for the zone: have it serve the zone",
+        ),
+    ] {
+        for (node, event, said) in [(&primary, "AXFR refused", here), (&node, "failed: ", there)] {
+            let log = node.daemon.log();
+            let is_told = |line: &&str| line.contains(event) && line.contains(zone);
+            let lines: Vec<&str> = log.lines().filter(is_told).collect();
+            assert_eq!(lines.len(), 1, "{log}");
+            assert!(lines[0].contains("127.0.0.1") && lines[0].contains(said), "{}", lines[0]);
+        }
     }
 }
 

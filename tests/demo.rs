@@ -152,9 +152,12 @@ fn the_hierarchy_follows_edits_and_ends_with_the_demo() {
     drop(chained);
 
     // Ctrl-C ends it, and leaves no process and no port behind, even of a node that was stopped.
-    let stopped = format!("pgrep -P {} -f /secondary.toml", demo.pid());
-    let stopped = process::run(Command::new("sh").args(["-c", &format!("kill -STOP $({stopped})")]));
-    assert_eq!(stopped, "");
+    let log = demo.log();
+    let stop =
+        log.lines().map(str::trim).find(|line| line.starts_with("kill -STOP")).expect("a way to stop a node");
+    let (stop, _) = stop.split_once("  ").expect("what comes of it");
+    assert_eq!(process::run(Command::new("sh").args(["-c", stop])), "");
+    await_until("the secondary to be stopped", LIMIT, || soa::serial(loopback(5302), "example.").is_none());
     let told = Instant::now();
     demo.signal(libc::SIGINT);
     let status = demo.wait(LIMIT);

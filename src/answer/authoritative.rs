@@ -20,7 +20,7 @@ use crate::zone::owner::{Owner, Rrset};
 
 use super::context::Served;
 use super::edns::{Ede, Options};
-use super::elsewhere::{Elsewhere, Known};
+use super::elsewhere::{Elsewhere, Known, write_kept};
 use super::end::{Authority, End};
 use super::proof::Proofs;
 use super::view::{self, View};
@@ -261,6 +261,12 @@ impl<'z> Chain<'z> {
         match self.elsewhere?.find(name, rtype) {
             Known::Nothing => None,
             Known::Entry(entry) => Some(self.take_entry(entry, writer)),
+            Known::Kept(kept) => {
+                // The chain ends here: nothing more comes into the answer section.
+                let (rcode, written) = write_kept(&kept, name, rtype, writer);
+                self.note(written);
+                Some(Step::end(rcode, Authority::Nothing))
+            }
             Known::Unknown(ask) => Some(Step::Missing(ask)),
         }
     }

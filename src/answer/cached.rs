@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::resolve::cache::{Ask, AskFlags, Entry};
-use crate::resolve::special_use::{self, Kept};
 use crate::time::Now;
 use crate::wire::message::{Request, flags};
-use crate::wire::rtype::{Rcode, Rtype};
+use crate::wire::rtype::Rcode;
 use crate::wire::writer::{Section, Sections, Writer};
 
 use super::authoritative;
@@ -28,7 +27,13 @@ pub(super) fn find(
     reply: &mut Vec<u8>,
 ) -> Outcome {
     if let Some(kept) = recursion.special_use.answer(request.name, request.rtype) {
-        leave(served, now, request, from, FORM, reply, |writer, _| Some(write_kept(&kept, request, writer)));
+        leave(served, now, request, from, FORM, reply, |writer, _| {
+            let (rcode, written) = elsewhere::write_kept(&kept, request.name, request.rtype, writer);
+            if written.is_err() {
+                writer.set_flags(flags::TC);
+            }
+            Some(rcode)
+        });
         return Outcome::Reply(Path::Zone);
     }
     let asked = AskFlags::of(request.header.flags, request.opt.is_some_and(|opt| opt.dnssec_ok));
@@ -64,25 +69,6 @@ pub fn turn_away(served: &Served, now: Now, bytes: &[u8], from: Client, reply: &
     });
 }
 
-/// Writes what is said of a special-use name.
-fn write_kept(kept: &Kept, request: &Request<'_>, writer: &mut Writer<'_>) -> Rcode {
-    let mut write =
-        |section, owner, rtype, data| writer.record(section, owner, rtype, special_use::TTL, data);
-    let (written, rcode) = match kept {
-        Kept::Data(data) => (write(Section::Answer, request.name, request.rtype, data), Rcode::NOERROR),
-        Kept::NoData(negative) => {
-            (write(Section::Authority, negative.zone, Rtype::SOA, negative.soa), Rcode::NOERROR)
-        }
-        Kept::NoName(negative) => {
-            (write(Section::Authority, negative.zone, Rtype::SOA, negative.soa), Rcode::NXDOMAIN)
-        }
-    };
-    if written.is_err() {
-        writer.set_flags(flags::TC);
-    }
-    rcode
-}
-
 fn write(now: Now, entry: &Entry, writer: &mut Writer<'_>, options: &mut Options) -> Rcode {
     if entry.is_stale() {
         options.explain(Ede::of_stale(entry.rcode()));
@@ -106,11 +92,11 @@ mod tests {
     use crate::publish::store::ZoneStore;
     use crate::resolve::cache::{Cache, Config};
     use crate::resolve::settings::Reach;
-    use crate::resolve::special_use::SpecialUse;
+    use crate::resolve::special_use::{self, SpecialUse};
     use crate::wire::cookie::{Secret, Secrets};
     use crate::wire::message::{Header, Message};
     use crate::wire::name::Name;
-    use crate::wire::rtype::CLASS_IN;
+    use crate::wire::rtype::{CLASS_IN, Rtype};
     use crate::wire::via::Via;
     use crate::wire::writer::Writer;
 

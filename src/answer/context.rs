@@ -87,8 +87,8 @@ pub enum Path {
     Hit,
     /// Nowhere: a NOTIFY that is not listened to, because of this.
     Unheard(Rcode),
-    /// Nowhere: the client may not have the zone that it asked to be transferred.
-    Withheld,
+    /// Nowhere: the client may not have the zone that it asked to be transferred, or there is none, as this says.
+    Withheld(Rcode),
 }
 
 impl Path {

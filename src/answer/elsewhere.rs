@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::resolve::cache::{Ask, AskFlags, Entry};
+use crate::resolve::special_use::{self, Kept};
 use crate::time::Mono;
 use crate::wire::message::{Request, flags};
 use crate::wire::name::NameRef;
-use crate::wire::rtype::{CLASS_IN, Rtype};
+use crate::wire::rtype::{CLASS_IN, Rcode, Rtype};
+use crate::wire::writer::{Full, Section, Writer};
 
 use super::context::{Client, Recursion, Served};
 
@@ -25,6 +27,8 @@ pub type Fetched = (Ask, Arc<Entry>);
 pub(super) enum Known {
     /// Its answer.
     Entry(Arc<Entry>),
+    /// The answer that every cache has for it.
+    Kept(Kept),
     /// Nothing yet.
     Unknown(Box<Ask>),
     /// Nothing, and nobody is to be asked.
@@ -58,13 +62,35 @@ impl<'a> Elsewhere<'a> {
 
     /// The answer for a name that an alias or a delegation leads to.
     pub(super) fn find(&self, name: &NameRef, rtype: Rtype) -> Known {
-        let is_kept = || self.recursion.special_use.answer(name, rtype).is_some();
-        if !self.reaches(name) || is_kept() {
+        if let Some(kept) = self.recursion.special_use.answer(name, rtype) {
+            return Known::Kept(kept);
+        }
+        if !self.reaches(name) {
             return Known::Nothing;
         }
         match known(self.recursion, self.now, self.fetched, name, rtype, self.flags) {
             Some(entry) => Known::Entry(entry),
             None => Known::Unknown(Box::new(Ask { name: name.to_name(), rtype, flags: self.flags })),
+        }
+    }
+}
+
+/// Writes what is said of a special-use name; its response code, and whether there was room.
+pub(super) fn write_kept(
+    kept: &Kept,
+    name: &NameRef,
+    rtype: Rtype,
+    writer: &mut Writer<'_>,
+) -> (Rcode, Result<(), Full>) {
+    let mut write =
+        |section, owner, rtype, data| writer.record(section, owner, rtype, special_use::TTL, data);
+    match kept {
+        Kept::Data(data) => (Rcode::NOERROR, write(Section::Answer, name, rtype, data)),
+        Kept::NoData(negative) => {
+            (Rcode::NOERROR, write(Section::Authority, negative.zone, Rtype::SOA, negative.soa))
+        }
+        Kept::NoName(negative) => {
+            (Rcode::NXDOMAIN, write(Section::Authority, negative.zone, Rtype::SOA, negative.soa))
         }
     }
 }

@@ -174,11 +174,10 @@ fn transfer(served: &Served, now: Now, request: &Request<'_>, from: Client, repl
     };
     let zone = match zone_for(served, request.name, Act::Transfer, from) {
         Ok(zone) => zone,
-        Err(Rcode::REFUSED) => {
-            refuse(reply, Rcode::REFUSED, Some(Ede::PROHIBITED));
-            return Outcome::Reply(Path::Withheld);
+        Err(rcode) => {
+            refuse(reply, rcode, (rcode == Rcode::REFUSED).then_some(Ede::PROHIBITED));
+            return Outcome::Reply(Path::Withheld(rcode));
         }
-        Err(rcode) => return refuse(reply, rcode, None),
     };
     if zone.current().is_none() {
         return refuse(reply, Rcode::SERVFAIL, Some(Ede::NOT_READY));

@@ -251,6 +251,7 @@ Try, in another terminal:
   tidemark wait example. --file {file} --at 127.0.0.1:5301 127.0.0.1:5302 127.0.0.1:5303
   tidemark status --config {state}/primary.toml
   curl -s http://127.0.0.1:9303/metrics | grep tidemark_zone
+  kill -STOP $(cat {state}/secondary.pid)     (it falls behind; kill -CONT lets it go on)
 ",
         file = file.display(),
         state = state.display()
@@ -289,7 +290,7 @@ impl Node {
             let mut command = Command::new(std::env::current_exe()?);
             #[cfg(target_os = "linux")]
             end_with_parent(&mut command);
-            command
+            let child = command
                 .args(["serve", "--config"])
                 .arg(&path)
                 .env("TIDEMARK_LOG", std::env::var("TIDEMARK_LOG").unwrap_or_else(|_| "warn".to_owned()))
@@ -297,7 +298,11 @@ impl Node {
                 // Signals of the terminal go to the demo, which stops its nodes in order.
                 .process_group(0)
                 .kill_on_drop(true)
-                .spawn()
+                .spawn()?;
+            if let Some(pid) = child.id() {
+                fs::write(state.join(format!("{name}.pid")), format!("{pid}\n"))?;
+            }
+            Ok(child)
         };
         start()
             .map(|child| Node { name, child })

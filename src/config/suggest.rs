@@ -9,41 +9,93 @@ use crate::text::edit_distance::edit_distance;
 /// Keys that are read only to be refused with the reason, and so are not offered.
 const REFUSED: [&str; 3] = ["allow-update", "root-hints", "trust-anchors"];
 
-/// What others call what is configured here: in BIND, Knot, NSD, PowerDNS and Unbound.
-const ELSEWHERE: [(&str, &str); 32] = [
-    ("access-control", "allow"),
-    ("acl", "allow-transfer"),
-    ("allow-axfr-ips", "allow-transfer"),
-    ("allow-from", "allow"),
-    ("allow-query", "allow"),
-    ("allow-recursion", "allow"),
-    ("also-notify", "notify"),
-    ("cache-max-ttl", "max-ttl"),
-    ("cache-size", "max-entries"),
-    ("directory", "data-dir"),
-    ("domain", "name"),
-    ("forward-addr", "servers"),
-    ("forward-zone", "resolver"),
-    ("forwarders", "servers"),
-    ("identity", "nsid"),
-    ("interface", "listen"),
-    ("ip-address", "listen"),
-    ("listen-on", "listen"),
-    ("local-address", "listen"),
-    ("masters", "primaries"),
-    ("master", "primaries"),
-    ("max-cache-size", "max-entries"),
-    ("max-cache-ttl", "max-ttl"),
-    ("options", "server"),
-    ("provide-xfr", "allow-transfer"),
-    ("request-xfr", "primaries"),
-    ("serve-expired", "serve-stale"),
-    ("server-id", "nsid"),
-    ("stale-answer-enable", "serve-stale"),
-    ("storage", "data-dir"),
-    ("stub-addr", "servers"),
-    ("zonefile", "file"),
+const SERVER: &str = "[server]";
+const TLS: &str = "[server.tls]";
+const ZONE: &str = "[[zone]]";
+const RESOLVER: &str = "[resolver]";
+const CACHE: &str = "[resolver.cache]";
+const FORWARD: &str = "[[resolver.forward]]";
+const STUB: &str = "[[resolver.stub]]";
+
+/// What others call what is configured here, with its key and the section of that; without a key it is the section. In BIND, Knot, NSD,
+/// PowerDNS and Unbound.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("access-control", "allow", RESOLVER),
+    ("acl", "allow-transfer", ZONE),
+    ("acl", "allow", RESOLVER),
+    ("allow-axfr-ips", "allow-transfer", ZONE),
+    ("allow-from", "allow", RESOLVER),
+    ("allow-query", "allow", RESOLVER),
+    ("allow-recursion", "allow", RESOLVER),
+    ("also-notify", "notify", ZONE),
+    ("cache-max-ttl", "max-ttl", CACHE),
+    ("cache-size", "max-entries", CACHE),
+    ("cert-file", "certificate", TLS),
+    ("control-interface", "control", SERVER),
+    ("directory", "data-dir", SERVER),
+    ("domain", "name", ZONE),
+    ("forward-addr", "servers", FORWARD),
+    ("forward-zone", "", FORWARD),
+    ("forward-zones", "", FORWARD),
+    ("forwarders", "servers", FORWARD),
+    ("identity", "nsid", SERVER),
+    ("interface", "listen", SERVER),
+    ("ip-address", "listen", SERVER),
+    ("listen-on", "listen", SERVER),
+    ("listen-on-v6", "listen", SERVER),
+    ("local-address", "listen", SERVER),
+    ("masters", "primaries", ZONE),
+    ("master", "primaries", ZONE),
+    ("max-cache-size", "max-entries", CACHE),
+    ("max-cache-ttl", "max-ttl", CACHE),
+    ("max-stale-ttl", "serve-stale", CACHE),
+    ("num-threads", "workers", SERVER),
+    ("options", "", SERVER),
+    ("provide-xfr", "allow-transfer", ZONE),
+    ("request-xfr", "primaries", ZONE),
+    ("serial-policy", "serial", ZONE),
+    ("serial-update-method", "serial", ZONE),
+    ("serve-expired", "serve-stale", CACHE),
+    ("serve-expired-ttl", "serve-stale", CACHE),
+    ("server-count", "workers", SERVER),
+    ("server-id", "nsid", SERVER),
+    ("setuid", "user", SERVER),
+    ("stale-answer-enable", "serve-stale", CACHE),
+    ("statistics-channels", "http", SERVER),
+    ("storage", "data-dir", SERVER),
+    ("stub-addr", "servers", STUB),
+    ("stub-zone", "", STUB),
+    ("threads", "workers", SERVER),
+    ("tls-service-pem", "certificate", TLS),
+    ("udp-workers", "workers", SERVER),
+    ("username", "user", SERVER),
+    ("webserver-address", "http", SERVER),
+    ("zone-file", "file", ZONE),
+    ("zonefile", "file", ZONE),
 ];
+
+/// Words of others for what is no key here, and what there is instead.
+const ADVICE: &[(&[&str], &str)] = &[
+    (&["allow-query"], "zones are answered to everybody; who may use the cache is `allow` in `[resolver]`"),
+    (
+        &["port", "local-port"],
+        "the port stands behind an address, as in `listen = [\"192.0.2.1:5353\"]` in `[server]`",
+    ),
+    (
+        &["remote"],
+        "servers are named by their addresses where they are used: `primaries` and `notify` in `[[zone]]`",
+    ),
+    (
+        &["secondaries", "slaves"],
+        "who is told of changes is in `notify` in `[[zone]]`, and who may fetch them in `allow-transfer`",
+    ),
+    (
+        &["zonesdir"],
+        "`file` in `[[zone]]` is relative to the folder of this file; a folder of zone files is `path` in `[[zone-dir]]`",
+    ),
+];
+/// What others have to tell primaries from secondaries.
+const ROLES: [&str; 3] = ["type", "role", "kind"];
 
 /// The error with its place, a plain message and, for unknown words, a suggestion.
 pub(super) fn explain(path: &Path, text: &Arc<str>, error: &toml::de::Error) -> Error {
@@ -83,22 +135,30 @@ pub(super) fn explain(path: &Path, text: &Arc<str>, error: &toml::de::Error) -> 
 fn did_you_mean(kind: &str, word: &str, known: &str) -> (String, String, String) {
     let known = known.split('`').skip(1).step_by(2);
     let known: Vec<&str> = known.filter(|word| !REFUSED.contains(word)).collect();
-    let label = match (here(word, &known), closest(word, &known)) {
-        (Some(meant), _) => format!("that is `{meant}` here"),
-        // As in BIND and PowerDNS.
-        _ if word == "type" && known.contains(&"primaries") => {
-            "a zone with `file` is a primary, and one with `primaries` a secondary".to_owned()
-        }
-        (None, Some(meant)) => format!("did you mean `{meant}`?"),
-        (None, None) => String::new(),
-    };
-    (format!("unknown {kind} `{word}`"), label, format!("what may stand here: {}", known.join(", ")))
+    let theirs = if kind == "key" { elsewhere(&folded(word), &known) } else { None };
+    let label = theirs.or_else(|| closest(word, &known).map(|meant| format!("did you mean `{meant}`?")));
+    let (label, help) = (label.unwrap_or_default(), format!("what may stand here: {}", known.join(", ")));
+    (format!("unknown {kind} `{word}`"), label, help)
 }
 
-/// The known word for what another server calls `word`.
-fn here<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (_, meant) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == folded(word))?;
-    known.iter().find(|known| *known == meant).copied()
+/// What is said of a word of other servers.
+fn elsewhere(word: &str, known: &[&str]) -> Option<String> {
+    let meant = || ELSEWHERE.iter().filter(|(theirs, ..)| *theirs == word);
+    if let Some((_, key, _)) = meant().find(|(_, key, _)| known.contains(key)) {
+        return Some(format!("that is `{key}` here"));
+    }
+    if ROLES.contains(&word) && (known.contains(&"primaries") || known.contains(&"path")) {
+        return Some("a zone with `file` is a primary, and one with `primaries` a secondary".to_owned());
+    }
+    if let Some((_, instead)) = ADVICE.iter().find(|(theirs, _)| theirs.contains(&word)) {
+        return Some((*instead).to_owned());
+    }
+    let places = meant().map(|(_, key, section)| match *key {
+        "" => format!("`{section}`"),
+        key => format!("`{key}` in `{section}`"),
+    });
+    let places: Vec<String> = places.collect();
+    (!places.is_empty()).then(|| format!("that is {}", places.join(" or ")))
 }
 
 fn folded(word: &str) -> String {
@@ -135,11 +195,40 @@ mod tests {
             told("type", zone),
             "a zone with `file` is a primary, and one with `primaries` a secondary"
         );
-        // Where it has no place, it is not offered.
-        assert_eq!(told("masters", "`listen`, `data-dir`"), "");
-        let documented: Vec<&str> = ELSEWHERE.iter().map(|(_, meant)| *meant).collect();
-        for meant in documented {
-            assert!(crate::config::load::REFERENCE.contains(meant), "{meant}");
+        // Where it has no place, that is told.
+        let server = "`listen`, `data-dir`, `workers`";
+        assert_eq!(told("masters", server), "that is `primaries` in `[[zone]]`");
+        assert_eq!(told("Num_Threads", server), "that is `workers` here");
+        assert_eq!(told("cache-size", server), "that is `max-entries` in `[resolver.cache]`");
+        let top = "`server`, `zone`, `zone-dir`, `resolver`";
+        assert_eq!(told("acl", top), "that is `allow-transfer` in `[[zone]]` or `allow` in `[resolver]`");
+        assert_eq!(told("acl", zone), "that is `allow-transfer` here");
+        assert_eq!(told("acl", "`mode`, `allow`"), "that is `allow` here");
+        assert_eq!(told("stub-zone", top), "that is `[[resolver.stub]]`");
+        assert_eq!(told("forwarders", "`mode`, `allow`"), "that is `servers` in `[[resolver.forward]]`");
+        assert_eq!(told("role", "`path`, `notify`"), told("type", zone));
+        assert_eq!(told("type", server), "");
+        assert!(told("local-port", server).contains("`listen = [\"192.0.2.1:5353\"]` in `[server]`"));
+        for word in ["slaves", "remote", "zonesdir"] {
+            assert!(told(word, top).contains("in `[["), "{word}");
+        }
+        // They are words for keys.
+        assert_eq!(did_you_mean("value", "masters", server).1, "");
+    }
+
+    #[test]
+    fn what_is_suggested_is_documented() {
+        let reference = crate::config::load::REFERENCE;
+        for (theirs, key, section) in ELSEWHERE {
+            let header = format!("\n{section}");
+            let below = reference.split(&header).skip(1).map(|rest| rest.split("\n[").next().unwrap());
+            let mut keys = below.flat_map(str::lines).filter_map(|line| line.split_whitespace().next());
+            assert!(reference.contains(&header), "{section}");
+            assert!(key.is_empty() || keys.any(|known| known == *key), "{theirs}: {key} in {section}");
+        }
+        let told = ADVICE.iter().flat_map(|(_, told)| told.split('`').skip(1).step_by(2));
+        for word in told.map(|word| word.split(' ').next().unwrap()) {
+            assert!(reference.contains(word), "{word}");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::transfer::notify::{self, Notify};
 use crate::transfer::query::Kind;
 use crate::transfer::reason::Reason;
 use crate::transfer::refresh::Newer;
+use crate::wire::extended_error::ExtendedError;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
@@ -172,6 +173,8 @@ pub enum Event {
         kind: Kind,
         /// Why it failed.
         reason: Reason,
+        /// What the primary says of that.
+        because: Option<ExtendedError>,
         /// Whether that has been told since the content was last found current, or of another zone since the primary was last reached.
         is_known: bool,
     },

@@ -31,8 +31,8 @@ const NOTED_PARTS: u64 = 20;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) config: ZoneConfig,
-    /// Tells it from members of this name before and after it.
-    pub(super) life: u64,
+    /// Tells what it asks for now from what members of this name asked for before, and from what earlier zone files did.
+    pub(super) epoch: u64,
     pub(super) zone: std::sync::Arc<Zone>,
     /// For secondaries.
     pub(super) refresh: Option<Box<Refresh>>,

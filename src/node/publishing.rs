@@ -50,7 +50,7 @@ struct Underway {
     waiting: Option<(u64, Submission)>,
 }
 
-/// A proposal, and which life of a member made it.
+/// A proposal, and in which epoch of a member it was made.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) by: u64,

@@ -70,8 +70,8 @@ pub struct Node {
     untold: Option<BTreeSet<Name>>,
     /// How many servers of zones are not watched, because they are too many.
     unwatched: usize,
-    /// How many members there have been.
-    lives: u64,
+    /// How many epochs of members there have been.
+    epochs: u64,
     rng: StdRng,
 }
 
@@ -93,7 +93,7 @@ impl Node {
             due: BTreeSet::new(),
             untold: Some(BTreeSet::new()),
             unwatched: 0,
-            lives: 0,
+            epochs: 0,
             rng,
         }
     }
@@ -216,6 +216,8 @@ impl Node {
             let Some(member) = self.members.get_mut(&name) else { continue };
             let Role::Primary(policy) = member.config.options.role else { continue };
             member.retry = None;
+            self.epochs += 1;
+            member.epoch = self.epochs;
             match content {
                 Ok(ZoneFile { content, edited }) => {
                     if let Some((before, served)) = member.lowered(&content) {
@@ -249,7 +251,7 @@ impl Node {
     ) -> Vec<Event> {
         let members = &self.members;
         let submissions = proposals.into_iter().map(|proposal| {
-            let by = members.get(&proposal.zone).map_or(0, |member| member.life);
+            let by = members.get(&proposal.zone).map_or(0, |member| member.epoch);
             Submission { by, proposal }
         });
         let outcomes = self.publishing.submit(now, submissions, &self.store, fx);
@@ -267,8 +269,9 @@ impl Node {
                     _ => Event::NotPublished { zone: zone.clone(), why },
                 });
             }
-            // A member that has been configured anew has not asked for this.
-            let member = self.members.get_mut(&zone).filter(|member| member.life == by);
+            // A member that has been configured anew has not asked for this; of one that has read another file since, it says nothing:
+            // that file has its own outcome, or could not be read.
+            let member = self.members.get_mut(&zone).filter(|member| member.epoch == by);
             let mut follow = Vec::new();
             if let Some(member) = member {
                 match &result {

@@ -33,8 +33,9 @@ pub enum Verdict {
     Useless,
 }
 
-/// Sifts a reply with response code NOERROR, NXDOMAIN or YXDOMAIN. `may_tell` says about which names the server may speak.
-pub fn sift(message: Message, ask: &Ask, may_tell: impl Fn(&NameRef) -> bool) -> Verdict {
+/// Sifts a reply with response code NOERROR, NXDOMAIN or YXDOMAIN of a server that was asked as one of `zone`. `may_tell` says about
+/// which names it may speak.
+pub fn sift(message: Message, ask: &Ask, zone: &NameRef, may_tell: impl Fn(&NameRef) -> bool) -> Verdict {
     let rcode = message.rcode();
     let mut sieve = Sieve { message, dnssec_ok: ask.flags.dnssec_ok, answer: Vec::new() };
     let mut name = ask.name.clone();
@@ -69,9 +70,9 @@ pub fn sift(message: Message, ask: &Ask, may_tell: impl Fn(&NameRef) -> bool) ->
         // RFC 2308 section 5: without an SOA record it must not be cached; it is an answer all the same.
         Rcode::NXDOMAIN => sieve.unproven(rcode),
         _ if links > 0 => sieve.go_on(name),
-        // RFC 2308 2.2: NS without SOA is a referral, and this server does not know; but one that was asked to recurse and
-        // does so has no reason to refer, and says that there is no such data (RFC 4074 4.2 has seen servers that do).
-        Rcode::NOERROR if sieve.has_recursed() || !sieve.refers() => sieve.unproven(rcode),
+        // RFC 2308 2.2: NS without SOA is a referral, and this server does not know; but one that is an authority, or was asked to
+        // recurse and does so, has no reason to refer, and says that there is no such data (RFC 4074 4.2 has seen servers that do).
+        Rcode::NOERROR if sieve.knows() || !sieve.refers(zone) => sieve.unproven(rcode),
         _ => Verdict::Useless,
     }
 }
@@ -97,13 +98,18 @@ struct Sieve {
 }
 
 impl Sieve {
-    fn has_recursed(&self) -> bool {
+    /// Whether the server speaks for the zone (AA), or has asked those that do.
+    fn knows(&self) -> bool {
         let recursed = flags::RD | flags::RA;
-        self.message.header.flags & recursed == recursed
+        let header = self.message.header;
+        header.is_authoritative() || header.flags & recursed == recursed
     }
 
-    fn refers(&self) -> bool {
-        self.message.authority.iter().any(|record| record.rtype == Rtype::NS)
+    /// Whether others are named that are to be asked. The servers of the zone that was asked are no others: who shows them shows where
+    /// it looked. But a referral to the root is what a server gives that knows nothing of the name.
+    fn refers(&self, zone: &NameRef) -> bool {
+        let is_own = |owner: &NameRef| *owner == *zone && !zone.is_root();
+        self.message.authority.iter().any(|record| record.rtype == Rtype::NS && !is_own(&record.owner))
     }
 
     /// Takes over what the answer section has for `name`.

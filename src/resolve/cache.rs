@@ -317,9 +317,9 @@ impl Entry {
     /// The records with their section, owner, type, remaining TTL in seconds and uncompressed RDATA.
     #[inline]
     pub fn records(&self, now: Mono) -> impl Iterator<Item = (Section, &NameRef, Rtype, u32, &[u8])> {
-        // Part of a second counts as a whole one: so a chain of caches never keeps data beyond its TTL.
-        let age = now.since(self.stored).as_micros().div_ceil(1_000_000);
-        let age = u32::try_from(age).unwrap_or(u32::MAX);
+        // Whole seconds, as TTLs are told in (RFC 1034 3.6): who asks first is told what the server said. No fresh entry is told to have
+        // none left: it lasts as long as its lowest TTL, of which less than all has passed.
+        let age = u32::try_from(now.since(self.stored).as_secs()).unwrap_or(u32::MAX);
         // Whoever keeps an old answer on is to ask again when this cache does.
         let spell = self.fresh_until.since(now).as_micros().div_ceil(1_000_000);
         let spell = u32::try_from(spell).unwrap_or(u32::MAX).clamp(1, STALE_TTL);

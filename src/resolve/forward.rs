@@ -224,7 +224,8 @@ impl Forward {
         upstreams.replied(server, (transport == Transport::Udp).then(|| now.since(asked.mono)));
         match message.rcode() {
             Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN if !message.header.is_truncated() => {
-                match bailiwick::sift(message, &self.ask, |name| {
+                let zone = &upstreams.route(self.route).zone;
+                match bailiwick::sift(message, &self.ask, zone, |name| {
                     upstreams.may_tell(self.route, name, self.ask.rtype)
                 }) {
                     Verdict::Useless => self.give_up(now, at, upstreams, out),

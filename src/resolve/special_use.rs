@@ -19,8 +19,10 @@ enum Kind {
     Loopback,
     /// This name is the machine itself, and no other is anything (RFC 6303 4.2, 4.3).
     Reverse(&'static [u8]),
-    /// Nothing exists below (RFC 6761 6.4, RFC 7686 2).
+    /// Nothing exists below (RFC 6761 6.4, RFC 7686 2, RFC 6303 4.2).
     Nothing,
+    /// The same; it is a site's own servers that know more. That it is delegated without DNSSEC is the parent's to say (RFC 8375 4).
+    Site,
     /// All names exist and have no data: no resolver is designated (RFC 9462 4, 6.4).
     NoData,
 }
@@ -32,10 +34,13 @@ const IPV6: &[u8] = b"\x011\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x0
 \x010\x010\x010\x010\x010\x010\x010\x010\x03ip6\x04arpa\0";
 
 /// The zones.
-const ZONES: [(&[u8], Kind); 6] = [
+const ZONES: [(&[u8], Kind); 9] = [
     (b"\x09localhost\0", Kind::Loopback),
     (IPV4[0], Kind::Reverse(IPV4[1])),
     (IPV6, Kind::Reverse(IPV6)),
+    (b"\x010\x07in-addr\x04arpa\0", Kind::Nothing),
+    (b"\x03255\x03255\x03255\x03255\x07in-addr\x04arpa\0", Kind::Nothing),
+    (b"\x04home\x04arpa\0", Kind::Site),
     (b"\x05onion\0", Kind::Nothing),
     (b"\x07invalid\0", Kind::Nothing),
     (b"\x08resolver\x04arpa\0", Kind::NoData),
@@ -91,6 +96,7 @@ impl SpecialUse {
         let negative = Negative { zone, soa: &SOA };
         let is_apex = *name == *zone;
         Some(match (kind, rtype) {
+            (Kind::Site, Rtype::DS) if is_apex => return None,
             (_, Rtype::SOA) if is_apex => Kept::Data(&SOA),
             (Kind::Loopback, Rtype::A) => Kept::Data(&[127, 0, 0, 1]),
             (Kind::Loopback, Rtype::AAAA) => Kept::Data(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
@@ -102,7 +108,7 @@ impl SpecialUse {
                     _ => Kept::NoName(negative),
                 }
             }
-            (Kind::Nothing, _) if !is_apex => Kept::NoName(negative),
+            (Kind::Nothing | Kind::Site, _) if !is_apex => Kept::NoName(negative),
             _ => Kept::NoData(negative),
         })
     }
@@ -150,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_and_what_has_no_data() {
-        for zone in ["onion.", "invalid."] {
+        for zone in ["onion.", "invalid.", "home.arpa.", "0.in-addr.arpa.", "255.255.255.255.in-addr.arpa."] {
             assert!(matches!(answer(&format!("x.{zone}"), Rtype::A), Some(Kept::NoName(_))), "{zone}");
             assert!(matches!(answer(zone, Rtype::A), Some(Kept::NoData(_))), "{zone}");
             assert_eq!(answer(zone, Rtype::SOA), Some(Kept::Data(&SOA)), "{zone}");
@@ -160,13 +166,20 @@ mod tests {
             assert_eq!(negative.zone.to_string(), "resolver.arpa.");
         }
         assert_eq!(crate::zone::negative::ttl(TTL, &SOA), TTL);
+        // Who validates has to see that names below need no signatures.
+        assert_eq!(answer("home.arpa.", Rtype::DS), None);
+        assert!(matches!(answer("x.home.arpa.", Rtype::DS), Some(Kept::NoName(_))));
+        for name in ["255.255.255.in-addr.arpa.", "1.255.255.255.in-addr.arpa.", "10.in-addr.arpa.", "arpa."]
+        {
+            assert_eq!(answer(name, Rtype::PTR), None, "{name}");
+        }
     }
 
     #[test]
     fn a_zone_of_the_configuration_goes_first() {
         let route = |zone: &str| Zone { zone: zone.parse().unwrap(), servers: Vec::new() };
         let routes = Config {
-            forward: vec![route("."), route("onion.")],
+            forward: vec![route("."), route("onion."), route("home.arpa.")],
             stub: vec![route("lab.invalid.")],
             ..Config::default()
         };
@@ -174,6 +187,9 @@ mod tests {
         let is_kept = |name: &str| special.answer(&name.parse::<Name>().unwrap(), Rtype::A).is_some();
         for (name, expected) in [
             ("x.onion.", false),
+            ("x.home.arpa.", false),
+            ("home.arpa.", false),
+            ("0.in-addr.arpa.", true),
             ("x.lab.invalid.", false),
             ("x.invalid.", true),
             ("lab.invalid.", false),

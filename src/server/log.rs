@@ -142,10 +142,10 @@ fn event(event: &Event) {
         Event::Pulled { zone, from, kind, bytes, took } => {
             info!(%zone, %from, kind = kind.label(), bytes, ?took, "transferred");
         }
-        Event::PullFailed { zone, primary, kind, reason, is_known: false } => {
-            warn!(%zone, %primary, "{} failed: {reason}", kind.label());
+        Event::PullFailed { zone, primary, kind, reason, because, is_known: false } => {
+            warn!(%zone, %primary, "{} failed: {}", kind.label(), reason.explained(because.as_ref()));
         }
-        Event::PullFailed { zone, primary, kind, reason, is_known: true } => {
+        Event::PullFailed { zone, primary, kind, reason, is_known: true, .. } => {
             debug!(%zone, %primary, "{} failed again: {reason}", kind.label());
         }
         Event::PrimaryBack(primary) => info!(%primary, "the primary answers again"),

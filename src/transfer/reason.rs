@@ -2,8 +2,12 @@
 
 use crate::ask::exchange::Failure;
 use crate::ask::question::Fault;
+use crate::wire::extended_error::ExtendedError;
 use crate::wire::rtype::Rcode;
 use crate::zone::serial::Serial;
+
+/// What to do about a server that does not have a zone.
+const NOT_SERVED: &str = ": have it serve the zone, or take it out of `primaries`";
 
 /// Why something about a transfer failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -103,6 +107,21 @@ impl Reason {
         }
     }
 
+    /// The reason with what the server says of it, and with what to do about it.
+    pub fn explained(self, because: Option<&ExtendedError>) -> String {
+        let is_unknown_there = because.is_some_and(|error| error.code == ExtendedError::NOT_AUTHORITATIVE);
+        let next = match self {
+            Reason::NotAuth => NOT_SERVED,
+            Reason::Refused if is_unknown_there => NOT_SERVED,
+            Reason::Refused => {
+                ": allow this node's address there (`allow-transfer`, at NSD `provide-xfr`, at Knot an `acl`)"
+            }
+            _ => "",
+        };
+        let because = because.map(|error| format!(" ({error})")).unwrap_or_default();
+        format!("{self}{because}{next}")
+    }
+
     /// Whether what came was whole and could not be used: it will be the same when it comes again.
     pub fn is_of_content(self) -> bool {
         matches!(
@@ -141,5 +160,27 @@ impl Reason {
             Rcode::NOTAUTH => Some(Reason::NotAuth),
             other => Some(Reason::Rcode(other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_with_the_words_of_the_server_and_the_next_step() {
+        let told = |reason: Reason, value: &[u8]| reason.explained(ExtendedError::read(value).as_ref());
+        assert_eq!(
+            told(Reason::Refused, b"\0\x12not for you"),
+            "refused by the server (EDE 18 Prohibited: not for you): allow this node's address there (`allow-transfer`, at NSD \
+             `provide-xfr`, at Knot an `acl`)"
+        );
+        assert!(
+            told(Reason::Refused, b"").starts_with("refused by the server: allow this node's address there")
+        );
+        for told in [told(Reason::Refused, b"\0\x14"), told(Reason::NotAuth, b"")] {
+            assert!(told.ends_with(": have it serve the zone, or take it out of `primaries`"), "{told}");
+        }
+        assert_eq!(told(Reason::Timeout, b""), "no answer in time");
     }
 }

@@ -33,6 +33,7 @@ use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
 use crate::time::{Mono, Now, Utc};
+use crate::wire::extended_error::ExtendedError;
 use crate::wire::name::Name;
 use crate::zone::clocks::Clocks;
 use crate::zone::digest::Digest;
@@ -137,6 +138,8 @@ pub enum Event {
         kind: Kind,
         /// Why it failed.
         reason: Reason,
+        /// What the primary says of that.
+        because: Option<ExtendedError>,
     },
     /// The whole zone is pulled (or came) where differences were expected.
     Fallback {
@@ -145,6 +148,12 @@ pub enum Event {
     },
     /// EXPIRE has passed without an answer to the purpose: the zone must not be served any more.
     Expired,
+}
+
+impl Event {
+    fn failed(primary: SocketAddr, kind: Kind, reason: Reason) -> Event {
+        Event::Failed { primary, kind, reason, because: None }
+    }
 }
 
 /// The machine of one zone.
@@ -393,7 +402,7 @@ impl Refresh {
                 State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
                     let stalled = !pull.question.is_waiting() && passed(pull.stalled_at());
                     match pull.question.handle_timeout(call) {
-                        None if stalled => this.pull_failed(step, Reason::Timeout),
+                        None if stalled => this.pull_failed(step, Reason::Timeout, None),
                         event => this.pull_event(step, event, &Arrival::Message(Vec::new())),
                     }
                 }

@@ -6,6 +6,7 @@ mod compression;
 pub mod cookie;
 pub mod edns;
 pub mod escape;
+pub mod extended_error;
 pub mod hash;
 pub mod message;
 pub mod name;

@@ -115,7 +115,7 @@ fn go_on(served: &Served, query: &[u8], fetched: &[Fetched]) -> Result<Message, 
 fn an_alias_out_of_a_zone_is_followed_for_those_who_may_recurse() {
     let (served, cache) = both();
     let text = "$ORIGIN corp.\n@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.1\next 60 CNAME web.other.\n\
-                *.wild 60 CNAME ext\nkept 60 CNAME x.localhost.\n";
+                *.wild 60 CNAME ext\n";
     publish(&served.store, text, Access::default());
     for owner in ["ext.corp.", "a.wild.corp."] {
         let query = Query::new(owner, Rtype::A).bytes;
@@ -147,7 +147,37 @@ fn an_alias_out_of_a_zone_is_followed_for_those_who_may_recurse() {
     let alone = ["ext.corp. 60 CNAME web.other."];
     assert_eq!(bare("ext.corp.", |query| query[2] &= !1, [127, 0, 0, 1]), alone, "without RD");
     assert_eq!(bare("ext.corp.", |_| {}, [192, 0, 2, 9]), alone, "who may not recurse");
-    assert_eq!(bare("kept.corp.", |_| {}, [127, 0, 0, 1]), ["kept.corp. 60 CNAME x.localhost."]);
+}
+
+/// RFC 6761 6.3: where `localhost` is needs nobody to be asked, whatever leads there.
+#[test]
+fn an_alias_to_a_special_use_name_is_followed_to_what_every_cache_has_for_it() {
+    let (served, cache) = both();
+    let text = "$ORIGIN corp.\n@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.1\nlo 60 CNAME localhost.\n\
+                gone 60 CNAME x.onion.\n";
+    publish(&served.store, text, Access::default());
+    let ask = |owner: &str, rtype| go_on(&served, &Query::new(owner, rtype).bytes, &[]).unwrap();
+    let alias = "lo.corp. 60 CNAME localhost.";
+    assert_eq!(show(&ask("lo.corp.", Rtype::A).answer), [alias, "localhost. 10800 A 127.0.0.1"]);
+    let ipv6 = ask("lo.corp.", Rtype::AAAA);
+    assert_eq!((ipv6.answer.len(), &ipv6.answer[1].rdata[15..]), (2, &[1][..]));
+    assert!(ipv6.header.is_authoritative());
+    for (owner, rtype, rcode) in
+        [("lo.corp.", Rtype::MX, Rcode::NOERROR), ("gone.corp.", Rtype::A, Rcode::NXDOMAIN)]
+    {
+        let reply = ask(owner, rtype);
+        assert_eq!((reply.rcode(), reply.answer.len()), (rcode, 1), "{owner}");
+        assert_eq!(reply.authority[0].rtype, Rtype::SOA, "{owner}");
+    }
+    // Who may not recurse has the alias alone.
+    let mut iterative = Query::new("lo.corp.", Rtype::A).bytes;
+    iterative[2] &= !1;
+    assert_eq!(show(&go_on(&served, &iterative, &[]).unwrap().answer), [alias]);
+    // And so is one that the cache knows.
+    let open =
+        known(vec![record("lo.other.", Rtype::CNAME, 60, name("localhost.").as_wire())], Some("localhost."));
+    cache.put(at(200).mono, &question("lo.other.", Rtype::A), &open);
+    assert_eq!(ask("lo.other.", Rtype::A).answer.len(), 2);
 }
 
 #[test]

@@ -104,10 +104,10 @@ impl Node {
         let mut ledger = known.map(|member| member.seen.ledger).unwrap_or_default();
         ledger.kept_by(self.store.writer());
         let seen = SeenServers { ledger, shown: BTreeMap::new() };
-        self.lives += 1;
+        self.epochs += 1;
         Member {
             config,
-            life: self.lives,
+            epoch: self.epochs,
             zone,
             refresh,
             notifier,

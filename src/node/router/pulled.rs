@@ -63,8 +63,9 @@ impl Node {
                 member.heard.get_or_insert(now);
                 vec![Event::Behind(name, newer)]
             }
-            refresh::Event::Failed { primary, kind, reason } => {
-                member.blame(now, format!("primary {primary}: {}: {reason}", kind.label()));
+            refresh::Event::Failed { primary, kind, reason, because } => {
+                let why = reason.explained(because.as_ref());
+                member.blame(now, format!("primary {primary}: {}: {why}", kind.label()));
                 let told = member.refresh.as_ref().and_then(|refresh| refresh.newest_told());
                 if let Some((serial, at)) = told.filter(|(serial, _)| {
                     member.zone.newer().is_none_or(|(known, _)| serial.is_newer_than(known))
@@ -80,7 +81,7 @@ impl Node {
                     // One word for all zones of the primary.
                     is_known |= !self.unreachable.insert(primary);
                 }
-                vec![Event::PullFailed { zone: name, primary, kind, reason, is_known }]
+                vec![Event::PullFailed { zone: name, primary, kind, reason, because, is_known }]
             }
             refresh::Event::Fallback { reason } => {
                 let is_known = member.fell_back.replace(reason) == Some(reason);

@@ -47,3 +47,30 @@ fn a_file_that_was_refused_is_told_to_be_in_order_again_unless_a_new_version_say
     assert!(matches!(read(&mut node, content(2, 2))[..], [Event::Published { .. }]));
     assert!(read(&mut node, content(2, 2)).is_empty());
 }
+
+/// The one before it may wait for the zone's other servers, or for the disk, and be published when the file is broken already.
+#[test]
+fn a_broken_file_stays_a_problem_when_the_one_before_it_is_published() {
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let added = vec![ZoneConfig::new(zone(), ZoneOptions::default())];
+    node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    read(&mut node, content(1, 1));
+    let problem = |node: &Node| {
+        let page = node.page(NOW, Ask { from: From::Name(None), limit: 1 });
+        page.zones[0].problem.as_ref().map(|problem| problem.what.clone())
+    };
+    let mut fx = Effects::default();
+    node.handle(NOW, Input::Files(vec![(zone(), content(2, 2))]), &mut fx);
+    let broken = Input::Files(vec![(zone(), Err("broken".to_owned()))]);
+    node.handle(NOW, broken, &mut Effects::default());
+    for job in std::mem::take(&mut fx.jobs) {
+        node.handle(NOW, Input::Prepared(job.run()), &mut fx);
+    }
+    let commit = fx.commits.pop().unwrap();
+    let written = Input::Committed { ticket: commit.ticket, result: Ok(()) };
+    let events = node.handle(NOW, written, &mut Effects::default());
+    assert!(matches!(events[..], [Event::Published { .. }]));
+    assert_eq!(problem(&node).as_deref(), Some("broken"));
+    assert!(matches!(read(&mut node, content(2, 2))[..], [Event::InOrderAgain(_)]));
+    assert_eq!(problem(&node), None);
+}

@@ -7,10 +7,15 @@ use crate::wire::writer::Writer;
 
 /// Sifts a reply with these sections; names below `foreign.` are another server's.
 fn sifted(question: &str, rcode: Rcode, sections: [&[&str]; 3]) -> Verdict {
+    sifted_from(".", 0, question, rcode, sections)
+}
+
+/// The same from a server of this zone, with these flags.
+fn sifted_from(zone: &str, extra: u16, question: &str, rcode: Rcode, sections: [&[&str]; 3]) -> Verdict {
     let ask = ask(question);
     let query = Writer::query(1, flags::RD, &ask.name, ask.rtype, &[]);
-    let message = Message::read(&reply(&query, rcode, 0, sections)).unwrap();
-    sift(message, &ask, |owner| !owner.is_in(&name("foreign.")))
+    let message = Message::read(&reply(&query, rcode, extra, sections)).unwrap();
+    sift(message, &ask, &name(zone), |owner| !owner.is_in(&name("foreign.")))
 }
 
 fn answer(verdict: Verdict) -> Answer {
@@ -75,6 +80,28 @@ fn negative_answers_by_rfc_2308() {
     }
     assert_eq!(negative(Rcode::NXDOMAIN, referral), Some((Rcode::NXDOMAIN, 0, Vec::new())));
     assert_eq!(negative(Rcode::NOERROR, referral), None);
+}
+
+/// Servers of zones that give NS in place of SOA; but one that knows nothing refers upwards, and a zone below is another's.
+#[test]
+fn name_servers_of_the_zone_itself_and_those_an_authority_shows_are_no_referral() {
+    let is_nodata = |zone, extra, servers: &str| {
+        let verdict = sifted_from(zone, extra, "an.sub.example. A", Rcode::NOERROR, [&[], &[servers], &[]]);
+        matches!(verdict, Verdict::Answer(Answer { rcode: Rcode::NOERROR, negative: Some(0), .. }))
+    };
+    for (zone, extra, servers, expected) in [
+        ("example.", 0, "example. 60 NS ns.example.", true),
+        ("example.", flags::AA, "example. 60 NS ns.example.", true),
+        ("example.", 0, "sub.example. 60 NS ns.example.", false),
+        ("sub.example.", 0, "example. 60 NS ns.example.", false),
+        ("example.", 0, ". 60 NS a.root.", false),
+        (".", 0, ". 60 NS a.root.", false),
+        (".", flags::AA, ". 60 NS a.root.", true),
+        (".", 0, "example. 60 NS ns.example.", false),
+        (".", flags::AA, "example. 60 NS ns.example.", true),
+    ] {
+        assert_eq!(is_nodata(zone, extra, servers), expected, "{zone} {extra} {servers}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::time::Mono;
 use crate::wire::name::{Name, NameRef};
-use crate::wire::rtype::Rtype;
+use crate::wire::rtype::{Rcode, Rtype};
 
 /// A client that is refused a zone again is told of again after this long: secondaries try every few minutes, for ever.
 const AGAIN: Duration = Duration::from_secs(3_600);
@@ -17,23 +17,30 @@ const SPAN: Duration = Duration::from_secs(60);
 /// Zones and clients remembered; more than could be told of within [`AGAIN`].
 const MAX_REMEMBERED: usize = 1_024;
 
-/// What was told of refused transfers, by zone and client.
+/// What was told of refused transfers, by zone, client and response code.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    told: BTreeMap<(Name, IpAddr), Mono>,
+    told: BTreeMap<(Name, IpAddr, u16), Mono>,
     /// When the present span began, and how many lines it has had.
     span: Option<(Mono, u32)>,
     untold: u64,
 }
 
 impl Refusals {
-    /// Logs that `client` may not have `zone` by its access list, unless that was logged an hour ago or less, or the minute has had its lines.
-    pub fn refused(&mut self, now: Mono, zone: &NameRef, client: IpAddr, rtype: Rtype) {
-        if let Some(untold) = self.tells(now, zone, client) {
-            tracing::info!(
-                %zone, %client,
-                "{rtype} refused: the client is not in `allow-transfer` of this zone; add its address there if it is a secondary"
-            );
+    /// Logs that `client` may not have `zone` by its access list (REFUSED), or that there is none (NOTAUTH), unless that was logged an
+    /// hour ago or less, or the minute has had its lines.
+    pub fn refused(&mut self, now: Mono, zone: &NameRef, client: IpAddr, rtype: Rtype, rcode: Rcode) {
+        if let Some(untold) = self.tells(now, zone, client, rcode) {
+            match rcode {
+                Rcode::NOTAUTH => tracing::info!(
+                    %zone, %client,
+                    "{rtype} refused: there is no such zone here; configure it, or take this server out of the primaries of the client"
+                ),
+                _ => tracing::info!(
+                    %zone, %client,
+                    "{rtype} refused: the client is not in `allow-transfer` of this zone; add its address there if it is a secondary"
+                ),
+            }
             if untold > 0 {
                 tracing::info!("{untold} more transfers refused since the last such line");
             }
@@ -41,8 +48,8 @@ impl Refusals {
     }
 
     /// Whether this refusal is told of, and how many were not since the last that was.
-    fn tells(&mut self, now: Mono, zone: &NameRef, client: IpAddr) -> Option<u64> {
-        let key = (zone.to_name(), client.to_canonical());
+    fn tells(&mut self, now: Mono, zone: &NameRef, client: IpAddr, rcode: Rcode) -> Option<u64> {
+        let key = (zone.to_name(), client.to_canonical(), rcode.0);
         if self.told.get(&key).is_some_and(|at| now.since(*at) < AGAIN) {
             return None;
         }
@@ -73,13 +80,15 @@ mod tests {
         let mut refusals = Refusals::default();
         let (zone, other): (Name, Name) = ("example.".parse().unwrap(), "other.".parse().unwrap());
         let client = IpAddr::from([192, 0, 2, 2]);
-        assert_eq!(refusals.tells(at(1), &zone, client), Some(0));
-        assert_eq!(refusals.tells(at(2), &zone, client), None);
-        assert_eq!(refusals.tells(at(2), &zone, "::ffff:192.0.2.2".parse().unwrap()), None);
-        assert_eq!(refusals.tells(at(3), &other, client), Some(0));
-        assert_eq!(refusals.tells(at(4), &zone, IpAddr::from([192, 0, 2, 3])), Some(0));
-        assert_eq!(refusals.tells(at(3_600), &zone, client), None);
-        assert_eq!(refusals.tells(at(3_601), &zone, client), Some(0));
+        assert_eq!(refusals.tells(at(1), &zone, client, Rcode::REFUSED), Some(0));
+        assert_eq!(refusals.tells(at(2), &zone, client, Rcode::REFUSED), None);
+        assert_eq!(refusals.tells(at(2), &zone, "::ffff:192.0.2.2".parse().unwrap(), Rcode::REFUSED), None);
+        assert_eq!(refusals.tells(at(3), &other, client, Rcode::REFUSED), Some(0));
+        assert_eq!(refusals.tells(at(4), &zone, IpAddr::from([192, 0, 2, 3]), Rcode::REFUSED), Some(0));
+        // There may be no such zone, and then one without that client.
+        assert_eq!(refusals.tells(at(5), &zone, client, Rcode::NOTAUTH), Some(0));
+        assert_eq!(refusals.tells(at(3_600), &zone, client, Rcode::REFUSED), None);
+        assert_eq!(refusals.tells(at(3_601), &zone, client, Rcode::REFUSED), Some(0));
     }
 
     #[test]
@@ -89,7 +98,12 @@ mod tests {
         let (mut lines, mut untold) = (0, 0);
         // Ten forged addresses a second for three hours.
         for number in 0..108_000_u32 {
-            let told = refusals.tells(at(u64::from(number) / 10), &zone, IpAddr::from(number.to_be_bytes()));
+            let told = refusals.tells(
+                at(u64::from(number) / 10),
+                &zone,
+                IpAddr::from(number.to_be_bytes()),
+                Rcode::REFUSED,
+            );
             lines += u64::from(told.is_some());
             untold += told.unwrap_or_default();
             assert!(refusals.told.len() <= MAX_REMEMBERED);

@@ -86,10 +86,10 @@ impl Context {
                 self.metrics.unheard(rcode);
                 After::Reply(Path::Zone)
             }
-            Outcome::Reply(context::Path::Withheld) => {
+            Outcome::Reply(context::Path::Withheld(rcode)) => {
                 if let Ok(request) = Request::read(asked.bytes) {
                     let client = asked.from.addr.ip();
-                    lock(&self.refusals).refused(now.mono, request.name, client, request.rtype);
+                    lock(&self.refusals).refused(now.mono, request.name, client, request.rtype, rcode);
                 }
                 After::Reply(Path::Zone)
             }

@@ -285,10 +285,18 @@ fn check(params: &[u8]) -> Result<(), (u16, &'static str)> {
 /// Whether this is a URI template of an absolute path with the variable `dns` (RFC 9461 section 5, RFC 6570).
 fn is_doh_path(value: &[u8]) -> bool {
     let Ok(template) = std::str::from_utf8(value) else { return false };
-    let expressions = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-    let mut variables = expressions
-        .flat_map(|(inside, _)| inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(','));
-    template.starts_with('/') && variables.any(|name| name.split([':', '*']).next() == Some("dns"))
+    let (mut rest, mut has_dns) = (template, false);
+    // RFC 6570 2: braces stand around expressions alone, and not within them.
+    while let Some((literals, tail)) = rest.split_once('{') {
+        let Some((inside, behind)) = tail.split_once('}') else { return false };
+        if literals.contains('}') || inside.contains('{') {
+            return false;
+        }
+        let mut variables = inside.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(',');
+        has_dns |= variables.any(|name| name.split([':', '*']).next() == Some("dns"));
+        rest = behind;
+    }
+    template.starts_with('/') && has_dns && !rest.contains('}')
 }
 
 /// Whether this is a list of different protocols, each with its weight.
@@ -389,4 +397,30 @@ fn list<T>(items: &[T], out: &mut String, each: impl Fn(&T, &mut String) -> Opti
         each(item, out)?;
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doh_path_is_a_template_with_whole_expressions() {
+        for path in ["/dns-query{?dns}", "/{dns}", "/q{?a,dns*}{&b}", "/{+dns:3}/x"] {
+            assert!(is_doh_path(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/q",
+            "q{?dns}",
+            "/q{?dnsx}",
+            "/q{?dns}{",
+            "/q{?dns",
+            "/q}{?dns}",
+            "/q{?dns}}",
+            "/q{{?dns}",
+            "/q{?a{dns}",
+        ] {
+            assert!(!is_doh_path(path.as_bytes()), "{path}");
+        }
+        assert!(!is_doh_path(b"/\xff{?dns}"));
+    }
 }

@@ -96,12 +96,12 @@ impl Refresh {
             Some(question::Event::Answered(reply)) => {
                 // A reply without the records of a transfer: whatever its code is, there is none.
                 let reason = Reason::of(reply.message.rcode()).unwrap_or(Reason::Malformed);
-                self.pull_failed(step, reason);
+                self.pull_failed(step, reason, ExtendedError::of(&reply.message));
             }
             Some(question::Event::Failed { fault, .. }) => {
-                self.pull_failed(step, Reason::of_transfer(fault));
+                self.pull_failed(step, Reason::of_transfer(fault), None);
             }
-            Some(question::Event::Silent) => self.pull_failed(step, Reason::Timeout),
+            Some(question::Event::Silent) => self.pull_failed(step, Reason::Timeout, None),
         }
     }
 
@@ -118,7 +118,7 @@ impl Refresh {
         }
         match outcome {
             Outcome::More => {}
-            Outcome::Bad(reason) => self.pull_failed(step, reason),
+            Outcome::Bad(reason) => self.pull_failed(step, reason, None),
             Outcome::UpToDate(serial) => self.up_to_date(step, serial),
             Outcome::Full(content, told) => {
                 // The digest of the outcome is known when it has been published.
@@ -141,7 +141,7 @@ impl Refresh {
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         if own != Some(serial) {
             let reason = Reason::Older { theirs: serial, ours: own.unwrap_or(serial) };
-            step.events.push(Event::Failed { primary: pull.primary, kind: Kind::Ixfr, reason });
+            step.events.push(Event::failed(pull.primary, Kind::Ixfr, reason));
             return self.next_primary(step);
         }
         let left = pull.intake.expire();
@@ -168,7 +168,7 @@ impl Refresh {
         let expire = pull.intake.expire().or(self.shown.expire);
         if expire == Some(0) && have.timers().expire > 0 {
             // RFC 7314 section 4: it would expire here at once, as it does there.
-            step.events.push(Event::Failed { primary: pull.primary, kind, reason: Reason::NotAuth });
+            step.events.push(Event::failed(pull.primary, kind, Reason::NotAuth));
             return self.next_primary(step);
         }
         let (whole, until) = have.expires(pull.began, expire);
@@ -212,10 +212,15 @@ impl Refresh {
 
     /// After differences comes the whole zone, from the same primary as far as it can be reached; after that the next
     /// primary.
-    pub(super) fn pull_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
+    pub(super) fn pull_failed(
+        &mut self,
+        step: &mut Step<'_>,
+        reason: Reason,
+        because: Option<ExtendedError>,
+    ) {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::Failed { primary: pull.primary, kind, reason });
+        step.events.push(Event::Failed { primary: pull.primary, kind, reason, because });
         if kind == Kind::Axfr || matches!(reason, Reason::Unreachable(_)) {
             return self.hold(step, pull.primary, reason);
         }
@@ -251,7 +256,7 @@ impl Refresh {
                     PublishError::NoZone(_) => Reason::InvalidZone,
                     _ => Reason::NotStored,
                 };
-                step.events.push(Event::Failed { primary, kind, reason });
+                step.events.push(Event::failed(primary, kind, reason));
                 return match (asked, reason) {
                     // What came may be the whole zone in place of differences, and none, where a primary has no history.
                     (Kind::Ixfr, Reason::DoesNotApply | Reason::TooMuchWork | Reason::InvalidZone) => {
@@ -287,7 +292,7 @@ impl Refresh {
             // It is what the primary sent: asking for it again would bring the same.
             let reason = Reason::DigestMismatch;
             self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
-            step.events.push(Event::Failed { primary, kind, reason });
+            step.events.push(Event::failed(primary, kind, reason));
         }
         self.still_behind(step);
         self.end_round(step, primary);
@@ -298,7 +303,7 @@ impl Refresh {
         let serial = timers.serial;
         let reason = Reason::DigestMismatch;
         if self.repairs.holds(step.now.mono, primary, serial) {
-            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason });
+            step.events.push(Event::failed(primary, Kind::Soa, reason));
             return self.next_primary(step);
         }
         self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);

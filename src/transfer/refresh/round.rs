@@ -114,9 +114,11 @@ impl Refresh {
         match event {
             None => {}
             Some(question::Event::Answered(reply)) => self.soa_answered(step, &reply),
-            Some(question::Event::Failed { fault, .. }) => self.ask_failed(step, Reason::of_question(fault)),
+            Some(question::Event::Failed { fault, .. }) => {
+                self.ask_failed(step, Reason::of_question(fault), None)
+            }
             Some(question::Event::Silent | question::Event::Transfer { .. }) => {
-                self.ask_failed(step, Reason::Timeout);
+                self.ask_failed(step, Reason::Timeout, None);
             }
         }
     }
@@ -129,7 +131,7 @@ impl Refresh {
             return self.ask(step, primary);
         }
         match query::read_soa(&self.config.zone, &reply.message) {
-            Err(reason) => self.ask_failed(step, reason),
+            Err(reason) => self.ask_failed(step, reason, ExtendedError::of(&reply.message)),
             Ok(answer) => {
                 self.state = State::Idle;
                 self.compare(step, primary, reply, answer);
@@ -137,11 +139,11 @@ impl Refresh {
         }
     }
 
-    fn ask_failed(&mut self, step: &mut Step<'_>, reason: Reason) {
+    fn ask_failed(&mut self, step: &mut Step<'_>, reason: Reason, because: Option<ExtendedError>) {
         let State::AskingSoa(asking) = &self.state else { return };
         // The zone is current by what another primary said: to hear nothing more is no failure.
         if self.confirmed_by.is_none() {
-            step.events.push(Event::Failed { primary: asking.primary, kind: Kind::Soa, reason });
+            step.events.push(Event::Failed { primary: asking.primary, kind: Kind::Soa, reason, because });
         }
         self.hang_up(step);
         self.next_primary(step);
@@ -183,7 +185,7 @@ impl Refresh {
         }
         if theirs != own {
             let reason = Reason::Older { theirs, ours: own };
-            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason });
+            step.events.push(Event::failed(primary, Kind::Soa, reason));
             return self.next_primary(step);
         }
         if differs {

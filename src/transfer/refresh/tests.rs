@@ -35,6 +35,8 @@ enum Mode {
     Cut,
     /// Transfers that never go on after the first message.
     Stalled,
+    /// REFUSED, and it says why.
+    Prohibits,
     /// As it should, with this many seconds of EXPIRE left.
     Expiring(u32),
     /// Without EDNS: this code to every request that has it.
@@ -179,7 +181,10 @@ impl World {
                 Event::Fetched { kind, .. } => format!("fetched {}", kind.label()),
                 Event::Confirmed { .. } => "confirmed".into(),
                 Event::Behind(newer) => format!("behind {}", newer.serial),
-                Event::Failed { kind, reason, .. } => format!("failed {} {}", kind.label(), reason.label()),
+                Event::Failed { kind, reason, because, .. } => {
+                    let because = because.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+                    format!("failed {} {}{because}", kind.label(), reason.label())
+                }
                 Event::Fallback { reason } => format!("fallback {}", reason.label()),
                 Event::Expired => "expired".into(),
             });
@@ -245,6 +250,7 @@ impl World {
                 return;
             }
             Mode::Code(rcode) => vec![code(&exchange.message, *rcode)],
+            Mode::Prohibits => vec![prohibition(&request)],
             Mode::Objects(rcode) if request.opt.is_some() => vec![code(&exchange.message, *rcode)],
             Mode::SilentToEdns if request.opt.is_some() => return,
             Mode::Ixfr(records) if request.rtype == Rtype::IXFR => vec![answer(&request, records, &[])],
@@ -289,6 +295,18 @@ fn answer(request: &Request<'_>, records: &[Record], options: &[u8]) -> Vec<u8> 
     if request.opt.is_some() {
         writer.opt(1_232, Rcode::NOERROR, false, options).unwrap();
     }
+    writer.finish();
+    reply
+}
+
+fn prohibition(request: &Request<'_>) -> Vec<u8> {
+    let mut options = Vec::new();
+    edns::push_option(&mut options, edns::EDE, b"\0\x12not for you");
+    let mut reply = Vec::new();
+    let mut writer = Writer::new(&mut reply, 65_535, request.header.id, flags::QR);
+    writer.question(request.name, request.rtype, request.class).unwrap();
+    writer.set_rcode(Rcode::REFUSED);
+    writer.opt(1_232, Rcode::REFUSED, false, &options).unwrap();
     writer.finish();
     reply
 }

@@ -41,6 +41,22 @@ fn without_any_primary_the_retry_timer_runs() {
     assert_eq!(world.take_log(), ["failed soa unreachable", "confirmed"]);
 }
 
+/// RFC 8914: what a primary says of why it refuses is told, whatever it was asked.
+#[test]
+fn the_words_of_a_primary_that_refuses_are_kept() {
+    let mut world = World::settled(1);
+    world.mode(1, Mode::Prohibits);
+    world.notify(1, None);
+    world.run(100);
+    assert_eq!(world.take_log(), ["failed soa refused (EDE 18 Prohibited: not for you)"]);
+    let mut world = World::new(1);
+    world.edit(1, 1, 10);
+    world.mode(1, Mode::Prohibits);
+    world.start();
+    world.run(100);
+    assert_eq!(world.take_log(), ["failed axfr refused (EDE 18 Prohibited: not for you)"]);
+}
+
 #[test]
 fn pauses_grow_while_there_is_no_content() {
     let mut world = World::new(1);
