@@ -266,6 +266,11 @@ fn configurations_that_cannot_be_served_are_refused_with_the_place() {
     let _tcp = TcpListener::bind(addr).unwrap();
     let taken = refused(dir.path(), &format!("{server}{zone}"));
     assert!(taken.contains(&addr.to_string()) && taken.contains("TCP"), "{taken}");
+    // One of several is enough for a start, and none is not.
+    let absent = "192.0.2.77:5300";
+    let nowhere =
+        refused(dir.path(), &format!("[server]\nlisten = [\"{absent}\", \"{busy}\", \"{addr}\"]\n{zone}"));
+    assert!(nowhere.contains(absent) && nowhere.contains("this machine has no such address"), "{nowhere}");
 
     let mut command = tidemark::command();
     let output =

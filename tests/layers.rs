@@ -20,8 +20,9 @@ const FLOORS: [&[&str]; 9] = [
     &["cli", "main"],
 ];
 /// The floors within `server`, lowest first; the same holds for them.
-const SERVER_FLOORS: [&[&str]; 8] = [
+const SERVER_FLOORS: [&[&str]; 9] = [
     &[
+        "address",
         "clock",
         "content",
         "log",
@@ -39,6 +40,7 @@ const SERVER_FLOORS: [&[&str]; 8] = [
     &["files", "journal", "jobs"],
     &["control"],
     &["admin", "http", "worker"],
+    &["listening"],
     &["run"],
 ];
 /// The lowest floor of the real world: below it there is no I/O, no clock, no chance that is not seeded.

@@ -46,7 +46,15 @@ type Zones = BTreeMap<Name, BTreeSet<SocketAddr>>;
 struct NodeZones {
     /// Where the node itself listens.
     listen: Vec<SocketAddr>,
+    /// And where not yet, though it is told to.
+    #[serde(default)]
+    not_listening: Vec<NotListening>,
     zones: Vec<NodeZone>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NotListening {
+    address: SocketAddr,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,7 +75,9 @@ struct NodeServer {
 
 impl NodeZones {
     fn zones(self, only: Option<&Name>) -> Zones {
-        let listen: Vec<SocketAddr> = self.listen.into_iter().map(reachable).take(1).collect();
+        let is_served = |addr: &SocketAddr| !self.not_listening.iter().any(|one| one.address == *addr);
+        let listen: Vec<SocketAddr> =
+            self.listen.into_iter().filter(is_served).map(reachable).take(1).collect();
         let wanted = self.zones.into_iter().filter(|zone| only.is_none_or(|only| zone.zone == *only));
         wanted
             .map(|NodeZone { zone, role, primaries, servers }| {
@@ -237,5 +247,16 @@ mod tests {
         assert_eq!(all[&"example.".parse::<Name>().unwrap()], [own, "192.0.2.2:53".parse().unwrap()].into());
         assert_eq!(all[&"stub.".parse::<Name>().unwrap()], ["192.0.2.2:53".parse().unwrap()].into());
         assert_eq!(all[&"other.".parse::<Name>().unwrap()], [own, "192.0.2.1:53".parse().unwrap()].into());
+    }
+
+    #[test]
+    fn a_node_is_asked_where_it_answers() {
+        let node: NodeZones = serde_json::from_str(
+            r#"{"listen":["192.0.2.77:53","127.0.0.1:53"],"not_listening":[{"address":"192.0.2.77:53","reason":"absent"}],
+                "zones":[{"zone":"example.","role":"primary","primaries":[],"servers":[]}]}"#,
+        )
+        .unwrap();
+        let all = node.zones(None);
+        assert_eq!(all[&"example.".parse::<Name>().unwrap()], ["127.0.0.1:53".parse().unwrap()].into());
     }
 }

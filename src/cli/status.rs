@@ -52,10 +52,17 @@ fn print(status: &Value) -> io::Result<()> {
         let all = status[key].as_array().into_iter().flatten();
         all.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
     };
-    let encrypted = listen("listen_tls").into_iter().map(|addr| format!("{addr} (TLS)"));
-    let listen: Vec<String> = listen("listen").into_iter().chain(encrypted).collect();
+    let missing = status["not_listening"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_served = |addr: &String| !missing.iter().any(|one| one["address"] == **addr);
+    let encrypted = listen("listen_tls").into_iter().filter(is_served).map(|addr| format!("{addr} (TLS)"));
+    let listen: Vec<String> = listen("listen").into_iter().filter(is_served).chain(encrypted).collect();
     let version = status["version"].as_str().unwrap_or("?");
     anstream::println!("tidemark {version} on {}", listen.join(", "));
+    for one in missing {
+        if let (Some(addr), Some(reason)) = (one["address"].as_str(), one["reason"].as_str()) {
+            anstream::println!("{WARN}not listening on {addr} yet{WARN:#}: {reason}");
+        }
+    }
     if let Some(entries) = status["cache"]["entries"].as_u64() {
         anstream::println!("cache: {entries} answers");
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::sse::{self, Sse};
@@ -16,6 +17,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream::{self, Stream};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -57,6 +59,8 @@ pub struct Admin {
     pub listen: Vec<SocketAddr>,
     /// Where it listens for TLS.
     pub listen_tls: Vec<SocketAddr>,
+    /// Those of them, and the `http` address, that are not served yet.
+    pub not_listening: Arc<ArcSwap<Vec<NotListening>>>,
     /// All zones together.
     pub overview: watch::Receiver<Arc<Overview>>,
     /// Whether the control thread is at work.
@@ -67,6 +71,15 @@ pub struct Admin {
     pub per_zone: bool,
     /// Turns of readers of events: fewer than connections, for they stay, and probes of health must find one.
     pub readers: Arc<Semaphore>,
+}
+
+/// An address of the configuration that is not served yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotListening {
+    /// Which.
+    pub address: SocketAddr,
+    /// Why not, and what to do about it.
+    pub reason: String,
 }
 
 /// Binds the control socket, in the place of one that a process which is gone has left.
@@ -228,6 +241,7 @@ fn about(admin: &Admin) -> serde_json::Value {
         "version": env!("CARGO_PKG_VERSION"),
         "listen": admin.listen,
         "listen_tls": admin.listen_tls,
+        "not_listening": &**admin.not_listening.load(),
         "counts": counts,
         "worst": overview.worst,
         "change": overview.change,

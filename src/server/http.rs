@@ -1,6 +1,7 @@
 //! HTTP connections: few, and none that takes its time.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,17 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
+use super::address;
+
 /// Connections per listener: scrapers, dashboards and commands are a handful. More wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 128;
+/// Connections that may wait to be accepted, in the system's queue.
+const BACKLOG: i32 = 128;
 /// A request's head has to be here within this time, the first one's and each later one's of a connection.
 const HEAD: Duration = Duration::from_secs(10);
 /// A connection ends after this long, whatever it does: a reload of large zones takes less.
@@ -27,6 +33,17 @@ pub enum Listener {
     Tcp(TcpListener),
     /// The control socket.
     Unix(UnixListener),
+}
+
+/// Listens at the `http` address.
+pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a former process that are still being closed do not matter.
+    socket.set_reuse_address(true)?;
+    address::bind(&socket, addr)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Serves until the runtime ends.

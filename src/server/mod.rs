@@ -4,13 +4,14 @@
 //!
 //! ```text
 //! run                              from start to stop
+//! listening                        the addresses: bound, served, waited for
 //! worker · admin · http            requests: DNS, the API
 //! control                          the thread that owns the node
 //! files · journal · jobs           threads that control sets to work and hears from
 //! settings                         what a node is told to do
 //! exchange · tls · memory · pulse
 //! courtesy · sockets               heavy work lets queries go first
-//! clock · content · log · pages · poll · priority · privileges · received · threads
+//! address · clock · content · log · pages · poll · priority · privileges · received · threads
 //! ```
 
 pub mod admin;
@@ -21,6 +22,7 @@ pub mod exchange;
 pub mod files;
 pub mod http;
 pub mod journal;
+pub mod listening;
 pub mod pulse;
 pub mod received;
 pub mod run;
@@ -28,6 +30,7 @@ pub mod settings;
 pub mod tls;
 pub mod worker;
 
+mod address;
 mod courtesy;
 mod jobs;
 mod log;

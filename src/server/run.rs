@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
-use socket2::Socket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -30,28 +29,20 @@ use super::jobs::Jobs;
 use super::journal::folder::{Folder, FolderError};
 use super::journal::open::{Opened, Ready};
 use super::journal::thread::Journal;
+use super::listening::{BindError, Bound};
 use super::pulse::Pulse;
 use super::settings::Settings;
 use super::tls::{self, Shown};
 use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
-use super::worker::tcp::listen::Connections;
-use super::worker::{tcp, udp};
 use super::{http, memory, privileges, supervisor, threads};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be had.
-    #[error("cannot listen on {addr} ({what}): {error}{}", advice(.error))]
-    Bind {
-        /// For what.
-        what: &'static str,
-        /// Where.
-        addr: String,
-        /// Why not.
-        error: io::Error,
-    },
+    /// No address can be had, or one of them not by this user.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// There is no place for the control socket.
     #[error("cannot make the control socket {path}: {error}{}", place_advice(.error))]
     Control {
@@ -85,15 +76,6 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "; stop the server that uses it, or choose another address",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 take root or CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
-    }
-}
-
 fn place_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "; stop it, or give this node a `data-dir` of its own",
@@ -109,7 +91,11 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     memory::return_large_pieces();
     let workers =
         settings.server.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let bound = Bound::bind(&settings, workers)?;
+    let control = admin::bind_control(&settings.server.control).map_err(|error| StartError::Control {
+        path: settings.server.control.display().to_string(),
+        error,
+    })?;
+    let bound = Bound::bind(&settings.server, workers)?;
     if let Some(user) = &settings.server.user {
         let owned = [settings.server.data_dir.as_path(), settings.server.control.as_path()];
         let dir = &settings.server.data_dir;
@@ -133,7 +119,7 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
     let journal = opened.settle(store.checkpoint_bytes(), || store.checkpoint())?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.enable_all().on_thread_start(threads::make_room).build()?;
-    let served = runtime.block_on(serve(settings, bound, store, journal, workers, reread));
+    let served = runtime.block_on(serve(settings, bound, control, store, journal, reread));
     // Threads that wait for datagrams end with the process.
     runtime.shutdown_background();
     served
@@ -153,10 +139,10 @@ fn warn_of_unreadable(settings: &Settings) {
 
 async fn serve(
     settings: Settings,
-    bound: Bound,
+    mut bound: Bound,
+    control: UnixListener,
     store: Arc<ZoneStore>,
     journal: Ready,
-    workers: usize,
     reread: Reread,
 ) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new()?);
@@ -167,15 +153,13 @@ async fn serve(
         .resolver
         .as_ref()
         .zip(cache.as_ref())
-        .map(|(it, cache)| Resolvers::start(workers, &it.routes, cache, &served, &metrics, &commands))
+        .map(|(it, cache)| Resolvers::start(bound.workers, &it.routes, cache, &served, &metrics, &commands))
         .transpose()?;
     let reports = commands.clone();
     // When nobody listens to reports any more the node is stopping.
     let files = Files::start(Arc::clone(&store), move |changed| {
         drop(reports.blocking_send(Command::Files(changed)))
     })?;
-    let listen = settings.server.listen.clone();
-    let encrypted = settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone());
     let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));
     let tls = shown.as_ref().map(tls::config).transpose()?;
     let (overview, overviews) = watch::channel(Arc::default());
@@ -189,8 +173,9 @@ async fn serve(
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         cache,
-        listen,
-        listen_tls: encrypted,
+        listen: settings.server.listen.clone(),
+        listen_tls: settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone()),
+        not_listening: Arc::clone(&bound.not_listening),
         per_zone: settings.metrics_per_zone,
         readers: Arc::new(Semaphore::new(http::MAX_CONNECTIONS / 2)),
     };
@@ -214,7 +199,7 @@ async fn serve(
     let jobs = Jobs::start(move |done| {
         drop(prepared.blocking_send(Command::Input(Input::Prepared(done))));
     })?;
-    let control = Control {
+    let belongings = Control {
         node: Node::new(Arc::clone(&store), rand::random()),
         store: Arc::clone(&store),
         journal,
@@ -230,15 +215,16 @@ async fn serve(
         reloads: Reloads::default(),
         warned: Warned::default(),
     };
-    let thread = start_control(control, commands.clone(), queue)?;
-    serve_pages(bound.control, bound.http, admin)?;
+    let thread = start_control(belongings, commands.clone(), queue)?;
+    serve_control(control, admin.clone())?;
+    bound.serve_http(&admin)?;
     first_reading(&settings, &files, commands.clone()).await?;
     store.forget_unconfigured();
     answers.store(true, Ordering::Release);
-    start_workers(bound.tcp, bound.tls, bound.udp, tls, &context)?;
+    bound.start(context, tls, admin)?;
     // A control thread that is gone tells nobody.
     let _ = commands.send(Command::Input(Input::Listening)).await;
-    tell_where(&settings, &store);
+    tell_what(&settings, &store);
     // Nobody waits for it.
     tokio::task::spawn_blocking(memory::tidy_after_the_start);
     stopped(&commands).await?;
@@ -270,18 +256,10 @@ fn served(settings: &Settings, store: &Arc<ZoneStore>, cache: Option<&Arc<Cache>
     }
 }
 
-/// Answers on the control socket, and over HTTP where that is configured.
-fn serve_pages(
-    control: std::os::unix::net::UnixListener,
-    http: Option<std::net::TcpListener>,
-    admin: Admin,
-) -> io::Result<()> {
+/// Answers on the control socket.
+fn serve_control(control: UnixListener, admin: Admin) -> io::Result<()> {
     let control = http::Listener::Unix(tokio::net::UnixListener::from_std(control)?);
-    tokio::spawn(http::serve(control, admin::private(admin.clone())));
-    if let Some(listener) = http {
-        let listener = http::Listener::Tcp(tokio::net::TcpListener::from_std(listener)?);
-        tokio::spawn(http::serve(listener, admin::public(admin)));
-    }
+    tokio::spawn(http::serve(control, admin::private(admin)));
     Ok(())
 }
 
@@ -313,45 +291,12 @@ async fn first_reading(
     }
 }
 
-/// Starts the workers of all sockets, each with a tally of its own. What comes before they are there waits in the sockets, which are
-/// bound: the node is said to be ready before, so that whoever has an answer finds it so.
-fn start_workers(
-    tcp: Vec<Vec<Socket>>,
-    tls: Vec<Vec<Socket>>,
-    udp: Vec<UdpSocket>,
-    config: Option<Arc<rustls::ServerConfig>>,
-    context: &Context,
-) -> io::Result<()> {
-    let own = || Context { tally: context.metrics.tally(), ..context.clone() };
-    let connections = Connections::default();
-    for (plain, encrypted) in tcp.into_iter().zip(tls) {
-        let plain = plain.into_iter().map(|socket| (socket, None));
-        let encrypted = encrypted.into_iter().map(|socket| (socket, config.clone()));
-        let listen = |(socket, tls)| Ok((tcp::listen::listen(socket)?, tls));
-        let listeners = plain.chain(encrypted).map(listen).collect::<io::Result<_>>()?;
-        tcp::worker::start(listeners, own(), connections.clone())?;
-    }
-    for socket in udp {
-        udp::start(socket, own())?;
-    }
-    Ok(())
-}
-
-fn tell_where(settings: &Settings, store: &ZoneStore) {
+fn tell_what(settings: &Settings, store: &ZoneStore) {
     let zones = store.directory();
     if !zones.is_empty() {
         // Those that a former life left are not told of one by one.
         let served = zones.iter().filter(|zone| zone.current().is_some()).count();
         tracing::info!("serving {served} of {} zones", zones.len());
-    }
-    for addr in &settings.server.listen {
-        tracing::info!("listening on {addr}");
-    }
-    for addr in settings.server.tls.iter().flat_map(|tls| &tls.listen) {
-        tracing::info!("listening on {addr} (TLS)");
-    }
-    if let Some(addr) = settings.server.http {
-        tracing::info!("metrics and pages on http://{addr}/");
     }
     if settings.serves_nothing() {
         tracing::warn!("every query is refused: the configuration has neither a zone nor `[resolver]`");
@@ -396,50 +341,5 @@ async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
                 }
             }
         }
-    }
-}
-
-/// Sockets, bound before anything else is done: a busy port is found before a long load, and root is needed no longer.
-struct Bound {
-    udp: Vec<UdpSocket>,
-    /// For each worker one per address.
-    tcp: Vec<Vec<Socket>>,
-    /// The same for TLS.
-    tls: Vec<Vec<Socket>>,
-    http: Option<std::net::TcpListener>,
-    control: std::os::unix::net::UnixListener,
-}
-
-impl Bound {
-    fn bind(settings: &Settings, workers: usize) -> Result<Bound, StartError> {
-        let server = &settings.server;
-        let at =
-            |what, addr: SocketAddr| move |error| StartError::Bind { what, addr: addr.to_string(), error };
-        let mut bound = Bound {
-            udp: Vec::new(),
-            tcp: (0..workers).map(|_| Vec::new()).collect(),
-            tls: (0..workers).map(|_| Vec::new()).collect(),
-            http: None,
-            control: admin::bind_control(&server.control)
-                .map_err(|error| StartError::Control { path: server.control.display().to_string(), error })?,
-        };
-        for &addr in &server.listen {
-            let sockets = tcp::listen::bind(addr, workers).map_err(at("TCP", addr))?;
-            bound.tcp.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
-            bound.udp.extend(udp::bind(addr, workers).map_err(at("UDP", addr))?);
-        }
-        for &addr in server.tls.iter().flat_map(|tls| &tls.listen) {
-            let sockets = tcp::listen::bind(addr, workers).map_err(at("TLS", addr))?;
-            bound.tls.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
-        }
-        if let Some(addr) = server.http {
-            let bind = || {
-                let listener = std::net::TcpListener::bind(addr)?;
-                listener.set_nonblocking(true)?;
-                Ok(listener)
-            };
-            bound.http = Some(bind().map_err(at("HTTP", addr))?);
-        }
-        Ok(bound)
     }
 }

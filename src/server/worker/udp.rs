@@ -12,7 +12,7 @@ use crate::answer::door::{self, Asked, GROUP};
 use crate::metrics::tally::Batch;
 use crate::server::courtesy::Answering;
 use crate::server::received::{keep_whole, tell_targets};
-use crate::server::{clock, priority, threads};
+use crate::server::{address, clock, priority, threads};
 use crate::wire::via::Via;
 
 use datagrams::Datagrams;
@@ -52,7 +52,7 @@ fn bind_one(addr: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     socket.set_reuse_port(shared)?;
     // The kernel may cap it; any size works.
     let _ = socket.set_recv_buffer_size(BUFFER);
-    socket.bind(&addr.into())?;
+    address::bind(&socket, addr)?;
     Ok(socket.into())
 }
 

@@ -9,6 +9,8 @@ use dashmap::DashMap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::Semaphore;
 
+use crate::server::address;
+
 /// Connections in all; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_096;
 /// Connections that any client address may have. One may have more while there is room: a quarter of what is left, so that others
@@ -34,7 +36,7 @@ fn bind_one(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
     // Connections of a former process that are still being closed do not matter.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
-    socket.bind(&addr.into())?;
+    address::bind(&socket, addr)?;
     Ok(socket)
 }
 

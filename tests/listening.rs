@@ -1,0 +1,135 @@
+//! Addresses that cannot be had when a node starts: they keep nothing else down, and are served once they can be had.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
+
+mod support;
+
+use std::fmt::Display;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use support::await_until::await_until;
+use support::daemon::{self, Daemon, Reload, words};
+use support::process::{program, run};
+use support::tidemark::{self, PROGRAM};
+use support::zones::{self, Zone};
+use support::{dig, http, ports, soa};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const ZONE: &str = "example.";
+
+/// A folder with a zone and a configuration.
+fn prepare(listen: [&SocketAddr; 2], more: &dyn Display) -> (TempDir, [Zone; 1]) {
+    let zones = [Zone::primary(ZONE, zones::text(ZONE, 1, &[]))];
+    let dir = daemon::prepare(&zones);
+    let [first, second] = listen;
+    let toml = format!(
+        "[server]\nlisten = [\"{first}\", \"{second}\"]\ndata-dir = \"state\"\n{more}\n[[zone]]\nname = \"{ZONE}\"\nfile = \"{}\"\n",
+        zones[0].file_name()
+    );
+    fs::write(dir.path().join("tidemark.toml"), toml).unwrap();
+    (dir, zones)
+}
+
+fn start(listen: [&SocketAddr; 2], http: SocketAddr) -> Daemon {
+    let (dir, zones) = prepare(listen, &format_args!("http = \"{http}\""));
+    let command = words([&PROGRAM, &"serve", &"--config", &"tidemark.toml"]);
+    let node = Daemon::start(dir, *listen[0], &zones, command, Reload::Watches);
+    node.await_serial(ZONE, 1, LIMIT);
+    node
+}
+
+fn times(node: &Daemon, words: &str) -> usize {
+    node.log().matches(words).count()
+}
+
+#[test]
+fn a_busy_port_is_taken_when_its_holder_goes() {
+    let holder = ports::bind();
+    let busy = holder.0.local_addr().unwrap();
+    let [addr, http] = ports::reserve_many();
+    let node = start([&addr, &busy], http);
+    assert_eq!(times(&node, &format!("cannot listen on {busy}")), 1, "{}", node.log());
+    let missing = || {
+        let status = http::get(http, "/api/v1/status").unwrap().body;
+        serde_json::from_str::<Value>(&status).unwrap()["not_listening"].clone()
+    };
+    let told = missing();
+    assert_eq!(told[0]["address"], busy.to_string(), "{told}");
+    assert!(told[0]["reason"].as_str().unwrap().contains("stop the server that uses it"), "{told}");
+    await_until("the node to be ready", LIMIT, || http::get(http, "/ready").unwrap().status == 200);
+    let status =
+        || run(tidemark::command().args(["status", "--control"]).arg(node.dir().join("state/tidemark.sock")));
+    let shown = status();
+    assert!(shown.lines().next().unwrap().ends_with(&format!("on {addr}")), "{shown}");
+    assert!(shown.contains(&format!("not listening on {busy} yet: TCP: ")), "{shown}");
+
+    drop(holder);
+    await_until("the port to be taken", LIMIT, || soa::serial(busy, ZONE) == Some(1));
+    assert_eq!(dig::short(busy, &["+tcp", ZONE, "SOA"]).len(), 1);
+    await_until("the node to say so", LIMIT, || missing() == json!([]));
+    assert_eq!(times(&node, &format!("listening on {busy} now")), 1, "{}", node.log());
+    assert_eq!(times(&node, &format!("cannot listen on {busy}")), 1, "{}", node.log());
+    assert!(status().lines().next().unwrap().ends_with(&format!("on {addr}, {busy}")));
+    node.publish(ZONE, &zones::text(ZONE, 2, &[]));
+    for addr in [addr, busy] {
+        await_until("the new version", LIMIT, || soa::serial(addr, ZONE) == Some(2));
+    }
+}
+
+#[test]
+fn a_busy_http_address_keeps_no_dns_down() {
+    let (_, holder) = ports::bind();
+    let http = holder.local_addr().unwrap();
+    let [first, second] = ports::reserve_many();
+    let node = start([&first, &second], http);
+    assert_eq!(soa::serial(second, ZONE), Some(1));
+    assert_eq!(times(&node, &format!("cannot listen on {http} (HTTP)")), 1, "{}", node.log());
+    drop(holder);
+    await_until("metrics", LIMIT, || {
+        http::get(http, "/metrics").is_ok_and(|page| page.status == 200 && page.body.contains("tidemark_"))
+    });
+    let told = format!("metrics and pages on http://{http}/ now");
+    await_until("the node to say so", LIMIT, || times(&node, &told) == 1);
+}
+
+/// As where the network comes up after its servers, or an address is handed on between them. The node has a network of its own.
+#[test]
+fn an_address_is_served_once_this_machine_has_it() {
+    let here: SocketAddr = "127.0.0.1:5300".parse().unwrap();
+    let absent: SocketAddr = "192.0.2.77:5300".parse().unwrap();
+    let (dir, zones) = prepare([&here, &absent], &"");
+    let ip = program("ip");
+    let serve = "\"$1\" link set lo up && exec \"$0\" serve --config tidemark.toml";
+    let own = [&"unshare" as &dyn AsRef<_>, &"--user", &"--map-root-user", &"--net", &"sh", &"-c"];
+    let command = [words(own), words([&serve, &PROGRAM, &ip])].concat();
+    let mut node = Daemon::new(dir, here, &zones, command, Reload::Watches);
+    node.launch();
+    await_until("the node to listen", LIMIT, || times(&node, &format!("listening on {here}\n")) == 1);
+    assert_eq!(times(&node, &format!("cannot listen on {absent}")), 1, "{}", node.log());
+
+    let pid = node.process().pid().to_string();
+    let within = || {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &pid, "--user", "--net", "--preserve-credentials"]);
+        command
+    };
+    let ask = |addr: SocketAddr, more: &str| {
+        let (at, port) = (format!("@{}", addr.ip()), addr.port().to_string());
+        let asked = [&at, "-p", &port, "+short", "+time=15", "+tries=1", more, ZONE, "SOA"];
+        run(within().arg(program("dig")).args(asked))
+    };
+    assert!(!ask(here, "+notcp").is_empty());
+    run(within().arg(&ip).args(["address", "add", "192.0.2.77/32", "dev", "lo"]));
+    // At once: it is bound already.
+    for way in ["+notcp", "+tcp"] {
+        assert_eq!(ask(absent, way), ask(here, way));
+    }
+    await_until("the node to say so", LIMIT, || times(&node, &format!("listening on {absent} now")) == 1);
+    assert_eq!(times(&node, &format!("cannot listen on {absent}")), 1, "{}", node.log());
+}
