@@ -11,6 +11,11 @@ const PIECE: u64 = 32 << 10;
 
 /// The bytes of a regular file of at most `limit` bytes; `too_large` says what to do about a larger one.
 pub fn content(path: &Path, limit: u64, too_large: impl FnOnce() -> String) -> io::Result<Vec<u8>> {
+    read(&open(path)?, limit, too_large)
+}
+
+/// Opens a regular file.
+pub(super) fn open(path: &Path) -> io::Result<File> {
     // O_NONBLOCK: opening a pipe would wait for a writer. It means nothing to a regular file.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -20,12 +25,18 @@ pub fn content(path: &Path, limit: u64, too_large: impl FnOnce() -> String) -> i
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file; name one"));
     }
+    Ok(file)
+}
+
+/// Its bytes.
+pub(super) fn read(file: &File, limit: u64, too_large: impl FnOnce() -> String) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
     let mut text = Vec::new();
-    if metadata.len() <= limit {
-        text.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX).saturating_add(1))?;
-        while text.len() as u64 <= limit && read_on(&file, metadata.len(), &mut text)? {}
+    if length <= limit {
+        text.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX).saturating_add(1))?;
+        while text.len() as u64 <= limit && read_on(file, length, &mut text)? {}
     }
-    if metadata.len() > limit || text.len() as u64 > limit {
+    if length > limit || text.len() as u64 > limit {
         return Err(io::Error::other(too_large()));
     }
     Ok(text)

@@ -43,12 +43,18 @@ pub(super) type Answer = Box<dyn FnOnce(usize) + Send>;
 pub(super) struct Asker {
     done: Cell<Option<Answer>>,
     /// Files that hold no zone to be served.
-    pub(super) refused: Cell<usize>,
+    refused: Cell<usize>,
 }
 
 impl Asker {
     pub(super) fn new(done: Answer) -> Rc<Asker> {
         Rc::new(Asker { done: Cell::new(Some(done)), refused: Cell::new(0) })
+    }
+
+    /// A file that these have asked for holds no zone to be served.
+    pub(super) fn refuse(askers: &[Rc<Asker>], why: &str) {
+        askers.iter().for_each(|asker| asker.refused.set(asker.refused.get() + 1));
+        tracing::error!("{why}");
     }
 }
 

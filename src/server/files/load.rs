@@ -19,6 +19,7 @@ use crate::zone::snapshot::Snapshot;
 
 use super::super::content;
 use super::super::memory;
+use super::lease;
 
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 const MAX_TEXT: u64 = 4 << 30;
@@ -51,6 +52,16 @@ pub enum LoadError {
         /// The system's reason.
         reason: String,
     },
+    /// It may be half of what it is to be.
+    #[error(
+        "{path} is still open for writing by another process (`fuser -v {path}` shows which); what was served before, if anything, \
+         goes on being served, and the file is read once it is closed",
+        path = .path.display()
+    )]
+    Open {
+        /// The file, or one that it includes.
+        path: PathBuf,
+    },
     /// It can be read but is wrong; warnings are among these too.
     #[error("{}", first_error(.0))]
     Faulty(Vec<Diagnostic>),
@@ -60,7 +71,7 @@ impl LoadError {
     /// Everything there is to say about it.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            LoadError::Unreadable { .. } => &[],
+            LoadError::Unreadable { .. } | LoadError::Open { .. } => &[],
             LoadError::Faulty(diagnostics) => diagnostics,
         }
     }
@@ -123,13 +134,23 @@ pub(super) fn open(
     base: &dyn Fn(&NameRef) -> Option<Snapshot>,
     bounds: &Bounds<'_>,
 ) -> Result<Opened, LoadError> {
-    let text = bytes(path)?;
+    let text = match bounds.bytes(path) {
+        // The name may be there already, and the version from before is served under it.
+        Err(open @ LoadError::Open { .. }) => {
+            let name = name_of(path).map_err(|_| open.clone())?;
+            return Ok(Opened { identity: Identity::Guess(name), loaded: Some(Err(open)) });
+        }
+        text => text?,
+    };
     // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
     let from_file = name_in(path);
     if let Some(name) = first_name(path, &text, from_file.as_deref()).or(from_file) {
         let (outcome, loaded) = load_text(path, &text, &name, base(&name), bounds);
         if outcome.is_ok() && outcome.origin.as_ref() == Some(&name) {
             return Ok(Opened { identity: Identity::Certain(name), loaded: Some(loaded) });
+        }
+        if let Err(LoadError::Open { .. }) = loaded {
+            return Ok(Opened { identity: Identity::Guess(name), loaded: Some(loaded) });
         }
     }
     let identity = identify_text(path, &text)?;
@@ -186,7 +207,7 @@ pub(super) fn load_onto(
     base: Option<Snapshot>,
     bounds: &Bounds<'_>,
 ) -> Result<Loaded, LoadError> {
-    let text = bytes(path)?;
+    let text = bounds.bytes(path)?;
     load_text(path, &text, apex, base, bounds).1
 }
 
@@ -196,6 +217,8 @@ pub(super) struct Bounds<'b> {
     memory: u64,
     /// Records up to which a zone is looked through for what hurts.
     linted: u64,
+    /// Whether files that somebody has open for writing are left alone.
+    awaits_writers: bool,
     /// Set once the outcome is of no use: reading then stops, and whatever comes of it is to be thrown away.
     is_needless: &'b AtomicBool,
 }
@@ -203,12 +226,17 @@ pub(super) struct Bounds<'b> {
 impl<'b> Bounds<'b> {
     /// With all the memory that there is for a zone.
     pub(super) fn new(is_needless: &'b AtomicBool) -> Bounds<'b> {
-        Bounds { memory: memory::half(), linted: 0, is_needless }
+        Bounds { memory: memory::half(), linted: 0, awaits_writers: false, is_needless }
     }
 
     /// The same, to be told what hurts about a zone that is not large, with what is odd in its text.
     pub(super) fn linting(self) -> Bounds<'b> {
         Bounds { linted: LINTED, ..self }
+    }
+
+    /// The same, but nothing is read that somebody has open for writing.
+    pub(super) fn awaiting_writers(self) -> Bounds<'b> {
+        Bounds { awaits_writers: true, ..self }
     }
 }
 
@@ -228,6 +256,23 @@ const LINTED: u64 = 10_000;
 const LOOK: u64 = 256;
 
 impl Bounds<'_> {
+    /// What a file holds; `None` when it is open for writing, and so to be left alone.
+    fn content(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let file = content::open(path)?;
+        let is_open = || self.awaits_writers && lease::has_writer(&file) == Some(true);
+        if is_open() {
+            return Ok(None);
+        }
+        let text = content::read(&file, limit, || too_large(limit))?;
+        // Whoever has opened it meanwhile may have cut it.
+        Ok((!is_open()).then_some(text))
+    }
+
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
+        let text = self.content(path, text_limit()).map_err(|error| unreadable(path, &error))?;
+        text.ok_or_else(|| LoadError::Open { path: path.to_owned() })
+    }
+
     /// Hands records on to `take` while there is need and room for them; counts what they need.
     fn within(&self, taken: &mut Taken, entry: &Entry<'_>, take: impl FnOnce(&Entry<'_>)) -> ControlFlow<()> {
         let owner = entry.owner.as_wire();
@@ -259,12 +304,22 @@ fn load_text(
 ) -> (Outcome, Result<Loaded, LoadError>) {
     let mut reading = Reading::new(&apex.to_name(), base);
     let mut taken = Taken { bytes: text.len() as u64, ..Taken::default() };
-    let outcome = scan(path, text, Some(apex), text_limit(), &mut |entry| {
+    let mut open = None;
+    let mut read = |path: &Path, limit: u64| {
+        let text = bounds.content(path, limit).map_err(|error| error.to_string())?;
+        text.ok_or_else(|| {
+            open = Some(path.to_owned());
+            "it is open for writing".to_owned()
+        })
+    };
+    let outcome = scan_with(path, text, Some(apex), text_limit(), &mut read, &mut |entry| {
         bounds.within(&mut taken, entry, |entry| {
             reading.add(entry.owner, entry.rtype, entry.ttl, entry.rdata);
         })
     });
-    let loaded = if taken.bytes > bounds.memory {
+    let loaded = if let Some(path) = open {
+        Err(LoadError::Open { path })
+    } else if taken.bytes > bounds.memory {
         let megabytes = bounds.memory >> 20;
         let reason = format!(
             "its text and records need more than the {megabytes} MiB that there are for a zone; split the zone"
@@ -351,8 +406,11 @@ impl Finding for Lint {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
-    content(path, text_limit())
-        .map_err(|error| LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+    content(path, text_limit()).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> LoadError {
+    LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -370,12 +428,25 @@ fn text_limit() -> u64 {
 
 /// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.
 fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, limit: u64, each: &mut Each<'_>) -> Outcome {
+    let mut read = |path: &Path, limit| content(path, limit).map_err(|error| error.to_string());
+    scan_with(path, text, origin, limit, &mut read, each)
+}
+
+/// The same; what is included is had by `read`, which is told how much there may be of it.
+fn scan_with(
+    path: &Path,
+    text: &[u8],
+    origin: Option<&NameRef>,
+    limit: u64,
+    read: &mut dyn FnMut(&Path, u64) -> Result<Vec<u8>, String>,
+    each: &mut Each<'_>,
+) -> Outcome {
     // What is included counts each time, for it is read, and makes records, each time.
     let mut left = limit.saturating_sub(text.len() as u64);
     let mut include = |written: &str, from: &str| {
         // RFC 1035 leaves open what a relative path is relative to; the including file moves with what it includes.
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(written);
-        let text = content(&path, left).map_err(|error| error.to_string())?;
+        let text = read(&path, left)?;
         left -= text.len() as u64;
         Ok((path.display().to_string(), text))
     };

@@ -9,6 +9,8 @@
 //!                       says       roster (of `node`: which zones there are, and what each comes from)
 //! ```
 //!
+//! A file that somebody has open for writing (`lease`) is not read: it is `writers` that has it waited for.
+//!
 //! One thread, `files`, owns what is known of files and only ever waits for messages; it reads no zone file itself.
 
 pub mod folder;
@@ -18,6 +20,7 @@ pub mod watch;
 mod asked;
 mod changes;
 mod inotify;
+mod lease;
 mod read;
 mod reads;
 mod search;
@@ -25,3 +28,4 @@ mod settle;
 mod trail;
 mod turns;
 mod watched;
+mod writers;

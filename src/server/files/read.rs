@@ -269,7 +269,7 @@ impl Lane {
 
     fn read(&self, job: &Job) -> Done {
         let base = |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.source()) };
-        let bounds = Bounds::new(&job.is_needless).linting();
+        let bounds = Bounds::new(&job.is_needless).linting().awaiting_writers();
         let content = match &job.zone {
             Some(zone) => {
                 Content::Zone(or_unreadable(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))

@@ -151,6 +151,7 @@ impl<R: Fn(Changed)> Watch<R> {
                 }
             }
         }
+        askers.extend(std::mem::take(&mut self.awaited).into_iter().flat_map(|awaited| awaited.askers));
         askers.extend(std::mem::take(&mut self.searches).into_values().flat_map(|search| search.askers));
         askers
     }

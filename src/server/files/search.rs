@@ -19,8 +19,13 @@ use super::watch::{Changed, Watch};
 impl<R: Fn(Changed)> Watch<R> {
     /// Begins a search; files are added by [`Watch::begin`].
     pub(super) fn search(&mut self) -> u64 {
+        self.search_for(&[])
+    }
+
+    /// The same; these wait for its end.
+    pub(super) fn search_for(&mut self, askers: &[Rc<Asker>]) -> u64 {
         let id = self.roster.begin();
-        self.searches.insert(id, Search::default());
+        self.searches.insert(id, Search { askers: askers.to_vec(), ..Search::default() });
         id
     }
 
@@ -75,12 +80,21 @@ impl<R: Fn(Changed)> Watch<R> {
         self.searches.get_mut(&id)?.turns.as_mut()?.next()
     }
 
-    fn take_in(&mut self, id: u64, Turn { ticket, file, opened, askers }: Turn) {
+    fn take_in(&mut self, id: u64, Turn { ticket, file, opened, mut askers }: Turn) {
         let held = file.dir.and_then(|_| self.roster.held_by(&*file.path).cloned());
         let reading = held.as_ref().and_then(|name| self.reading.get(name)?.ticket);
         if reading.is_some_and(|newer| newer != ticket) {
             return;
         }
+        if held.is_none() && self.says_nothing_yet(&file, &opened) {
+            let path = file.path.to_path_buf();
+            return self.await_writer(What::File(file), path, &askers);
+        }
+        let waited = self.waited_for_file(&file.path);
+        if let Some(search) = self.searches.get_mut(&id) {
+            search.askers.extend_from_slice(&waited);
+        }
+        askers.extend(waited);
         let again = held.clone().filter(|name| self.finished(name));
         let (report, loaded) = self.report(id, &file, held.is_some(), opened);
         let is_same = |report: &Report| report.is_certain && Some(&report.zone) == held.as_ref();
@@ -92,6 +106,18 @@ impl<R: Fn(Changed)> Watch<R> {
         let verdict = self.roster.report(id, (path, dir), report, published, &mut self.changed.zones);
         self.carry_out(id, verdict, HeldBack { file, loaded }, &askers);
         again.into_iter().for_each(|name| self.read_changed(&name));
+    }
+
+    /// Whether a file is still being written and may say that it holds any zone. One that was published before is served under that
+    /// name meanwhile.
+    fn says_nothing_yet(&self, file: &File, opened: &Result<Opened, LoadError>) -> bool {
+        let (error, zone) = match opened {
+            Err(error) => (error, None),
+            Ok(Opened { identity: Identity::Guess(zone), loaded: Some(Err(error)) }) => (error, Some(zone)),
+            Ok(_) => return false,
+        };
+        matches!(error, LoadError::Open { path } if **path == *file.path)
+            && zone.is_none_or(|zone| published(&self.store, zone).is_none())
     }
 
     /// What a file says it holds; what is wrong with it is told, unless a zone is served from it: then that is read by its name.
@@ -170,8 +196,7 @@ impl<R: Fn(Changed)> Watch<R> {
 
     fn refuse(&self, id: u64, why: &str) {
         let Some(search) = self.searches.get(&id).filter(|search| !search.is_second) else { return };
-        search.askers.iter().for_each(|asker| asker.refused.set(asker.refused.get() + 1));
-        tracing::error!("{why}");
+        Asker::refuse(&search.askers, why);
     }
 
     /// The file of a zone is not there any more.

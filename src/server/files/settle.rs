@@ -7,12 +7,11 @@
 //!     |                  +-------------------------------------+ +-- changed again: waits anew, but not for ever
 //!     +------------------- closed, moved here, gone -----------^
 //! ```
+//!
+//! Whatever is due is read only if nobody has it open for writing then; else it is [`Changes::open`] again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -90,11 +89,6 @@ impl Changes {
     pub(super) fn note(&mut self, now: Instant, Seen { what, path }: Seen, matters: impl Fn(&Path) -> bool) {
         if what == FileEvent::Lost {
             self.lost.get_or_insert(now);
-            // The end of writing may be among what was lost.
-            for pending in self.pending.values_mut().filter(|pending| matches!(pending, Pending::Open { .. }))
-            {
-                *pending = Pending::Settling { first: now, due: now + QUIET_AGAIN };
-            }
             return;
         }
         if !matters(&path) {
@@ -110,6 +104,9 @@ impl Changes {
         };
         let before = self.pending.get(&path);
         let pending = match before {
+            Some(Pending::Open { looks: looks @ TOLD.., .. }) if begins => {
+                Pending::Open { look: now + LOOK, looks: *looks }
+            }
             _ if begins => Pending::Open { look: now + LOOK, looks: 0 },
             Some(open @ Pending::Open { .. }) if what == FileEvent::Touched => *open,
             _ => {
@@ -126,6 +123,16 @@ impl Changes {
         self.pending.insert(path, pending);
     }
 
+    /// A file that was to be read is open for writing; `is_told` when that need not be said any more.
+    pub(super) fn open(&mut self, now: Instant, path: PathBuf, is_told: bool) {
+        let looks = if is_told { TOLD } else { 0 };
+        // What has changed since waits for its own time.
+        let pending = self.pending.entry(path).or_insert(Pending::Open { look: now + LOOK, looks });
+        if let Pending::Open { looks: before, .. } = pending {
+            *before = looks.max(*before);
+        }
+    }
+
     /// When there is something to [`take`](Changes::take).
     pub(super) fn deadline(&self) -> Option<Instant> {
         let pending = self.pending.values().map(|pending| match pending {
@@ -140,7 +147,8 @@ impl Changes {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return Batch::default();
         }
-        let mut batch = Batch::default();
+        let all = self.lost.take_if(|at| *at + QUIET_AGAIN <= now).is_some();
+        let mut batch = Batch { all, ..Batch::default() };
         self.lately.retain(|_, taken| now - *taken < LONG);
         self.pending.retain(|path, pending| match pending {
             Pending::Settling { due, .. } if *due <= now + TOGETHER => {
@@ -150,12 +158,15 @@ impl Changes {
             }
             Pending::Settling { .. } => true,
             Pending::Open { look, looks } => {
-                if *look <= now {
-                    // It was cut by truncate(2), say, which closes nothing.
-                    if is_open(path) == Some(false) {
+                if *look <= now || all {
+                    let is_open = is_open(path);
+                    // It was cut by truncate(2), say, which closes nothing; or the end of writing is among what was lost.
+                    if is_open == Some(false) || (all && is_open.is_none()) {
                         batch.paths.insert(path.clone());
                         return false;
                     }
+                }
+                if *look <= now {
                     (*look, *looks) = (now + LOOK, *looks + 1);
                     if *looks == TOLD {
                         tell_open(path);
@@ -165,44 +176,17 @@ impl Changes {
                 true
             }
         });
-        if self.lost.is_some_and(|at| at + QUIET_AGAIN <= now) {
-            self.lost = None;
-            batch.all = true;
-        }
         batch
     }
 }
 
 fn tell_open(path: &Path) {
     let waited = LOOK * TOLD;
+    let path = path.display();
     tracing::warn!(
-        "{} was written to and not closed for {waited:?}; it is read once its writer closes it; to have it read as it is, \
-         use `tidemark reload` with its zone",
-        path.display()
+        "{path} is open for writing and was not closed for {waited:?} (`fuser -v {path}` shows by whom); what was served before is \
+         served until it is closed, also after a reload; to have it read as it is, rename a copy of it over it"
     );
-}
-
-/// Whether anybody has a file open for writing; `None` when that cannot be known, as of files of another user.
-pub(super) fn is_open_for_writing(path: &Path) -> Option<bool> {
-    /// fcntl(2); its number is the same on all architectures.
-    const F_SETSIG: libc::c_int = 10;
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    let descriptor = file.as_raw_fd();
-    // A read lease is for files that nobody has open for writing. Whoever opens it within the moment of the lease has a signal
-    // sent here: one that is ignored unless asked for, in the place of SIGIO, which ends a process.
-    // SAFETY: takes integers, and the descriptor is open.
-    let asked = unsafe {
-        if libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) != 0 {
-            return None;
-        }
-        libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_RDLCK)
-    };
-    if asked == 0 {
-        // SAFETY: as above. Closing the file gives the lease back, too.
-        unsafe { libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_UNLCK) };
-        return Some(false);
-    }
-    (io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock).then_some(true)
 }
 
 #[cfg(test)]
@@ -273,21 +257,57 @@ mod tests {
         let mut changes = Changes::default();
         note(&mut changes, now, FileEvent::Written, "/a");
         note(&mut changes, now, FileEvent::Lost, "");
-        let batch = changes.take(now + QUIET_AGAIN, |_| Some(true));
-        assert!(batch.all && batch.open.is_empty());
-        assert_eq!(batch.paths, BTreeSet::from(["/a".into()]));
+        note(&mut changes, now, FileEvent::Written, "/b");
+        note(&mut changes, now, FileEvent::Written, "/c");
+        // The end of writing may be among them, but not where a writer is known of.
+        let is_open = |path: &Path| match path.to_str() {
+            Some("/a") => Some(true),
+            Some("/b") => Some(false),
+            _ => None,
+        };
+        let batch = changes.take(now + QUIET_AGAIN, is_open);
+        assert!(batch.all);
+        assert_eq!(batch.open, BTreeSet::from(["/a".into()]));
+        assert_eq!(batch.paths, BTreeSet::from(["/b".into(), "/c".into()]));
+        assert_eq!(changes.deadline(), Some(now + LOOK));
+    }
+
+    #[test]
+    fn what_was_to_be_read_and_is_open_is_looked_at_until_it_is_closed() {
+        let start = Instant::now();
+        let mut changes = Changes::default();
+        changes.open(start, "/a".into(), true);
+        assert_eq!(changes.deadline(), Some(start + LOOK));
+        let batch = changes.take(start + LOOK, |_| Some(true));
+        assert_eq!((batch.paths.len(), batch.open), (0, BTreeSet::from(["/a".into()])));
+        assert_eq!(take(&mut changes, start + LOOK), BTreeSet::new());
+        assert_eq!(changes.take(start + 2 * LOOK, |_| Some(false)).paths, BTreeSet::from(["/a".into()]));
+
+        // Closing it is seen, and so is that it was closed before this is known.
+        changes.open(start, "/a".into(), true);
+        note(&mut changes, start, FileEvent::Changed, "/a");
+        changes.open(start, "/a".into(), true);
+        assert_eq!(take(&mut changes, start + QUIET_AGAIN), BTreeSet::from(["/a".into()]));
         assert_eq!(changes.deadline(), None);
     }
 
     #[test]
-    fn a_writer_is_known_of() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.zone");
-        let writer = File::create(&path).unwrap();
-        // Some file systems know no leases.
-        assert_ne!(is_open_for_writing(&path), Some(false));
-        drop(writer);
-        assert_ne!(is_open_for_writing(&path), Some(true));
-        assert_eq!(is_open_for_writing(&dir.path().join("none")), None);
+    fn a_file_that_stays_open_is_told_of_once() {
+        let start = Instant::now();
+        let looks = |changes: &Changes| match changes.pending.values().next() {
+            Some(Pending::Open { looks, .. }) => *looks,
+            _ => panic!("{changes:?}"),
+        };
+        let mut changes = Changes::default();
+        note(&mut changes, start, FileEvent::Written, "/a");
+        assert_eq!(looks(&changes), 0);
+        changes.open(start, "/a".into(), false);
+        assert_eq!(looks(&changes), 0);
+        changes.open(start, "/a".into(), true);
+        note(&mut changes, start, FileEvent::Written, "/a");
+        // It is told of when this becomes `TOLD`.
+        assert_eq!(looks(&changes), TOLD);
+        changes.take(start + LOOK, |_| Some(true));
+        assert_eq!(looks(&changes), TOLD + 1);
     }
 }

@@ -21,12 +21,14 @@ use super::super::threads;
 use super::asked::{Answer, Asker, File, Read, What};
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::inotify::Watcher;
+use super::lease::is_open_for_writing;
 use super::load::{LoadError, Loaded};
 use super::read::{Content, Done, Haste, Readers};
-use super::settle::{self, Batch, Seen, is_open_for_writing};
+use super::settle::{self, Batch, Seen};
 use super::trail::Trail;
 use super::turns::Search;
 use super::watched::{Dir, Reading, Ways};
+use super::writers::Awaited;
 
 /// Zones reported in one go: what they hold is published with one write.
 const TOGETHER: usize = 4_096;
@@ -88,6 +90,12 @@ pub(super) struct Watch<R> {
     is_blind: bool,
     /// Whether anything is served yet.
     pub(super) haste: Haste,
+    /// Whether every file must be good for anything to be served.
+    pub(super) is_strict: bool,
+    /// What has changed and is still to be acted on.
+    pub(super) settling: settle::Changes,
+    /// Files that are open for writing and that somebody waits for.
+    pub(super) awaited: Vec<Awaited>,
     /// Folders watched, free of links: those of all files, because a file that is replaced takes a watch on itself along.
     folders: BTreeSet<PathBuf>,
     /// What events may matter for: all places of traced zones and folders of zones, and some that once were.
@@ -129,6 +137,9 @@ impl<R: Fn(Changed)> Watch<R> {
             watcher: None,
             is_blind: false,
             haste: Haste::Start,
+            is_strict: false,
+            settling: settle::Changes::default(),
+            awaited: Vec::new(),
             folders: BTreeSet::new(),
             places: BTreeSet::new(),
             roster: Roster::default(),
@@ -148,11 +159,10 @@ impl<R: Fn(Changed)> Watch<R> {
     }
 
     fn run(mut self, queue: &mpsc::Receiver<Request>) {
-        let mut changes = settle::Changes::default();
         let mut is_configured = false;
         loop {
-            match self.next(queue, changes.deadline()) {
-                Ok(Request::Seen(seen)) => changes.note(Instant::now(), seen, |path| self.matters(path)),
+            match self.next(queue) {
+                Ok(Request::Seen(seen)) => self.seen(seen),
                 Ok(Request::Read(done)) => done.into_iter().for_each(|done| self.read(done)),
                 Ok(Request::Reload(zones, done)) => self.reload(zones, Asker::new(done)),
                 Ok(Request::Configure(settings, done)) => {
@@ -161,7 +171,9 @@ impl<R: Fn(Changed)> Watch<R> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
-                    self.changed(&changes.take(now, is_open_for_writing), now);
+                    let batch = self.settling.take(now, is_open_for_writing);
+                    self.changed(&batch, now);
+                    self.end_waits(now);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -173,12 +185,10 @@ impl<R: Fn(Changed)> Watch<R> {
     }
 
     /// What comes next. What is due is done however much arrives, and what was read is reported when nothing more is there.
-    fn next(
-        &mut self,
-        queue: &mpsc::Receiver<Request>,
-        deadline: Option<Instant>,
-    ) -> Result<Request, RecvTimeoutError> {
-        let deadline = deadline.into_iter().chain(self.missing.values().copied()).min();
+    fn next(&mut self, queue: &mpsc::Receiver<Request>) -> Result<Request, RecvTimeoutError> {
+        let waits = self.awaited.iter().map(|awaited| awaited.until);
+        let deadline =
+            self.settling.deadline().into_iter().chain(self.missing.values().copied()).chain(waits).min();
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
             if self.haste == Haste::Gentle {
@@ -200,9 +210,13 @@ impl<R: Fn(Changed)> Watch<R> {
         }
     }
 
-    fn matters(&self, path: &Path) -> bool {
-        self.places.contains(path)
-            || is_zone_file(path) && self.dirs.iter().any(|dir| path.parent() == Some(&dir.real))
+    fn seen(&mut self, seen: Seen) {
+        let (places, dirs) = (&self.places, &self.dirs);
+        let matters = |path: &Path| {
+            places.contains(path)
+                || is_zone_file(path) && dirs.iter().any(|dir| path.parent() == Some(&dir.real))
+        };
+        self.settling.note(Instant::now(), seen, matters);
     }
 
     fn reload(&mut self, mut zones: Vec<Name>, asker: Rc<Asker>) {
@@ -224,6 +238,7 @@ impl<R: Fn(Changed)> Watch<R> {
         self.missing.clear();
         self.told.clear();
         self.is_blind = false;
+        self.is_strict = !settings.zone_files.is_empty();
         // Every folder is watched anew: a watch may have been lost together with a folder that was replaced.
         self.folders.clear();
         let (paths, options): (Vec<_>, Vec<_>) =
@@ -287,6 +302,8 @@ impl<R: Fn(Changed)> Watch<R> {
         self.missing.remove(zone);
         self.ways.remove(zone);
         self.reading.remove(zone);
+        let waited = self.waited_for_zone(zone);
+        self.leaving.extend(waited);
     }
 
     /// Takes in what was read.
@@ -316,6 +333,10 @@ impl<R: Fn(Changed)> Watch<R> {
     /// Takes in what was read from a zone's file.
     pub(super) fn loaded(&mut self, name: &Name, loaded: Result<Loaded, LoadError>, askers: &[Rc<Asker>]) {
         let Some((path, _)) = self.file_of(name) else { return };
+        if let Err(LoadError::Open { path }) = loaded {
+            return self.await_writer(What::Zone(name.clone()), path, askers);
+        }
+        let askers = [askers, &self.waited_for_zone(name)].concat();
         if let Ok(loaded) = &loaded {
             let is_alone = matches!(&loaded.files[..], [only] if **only == *path);
             if !is_alone || self.ways.has(name) {
@@ -324,8 +345,9 @@ impl<R: Fn(Changed)> Watch<R> {
         }
         // What was included may have changed before it was watched. A plain file was watched with its folder before it was read.
         if self.ways.has(name) && loaded.is_ok() && self.retrace(name) {
-            return self.read_zones(vec![name.clone()], None, askers);
+            return self.read_zones(vec![name.clone()], None, &askers);
         }
+        self.leaving.extend(askers);
         self.records += loaded.as_ref().map_or(0, |loaded| loaded.snapshot.records());
         self.changed.read.push((name.clone(), loaded));
         if self.changed.read.len() >= TOGETHER || self.records >= RECORDS_TOGETHER {
