@@ -1,11 +1,10 @@
-//! Edits that reach a node on odd ways: replaced folders, links, files that come empty, slow writers, pipes.
+//! Edits that reach a node on odd ways: replaced folders, links, files that come empty, pipes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
 mod support;
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -184,20 +183,6 @@ fn a_folder_of_zones_follows_what_its_files_hold() {
 
     fs::write(&odd, "www 60 A 192.0.2.1\n").unwrap();
     await_log(&node, "file name is not a zone name");
-}
-
-#[test]
-fn half_a_file_is_not_served() {
-    let node = start_with_file("example.zone", |dir| fs::write(dir.join("example.zone"), text(1)).unwrap());
-    let mut file = File::create(node.dir().join("example.zone")).unwrap();
-    // The first half is a zone of its own.
-    file.write_all(text(2).as_bytes()).unwrap();
-    let is_changed = || soa::serial(node.addr, ZONE) != Some(1);
-    // Longer than a writer that asks a database, or a network, is likely to pause.
-    assert!(!becomes_true(Duration::from_secs(7), is_changed), "{}", node.log());
-    file.write_all(b"@ 60 TXT second-half\n").unwrap();
-    drop(file);
-    node.await_serial(ZONE, 2, SOON);
 }
 
 /// Programs that replace files leave theirs behind when they are interrupted, and people keep copies.

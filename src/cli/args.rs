@@ -208,6 +208,9 @@ Examples:
 Zones, cookie secrets and certificates change at once; which zones came and went is told, and under which serial each of the others
 is served now. Keys that changed and take effect only when the node is restarted, such as `listen`, are named.
 
+A zone file that another process has open for writing is waited for, 5 seconds at most; then its zone could not be brought up to date,
+and its file is read once it is closed.
+
 JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with --wait also
 \"waited\": for each zone with other servers what `tidemark wait` says.
 

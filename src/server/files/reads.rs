@@ -35,12 +35,12 @@ impl<R: Fn(Changed)> Watch<R> {
     }
 
     /// Has a zone read that has changed.
-    pub(super) fn read_changed(&mut self, name: &Name) {
+    pub(super) fn read_changed(&mut self, name: &Name, askers: &[Rc<Asker>]) {
         if self.file_of(name).is_some_and(|(_, dir)| dir.is_some()) {
             let search = self.search();
-            self.read_file_of(name, Some(search), &[], true);
+            self.read_file_of(name, Some(search), askers, true);
         } else {
-            self.read_zones(vec![name.clone()], None, &[]);
+            self.read_zones(vec![name.clone()], None, askers);
         }
     }
 

@@ -99,13 +99,14 @@ impl<R: Fn(Changed)> Watch<R> {
         let (report, loaded) = self.report(id, &file, held.is_some(), opened);
         let is_same = |report: &Report| report.is_certain && Some(&report.zone) == held.as_ref();
         if let Some(name) = again.as_ref().filter(|_| !report.as_ref().is_some_and(is_same)) {
-            return self.read_changed(name);
+            // It may be open for writing, say: whoever asked waits for what comes of it.
+            return self.read_changed(name, &askers);
         }
         let (path, dir) = (Arc::clone(&file.path), file.dir);
         let published = |zone: &NameRef| published(&self.store, zone);
         let verdict = self.roster.report(id, (path, dir), report, published, &mut self.changed.zones);
         self.carry_out(id, verdict, HeldBack { file, loaded }, &askers);
-        again.into_iter().for_each(|name| self.read_changed(&name));
+        again.into_iter().for_each(|name| self.read_changed(&name, &[]));
     }
 
     /// Whether a file is still being written and may say that it holds any zone. One that was published before is served under that

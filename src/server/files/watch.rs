@@ -173,7 +173,7 @@ impl<R: Fn(Changed)> Watch<R> {
                     let now = Instant::now();
                     let batch = self.settling.take(now, is_open_for_writing);
                     self.changed(&batch, now);
-                    self.end_waits(now);
+                    self.end_waits(&batch, now);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -317,7 +317,7 @@ impl<R: Fn(Changed)> Watch<R> {
                 let again = self.finished(&name);
                 self.loaded(&name, loaded, &askers);
                 if again {
-                    self.read_changed(&name);
+                    self.read_changed(&name, &[]);
                 }
             }
             (What::File(file), Content::File(opened)) => {

@@ -11,16 +11,19 @@ use super::asked::{Asker, File, What};
 use super::lease::is_open_for_writing;
 use super::load::LoadError;
 use super::read::Haste;
+use super::settle::Batch;
 use super::watch::{Changed, Watch};
 
 /// How long whoever has files read waits for one to be closed: most that is written is written within that.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A file that is open for writing, and who waits for it.
 pub(super) struct Awaited {
     what: What,
     /// The file itself, or one that it includes.
     open: PathBuf,
+    /// Where that is, free of links.
+    place: PathBuf,
     pub(super) until: Instant,
     pub(super) askers: Vec<Rc<Asker>>,
 }
@@ -57,7 +60,7 @@ impl<R: Fn(Changed)> Watch<R> {
         // Nothing else is to wait before anything is served, unless it is worth nothing without this.
         let is_told = self.haste == Haste::Start && !self.is_strict;
         let place = open.canonicalize().unwrap_or_else(|_| open.clone());
-        self.settling.open(now, place, is_told || !askers.is_empty());
+        self.settling.open(now, place.clone(), is_told || !askers.is_empty());
         if is_told {
             return self.tell_open(what, open, askers);
         }
@@ -67,20 +70,24 @@ impl<R: Fn(Changed)> Watch<R> {
         });
         match known {
             Some(known) => {
-                known.open = open;
+                (known.open, known.place) = (open, place);
                 known.askers.extend_from_slice(askers);
             }
             None if askers.is_empty() => {}
             None => {
                 let (until, askers) = (now + PATIENCE, askers.to_vec());
-                self.awaited.push(Awaited { what, open, until, askers });
+                self.awaited.push(Awaited { what, open, place, until, askers });
             }
         }
     }
 
-    /// Tells those that have waited for long enough.
-    pub(super) fn end_waits(&mut self, now: Instant) {
-        let over: Vec<Awaited> = self.awaited.extract_if(.., |awaited| awaited.until <= now).collect();
+    /// Tells those that have waited for long enough, and reads for others what was closed and is no zone's yet.
+    pub(super) fn end_waits(&mut self, batch: &Batch, now: Instant) {
+        let is_over = |awaited: &mut Awaited| {
+            let is_change = matches!(awaited.what, What::File(_)) && batch.paths.contains(&awaited.place);
+            awaited.until <= now || (is_change && is_open_for_writing(&awaited.open) != Some(true))
+        };
+        let over: Vec<Awaited> = self.awaited.extract_if(.., is_over).collect();
         for Awaited { what, open, askers, .. } in over {
             if is_open_for_writing(&open) == Some(true) {
                 self.tell_open(what, open, &askers);
@@ -124,5 +131,164 @@ impl<R: Fn(Changed)> Watch<R> {
                 self.begin(vec![what], Some(search), askers, true);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::mpsc::{self, Receiver};
+
+    use super::super::super::settings::{Settings, ZoneDir};
+    use super::super::watch::Files;
+    use super::*;
+    use crate::publish::store::ZoneStore;
+    use crate::wire::name::Name;
+
+    /// Longer than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(60);
+    const ZONE: &str = "$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a\n";
+
+    /// What is told from the thread.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Told {
+        /// A zone was read: the number of its records, or what is wrong.
+        Read(Name, Result<u64, String>),
+        /// All that was asked for is reported; with how many files hold no zone.
+        Done(usize),
+    }
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        files: Files,
+        tell: mpsc::Sender<Told>,
+        told: Receiver<Told>,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let dir = tempfile::tempdir().unwrap();
+            ["a", "b"]
+                .iter()
+                .for_each(|zone| fs::write(dir.path().join(format!("{zone}.zone")), ZONE).unwrap());
+            let (tell, told) = mpsc::channel();
+            let report = tell.clone();
+            let each = move |changed: Changed| {
+                for (zone, read) in changed.read {
+                    let read =
+                        read.map(|loaded| loaded.snapshot.records()).map_err(|error| error.to_string());
+                    report.send(Told::Read(zone, read)).unwrap();
+                }
+            };
+            let files = Files::start(Arc::new(ZoneStore::new(7)), each).unwrap();
+            Fixture { dir, files, tell, told }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn append(&self, name: &str) -> fs::File {
+            fs::File::options().create(true).append(true).open(self.path(name)).unwrap()
+        }
+
+        /// The two zones, by the folder or by name.
+        fn configure(&self, is_by_name: bool) {
+            let paths = if is_by_name { vec![self.path("a.zone"), self.path("b.zone")] } else { Vec::new() };
+            let mut settings = Settings::for_files("127.0.0.1:53".parse().unwrap(), &paths);
+            if !is_by_name {
+                settings.zone_dirs.push(ZoneDir { path: self.dir.path().to_owned(), ..ZoneDir::default() });
+            }
+            let tell = self.tell.clone();
+            self.files.configure(&settings, move |refused| tell.send(Told::Done(refused)).unwrap());
+        }
+
+        fn reload(&self, zone: &str) {
+            let tell = self.tell.clone();
+            self.files.reload(vec![zone.parse().unwrap()], move || tell.send(Told::Done(0)).unwrap());
+        }
+
+        fn next(&self) -> Told {
+            self.told.recv_timeout(LIMIT).unwrap()
+        }
+
+        /// Whether nothing is told for now.
+        fn is_silent(&self) -> bool {
+            self.told.recv_timeout(Duration::from_millis(200)).is_err()
+        }
+    }
+
+    fn read(zone: &str, records: u64) -> Told {
+        Told::Read(zone.parse().unwrap(), Ok(records))
+    }
+
+    #[test]
+    fn a_node_starts_without_a_file_that_is_being_written() {
+        let node = Fixture::new();
+        let writer = node.append("a.zone");
+        let start = Instant::now();
+        node.configure(false);
+        // Its zone is not known for sure, for there is half a file only.
+        assert_eq!([node.next(), node.next()], [read("b.", 2), Told::Done(1)]);
+        assert!(start.elapsed() < PATIENCE);
+        assert!(node.is_silent());
+        drop(writer);
+        assert_eq!(node.next(), read("a.", 2));
+    }
+
+    #[test]
+    fn files_that_must_all_be_good_are_waited_for() {
+        let node = Fixture::new();
+        let writer = node.append("a.zone");
+        node.configure(true);
+        assert_eq!(node.next(), read("b.", 2));
+        drop(writer);
+        assert_eq!([node.next(), node.next()], [read("a.", 2), Told::Done(0)]);
+    }
+
+    #[test]
+    fn a_reload_waits_for_a_writer_but_not_for_ever() {
+        let node = Fixture::new();
+        node.configure(false);
+        while node.next() != Told::Done(0) {}
+        let mut writer = node.append("a.zone");
+        writer.write_all(b"w A 192.0.2.1").unwrap();
+        node.reload("a.");
+        assert!(node.is_silent());
+        node.reload("b.");
+        assert_eq!([node.next(), node.next()], [read("b.", 2), Told::Done(0)]);
+        let Told::Read(_, Err(error)) = node.next() else { panic!("half a file was read") };
+        assert!(error.contains("a.zone is still open for writing by another process"), "{error}");
+        assert_eq!(node.next(), Told::Done(0));
+
+        node.reload("a.");
+        assert!(node.is_silent());
+        writer.write_all(b"23\n").unwrap();
+        drop(writer);
+        assert_eq!([node.next(), node.next()], [read("a.", 3), Told::Done(0)]);
+    }
+
+    #[test]
+    fn what_a_zone_includes_is_waited_for_too_also_for_the_first_time() {
+        let node = Fixture::new();
+        node.configure(false);
+        while node.next() != Told::Done(0) {}
+        let mut part = node.append("part");
+        part.write_all(b"w A 192.0.2.1").unwrap();
+        fs::write(node.path("a.zone"), format!("{ZONE}$INCLUDE part\n")).unwrap();
+        node.reload("a.");
+        assert!(node.is_silent());
+        part.write_all(b"23\n").unwrap();
+        drop(part);
+        assert_eq!([node.next(), node.next()], [read("a.", 3), Told::Done(0)]);
+
+        let mut part = node.append("part");
+        part.write_all(b"v A 192.0.2.1\n").unwrap();
+        node.reload("a.");
+        assert!(node.is_silent());
+        drop(part);
+        assert_eq!([node.next(), node.next()], [read("a.", 4), Told::Done(0)]);
     }
 }
