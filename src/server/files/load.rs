@@ -142,6 +142,19 @@ pub(super) fn open(
     Ok(Opened { identity, loaded })
 }
 
+/// The zone that a file says it holds, whatever its own name: by the owner of its SOA or an `$ORIGIN` with a final dot.
+pub(super) fn said_name(path: &Path) -> Option<Name> {
+    let text = bytes(path).ok()?;
+    // Relative names are read below a name that no zone has (RFC 6761 6.4), so that the rest of the SOA may be of these.
+    let unsaid: Name = "unsaid.invalid.".parse().ok()?;
+    first_name(path, &text, Some(&unsaid)).filter(|name| !name.is_in(&unsaid))
+}
+
+/// Whether a file is named like a zone, with or without the last dot.
+pub(super) fn is_namesake(path: &Path, zone: &NameRef) -> bool {
+    name_in(path).as_deref() == Some(zone)
+}
+
 /// The owner of the first SOA, or else what [`Outcome::origin`] is otherwise. The SOA is nearly always the first record.
 fn first_name(path: &Path, text: &[u8], origin: Option<&NameRef>) -> Option<Name> {
     let mut until_soa = |entry: &Entry<'_>| match entry.rtype {

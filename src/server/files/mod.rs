@@ -17,6 +17,7 @@ pub mod watch;
 
 mod asked;
 mod changes;
+mod copies;
 mod inotify;
 mod read;
 mod reads;

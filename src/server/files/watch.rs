@@ -19,6 +19,7 @@ use crate::wire::name::{Name, NameRef};
 use super::super::settings::{Settings, Zone};
 use super::super::threads;
 use super::asked::{Answer, Asker, File, Read, What};
+use super::copies::is_marked;
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::inotify::Watcher;
 use super::load::{LoadError, Loaded};
@@ -26,7 +27,7 @@ use super::read::{Content, Done, Haste, Readers};
 use super::settle::{self, Batch, Seen, is_open_for_writing};
 use super::trail::Trail;
 use super::turns::Search;
-use super::watched::{Dir, Reading, Ways};
+use super::watched::{Dir, Marked, Reading, Ways};
 
 /// Zones reported in one go: what they hold is published with one write.
 const TOGETHER: usize = 4_096;
@@ -38,6 +39,8 @@ const RECORDS_TOGETHER: u64 = 100_000;
 pub struct Changed {
     /// Zones that go and come.
     pub zones: Changes,
+    /// Zones that several files hold, each with what is to be said of that, and zones that only one holds now.
+    pub contested: Vec<(Name, Option<String>)>,
     /// Zone files that were read, well or badly.
     pub read: Vec<(Name, Result<Loaded, LoadError>)>,
 }
@@ -106,8 +109,10 @@ pub(super) struct Watch<R> {
     pub(super) leaving: Vec<Rc<Asker>>,
     /// Zones whose file is missing, and when that is told.
     pub(super) missing: BTreeMap<Name, Instant>,
-    /// Files that have been told to be empty.
+    /// Files that have been told to be empty, or copies.
     pub(super) told: BTreeSet<PathBuf>,
+    /// Files in folders that are copies by what lies beside them.
+    pub(super) marked: Marked,
     pub(super) dirs: Vec<Dir>,
     /// Files that are being read, by their tickets.
     pub(super) reads: BTreeMap<u64, Read>,
@@ -139,6 +144,7 @@ impl<R: Fn(Changed)> Watch<R> {
             leaving: Vec::new(),
             missing: BTreeMap::new(),
             told: BTreeSet::new(),
+            marked: Marked::default(),
             dirs: Vec::new(),
             reads: BTreeMap::new(),
             searches: BTreeMap::new(),
@@ -161,7 +167,7 @@ impl<R: Fn(Changed)> Watch<R> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
-                    self.changed(&changes.take(now, is_open_for_writing), now);
+                    self.changed(changes.take(now, is_open_for_writing), now);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -222,7 +228,7 @@ impl<R: Fn(Changed)> Watch<R> {
         self.reading.clear();
         self.places.clear();
         self.missing.clear();
-        self.told.clear();
+        self.marked = Marked::default();
         self.is_blind = false;
         // Every folder is watched anew: a watch may have been lost together with a folder that was replaced.
         self.folders.clear();
@@ -236,8 +242,9 @@ impl<R: Fn(Changed)> Watch<R> {
                 self.ways.begin(&config.name, &path);
                 named.push(config.name.clone());
                 match self.dirs.iter().position(|dir| path.parent() == Some(&dir.path)) {
-                    Some(dir) => ZoneSource::Found(path.into(), dir),
-                    None => ZoneSource::Named(path.into()),
+                    Some(dir) if !is_marked(&path) => ZoneSource::Found(path.into(), dir),
+                    // It stays a zone's file however it is named.
+                    Some(_) | None => ZoneSource::Named(path.into()),
                 }
             });
             zones.push((config, source));
@@ -337,7 +344,7 @@ impl<R: Fn(Changed)> Watch<R> {
     pub(super) fn flush(&mut self) {
         self.records = 0;
         let changed = std::mem::take(&mut self.changed);
-        if !(changed.zones.is_empty() && changed.read.is_empty()) {
+        if !(changed.zones.is_empty() && changed.contested.is_empty() && changed.read.is_empty()) {
             (self.report)(changed);
         }
         self.leaving.clear();
