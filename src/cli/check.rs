@@ -203,7 +203,8 @@ fn config(path: &Path, report: &mut Report) -> Option<u64> {
             path.display()
         ));
     }
-    let Named { zones, problems } = find_zones(&settings);
+    let Named { zones, copies, problems } = find_zones(&settings);
+    copies.iter().for_each(|copy| report.warn(copy));
     problems.iter().for_each(|problem| report.error(problem));
     for found in &zones {
         if let Some(path) = &found.file {

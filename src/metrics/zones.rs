@@ -89,7 +89,7 @@ fn zones(shown: &[Labelled<'_>], text: &mut String) {
     );
     each(
         "tidemark_zone_file_ok",
-        "1, or 0 for as long as what a zone file holds cannot be served",
+        "1, or 0 for as long as what a zone file holds cannot be served, or several files hold the zone",
         &|zone| (zone.role == "primary").then(|| f64::from(u8::from(zone.problem.is_none()))),
     );
     each(

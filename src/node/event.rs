@@ -38,6 +38,8 @@ pub enum Input {
     Zones(Changes),
     /// Zone files were read: the content of each zone, or why it cannot be had.
     Files(Vec<(Name, Result<ZoneFile, String>)>),
+    /// Zones that several files hold, each with what is to be said of that, and zones that only one holds now.
+    Contested(Vec<(Name, Option<String>)>),
     /// A job of [`Effects::jobs`](super::effects::Effects::jobs) is done.
     Prepared(Done),
     /// A commit of [`Effects::commits`](super::effects::Effects::commits) is on stable storage, or failed as a whole.
@@ -92,7 +94,7 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// A zone file that was refused is in order again, with the content that is served. Nothing changes.
+    /// A zone file that was refused is in order again, with the content that is served, or the only one of its zone. Nothing changes.
     InOrderAgain(Name),
     /// A zone file came with the content that is served and a lower serial than the file had before. Nothing changes.
     SerialLowered {

@@ -41,6 +41,8 @@ pub(super) struct Member {
     /// The other servers.
     pub(super) seen: SeenServers,
     pub(super) problem: Option<Problem>,
+    /// What is wrong for as long as several files hold the zone, whatever becomes of its content.
+    pub(super) contest: Option<Problem>,
     /// What failed at the primaries since the content was last found current.
     pub(super) failures: Vec<(SocketAddr, Kind, Reason)>,
     /// Why the whole zone was pulled in place of differences, if that has been told.
@@ -75,8 +77,20 @@ impl Member {
 
     /// Notes what is wrong; the first moment of one wrong stays.
     pub(super) fn blame(&mut self, now: Now, what: String) {
-        let since = self.problem.take().filter(|problem| problem.what == what).map(|problem| problem.since);
-        self.problem = Some(Problem { what, since: since.unwrap_or(now.utc) });
+        self.problem = Some(goes_on(self.problem.take(), now, what));
+    }
+
+    /// Notes that several files hold the zone, or only one again; whether all is well by that.
+    pub(super) fn contested(&mut self, now: Now, what: Option<String>) -> bool {
+        let before = self.contest.take();
+        let was_contested = before.is_some();
+        self.contest = what.map(|what| goes_on(before, now, what));
+        was_contested && self.problem().is_none()
+    }
+
+    /// What is wrong now. A fault of the content goes before one of files: it keeps more from being served.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref().or(self.contest.as_ref())
     }
 
     /// Whether the journal is to learn that EXPIRE is counted from then on: a restart may find it a little older than it is, and polls are
@@ -106,7 +120,7 @@ impl Member {
             None if self.refresh.as_ref().is_some_and(|refresh| refresh.is_expired()) => State::Expired,
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
-            Some(_) if is_behind || (self.refresh.is_none() && self.problem.is_some()) => State::Behind,
+            Some(_) if is_behind || (self.refresh.is_none() && self.problem().is_some()) => State::Behind,
             Some(_) if !self.zone.is_verified(now) => State::Unverified,
             Some(_) => State::Current,
         }
@@ -118,7 +132,7 @@ impl Member {
         let current = self.zone.current();
         current.as_ref().map(|version| (version.stamp.serial, version.applied.0)).hash(&mut hasher);
         self.refresh.as_ref().and_then(|refresh| refresh.newer()).map(|newer| newer.serial).hash(&mut hasher);
-        self.problem.as_ref().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
+        self.problem().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
         for server in self.config.options.servers() {
             (self.seen.shown.get(&server), self.seen.ledger.serial(server)).hash(&mut hasher);
         }
@@ -199,7 +213,7 @@ impl Member {
                 .map(|at| now.utc + at.since(now.mono) - now.mono.since(at)),
             staleness,
             clock_offset: self.clocks().and_then(|clocks| clocks.offset(now)),
-            problem: self.problem.clone(),
+            problem: self.problem().cloned(),
             primaries: self.config.options.primaries().to_vec(),
             servers: self
                 .config
@@ -210,4 +224,10 @@ impl Member {
                 .collect(),
         }
     }
+}
+
+/// Something wrong that is the same as before began then.
+fn goes_on(before: Option<Problem>, now: Now, what: String) -> Problem {
+    let since = before.filter(|problem| problem.what == what).map(|problem| problem.since);
+    Problem { what, since: since.unwrap_or(now.utc) }
 }

@@ -21,7 +21,8 @@
 //! another file that says it holds it                          only when that one has gone
 //! ```
 //!
-//! Of files that claim a zone at the same time, `claim::best` takes the one that keeps serials and content together over a restart.
+//! Of files that claim a zone at the same time, `claim::best` takes the one that is named like the zone, else the one that keeps serials
+//! and content together over a restart. Zones with files that were left out are told for as long as there are any (`contest`).
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,7 +34,7 @@ use crate::zone::digest::Digest;
 
 use super::settings::{ZoneConfig, ZoneOptions};
 
-use claim::{Claim, Content};
+use claim::{Claim, Content, Standing};
 
 /// The zones of a node by their sources. A file is named by whatever tells it from others.
 #[derive(Debug)]
@@ -50,6 +51,10 @@ pub struct Roster<F> {
     /// The zone in whose claims a file is.
     claimed: HashMap<F, Name>,
     groups: BTreeMap<u64, Group>,
+    /// Zones of which it was told that files are left out.
+    contested: BTreeSet<Name>,
+    /// Those of which that may have changed.
+    stirred: BTreeSet<Name>,
     /// The number of the last group.
     last: u64,
 }
@@ -78,6 +83,8 @@ pub enum ZoneSource<F> {
 struct Group {
     freed: Vec<Name>,
     claimed: BTreeSet<Name>,
+    /// Whether these are all files that there are.
+    is_whole: bool,
 }
 
 /// What becomes of the zones of the node.
@@ -105,6 +112,8 @@ pub struct Report {
     pub zone: Name,
     /// Whether that is what it says, and not only made out of a file with faults.
     pub is_certain: bool,
+    /// How the file's name stands to that of the zone.
+    pub standing: Standing,
     /// What can be served of it.
     pub content: Option<Content>,
 }
@@ -180,6 +189,8 @@ impl<F> Default for Roster<F> {
             claims: BTreeMap::new(),
             claimed: HashMap::new(),
             groups: BTreeMap::new(),
+            contested: BTreeSet::new(),
+            stirred: BTreeSet::new(),
             last: 0,
         }
     }
@@ -226,7 +237,8 @@ impl<F: Clone + Eq + Hash> Roster<F> {
         self.folders = folders;
         let group = self.begin();
         self.zones.values_mut().for_each(|entry| entry.freed = Some(group));
-        self.groups.insert(group, Group { freed: self.zones.keys().cloned().collect(), ..Group::default() });
+        let freed = self.zones.keys().cloned().collect();
+        self.groups.insert(group, Group { freed, is_whole: true, ..Group::default() });
         for (config, source) in zones {
             self.seat(config.name.clone(), source);
             changes.added.push(config);
@@ -292,8 +304,9 @@ impl<F: Clone + Eq + Hash> Roster<F> {
             None => true,
             Some(entry) => entry.freed == Some(group) && published.is_some(),
         };
+        let is_first_come = self.groups.get(&group).is_none_or(|group| !group.is_whole);
         is_free
-            && claim::is_beyond_doubt(report.content, published)
+            && claim::is_beyond_doubt(report.standing, report.content, published, is_first_come)
             && !others.any(|claim| claim.group == Some(group))
     }
 
@@ -327,7 +340,10 @@ impl<F: Clone + Eq + Hash> Roster<F> {
         published: impl Fn(&NameRef) -> Option<Digest>,
         changes: &mut Changes,
     ) -> Conclusion<F> {
-        let Group { freed, claimed } = self.groups.remove(&group).unwrap_or_default();
+        let Group { freed, claimed, is_whole } = self.groups.remove(&group).unwrap_or_default();
+        if is_whole {
+            self.stirred.extend(self.contested.iter().cloned());
+        }
         let mut verdicts = Vec::new();
         for zone in claimed {
             let mut claims: Vec<Claim<F>> = self
@@ -365,6 +381,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
             if elsewhere.is_none() && claims.is_empty() {
                 if let Some(entry) = self.zones.remove(&zone) {
                     self.forget(&zone, &entry.source);
+                    self.contested.remove(&zone);
                     removed.push((zone, entry.source));
                 }
                 continue;
@@ -390,6 +407,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
                 Verdict::Holds(zone.to_name())
             }
             Some(holder) => {
+                self.stirred.insert(zone.to_name());
                 self.claims.entry(zone.to_name()).or_default().push(Claim { group: None, ..claim });
                 Verdict::IsHeld(zone.to_name(), holder)
             }
@@ -400,7 +418,8 @@ impl<F: Clone + Eq + Hash> Roster<F> {
     fn wait(&mut self, group: u64, (file, folder): (F, Option<usize>), report: Report) {
         self.groups.entry(group).or_default().claimed.insert(report.zone.clone());
         self.claimed.insert(file.clone(), report.zone.clone());
-        let claim = Claim { file, folder, content: report.content, group: Some(group) };
+        let Report { standing, content, .. } = report;
+        let claim = Claim { file, folder, standing, content, group: Some(group) };
         self.claims.entry(report.zone).or_default().push(claim);
     }
 
@@ -413,6 +432,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
             return;
         }
         let Some(zone) = self.claimed.remove(file) else { return };
+        self.stir(&zone);
         let Some(claims) = self.claims.get_mut(&zone) else { return };
         claims.retain(|claim| claim.file.borrow() != file);
         if claims.is_empty() {
@@ -433,6 +453,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
     }
 
     fn seat(&mut self, zone: Name, source: ZoneSource<F>) {
+        self.stir(&zone);
         let found = if let ZoneSource::Found(file, _) = &source { Some(file.clone()) } else { None };
         if let Some(before) = self.zones.insert(zone.clone(), Entry { source, freed: None }) {
             self.forget(&zone, &before.source);
@@ -457,6 +478,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
 }
 
 pub mod claim;
+pub mod contest;
 
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,7 @@ impl Node {
                 [heard].into_iter().chain(self.settle_all(now, &zone, found, fx)).collect()
             }
             Input::Zones(changes) => self.take_in(now, changes, fx),
+            Input::Contested(zones) => self.contested(now, zones),
             Input::Files(files) => self.files(now, files, fx),
             Input::Refresh { zone, is_forced } => {
                 let found = self.with_refresh(&zone, &mut fx.out, |refresh, _, out| match is_forced {
@@ -238,6 +239,17 @@ impl Node {
         events.extend(self.submit(now, proposals, fx));
         for zone in zones {
             events.extend(self.go_on_alone(now, &zone, fx));
+        }
+        events
+    }
+
+    fn contested(&mut self, now: Now, zones: Vec<(Name, Option<String>)>) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (zone, what) in zones {
+            let Some(member) = self.members.get_mut(&zone) else { continue };
+            let is_well = member.contested(now, what);
+            self.touched(now, &zone);
+            events.extend(is_well.then_some(Event::InOrderAgain(zone)));
         }
         events
     }

@@ -68,7 +68,7 @@ pub enum Command {
 pub struct Reloaded {
     /// The primary zones whose files were read, each with the serial that is served now.
     pub zones: BTreeMap<Name, Option<Serial>>,
-    /// Those that could not be brought up to date, each with the reason: they are as they were before.
+    /// Those that could not be brought up to date and are as they were before, or that several files hold, each with the reason.
     pub failed: BTreeMap<Name, String>,
     /// The zones that came: among those are the primary zones of [`Reloaded::zones`] that were not there before.
     pub added: Vec<Name>,
@@ -88,8 +88,8 @@ impl Reloaded {
         });
         let stale = match self.failed.len() {
             0 => return None,
-            1 => "one zone is as it was before".to_owned(),
-            many => format!("{many} zones are as they were before"),
+            1 => "one zone is not in order".to_owned(),
+            many => format!("{many} zones are not in order"),
         };
         let head = changed.chain([format!("reloaded, but {stale}:")]).collect::<Vec<_>>().join("; ");
         let failed = self.failed.iter().map(|(zone, error)| format!("{zone}: {error}"));
@@ -319,8 +319,11 @@ impl Control {
         }
     }
 
-    fn files(&mut self, Changed { zones, read }: Changed, effects: &mut Effects) {
+    fn files(&mut self, Changed { zones, contested, read }: Changed, effects: &mut Effects) {
         self.handle(Input::Zones(zones), effects);
+        if !contested.is_empty() {
+            self.handle(Input::Contested(contested), effects);
+        }
         let mut files = Vec::with_capacity(read.len());
         for (zone, loaded) in read {
             match loaded {

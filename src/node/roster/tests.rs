@@ -1,4 +1,4 @@
-//! Transitions one by one, then what must hold whatever the order of reports, by the rules played on what the files say at the end.
+//! Transitions one by one, and by the rules played on what the files say at the end: what must hold whatever the order of reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use super::contest::Contest;
 use super::*;
 use crate::node::settings::Role;
 use crate::zone::serial::Serial;
@@ -19,6 +20,8 @@ struct Site {
     /// The zones that the node has, as told.
     zones: BTreeSet<Name>,
     published: BTreeMap<Name, Digest>,
+    /// The files that are left out of each zone, as told.
+    left_out: BTreeMap<Name, BTreeSet<File>>,
 }
 
 fn name(zone: &str) -> Name {
@@ -29,9 +32,15 @@ fn digest(content: u8) -> Digest {
     Digest::from_bytes([content; 32])
 }
 
-/// What a file says for certain: its zone, serial and content.
+/// What a file that is named otherwise says for certain: its zone, serial and content.
 fn says(zone: &str, serial: u32, content: u8) -> Option<Report> {
-    Some(Report { zone: name(zone), is_certain: true, content: Some((Serial(serial), digest(content))) })
+    let content = Some((Serial(serial), digest(content)));
+    Some(Report { zone: name(zone), is_certain: true, standing: Standing::Alone, content })
+}
+
+/// The same of a file that is named like the zone.
+fn namesake_says(zone: &str, serial: u32, content: u8) -> Option<Report> {
+    says(zone, serial, content).map(|report| Report { standing: Standing::Namesake, ..report })
 }
 
 fn secondary(zone: &str) -> (ZoneConfig, ZoneSource<File>) {
@@ -77,8 +86,15 @@ impl Site {
         let conclusion = self.roster.conclude(group, published, &mut changes);
         for (zone, _) in &conclusion.removed {
             assert!(self.zones.remove(zone), "{zone} goes, and was never there");
+            self.left_out.remove(zone);
         }
         self.take_in(changes);
+        for Contest { zone, others, .. } in self.roster.contests() {
+            match others.is_empty() {
+                true => assert!(self.left_out.remove(&zone).is_some(), "{zone} was in order already"),
+                false => drop(self.left_out.insert(zone, others.into_iter().collect())),
+            }
+        }
         conclusion
     }
 
@@ -103,12 +119,19 @@ impl Site {
     fn has(&self, zone: &str) -> bool {
         self.zones.contains(&name(zone))
     }
+
+    /// The files that are left out of a zone, as told.
+    fn left_out(&self, zone: &str) -> Vec<File> {
+        self.left_out.get(&name(zone)).into_iter().flatten().copied().collect()
+    }
 }
 
 /// A site where `a` holds the zone `x.` and `b` waits for it.
 fn one_waits() -> Site {
     let mut site = Site::default();
     let group = site.configure(Vec::new());
+    site.end(group);
+    let group = site.roster.begin();
     assert_eq!(site.report(group, "a", says("x.", 1, 1)), holds("x."));
     assert_eq!(site.report(group, "b", says("x.", 9, 9)), Verdict::Waits);
     assert_eq!(site.end(group), [("b", Verdict::IsHeld(name("x."), ZoneSource::Found("a", 0)))]);
@@ -152,6 +175,63 @@ fn a_file_that_waits_takes_the_place_of_one_that_goes() {
     assert_eq!(site.report(next.group, "b", says("x.", 9, 9)), Verdict::Waits);
     assert_eq!(site.end(next.group), [("b", holds("x."))]);
     assert!(site.has("x."));
+}
+
+#[test]
+fn a_zone_is_told_to_be_contested_until_one_file_holds_it() {
+    let mut site = one_waits();
+    assert_eq!(site.left_out("x."), ["b"]);
+    // A third one comes, named like the zone: what is served stays.
+    let group = site.roster.begin();
+    assert_eq!(site.report(group, "c", namesake_says("x.", 3, 3)), Verdict::Waits);
+    site.end(group);
+    assert_eq!((site.file("x."), site.left_out("x.")), (Some("a"), vec!["b", "c"]));
+    // Another configuration changes nothing of it, and meanwhile nothing else is told.
+    let group = site.configure(Vec::new());
+    site.keep("a");
+    let before = site.roster.begin();
+    site.end(before);
+    assert_eq!(site.left_out("x."), ["b", "c"]);
+    for (file, content) in [("a", 1), ("b", 9), ("c", 3)] {
+        site.report(group, file, says("x.", content, content as u8));
+    }
+    site.end(group);
+    assert_eq!((site.file("x."), site.left_out("x.")), (Some("a"), vec!["b", "c"]));
+    // One holds another zone now, one has gone.
+    let group = site.roster.begin();
+    site.report(group, "b", says("y.", 9, 9));
+    site.end(group);
+    assert_eq!(site.left_out("x."), ["c"]);
+    let group = site.roster.begin();
+    site.roster.gone(group, "c");
+    site.end(group);
+    assert_eq!((site.file("x."), site.left_out("x.")), (Some("a"), vec![]));
+}
+
+#[test]
+fn what_a_secondary_is_called_in_files_is_no_contest() {
+    let mut site = one_waits();
+    let group = site.configure(vec![secondary("x.")]);
+    site.report(group, "a", says("x.", 1, 1));
+    site.report(group, "b", says("x.", 9, 9));
+    site.end(group);
+    assert_eq!(site.left_out("x."), Vec::<File>::new());
+}
+
+#[test]
+fn at_a_start_the_file_named_like_the_zone_has_it_before_what_was_published() {
+    for order in [["copy", "x"], ["x", "copy"]] {
+        let mut site = Site::default();
+        site.published.insert(name("x."), digest(10));
+        let group = site.configure(Vec::new());
+        for file in order {
+            let behind = says("x.", 10, 10).map(|report| Report { standing: Standing::Behind, ..report });
+            let report = if file == "x" { namesake_says("x.", 11, 11) } else { behind };
+            site.report(group, file, report);
+        }
+        site.end(group);
+        assert_eq!((site.file("x."), site.left_out("x.")), (Some("x"), vec!["copy"]));
+    }
 }
 
 #[test]
@@ -269,10 +349,10 @@ fn a_new_configuration_keeps_files_and_lets_the_rest_go() {
     assert_eq!(site.zones, BTreeSet::from([name("x.")]));
 }
 
-/// Reports at a start come in the order of files; whichever that is, zones go on with the content that was published last, and else
-/// with the newest serial. Where nothing was published, the first file is as good as any.
+/// Reports at a start come in the order of files; whichever that is, zones go on with the file that is named like the zone, else with
+/// the content that was published last, and else with the newest serial.
 #[test]
-fn at_a_start_the_order_of_reports_decides_only_where_nothing_was_published() {
+fn at_a_start_the_order_of_reports_decides_nothing() {
     const FILES: [File; 6] = ["a", "b", "c", "d", "e", "f"];
     const ZONES: [&str; 3] = ["x.", "y.", "z."];
     for seed in 0..500 {
@@ -287,181 +367,28 @@ fn at_a_start_the_order_of_reports_decides_only_where_nothing_was_published() {
             (1..).zip(FILES).map(|(serial, file)| (file, ZONES[rng.random_range(0..3)], serial)).collect();
         said.shuffle(&mut rng);
         let group = site.configure(Vec::new());
+        // One of the zones has such a file.
+        let namesake = said[rng.random_range(0..FILES.len())];
         for (file, zone, serial) in &said {
-            site.report(group, file, says(zone, *serial, *serial as u8));
+            let standing = match (*file == namesake.0, *zone == namesake.1) {
+                (true, _) => Standing::Namesake,
+                (_, true) => Standing::Behind,
+                (_, false) => Standing::Alone,
+            };
+            let report = says(zone, *serial, *serial as u8).map(|report| Report { standing, ..report });
+            site.report(group, file, report);
         }
         site.end(group);
         for zone in ZONES {
             let claims = || said.iter().filter(|(_, claimed, _)| *claimed == zone);
-            let expected = match site.published.get(&name(zone)) {
-                None => claims().next(),
-                Some(published) => claims()
-                    .find(|(.., serial)| digest(*serial as u8) == *published)
-                    .or(claims().max_by_key(|(.., serial)| *serial)),
-            };
+            let published = site.published.get(&name(zone));
+            let expected = claims()
+                .find(|(file, ..)| *file == namesake.0)
+                .or(claims().find(|(.., serial)| Some(digest(*serial as u8)) == published.copied()))
+                .or(claims().max_by_key(|(.., serial)| *serial));
             assert_eq!(site.file(zone), expected.map(|(file, ..)| *file), "{zone} with seed {seed}");
         }
     }
 }
 
-/// Files come, go and change at random and are read in any order, in groups that overlap, while the configuration changes now and
-/// then. Once all was read, the zones are those that the configuration and the files name, each with one holder that names it.
-#[test]
-fn whatever_the_order_zones_are_those_that_somebody_names() {
-    (0..300).for_each(|seed| Random::new(seed).play(60));
-}
-
-const FILES: [File; 5] = ["a", "b", "c", "d", "e"];
-const ZONES: [&str; 4] = ["w.", "x.", "y.", "z."];
-
-struct Random {
-    seed: u64,
-    rng: StdRng,
-    site: Site,
-    /// What each file holds; `None` for what says nothing, and no entry for one that is not there.
-    files: BTreeMap<File, Option<Report>>,
-    /// Files that have changed since they were read.
-    unread: BTreeSet<File>,
-    /// Groups under way, with what they are still to read.
-    open: Vec<(u64, Vec<File>)>,
-    configured: BTreeSet<Name>,
-}
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        let mut site = Site::default();
-        let group = site.configure(Vec::new());
-        Random {
-            seed,
-            rng: StdRng::seed_from_u64(seed),
-            site,
-            files: BTreeMap::new(),
-            unread: BTreeSet::new(),
-            open: vec![(group, Vec::new())],
-            configured: BTreeSet::new(),
-        }
-    }
-
-    fn play(mut self, steps: u32) {
-        for _ in 0..steps {
-            match self.rng.random_range(0..10) {
-                0..4 => self.edit(),
-                4..6 => self.begin(),
-                6..9 => self.go_on(),
-                _ => self.configure(),
-            }
-        }
-        while !(self.unread.is_empty() && self.open.is_empty()) {
-            if !self.unread.is_empty() {
-                self.begin();
-            }
-            self.go_on();
-        }
-        self.check();
-    }
-
-    fn edit(&mut self) {
-        let file = FILES[self.rng.random_range(0..FILES.len())];
-        let zone = ZONES[self.rng.random_range(0..ZONES.len())];
-        let serial = self.rng.random_range(1..9);
-        match self.rng.random_range(0..5) {
-            0 => drop(self.files.remove(file)),
-            1 => drop(self.files.insert(file, None)),
-            2 => {
-                let guess = Report { is_certain: false, ..says(zone, serial, serial as u8).unwrap() };
-                self.files.insert(file, Some(guess));
-            }
-            _ => drop(self.files.insert(file, says(zone, serial, serial as u8))),
-        }
-        self.unread.insert(file);
-        if self.rng.random() {
-            self.site.published.insert(name(zone), digest(serial as u8));
-        }
-    }
-
-    /// Begins to read what has changed.
-    fn begin(&mut self) {
-        let group = self.site.roster.begin();
-        let mut files: Vec<File> = std::mem::take(&mut self.unread).into_iter().collect();
-        files.shuffle(&mut self.rng);
-        // What is read elsewhere is read here.
-        self.open.iter_mut().for_each(|(_, reads)| reads.retain(|file| !files.contains(file)));
-        self.open.push((group, files));
-    }
-
-    /// Reads one file of a group, or ends it.
-    fn go_on(&mut self) {
-        if self.open.is_empty() {
-            return;
-        }
-        let at = self.rng.random_range(0..self.open.len());
-        let group = self.open[at].0;
-        match self.open[at].1.pop() {
-            Some(file) if self.files.contains_key(file) => {
-                let report = self.files[file].clone();
-                self.site.report(group, file, report);
-            }
-            Some(file) => drop(self.site.roster.gone(group, file)),
-            None => {
-                self.open.remove(at);
-                self.end(group);
-            }
-        }
-    }
-
-    fn end(&mut self, group: u64) {
-        for file in self.site.roster.contested(group) {
-            if !self.files.contains_key(file) {
-                self.site.roster.gone(group, file);
-            }
-        }
-        if let Some(Next { group, files }) = self.site.conclude(group).next {
-            let files: Vec<File> = files.into_iter().map(|(file, _)| file).collect();
-            self.open.iter_mut().for_each(|(_, reads)| reads.retain(|file| !files.contains(file)));
-            self.open.push((group, files));
-        }
-    }
-
-    fn configure(&mut self) {
-        let zones: Vec<&str> = ZONES.into_iter().filter(|_| self.rng.random_range(0..4) == 0).collect();
-        self.configured = zones.iter().map(|zone| name(zone)).collect();
-        let group = self.site.configure(zones.into_iter().map(secondary).collect());
-        let mut files: Vec<File> = self.files.keys().copied().collect();
-        files.iter().for_each(|file| drop(self.site.keep(file)));
-        files.shuffle(&mut self.rng);
-        self.unread.clear();
-        self.open = vec![(group, files)];
-    }
-
-    fn check(&self) {
-        let (seed, roster) = (self.seed, &self.site.roster);
-        let mut wanted = self.configured.clone();
-        for (file, report) in &self.files {
-            let held = roster.held_by(file);
-            match (held, report) {
-                (Some(held), Some(report)) if report.is_certain => {
-                    assert_eq!(*held, report.zone, "{file}, seed {seed}")
-                }
-                (None, Some(report)) => {
-                    assert!(roster.source(&report.zone).is_some(), "{file} could hold its zone, seed {seed}");
-                }
-                _ => {}
-            }
-            wanted.extend(held.or(report.as_ref().map(|report| &report.zone)).cloned());
-        }
-        let held: BTreeSet<Name> = roster.zones().map(|(zone, _)| zone.clone()).collect();
-        assert_eq!((&held, &self.site.zones), (&wanted, &wanted), "seed {seed}");
-        for (zone, source) in roster.zones() {
-            match source.file() {
-                None => assert!(self.configured.contains(zone), "{zone}, seed {seed}"),
-                Some((file, _)) => {
-                    assert!(self.files.contains_key(file), "{file} has gone, seed {seed}");
-                    assert_eq!(roster.held_by(file), Some(zone), "seed {seed}");
-                }
-            }
-        }
-        assert_eq!(roster.zones.len(), held.len(), "none is free for ever, seed {seed}");
-        assert!(roster.groups.is_empty(), "seed {seed}");
-        assert!(roster.claimed.keys().all(|file| self.files.contains_key(file)), "seed {seed}");
-    }
-}
+mod random;

@@ -101,7 +101,8 @@ impl Node {
                 Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };
-        let mut ledger = known.map(|member| member.seen.ledger).unwrap_or_default();
+        let (ledger, contest) = known.map(|member| (member.seen.ledger, member.contest)).unzip();
+        let mut ledger = ledger.unwrap_or_default();
         ledger.kept_by(self.store.writer());
         let seen = SeenServers { ledger, shown: BTreeMap::new() };
         self.epochs += 1;
@@ -113,6 +114,7 @@ impl Node {
             notifier,
             seen,
             problem: None,
+            contest: contest.flatten(),
             failures: Vec::new(),
             fell_back: None,
             noted: None,

@@ -25,7 +25,7 @@ impl Node {
     pub fn primaries(&self) -> impl Iterator<Item = (&Name, Option<Serial>, Option<&Problem>)> {
         let primaries = self.members.iter().filter(|member| member.refresh.is_none());
         let serial = |member: &Member| member.zone.version().map(|version| version.stamp.serial);
-        primaries.map(move |member| (&member.config.name, serial(member), member.problem.as_ref()))
+        primaries.map(move |member| (&member.config.name, serial(member), member.problem()))
     }
 
     /// The secondary zones.

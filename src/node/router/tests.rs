@@ -4,6 +4,7 @@ use super::*;
 
 use crate::node::roster::Changes;
 use crate::node::settings::ZoneOptions;
+use crate::node::status::State;
 use crate::zone::fixture;
 
 const NOW: Now = Now { mono: Mono(1), utc: Utc(1) };
@@ -73,4 +74,40 @@ fn a_broken_file_stays_a_problem_when_the_one_before_it_is_published() {
     assert_eq!(problem(&node).as_deref(), Some("broken"));
     assert!(matches!(read(&mut node, content(2, 2))[..], [Event::InOrderAgain(_)]));
     assert_eq!(problem(&node), None);
+}
+
+#[test]
+fn a_zone_that_several_files_hold_is_not_up_to_date_until_one_does() {
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let configured = |notify: Vec<SocketAddr>| {
+        let options = ZoneOptions { notify, ..ZoneOptions::default() };
+        Input::Zones(Changes { removed: Vec::new(), added: vec![ZoneConfig::new(zone(), options)] })
+    };
+    node.handle(NOW, configured(Vec::new()), &mut Effects::default());
+    read(&mut node, content(1, 1));
+    let contest = |node: &mut Node, what: Option<&str>| {
+        let told = Input::Contested(vec![(zone(), what.map(str::to_owned))]);
+        node.handle(NOW, told, &mut Effects::default())
+    };
+    let problem = |node: &Node| {
+        let what = node.primaries().next().unwrap().2.map(|problem| problem.what.clone());
+        assert_eq!(node.overview().count(State::Behind), u64::from(what.is_some()));
+        what
+    };
+    assert!(contest(&mut node, Some("a and b")).is_empty());
+    assert_eq!(problem(&node).as_deref(), Some("a and b"));
+    // A new version is served, and still from one of two; other settings make no difference.
+    assert!(matches!(read(&mut node, content(2, 2))[..], [Event::Published { .. }]));
+    node.handle(NOW, configured(vec!["192.0.2.1:53".parse().unwrap()]), &mut Effects::default());
+    assert_eq!(problem(&node).as_deref(), Some("a and b"));
+    // What keeps its content from being served goes first.
+    read(&mut node, Err("broken".to_owned()));
+    assert_eq!(problem(&node).as_deref(), Some("broken"));
+    assert!(contest(&mut node, None).is_empty());
+    assert!(contest(&mut node, Some("a and c")).is_empty());
+    read(&mut node, content(2, 2));
+    assert_eq!(problem(&node).as_deref(), Some("a and c"));
+    assert!(matches!(contest(&mut node, None)[..], [Event::InOrderAgain(_)]));
+    assert_eq!(problem(&node), None);
+    assert!(contest(&mut node, None).is_empty());
 }

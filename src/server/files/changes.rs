@@ -63,7 +63,9 @@ impl<R: Fn(Changed)> Watch<R> {
         touched.map(|name| (name.clone(), is_overdue(name))).collect()
     }
 
-    pub(super) fn changed(&mut self, batch: &Batch, now: Instant) {
+    pub(super) fn changed(&mut self, batch: &mut Batch, now: Instant) {
+        let copies = self.copies_beside(batch);
+        batch.paths.extend(copies);
         self.watch_again(batch);
         let touched = self.touched(batch, now);
         self.missing.retain(|_, due| *due > now);
@@ -94,14 +96,49 @@ impl<R: Fn(Changed)> Watch<R> {
         }
         // As a change even if it is many: who changes them waits for them.
         self.read_zones(to_read, None, &[]);
-        let (files, left) = self.new_files(batch);
+        let (mut files, left) = self.new_files(batch);
+        files.extend(gone.iter().flat_map(|path| self.left_behind(path)));
         gone.extend(left);
+        for path in &gone {
+            self.told.remove(&**path);
+            self.marked.remove(path);
+        }
         if !(gone.is_empty() && to_open.is_empty() && files.is_empty()) {
             let search = self.search();
             gone.iter().for_each(|path| self.gone(search, path));
             to_open.iter().for_each(|name| self.read_file_of(name, Some(search), &[], true));
             self.begin(files, Some(search), &[], true);
         }
+    }
+
+    /// The files that were copies of one that has gone.
+    fn left_behind(&self, original: &Path) -> Vec<What> {
+        let Some(dir) = self.dirs.iter().position(|dir| original.parent() == Some(&dir.path)) else {
+            return Vec::new();
+        };
+        let copies = self.marked.beside(original).filter(|copy| self.roster.held_by(&***copy).is_none());
+        let file = |path: &Arc<Path>| {
+            What::File(File { path: Arc::clone(path), dir: Some(dir), is_link: path.is_symlink() })
+        };
+        copies.map(file).collect()
+    }
+
+    /// The files that are copies, or are none any more, by what came or went.
+    fn copies_beside(&self, batch: &Batch) -> Vec<PathBuf> {
+        let mut copies = Vec::new();
+        for path in &batch.paths {
+            let Some((folder, name)) = path.parent().zip(path.file_name()) else { continue };
+            for dir in self.dirs.iter().filter(|dir| dir.real == folder) {
+                let original = dir.path.join(name);
+                // One that is missing may be back in a moment.
+                let is_there = self.roster.held_by(original.as_path()).is_some() || original.exists();
+                let is_turned =
+                    |copy: &Path| self.roster.held_by(copy).is_some() == is_there || self.is_opening(copy);
+                let turned = self.marked.beside(&original).filter(|copy| is_turned(copy));
+                copies.extend(turned.filter_map(|copy| Some(dir.real.join(copy.file_name()?))));
+            }
+        }
+        copies
     }
 
     /// When files are told to be missing that are so from now on. Those that go one soon after the other are told together: somebody

@@ -1,22 +1,26 @@
 //! Folders of zones: which of their files hold zones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::node::roster::contest::Contest;
 use crate::node::settings::ZoneConfig;
 use crate::wire::name::Name;
 
 use super::super::settings::{Settings, Zone};
-use super::load::{Identity, identify, name_of};
+use super::copies::{self, is_copy};
+use super::load::{Identity, identify, is_namesake, name_of};
 
 /// All zones that settings name: one by one, as files, and by the folder.
 #[derive(Debug)]
 pub struct Named {
     /// The zones.
     pub zones: Vec<Zone>,
+    /// What is said of copies, which are no zones.
+    pub copies: Vec<String>,
     /// What is wrong with files that are left out: they cannot be made out, or hold a zone that another source has.
     pub problems: Vec<String>,
 }
@@ -24,15 +28,26 @@ pub struct Named {
 /// Looks for all zones that the settings name.
 pub fn find_zones(settings: &Settings) -> Named {
     let mut zones = settings.zones.clone();
-    let mut problems = Vec::new();
-    let mut known: BTreeMap<Name, Option<PathBuf>> =
-        zones.iter().map(|zone| (zone.config.name.clone(), zone.file.clone())).collect();
+    let (mut problems, mut copies) = (Vec::new(), Vec::new());
+    let named = zones.len();
+    let named_files: BTreeSet<&Path> =
+        settings.zones.iter().filter_map(|zone| zone.file.as_deref()).collect();
+    let mut known: BTreeMap<Name, usize> =
+        zones.iter().enumerate().map(|(at, zone)| (zone.config.name.clone(), at)).collect();
     let files = settings.zone_files.iter().map(|path| (path.clone(), None));
     let in_dirs = settings
         .zone_dirs
         .iter()
         .flat_map(|dir| zone_files(&dir.path).into_iter().map(move |file| (file.path, Some(dir))));
     for (path, dir) in files.chain(in_dirs) {
+        // A file may lie in a folder and be named by itself.
+        if named_files.contains(&*path) {
+            continue;
+        }
+        if dir.is_some() && is_copy(&path) {
+            copies.push(copies::told(&path));
+            continue;
+        }
         let name = match identify(&path) {
             Ok(Identity::Empty) if dir.is_some() => {
                 tell_empty(&path);
@@ -43,19 +58,30 @@ pub fn find_zones(settings: &Settings) -> Named {
         };
         match name {
             Err(error) => problems.push(error.to_string()),
-            Ok(name) => match known.get(&name) {
-                // A file may lie in a folder and be named by itself.
-                Some(Some(first)) if *first == path => {}
-                Some(first) => problems.push(left_out(&path, &name, first.as_deref())),
-                None => {
-                    known.insert(name.clone(), Some(path.clone()));
-                    let options = dir.map(|dir| Arc::clone(&dir.options)).unwrap_or_default();
-                    zones.push(Zone { config: ZoneConfig { name, options }, file: Some(path) });
+            Ok(name) => {
+                let options = dir.map(|dir| Arc::clone(&dir.options)).unwrap_or_default();
+                let mut found = Zone { config: ZoneConfig { name: name.clone(), options }, file: Some(path) };
+                match known.get(&name).and_then(|at| Some((*at, zones.get_mut(*at)?))) {
+                    None => {
+                        known.insert(name, zones.len());
+                        zones.push(found);
+                    }
+                    Some((at, first)) => {
+                        if at >= named && is_like_its_zone(&found) && !is_like_its_zone(first) {
+                            std::mem::swap(first, &mut found);
+                        }
+                        let left = found.file.as_deref().unwrap_or(Path::new(""));
+                        problems.push(left_out(left, &name, first.file.as_deref()));
+                    }
                 }
-            },
+            }
         }
     }
-    Named { zones, problems }
+    Named { zones, copies, problems }
+}
+
+fn is_like_its_zone(zone: &Zone) -> bool {
+    zone.file.as_deref().is_some_and(|path| is_namesake(path, &zone.config.name))
 }
 
 /// What is said of a file whose zone comes from somewhere else: from the `first` file, or from other servers.
@@ -66,16 +92,28 @@ pub(super) fn left_out(path: &Path, zone: &Name, first: Option<&Path>) -> String
             "{path} holds zone {zone}, which comes from other servers; it is left out: remove one of the two"
         ),
         Some(first) => format!(
-            "{first} and {path} both hold this zone, {zone}; the one that was there first is served: remove one of them"
+            "{first} and {path} both hold this zone, {zone}; the first of these two is served: remove one of them"
         ),
     }
+}
+
+/// What is said of a zone for as long as other files than its own hold it; nothing once there are none.
+pub(super) fn contested(Contest { zone, holder, others }: &Contest<Arc<Path>>) -> (Name, Option<String>) {
+    let what = others.iter().min().map(|first| {
+        let what = left_out(first, zone, holder.as_deref());
+        match others.len() - 1 {
+            0 => what,
+            more => format!("{what}; files that hold it too: {more} more"),
+        }
+    });
+    (zone.clone(), what)
 }
 
 pub(super) fn tell_empty(path: &Path) {
     tracing::info!("{} is empty; it becomes a zone when it has content", path.display());
 }
 
-/// Whether a file in a folder of zones is one of them, by its name. Names that begin with a dot are those of programs that write a
+/// Whether a file in a folder of zones may be one of them, by its name: [copies](super::copies) are told. Names that begin with a dot are those of programs that write a
 /// file before they rename it, and of what they have left behind.
 pub(super) fn is_zone_file(path: &Path) -> bool {
     let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::text::file::diagnostic::{Diagnostic, Severity};
-use crate::text::file::read::{Each, Entry, Outcome, read_while};
+use crate::text::file::read::{Entry, Outcome};
 use crate::time::Utc;
 use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::Rtype;
@@ -20,9 +20,8 @@ use crate::zone::snapshot::Snapshot;
 use super::super::content;
 use super::super::memory;
 use super::lease;
+use super::scan::{content, scan, scan_with, text_limit, too_large};
 
-/// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
-const MAX_TEXT: u64 = 4 << 30;
 /// What a record costs in memory beside its name and data, in bytes, roughly and while a zone is put together.
 const RECORD_COST: u64 = 64;
 /// What it costs besides when its owner is another one than that of the record before.
@@ -161,6 +160,19 @@ pub(super) fn open(
         Identity::Empty => None,
     };
     Ok(Opened { identity, loaded })
+}
+
+/// The zone that a file says it holds, whatever its own name: by the owner of its SOA or an `$ORIGIN` with a final dot.
+pub(super) fn said_name(path: &Path) -> Option<Name> {
+    let text = bytes(path).ok()?;
+    // Relative names are read below a name that no zone has (RFC 6761 6.4), so that the rest of the SOA may be of these.
+    let unsaid: Name = "unsaid.invalid.".parse().ok()?;
+    first_name(path, &text, Some(&unsaid)).filter(|name| !name.is_in(&unsaid))
+}
+
+/// Whether a file is named like a zone, with or without the last dot.
+pub(super) fn is_namesake(path: &Path, zone: &NameRef) -> bool {
+    name_in(path).as_deref() == Some(zone)
 }
 
 /// The owner of the first SOA, or else what [`Outcome::origin`] is otherwise. The SOA is nearly always the first record.
@@ -411,46 +423,6 @@ fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 fn unreadable(path: &Path, error: &io::Error) -> LoadError {
     LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() }
-}
-
-fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    content::content(path, limit, || too_large(limit))
-}
-
-fn too_large(limit: u64) -> String {
-    format!("it is larger than the {} MiB that there are for a zone; split the zone", limit >> 20)
-}
-
-/// How much text a zone may have in all its files: what is read must fit the memory, with the records made of it.
-fn text_limit() -> u64 {
-    MAX_TEXT.min(memory::half())
-}
-
-/// Reads a zone's text and what it includes, as long as that has no more than `limit` bytes in all.
-fn scan(path: &Path, text: &[u8], origin: Option<&NameRef>, limit: u64, each: &mut Each<'_>) -> Outcome {
-    let mut read = |path: &Path, limit| content(path, limit).map_err(|error| error.to_string());
-    scan_with(path, text, origin, limit, &mut read, each)
-}
-
-/// The same; what is included is had by `read`, which is told how much there may be of it.
-fn scan_with(
-    path: &Path,
-    text: &[u8],
-    origin: Option<&NameRef>,
-    limit: u64,
-    read: &mut dyn FnMut(&Path, u64) -> Result<Vec<u8>, String>,
-    each: &mut Each<'_>,
-) -> Outcome {
-    // What is included counts each time, for it is read, and makes records, each time.
-    let mut left = limit.saturating_sub(text.len() as u64);
-    let mut include = |written: &str, from: &str| {
-        // RFC 1035 leaves open what a relative path is relative to; the including file moves with what it includes.
-        let path = Path::new(from).parent().unwrap_or(Path::new("")).join(written);
-        let text = read(&path, left)?;
-        left -= text.len() as u64;
-        Ok((path.display().to_string(), text))
-    };
-    read_while(&path.to_string_lossy(), text, origin, &mut include, each)
 }
 
 /// Reads the file again to find where the records stand that a fault speaks of. Rare, and so not paid for while loading.

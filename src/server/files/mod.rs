@@ -19,10 +19,12 @@ pub mod watch;
 
 mod asked;
 mod changes;
+mod copies;
 mod inotify;
 mod lease;
 mod read;
 mod reads;
+mod scan;
 mod search;
 mod settle;
 mod trail;

@@ -19,6 +19,7 @@ use crate::zone::snapshot::Snapshot;
 
 use super::super::courtesy::{Courtesy, in_succession};
 use super::super::threads;
+use super::copies::is_copy;
 use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open};
 
 /// The largest file of each lane but the last, in bytes. A file of the first is read in a millisecond.
@@ -39,6 +40,8 @@ pub(super) struct Job {
     pub(super) path: Arc<Path>,
     /// The zone that it is read for; `None` for whichever it holds.
     pub(super) zone: Option<Name>,
+    /// Whether it is left alone if it is a copy of another.
+    pub(super) may_be_copy: bool,
     /// Set once nobody wants to know any more.
     pub(super) is_needless: Arc<AtomicBool>,
 }
@@ -53,8 +56,8 @@ pub(super) struct Done {
 pub(super) enum Content {
     /// For a zone.
     Zone(Result<Loaded, LoadError>),
-    /// For whichever zone is in the file.
-    File(Result<Opened, LoadError>),
+    /// For whichever zone is in the file; nothing of a copy.
+    File(Result<Option<Opened>, LoadError>),
 }
 
 /// How much other work matters.
@@ -274,7 +277,10 @@ impl Lane {
             Some(zone) => {
                 Content::Zone(or_unreadable(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))
             }
-            None => Content::File(or_unreadable(&job.path, || open(&job.path, &base, &bounds))),
+            None => Content::File(or_unreadable(&job.path, || match job.may_be_copy && is_copy(&job.path) {
+                true => Ok(None),
+                false => open(&job.path, &base, &bounds).map(Some),
+            })),
         };
         Done { ticket: job.ticket, content }
     }
@@ -299,7 +305,7 @@ mod tests {
     fn read_by(readers: &Readers, told: &mpsc::Receiver<ThreadId>, files: &[&Path]) -> Vec<ThreadId> {
         let read = |path: &&Path| {
             let (path, is_needless) = (Arc::from(*path), Arc::default());
-            let job = Job { ticket: 1, path, zone: None, is_needless };
+            let job = Job { ticket: 1, path, zone: None, may_be_copy: false, is_needless };
             readers.read(vec![job], Haste::Gentle, true);
             told.recv().unwrap()
         };

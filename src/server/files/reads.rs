@@ -103,15 +103,24 @@ impl<R: Fn(Changed)> Watch<R> {
                 What::File(file) => (self.roster.held_by(&*file.path).cloned(), Arc::clone(&file.path)),
             };
             let zone = read_for.clone().filter(|_| matches!(what, What::Zone(_)));
+            let may_be_copy = matches!(&what, What::File(file) if file.dir.is_some());
+            if may_be_copy {
+                self.marked.insert(&path);
+            }
             if let Some(name) = read_for {
                 self.reading.entry(name).or_default().ticket = Some(ticket);
             }
             let is_needless = Arc::new(AtomicBool::new(false));
-            jobs.push(Job { ticket, path, zone, is_needless: Arc::clone(&is_needless) });
+            jobs.push(Job { ticket, path, zone, may_be_copy, is_needless: Arc::clone(&is_needless) });
             self.one_more(search, ticket);
             self.reads.insert(ticket, Read { what, search, askers: askers.to_vec(), is_needless });
         }
         self.readers.read(jobs, self.haste, is_change);
+    }
+
+    /// Whether a file is being read for whichever zone it holds.
+    pub(super) fn is_opening(&self, path: &Path) -> bool {
+        self.reads.values().any(|read| matches!(&read.what, What::File(file) if *file.path == *path))
     }
 
     /// Gives up the reads that are under way of these files, if no zone is served from them yet: what came of them could come last.

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::node::roster::claim::Standing;
 use crate::node::roster::{Changes, Conclusion, Next, Removal, Report, Verdict, ZoneSource};
 use crate::publish::store::ZoneStore;
-use crate::wire::name::NameRef;
+use crate::wire::name::{Name, NameRef};
 use crate::zone::digest::Digest;
 
 use super::asked::{Asker, File, What};
-use super::folder::{left_out, tell_empty};
-use super::load::{Identity, LoadError, Loaded, Opened, name_of};
+use super::copies;
+use super::folder::{contested, left_out, tell_empty};
+use super::load::{Identity, LoadError, Loaded, Opened, is_namesake, name_of};
 use super::turns::{HeldBack, Search, Turn};
 use super::watch::{Changed, Watch};
 
@@ -58,7 +60,7 @@ impl<R: Fn(Changed)> Watch<R> {
         &mut self,
         ticket: u64,
         file: File,
-        opened: Result<Opened, LoadError>,
+        opened: Result<Option<Opened>, LoadError>,
         search: Option<u64>,
         askers: &[Rc<Asker>],
     ) {
@@ -86,7 +88,8 @@ impl<R: Fn(Changed)> Watch<R> {
         if reading.is_some_and(|newer| newer != ticket) {
             return;
         }
-        if held.is_none() && self.says_nothing_yet(&file, &opened) {
+        let opened = opened.transpose();
+        if held.is_none() && opened.as_ref().is_some_and(|opened| self.says_nothing_yet(&file, opened)) {
             let path = file.path.to_path_buf();
             return self.await_writer(What::File(file), path, &askers);
         }
@@ -96,6 +99,12 @@ impl<R: Fn(Changed)> Watch<R> {
         }
         askers.extend(waited);
         let again = held.clone().filter(|name| self.finished(name));
+        let Some(opened) = opened else {
+            return match again {
+                Some(name) => self.read_changed(&name, &askers),
+                None => self.is_copy(id, &file),
+            };
+        };
         let (report, loaded) = self.report(id, &file, held.is_some(), opened);
         let is_same = |report: &Report| report.is_certain && Some(&report.zone) == held.as_ref();
         if let Some(name) = again.as_ref().filter(|_| !report.as_ref().is_some_and(is_same)) {
@@ -157,7 +166,38 @@ impl<R: Fn(Changed)> Watch<R> {
         };
         let read = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
         let content = read.map(|loaded| (loaded.snapshot.serial(), loaded.snapshot.digest()));
-        (Some(Report { zone, is_certain, content }), loaded)
+        let standing = self.standing(file, &zone);
+        (Some(Report { zone, is_certain, standing, content }), loaded)
+    }
+
+    /// How a file's name stands to that of the zone it holds.
+    fn standing(&self, file: &File, zone: &NameRef) -> Standing {
+        if file.dir.is_none() || is_namesake(&file.path, zone) {
+            return Standing::Namesake;
+        }
+        let namesake = format!("{zone}zone");
+        match self.dirs.iter().any(|dir| dir.path.join(&namesake).is_file()) {
+            true => Standing::Behind,
+            false => Standing::Alone,
+        }
+    }
+
+    /// No zone is served from this file, unless the configuration names it: whoever does that means it.
+    fn is_copy(&mut self, search: u64, file: &File) {
+        let Some(place) =
+            file.dir.and_then(|dir| Some(self.dirs.get(dir)?.real.join(file.path.file_name()?)))
+        else {
+            return;
+        };
+        let is_named =
+            |zone: &Name| self.file_of(zone).is_some_and(|(path, dir)| dir.is_none() && path == file.path);
+        if self.ways.through(&place).any(is_named) {
+            return;
+        }
+        self.gone(search, &file.path);
+        if self.told.insert(file.path.to_path_buf()) {
+            tracing::warn!("{}", copies::told(&file.path));
+        }
     }
 
     /// Does what was decided about a file.
@@ -214,6 +254,7 @@ impl<R: Fn(Changed)> Watch<R> {
         let shown = path.display();
         is_configured.then(|| match path.exists() {
             false => format!("its file {shown} is gone"),
+            true if self.told.contains(&**path) => format!("its file {shown} is a copy of another now"),
             true => format!("its file {shown} holds another zone now"),
         })
     }
@@ -234,6 +275,8 @@ impl<R: Fn(Changed)> Watch<R> {
                 self.flush();
             }
             self.changed.zones.extend(changes);
+            let contests = self.roster.contests().into_iter();
+            self.changed.contested.extend(contests.map(|contest| contested(&contest)));
             let Some(search) = self.searches.get_mut(&id) else { continue };
             let (mut held_back, askers) = (std::mem::take(&mut search.held_back), search.askers.clone());
             for (path, verdict) in verdicts {
@@ -270,7 +313,6 @@ mod tests {
     use super::super::super::settings::{Settings, ZoneDir};
     use super::super::watch::Files;
     use super::*;
-    use crate::wire::name::Name;
 
     /// Longer than anything here takes.
     const LIMIT: Duration = Duration::from_secs(60);

@@ -46,7 +46,8 @@ impl Turns {
 pub(super) struct Turn {
     pub(super) ticket: u64,
     pub(super) file: File,
-    pub(super) opened: Result<Opened, LoadError>,
+    /// Nothing of a copy.
+    pub(super) opened: Result<Option<Opened>, LoadError>,
     pub(super) askers: Vec<Rc<Asker>>,
 }
 

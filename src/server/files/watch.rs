@@ -19,6 +19,7 @@ use crate::wire::name::{Name, NameRef};
 use super::super::settings::{Settings, Zone};
 use super::super::threads;
 use super::asked::{Answer, Asker, File, Read, What};
+use super::copies::is_marked;
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::inotify::Watcher;
 use super::lease::is_open_for_writing;
@@ -27,7 +28,7 @@ use super::read::{Content, Done, Haste, Readers};
 use super::settle::{self, Batch, Seen};
 use super::trail::Trail;
 use super::turns::Search;
-use super::watched::{Dir, Reading, Ways};
+use super::watched::{Dir, Marked, Reading, Ways};
 use super::writers::Awaited;
 
 /// Zones reported in one go: what they hold is published with one write.
@@ -40,6 +41,8 @@ const RECORDS_TOGETHER: u64 = 100_000;
 pub struct Changed {
     /// Zones that go and come.
     pub zones: Changes,
+    /// Zones that several files hold, each with what is to be said of that, and zones that only one holds now.
+    pub contested: Vec<(Name, Option<String>)>,
     /// Zone files that were read, well or badly.
     pub read: Vec<(Name, Result<Loaded, LoadError>)>,
 }
@@ -114,8 +117,10 @@ pub(super) struct Watch<R> {
     pub(super) leaving: Vec<Rc<Asker>>,
     /// Zones whose file is missing, and when that is told.
     pub(super) missing: BTreeMap<Name, Instant>,
-    /// Files that have been told to be empty.
+    /// Files that have been told to be empty, or copies.
     pub(super) told: BTreeSet<PathBuf>,
+    /// Files in folders that are copies by what lies beside them.
+    pub(super) marked: Marked,
     pub(super) dirs: Vec<Dir>,
     /// Files that are being read, by their tickets.
     pub(super) reads: BTreeMap<u64, Read>,
@@ -150,6 +155,7 @@ impl<R: Fn(Changed)> Watch<R> {
             leaving: Vec::new(),
             missing: BTreeMap::new(),
             told: BTreeSet::new(),
+            marked: Marked::default(),
             dirs: Vec::new(),
             reads: BTreeMap::new(),
             searches: BTreeMap::new(),
@@ -171,8 +177,8 @@ impl<R: Fn(Changed)> Watch<R> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
-                    let batch = self.settling.take(now, is_open_for_writing);
-                    self.changed(&batch, now);
+                    let mut batch = self.settling.take(now, is_open_for_writing);
+                    self.changed(&mut batch, now);
                     self.end_waits(&batch, now);
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -236,7 +242,7 @@ impl<R: Fn(Changed)> Watch<R> {
         self.reading.clear();
         self.places.clear();
         self.missing.clear();
-        self.told.clear();
+        self.marked = Marked::default();
         self.is_blind = false;
         self.is_strict = !settings.zone_files.is_empty();
         // Every folder is watched anew: a watch may have been lost together with a folder that was replaced.
@@ -251,8 +257,9 @@ impl<R: Fn(Changed)> Watch<R> {
                 self.ways.begin(&config.name, &path);
                 named.push(config.name.clone());
                 match self.dirs.iter().position(|dir| path.parent() == Some(&dir.path)) {
-                    Some(dir) => ZoneSource::Found(path.into(), dir),
-                    None => ZoneSource::Named(path.into()),
+                    Some(dir) if !is_marked(&path) => ZoneSource::Found(path.into(), dir),
+                    // It stays a zone's file however it is named.
+                    Some(_) | None => ZoneSource::Named(path.into()),
                 }
             });
             zones.push((config, source));
@@ -359,7 +366,7 @@ impl<R: Fn(Changed)> Watch<R> {
     pub(super) fn flush(&mut self) {
         self.records = 0;
         let changed = std::mem::take(&mut self.changed);
-        if !(changed.zones.is_empty() && changed.read.is_empty()) {
+        if !(changed.zones.is_empty() && changed.contested.is_empty() && changed.read.is_empty()) {
             (self.report)(changed);
         }
         self.leaving.clear();
@@ -454,45 +461,4 @@ fn tell_unwatched(folder: &Path, error: &io::Error) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::time::Duration;
-
-    use super::*;
-
-    /// Longer than anything here takes.
-    const LIMIT: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn a_reload_of_several_zones_ends_when_all_of_them_are_reported() {
-        let dir = tempfile::tempdir().unwrap();
-        // The first one is read by another thread than the second, and takes longer.
-        let zones = ["large.", "small."].map(|zone| zone.parse::<Name>().unwrap());
-        let paths = ["large", "small"].map(|zone| dir.path().join(zone).with_extension("zone"));
-        for (path, count) in paths.iter().zip([100_000, 1]) {
-            let records: String = (0..count).map(|host| format!("h{host} A 192.0.2.1\n")).collect();
-            fs::write(path, format!("$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a.\n{records}")).unwrap();
-        }
-        let (told, reports) = mpsc::channel();
-        let report = told.clone();
-        let each = move |changed: Changed| {
-            changed.read.into_iter().for_each(|(zone, _)| drop(report.send(Some(zone))));
-        };
-        let files = Files::start(Arc::new(ZoneStore::new(7)), each).unwrap();
-        let done = || {
-            let told = told.clone();
-            move || drop(told.send(None))
-        };
-        let read_until_done = || {
-            let read = || reports.recv_timeout(LIMIT).unwrap();
-            let mut read: Vec<Name> = std::iter::from_fn(read).collect();
-            read.sort();
-            read
-        };
-        let first = done();
-        files.configure(&Settings::for_files("127.0.0.1:53".parse().unwrap(), &paths), move |_| first());
-        assert_eq!(read_until_done(), zones);
-        files.reload(zones.to_vec(), done());
-        assert_eq!(read_until_done(), zones);
-    }
-}
+mod tests;

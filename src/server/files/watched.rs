@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::wire::name::{Name, NameRef};
+
+use super::copies::originals;
 
 /// A zone whose file is being read.
 #[derive(Default)]
@@ -31,6 +34,10 @@ struct Way {
     /// The places on the way to any of the files.
     places: BTreeSet<PathBuf>,
 }
+
+/// Files in folders of zones whose being copies depends on files beside them, by these.
+#[derive(Default)]
+pub(super) struct Marked(BTreeMap<PathBuf, BTreeSet<Arc<Path>>>);
 
 /// A folder of zones.
 pub(super) struct Dir {
@@ -95,6 +102,32 @@ impl Ways {
                 self.through.remove(place);
             }
         }
+    }
+}
+
+impl Marked {
+    /// There is such a file, if it is one.
+    pub(super) fn insert(&mut self, path: &Arc<Path>) {
+        for original in originals(path) {
+            self.0.entry(original).or_default().insert(Arc::clone(path));
+        }
+    }
+
+    /// A file has gone.
+    pub(super) fn remove(&mut self, path: &Path) {
+        for original in originals(path) {
+            if let Some(copies) = self.0.get_mut(&original) {
+                copies.remove(path);
+                if copies.is_empty() {
+                    self.0.remove(&original);
+                }
+            }
+        }
+    }
+
+    /// The files that may be copies of this one.
+    pub(super) fn beside(&self, original: &Path) -> impl Iterator<Item = &Arc<Path>> {
+        self.0.get(original).into_iter().flatten()
     }
 }
 

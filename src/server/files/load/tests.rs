@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 
+use super::super::scan::MAX_TEXT;
 use super::*;
 
 const ZONE: &str = "$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a.\n";
