@@ -183,7 +183,7 @@ impl Ledger {
                 self.told(received, sighting.asked, later);
             }
         }
-        let later = told.and_then(|told| told.later).map(|later| (serial, later as usize));
+        let later = told.and_then(|told| told.later).map(|later| (serial, later.get() as usize));
         if let Some(asked) = sighting.asked.filter(|asked| later.is_some() && serial.is_newer_than(*asked)) {
             self.learn(asked, received, |known| known.later = later);
         }

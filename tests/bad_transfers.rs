@@ -155,6 +155,8 @@ fn what_is_no_transfer_is_refused_and_counted() {
         ixfr: |question| whole(question, 2),
         axfr: |question| whole(question, 2),
     });
+    // Without a word of it, the version that could not be used is not tried before RETRY.
+    assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
     node.daemon.await_serial(ZONE, 2, LIMIT);
     assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
     assert_eq!(fallbacks(&node, "axfr_style"), 2.0, "a whole zone in place of differences is counted");

@@ -336,7 +336,8 @@ impl Watch {
 
     /// Takes note of whether a server said anything when it was asked about one of its zones; what follows for the others.
     fn heard(&mut self, now: Now, key: u64, event: &Event) -> Vec<Event> {
-        let Some(address) = self.targets.get(&key).map(|target| target.ask.server) else { return Vec::new() };
+        let Some(target) = self.targets.get(&key) else { return Vec::new() };
+        let (address, began) = (target.ask.server, target.began);
         let Some(server) = self.servers.get_mut(&address) else { return Vec::new() };
         if !event.is_silence() {
             server.answered = Some(now.mono);
@@ -349,6 +350,10 @@ impl Watch {
                     }
                 }
             }
+            return Vec::new();
+        }
+        if server.answered >= Some(began) {
+            // About this zone alone.
             return Vec::new();
         }
         let longest = self.pace.interval;

@@ -4,6 +4,7 @@
 //! published while a transfer runs, the secondary gets one consistent state. Header, question and OPT record are the caller's.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most
             }
             // What was published since this version was taken is not spoken of.
             if stamp.serial == serial {
-                later = u32::try_from(number + 1).ok();
+                later = u32::try_from(number + 1).ok().and_then(NonZeroU32::new);
                 break;
             }
         }

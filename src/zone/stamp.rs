@@ -17,6 +17,7 @@
 //! `later`: how many versions followed the asker's, of which the stamps may be the first few.
 //! Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::time::remote::RemoteClock;
@@ -100,7 +101,7 @@ pub struct Told {
     /// The version it serves, then those that followed the asker's.
     pub stamps: Vec<Stamp>,
     /// How many versions followed the asker's, up to the one it serves.
-    pub later: Option<u32>,
+    pub later: Option<NonZeroU32>,
 }
 
 impl Told {
@@ -121,7 +122,7 @@ impl Told {
         value.extend_from_slice(&clock.to_be_bytes());
         value.extend_from_slice(&error.unwrap_or_default().to_be_bytes());
         self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
-        self.later.iter().for_each(|later| value.extend_from_slice(&later.to_be_bytes()));
+        self.later.iter().for_each(|later| value.extend_from_slice(&later.get().to_be_bytes()));
         value
     }
 
@@ -136,7 +137,7 @@ impl Told {
         }
         let later = match rest {
             [] => None,
-            _ => Some(u32::from_be_bytes(rest.try_into().ok()?)),
+            _ => NonZeroU32::new(u32::from_be_bytes(rest.try_into().ok()?)),
         };
         let age = u32::from_be_bytes(*age);
         let is_verified = age & UNVERIFIED == 0;
@@ -208,7 +209,7 @@ mod tests {
         for is_verified in [true, false] {
             let clock = is_verified.then_some((Utc(11), Duration::from_micros(13)));
             let age = Duration::from_millis(1_500);
-            let later = is_verified.then_some(70_000);
+            let later = NonZeroU32::new(70_000).filter(|_| is_verified);
             let told = Told { age, is_verified, clock, stamps: vec![stamp, unknown], later };
             let value = told.write();
             assert_eq!(Told::read(&value), Some(told));

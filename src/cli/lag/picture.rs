@@ -245,13 +245,13 @@ impl Zone {
         let head = self.ledger.head()?;
         let tells = |seen: &Observation| seen.serial == Some(head) && seen.told.is_some();
         let (&teller, _) = self.servers.iter().find(|(_, server)| server.last.as_ref().is_some_and(tells))?;
-        let lagging = self.servers.values().filter_map(|server| server.last.as_ref()?.serial);
+        let mut lagging = self.servers.values().filter_map(|server| server.last.as_ref()?.serial);
         let is_open = |serial: &Serial| {
             let is_known =
                 self.ledger.successor_of(*serial).is_some() && self.ledger.versions_after(*serial).is_some();
             *serial != head && !is_known && !self.asked.contains(&(head.0, serial.0))
         };
-        lagging.filter(is_open).next().map(|serial| (teller, serial))
+        lagging.find(is_open).map(|serial| (teller, serial))
     }
 
     /// How stale a server is that shows a serial.

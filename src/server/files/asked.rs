@@ -1,12 +1,34 @@
 //! What files are read for, and who waits for it.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
-use crate::wire::name::Name;
+use crate::wire::name::{Name, NameRef};
+
+/// A file that is open for writing, and who waits for it.
+pub(super) struct Awaited {
+    pub(super) what: What,
+    /// The file itself, or one that it includes.
+    pub(super) open: PathBuf,
+    /// Where that is, free of links.
+    pub(super) place: PathBuf,
+    pub(super) until: Instant,
+    pub(super) askers: Vec<Rc<Asker>>,
+}
+
+impl Awaited {
+    pub(super) fn is_of_zone(&self, zone: &NameRef) -> bool {
+        matches!(&self.what, What::Zone(name) if **name == *zone)
+    }
+
+    pub(super) fn is_of_file(&self, path: &Path) -> bool {
+        matches!(&self.what, What::File(file) if *file.path == *path)
+    }
+}
 
 /// A file that is being read.
 pub(super) struct Read {

@@ -12,6 +12,9 @@ use super::super::memory;
 /// What all the files of a zone may have together, in bytes: more than nearly all zones there are.
 pub(super) const MAX_TEXT: u64 = 4 << 30;
 
+/// How a file is had that may have no more than so many bytes.
+type ReadFile<'r> = dyn FnMut(&Path, u64) -> Result<Vec<u8>, String> + 'r;
+
 /// The bytes of a file, if it has no more than so many.
 pub(super) fn content(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     content::content(path, limit, || too_large(limit))
@@ -45,7 +48,7 @@ pub(super) fn scan_with(
     text: &[u8],
     origin: Option<&NameRef>,
     limit: u64,
-    read: &mut dyn FnMut(&Path, u64) -> Result<Vec<u8>, String>,
+    read: &mut ReadFile<'_>,
     each: &mut Each<'_>,
 ) -> Outcome {
     // What is included counts each time, for it is read, and makes records, each time.

@@ -18,7 +18,7 @@ use crate::wire::name::{Name, NameRef};
 
 use super::super::settings::{Settings, Zone};
 use super::super::threads;
-use super::asked::{Answer, Asker, File, Read, What};
+use super::asked::{Answer, Asker, Awaited, File, Read, What};
 use super::copies::is_marked;
 use super::folder::{InFolder, is_zone_file, zone_files};
 use super::inotify::Watcher;
@@ -29,7 +29,6 @@ use super::settle::{self, Batch, Seen};
 use super::trail::Trail;
 use super::turns::Search;
 use super::watched::{Dir, Marked, Reading, Ways};
-use super::writers::Awaited;
 
 /// Zones reported in one go: what they hold is published with one write.
 const TOGETHER: usize = 4_096;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::wire::name::NameRef;
 
-use super::asked::{Asker, File, What};
+use super::asked::{Asker, Awaited, File, What};
 use super::lease::is_open_for_writing;
 use super::load::LoadError;
 use super::read::Haste;
@@ -16,27 +16,6 @@ use super::watch::{Changed, Watch};
 
 /// How long whoever has files read waits for one to be closed: most that is written is written within that.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A file that is open for writing, and who waits for it.
-pub(super) struct Awaited {
-    what: What,
-    /// The file itself, or one that it includes.
-    open: PathBuf,
-    /// Where that is, free of links.
-    place: PathBuf,
-    pub(super) until: Instant,
-    pub(super) askers: Vec<Rc<Asker>>,
-}
-
-impl Awaited {
-    fn is_of_zone(&self, zone: &NameRef) -> bool {
-        matches!(&self.what, What::Zone(name) if **name == *zone)
-    }
-
-    fn is_of_file(&self, path: &Path) -> bool {
-        matches!(&self.what, What::File(file) if *file.path == *path)
-    }
-}
 
 impl<R: Fn(Changed)> Watch<R> {
     /// What was to be read could not be, because this file is open for writing.

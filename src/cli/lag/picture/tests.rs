@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use crate::ask::support::Omission;
 use crate::time::{Hlc, Mono, Utc};
 use crate::wire::rtype::Rcode;
@@ -83,7 +85,7 @@ fn a_server_at_the_head_is_asked_what_a_laggard_lacks() {
     assert_eq!(picture.questions(), [(zone(), server(1), Serial(40))]);
     assert_eq!(picture.changes(at(120), false).len(), 2);
     // Two stamps, as servers tell them over UDP, of a hundred versions.
-    let told = told(&[42, 41]).map(|told| stamp::Told { later: Some(100), ..told });
+    let told = told(&[42, 41]).map(|told| stamp::Told { later: NonZeroU32::new(100), ..told });
     picture.take(&Event::Seen(Observation { asked: Some(Serial(40)), told, ..seen(1, 42, 51) }));
     picture.take(&Event::Seen(Observation { expire: Some(604_788), ..seen(2, 40, 52) }));
     assert_eq!(picture.changes(at(120), false).len(), 1);
