@@ -211,7 +211,7 @@ is served now. Keys that changed and take effect only when the node is restarted
 A zone file that another process has open for writing is waited for, 5 seconds at most; then its zone could not be brought up to date,
 and its file is read once it is closed.
 
-JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with --wait also
+JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"failed\":[],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with --wait also
 \"waited\": for each zone with other servers what `tidemark wait` says.
 
 Exit status: 0 done, 1 refused, or a zone could not be brought up to date; with --wait also 2 timed out, 3 nobody answered; 3 too where

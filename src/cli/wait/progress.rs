@@ -16,6 +16,9 @@ use crate::wire::rtype::Rcode;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 
+/// Caches count TTLs in whole seconds: what one hands on to another may live longer by so much.
+const ROUNDED: Duration = Duration::from_secs(1);
+
 /// Where a wait stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -207,7 +210,9 @@ impl Progress {
         else {
             return State::Waiting;
         };
-        let until = last.into_iter().max().unwrap_or_default() + Duration::from_secs(self.ttl.into());
+        let rounded = if self.ttl > 0 { ROUNDED } else { Duration::ZERO };
+        let until =
+            last.into_iter().max().unwrap_or_default() + Duration::from_secs(self.ttl.into()) + rounded;
         if self.worst_case && now < until { State::Settling(until) } else { State::Converged }
     }
 

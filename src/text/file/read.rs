@@ -285,7 +285,11 @@ impl Reader<'_, '_, '_> {
         let owner_doubled = names.doubled.take();
         let (stated_ttl, rtype) = head::read(token, lexer)?;
         let stated_ttl = stated_ttl.map(|ttl| head::bounded(ttl, token.span, &mut self.warnings));
-        if let (Rtype::SOA, None, None, Some(span)) = (rtype, &self.apex, &self.first_origin, owner_doubled) {
+        // `com` below `$ORIGIN com.` may be meant for the zone `com.com.`.
+        let is_meant = || self.origin.as_ref().is_some_and(|origin| origin.labels().count() == 1);
+        if let (Rtype::SOA, None, Some(span)) = (rtype, &self.apex, owner_doubled)
+            && (self.first_origin.is_none() || !is_meant())
+        {
             return Err(suggest::soa_doubled(span));
         }
         self.rdata.clear();
@@ -374,9 +378,10 @@ impl Reader<'_, '_, '_> {
         let mut wire = Vec::with_capacity(MAX_NAME);
         let mut names = Names { apex: self.apex.as_deref(), ..Names::below(self.origin.as_deref()) };
         names.read(token, &mut wire)?;
-        // Before the zone is known that is told in other words.
-        let doubled = names.doubled.filter(|_| self.apex.is_some());
-        self.warnings.extend(doubled.map(suggest::doubled));
+        match (names.doubled, &self.apex) {
+            (Some(span), None) => return Err(suggest::origin_doubled(span)),
+            (doubled, _) => self.warnings.extend(doubled.map(suggest::doubled)),
+        }
         Name::from_wire(&wire).map_err(|error| Fault::new(token.span, error.to_string()))
     }
 

@@ -80,11 +80,17 @@ pub fn mailbox(span: Span) -> Fault {
         .expected("a dot in its place, as in `hostmaster.example.org.`")
 }
 
-/// An SOA's owner that ends in its origin twice: the origin is the zone's name then, given from outside, and what is below it can be no
-/// other zone.
+/// An SOA's owner that ends in its origin twice: a zone of such a name is hardly meant, and what is below one that is given from outside
+/// can be no other zone.
 #[cold]
 pub fn soa_doubled(span: Span) -> Fault {
     Fault::new(span, "the SOA's owner ends in the zone's name twice").expected("a final dot behind it")
+}
+
+/// An `$ORIGIN` before the SOA that ends in the one before it, which the file's name may have given, twice.
+#[cold]
+pub fn origin_doubled(span: Span) -> Fault {
+    Fault::new(span, "this origin ends in the zone's name twice").expected("a final dot behind it")
 }
 
 /// A name that ends in its origin twice.

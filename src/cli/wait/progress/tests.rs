@@ -142,9 +142,9 @@ fn a_record_is_visible_when_the_set_holds_it() {
     let new = Observation { records, ..seen(1, None, 3) };
     assert_eq!(take(&mut progress, Event::Seen(new), 3), [server(1)]);
     // The negative answer was seen with 300 seconds, the longest of all.
-    assert_eq!(progress.state(at(302).mono), State::Settling(at(303).mono));
-    assert_eq!(progress.exit(at(302).mono), Exit::Pending);
-    assert_eq!(progress.state(at(303).mono), State::Converged);
+    assert_eq!(progress.state(at(303).mono), State::Settling(at(304).mono));
+    assert_eq!(progress.exit(at(303).mono), Exit::Pending);
+    assert_eq!(progress.state(at(304).mono), State::Converged);
 }
 
 #[test]

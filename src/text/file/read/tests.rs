@@ -434,7 +434,14 @@ fn an_soa_whose_owner_lacks_its_final_dot_is_told_of() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("zone:1:1: error:") && told[0].contains("final dot"), "{told:?}");
     assert!(!told[0].contains("example.com.example.com."), "{told:?}");
-    // A zone that says that this is its name is warned of alone.
+    for text in [
+        "$ORIGIN example.com.\nexample.com 60 SOA a. b. 1 2 3 4 5\n",
+        "$ORIGIN example.com\n@ 60 SOA a. b. 1 2 3 4 5\n",
+    ] {
+        let (_, told) = records(text, "example.com.");
+        assert!(told[0].contains(" error:") && told[0].contains("final dot"), "{told:?}");
+    }
+    // A zone of one label that says that this is its name is warned of alone.
     let (_, told) = records("$ORIGIN com.\ncom 60 SOA a. b. 1 2 3 4 5\n", "");
     assert!(told.len() == 1 && told[0].contains("warning:"), "{told:?}");
     good("com.com. 60 SOA a. b. 1 2 3 4 5\n", "com.");
