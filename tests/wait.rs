@@ -177,9 +177,10 @@ fn an_old_ttl_that_nobody_shows_any_more_is_the_users_to_tell() {
         "{said}"
     );
     let (began, said) = (Instant::now(), wait(&["--old-ttl", "3s"]));
-    assert!(began.elapsed() >= Duration::from_secs(3), "{said}");
+    // One more for TTLs that are rounded.
+    assert!(began.elapsed() >= Duration::from_secs(4), "{said}");
     assert!(
-        said.contains("all show www.example. A 192.0.2.2; caches may hold the old data for 3 s"),
+        said.contains("all show www.example. A 192.0.2.2; caches may hold the old data for 4 s"),
         "{said}"
     );
     assert!(said.contains("no cache can hold the old data any more: 3 s have passed since"), "{said}");

@@ -113,8 +113,8 @@ pub(super) fn tell_empty(path: &Path) {
     tracing::info!("{} is empty; it becomes a zone when it has content", path.display());
 }
 
-/// Whether a file in a folder of zones may be one of them, by its name: [copies](super::copies) are told. Names that begin with a dot are those of programs that write a
-/// file before they rename it, and of what they have left behind.
+/// Whether a file in a folder of zones may be one of them, by its name; whether it is a copy of another is for `copies` to say. Names
+/// that begin with a dot are those of programs that write a file before they rename it, and of what they have left behind.
 pub(super) fn is_zone_file(path: &Path) -> bool {
     let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     !is_hidden && path.extension() == Some(OsStr::new("zone"))
