@@ -120,7 +120,7 @@ fn transferred(delta: &Delta) -> Transferred {
         writer.finish();
         messages.keep(&message);
     }
-    Transferred { soa, records: delta.len() as u64, steps: 1, messages }
+    Transferred { soa, records: delta.len() as u64, steps: 1, messages, most: u64::MAX }
 }
 
 fn now() -> Now {

@@ -1,5 +1,5 @@
-//! Messages of a transfer, kept as they came. They have been read for their faults and their end, which takes no memory; they are read
-//! again by whoever makes a version of a zone of them, in a thread that other zones do not wait for.
+//! Messages of a transfer, kept as they came. Their end has been looked for, which takes little time and no memory; they are read by
+//! whoever makes a version of a zone of them, in a thread that other zones do not wait for.
 
 use crate::wire::message::{Answers, MessageError, RecordRef};
 use crate::wire::name::NameRef;
@@ -7,6 +7,20 @@ use crate::wire::rtype::CLASS_IN;
 
 /// Messages are kept together in pieces of so many bytes, which go back one by one while they are read again.
 const PIECE: usize = 1 << 20;
+
+/// Bytes counted for each record beside its name and data: what it takes to hold it.
+const RECORD: u64 = 48;
+
+/// Why messages are of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// One is broken.
+    #[error("a message of the transfer cannot be read: {0}")]
+    Broken(#[from] MessageError),
+    /// There is more in them than may be held.
+    #[error("the transfer holds more than allowed")]
+    TooMuch,
+}
 
 /// The messages of one transfer, in the order in which they came.
 #[derive(Debug, Default)]
@@ -16,7 +30,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Keeps a message that could be read, or what there is of it up to the end of its answer section.
+    /// Keeps a message, or what there is of it up to the end of its answer section.
     pub fn keep(&mut self, message: &[u8]) {
         let length = (message.len() as u64).to_be_bytes();
         let is_full = |piece: &Vec<u8>| piece.len() + length.len() + message.len() > PIECE;
@@ -36,12 +50,15 @@ impl Messages {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
     }
 
-    /// Reads the records of a zone, in the order in which they came. Others are left out.
+    /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those that
+    /// are not the zone's (RFC 5936 3.1 and 6) or not of class IN are counted and left out.
     pub(super) fn read(
         self,
         apex: &NameRef,
+        most: u64,
         mut each: impl FnMut(RecordRef<'_>),
-    ) -> Result<(), MessageError> {
+    ) -> Result<(), Unreadable> {
+        let mut held = 0;
         for piece in self.pieces {
             let mut rest = &piece[..];
             while let Some((length, behind)) = rest.split_first_chunk() {
@@ -49,6 +66,10 @@ impl Messages {
                 rest = behind;
                 let mut answers = Answers::read(message)?;
                 while let Some(record) = answers.next()? {
+                    held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD;
+                    if held > most {
+                        return Err(Unreadable::TooMuch);
+                    }
                     if record.class == CLASS_IN && record.owner.is_in(apex) {
                         each(record);
                     }
@@ -104,7 +125,45 @@ mod tests {
         }
         assert!(messages.pieces.len() > 1 && messages.pieces.iter().all(|piece| piece.len() <= PIECE));
         let mut numbers = Vec::new();
-        messages.read(&apex, |record| numbers.push(record.rdata[1])).unwrap();
+        messages.read(&apex, u64::MAX, |record| numbers.push(record.rdata[1])).unwrap();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_may_be_held_is_counted_without_compression() {
+        let owner: Name = "a-long-name-that-is-written-once.example.".parse().unwrap();
+        let mx = |preference: u8| {
+            let rdata = [&[0, preference], owner.as_wire()].concat().into();
+            Record { owner: owner.clone(), rtype: Rtype::MX, ttl: 60, rdata }
+        };
+        let records: Vec<Record> = (0..100).map(mx).collect();
+        let held = 100 * (2 * owner.as_wire().len() as u64 + 2 + RECORD);
+        let read = |most| {
+            let messages = Messages::of(&records);
+            assert!(messages.bytes() < held / 4, "compressed");
+            messages.read(&owner, most, |_| {})
+        };
+        assert_eq!((read(held), read(held - 1)), (Ok(()), Err(Unreadable::TooMuch)));
+    }
+
+    #[test]
+    fn a_broken_message_is_told() {
+        let mut messages = Messages::default();
+        let mut message = Vec::new();
+        let mut writer = Writer::new(&mut message, 512, 1, 0);
+        let a = |data: &[u8]| Record {
+            owner: Name::root(),
+            rtype: Rtype::A,
+            ttl: 60,
+            rdata: data.to_vec().into(),
+        };
+        writer.push(Section::Answer, &a(&[10, 1, 2, 3])).unwrap();
+        writer.finish();
+        // An address of three bytes.
+        let length = message.len();
+        message[length - 5] = 3;
+        messages.keep(&message[..length - 1]);
+        let read = messages.read(&Name::root(), u64::MAX, |_| {});
+        assert!(matches!(read, Err(Unreadable::Broken(MessageError::Rdata(_)))), "{read:?}");
     }
 }

@@ -24,7 +24,9 @@ use super::history::most_records;
 use super::journal::entry::Entry;
 use super::journal::floor::{Floor, Reserve};
 use super::journal::log::LogError;
+use super::messages::Unreadable;
 use super::proposal::{Content, Proposal, Source};
+use super::transferred::NoZone;
 use super::zone::{Version, Zone};
 use crate::wire::name::Name;
 
@@ -37,6 +39,9 @@ pub enum PublishError {
     /// Transferred records are no zone.
     #[error("the records do not make a zone: {0}")]
     NoZone(Fault),
+    /// What was transferred cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// Deltas do not fit what is served.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -191,17 +196,19 @@ impl Numbered {
 /// Reads what was transferred. A whole zone shares with what is served: one that is transferred again and again has its memory stay where
 /// it is, near to those who answer.
 fn build(base: &Base, content: Content) -> Result<Built, PublishError> {
-    let first = |faults: Vec<Fault>| faults.into_iter().next();
-    let no_zone = |fault: Option<Fault>| PublishError::NoZone(fault.unwrap_or(Fault::NoSoa(Name::root())));
+    let no_zone = |why| match why {
+        NoZone::Unreadable(why) => PublishError::Unreadable(why),
+        NoZone::Faults(faults) => {
+            PublishError::NoZone(faults.into_iter().next().unwrap_or(Fault::NoSoa(Name::root())))
+        }
+    };
     Ok(match content {
         Content::Whole(snapshot) => Built::Whole(snapshot),
         Content::Records(records) => {
             let before = base.version.as_ref().map(|version| version.snapshot.clone());
-            Built::Whole(records.content(before).map_err(|faults| no_zone(first(faults)))?)
+            Built::Whole(records.content(before).map_err(no_zone)?)
         }
-        Content::Differences(differences) => {
-            Built::Differences(differences.deltas().map_err(|_| no_zone(None))?)
-        }
+        Content::Differences(differences) => Built::Differences(differences.deltas()?),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a transfer brought, as its messages are: the whole content of a zone, or differences between versions of it.
 
-use crate::wire::message::{MessageError, Record, RecordRef};
+use crate::wire::message::{Record, RecordRef};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::delta::Delta;
@@ -9,24 +9,35 @@ use crate::zone::fault::Fault;
 use crate::zone::reading::Reading;
 use crate::zone::snapshot::Snapshot;
 
-use super::messages::Messages;
+use super::messages::{Messages, Unreadable};
 
 /// So many bytes of messages take as long to read as a record.
 const BYTES: u64 = 64;
 /// A step from one version to the next takes as long as so many records, or longer: an owner with many records is made anew by each step.
 const STEP: u64 = 100;
 
-/// Messages of a transfer whose sequence of records was found right.
+/// Messages of a transfer whose sequence of SOAs was found right.
 #[derive(Debug)]
 pub struct Transferred {
     /// The SOA that it began and ended with: that of the zone's new version.
     pub soa: Record,
-    /// How many records there are besides that one.
+    /// How many records there are besides that one, of the zone and others.
     pub records: u64,
     /// From how many versions to the next it leads; 0 where it is the whole content.
     pub steps: u64,
     /// All of its messages.
     pub messages: Messages,
+    /// How many bytes of records may be in these, without compression.
+    pub most: u64,
+}
+
+/// What keeps records from being a zone.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoZone {
+    /// They cannot be read.
+    Unreadable(Unreadable),
+    /// What is wrong with them.
+    Faults(Vec<Fault>),
 }
 
 impl Transferred {
@@ -42,8 +53,7 @@ impl Transferred {
     }
 
     /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2), with the version before if there is one.
-    /// `Err` holds what keeps this from being a zone.
-    pub fn content(self, before: Option<Snapshot>) -> Result<Snapshot, Vec<Fault>> {
+    pub fn content(self, before: Option<Snapshot>) -> Result<Snapshot, NoZone> {
         let mut reading = Reading::new(self.apex(), before);
         let Record { owner: apex, rtype, ttl, rdata } = &self.soa;
         reading.add(apex, *rtype, *ttl, rdata);
@@ -52,16 +62,15 @@ impl Transferred {
                 reading.add(record.owner, record.rtype, record.ttl, record.rdata);
             }
         };
-        // It could be read when it came.
-        self.messages.read(apex, add).map_err(|_| Vec::new())?;
-        reading.finish_within(ROOM).map(|(snapshot, _)| snapshot)
+        self.messages.read(apex, self.most, add).map_err(NoZone::Unreadable)?;
+        reading.finish_within(ROOM).map(|(snapshot, _)| snapshot).map_err(NoZone::Faults)
     }
 
     /// The steps from one version to the next, oldest first (RFC 1995 section 4): between the SOAs of the new version, each old SOA
     /// begins what is removed, each new one what is added.
-    pub fn deltas(self) -> Result<Vec<Delta>, MessageError> {
+    pub fn deltas(self) -> Result<Vec<Delta>, Unreadable> {
         let (mut deltas, mut soas) = (Vec::new(), 0u64);
-        self.messages.read(&self.soa.owner, |record| {
+        self.messages.read(&self.soa.owner, self.most, |record| {
             if record.rtype == Rtype::SOA {
                 soas += 1;
                 if soas.is_multiple_of(2) {
@@ -89,6 +98,7 @@ impl Transferred {
             records: records.len() as u64 - 1,
             steps: 0,
             messages: Messages::of(records.iter().chain(&records[..1])),
+            most: u64::MAX,
         }
     }
 
@@ -99,7 +109,7 @@ impl Transferred {
         let parts = deltas.iter().flat_map(Delta::records).map(owned);
         let all: Vec<Record> = std::iter::once(soa.clone()).chain(parts).chain([soa.clone()]).collect();
         let (records, steps) = (all.len() as u64 - 2, deltas.len() as u64);
-        Transferred { messages: Messages::of(&all), soa, records, steps }
+        Transferred { messages: Messages::of(&all), soa, records, steps, most: u64::MAX }
     }
 }
 

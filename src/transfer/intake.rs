@@ -8,6 +8,9 @@
 //! any state: whatever does not belong there -> Bad
 //! ```
 //!
+//! Only where an answer begins, and at its SOAs, is it read; the records between them are passed over and kept. Whoever makes a version
+//! of a zone of them finds what is wrong with them, in a thread that nobody else waits for ([`Messages`]).
+//!
 //! RFC 5936 section 2.2 and RFC 1995 section 4. Nothing is kept of an answer that turns out bad, and the bounds of [`Limits`]
 //! hold for every answer.
 
@@ -39,8 +42,6 @@ pub struct Limits {
 pub const MAX_BYTES: u64 = 1 << 31;
 /// 32 million records, some three times the records of the larger country zones.
 pub const MAX_RECORDS: u64 = 1 << 25;
-/// Bytes counted for each record beside its name and data: what it takes to hold it.
-const RECORD_BYTES: u64 = 48;
 
 impl Default for Limits {
     fn default() -> Limits {
@@ -84,9 +85,7 @@ pub struct Intake {
     expire: Option<u32>,
     messages: u64,
     bytes: u64,
-    held: u64,
     records: u64,
-    ignored: u64,
 }
 
 #[derive(Debug)]
@@ -111,9 +110,7 @@ impl Intake {
             expire: None,
             messages: 0,
             bytes: 0,
-            held: 0,
             records: 0,
-            ignored: 0,
         }
     }
 
@@ -148,11 +145,6 @@ impl Intake {
         self.bytes
     }
 
-    /// Records left out because they are outside the zone (RFC 5936 3.1 and 6) or not of class IN.
-    pub fn ignored(&self) -> u64 {
-        self.ignored
-    }
-
     fn read(&mut self, bytes: &[u8]) -> Result<Outcome, Reason> {
         if self.bytes > self.limits.bytes {
             return Err(Reason::TooLarge);
@@ -167,12 +159,14 @@ impl Intake {
             return Err(Reason::of(extended_rcode(header, opt.as_ref())).unwrap_or(Reason::Malformed));
         }
         self.check(&message)?;
-        // RFC 5936 2.2: at least one record in each; a server could keep us waiting with empty ones for ever.
         let (mut whole, mut is_needed) = (None, false);
-        while let Some(record) = message.next().map_err(|_| Reason::Malformed)? {
-            self.count(record)?;
+        loop {
+            if whole.is_none() {
+                is_needed |= self.pass(&mut message)?;
+            }
+            let Some(record) = message.next().map_err(|_| Reason::Malformed)? else { break };
+            self.count(1)?;
             if record.class != CLASS_IN {
-                self.ignored += 1;
                 continue;
             }
             if let Some(whole) = &whole {
@@ -184,7 +178,7 @@ impl Intake {
                 if matches!(self.state, State::Begin) {
                     return Err(Reason::WrongZone);
                 }
-                self.ignored += 1;
+                // RFC 5936 3.1 and 6.
                 continue;
             }
             is_needed = true;
@@ -210,14 +204,15 @@ impl Intake {
             Some(Whole::Differences(soa, records, steps)) => {
                 Ok(Outcome::Differences(self.transferred(soa, records, steps), self.told.take()))
             }
-            // RFC 5936 2.2.1: the first message has a SOA at least.
+            // RFC 5936 2.2: at least one record in each, since a server could keep us waiting with empty ones for ever; and the first
+            // one has a SOA.
             None if header.counts[1] == 0 || matches!(self.state, State::Begin) => Err(Reason::Malformed),
             None => Ok(Outcome::More),
         }
     }
 
     fn transferred(&mut self, soa: Record, records: u64, steps: u64) -> Transferred {
-        Transferred { soa, records, steps, messages: std::mem::take(&mut self.kept) }
+        Transferred { soa, records, steps, messages: std::mem::take(&mut self.kept), most: self.limits.bytes }
     }
 
     fn check(&self, message: &Answers<'_>) -> Result<(), Reason> {
@@ -235,11 +230,22 @@ impl Intake {
         if question.rtype == rtype && question.class == CLASS_IN { Ok(()) } else { Err(Reason::Malformed) }
     }
 
-    fn count(&mut self, record: RecordRef<'_>) -> Result<(), Reason> {
-        self.records += 1;
-        self.held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD_BYTES;
-        let within = self.records <= self.limits.records && self.held <= self.limits.bytes;
-        if within { Ok(()) } else { Err(Reason::TooLarge) }
+    fn count(&mut self, records: u64) -> Result<(), Reason> {
+        self.records += records;
+        if self.records <= self.limits.records { Ok(()) } else { Err(Reason::TooLarge) }
+    }
+
+    /// Passes over records that decide nothing about the answer: those between SOAs. Whether there were any.
+    fn pass(&mut self, message: &mut Answers<'_>) -> Result<bool, Reason> {
+        let records = match &mut self.state {
+            State::Content(axfr) => &mut axfr.records,
+            State::Differences(ixfr) => &mut ixfr.records,
+            State::Begin | State::Announced(_) | State::Over => return Ok(false),
+        };
+        let passed = message.pass_to(Rtype::SOA).map_err(|_| Reason::Malformed)?;
+        *records += passed;
+        self.count(passed)?;
+        Ok(passed > 0)
     }
 
     /// Takes in a record of the zone; what the answer amounts to, when it was the last one.

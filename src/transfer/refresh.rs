@@ -29,6 +29,7 @@ use rand::rngs::StdRng;
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
 use crate::ask::question::{self, Call, Policy, Question, Reply};
 use crate::ask::support::{Omission, Support};
+use crate::publish::messages::Unreadable;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;

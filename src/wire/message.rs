@@ -3,7 +3,7 @@
 //! Every count, length and pointer is checked against the bytes at hand, so hostile input costs at most its own length.
 
 use super::edns::Opt;
-use super::name::{MAX_NAME, Name, NameError, NameRef, decompress};
+use super::name::{MAX_LABEL, MAX_NAME, Name, NameError, NameRef, decompress};
 use super::rdata::{self, RdataError};
 use super::rtype::{CLASS_IN, Rcode, Rtype};
 

@@ -254,12 +254,21 @@ impl Refresh {
                         Reason::Older { theirs: *found, ours: *served }
                     }
                     PublishError::NoZone(_) => Reason::InvalidZone,
+                    PublishError::Unreadable(Unreadable::Broken(_)) => Reason::Malformed,
+                    PublishError::Unreadable(Unreadable::TooMuch) => Reason::TooLarge,
                     _ => Reason::NotStored,
                 };
                 step.events.push(Event::failed(primary, kind, reason));
                 return match (asked, reason) {
                     // What came may be the whole zone in place of differences, and none, where a primary has no history.
-                    (Kind::Ixfr, Reason::DoesNotApply | Reason::TooMuchWork | Reason::InvalidZone) => {
+                    (
+                        Kind::Ixfr,
+                        Reason::DoesNotApply
+                        | Reason::TooMuchWork
+                        | Reason::InvalidZone
+                        | Reason::Malformed
+                        | Reason::TooLarge,
+                    ) => {
                         step.events.push(Event::Fallback { reason });
                         self.pull(step, primary, Kind::Axfr)
                     }

@@ -55,6 +55,27 @@ impl<'m> Answers<'m> {
         self.record(length, &raw).map(Some)
     }
 
+    /// Passes over the records of the answer section up to the next one of this type, whatever their names and data are; returns how
+    /// many.
+    pub fn pass_to(&mut self, rtype: Rtype) -> Result<u64, MessageError> {
+        let mut passed = 0;
+        while self.left > 0 {
+            let mut at = self.at;
+            pass_name(self.bytes, &mut at)?;
+            let raw = Raw::read(self.bytes, &mut at)?;
+            if raw.rtype == rtype {
+                break;
+            }
+            if raw.rtype == Rtype::OPT {
+                return Err(MessageError::Opt);
+            }
+            self.at = at;
+            self.left -= 1;
+            passed += 1;
+        }
+        Ok(passed)
+    }
+
     /// Where the records end that have been read.
     pub fn end(&self) -> usize {
         self.at
@@ -102,5 +123,72 @@ impl<'m> Answers<'m> {
         }
         let owner = NameRef::read_trusted(&self.owner[..owner]);
         Ok(RecordRef { owner, rtype: raw.rtype, class: raw.class, ttl: raw.ttl, rdata: &self.rdata })
+    }
+}
+
+/// Moves `*at` behind the possibly compressed name there, whose end is all that is looked at.
+fn pass_name(message: &[u8], at: &mut usize) -> Result<(), NameError> {
+    loop {
+        let length = usize::from(*message.get(*at).ok_or(NameError::Truncated)?);
+        *at += match length {
+            0 => 1,
+            1..=MAX_LABEL => 1 + length,
+            0xc0.. => 2,
+            _ => return Err(NameError::BadPointer),
+        };
+        if !(1..=MAX_LABEL).contains(&length) {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags;
+    use super::*;
+    use crate::wire::writer::{Section, Writer};
+
+    /// A message of these types of records, all of one long owner and with a name in their data.
+    fn message(types: &[Rtype]) -> Vec<u8> {
+        let owner: Name = "a.long.name.example.".parse().unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, 65_535, 1, flags::QR);
+        for &rtype in types {
+            let rdata = match rtype {
+                Rtype::SOA => [owner.as_wire(), owner.as_wire(), &[0; 20]].concat(),
+                _ => owner.as_wire().to_vec(),
+            };
+            let record = Record { owner: owner.clone(), rtype, ttl: 60, rdata: rdata.into() };
+            writer.push(Section::Answer, &record).unwrap();
+        }
+        writer.finish();
+        bytes
+    }
+
+    #[test]
+    fn records_are_passed_over_up_to_the_one_that_is_looked_for() {
+        let bytes = message(&[Rtype::NS, Rtype::PTR, Rtype::SOA, Rtype::NS, Rtype::SOA, Rtype::NS]);
+        let mut answers = Answers::read(&bytes).unwrap();
+        let mut passed = Vec::new();
+        loop {
+            passed.push(answers.pass_to(Rtype::SOA).unwrap());
+            let Some(record) = answers.next().unwrap() else { break };
+            assert_eq!((record.rtype, record.rdata.len()), (Rtype::SOA, 2 * 21 + 20));
+        }
+        assert_eq!((passed, answers.end()), (vec![2, 1, 1], bytes.len()));
+    }
+
+    #[test]
+    fn what_is_passed_over_is_there() {
+        let whole = message(&[Rtype::NS, Rtype::PTR]);
+        for length in HEADER..whole.len() {
+            let read = Answers::read(&whole[..length]).unwrap().pass_to(Rtype::SOA);
+            assert!(read.is_err(), "{length} of {} bytes", whole.len());
+        }
+        // A label of neither kind (RFC 1035 4.1.4).
+        let mut strange = whole;
+        strange[HEADER] = 0x80;
+        let read = Answers::read(&strange).unwrap().pass_to(Rtype::SOA);
+        assert_eq!(read, Err(MessageError::Name(NameError::BadPointer)));
     }
 }
