@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 9] = [
     &["cli", "main"],
 ];
 /// The floors within `server`, lowest first; the same holds for them.
-const SERVER_FLOORS: [&[&str]; 9] = [
+const SERVER_FLOORS: [&[&str]; 10] = [
     &[
         "address",
         "clock",
@@ -35,7 +35,8 @@ const SERVER_FLOORS: [&[&str]; 9] = [
         "threads",
     ],
     &["courtesy", "sockets"],
-    &["exchange", "memory", "pulse", "tls"],
+    &["cookies", "exchange", "memory", "pulse", "tls"],
+    &["unread"],
     &["settings"],
     &["files", "journal", "jobs"],
     &["control"],

@@ -1,4 +1,4 @@
-//! Addresses that cannot be had when a node starts: they keep nothing else down, and are served once they can be had.
+//! Addresses and files that cannot be had when a node starts: they keep nothing else down, and are taken once they can be had.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
@@ -6,7 +6,7 @@ mod support;
 
 use std::fmt::Display;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -96,6 +96,68 @@ fn a_busy_http_address_keeps_no_dns_down() {
     });
     let told = format!("metrics and pages on http://{http}/ now");
     await_until("the node to say so", LIMIT, || times(&node, &told) == 1);
+}
+
+/// As where a disk is mounted late, or a certificate is still to be fetched.
+#[test]
+fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read() {
+    let [first, second, http, tls] = ports::reserve_many();
+    let more = format!(
+        "http = \"{http}\"\ncookie-secret-file = \"cookies.key\"\n[server.tls]\nlisten = [\"{tls}\"]\n\
+         certificate = \"dns.crt\"\nkey = \"dns.key\"\n[[zone-dir]]\npath = \"z\"\n"
+    );
+    let (dir, zones) = prepare([&first, &second], &more);
+    let command = words([&PROGRAM, &"serve", &"--config", &"tidemark.toml"]);
+    let node = Daemon::start(dir, first, &zones, command, Reload::Watches);
+    node.await_serial(ZONE, 1, LIMIT);
+    for what in ["cannot read the folder", "cannot read the certificate", "cannot read the cookie secrets"] {
+        assert_eq!(times(&node, what), 1, "{what}: {}", node.log());
+    }
+    let about = |key: &str| {
+        let status = http::get(http, "/api/v1/status").unwrap().body;
+        serde_json::from_str::<Value>(&status).unwrap()[key].clone()
+    };
+    let paths = || {
+        let paths: Vec<Value> =
+            about("not_read").as_array().unwrap().iter().map(|one| one["path"].clone()).collect();
+        paths
+    };
+    assert_eq!(paths(), ["dns.crt", "cookies.key", "z"]);
+    let closed = about("not_listening");
+    assert_eq!(closed[0]["address"], tls.to_string(), "{closed}");
+    assert!(closed[0]["reason"].as_str().unwrap().contains("cannot read the certificate"), "{closed}");
+    assert!(TcpStream::connect(tls).is_err());
+    let told = |command: &str, more: &[&str]| {
+        tidemark::command().arg(command).args(more).current_dir(node.dir()).output().unwrap()
+    };
+    let control = ["--control", "state/tidemark.sock"];
+    let shown = String::from_utf8(told("status", &control).stdout).unwrap();
+    assert!(shown.contains("not read yet: cannot read the folder z: No such file"), "{shown}");
+    for (command, more) in [("check", &["tidemark.toml"][..]), ("reload", &control[..])] {
+        let refused = told(command, more);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(1) && said.contains("cannot read the folder z"), "{said}");
+    }
+    assert_eq!(soa::serial(first, ZONE), Some(1));
+
+    fs::create_dir(node.dir().join("z")).unwrap();
+    fs::write(node.dir().join("z/late.zone"), zones::text("late.", 7, &[])).unwrap();
+    node.await_serial("late.", 7, LIMIT);
+    let made = rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
+    fs::write(node.dir().join("dns.key"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(node.dir().join("dns.crt"), made.cert.pem()).unwrap();
+    await_until("the certificate to be taken", LIMIT, || TcpStream::connect(tls).is_ok());
+    let port = tls.port().to_string();
+    let asked = ["@127.0.0.1", "-p", &port, "+tls", "+short", ZONE, "SOA"];
+    assert_eq!(run(Command::new(program("kdig")).args(asked)).lines().count(), 1);
+    await_until("the node to say so", LIMIT, || about("not_listening") == json!([]));
+    assert_eq!(times(&node, &format!("listening on {tls} (TLS) now")), 1, "{}", node.log());
+    await_until("the folder to be read", LIMIT, || paths() == ["cookies.key"]);
+    fs::write(node.dir().join("cookies.key"), "11".repeat(16)).unwrap();
+    // Whether this comes first, or another try.
+    let reloaded = told("reload", &control);
+    assert!(reloaded.status.success(), "{}", String::from_utf8_lossy(&reloaded.stderr));
+    assert_eq!(about("not_read"), json!([]));
 }
 
 /// As where the network comes up after its servers, or an address is handed on between them. The node has a network of its own.

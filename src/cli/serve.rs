@@ -1,6 +1,7 @@
 //! `tidemark serve`: a node in the foreground.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -8,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::args::ServeArgs;
 use crate::cli::exit::{Exit, Failure};
+use crate::config::error::Errors;
 use crate::config::load;
 use crate::server::run;
 use crate::server::settings::Settings;
@@ -18,15 +20,18 @@ const LOG: &str = "TIDEMARK_LOG";
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: ServeArgs) -> Result<Exit, Failure> {
     log_to_stderr()?;
-    let settings = settings(&args)?;
+    let settings = settings(&args, load::load_to_start)?;
     let reread = move || settings_again(&args);
     run::run(settings, Box::new(reread)).map_err(|error| Failure::new(error.to_string()))?;
     Ok(Exit::Done)
 }
 
-fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
+fn settings(
+    args: &ServeArgs,
+    load: impl FnOnce(&Path) -> Result<Settings, Errors>,
+) -> Result<Settings, Failure> {
     match (&args.config, args.listen) {
-        (Some(config), _) => Ok(load::load(config)?),
+        (Some(config), _) => Ok(load(config)?),
         (None, Some(listen)) => Ok(Settings::for_files(listen, &args.zone_files)),
         (None, None) => {
             Err(Failure::new("say what to serve: `--config FILE`, or `--listen ADDR:PORT ZONEFILE`"))
@@ -34,9 +39,10 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     }
 }
 
-/// The settings once more; what is wrong is told behind words that say that it is an error.
+/// The settings once more, of which everything has to be right: what is in force goes on otherwise. What is wrong is told behind words
+/// that say that it is an error.
 fn settings_again(args: &ServeArgs) -> Result<Settings, String> {
-    settings(args).map_err(|failure| {
+    settings(args, load::load).map_err(|failure| {
         let told = failure.to_string();
         told.strip_prefix("error: ").unwrap_or(&told).to_owned()
     })

@@ -63,6 +63,11 @@ fn print(status: &Value) -> io::Result<()> {
             anstream::println!("{WARN}not listening on {addr} yet{WARN:#}: {reason}");
         }
     }
+    for one in status["not_read"].as_array().into_iter().flatten() {
+        if let Some(reason) = one["reason"].as_str() {
+            anstream::println!("{WARN}not read yet{WARN:#}: {reason}");
+        }
+    }
     if let Some(entries) = status["cache"]["entries"].as_u64() {
         anstream::println!("cache: {entries} answers");
     }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,6 +18,7 @@ use crate::config::value::{self, ValueError};
 use crate::config::{recover, suggest};
 use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
 use crate::server::settings::{self, Settings};
+use crate::server::unread::{Source, Unread};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
@@ -32,9 +32,18 @@ const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told;
 
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To start a node: it can do without some files and folders for a while.
+    Start,
+    /// To see whether it is right, or to bring it into force in the place of one that is.
+    Check,
+}
+
 /// The settings in `text`, the content of the file at `path`.
-pub(super) fn settings(path: &Path, text: Arc<str>) -> Result<Settings, Errors> {
-    Reading::of(path, text, Reading::settings)
+pub(super) fn settings(path: &Path, text: Arc<str>, purpose: Purpose) -> Result<Settings, Errors> {
+    Reading::of(path, text, purpose, Reading::settings)
 }
 
 /// Where a configuration says that the control socket is.
@@ -58,7 +67,8 @@ pub(super) fn control(path: &Path, text: Arc<str>) -> Result<PathBuf, Errors> {
         let data_dir = data_dir.unwrap_or(settings::DATA_DIR.into());
         return Ok(folder.join(control.unwrap_or(data_dir.join(settings::CONTROL_FILE))));
     }
-    Reading::of(path, text, |reading, document| Ok(reading.server(document.server)?.control))
+    let control = |reading: &Reading<'_>, document: Document| Ok(reading.server(document.server)?.control);
+    Reading::of(path, text, Purpose::Check, control)
 }
 
 /// The file being read, for messages and for paths relative to it.
@@ -66,7 +76,9 @@ pub(super) struct Reading<'a> {
     path: &'a Path,
     text: Arc<str>,
     pub(super) folder: &'a Path,
+    purpose: Purpose,
     found: RefCell<Found>,
+    unread: RefCell<Vec<Unread>>,
     /// Sections and lists that serde could not read all of.
     incomplete: Vec<Range<usize>>,
 }
@@ -76,6 +88,7 @@ impl<'a> Reading<'a> {
     fn of<T>(
         path: &'a Path,
         text: Arc<str>,
+        purpose: Purpose,
         read: impl FnOnce(&Reading<'a>, Document) -> Result<T, Told>,
     ) -> Result<T, Errors> {
         let mut found = Found::default();
@@ -89,7 +102,9 @@ impl<'a> Reading<'a> {
             path,
             text,
             folder,
+            purpose,
             found: RefCell::new(found),
+            unread: RefCell::default(),
             incomplete: incomplete.unwrap_or_default(),
         };
         let outcome = document.map(|document| read(&reading, document));
@@ -117,6 +132,7 @@ impl<'a> Reading<'a> {
             zone_dirs: zone_dirs?,
             resolver: resolver?,
             metrics_per_zone: document.metrics_per_zone.unwrap_or(false),
+            unread: self.unread.take(),
         })
     }
 
@@ -239,11 +255,12 @@ impl<'a> Reading<'a> {
             .as_ref()
             .ok_or_else(|| self.missing(&section, "this `[[zone-dir]]` has no `path`", help))?;
         let folder = self.relative(path)?;
-        std::fs::read_dir(&folder).map_err(|error| {
-            let fault = format!("cannot read the folder {}: {error}", folder.display());
+        let source = Source::ZoneDir(folder.clone());
+        let read = source.read().map_err(|fault| {
             let help = "create it, or correct the path; paths are relative to the folder of this file";
-            self.tell(self.error(path.span(), fault).help(help))
-        })?;
+            self.error(path.span(), fault).help(help)
+        });
+        self.unless_missing(source, read)?;
         updates.and(Ok(settings::ZoneDir { path: folder, options: Arc::new(options?) }))
     }
 
@@ -377,24 +394,6 @@ impl<'a> Reading<'a> {
         })
     }
 
-    pub(super) fn readable(&self, text: &Text, what: &str) -> Result<PathBuf, Told> {
-        let path = self.relative(text)?;
-        let fault = match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => "it is a folder".to_owned(),
-            // Opening a pipe would wait for a writer.
-            Ok(metadata) if !metadata.is_file() => "it is not a regular file".to_owned(),
-            Ok(_) => match File::open(&path) {
-                Ok(_) => return Ok(path),
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        Err(self.tell(
-            self.error(text.span(), format!("cannot read the {what} {}: {fault}", path.display()))
-                .help("correct the path or the permissions; paths are relative to the folder of this file"),
-        ))
-    }
-
     pub(super) fn relative(&self, text: &Text) -> Result<PathBuf, Told> {
         if text.as_ref().is_empty() {
             let help = "write a path relative to the folder of this file";
@@ -415,6 +414,22 @@ impl<'a> Reading<'a> {
     pub(super) fn tell(&self, error: Error) -> Told {
         self.found.borrow_mut().add(error);
         Told
+    }
+
+    /// What was read from a file or folder; `None` where it could not be, and a node is to start without it.
+    pub(super) fn unless_missing<T>(
+        &self,
+        source: Source,
+        read: Result<T, Error>,
+    ) -> Result<Option<T>, Told> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if self.purpose == Purpose::Start => {
+                self.unread.borrow_mut().push(source.unread(error.message()));
+                Ok(None)
+            }
+            Err(error) => Err(self.tell(error)),
+        }
     }
 
     /// Whether serde read all sections: one that is not there may be what it refused.

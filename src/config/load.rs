@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::convert;
+use crate::config::convert::{self, Purpose};
 use crate::config::error::{Error, Errors};
 use crate::server::content::content;
 use crate::server::settings::Settings;
@@ -16,7 +16,13 @@ pub const REFERENCE: &str = include_str!("reference.toml");
 /// Reads and checks the configuration file at `path`, and goes on behind whatever is wrong with it. Paths in it are relative to its
 /// folder.
 pub fn load(path: &Path) -> Result<Settings, Errors> {
-    convert::settings(path, read(path)?)
+    convert::settings(path, read(path)?, Purpose::Check)
+}
+
+/// The same for a node that starts: folders of zones, a certificate and cookie secrets that cannot be read keep nothing else down, and
+/// stand in [`Settings::unread`].
+pub fn load_to_start(path: &Path) -> Result<Settings, Errors> {
+    convert::settings(path, read(path)?, Purpose::Start)
 }
 
 /// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can

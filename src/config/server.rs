@@ -9,8 +9,9 @@ use crate::config::convert::{Reading, Told};
 use crate::config::document::{self, Text};
 use crate::config::secrets;
 use crate::config::value;
-use crate::server::settings;
 use crate::server::tls::{Identity, IdentityError};
+use crate::server::unread::Source;
+use crate::server::{cookies, settings};
 use crate::wire::cookie::Secrets;
 
 /// Workers beyond this many only wait for each other.
@@ -111,22 +112,29 @@ impl Reading<'_> {
         written: Option<Spanned<toml::Value>>,
         file: Option<Text>,
     ) -> Result<Option<Secrets>, Told> {
-        let (place, read) = match (written, file) {
-            (None, None) => return Ok(None),
-            (Some(written), None) => (written.span(), secrets::listed(written.as_ref())),
+        match (written, file) {
+            (None, None) => Ok(None),
+            (Some(written), None) => secrets::listed(written.as_ref())
+                .map(Some)
+                .map_err(|fault| self.tell(self.error(written.span(), fault).help(secrets::HELP))),
             (None, Some(file)) => {
-                (file.span(), secrets::from_file(&self.readable(&file, "cookie secret file")?))
+                let path = self.relative(&file)?;
+                let read = cookies::from_file(&path).map_err(|fault| {
+                    let help =
+                        format!("correct the path or the permissions; for each secret {}", secrets::HELP);
+                    self.error(file.span(), fault).help(help)
+                });
+                self.unless_missing(Source::Cookies(path), read)
             }
             (Some(written), Some(file)) => {
                 let fault = "cookie secrets stand in the configuration or in a file, not in both";
-                return Err(self.tell(
+                Err(self.tell(
                     self.error(file.span(), fault)
                         .and(written.span(), "here too")
                         .help("keep `cookie-secret` or `cookie-secret-file`"),
-                ));
+                ))
             }
-        };
-        read.map(Some).map_err(|fault| self.tell(self.error(place, fault).help(secrets::HELP)))
+        }
     }
 
     /// `http`; `taken` are the addresses that answer DNS.
@@ -160,17 +168,20 @@ impl Reading<'_> {
             let help = "add `certificate = \"FILE.crt\"` and `key = \"FILE.key\"`, both PEM files";
             return Err(self.missing(&section, "TLS takes a certificate and its key", help));
         };
-        let files = (self.readable(certificate, "certificate"), self.readable(key, "key"));
-        let identity = Identity::read(&files.0?, &files.1?).map_err(|error| {
+        let files = (self.relative(certificate), self.relative(key));
+        let files = [files.0?, files.1?];
+        let identity = Identity::read(&files[0], &files[1]).map_err(|error| {
             let place = match &error {
                 IdentityError::Certificate(_) => certificate.span(),
                 IdentityError::Key(_) => key.span(),
             };
-            let help = "name two PEM files: the certificate with its chain, and its private key";
-            self.tell(self.error(place, error.to_string()).help(help))
-        })?;
+            let help =
+                "name two PEM files that can be read: the certificate with its chain, and its private key";
+            self.error(place, error.to_string()).help(help)
+        });
+        let identity = self.unless_missing(Source::Identity(files.clone()), identity)?;
         match taken.first() {
-            None => Ok(settings::Tls { listen: listen?, identity }),
+            None => Ok(settings::Tls { listen: listen?, files, identity }),
             Some(told) => Err(*told),
         }
     }

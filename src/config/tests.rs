@@ -189,6 +189,7 @@ fn the_example_is_understood() {
             },
         }),
         metrics_per_zone: true,
+        unread: vec![],
     };
     assert_eq!(site.load(EXAMPLE).unwrap(), expected);
 }
@@ -265,7 +266,7 @@ fn cookie_secrets_come_from_here_or_from_a_file() {
         ("cookie-secret = 7".to_owned(), "a cookie secret is a text"),
         (format!("cookie-secret = [{}]", format!("\"{}\",", "33".repeat(16)).repeat(9)), "more than 8"),
         ("cookie-secret-file = \"zones/example.zone\"".to_owned(), "there is no cookie secret, in"),
-        ("cookie-secret-file = \"none\"".to_owned(), "cannot read the cookie secret file"),
+        ("cookie-secret-file = \"none\"".to_owned(), "cannot read the cookie secrets in"),
         ("cookie-secrets = []".to_owned(), "cookie-secret"),
     ] {
         let error = load(&keys).unwrap_err().to_string();
@@ -285,7 +286,9 @@ fn tls_takes_a_certificate_and_its_key() {
     let at = "listen = [\"127.0.0.1:853\"]\n";
     let tls = load(&format!("{at}certificate = \"dns.crt\"\nkey = \"dns.key\"")).unwrap().server.tls.unwrap();
     assert_eq!(tls.listen, ["127.0.0.1:853".parse().unwrap()]);
-    assert_eq!(tls.identity, Identity::read(&site.path("dns.crt"), &site.path("dns.key")).unwrap());
+    let files = [site.path("dns.crt"), site.path("dns.key")];
+    assert_eq!(tls.identity, Some(Identity::read(&files[0], &files[1]).unwrap()));
+    assert_eq!(tls.files, files);
     for (keys, fault) in [
         ("certificate = \"dns.crt\"\nkey = \"dns.key\"".to_owned(), "listen"),
         (at.to_owned(), "TLS takes a certificate and its key"),
@@ -307,6 +310,20 @@ fn tls_takes_a_certificate_and_its_key() {
         let error = load(&keys).unwrap_err().to_string();
         assert!(error.contains(fault), "{keys}: {error}");
     }
+}
+
+#[test]
+fn a_start_does_without_what_a_check_asks_for() {
+    let site = Site::new();
+    let tls = "[server.tls]\nlisten = [\"127.0.0.1:853\"]\ncertificate = \"none\"\nkey = \"none\"\n";
+    let text = format!("{SERVER}cookie-secret-file = \"none\"\n{tls}[[zone-dir]]\npath = \"missing\"\n");
+    assert_eq!(site.load_all(&text).unwrap_err().count(), 3);
+    let start = || load::load_to_start(&site.path("tidemark.toml"));
+    let settings = start().unwrap();
+    assert_eq!((settings.unread.len(), settings.zone_dirs.len()), (3, 1));
+    assert!(settings.server.cookies.is_none() && settings.server.tls.unwrap().identity.is_none());
+    site.load_all(format!("{text}notfy = []\n")).unwrap_err();
+    assert_eq!(start().unwrap_err().count(), 1);
 }
 
 #[test]

@@ -32,6 +32,7 @@ use crate::wire::name::Name;
 
 use super::control::{Command, Reloaded};
 use super::pulse::Pulse;
+use super::unread::Unread;
 
 /// Versions told of at once by the history endpoint.
 const MAX_HISTORY: usize = 1_000;
@@ -61,6 +62,8 @@ pub struct Admin {
     pub listen_tls: Vec<SocketAddr>,
     /// Those of them, and the `http` address, that are not served yet.
     pub not_listening: Arc<ArcSwap<Vec<NotListening>>>,
+    /// What the configuration names and could not be read yet.
+    pub unread: watch::Receiver<Vec<Unread>>,
     /// All zones together.
     pub overview: watch::Receiver<Arc<Overview>>,
     /// Whether the control thread is at work.
@@ -242,6 +245,7 @@ fn about(admin: &Admin) -> serde_json::Value {
         "listen": admin.listen,
         "listen_tls": admin.listen_tls,
         "not_listening": &**admin.not_listening.load(),
+        "not_read": &*admin.unread.borrow(),
         "counts": counts,
         "worst": overview.worst,
         "change": overview.change,

@@ -1,6 +1,7 @@
 //! The control plane's thread: it owns the [`Node`], and hears of everything that is not a plain query. It never waits for a disk
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
+mod late;
 mod turnover;
 mod warned;
 
@@ -35,6 +36,8 @@ use super::log;
 use super::pulse::Pulse;
 use super::settings::{Settings, takes_restart};
 use super::tls::Shown;
+use super::unread::{Content, Source, Unread};
+pub use late::wait_for;
 use turnover::Turnover;
 pub use warned::Warned;
 
@@ -60,6 +63,8 @@ pub enum Command {
     Settled(Reload),
     /// The journal's thread says something.
     Journal(Report),
+    /// What the node started without was tried again: it could be read, or there is another reason why not.
+    Late(Source, Result<Content, Unread>),
     /// End the thread.
     Stop,
 }
@@ -143,6 +148,8 @@ pub struct Control {
     pub settings: Settings,
     /// What new connections with TLS are shown.
     pub shown: Option<Arc<Shown>>,
+    /// What the node has to do without until it can be read.
+    pub unread: watch::Sender<Vec<Unread>>,
     /// Where new settings come from.
     pub reread: Reread,
     /// The reloads under way.
@@ -290,6 +297,7 @@ impl Control {
                 let checkpoint = self.store.checkpoint();
                 self.journal.rewrite(mark, move |each| checkpoint.entries(each));
             }
+            Command::Late(source, read) => self.late(source, read),
             Command::Stop => {}
         }
     }
@@ -372,15 +380,12 @@ impl Control {
         self.metrics.reloaded(true);
         let needs_restart = self.settings.needs_restart(&settings);
         takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
-        // Secrets change while all servers of a zone run (RFC 9018 5); where none is set, the one in force goes on.
-        if let Some(cookies) = settings.server.cookies.as_ref().map(|new| Arc::new(new.clone())) {
-            let served = Served::clone(&self.served.load());
-            self.served.store(Arc::new(Served { cookies, ..served }));
-        }
-        // Certificates are renewed every few weeks.
-        if let Some((shown, tls)) = self.shown.as_ref().zip(settings.server.tls.as_ref()) {
-            shown.renew(tls.identity.clone());
-        }
+        // Where no secret is set, the one in force goes on.
+        let cookies = settings.server.cookies.clone().map(Content::Cookies);
+        let identity = settings.server.tls.as_ref().and_then(|tls| tls.identity.clone());
+        let new = cookies.into_iter().chain(identity.map(Content::Identity));
+        new.for_each(|content| self.bring_into_force(content));
+        self.unread.send_replace(settings.unread.clone());
         self.reloads.last += 1;
         self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
         let turnover = Some(self.reloads.last);

@@ -4,8 +4,9 @@
 //! ```text
 //!              bound                             this machine has it
 //! configured ─────────▶ bound, and served ──────────────────────────▶ told as listening
-//!     │ ▲                                  it has no such address: told as absent, looked for again
-//!     └─┘ busy: told, tried again
+//!     │ ▲           │      ▲               it has no such address: told as absent, looked for again
+//!     └─┘ busy:     └──────┘ for TLS, without a certificate: closed until there is one
+//!         told, tried again
 //! ```
 //!
 //! No event tells that a port has become free. That an address has come takes none: what is bound to it answers from that moment, and
@@ -14,22 +15,19 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::Socket;
 
 use super::admin::{self, Admin, NotListening};
+use super::settings::Settings;
+use super::tls::Shown;
+use super::unread::{no_certificate, pauses};
 use super::worker::respond::Context;
 use super::worker::tcp::listen::Connections;
 use super::worker::{tcp, udp};
-use super::{address, http, settings};
-
-/// When the addresses that cannot be had are tried again first; each time it is twice as long ...
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// ... and this long at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+use super::{address, http};
 
 /// Why there is nothing that listens at an address.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +96,11 @@ impl Purpose {
         address::is_here(addr).map_err(|error| BindError { what: self.word(), addr, error })
     }
 
+    /// Why an address that could be served is not.
+    fn closed(self, addr: SocketAddr, reason: &str) -> BindError {
+        BindError { what: self.word(), addr, error: io::Error::other(reason.to_owned()) }
+    }
+
     /// What is said of an address that is served.
     fn served(self, addr: SocketAddr) -> String {
         match self {
@@ -114,12 +117,16 @@ struct Awaited {
     /// Where, and why not.
     why: BindError,
     state: State,
+    /// What is bound to it and must not let anyone in yet.
+    held: Option<Sockets>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// It cannot be bound.
     Unbound,
+    /// Sockets are bound to it, and there is no certificate to show to those who connect.
+    Closed,
     /// Sockets are bound to it, and this machine does not have it.
     Absent,
     /// Its sockets were there, and the system gave no thread for them. Some of them may be served, so that they are in their own way.
@@ -130,6 +137,8 @@ impl Awaited {
     fn tell(&self) {
         let why = &self.why;
         match self.state {
+            // The certificate is told of.
+            State::Closed => {}
             State::Unbound => tracing::error!("{why}. It is tried again until it can be had"),
             State::Absent => tracing::warn!("{why}. It is served from the moment it is there"),
             State::Lost => tracing::error!("{why}"),
@@ -162,7 +171,9 @@ pub(super) struct Bound {
 impl Bound {
     /// Binds all addresses that can be had, and tells which cannot. Fails when none of `listen` is among them, and where rights are lacking:
     /// there will be fewer later.
-    pub(super) fn bind(server: &settings::Server, workers: usize) -> Result<Bound, BindError> {
+    pub(super) fn bind(settings: &Settings, workers: usize) -> Result<Bound, BindError> {
+        let server = &settings.server;
+        let uncertified = no_certificate(&settings.unread);
         let mut bound = Bound {
             workers,
             not_listening: Arc::default(),
@@ -176,7 +187,7 @@ impl Bound {
         let plain = server.listen.iter().map(|addr| (Purpose::Dns, *addr));
         let encrypted = server.tls.iter().flat_map(|tls| &tls.listen).map(|addr| (Purpose::Tls, *addr));
         for (purpose, addr) in plain.chain(encrypted).chain(server.http.map(|addr| (Purpose::Http, addr))) {
-            bound.add(purpose, addr)?;
+            bound.add(purpose, addr, uncertified.filter(|_| purpose == Purpose::Tls))?;
         }
         let serves_dns = bound.had.iter().any(|(purpose, _)| *purpose == Purpose::Dns);
         if !serves_dns && !bound.awaited.is_empty() {
@@ -188,17 +199,22 @@ impl Bound {
         Ok(bound)
     }
 
-    fn add(&mut self, purpose: Purpose, addr: SocketAddr) -> Result<(), BindError> {
-        match purpose.bind(addr, self.workers) {
-            Ok(sockets) => {
+    /// Binds an address, which stays closed where there is a reason for that.
+    fn add(&mut self, purpose: Purpose, addr: SocketAddr, closed: Option<&str>) -> Result<(), BindError> {
+        let awaited = |why, state, held| Awaited { purpose, why, state, held };
+        match (purpose.bind(addr, self.workers), closed) {
+            (Ok(sockets), Some(reason)) => {
+                self.awaited.push(awaited(purpose.closed(addr, reason), State::Closed, Some(sockets)));
+            }
+            (Ok(sockets), None) => {
                 self.keep(sockets);
                 match purpose.is_here(addr) {
                     Ok(()) => self.had.push((purpose, addr)),
-                    Err(why) => self.awaited.push(Awaited { purpose, why, state: State::Absent }),
+                    Err(why) => self.awaited.push(awaited(why, State::Absent, None)),
                 }
             }
-            Err(why) if why.error.kind() == ErrorKind::PermissionDenied => return Err(why),
-            Err(why) => self.awaited.push(Awaited { purpose, why, state: State::Unbound }),
+            (Err(why), _) if why.error.kind() == ErrorKind::PermissionDenied => return Err(why),
+            (Err(why), _) => self.awaited.push(awaited(why, State::Unbound, None)),
         }
         Ok(())
     }
@@ -224,12 +240,7 @@ impl Bound {
 
     /// Starts the workers of all sockets. What comes before they are there waits in the sockets, which are bound: the node is said to be
     /// ready before, so that whoever has an answer finds it so. From then on the addresses that could not be had are waited for.
-    pub(super) fn start(
-        self,
-        context: Context,
-        tls: Option<Arc<ServerConfig>>,
-        admin: Admin,
-    ) -> io::Result<()> {
+    pub(super) fn start(self, context: Context, tls: Option<Tls>, admin: Admin) -> io::Result<()> {
         let workers = self.workers;
         let door = Door { context, tls, admin, workers, connections: Connections::default() };
         for (plain, encrypted) in self.tcp.into_iter().zip(self.tls) {
@@ -250,10 +261,16 @@ fn serve_http(listener: TcpListener, admin: &Admin) -> io::Result<()> {
     Ok(())
 }
 
+/// What connections with TLS are set up with, and what they are shown.
+pub(super) struct Tls {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) shown: Arc<Shown>,
+}
+
 /// What sockets are served with.
 struct Door {
     context: Context,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     admin: Admin,
     workers: usize,
     connections: Connections,
@@ -268,7 +285,8 @@ impl Door {
     /// A worker for connections to these sockets.
     fn start_worker(&self, plain: Vec<Socket>, encrypted: Vec<Socket>) -> io::Result<()> {
         let plain = plain.into_iter().map(|socket| (socket, None));
-        let encrypted = encrypted.into_iter().map(|socket| (socket, self.tls.clone()));
+        let config = self.tls.as_ref().map(|tls| &tls.config);
+        let encrypted = encrypted.into_iter().map(|socket| (socket, config.cloned()));
         let listen = |(socket, tls)| Ok((tcp::listen::listen(socket)?, tls));
         let listeners = plain.chain(encrypted).map(listen).collect::<io::Result<_>>()?;
         tcp::worker::start(listeners, self.own(), self.connections.clone())
@@ -297,10 +315,16 @@ impl Door {
 
     /// Tries to have these addresses until all are served.
     async fn wait_for(self, mut awaited: Vec<Awaited>) {
-        let mut pause = FIRST_PAUSE;
-        while awaited.iter().any(|one| one.state != State::Lost) {
-            tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(2 * pause);
+        let mut unread = self.admin.unread.clone();
+        for pause in pauses() {
+            if awaited.iter().all(|one| one.state == State::Lost) {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // The certificate is there, or cannot be read for another reason.
+                Ok(()) = unread.changed() => {}
+            }
             awaited.retain_mut(|one| one.state == State::Lost || !self.is_taken(one));
             self.admin.not_listening.store(Arc::new(awaited.iter().map(Awaited::shown).collect()));
         }
@@ -322,8 +346,18 @@ impl Door {
 
     fn take(&self, awaited: &mut Awaited) -> Result<(), BindError> {
         let (purpose, addr) = (awaited.purpose, awaited.why.addr);
-        if awaited.state == State::Unbound {
-            let sockets = purpose.bind(addr, self.workers).map_err(without_rights)?;
+        let sockets = match (awaited.state, awaited.held.take()) {
+            (State::Unbound, None) => Some(purpose.bind(addr, self.workers).map_err(without_rights)?),
+            (_, held) => held,
+        };
+        if let Some(sockets) = sockets {
+            if purpose == Purpose::Tls && !self.tls.as_ref().is_some_and(|tls| tls.shown.is_there()) {
+                (awaited.state, awaited.held) = (State::Closed, Some(sockets));
+                let unread = self.admin.unread.borrow();
+                return Err(
+                    purpose.closed(addr, no_certificate(&unread).unwrap_or("there is no certificate"))
+                );
+            }
             if let Err(error) = self.start(sockets) {
                 awaited.state = State::Lost;
                 let error = io::Error::other(format!("its workers do not start ({error}): restart the node"));
@@ -352,15 +386,19 @@ fn without_rights(why: BindError) -> BindError {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
-    use crate::server::settings::Settings;
+    use crate::server::settings;
+    use crate::server::unread::Source;
 
     /// Of a network for documentation (RFC 5737), which no machine is in.
     const ABSENT: &str = "192.0.2.77:5300";
 
     fn bind(listen: &[SocketAddr], http: Option<SocketAddr>) -> Result<Bound, BindError> {
-        let server = Settings::for_files(listen[0], &[]).server;
-        Bound::bind(&settings::Server { listen: listen.to_vec(), http, ..server }, 2)
+        let mut settings = Settings::for_files(listen[0], &[]);
+        (settings.server.listen, settings.server.http) = (listen.to_vec(), http);
+        Bound::bind(&settings, 2)
     }
 
     fn awaited(bound: &Bound) -> Vec<(Purpose, State)> {
@@ -387,6 +425,23 @@ mod tests {
             "{told:?}"
         );
         assert!(told[1].reason.contains("no such address"), "{told:?}");
+    }
+
+    #[test]
+    fn without_a_certificate_an_address_is_bound_and_closed() {
+        let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let files = ["none.crt".into(), "none.key".into()];
+        let mut settings = Settings::for_files(any_port, &[]);
+        settings.unread = vec![Source::Identity(files.clone()).unread("no such file")];
+        settings.server.tls = Some(settings::Tls { listen: vec![any_port], files, identity: None });
+        let bound = Bound::bind(&settings, 2).unwrap();
+        assert_eq!(awaited(&bound), [(Purpose::Tls, State::Closed)]);
+        assert_eq!(bound.had, [(Purpose::Dns, any_port)]);
+        let told = bound.not_listening.load();
+        assert!(told[0].reason.starts_with("TLS: no such file; put"), "{told:?}");
+        let Some(Sockets::Tls(held)) = &bound.awaited[0].held else { panic!("nothing is bound") };
+        let encrypted = held[0].local_addr().unwrap().as_socket().unwrap();
+        assert_eq!(TcpStream::connect(encrypted).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     }
 
     #[test]

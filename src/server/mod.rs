@@ -9,7 +9,8 @@
 //! control                          the thread that owns the node
 //! files · journal · jobs           threads that control sets to work and hears from
 //! settings                         what a node is told to do
-//! exchange · tls · memory · pulse
+//! unread                           what it can do without until that can be read
+//! cookies · exchange · memory · pulse · tls
 //! courtesy · sockets               heavy work lets queries go first
 //! address · clock · content · log · pages · poll · priority · privileges · received · threads
 //! ```
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod clock;
 pub mod content;
 pub mod control;
+pub mod cookies;
 pub mod exchange;
 pub mod files;
 pub mod http;
@@ -28,6 +30,7 @@ pub mod received;
 pub mod run;
 pub mod settings;
 pub mod tls;
+pub mod unread;
 pub mod worker;
 
 mod address;

@@ -29,10 +29,11 @@ use super::jobs::Jobs;
 use super::journal::folder::{Folder, FolderError};
 use super::journal::open::{Opened, Ready};
 use super::journal::thread::Journal;
-use super::listening::{BindError, Bound};
+use super::listening::{BindError, Bound, Tls};
 use super::pulse::Pulse;
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::tls::{self, Shown};
+use super::unread::Source;
 use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
 use super::{http, memory, privileges, supervisor, threads};
@@ -95,7 +96,7 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
         path: settings.server.control.display().to_string(),
         error,
     })?;
-    let bound = Bound::bind(&settings.server, workers)?;
+    let bound = Bound::bind(&settings, workers)?;
     if let Some(user) = &settings.server.user {
         let owned = [settings.server.data_dir.as_path(), settings.server.control.as_path()];
         let dir = &settings.server.data_dir;
@@ -127,7 +128,9 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
 
 /// What root could read and the user of the node cannot: found now, and not when a certificate has been renewed months later.
 fn warn_of_unreadable(settings: &Settings) {
-    for path in settings.server.tls.iter().flat_map(|tls| tls.identity.files()) {
+    // Where it could not be read as it is, that is told.
+    let read = settings.server.tls.iter().filter(|tls| tls.identity.is_some());
+    for path in read.flat_map(|tls| &tls.files) {
         if let Err(error) = File::open(path) {
             tracing::warn!(
                 "a reload will fail: {} cannot be read by the user of this node ({error})",
@@ -160,8 +163,9 @@ async fn serve(
     let files = Files::start(Arc::clone(&store), move |changed| {
         drop(reports.blocking_send(Command::Files(changed)))
     })?;
-    let shown = settings.server.tls.as_ref().map(|tls| Arc::new(Shown::new(tls.identity.clone())));
-    let tls = shown.as_ref().map(tls::config).transpose()?;
+    let tls = settings.server.tls.as_ref().map(tls).transpose()?;
+    let (unread, unreads) = watch::channel(settings.unread.clone());
+    tokio::spawn(control::wait_for(unreads.clone(), commands.clone()));
     let (overview, overviews) = watch::channel(Arc::default());
     let pulse = Pulse::default();
     let answers = Arc::new(AtomicBool::new(false));
@@ -176,6 +180,7 @@ async fn serve(
         listen: settings.server.listen.clone(),
         listen_tls: settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone()),
         not_listening: Arc::clone(&bound.not_listening),
+        unread: unreads,
         per_zone: settings.metrics_per_zone,
         readers: Arc::new(Semaphore::new(http::MAX_CONNECTIONS / 2)),
     };
@@ -210,7 +215,8 @@ async fn serve(
         files: files.clone(),
         served,
         settings: settings.clone(),
-        shown,
+        shown: tls.as_ref().map(|tls| Arc::clone(&tls.shown)),
+        unread,
         reread,
         reloads: Reloads::default(),
         warned: Warned::default(),
@@ -219,7 +225,7 @@ async fn serve(
     serve_control(control, admin.clone())?;
     bound.serve_http(&admin)?;
     first_reading(&settings, &files, commands.clone()).await?;
-    store.forget_unconfigured();
+    forget_unconfigured(&settings, &store);
     answers.store(true, Ordering::Release);
     bound.start(context, tls, admin)?;
     // A control thread that is gone tells nobody.
@@ -228,14 +234,32 @@ async fn serve(
     // Nobody waits for it.
     tokio::task::spawn_blocking(memory::tidy_after_the_start);
     stopped(&commands).await?;
+    stop(&commands, thread).await;
+    Ok(())
+}
+
+async fn stop(commands: &mpsc::Sender<Command>, control: JoinHandle<()>) {
     supervisor::stopping();
     // A node that is gone already needs no telling.
     let _ = commands.send(Command::Stop).await;
-    let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+    let joined = tokio::task::spawn_blocking(|| control.join()).await;
     if !matches!(joined, Ok(Ok(()))) {
         tracing::error!("the control thread did not end well");
     }
-    Ok(())
+}
+
+/// What connections with TLS are set up with.
+fn tls(tls: &settings::Tls) -> Result<Tls, rustls::Error> {
+    let shown = Arc::new(Shown::new(tls.identity.clone()));
+    Ok(Tls { config: tls::config(&shown)?, shown })
+}
+
+/// Lets go of what the journal held of zones that the configuration has no more.
+fn forget_unconfigured(settings: &Settings, store: &ZoneStore) {
+    // Those in a folder that cannot be read yet go on from their former lives when it can be.
+    if !settings.unread.iter().any(|unread| matches!(unread.source, Source::ZoneDir(_))) {
+        store.forget_unconfigured();
+    }
 }
 
 /// What requests are answered from.

@@ -11,6 +11,7 @@ use crate::wire::cookie::Secrets;
 use crate::wire::prefix::Prefix;
 
 use super::tls::Identity;
+use super::unread::Unread;
 
 /// The default of `data-dir`, beside the configuration file.
 pub const DATA_DIR: &str = "state";
@@ -32,6 +33,8 @@ pub struct Settings {
     pub resolver: Option<Resolver>,
     /// Whether each zone has metrics of its own even above a thousand zones.
     pub metrics_per_zone: bool,
+    /// What could not be read for a start, and is done without until it can be.
+    pub unread: Vec<Unread>,
 }
 
 /// `[server]`.
@@ -62,8 +65,10 @@ pub struct Server {
 pub struct Tls {
     /// Where; at least one.
     pub listen: Vec<SocketAddr>,
-    /// What the node shows.
-    pub identity: Identity,
+    /// The files of the certificate and of its key.
+    pub files: [PathBuf; 2],
+    /// What the node shows; `None` while that cannot be read.
+    pub identity: Option<Identity>,
 }
 
 /// `[[zone]]`.
@@ -142,6 +147,7 @@ impl Settings {
             zone_dirs: Vec::new(),
             resolver: None,
             metrics_per_zone: false,
+            unread: Vec::new(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What this node proves who it is with: a certificate and its key, read from files, and renewed while connections go on.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -31,15 +31,12 @@ pub enum IdentityError {
 
 /// A certificate with the chain above it, and its key.
 #[derive(Clone, Debug)]
-pub struct Identity {
-    certified: Arc<CertifiedKey>,
-    files: [PathBuf; 2],
-}
+pub struct Identity(Arc<CertifiedKey>);
 
 /// The same certificate: it can have one key only.
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
-        self.certified.cert == other.certified.cert
+        self.0.cert == other.0.cert
     }
 }
 
@@ -66,10 +63,7 @@ impl Identity {
         let secret = PrivateKeyDer::from_pem_slice(&text)
             .map_err(|error| IdentityError::Key(at(key, &told(&error, "private key"))))?;
         match CertifiedKey::from_der(chain, secret, &ring::default_provider()) {
-            Ok(certified) => Ok(Identity {
-                certified: Arc::new(certified),
-                files: [certificate.to_owned(), key.to_owned()],
-            }),
+            Ok(certified) => Ok(Identity(Arc::new(certified))),
             Err(rustls::Error::InconsistentKeys(_)) => Err(IdentityError::Key(at(
                 key,
                 "the private key does not match the certificate, which has to be the first in its file; this one is",
@@ -80,13 +74,6 @@ impl Identity {
             }
             Err(error) => Err(IdentityError::Key(at(key, &format!("the key cannot be used ({error})")))),
         }
-    }
-}
-
-impl Identity {
-    /// The files of the certificate and of the key.
-    pub fn files(&self) -> &[PathBuf; 2] {
-        &self.files
     }
 }
 
@@ -104,25 +91,30 @@ fn told(error: &Error, what: &str) -> String {
     }
 }
 
-/// What new connections are shown, replaced when it is renewed.
+/// What new connections are shown, replaced when it is renewed; nothing before it could be read.
 #[derive(Debug)]
-pub struct Shown(ArcSwap<CertifiedKey>);
+pub struct Shown(ArcSwapOption<CertifiedKey>);
 
 impl Shown {
-    /// Shows an identity from the start.
-    pub fn new(identity: Identity) -> Shown {
-        Shown(ArcSwap::new(identity.certified))
+    /// Shows an identity from the start, if there is one.
+    pub fn new(identity: Option<Identity>) -> Shown {
+        Shown(ArcSwapOption::new(identity.map(|Identity(certified)| certified)))
+    }
+
+    /// Whether there is one.
+    pub fn is_there(&self) -> bool {
+        self.0.load().is_some()
     }
 
     /// Shows another from now on; connections that stand go on.
     pub fn renew(&self, identity: Identity) {
-        self.0.store(identity.certified);
+        self.0.store(Some(identity.0));
     }
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        self.0.load_full()
     }
 }
 

@@ -129,6 +129,11 @@ impl<'a> Lexer<'a> {
         self.multi_line
     }
 
+    /// The text of a token that was read.
+    pub fn text_of(&self, span: Span) -> &'a [u8] {
+        &self.text[span.start..span.end]
+    }
+
     /// The line that is being read, counted from 1.
     pub fn line(&self) -> u32 {
         self.line

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -130,14 +131,15 @@ pub(super) struct InFolder {
 
 /// The `*.zone` files in a folder, sorted; none when it cannot be read, which is told.
 pub(super) fn zone_files(folder: &Path) -> Vec<InFolder> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            tracing::error!(folder = %folder.display(), "cannot read the folder of zones: {error}");
-            return Vec::new();
-        }
-    };
-    let found = entries.filter_map(|entry| {
+    files_in(folder).unwrap_or_else(|error| {
+        tracing::error!(folder = %folder.display(), "cannot read the folder of zones: {error}");
+        Vec::new()
+    })
+}
+
+/// The `*.zone` files in a folder, sorted.
+pub(super) fn files_in(folder: &Path) -> io::Result<Vec<InFolder>> {
+    let found = fs::read_dir(folder)?.filter_map(|entry| {
         let entry = entry.ok()?;
         let path = entry.path();
         if !is_zone_file(&path) {
@@ -151,5 +153,5 @@ pub(super) fn zone_files(folder: &Path) -> Vec<InFolder> {
     let mut files: Vec<InFolder> = found.collect();
     // All in one folder: the bytes tell the order, and comparing paths step by step takes long.
     files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
-    files
+    Ok(files)
 }

@@ -20,7 +20,7 @@ use super::super::settings::{Settings, Zone};
 use super::super::threads;
 use super::asked::{Answer, Asker, Awaited, File, Read, What};
 use super::copies::is_marked;
-use super::folder::{InFolder, is_zone_file, zone_files};
+use super::folder::{InFolder, files_in, is_zone_file};
 use super::inotify::Watcher;
 use super::lease::is_open_for_writing;
 use super::load::{LoadError, Loaded};
@@ -51,6 +51,7 @@ pub(super) enum Request {
     Seen(Seen),
     Read(Vec<Done>),
     Reload(Vec<Name>, Answer),
+    Look(PathBuf),
     Configure(Box<Settings>, Answer),
 }
 
@@ -79,6 +80,12 @@ impl Files {
     /// Reads the files of these zones again; `done` is called behind the report of the last one.
     pub fn reload(&self, zones: Vec<Name>, done: impl FnOnce() + Send + 'static) {
         let _ = self.requests.send(Request::Reload(zones, Box::new(move |_| done())));
+    }
+
+    /// Takes in the files of a folder of zones that could not be read before: where it is mounted, or its mode changes, no event need
+    /// tell that.
+    pub fn look_at(&self, folder: PathBuf) {
+        let _ = self.requests.send(Request::Look(folder));
     }
 }
 
@@ -170,6 +177,7 @@ impl<R: Fn(Changed)> Watch<R> {
                 Ok(Request::Seen(seen)) => self.seen(seen),
                 Ok(Request::Read(done)) => done.into_iter().for_each(|done| self.read(done)),
                 Ok(Request::Reload(zones, done)) => self.reload(zones, Asker::new(done)),
+                Ok(Request::Look(folder)) => self.look_at(&folder),
                 Ok(Request::Configure(settings, done)) => {
                     self.configure(*settings, Asker::new(done));
                     is_configured = true;
@@ -233,6 +241,13 @@ impl<R: Fn(Changed)> Watch<R> {
         self.read_zones(zones, None, &[asker]);
     }
 
+    fn look_at(&mut self, folder: &Path) {
+        self.look_at_dirs();
+        let dirs = self.dirs.iter().filter(|dir| dir.path == *folder);
+        let paths = dirs.map(|dir| dir.real.clone()).collect();
+        self.changed(&mut Batch { paths, ..Batch::default() }, Instant::now());
+    }
+
     /// Takes all zones in anew.
     fn configure(&mut self, settings: Settings, asker: Rc<Asker>) {
         let mut askers = self.give_up();
@@ -281,7 +296,8 @@ impl<R: Fn(Changed)> Watch<R> {
             files.push(What::File(File { path: path.into(), dir: None, is_link: true }));
         }
         for index in 0..self.dirs.len() {
-            for InFolder { path, is_link } in zone_files(&self.dirs[index].path) {
+            // Where a folder cannot be read, a start has told it, and a reload has been refused.
+            for InFolder { path, is_link } in files_in(&self.dirs[index].path).unwrap_or_default() {
                 if self.roster.held_by(path.as_path()).is_some() {
                     continue;
                 }
@@ -377,7 +393,8 @@ impl<R: Fn(Changed)> Watch<R> {
             let path = self.dirs[index].path.clone();
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             let mut trail = Trail::follow(&path);
-            if real.is_dir() {
+            // One that cannot be read cannot be watched either.
+            if real.read_dir().is_ok() {
                 trail.folders.insert(real.clone());
             }
             self.watch(&trail);

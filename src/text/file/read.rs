@@ -282,7 +282,7 @@ impl Reader<'_, '_, '_> {
             )
             .expected("an owner name at the start of the line"));
         }
-        let owner_doubled = names.doubled.take();
+        let (owner_doubled, owner_at_sign) = (names.doubled.take(), names.at_sign.take());
         let (stated_ttl, rtype) = head::read(token, lexer)?;
         let stated_ttl = stated_ttl.map(|ttl| head::bounded(ttl, token.span, &mut self.warnings));
         // `com` below `$ORIGIN com.` may be meant for the zone `com.com.`.
@@ -302,7 +302,12 @@ impl Reader<'_, '_, '_> {
             let message = "a string of this record goes on over the end of its line";
             self.warnings.push(Fault::new(first.span, message).expected("a `\"` on the same line"));
         }
-        self.warnings.extend(names.at_sign.map(suggest::mailbox));
+        let at_sign = |part, span| suggest::at_sign(span, lexer.text_of(span), part, rtype);
+        self.warnings.extend(owner_at_sign.map(|span| at_sign("owner", span)));
+        self.warnings.extend(names.at_sign.map(|span| match rtype {
+            Rtype::SOA => suggest::mailbox(span),
+            _ => at_sign("name", span),
+        }));
         for span in [owner_doubled, names.doubled].into_iter().flatten() {
             self.warnings.push(suggest::doubled(span));
         }

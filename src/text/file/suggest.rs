@@ -1,7 +1,7 @@
 //! What a misspelt word was probably meant to be.
 
 use crate::text::edit_distance::edit_distance;
-use crate::text::lexer::{Fault, Kind, Span, Token};
+use crate::text::lexer::{Fault, Kind, Span, Token, shown};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 
@@ -80,6 +80,25 @@ pub fn mailbox(span: Span) -> Fault {
         .expected("a dot in its place, as in `hostmaster.example.org.`")
 }
 
+/// A name with an `@` in it, in some `part` of a record.
+#[cold]
+pub fn at_sign(span: Span, name: &[u8], part: &str, rtype: Rtype) -> Fault {
+    let message = format!(
+        "the {part} `{}` of this {rtype} record has an `@` in it, which stands for the origin only where it is alone",
+        shown(name)
+    );
+    Fault::new(span, message).expected(format!("`{}`", without_at_sign(name)))
+}
+
+/// What was probably meant by a name with an `@` in it: what stands on both sides of it is complete when it looks like that.
+fn without_at_sign(name: &[u8]) -> String {
+    let name = shown(name);
+    let parts: Vec<&str> = name.split(['@', '.']).filter(|part| !part.is_empty()).collect();
+    let behind = name.rsplit('@').next().unwrap_or_default();
+    let end = if behind.trim_start_matches('.').contains('.') { "." } else { "" };
+    format!("{}{end}", parts.join("."))
+}
+
 /// An SOA's owner that ends in its origin twice: a zone of such a name is hardly meant, and what is below one that is given from outside
 /// can be no other zone.
 #[cold]
@@ -103,6 +122,22 @@ pub fn doubled(span: Span) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_understood_without_their_at_sign() {
+        for (name, meant) in [
+            ("mail@example.com", "mail.example.com."),
+            ("mail@example.com.", "mail.example.com."),
+            ("mail@.example.com.", "mail.example.com."),
+            ("mail@sub", "mail.sub"),
+            ("www@", "www"),
+            ("www.@", "www"),
+            ("@www", "www"),
+            ("@.example.com", "example.com."),
+        ] {
+            assert_eq!(without_at_sign(name.as_bytes()), meant, "{name}");
+        }
+    }
 
     #[test]
     fn slips_are_found() {

@@ -13,7 +13,7 @@ pub struct Names<'a> {
     pub apex: Option<&'a NameRef>,
     /// Where a relative name was seen that already ends in the origin or apex: its final dot was forgotten, it seems.
     pub doubled: Option<Span>,
-    /// Where a mailbox was seen in the form of mail, with an `@`.
+    /// Where an `@` was seen inside a name, as in the form of mail.
     pub at_sign: Option<Span>,
 }
 
@@ -23,20 +23,13 @@ impl<'a> Names<'a> {
         Names { origin, apex: None, doubled: None, at_sign: None }
     }
 
-    /// Appends a name of an SOA record, of which one is a mailbox (RFC 1035 8).
-    pub fn read_of_soa(&mut self, token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let is_escaped = |at: usize| at > 0 && token.text[at - 1] == b'\\';
-        let at_sign = token.text.iter().position(|&byte| byte == b'@');
-        self.at_sign = self
-            .at_sign
-            .or(at_sign.filter(|&at| token.text.len() > 1 && !is_escaped(at)).map(|_| token.span));
-        self.read(token, out)
-    }
-
     /// Appends the name that `token` holds.
     pub fn read(&mut self, token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         if token.kind != Kind::Word {
             return Err(token.instead_of("a domain name"));
+        }
+        if has_at_sign(token.text) {
+            self.at_sign.get_or_insert(token.span);
         }
         let start = out.len();
         let relative = append(token.text, self.origin, out).map_err(|error| fault(token, error))?;
@@ -137,6 +130,12 @@ fn append(text: &[u8], origin: Option<&NameRef>, out: &mut Vec<u8>) -> Result<bo
     if out.len() - start > MAX_NAME { Err(NameError::LongName) } else { Ok(relative) }
 }
 
+/// Whether there is an `@` in a name that neither stands alone, for the origin (RFC 1035 5.1), nor for itself by an escape.
+fn has_at_sign(text: &[u8]) -> bool {
+    let is_plain = |at: usize| text[at] == b'@' && (at == 0 || text[at - 1] != b'\\');
+    text.len() > 1 && text.contains(&b'@') && (0..text.len()).any(is_plain)
+}
+
 /// Whether the labels `own` (without a root label) end in the labels of `origin`; never for the root.
 fn ends_in(own: &[u8], origin: &NameRef) -> bool {
     let tail = &origin.as_wire()[..origin.as_wire().len() - 1];
@@ -191,6 +190,21 @@ mod tests {
             }
         }
         assert_eq!(append(b"a", None, &mut Vec::new()), Err(NameError::Relative));
+    }
+
+    #[test]
+    fn an_at_sign_is_noticed_unless_it_stands_alone_or_for_itself() {
+        for (text, noticed) in [
+            ("@", false),
+            ("a.b", false),
+            ("a\\@b", false),
+            ("a@b", true),
+            ("a@", true),
+            ("@a", true),
+            ("a\\@b@c", true),
+        ] {
+            assert_eq!(has_at_sign(text.as_bytes()), noticed, "{text}");
+        }
     }
 
     #[test]

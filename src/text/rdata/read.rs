@@ -64,10 +64,7 @@ impl<'t> Reader<'_, 't, '_> {
         match field {
             Field::CompressibleName | Field::Name | Field::CasedName => {
                 let token = self.lexer.next()?;
-                match self.rtype {
-                    Rtype::SOA => self.names.read_of_soa(&token, self.out),
-                    _ => self.names.read(&token, self.out),
-                }
+                self.names.read(&token, self.out)
             }
             Field::U8 => self.u8(),
             Field::U16 => {

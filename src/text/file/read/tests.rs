@@ -297,6 +297,18 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "w MX 1 mail@example.com",
+        &[
+            "1:8: warning: the name `mail@example.com` of this MX record has an `@` in it, which stands for the origin only where it is alone (expected `mail.example.com.`)",
+        ],
+    ),
+    (
+        "www@ A 192.0.2.1",
+        &[
+            "1:1: warning: the owner `www@` of this A record has an `@` in it, which stands for the origin only where it is alone (expected `www`)",
+        ],
+    ),
+    (
         "w MX 1 mail.X",
         &[
             "1:8: warning: this name ends in the zone's name twice (expected a final dot behind it, if it is complete)",
@@ -463,7 +475,8 @@ fn names_that_lack_a_final_dot_before_the_zone_is_known_and_mailboxes_with_an_at
     assert_eq!(told(&format!("example.com. {soa}"), "file."), [""; 0]);
     let mailbox = told("@ 60 SOA a. host@a.test. 64 2 3 4 5\n", "a.test.");
     assert!(mailbox[0].starts_with("zone:1:13: warning:"), "{mailbox:?}");
-    assert_eq!(told("@ 60 SOA a. host\\@a.test. 64 2 3 4 5\n@ SOA @ @ 64 2 3 4 5\n", "a.test."), [""; 0]);
+    let plain = "@ 60 SOA a. host\\@a.test. 64 2 3 4 5\n@ SOA @ @ 64 2 3 4 5\na\\@b 60 MX 1 @\n";
+    assert_eq!(told(plain, "a.test."), [""; 0]);
     assert!(mailbox[0].contains("an `@` in it (expected a dot in its place"), "{mailbox:?}");
 }
 

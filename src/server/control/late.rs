@@ -1,0 +1,71 @@
+//! What a node started without, because it could not be read: it is tried again, and brought into force when it can be.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::answer::context::Served;
+
+use super::super::unread::{Content, Source, Unread, pauses};
+use super::{Command, Control};
+
+/// Tells of all of it, and tries to read it until nothing is left; the control thread takes in what is new.
+pub async fn wait_for(unread: watch::Receiver<Vec<Unread>>, commands: mpsc::Sender<Command>) {
+    unread.borrow().iter().for_each(Unread::tell);
+    for pause in pauses() {
+        if unread.borrow().is_empty() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        let left = unread.borrow().clone();
+        // It may be on a disk that does not answer.
+        let again = move || left.into_iter().filter_map(Unread::again).collect::<Vec<_>>();
+        let Ok(news) = tokio::task::spawn_blocking(again).await else { return };
+        for (source, read) in news {
+            // Without a thread that listens the node is stopping.
+            if commands.send(Command::Late(source, read)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Control {
+    /// What became of another try.
+    pub(super) fn late(&mut self, source: Source, read: Result<Content, Unread>) {
+        // A reload that came first has taken in all there is, from wherever the configuration says now.
+        if !self.unread.borrow().iter().any(|unread| unread.source == source) {
+            return;
+        }
+        match read {
+            Ok(content) => {
+                self.bring_into_force(content);
+                source.tell_read();
+                self.unread.send_modify(|all| all.retain(|unread| unread.source != source));
+            }
+            Err(new) => {
+                new.tell();
+                self.unread.send_modify(|all| {
+                    all.iter_mut()
+                        .filter(|unread| unread.source == source)
+                        .for_each(|unread| *unread = new.clone());
+                });
+            }
+        }
+    }
+
+    pub(super) fn bring_into_force(&self, content: Content) {
+        match content {
+            Content::ZoneDir(path) => self.files.look_at(path),
+            // Certificates are renewed every few weeks.
+            Content::Identity(identity) => {
+                self.shown.iter().for_each(|shown| shown.renew(identity.clone()));
+            }
+            // Secrets change while all servers of a zone run (RFC 9018 5).
+            Content::Cookies(cookies) => {
+                let served = Served::clone(&self.served.load());
+                self.served.store(Arc::new(Served { cookies: Arc::new(cookies), ..served }));
+            }
+        }
+    }
+}

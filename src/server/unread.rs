@@ -1,0 +1,207 @@
+//! What the configuration names and a node can do without for a while: folders of zones, the certificate with its key, and the file of
+//! cookie secrets. One that cannot be read keeps nothing else down, and is taken when it can be read.
+//!
+//! ```text
+//!                       read                                  the configuration was read again, whole
+//! named ──▶ unread ────────────▶ in force      unread ─────────────────────────────────────────────▶ forgotten
+//!           │    ▲ told once,
+//!           └────┘ tried again
+//! ```
+
+use std::fs;
+use std::iter::successors;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::wire::cookie::Secrets;
+
+use super::cookies;
+use super::tls::Identity;
+
+/// When what cannot be had is tried again first; each time it is twice as long ...
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// ... and this long at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The pauses between tries to have what cannot be had at the start, without an end.
+pub(super) fn pauses() -> impl Iterator<Item = Duration> {
+    successors(Some(FIRST_PAUSE), |pause| Some(LONGEST_PAUSE.min(2 * *pause)))
+}
+
+/// Something that a node can do without until it can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A folder of zones.
+    ZoneDir(PathBuf),
+    /// The files of the certificate and of its key.
+    Identity([PathBuf; 2]),
+    /// The file of the cookie secrets.
+    Cookies(PathBuf),
+}
+
+/// What was read from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// This folder of zones is there; its files are read by those who watch it.
+    ZoneDir(PathBuf),
+    /// What connections with TLS are shown.
+    Identity(Identity),
+    /// What cookies are made with.
+    Cookies(Secrets),
+}
+
+/// A source that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// Which; its path is what is shown.
+    #[serde(rename = "path", serialize_with = "path_of")]
+    pub source: Source,
+    /// Why not, and what to do about it.
+    pub reason: String,
+}
+
+fn path_of<S: serde::Serializer>(source: &Source, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&source.path().display())
+}
+
+impl Source {
+    /// Reads it, or says why that cannot be, in a sentence without the next step.
+    pub fn read(&self) -> Result<Content, String> {
+        match self {
+            Source::ZoneDir(path) => match fs::read_dir(path) {
+                Ok(_) => Ok(Content::ZoneDir(path.clone())),
+                Err(error) => Err(format!("cannot read the folder {}: {error}", path.display())),
+            },
+            Source::Identity([certificate, key]) => {
+                Identity::read(certificate, key).map(Content::Identity).map_err(|error| error.to_string())
+            }
+            Source::Cookies(path) => cookies::from_file(path).map(Content::Cookies),
+        }
+    }
+
+    /// It could not be read, for this reason.
+    pub fn unread(self, fault: &str) -> Unread {
+        let reason = format!("{fault}; {}", self.next_step());
+        Unread { source: self, reason }
+    }
+
+    fn next_step(&self) -> &'static str {
+        match self {
+            Source::ZoneDir(_) => "create it where the user of this node may read it, or correct its `path`",
+            Source::Identity(_) => "put both PEM files where the user of this node may read them",
+            Source::Cookies(_) => {
+                "put one secret of 32 hexadecimal digits a line into a file that the user of this node may read"
+            }
+        }
+    }
+
+    /// How the node does without.
+    fn meanwhile(&self) -> &'static str {
+        match self {
+            Source::ZoneDir(_) => "no zone is served from it",
+            Source::Identity(_) => "the addresses for TLS stay closed",
+            Source::Cookies(_) => "a secret made by chance is used, which no other server has",
+        }
+    }
+
+    /// Where it is, or else the first place of several.
+    fn path(&self) -> &Path {
+        match self {
+            Source::ZoneDir(path) | Source::Cookies(path) | Source::Identity([path, _]) => path,
+        }
+    }
+
+    /// Says that it is there now.
+    pub(super) fn tell_read(&self) {
+        let path = self.path().display();
+        match self {
+            Source::ZoneDir(_) => tracing::info!("the folder {path} can be read now"),
+            Source::Identity(_) => tracing::info!("the certificate {path} and its key are in force now"),
+            Source::Cookies(_) => tracing::info!("the cookie secrets in {path} are in force now"),
+        }
+    }
+}
+
+impl Unread {
+    /// Says why, what to do, and what is so meanwhile.
+    pub(super) fn tell(&self) {
+        let Unread { source, reason } = self;
+        tracing::error!(
+            "{reason}. It is tried again until it can be read; until then {}",
+            source.meanwhile()
+        );
+    }
+
+    /// Tries once more; `None` when nothing is new.
+    pub(super) fn again(self) -> Option<(Source, Result<Content, Unread>)> {
+        let source = self.source.clone();
+        match source.read() {
+            Ok(content) => Some((source, Ok(content))),
+            Err(fault) => {
+                let unread = source.clone().unread(&fault);
+                (unread != self).then_some((source, Err(unread)))
+            }
+        }
+    }
+}
+
+/// Why there is no certificate, where that is so.
+pub(super) fn no_certificate(unread: &[Unread]) -> Option<&str> {
+    let mut identities = unread.iter().filter(|unread| matches!(unread.source, Source::Identity(_)));
+    identities.next().map(|unread| unread.reason.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unread(source: &Source) -> Unread {
+        source.clone().unread(&source.read().unwrap_err())
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_tried_again_and_told_when_something_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cookies.key");
+        let source = Source::Cookies(path.clone());
+        let missing = unread(&source);
+        assert!(missing.reason.contains("cookies.key: No such file"), "{missing:?}");
+        assert!(missing.reason.contains("; put one secret"), "{missing:?}");
+        assert_eq!(missing.clone().again(), None);
+        fs::write(&path, "# still to come\n").unwrap();
+        let empty = source.clone().unread(&format!("there is no cookie secret, in {}", path.display()));
+        assert_eq!(missing.again(), Some((source.clone(), Err(empty.clone()))));
+        fs::write(&path, "11".repeat(16)).unwrap();
+        let read = Content::Cookies(cookies::from_file(&path).unwrap());
+        assert_eq!(empty.again(), Some((source, Ok(read))));
+    }
+
+    #[test]
+    fn a_folder_is_there_once_it_can_be_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zones");
+        let source = Source::ZoneDir(path.clone());
+        let missing = unread(&source);
+        assert_eq!(serde_json::json!(missing), serde_json::json!({ "path": path, "reason": missing.reason }));
+        fs::create_dir(&path).unwrap();
+        assert_eq!(missing.again(), Some((source, Ok(Content::ZoneDir(path)))));
+    }
+
+    #[test]
+    fn the_reason_of_closed_addresses_is_that_of_the_certificate() {
+        let folder = Source::ZoneDir("none".into());
+        let identity = Source::Identity(["none.crt".into(), "none.key".into()]);
+        let all = [unread(&folder), unread(&identity)];
+        assert_eq!(no_certificate(&all), Some(&*all[1].reason));
+        assert_eq!(no_certificate(&all[..1]), None);
+        assert!(all[1].reason.contains("none.crt"), "{all:?}");
+    }
+
+    #[test]
+    fn pauses_grow_and_stay() {
+        let seconds: Vec<u64> = pauses().map(|pause| pause.as_secs()).take(7).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 10, 10, 10]);
+    }
+}
