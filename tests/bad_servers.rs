@@ -96,10 +96,36 @@ fn status_tells_an_error_from_silence() {
     let told: serde_json::Value = serde_json::from_str(&status(&["--json"])).unwrap();
     let server = &told["zones"][0]["servers"][0];
     assert_eq!((&server["up"], &server["fault"]), (&false.into(), &"REFUSED".into()), "{told}");
+    assert_eq!(server["answers"], true, "{told}");
     // It was told of the zone as well.
     await_until("the meaning of its answer to NOTIFY", LIMIT, || {
         node.daemon.log().contains("does not have this zone as a secondary; configure it there")
     });
+}
+
+/// Nobody listens there, and the system says so.
+#[test]
+fn a_server_that_is_not_there_has_one_fault_for_all_who_tell_of_it() {
+    let gone = ports::reserve();
+    let zone = Zone::primary(ZONE, zones::text(ZONE, 1, &[])).notify(&[gone]);
+    let node = tidemark::start(ports::reserve(), &[zone]);
+    let ask = |words: &[&str], more: &[&str]| {
+        let output = tidemark::command().args(words).arg("--control").arg(node.control()).args(more).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let servers = |words: &[&str]| {
+        let told: serde_json::Value = serde_json::from_str(&ask(words, &["--json"])).unwrap();
+        told["zones"][0]["servers"].as_array().unwrap().clone()
+    };
+    await_until("the fault in the status", LIMIT, || {
+        servers(&["status"])[0]["fault"] == "connection refused"
+    });
+    let server = &servers(&["status"])[0];
+    assert_eq!((&server["up"], &server["answers"]), (&false.into(), &false.into()), "{server}");
+    assert!(ask(&["status"], &[]).contains("connection refused"));
+    let gone = gone.to_string();
+    let seen = servers(&["lag"]).into_iter().find(|server| server["server"] == gone.as_str()).unwrap();
+    assert_eq!(seen["fault"], server["fault"], "{seen}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -138,6 +139,36 @@ fn who_knew_that_it_was_behind_knows_it_after_a_restart() {
     assert_eq!((&zone["serial"], &zone["newer"], &zone["state"]), (&1.into(), &2.into(), &"behind".into()));
     let stale = node.metric("tidemark_zone_staleness_seconds", &[("zone", ZONE)]).unwrap();
     assert!(stale >= since, "{stale} s, behind for {since} s");
+}
+
+/// A journal that was written anew holds nothing of the content.
+#[test]
+fn a_zone_that_has_expired_says_since_when_after_a_restart_too() {
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, TEXT)]);
+    let mut node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[head.daemon.addr])]);
+    await_state(&node, "current");
+    head.daemon.stop();
+    await_state(&node, "expired");
+    let since = zone(&node)["expires"].clone();
+    assert!(since.is_string(), "{since}");
+    // What was removed is noticed, and made of what is known now.
+    let journal = node.data_dir().join("journal");
+    fs::remove_file(&journal).unwrap();
+    await_until("the journal to be written anew", LIMIT, || journal.exists());
+    for _ in 0..2 {
+        node.daemon.stop();
+        node.daemon.restart();
+        await_state(&node, "expired");
+        let zone = zone(&node);
+        assert_eq!((&zone["expires"], &zone["serial"]), (&since, &Value::Null), "{zone}");
+        let status = tidemark::command().args(["status", "--control"]).arg(node.control()).output().unwrap();
+        let told = String::from_utf8(status.stdout).unwrap();
+        let line = format!("{ZONE} is not served since {}", since.as_str().unwrap());
+        assert!(told.contains(&line) && status.status.code() == Some(1), "{told}");
+    }
+    head.daemon.restart();
+    await_state(&node, "current");
+    assert_ne!(zone(&node)["expires"], since);
 }
 
 #[test]

@@ -339,6 +339,9 @@ fn the_page_about_json_knows_every_field() {
         json(&run(tidemark::command().args(["lag", "example.", "--json", "--at", &p, &s]))),
         json(&run(tidemark::command().args(["wait", "example.", "--json", "--serial", "2", "--at", &p, &s]))),
         command(&["reload", "--json", "--wait", "--control"], &["example."]),
+        json(&run(tidemark::command()
+            .args(["refresh", "--json", "--control"])
+            .arg(world.secondary.control()))),
         json(&run(tidemark::command().args(["check", "--json", "zones/example.zone"]))),
     ] {
         fields(&value, &mut told);

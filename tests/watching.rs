@@ -283,6 +283,46 @@ fn a_reload_names_what_takes_a_restart() {
     assert_eq!(reload(&before, &[]), "reloaded example. (serial 1)\n");
 }
 
+/// Who reads JSON reads standard output alone.
+#[test]
+fn orders_tell_zones_alike_and_say_why_they_are_refused_in_json_too() {
+    let node = start_with_file("example.zone", |dir| fs::write(dir.join("example.zone"), text(1)).unwrap());
+    let (config, control) = (node.dir().join("tidemark.toml"), node.dir().join("state/tidemark.sock"));
+    let order = |words: &[&str], flag: &str, path: &Path| {
+        let output = tidemark::command().args(words).args(["--json", flag]).arg(path).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), told, String::from_utf8(output.stderr).unwrap())
+    };
+    let is_refused = |words: &[&str], flag: &str, path: &Path, status: i32, why: &str| {
+        let (code, told, said) = order(words, flag, path);
+        assert_eq!(code, Some(status), "{told}");
+        let error = told["error"].as_str().unwrap();
+        assert!(error.contains(why) && said.contains(why), "{told} {said}");
+        told
+    };
+    // By another node a secondary, which has nothing yet.
+    let secondary = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[node.addr])]);
+    let (code, told, _) = order(&["refresh"], "--control", &secondary.control());
+    assert_eq!(code, Some(0));
+    assert_eq!(told["zones"][0]["zone"], ZONE, "{told}");
+    assert!(told["zones"][0].as_object().unwrap().contains_key("serial"), "{told}");
+    is_refused(&["refresh"], "--control", &control, 1, "this node has no secondary zones");
+    is_refused(&["flush"], "--control", &control, 1, "this node has no cache");
+
+    // Refused by the node; by the command, which looks there for the socket; and by nobody.
+    let before = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{before}nonsense = 1\n")).unwrap();
+    let told = is_refused(&["reload"], "--config", &config, 1, "nonsense");
+    assert_eq!((&told["zones"], &told["failed"]), (&serde_json::json!([]), &serde_json::json!([])));
+    let output = tidemark::command().args(["check", "--json"]).arg(&config).output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &found["errors"]), (Some(1), &1.into()), "{found}");
+    fs::write(&config, format!("{before}nonsense\n")).unwrap();
+    let told = is_refused(&["reload"], "--config", &config, 1, "name its socket");
+    assert_eq!(told["zones"], serde_json::json!([]));
+    is_refused(&["reload"], "--control", &node.dir().join("absent"), 3, "no node answers on");
+}
+
 #[test]
 fn a_serial_that_goes_back_alone_is_told_once() {
     let node = start_with_file("example.zone", |dir| fs::write(dir.join("example.zone"), text(1)).unwrap());

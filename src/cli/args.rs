@@ -212,7 +212,7 @@ A zone file that another process has open for writing is waited for, 5 seconds a
 and its file is read once it is closed.
 
 JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"failed\":[],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with --wait also
-\"waited\": for each zone with other servers what `tidemark wait` says.
+\"waited\": for each zone with other servers what `tidemark wait` says; \"error\" where it is refused.
 
 Exit status: 0 done, 1 refused, or a zone could not be brought up to date; with --wait also 2 timed out, 3 nobody answered; 3 too where
 the node is not reachable.")]
@@ -240,7 +240,9 @@ pub struct ReloadArgs {
 Examples:
   tidemark refresh --config tidemark.toml
   tidemark refresh --config tidemark.toml example.org.
-  tidemark refresh --config tidemark.toml --force example.org.")]
+  tidemark refresh --config tidemark.toml --force example.org.
+
+JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}]}, the serials that are served meanwhile; \"error\" where it is refused.")]
 pub struct RefreshArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]

@@ -11,16 +11,16 @@ use crate::cli::exit::{self, Exit, Failure};
 pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
     let mut about: Vec<(&str, String)> = args.zones.iter().map(|zone| ("zone", zone.to_string())).collect();
     about.extend(args.force.then(|| ("force", "true".to_owned())));
-    let answer = give(&args.node, "refresh", &about)??;
     let verb = if args.force { "pulling whole, whatever the serial," } else { "asking for" };
-    shown(args.json, &answer, || format!("{verb} {}", names(&answer["zones"]).join(" ")))
+    let plain = |answer: &Value| format!("{verb} {}", names(&answer["zones"]).join(" "));
+    shown(args.json, give(&args.node, "refresh", &about), json!({ "zones": [] }), plain)
 }
 
 /// Has the cache forget.
 pub fn flush(args: &FlushArgs) -> Result<Exit, Failure> {
     let about: Vec<(&str, String)> = args.names.iter().map(|name| ("name", name.to_string())).collect();
-    let answer = give(&args.node, "flush", &about)??;
-    shown(args.json, &answer, || format!("forgot {} answers", answer["flushed"]))
+    let plain = |answer: &Value| format!("forgot {} answers", answer["flushed"]);
+    shown(args.json, give(&args.node, "flush", &about), json!({ "flushed": 0 }), plain)
 }
 
 /// Has a node do something, with what this is about by their keys; its answer.
@@ -38,11 +38,55 @@ pub fn give(
     drive::block_on(async { Ok(control::post(&socket, &uri, &json!({})).await) })
 }
 
-fn shown(as_json: bool, answer: &Value, plain: impl FnOnce() -> String) -> Result<Exit, Failure> {
-    let text = if as_json { answer.to_string() } else { plain() };
-    exit::say(&format!("{text}\n"))
+/// Ends an order: with the node's answer, or with `nothing` where there is none.
+fn shown(
+    is_json: bool,
+    answer: Result<Result<Value, ControlError>, Failure>,
+    nothing: Value,
+    plain: impl FnOnce(&Value) -> String,
+) -> Result<Exit, Failure> {
+    let answer = answer.and_then(|answer| Ok(answer?));
+    if is_json {
+        let (answer, result) = match answer {
+            Ok(answer) => (answer, Ok(Exit::Done)),
+            Err(failure) => (nothing, Err(failure)),
+        };
+        return as_json(answer, result);
+    }
+    exit::say(&format!("{}\n", plain(&answer?)))
+}
+
+/// Writes what an order came to, with the `error` where it failed: who reads JSON reads nothing else.
+pub fn as_json(mut answer: Value, result: Result<Exit, Failure>) -> Result<Exit, Failure> {
+    if let Err(failure) = &result {
+        answer["error"] = failure.to_string().into();
+    }
+    let said = exit::say(&format!("{answer}\n"));
+    result.and_then(|exit| said.map(|_| exit))
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    list.as_array().into_iter().flatten().filter_map(|zone| zone["zone"].as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_fails_keeps_its_exit_status() {
+        let failure = |exit| Failure::Told(exit, "no".to_owned());
+        for exit in [Exit::Failed, Exit::Unreachable] {
+            assert_eq!(as_json(json!({ "zones": [] }), Err(failure(exit))).unwrap_err().exit(), exit);
+            let plain = |_: &Value| unreachable!("there is no answer");
+            assert_eq!(shown(false, Err(failure(exit)), Value::Null, plain).unwrap_err().exit(), exit);
+        }
+        assert_eq!(as_json(json!({}), Ok(Exit::Done)).unwrap(), Exit::Done);
+    }
+
+    #[test]
+    fn zones_are_told_by_name() {
+        let zones = json!([{ "zone": "a.", "serial": 7 }, { "zone": "b.", "serial": null }]);
+        assert_eq!(names(&zones), ["a.", "b."]);
+    }
 }

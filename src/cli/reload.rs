@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::args::{ReloadArgs, Scope, WaitArgs};
 use crate::cli::control::{self, ControlError};
@@ -43,8 +43,16 @@ struct Read {
 
 /// Has the configuration and zone files read again.
 pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
+    let mut answer = json!({ "zones": [], "failed": [], "added": [], "removed": [], "needs_restart": [] });
+    let result = reload(args, &mut answer);
+    if args.json { order::as_json(answer, result) } else { result }
+}
+
+/// The same; `answer` is what is to be told in JSON, which is nothing as long as the node has said nothing.
+fn reload(args: &ReloadArgs, answer: &mut Value) -> Result<Exit, Failure> {
     let about: Vec<(&str, String)> = args.zones.iter().map(|zone| ("zone", zone.to_string())).collect();
-    let (mut answer, complaint) = match order::give(&args.node, "reload", &about)? {
+    let complaint;
+    (*answer, complaint) = match order::give(&args.node, "reload", &about)? {
         // What could be read is in force.
         Err(ControlError::Refused { message, answer: Some(answer), .. }) if answer["zones"].is_array() => {
             (answer, Some(Failure::new(message)))
@@ -61,19 +69,12 @@ pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
         (None, true) => {}
     }
     let waited = if args.wait { servers_have(args, &reloaded.zones)? } else { Vec::new() };
-    match args.json {
-        true => {
-            if args.wait {
-                answer["waited"] = waited.iter().map(|ended| ended.told.clone()).collect();
-            }
-            exit::say(&format!("{answer}\n"))?;
-        }
-        false => {
-            for ended in &waited {
-                let zone = ended.told["zone"].as_str().unwrap_or("?");
-                exit::say(&format!("{zone}: {}", ended.report))?;
-            }
-        }
+    if args.json && args.wait {
+        answer["waited"] = waited.iter().map(|ended| ended.told.clone()).collect();
+    }
+    for ended in waited.iter().filter(|_| !args.json) {
+        let zone = ended.told["zone"].as_str().unwrap_or("?");
+        exit::say(&format!("{zone}: {}", ended.report))?;
     }
     // The worst of them has the highest number.
     let exits = waited.iter().map(|ended| ended.exit).chain(complaint.map(|complaint| complaint.exit()));
@@ -162,8 +163,6 @@ fn told(reloaded: &Reloaded) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -91,6 +91,11 @@ fn print(status: &Value) -> io::Result<()> {
         }
     }
     table.print()?;
+    for zone in zones.iter().filter(|zone| zone["state"] == "expired") {
+        if let (Some(name), Some(since)) = (zone["zone"].as_str(), zone["expires"].as_str()) {
+            anstream::println!("{BAD}{name}{BAD:#} is not served since {since}: it expired then");
+        }
+    }
     for zone in zones {
         if let (Some(name), Some(what)) = (zone["zone"].as_str(), zone["problem"]["what"].as_str()) {
             let since = zone["problem"]["since"].as_str().unwrap_or("-");
@@ -124,7 +129,8 @@ fn server_row(server: &Value) -> [Cell; 7] {
         (Some(true), None) => Cell::styled("answers", GOOD),
         (Some(true), Some(fault)) => Cell::styled(format!("has {fault}"), BAD),
         _ if server["watched"] == false => Cell::styled("not watched", WARN),
-        (_, Some(fault)) => Cell::styled(format!("answers {fault}"), BAD),
+        (_, Some(fault)) if server["answers"] == true => Cell::styled(format!("answers {fault}"), BAD),
+        (_, Some(fault)) => Cell::styled(fault, BAD),
         _ => Cell::styled("silent", BAD),
     };
     [

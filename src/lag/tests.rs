@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use crate::zone::digest::Digest;
 
+use super::server::MAX_STEPS;
+use super::versions::MAX_VERSIONS;
 use super::*;
 
 fn at(second: u64) -> Now {
@@ -258,6 +260,61 @@ fn however_many_versions_a_server_misses_it_is_behind_since_the_first_of_them() 
     // Of one that nobody showed, only the number is forgotten in part.
     assert_eq!(ledger.successor_of(Serial(7)), Some(Serial(8)));
     assert_eq!(ledger.versions_after(Serial(6 + MISSED)), Some(1));
+}
+
+#[test]
+fn a_server_of_a_primary_that_tells_nothing_is_behind_since_the_first_version_that_it_misses() {
+    let mut ledger = Ledger::default();
+    ledger.observe(&sighting(1, 7, 10));
+    ledger.observe(&sighting(2, 7, 11));
+    let mut longest = Duration::ZERO;
+    for missed in 1..=3_000 {
+        let second = 10 + u64::from(missed);
+        ledger.observe(&sighting(1, 7 + missed, second));
+        let low = ledger.staleness(server(2), at(second + 1)).unwrap().low;
+        assert!(low >= longest, "{low:?} after {longest:?}");
+        longest = low;
+    }
+    assert_eq!((longest, ledger.versions.len()), (Duration::from_secs(2_999), MAX_VERSIONS));
+    // One that is further behind is so since the oldest version that is kept, and stays so.
+    ledger.observe(&sighting(3, 3, 3_100));
+    let low = ledger.staleness(server(3), at(3_200)).unwrap().low;
+    assert!(low >= Duration::from_secs(3_180), "{low:?}");
+}
+
+#[test]
+fn what_a_former_life_published_is_taken_in_late_and_kept() {
+    const VERSIONS: u32 = 3_000;
+    let published = |serial: u32| stamp(serial, at(serial.into()));
+    let stamps: Vec<Stamp> = (2..=VERSIONS).map(published).collect();
+    let start = u64::from(VERSIONS) + 10;
+    let mut ledger = Ledger::default();
+    ledger.told(at(start).mono, None, &stamps);
+    // These are none of the versions that fit.
+    for (number, serial) in [(1, 5), (2, 1)] {
+        ledger.observe(&sighting(number, serial, start + 2));
+        assert_eq!(ledger.successor_of(Serial(serial)), None);
+    }
+    let now = at(start + 5);
+    // Of what is still known the oldest counts.
+    let kept = Duration::from_secs(start + 5 - u64::from(VERSIONS) + MAX_VERSIONS as u64 - 10);
+    assert!(ledger.behind_for(Serial(5), now) >= Some(kept));
+    ledger.told(now.mono, Some(Serial(5)), &[published(6)]);
+    ledger.told(now.mono, None, &[published(2)]);
+    for serial in VERSIONS + 1..=2 * VERSIONS {
+        ledger.published(at(serial.into()), &published(serial), Some(Serial(serial - 1)));
+    }
+    let now = at(2 * u64::from(VERSIONS));
+    assert_eq!(ledger.versions.len(), MAX_VERSIONS);
+    let since = |serial: u32| Duration::from_secs(2 * u64::from(VERSIONS) - u64::from(serial));
+    assert_eq!(ledger.staleness(server(1), now).unwrap().estimate, Some(since(6)));
+    assert_eq!(ledger.behind_for(Serial(1), now), Some(since(2)));
+    assert_eq!(ledger.behind_for(Serial(2 * VERSIONS), now), None);
+    // A version that tells no stamp was served here at least.
+    let mut ledger = Ledger::default();
+    ledger.observe(&sighting(1, 5, 100));
+    ledger.served_since(at(101).mono, Serial(9), at(40).utc);
+    assert_eq!(ledger.behind_for(Serial(5), at(110)), Some(Duration::from_secs(70)));
 }
 
 /// One question over the network: the pause before it, and the way there and back, in microseconds.

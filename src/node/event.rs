@@ -216,7 +216,7 @@ pub enum Event {
         up: bool,
         /// Whether it has answered before.
         again: bool,
-        /// What is wrong with its answer, when there is one.
+        /// What is wrong with its answer, or why there is none.
         fault: Option<observation::Reason>,
     },
 }

@@ -117,7 +117,7 @@ impl Member {
     pub(super) fn state(&self, now: Mono) -> State {
         let is_behind = self.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some());
         match &*self.zone.current() {
-            None if self.refresh.as_ref().is_some_and(|refresh| refresh.is_expired()) => State::Expired,
+            None if self.refresh.is_some() && self.zone.expired_at().is_some() => State::Expired,
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
             Some(_) if is_behind || (self.refresh.is_none() && self.problem().is_some()) => State::Behind,
@@ -152,6 +152,12 @@ impl Member {
     fn verified(&self, now: Now) -> Option<Utc> {
         let known = self.zone.fresh_at().map(|at| now.utc - now.mono.since(at));
         known.or_else(|| self.zone.verified_at())
+    }
+
+    /// When it expires, or did.
+    fn expires(&self, now: Now) -> Option<Utc> {
+        let in_time = |at: Mono| now.utc + at.since(now.mono) - now.mono.since(at);
+        self.zone.expired_at().or_else(|| self.zone.expires_at().map(in_time))
     }
 
     /// The clocks of who publishes the zone, where that is not this node.
@@ -206,11 +212,7 @@ impl Member {
             published: version.as_ref().and_then(|version| version.stamp.published).map(|hlc| hlc.utc()),
             applied: version.as_ref().map(|version| version.applied),
             verified: self.refresh.as_ref().and_then(|_| self.verified(now)),
-            expires: self
-                .refresh
-                .as_ref()
-                .and_then(|_| self.zone.expires_at())
-                .map(|at| now.utc + at.since(now.mono) - now.mono.since(at)),
+            expires: self.refresh.as_ref().and_then(|_| self.expires(now)),
             staleness,
             clock_offset: self.clocks().and_then(|clocks| clocks.offset(now)),
             problem: self.problem().cloned(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::lag::{Interval, Ledger, Sighting};
 use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe;
+use crate::publish::history::History;
 use crate::time::{Hlc, Mono, Now};
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
@@ -26,9 +27,9 @@ pub(super) struct SeenServers {
 pub(super) enum Shown {
     /// It showed what it serves.
     Zone,
-    /// It answered, and not with the zone.
+    /// It did not, for this reason.
     Fault(Reason),
-    /// It has not answered.
+    /// It has not come to anything yet.
     #[default]
     Nothing,
     /// It is not asked: there are too many of them.
@@ -37,17 +38,10 @@ pub(super) enum Shown {
 
 impl Shown {
     pub(super) fn of(event: &observe::Event) -> Shown {
-        match event {
-            observe::Event::Seen(_) => Shown::Zone,
-            // No word of the server's own.
-            observe::Event::Failed { reason: Reason::Network(_), .. } | observe::Event::Silent { .. } => {
-                Shown::Nothing
-            }
-            observe::Event::Failed { reason, .. } => Shown::Fault(*reason),
-        }
+        event.fault().map_or(Shown::Zone, Shown::Fault)
     }
 
-    /// What is wrong with the answer, when there is one.
+    /// What is wrong, if anything is.
     pub(super) fn fault(self) -> Option<Reason> {
         match self {
             Shown::Fault(reason) => Some(reason),
@@ -78,6 +72,22 @@ impl SeenServers {
         Some(sighting.serial)
     }
 
+    /// Takes in of the zone's history what followed a version that a server shows, where so much was published since that it is not in mind;
+    /// what followed first of all that is left where this version itself is forgotten.
+    pub(super) fn look_up(&mut self, now: Now, serial: Serial, history: &History) {
+        let is_behind = self.ledger.head().is_some_and(|head| head.is_newer_than(serial));
+        if !is_behind || self.ledger.successor_of(serial).is_some() {
+            return;
+        }
+        let next = history.after(serial).and_then(|mut after| after.next());
+        let next = next.filter(|next| next.serial.is_newer_than(serial));
+        let oldest = || history.stamps().find(|stamp| stamp.serial.is_newer_than(serial));
+        let follows = next.map(|_| serial);
+        if let Some(stamp) = next.or_else(oldest) {
+            self.ledger.told(now.mono, follows, std::slice::from_ref(stamp));
+        }
+    }
+
     /// How many of them are not watched.
     pub(super) fn unwatched(&self) -> usize {
         self.shown.values().filter(|shown| **shown == Shown::Unwatched).count()
@@ -104,11 +114,21 @@ impl SeenServers {
         }
         // That it lacks a version is known of the moment when it was asked. It may have followed since, at any moment.
         if let Some(interval) = staleness.as_mut().filter(|interval| !interval.low.is_zero()) {
-            interval.estimate = Some(interval.best());
+            let known = || serial.and_then(|serial| self.ledger.behind_for(serial, now)).unwrap_or_default();
+            let longest = interval.estimate.unwrap_or_else(|| interval.low.max(known()));
+            interval.estimate = Some(interval.high.map_or(longest, |high| longest.min(high)));
             interval.low = Duration::ZERO;
         }
-        let fault = shown.fault().map(|reason| reason.to_string());
-        ServerStatus { server, watched: shown != Shown::Unwatched, up, fault, serial, staleness }
+        let fault = shown.fault();
+        ServerStatus {
+            server,
+            watched: shown != Shown::Unwatched,
+            up,
+            answers: up || fault.is_some_and(Reason::is_answer),
+            fault: fault.map(|reason| reason.to_string()),
+            serial,
+            staleness,
+        }
     }
 
     /// A stub zone: its serial is the newest that a server shows, its staleness that of the most outdated server, because any

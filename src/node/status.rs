@@ -105,7 +105,7 @@ pub struct ZoneStatus {
     /// When it is last known to have been current: the start of a poll that found it so, less what its primary's own copy was older
     /// (secondaries).
     pub verified: Option<Utc>,
-    /// When it expires (secondaries).
+    /// When it expires, or did (secondaries).
     pub expires: Option<Utc>,
     /// How long it has been out of date; for one that expired, what it would be.
     pub staleness: Option<Interval>,
@@ -137,8 +137,10 @@ pub struct ServerStatus {
     pub watched: bool,
     /// Whether it answered the last probe with what it serves.
     pub up: bool,
-    /// What is wrong with its answer to the last probe, such as a response code (`REFUSED`), or with its serial; `None` too when it did not
-    /// answer.
+    /// Whether it answered the last probe at all.
+    pub answers: bool,
+    /// What is wrong with its answer to the last probe, such as a response code (`REFUSED`), why there is none, or what is wrong with its
+    /// serial.
     pub fault: Option<String>,
     /// The serial it showed last.
     pub serial: Option<Serial>,

@@ -107,7 +107,7 @@ impl Observation {
     }
 }
 
-/// What is wrong with an answer.
+/// What is wrong with an answer, or with there being none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reason {
     /// A response code that says nothing about the zone's content.
@@ -131,4 +131,14 @@ pub enum Reason {
     /// The question did not get there.
     #[error("{0}")]
     Network(Failure),
+    /// No answer came.
+    #[error("no answer")]
+    Silence,
+}
+
+impl Reason {
+    /// Whether the server said something.
+    pub fn is_answer(self) -> bool {
+        !matches!(self, Reason::Network(_) | Reason::Silence)
+    }
 }

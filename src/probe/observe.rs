@@ -66,9 +66,18 @@ impl Event {
         event
     }
 
+    /// What is wrong with the server, as all who tell of it have it.
+    pub fn fault(&self) -> Option<Reason> {
+        match self {
+            Event::Seen(_) => None,
+            Event::Failed { reason, .. } => Some(*reason),
+            Event::Silent { .. } => Some(Reason::Silence),
+        }
+    }
+
     /// Whether the server said nothing at all.
     pub fn is_silence(&self) -> bool {
-        matches!(self, Event::Silent { .. } | Event::Failed { reason: Reason::Network(_), .. })
+        self.fault().is_some_and(|fault| !fault.is_answer())
     }
 }
 

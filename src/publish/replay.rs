@@ -27,7 +27,7 @@ impl Zone {
                         drop(history.push(stamp, None, snapshot.records()));
                     }
                 }
-                self.current.store(Some(Arc::new(Version::new(snapshot, stamp, applied))));
+                drop(self.serve(Version::new(snapshot, stamp, applied)));
             }
             Replayed::Change(delta, stamp, applied) => self.replay_change(delta, stamp, applied),
             Replayed::Past(delta, stamp) => {
@@ -49,6 +49,7 @@ impl Zone {
                 self.counted_from.store(at.0, Ordering::Relaxed);
             }
             Replayed::Newer(serial, at) => self.heard_of(serial, at),
+            Replayed::Expired(at) => drop(self.expire(at)),
         }
     }
 
@@ -84,6 +85,8 @@ impl Zone {
     /// Keeps a version in mind whose content is not known: nothing older is served again.
     fn remember_alone(&self, history: &mut History, stamp: Stamp) {
         history.push_anew(stamp);
+        // It came after whatever expired.
+        self.expired_at.store(0, Ordering::Relaxed);
         self.current.store(None);
     }
 }

@@ -250,7 +250,7 @@ impl ZoneStore {
         let renumbered = given.filter(|_| is_new);
         self.get(&zone.name).filter(|configured| Arc::ptr_eq(configured, &zone))?;
         let version = Version::of(snapshot, given, stamp, applied);
-        self.retire(zone.current.swap(Some(Arc::new(version))));
+        self.retire(zone.serve(version));
         let edited = match source {
             Source::File { edited, .. } => edited,
             Source::Transfer { .. } => None,
@@ -273,9 +273,9 @@ impl ZoneStore {
         Ok(self.commit(now.utc, stamped))
     }
 
-    /// Stops serving a secondary's content whose EXPIRE has passed; `false` when it was not served anyway.
-    pub fn expire(&self, name: &NameRef) -> bool {
-        let Some(expired) = self.get(name).and_then(|zone| zone.current.swap(None)) else { return false };
+    /// Stops serving a secondary's content whose EXPIRE passed at this time; `false` when it was not served anyway.
+    pub fn expire(&self, name: &NameRef, at: Utc) -> bool {
+        let Some(expired) = self.get(name).and_then(|zone| zone.expire(at)) else { return false };
         self.retire(Some(expired));
         true
     }

@@ -115,6 +115,8 @@ pub struct Zone {
     pub(super) verified_until: AtomicU64,
     /// The SOA's EXPIRE ends at this moment ([`Mono`], 0: it does not).
     pub(super) expires_at: AtomicU64,
+    /// When a secondary's content expired ([`Utc`], 0: it did not), as long as nothing has come since.
+    pub(super) expired_at: AtomicU64,
     /// When the last poll that found the content current began ([`Utc`], 0: never).
     pub(super) verified_at: AtomicU64,
     /// From when on EXPIRE is counted ([`Utc`], 0: never): `verified_at`, less what the primary had used up of it by then.
@@ -137,6 +139,7 @@ impl Zone {
             fresh_at: AtomicU64::new(0),
             verified_until: AtomicU64::new(0),
             expires_at: AtomicU64::new(0),
+            expired_at: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
             counted_from: AtomicU64::new(0),
             heard_of: Mutex::default(),
@@ -209,6 +212,23 @@ impl Zone {
     /// When a secondary's content expires.
     pub fn expires_at(&self) -> Option<Mono> {
         Some(Mono(self.expires_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// When a secondary's content expired, as long as nothing has come since; in this life or a former one.
+    pub fn expired_at(&self) -> Option<Utc> {
+        Some(Utc(self.expired_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// Serves a version from now on; the one before.
+    pub(super) fn serve(&self, version: Version) -> Option<Arc<Version>> {
+        self.expired_at.store(0, Ordering::Relaxed);
+        self.current.swap(Some(Arc::new(version)))
+    }
+
+    /// Serves nothing any more, because that expired at this time; what was served.
+    pub(super) fn expire(&self, at: Utc) -> Option<Arc<Version>> {
+        self.expired_at.store(at.0.max(1), Ordering::Relaxed);
+        self.current.swap(None)
     }
 
     /// When the last poll began that found a secondary's content current, by a primary that says how fresh its own is; in this life or
@@ -284,6 +304,7 @@ impl Zone {
             past: history.kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
             version: self.version(),
             counted_from: self.counted_from(),
+            expired_at: self.expired_at(),
             newer: self.newer(),
             zone: Arc::clone(self),
         }
@@ -305,6 +326,7 @@ pub(super) struct Kept {
     past: Vec<(Stamp, Option<Arc<Delta>>)>,
     version: Option<Arc<Version>>,
     counted_from: Option<Utc>,
+    expired_at: Option<Utc>,
     newer: Option<(Serial, Utc)>,
 }
 
@@ -324,6 +346,9 @@ impl Kept {
         }
         if let Some((serial, at)) = self.newer {
             each(Entry::Newer(self.zone.name.clone(), serial, at));
+        }
+        if let Some(at) = self.expired_at {
+            each(Entry::Expired(self.zone.name.clone(), at));
         }
     }
 }

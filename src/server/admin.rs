@@ -29,6 +29,7 @@ use crate::node::status::{Ask, From, Page, State as ZoneState, ZoneStatus};
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::name::Name;
+use crate::zone::serial::Serial;
 
 use super::control::{Command, Reloaded};
 use super::pulse::Pulse;
@@ -328,7 +329,7 @@ async fn history(
     let stamps = match query.get("from") {
         Some(from) => {
             let serial = from.parse().map_err(|_| bad(format!("`from={from}` is not a serial number")))?;
-            let after = history.after(crate::zone::serial::Serial(serial));
+            let after = history.after(Serial(serial));
             let after = after.ok_or_else(|| {
                 Refusal(StatusCode::NOT_FOUND, format!("serial {from} is not in the history"))
             })?;
@@ -352,8 +353,7 @@ async fn reload(
     let reloaded = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     let complaint = reloaded.complaint();
     let Reloaded { zones, failed, added, removed, needs_restart } = reloaded;
-    let zones: Vec<_> =
-        zones.iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect();
+    let zones = with_serials(zones);
     let failed: Vec<_> = failed.iter().map(|(zone, error)| json!({ "zone": zone, "error": error })).collect();
     let status = if complaint.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     Ok((
@@ -371,7 +371,12 @@ async fn refresh(
     let is_forced = query.iter().any(|(key, value)| key == "force" && value == "true");
     let asked = admin.ask(|answer| Command::Refresh(zones, is_forced, answer)).await?;
     let asked = asked.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
-    Ok(Json(json!({ "zones": asked })))
+    Ok(Json(json!({ "zones": with_serials(asked) })))
+}
+
+/// Zones, each with the serial that is served, as every order tells them that is about zones.
+fn with_serials(zones: impl IntoIterator<Item = (Name, Option<Serial>)>) -> Vec<serde_json::Value> {
+    zones.into_iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect()
 }
 
 async fn flush(

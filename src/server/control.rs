@@ -58,7 +58,7 @@ pub enum Command {
     /// Read these zones' files again, or the configuration and all of them.
     Reload(Vec<Name>, Option<oneshot::Sender<Result<Reloaded, String>>>),
     /// Ask the primaries of these secondary zones now, or of all; take what they have whatever the serial, if that is said.
-    Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Name>, String>>),
+    Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Asked>, String>>),
     /// All files of a reload have been read and reported.
     Settled(Reload),
     /// The journal's thread says something.
@@ -68,6 +68,9 @@ pub enum Command {
     /// End the thread.
     Stop,
 }
+
+/// A secondary zone whose primaries are asked, and the serial that is served meanwhile.
+pub type Asked = (Name, Option<Serial>);
 
 /// What a reload brought into force, and what not.
 pub struct Reloaded {
@@ -419,7 +422,7 @@ impl Control {
         zones: Vec<Name>,
         is_forced: bool,
         effects: &mut Effects,
-    ) -> Result<Vec<Name>, String> {
+    ) -> Result<Vec<Asked>, String> {
         if is_forced && zones.is_empty() {
             return Err("taking a zone whatever its serial is for zones that are named; name them".to_owned());
         }
@@ -430,7 +433,11 @@ impl Control {
             }
             self.handle(Input::Refresh { zone: zone.clone(), is_forced }, effects);
         }
-        Ok(zones)
+        let asked = zones.into_iter().map(|zone| {
+            let version = self.store.get(&zone).and_then(|zone| zone.version());
+            (zone, version.map(|version| version.stamp.serial))
+        });
+        Ok(asked.collect())
     }
 
     /// Does what a command may have made possible.

@@ -191,8 +191,13 @@ fn reachable(zone: &Name, server: &SocketAddr, up: bool, again: bool, fault: Opt
             "shows other content than is served here, under the same serial; compare the two by `dig AXFR`, and raise the serial \
              where the right one is published"
         ),
-        Some(reason) => warn!(%zone, %server, "does not show this zone any more, it answers: {reason}"),
-        None => warn!(%zone, %server, "does not answer for this zone any more"),
+        Some(reason) if reason.is_answer() => {
+            warn!(%zone, %server, "does not show this zone any more, it answers: {reason}")
+        }
+        Some(observation::Reason::Network(failure)) => {
+            warn!(%zone, %server, "does not answer for this zone any more: {failure}")
+        }
+        _ => warn!(%zone, %server, "does not answer for this zone any more"),
     }
 }
 

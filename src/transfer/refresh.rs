@@ -147,8 +147,8 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
-    /// EXPIRE has passed without an answer to the purpose: the zone must not be served any more.
-    Expired,
+    /// EXPIRE has passed, at this time, without an answer to the purpose: the zone must not be served any more.
+    Expired(Utc),
 }
 
 impl Event {
@@ -196,7 +196,6 @@ pub struct Refresh {
     clocks: Clocks,
     lease: Lease,
     expires_at: Option<Mono>,
-    expired: bool,
     /// Versions that were pulled anew because a digest differed.
     repairs: Holds,
     /// Whether the next round is to bring the zone whatever its serial, and whether this one is.
@@ -273,7 +272,6 @@ impl Refresh {
             fresh_at: None,
             clocks: Clocks::default(),
             expires_at: None,
-            expired: false,
             repairs: Holds::default(),
             force_next: false,
             forcing: false,
@@ -285,8 +283,9 @@ impl Refresh {
         self.step(now, out, |this, step| {
             if let Some(Stored { version, counted_from: verified, newer }) = stored {
                 let have = Have { soa: version.snapshot.soa_record(), digest: version.stamp.digest };
-                let away = now.utc.since(verified.unwrap_or(version.applied));
-                let left = timers::expire(have.timers(), None).saturating_sub(away);
+                let from = verified.unwrap_or(version.applied);
+                let whole = timers::expire(have.timers(), None);
+                let left = whole.saturating_sub(now.utc.since(from));
                 this.expires_at = Some(now.mono + left);
                 this.have = Some(have);
                 if let Some((serial, at)) = newer {
@@ -295,7 +294,9 @@ impl Refresh {
                     this.newer = Some(newer);
                     step.events.push(Event::Behind(newer));
                 }
-                this.check_expiry(step);
+                if left.is_zero() {
+                    this.expire(step, from + whole);
+                }
             }
             this.begin_round(step, None);
         })
@@ -451,11 +452,6 @@ impl Refresh {
     /// Takes note of how many zones are pulled from the primary of this one that has the most: it is polled the less often for each.
     pub fn shared_by(&mut self, zones: usize) {
         self.lease.shared_by(zones);
-    }
-
-    /// Whether EXPIRE has passed and nothing has come since.
-    pub fn is_expired(&self) -> bool {
-        self.expired
     }
 
     /// When what is served expires; `None` while nothing is.

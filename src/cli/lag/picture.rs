@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
 use crate::lag::{Interval, Ledger};
 use crate::node::seen_servers::sighting;
-use crate::probe::observation::{Observation, Reason};
+use crate::probe::observation::Observation;
 use crate::probe::observe::Event;
 use crate::time::Now;
 use crate::time::remote::Offset;
@@ -108,11 +108,10 @@ impl Picture {
                     zone.asked.insert((sighting.serial.0, asked.0));
                 }
             }
-            Event::Failed { reason, .. } => {
-                server.answered |= !matches!(reason, Reason::Network(_));
-                (server.last, server.problem) = (None, Some(reason.to_string()));
+            Event::Failed { .. } | Event::Silent { .. } => {
+                server.answered |= !event.is_silence();
+                (server.last, server.problem) = (None, event.fault().map(|fault| fault.to_string()));
             }
-            Event::Silent { .. } => (server.last, server.problem) = (None, Some("no answer".into())),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::zone::stamp::Stamp;
 
 use super::super::roster::{Changes, Removal};
 use super::super::seen_servers::Shown;
+use super::super::status::State;
 
 impl Node {
     /// Lets zones go and takes others in; what is to be had as before goes on as it is.
@@ -74,6 +75,7 @@ impl Node {
                 member.seen.ledger.told(now.mono, None, &history);
             }
             member.seen.ledger.holds(now.mono, &version.stamp);
+            member.seen.ledger.served_since(now.mono, version.stamp.serial, version.applied);
         }
         self.members.insert(member);
         if !self.ask_others(now, &name, events) {
@@ -132,6 +134,10 @@ impl Node {
     fn begin(&mut self, now: Now, name: &Name, version: Option<&Version>, fx: &mut Effects) -> Vec<Event> {
         // A node that stopped between a publication and its NOTIFY still owes it.
         self.tell(now, name, &mut fx.out);
+        let is_expired = |member: &Member| member.state(now.mono) == State::Expired;
+        // That ended in a former life, and goes on.
+        let ended = self.members.get(name).filter(|member| is_expired(member));
+        let mut events: Vec<Event> = ended.map(|_| Event::Expired(name.clone())).into_iter().collect();
         let found = self.with_refresh(name, &mut fx.out, |refresh, zone, out| {
             let (counted_from, newer) = (zone.counted_from(), zone.newer());
             refresh.start(now, version.map(|version| Stored { version, counted_from, newer }), out)
@@ -142,7 +148,8 @@ impl Node {
             // Those who ask before the first poll has an answer are told what is left, too.
             zone.expires(at, None);
         }
-        self.settle_all(now, name, found, fx)
+        events.extend(self.settle_all(now, name, found, fx));
+        events
     }
 
     fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {

@@ -87,8 +87,8 @@ impl Node {
                 let is_known = member.fell_back.replace(reason) == Some(reason);
                 vec![Event::Fallback { zone: name, reason, is_known }]
             }
-            refresh::Event::Expired => {
-                self.store.expire(zone);
+            refresh::Event::Expired(at) => {
+                self.store.expire(zone, at);
                 if member.problem.is_none() {
                     // It was being asked, and has not answered.
                     let primaries = member.config.options.primaries();

@@ -37,9 +37,10 @@ impl Node {
                 (zone.clone(), *server)
             }
         };
-        let served = self.members.get_mut(&zone).map(|member| &mut member.seen);
-        let Some(seen) = served.or(self.stubs.get_mut(&zone).map(|(seen, _)| seen)) else {
-            return (Vec::new(), false);
+        let (seen, served) = match (self.members.get_mut(&zone), self.stubs.get_mut(&zone)) {
+            (Some(member), _) => (&mut member.seen, Some(&member.zone)),
+            (None, Some((seen, _))) => (seen, None),
+            (None, None) => return (Vec::new(), false),
         };
         let (before, head) = (seen.ledger.serial(server), seen.ledger.head());
         let mut shown = Shown::of(&event);
@@ -61,6 +62,9 @@ impl Node {
         }
         let mut is_other = last != shown;
         let Some(serial) = showing else { return (events, is_other) };
+        if let Some(zone) = served.filter(|_| before != Some(serial)) {
+            seen.look_up(now, serial, &zone.history());
+        }
         // The others are asked at once whether they have followed: they would else pass for current, or behind, until their turn comes.
         let is_news = head.is_some_and(|head| serial.is_newer_than(head));
         if before != Some(serial) {

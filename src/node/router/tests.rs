@@ -1,4 +1,4 @@
-//! What a node says of its zone files.
+//! What a node says of its zones, their files and their servers.
 
 use super::*;
 
@@ -110,4 +110,129 @@ fn a_zone_that_several_files_hold_is_not_up_to_date_until_one_does() {
     assert!(matches!(contest(&mut node, None)[..], [Event::InOrderAgain(_)]));
     assert_eq!(problem(&node), None);
     assert!(contest(&mut node, None).is_empty());
+}
+
+/// More was published before the start than fits, and the first version of all is forgotten.
+#[test]
+fn after_a_restart_a_laggard_is_behind_since_the_version_after_its_own() {
+    use crate::ask::support::Omission;
+    use crate::probe::{observation::Observation, observe};
+    use crate::publish::journal::entry::Replayed;
+    use crate::time::Hlc;
+    use crate::wire::rtype::Rcode;
+    use crate::zone::serial::Serial;
+    use crate::zone::stamp::Stamp;
+
+    const VERSIONS: u32 = 3_000;
+    let at = |second: u32| Now { mono: Mono(second.into()), utc: Utc(u64::from(second) * 1_000_000) };
+    let content = |serial| fixture::hosts("example.", serial, []).finish().unwrap().0;
+    let stamp = |serial: u32| Stamp {
+        serial: Serial(serial),
+        published: Some(Hlc::at(at(serial).utc)),
+        digest: content(serial).digest(),
+        writer: 7,
+    };
+    let store = ZoneStore::new(7);
+    for serial in 2..VERSIONS {
+        store.replay(&zone(), Replayed::Past(None, stamp(serial)));
+    }
+    store.replay(&zone(), Replayed::Full(content(VERSIONS), stamp(VERSIONS), at(VERSIONS).utc));
+
+    let mut node = Node::new(Arc::new(store), [7; 32]);
+    let servers: Vec<SocketAddr> = vec!["192.0.2.1:53".parse().unwrap(), "192.0.2.2:53".parse().unwrap()];
+    let options = ZoneOptions { watch: servers.clone(), ..ZoneOptions::default() };
+    let added = vec![ZoneConfig::new(zone(), options)];
+    let start = at(VERSIONS + 10);
+    node.handle(start, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    for (server, serial) in servers.into_iter().zip([5, 1]) {
+        let seen = Observation {
+            server,
+            zone: zone(),
+            sent: start.mono,
+            received: start.mono,
+            sent_utc: start.utc,
+            asked: None,
+            serial: Some(Serial(serial)),
+            told: None,
+            omission: Omission::Absent,
+            expire: None,
+            soa_expire: None,
+            negative_ttl: None,
+            nsid: None,
+            authoritative: true,
+            rcode: Rcode::NOERROR,
+            records: Vec::new(),
+            alias: None,
+            ttl: None,
+        };
+        node.seen(start, observe::Event::Seen(seen), &mut Effects::default());
+    }
+    let page = node.page(at(VERSIONS + 20), Ask { from: From::Name(None), limit: 1 });
+    let behind = |server: usize| page.zones[0].servers[server].staleness.unwrap().estimate.unwrap().as_secs();
+    assert_eq!([behind(0), behind(1)], [6, 2].map(|next| u64::from(VERSIONS) + 20 - next));
+}
+
+#[test]
+fn what_is_wrong_with_a_server_is_told_as_those_say_who_ask_it_themselves() {
+    use crate::ask::exchange::Failure;
+    use crate::probe::observation::Reason;
+    use crate::probe::observe;
+    use crate::wire::rtype::Rcode;
+
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let server: SocketAddr = "192.0.2.1:53".parse().unwrap();
+    let options = ZoneOptions { watch: vec![server], ..ZoneOptions::default() };
+    let added = vec![ZoneConfig::new(zone(), options)];
+    node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    let told = |node: &Node| {
+        let page = node.page(NOW, Ask { from: From::Name(None), limit: 1 });
+        let server = &page.zones[0].servers[0];
+        (server.up, server.answers, server.fault.clone())
+    };
+    assert_eq!(told(&node), (false, false, None));
+    let failed =
+        |reason| observe::Event::Failed { server, zone: zone(), sent: NOW.mono, received: NOW.mono, reason };
+    let silent = observe::Event::Silent { server, zone: zone(), since: NOW.mono };
+    for (event, answers, fault) in [
+        (failed(Reason::Network(Failure::Refused)), false, "connection refused"),
+        (failed(Reason::Rcode(Rcode::REFUSED)), true, "REFUSED"),
+        (silent, false, "no answer"),
+    ] {
+        assert_eq!(event.fault().unwrap().to_string(), fault);
+        node.seen(NOW, event, &mut Effects::default());
+        assert_eq!(told(&node), (false, answers, Some(fault.to_owned())));
+    }
+}
+
+/// What a journal has of the zone that was written anew since.
+#[test]
+fn a_zone_that_expired_in_a_former_life_is_expired_since_then() {
+    use crate::publish::journal::entry::Replayed;
+
+    let store = ZoneStore::new(7);
+    store.replay(&zone(), Replayed::Verified(Utc(1_000_000)));
+    store.replay(&zone(), Replayed::Expired(Utc(5_000_000)));
+    let mut node = Node::new(Arc::new(store), [7; 32]);
+    let secondary = |primary: &str| {
+        let role = Role::Secondary(vec![primary.parse().unwrap()]);
+        let added = vec![ZoneConfig::new(zone(), ZoneOptions { role, ..ZoneOptions::default() })];
+        Input::Zones(Changes { removed: Vec::new(), added })
+    };
+    let now = Now { mono: Mono(1), utc: Utc(9_000_000) };
+    // With other settings too.
+    for primary in ["192.0.2.1:53", "192.0.2.2:53"] {
+        let events = node.handle(now, secondary(primary), &mut Effects::default());
+        assert!(events.iter().any(|event| matches!(event, Event::Expired(_))), "{events:?}");
+        let page = node.page(now, Ask { from: From::Name(None), limit: 1 });
+        let told = &page.zones[0];
+        assert_eq!(
+            (told.state, told.expires, told.verified),
+            (State::Expired, Some(Utc(5_000_000)), Some(Utc(1_000_000)))
+        );
+    }
+    assert_eq!(node.overview().count(State::Expired), 1);
+    // One that publishes it itself has simply nothing yet.
+    let added = vec![ZoneConfig::new(zone(), ZoneOptions::default())];
+    node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    assert_eq!(node.overview().count(State::Failed), 1);
 }

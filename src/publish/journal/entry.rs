@@ -8,6 +8,8 @@
 //! Verified 4 | moment u64
 //! Aside    5 | stamp | applied u64 | id u64 | is_change u8       the body is in a file of its own
 //! Reserve  6 | serial u32 | is_doubtful u8 | digest, or nothing
+//! Newer    7 | serial u32 | moment u64
+//! Expired  8 | moment u64
 //! delta:   count of removed records u32 | records removed | records added
 //! record:  owner | type u16 | TTL u32 | length u16 | RDATA
 //! ```
@@ -34,6 +36,7 @@ const VERIFIED: u8 = 4;
 const ASIDE: u8 = 5;
 const RESERVE: u8 = 6;
 const NEWER: u8 = 7;
+const EXPIRED: u8 = 8;
 /// Records are handed out in pieces of about so many bytes.
 const PIECE: usize = 64 << 10;
 /// An entry of more records goes into a file of its own, so that it does not keep the entries of other zones waiting.
@@ -55,6 +58,8 @@ pub enum Entry {
     Reserve(Name, Reserve),
     /// A secondary heard at this time of a version that it did not get.
     Newer(Name, Serial, Utc),
+    /// A secondary's content expired at this time; what stands for the content where a journal is written anew.
+    Expired(Name, Utc),
 }
 
 /// Something that happened to a zone, as read back.
@@ -67,6 +72,7 @@ pub enum Replayed {
     Verified(Utc),
     Reserved(Reserve),
     Newer(Serial, Utc),
+    Expired(Utc),
     /// A version whose content or change is lost.
     Lost(Stamp),
     /// The version served last as far as the floors know; the journal may have lost it.
@@ -81,7 +87,9 @@ impl Replayed {
                 Some(stamp)
             }
             Replayed::Lost(stamp) | Replayed::Served(stamp) => Some(stamp),
-            Replayed::Verified(_) | Replayed::Reserved(_) | Replayed::Newer(..) => None,
+            Replayed::Verified(_) | Replayed::Reserved(_) | Replayed::Newer(..) | Replayed::Expired(_) => {
+                None
+            }
         }
     }
 }
@@ -114,7 +122,7 @@ impl Entry {
         match self {
             Entry::Full(snapshot, ..) => snapshot.apex(),
             Entry::Change(zone, ..) | Entry::Past(zone, ..) | Entry::Verified(zone, _) => zone,
-            Entry::Reserve(zone, _) | Entry::Newer(zone, ..) => zone,
+            Entry::Reserve(zone, _) | Entry::Newer(zone, ..) | Entry::Expired(zone, _) => zone,
         }
     }
 
@@ -122,7 +130,7 @@ impl Entry {
     pub fn version(&self) -> Option<&Stamp> {
         match self {
             Entry::Full(_, stamp, _) | Entry::Change(_, _, stamp, _) => Some(stamp),
-            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) | Entry::Newer(..) => None,
+            _ => None,
         }
     }
 
@@ -131,7 +139,7 @@ impl Entry {
         let (records, stamp, applied, is_change) = match self {
             Entry::Full(content, stamp, applied) => (content.records(), stamp, applied, false),
             Entry::Change(_, delta, stamp, applied) => (delta.len() as u64, stamp, applied, true),
-            Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..) | Entry::Newer(..) => return None,
+            _ => return None,
         };
         (records > many).then(|| Aside { stamp: *stamp, applied: *applied, id: id(), is_change })
     }
@@ -158,8 +166,9 @@ impl Entry {
                     write_delta(out, delta);
                 }
             }
-            Entry::Verified(zone, at) => {
-                begin(out, VERIFIED, zone);
+            Entry::Verified(zone, at) | Entry::Expired(zone, at) => {
+                let is_expired = matches!(self, Entry::Expired(..));
+                begin(out, if is_expired { EXPIRED } else { VERIFIED }, zone);
                 out.extend_from_slice(&at.0.to_le_bytes());
             }
             Entry::Reserve(zone, reserve) => {
@@ -237,6 +246,7 @@ pub fn decode(payload: &[u8]) -> Option<Payload> {
             let serial = Serial(u32::from_le_bytes(take(&mut rest)?));
             Replayed::Newer(serial, Utc(take_u64(&mut rest)?))
         }
+        EXPIRED => Replayed::Expired(Utc(take_u64(&mut rest)?)),
         _ => return None,
     };
     Some(Payload::Whole(happened))

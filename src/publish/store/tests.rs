@@ -291,6 +291,39 @@ fn a_zone_that_comes_back_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_expired_stays_expired_through_compactions() {
+    let (store, mut log) = store();
+    store.publish(at(1), transferred(5, &[1], None), |entries| log.append(entries)).unwrap().unwrap();
+    let ended = at(9).utc;
+    assert!(store.expire(&apex(), ended));
+    let again = |payloads: &[Vec<u8>]| {
+        let again = ZoneStore::new(7);
+        again.configure(&apex(), Access::default());
+        replay(&again, payloads);
+        again
+    };
+    let compacted = |store: &ZoneStore| {
+        let mut compacted = Vec::new();
+        store.checkpoint().entries(&mut |entry| compacted.push(payload(&entry)));
+        compacted
+    };
+    let restarted = again(&compacted(&store));
+    for store in [&store, &restarted, &again(&compacted(&restarted))] {
+        let zone = store.get(&apex()).unwrap();
+        assert!(zone.version().is_none());
+        assert_eq!((zone.expired_at(), zone.history().last().unwrap().serial), (Some(ended), Serial(5)));
+    }
+    // What comes after that has not expired.
+    let mut log = Memory { payloads: compacted(&store), ..Memory::default() };
+    let back = transferred(6, &[1], None);
+    restarted.publish(at(10), back, |entries| log.append(entries)).unwrap().unwrap();
+    for store in [&restarted, &again(&log.payloads), &again(&compacted(&restarted))] {
+        let zone = store.get(&apex()).unwrap();
+        assert_eq!((zone.expired_at(), zone.version().unwrap().stamp.serial), (None, Serial(6)));
+    }
+}
+
+#[test]
 fn a_damaged_entry_never_brings_an_old_version_back() {
     let (store, mut log) = store();
     let mut ends = Vec::new();

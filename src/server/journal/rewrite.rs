@@ -158,7 +158,7 @@ impl Writer {
                 self.journal.entry(&entry)?;
                 self.floors.iter_mut().try_for_each(|floors| floors.entry(&entry))
             }
-            Entry::Change(..) | Entry::Verified(..) | Entry::Newer(..) => {
+            Entry::Change(..) | Entry::Verified(..) | Entry::Newer(..) | Entry::Expired(..) => {
                 self.flush_past()?;
                 self.journal.entry(&entry)
             }

@@ -290,7 +290,6 @@ impl Refresh {
         let (timers, serial) = (have.timers(), have.timers().serial);
         self.have = Some(have);
         self.holds.forget(primary);
-        self.expired = false;
         self.fruitless = 0;
         self.confirm(step, primary, began, word, expire, true);
         let differs = publication.as_ref().is_some_and(|publication| publication.mismatch.is_some());

@@ -364,15 +364,19 @@ impl Refresh {
     }
 
     pub(super) fn check_expiry(&mut self, step: &mut Step<'_>) {
-        if self.have.is_none() || self.expires_at.is_none_or(|at| at > step.now.mono) {
-            return;
+        let expires_at = self.expires_at.filter(|at| self.have.is_some() && *at <= step.now.mono);
+        if let Some(at) = expires_at {
+            self.expire(step, step.now.utc - step.now.mono.since(at));
         }
+    }
+
+    /// Lets go of what is served, because its EXPIRE passed at this time.
+    pub(super) fn expire(&mut self, step: &mut Step<'_>, at: Utc) {
         self.have = None;
         self.confirmed_by = None;
         self.expires_at = None;
-        self.expired = true;
         self.failed_rounds = 1;
-        step.events.push(Event::Expired);
+        step.events.push(Event::Expired(at));
         if matches!(self.state, State::Idle) && self.due.is_some() {
             self.await_retry(step);
         }

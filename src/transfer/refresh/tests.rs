@@ -186,7 +186,7 @@ impl World {
                     format!("failed {} {}{because}", kind.label(), reason.label())
                 }
                 Event::Fallback { reason } => format!("fallback {}", reason.label()),
-                Event::Expired => "expired".into(),
+                Event::Expired(_) => "expired".into(),
             });
             match event {
                 Event::Fetched { proposal, bytes, .. } => {
@@ -203,7 +203,7 @@ impl World {
                     self.confirmed = Some((verified_at, fresh_at, expires_at));
                     self.secondary.zone().confirm(verified_at, fresh_at, expires_at);
                 }
-                Event::Expired => assert!(self.secondary.store.expire(&apex())),
+                Event::Expired(at) => assert!(self.secondary.store.expire(&apex(), at)),
                 _ => {}
             }
         }

@@ -209,13 +209,15 @@ fn stored_content_is_asked_about_and_caught_up_with_by_ixfr() {
 #[test]
 fn content_that_expired_meanwhile_is_not_served() {
     let mut world = World::settled(1);
-    world.now += 1_000 * u64::from(TIMERS[2]);
+    let ended = world.secondary.zone().counted_from().unwrap() + Duration::from_secs(TIMERS[2].into());
+    world.now += 2_000 * u64::from(TIMERS[2]);
     world.refresh = Refresh::new(world.refresh.config.clone(), 43);
     world.start();
-    assert_eq!((world.secondary.serial(), world.refresh.is_expired()), (None, true));
+    // Since then, however much later it is noticed.
+    assert_eq!((world.secondary.serial(), world.secondary.zone().expired_at()), (None, Some(ended)));
     world.run(100);
     assert_eq!(world.take_log(), ["expired", "fetched axfr", "confirmed"]);
-    assert!(world.serves(1) && !world.refresh.is_expired());
+    assert!(world.serves(1) && world.secondary.zone().expired_at().is_none());
 }
 
 #[test]
