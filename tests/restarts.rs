@@ -389,3 +389,44 @@ fn an_older_serial_is_taken_by_order_and_kept() {
     primary.daemon.restart();
     secondary.daemon.await_serial(ZONE, 3, LIMIT);
 }
+
+/// Of two primaries one shows an older serial, or the version that an order went back from: that is told, and not followed.
+#[test]
+fn primaries_at_odds_are_told_of_and_an_order_is_not_undone() {
+    let [a, b, s] = ports::reserve_many();
+    let text = |serial| zones::text(ZONE, serial, &[&format!("www A 192.0.2.{serial}")]);
+    let mut first = tidemark::start(a, &[Zone::primary(ZONE, text(40))]);
+    let second = tidemark::start(b, &[Zone::primary(ZONE, text(39))]);
+    let secondary = tidemark::start(s, &[Zone::secondary(ZONE, &[a, b])]);
+    secondary.daemon.await_serial(ZONE, 40, LIMIT);
+    let control = secondary.control();
+    let refresh = |more: &[&str]| {
+        process::run(tidemark::command().args(["refresh", ZONE, "--control"]).arg(&control).args(more))
+    };
+    let status = || -> serde_json::Value {
+        let told = process::run(tidemark::command().args(["status", "--json", "--control"]).arg(&control));
+        serde_json::from_str::<serde_json::Value>(&told).unwrap()["zones"][0].take()
+    };
+    let says = |what: &str| status()["problem"]["what"].as_str().is_some_and(|told| told.contains(what));
+
+    refresh(&[]);
+    let older = format!("primary {b} shows serial 39, which is older than 40");
+    await_until("word of the older serial", LIMIT, || says(&older));
+    assert_eq!(status()["state"], "current", "{}", status());
+    assert!(secondary.daemon.log().contains(&older), "{}", secondary.daemon.log());
+    second.daemon.publish(ZONE, &text(40));
+    second.daemon.await_serial(ZONE, 40, LIMIT);
+    refresh(&[]);
+    await_until("no more word of it", LIMIT, || status()["problem"].is_null());
+
+    first.daemon.stop();
+    fs::remove_dir_all(first.data_dir()).unwrap();
+    zones::write(&first.daemon.zone_file(ZONE), &text(11));
+    first.daemon.restart();
+    refresh(&["--force"]);
+    secondary.daemon.await_serial(ZONE, 11, LIMIT);
+    refresh(&[]);
+    let left = format!("primary {b} shows serial 40 still, while 11 was taken by order");
+    await_until("word of the version that was left", LIMIT, || says(&left));
+    assert_eq!(dig::short(s, &["www.example.", "A"]), ["192.0.2.11"]);
+}

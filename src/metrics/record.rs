@@ -63,6 +63,7 @@ impl Metrics {
             | Event::Reachable { .. }
             | Event::InOrderAgain(_)
             | Event::AskingOthers { .. }
+            | Event::AtOdds { .. }
             | Event::PrimaryBack(_)
             | Event::Resumed { .. }
             | Event::SerialLowered { .. } => {}

@@ -15,7 +15,7 @@ use crate::time::{Now, Utc};
 use crate::transfer::notify::{self, Notify};
 use crate::transfer::query::Kind;
 use crate::transfer::reason::Reason;
-use crate::transfer::refresh::Newer;
+use crate::transfer::refresh::{Newer, Odd};
 use crate::wire::extended_error::ExtendedError;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
@@ -136,7 +136,7 @@ pub enum Event {
         zone: Name,
         /// How many they are.
         servers: usize,
-        /// For how long they are waited for.
+        /// For how long they are waited for once they are asked.
         limit: Duration,
     },
     /// One of them has a version that is not older than the zone file: the primary goes on from there.
@@ -179,6 +179,15 @@ pub enum Event {
         because: Option<ExtendedError>,
         /// Whether that has been told since the content was last found current, or of another zone since the primary was last reached.
         is_known: bool,
+    },
+    /// A primary shows something else than what is served, and is not followed; nothing fails by that.
+    AtOdds {
+        /// The zone.
+        zone: Name,
+        /// The primary.
+        primary: SocketAddr,
+        /// What it shows.
+        odd: Odd,
     },
     /// A primary that could not be reached answers again.
     PrimaryBack(SocketAddr),

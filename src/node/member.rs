@@ -43,6 +43,8 @@ pub(super) struct Member {
     pub(super) problem: Option<Problem>,
     /// What is wrong for as long as several files hold the zone, whatever becomes of its content.
     pub(super) contest: Option<Problem>,
+    /// What primaries show that are not followed: it keeps nothing from being up to date, and stays until they show something else.
+    pub(super) at_odds: Option<Problem>,
     /// What failed at the primaries since the content was last found current.
     pub(super) failures: Vec<(SocketAddr, Kind, Reason)>,
     /// Why the whole zone was pulled in place of differences, if that has been told.
@@ -88,9 +90,10 @@ impl Member {
         was_contested && self.problem().is_none()
     }
 
-    /// What is wrong now. A fault of the content goes before one of files: it keeps more from being served.
+    /// What is wrong now. A fault of the content goes before one of files or of a primary that is not followed: it keeps more from being
+    /// served.
     pub(super) fn problem(&self) -> Option<&Problem> {
-        self.problem.as_ref().or(self.contest.as_ref())
+        self.problem.as_ref().or(self.contest.as_ref()).or(self.at_odds.as_ref())
     }
 
     /// Whether the journal is to learn that EXPIRE is counted from then on: a restart may find it a little older than it is, and polls are
@@ -145,7 +148,7 @@ impl Member {
             let shown = self.seen.shown.get(server).copied().unwrap_or_default();
             !matches!(shown, Shown::Zone | Shown::Unwatched)
         };
-        self.problem.is_some() || self.config.options.servers().iter().any(is_down)
+        self.problem().is_some() || self.config.options.servers().iter().any(is_down)
     }
 
     /// When it is last known to have been current; what a former life of this node wrote down, as long as this one knows nothing.

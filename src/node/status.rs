@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::lag::Interval;
 use crate::time::Utc;
 use crate::time::remote::Offset;
+use crate::transfer::refresh::Odd;
 use crate::wire::name::Name;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
@@ -128,6 +129,15 @@ pub struct Problem {
     pub since: Utc,
 }
 
+impl Problem {
+    /// What primaries show that are not followed, if any do: since the first of them does.
+    pub(super) fn at_odds(shown: impl Iterator<Item = (SocketAddr, Odd, Utc)>) -> Option<Problem> {
+        shown
+            .map(|(primary, odd, since)| Problem { what: format!("primary {primary} {odd}"), since })
+            .reduce(|a, b| Problem { what: format!("{}; {}", a.what, b.what), since: a.since.min(b.since) })
+    }
+}
+
 /// Another server of a zone, as seen from here.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerStatus {
@@ -146,4 +156,26 @@ pub struct ServerStatus {
     pub serial: Option<Serial>,
     /// How long it has been out of date.
     pub staleness: Option<Interval>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primaries_at_odds_are_one_problem_that_names_them_since_the_first() {
+        let shown = [(1, 7, 39), (2, 5, 40)].map(|(last, since, theirs)| {
+            let odd = match theirs {
+                40 => Odd::OtherContent(Serial(40)),
+                _ => Odd::Older { theirs: Serial(theirs), ours: Serial(40) },
+            };
+            (SocketAddr::from(([192, 0, 2, last], 53)), odd, Utc(since))
+        });
+        let problem = Problem::at_odds(shown.into_iter()).unwrap();
+        assert_eq!(problem.since, Utc(5));
+        let (older, other) = problem.what.split_once("; ").unwrap();
+        assert!(older.starts_with("primary 192.0.2.1:53 shows serial 39, which is older than 40"), "{older}");
+        assert!(other.starts_with("primary 192.0.2.2:53 has other content"), "{other}");
+        assert_eq!(Problem::at_odds(std::iter::empty()), None);
+    }
 }

@@ -92,7 +92,10 @@ struct Target {
     ask: Ask,
     due: Mono,
     probe: Option<Probe>,
+    /// When the last probe began; before the first one, when this began to be watched.
     began: Mono,
+    /// When the first probe began.
+    asked: Option<Mono>,
     /// How many probes in a row came to nothing while the server answered others.
     lost: u32,
     shown: Option<Serial>,
@@ -103,6 +106,8 @@ struct Target {
 #[derive(Debug, Default)]
 struct Server {
     keys: BTreeSet<u64>,
+    /// When it was asked first, about any of them.
+    asked: Option<Mono>,
     /// When it said anything last.
     answered: Option<Mono>,
     silence: Option<Silence>,
@@ -161,8 +166,16 @@ impl Watch {
         self.keys.entry(ask.zone.clone()).or_default().insert(ask.server, key);
         self.servers.entry(ask.server).or_default().keys.insert(key);
         self.due.insert((now.mono, key));
-        let target =
-            Target { ask, due: now.mono, probe: None, began: now.mono, lost: 0, shown: None, quick: None };
+        let target = Target {
+            ask,
+            due: now.mono,
+            probe: None,
+            began: now.mono,
+            asked: None,
+            lost: 0,
+            shown: None,
+            quick: None,
+        };
         self.targets.insert(key, target);
         true
     }
@@ -187,6 +200,17 @@ impl Watch {
                 self.servers.remove(&server);
             }
         }
+    }
+
+    /// Since when a server's answer about a zone has been waited for; `None` while it is still to be asked. One that answers nothing is as
+    /// silent about the zones that it has not been asked about yet.
+    pub fn asked(&self, zone: &NameRef, server: SocketAddr) -> Option<Mono> {
+        let target = self.keys.get(zone).and_then(|servers| self.targets.get(servers.get(&server)?))?;
+        target.asked.or_else(|| {
+            let server = self.servers.get(&server)?;
+            let is_away = server.silence.is_some() || server.answered.is_none();
+            server.asked.filter(|_| is_away).map(|asked| asked.max(target.began))
+        })
     }
 
     /// The pairs that are watched, in no order.
@@ -261,6 +285,8 @@ impl Watch {
                         }
                         silence.probe = Some(key);
                     }
+                    server.asked.get_or_insert(now.mono);
+                    target.asked.get_or_insert(now.mono);
                     target.began = now.mono;
                     let ask = target.ask.clone();
                     target.probe = Some(Probe::start(ask, self.pace.patience, call));

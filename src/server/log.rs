@@ -119,7 +119,7 @@ fn event(event: &Event) {
             error!(%zone, "not published, because it cannot be written down: {why}")
         }
         Event::AskingOthers { zone, servers, limit } => {
-            info!(%zone, servers, "nothing is known here of what was served before: its other servers are asked for their serial first, for {limit:?} at most");
+            info!(%zone, servers, "nothing is known here of what was served before: its other servers are asked for their serial first, and waited for {limit:?} at most once they are");
         }
         Event::Resumed { zone, server, serial, file } => {
             warn!(
@@ -148,6 +148,7 @@ fn event(event: &Event) {
         Event::PullFailed { zone, primary, kind, reason, is_known: true, .. } => {
             debug!(%zone, %primary, "{} failed again: {reason}", kind.label());
         }
+        Event::AtOdds { zone, primary, odd } => warn!(%zone, "primary {primary} {odd}"),
         Event::PrimaryBack(primary) => info!(%primary, "the primary answers again"),
         Event::Fallback { is_known: true, .. } => {}
         Event::Fallback { zone, reason: Reason::AxfrStyle, .. } => {

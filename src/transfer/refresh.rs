@@ -49,11 +49,14 @@ use super::reason::Reason;
 use super::timers;
 
 pub use known::{Newer, Stored};
+pub use odds::Odd;
 
 use holds::Holds;
 use known::{Have, Word};
 use lease::Lease;
+use odds::Odds;
 use pull::{Pull, Pulled};
+use round::{Asking, Shown};
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
 /// most places; the answer to an earlier one counts when it comes.
@@ -142,6 +145,13 @@ pub enum Event {
         /// What the primary says of that.
         because: Option<ExtendedError>,
     },
+    /// A primary shows something else than what is served, and is not followed. Nothing fails by that.
+    AtOdds {
+        /// The primary.
+        primary: SocketAddr,
+        /// What it shows.
+        odd: Odd,
+    },
     /// The whole zone is pulled (or came) where differences were expected.
     Fallback {
         /// Why.
@@ -181,6 +191,7 @@ pub struct Refresh {
     /// What the primary that is being dealt with answered to the question for its SOA.
     shown: Shown,
     holds: Holds,
+    odds: Odds,
     announced: Option<Announced>,
     /// The serial announced last that no primary has shown, and how many rounds have asked for it.
     unshown: Option<(Serial, u32)>,
@@ -219,23 +230,6 @@ enum State {
     Publishing(Pulled),
 }
 
-/// A question for the SOA.
-#[derive(Debug)]
-struct Asking {
-    primary: SocketAddr,
-    question: Question,
-    /// Until when its turn is waited for; `None` when nobody else could be asked.
-    patience: Option<Mono>,
-}
-
-/// What a primary's answer to the question for its SOA showed.
-#[derive(Debug, Default)]
-struct Shown {
-    serial: Option<Serial>,
-    /// The EXPIRE option.
-    expire: Option<u32>,
-}
-
 /// What one call has at hand.
 struct Step<'a> {
     now: Now,
@@ -263,6 +257,7 @@ impl Refresh {
             support: Support::default(),
             shown: Shown::default(),
             holds: Holds::default(),
+            odds: Odds::default(),
             announced: None,
             unshown: None,
             newer: None,
@@ -310,7 +305,7 @@ impl Refresh {
             if !this.config.primaries.iter().any(|primary| primary.ip() == from.ip()) {
                 return;
             }
-            if serial.is_some_and(|serial| this.is_known(serial)) {
+            if serial.is_some_and(|serial| this.is_known(serial) || this.odds.ignores(from.ip(), serial)) {
                 return;
             }
             if let Some(serial) = serial {
@@ -333,7 +328,8 @@ impl Refresh {
         })
     }
 
-    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history.
+    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history. Primaries
+    /// that still show what is served until then do not bring it back.
     pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
         self.force_next = true;
         self.refresh_now(now, out)
@@ -439,6 +435,12 @@ impl Refresh {
         self.newer.as_ref()
     }
 
+    /// The primaries that show something else than what is served and are not followed: what they show, and since when they are at odds.
+    pub fn at_odds(&self) -> impl Iterator<Item = (SocketAddr, Odd, Utc)> {
+        let own = self.have.as_ref().map(|have| have.timers().serial);
+        own.into_iter().flat_map(|own| self.odds.against(own))
+    }
+
     /// The clocks of who publishes the zone, as far as primaries tell them.
     pub fn clocks(&self) -> &Clocks {
         &self.clocks
@@ -485,6 +487,7 @@ impl Refresh {
 mod holds;
 mod known;
 mod lease;
+mod odds;
 mod pull;
 mod round;
 

@@ -117,6 +117,7 @@ impl Node {
             seen,
             problem: None,
             contest: contest.flatten(),
+            at_odds: None,
             failures: Vec::new(),
             fell_back: None,
             noted: None,

@@ -10,16 +10,20 @@
 //!  added -------------------------------------------------------> Asking ---------------------------------> the file's content is
 //!                                                                     numbered, above what was shown, and published
 //! ```
+//!
+//! Each zone's limit counts from when its servers were asked: of very many zones, whose questions leave one after the other, none is
+//! published unasked. A server that has answered none of its questions is waited for from the first one to it.
 
 use super::*;
 
 use crate::node::asking::{Asking, Sighting};
+use crate::node::seen_servers::Shown;
 use crate::publish::zone::Numbering;
 use crate::zone::serial::{Policy, Serial};
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
 
-/// How long the servers are waited for. Those that are there answer the first question.
+/// How long the servers are waited for once they are asked. Those that are there answer the first question.
 const LIMIT: Duration = Duration::from_secs(3);
 /// The same where there is a history, which is seldom an old one: a start is not to wait for servers that are away.
 const SHORT: Duration = Duration::from_millis(500);
@@ -29,7 +33,10 @@ impl Node {
     pub(super) fn ask_others(&mut self, now: Now, name: &NameRef, events: &mut Vec<Event>) -> bool {
         let is_start = self.untold.is_some();
         let Some(member) = self.members.get_mut(name) else { return false };
-        let servers = member.config.options.servers();
+        // Those that are too many to be watched are not asked.
+        let is_watched = |server: &SocketAddr| member.seen.shown.get(server) != Some(&Shown::Unwatched);
+        let servers: Vec<SocketAddr> =
+            member.config.options.servers().into_iter().filter(is_watched).collect();
         let is_primary = matches!(member.config.options.role, Role::Primary(_));
         let has_history = member.zone.has_history();
         if !is_primary || servers.is_empty() || has_history && !is_start {
@@ -37,12 +44,14 @@ impl Node {
         }
         let zone = member.config.name.clone();
         let limit = if has_history { SHORT } else { LIMIT };
-        let asking = Asking::new(servers, now.mono + limit);
+        let asking = Asking::new(now.mono, servers, limit);
         if !has_history {
             events.push(Event::AskingOthers { zone: zone.clone(), servers: asking.awaited(), limit });
             member.blame(
                 now,
-                format!("asks its other servers for their serial before it publishes, for {limit:?} at most"),
+                format!(
+                    "asks its other servers for their serial before it publishes, and waits for {limit:?} at most once they are asked"
+                ),
             );
         }
         member.asking = Some(asking);
@@ -69,11 +78,11 @@ impl Node {
     /// Lets the content that waits be published, if all that is waited for is there.
     pub(super) fn go_on_alone(&mut self, now: Now, zone: &NameRef, fx: &mut Effects) -> Vec<Event> {
         let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
-        let Some(asking) = &member.asking else { return Vec::new() };
+        let Some(asking) = &mut member.asking else { return Vec::new() };
         let held = self.publishing.held(zone).and_then(Proposal::whole).map(Snapshot::digest);
         let served = member.zone.version().map(|version| version.stamp.digest);
         let is_unchanged = held.is_some() && held == served;
-        if !is_unchanged && !asking.is_over(now.mono) {
+        if !is_unchanged && !asking.is_over(now.mono, |server| self.watch.asked(zone, server)) {
             return Vec::new();
         }
         let Some(content) = self.publishing.held(zone).and_then(Proposal::whole) else {

@@ -19,9 +19,10 @@ impl Node {
         for event in events {
             settled.extend(self.settle(now, zone, event, fx));
         }
-        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(zone) {
+        if let Some(Member { zone, refresh: Some(refresh), at_odds, .. }) = self.members.get_mut(zone) {
             zone.verified(refresh.verified_until());
             zone.hear_clocks(refresh.clocks());
+            *at_odds = Problem::at_odds(refresh.at_odds());
         }
         self.touched(now, zone);
         settled
@@ -83,6 +84,7 @@ impl Node {
                 }
                 vec![Event::PullFailed { zone: name, primary, kind, reason, because, is_known }]
             }
+            refresh::Event::AtOdds { primary, odd } => vec![Event::AtOdds { zone: name, primary, odd }],
             refresh::Event::Fallback { reason } => {
                 let is_known = member.fell_back.replace(reason) == Some(reason);
                 vec![Event::Fallback { zone: name, reason, is_known }]

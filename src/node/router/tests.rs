@@ -1,11 +1,14 @@
-//! What a node says of its zones, their files and their servers.
+//! What a node says of its zones, their files and their servers, and what it asks before it publishes.
 
 use super::*;
 
 use crate::node::roster::Changes;
 use crate::node::settings::ZoneOptions;
 use crate::node::status::State;
+use crate::wire::message::{Request, flags};
+use crate::wire::writer::{Section, Writer};
 use crate::zone::fixture;
+use crate::zone::serial::Serial;
 
 const NOW: Now = Now { mono: Mono(1), utc: Utc(1) };
 
@@ -235,4 +238,53 @@ fn a_zone_that_expired_in_a_former_life_is_expired_since_then() {
     let added = vec![ZoneConfig::new(zone(), ZoneOptions::default())];
     node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
     assert_eq!(node.overview().count(State::Failed), 1);
+}
+
+/// The answer of a server that has a zone under this serial.
+fn shows(question: &[u8], serial: u32) -> Arrival {
+    let request = Request::read(question).unwrap();
+    let soa = &fixture::records(&request.name.to_string(), serial, [])[0];
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, 512, request.header.id, flags::QR | flags::AA);
+    writer.question(request.name, request.rtype, request.class).unwrap();
+    writer.push(Section::Answer, soa).unwrap();
+    writer.finish();
+    Arrival::Message(bytes)
+}
+
+#[test]
+fn none_of_very_many_zones_is_published_before_its_servers_could_answer() {
+    // More than are asked about at once, several times over, of a server that takes its time.
+    const ZONES: usize = 1_000;
+    const ANSWER: Duration = Duration::from_secs(1);
+    let server = SocketAddr::from(([192, 0, 2, 1], 53));
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let names: Vec<Name> = (0..ZONES).map(|number| format!("z{number}.").parse().unwrap()).collect();
+    let options = Arc::new(ZoneOptions { notify: vec![server], ..ZoneOptions::default() });
+    let zone = |name: &Name| ZoneConfig { name: name.clone(), options: Arc::clone(&options) };
+    let added = names.iter().map(zone).collect();
+    let mut fx = Effects::default();
+    let mut events = node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut fx);
+    let file = |name: &Name| {
+        let content = fixture::hosts(&name.to_string(), 1, []).finish().unwrap().0;
+        (name.clone(), Ok(ZoneFile { content, edited: None }))
+    };
+    events.extend(node.handle(NOW, Input::Files(names.iter().map(file).collect()), &mut fx));
+    let (mut now, mut arriving) = (NOW, BTreeMap::new());
+    while now.mono < NOW.mono + Duration::from_secs(20) {
+        fx.out.exchanges.drain(..).for_each(|exchange| {
+            arriving.insert((now.mono + ANSWER, exchange.token), shows(&exchange.message, 9));
+        });
+        fx.out.cancels.drain(..).for_each(|token| arriving.retain(|(_, other), _| *other != token));
+        let arrival = arriving.first_key_value().map(|((when, _), _)| *when);
+        let next = arrival.into_iter().chain(node.next_timeout()).min().unwrap();
+        now.mono = next.max(now.mono);
+        let input = match arrival.filter(|when| *when <= now.mono).and_then(|_| arriving.pop_first()) {
+            Some(((_, token), arrival)) => Input::Arrival(token, arrival),
+            None => Input::Timeout,
+        };
+        events.extend(node.handle(now, input, &mut fx));
+    }
+    let resumed = |event: &&Event| matches!(event, Event::Resumed { serial: Serial(9), .. });
+    assert_eq!(events.iter().filter(resumed).count(), ZONES);
 }

@@ -220,3 +220,27 @@ fn only_servers_of_the_published_zone_are_asked_quickly() {
     assert!(run(&mut watch, &mut out, 30, 1_000, |_| 2).is_empty());
     assert_eq!(watch.asks().count(), 3);
 }
+
+#[test]
+fn a_zone_is_asked_about_from_when_its_question_leaves() {
+    let numbered = |number: usize| format!("z{number}.").parse::<Name>().unwrap();
+    let (mut out, mut watch) = (Outbox::default(), Watch::new(Pace::default(), 8));
+    (0..=MAX_PROBES + 1).for_each(|number| {
+        watch.insert(at(0), Ask::soa(server(1), numbered(number)), &mut out);
+    });
+    let asked = |watch: &Watch, number| watch.asked(&numbered(number), server(1));
+    assert_eq!(asked(&watch, 0), None);
+    watch.handle_timeout(at(5), &mut out);
+    assert_eq!(asked(&watch, 0), Some(at(5).mono));
+    // A server that has said nothing yet may be away for all its zones.
+    assert_eq!(asked(&watch, MAX_PROBES), Some(at(5).mono));
+    let first = out.exchanges.remove(0);
+    assert_eq!(watch.arrival(at(10), first.token, answer(&first, 1), &mut out).len(), 1);
+    assert_eq!(asked(&watch, 0), Some(at(5).mono));
+    assert_eq!(asked(&watch, MAX_PROBES), None);
+    // One place is free.
+    watch.handle_timeout(at(25), &mut out);
+    assert_eq!(asked(&watch, MAX_PROBES), Some(at(25).mono));
+    assert_eq!(asked(&watch, MAX_PROBES + 1), None);
+    assert_eq!(watch.asked(&zone(), server(1)), None, "not watched");
+}

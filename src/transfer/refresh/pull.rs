@@ -288,7 +288,11 @@ impl Refresh {
             (None, None) => have.digest,
         };
         let (timers, serial) = (have.timers(), have.timers().serial);
-        self.have = Some(have);
+        let before = self.have.replace(have).map(|before| before.timers().serial);
+        if self.forcing {
+            self.odds.ordered(primary, (before, serial), &self.config.primaries);
+        }
+        self.odds.replaced(primary, (before, serial));
         self.holds.forget(primary);
         self.fruitless = 0;
         self.confirm(step, primary, began, word, expire, true);

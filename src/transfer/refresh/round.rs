@@ -8,6 +8,23 @@ const UNSHOWN: Duration = Duration::from_secs(1);
 /// ... so often.
 const UNSHOWN_ROUNDS: u32 = 4;
 
+/// A question for the SOA.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) primary: SocketAddr,
+    pub(super) question: Question,
+    /// Until when its turn is waited for; `None` when nobody else could be asked.
+    pub(super) patience: Option<Mono>,
+}
+
+/// What a primary's answer to the question for its SOA showed.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub(super) serial: Option<Serial>,
+    /// The EXPIRE option.
+    pub(super) expire: Option<u32>,
+}
+
 impl Refresh {
     /// Begins a round with the primary that announced something, if one did.
     pub(super) fn begin_round(&mut self, step: &mut Step<'_>, announcer: Option<IpAddr>) {
@@ -169,7 +186,15 @@ impl Refresh {
             self.newer.iter_mut().for_each(|newer| newer.successor = None);
         }
         told.iter().for_each(|told| self.clocks.hear(told, None, reply.asked.mono, step.now.mono));
-        if theirs.is_newer_than(own) {
+        let stamps = told.as_ref().map_or(&[][..], |told| &told.stamps);
+        let (is_newer, differs) = (theirs.is_newer_than(own), self.differs(own, stamps));
+        let is_set_aside = (is_newer || differs) && self.odds.sets_aside(primary, theirs);
+        let is_odd = is_set_aside || !is_newer && (theirs != own || differs);
+        self.note_odds(step, primary, theirs, (is_odd, is_set_aside));
+        if is_set_aside {
+            return self.next_primary(step);
+        }
+        if is_newer {
             let successor = told.as_ref().and_then(Told::successor).copied();
             self.learn(step, primary.ip(), theirs, successor);
             if self.holds.holds(step.now.mono, primary, theirs) {
@@ -177,8 +202,6 @@ impl Refresh {
             }
             return self.pull(step, primary, Kind::Ixfr);
         }
-        let stamps = told.as_ref().map_or(&[][..], |told| &told.stamps);
-        let differs = self.differs(own, stamps);
         if self.confirmed_by.is_some() && (theirs != own || differs) {
             // Of two primaries at odds the one that was asked first is followed.
             return self.next_primary(step);
@@ -195,6 +218,23 @@ impl Refresh {
         self.confirm(step, primary, reply.asked, word, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
+    }
+
+    /// Notes whether what a primary shows is at odds with what is served (and set aside by order), and tells of it where nothing fails by
+    /// that.
+    fn note_odds(
+        &mut self,
+        step: &mut Step<'_>,
+        primary: SocketAddr,
+        theirs: Serial,
+        (is_odd, is_set_aside): (bool, bool),
+    ) {
+        let Some(ours) = self.have.as_ref().map(|have| have.timers().serial) else { return };
+        let is_new = self.odds.shown(step.now.utc, primary, theirs, (is_odd, is_set_aside));
+        // Else it is followed by a failure, or by a transfer.
+        if is_new && (self.confirmed_by.is_some() || is_set_aside) {
+            step.events.push(Event::AtOdds { primary, odd: Odd::of(theirs, ours) });
+        }
     }
 
     /// Notes that a primary had nothing newer when `asked`.
@@ -373,6 +413,7 @@ impl Refresh {
     /// Lets go of what is served, because its EXPIRE passed at this time.
     pub(super) fn expire(&mut self, step: &mut Step<'_>, at: Utc) {
         self.have = None;
+        self.odds = Odds::default();
         self.confirmed_by = None;
         self.expires_at = None;
         self.failed_rounds = 1;

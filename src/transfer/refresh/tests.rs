@@ -137,6 +137,11 @@ impl World {
         self.handle(events);
     }
 
+    fn force(&mut self) {
+        let events = self.refresh.force(at(self.now), &mut self.out);
+        self.handle(events);
+    }
+
     fn hear(&mut self, primary: u8, serial: Option<u32>, stamps: Vec<Stamp>) {
         let from = SocketAddr::new(address(primary).ip(), 40_000);
         let notify = Notify { zone: apex(), serial: serial.map(Serial), stamps };
@@ -185,6 +190,7 @@ impl World {
                     let because = because.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
                     format!("failed {} {}{because}", kind.label(), reason.label())
                 }
+                Event::AtOdds { odd, .. } => format!("at odds {odd:?}"),
                 Event::Fallback { reason } => format!("fallback {}", reason.label()),
                 Event::Expired(_) => "expired".into(),
             });

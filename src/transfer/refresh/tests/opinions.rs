@@ -12,7 +12,149 @@ fn a_primary_with_nothing_newer_does_not_hide_one_that_has() {
     assert!(world.serves(2));
     // The old one is now a laggard, and no reason to go back.
     world.run(101_000);
+    assert_eq!(world.take_log(), ["confirmed", "at odds Older { theirs: Serial(1), ours: Serial(5) }"]);
+    assert!(world.serves(2));
+}
+
+/// Who is at odds with what is served.
+fn at_odds(world: &World) -> Vec<(SocketAddr, Odd)> {
+    world.refresh.at_odds().map(|(primary, odd, _)| (primary, odd)).collect()
+}
+
+#[test]
+fn a_second_opinion_that_is_older_or_other_is_told_of_for_as_long_as_it_holds() {
+    let mut world = World::settled(2);
+    world.edit(1, 5, 15);
+    world.notify(1, Some(5));
+    world.run(100);
+    world.take_log();
+    assert_eq!(at_odds(&world), [], "it may have followed meanwhile");
+    let older = Odd::Older { theirs: Serial(1), ours: Serial(5) };
+    world.run(101_000);
+    assert_eq!(world.take_log(), ["confirmed".to_string(), format!("at odds {older:?}")]);
+    let since: Vec<Utc> = world.refresh.at_odds().map(|(_, _, since)| since).collect();
+    // It is told once, fails nothing, and stays though the other one confirms what is served, and this one is away.
+    for mode in [Mode::Up, Mode::Down] {
+        world.mode(2, mode);
+        world.run(101_000);
+        assert_eq!(world.take_log(), ["confirmed"]);
+        assert_eq!(at_odds(&world), [(address(2), older)]);
+        assert!(world.refresh.at_odds().map(|(_, _, since)| since).eq(since.iter().copied()));
+        assert!(world.refresh.verified_until().is_some());
+    }
+    world.mode(2, Mode::Up);
+    world.edit(2, 5, 15);
+    world.run(101_000);
+    assert_eq!(world.take_log(), ["confirmed", "confirmed"]);
+    assert_eq!(at_odds(&world), []);
+
+    world.edit(1, 6, 20);
+    world.edit(2, 6, 21);
+    world.notify(1, Some(6));
+    world.run(100);
+    world.take_log();
+    world.run(101_000);
+    assert_eq!(world.take_log(), ["confirmed", "at odds OtherContent(Serial(6))"]);
+    assert_eq!(at_odds(&world), [(address(2), Odd::OtherContent(Serial(6)))]);
+    assert!(world.serves(1));
+    // What it has next is newer than what is served.
+    world.edit(2, 7, 22);
+    world.notify(2, Some(7));
+    world.run(100);
+    assert!(world.serves(2));
+    assert_eq!(at_odds(&world), []);
+}
+
+#[test]
+fn an_older_serial_of_the_primary_that_is_asked_first_is_not_forgotten_when_another_confirms() {
+    let mut world = World::settled(2);
+    world.edit(2, 5, 15);
+    world.notify(2, Some(5));
+    world.run(100);
+    world.take_log();
+    world.notify(1, None);
+    world.run(100);
+    assert_eq!(world.take_log(), ["failed soa older", "confirmed"]);
+    assert_eq!(at_odds(&world), [(address(1), Odd::Older { theirs: Serial(1), ours: Serial(5) })]);
+}
+
+/// A secondary that took serial 11 of its first primary by order, in place of serial 40, which the second one has.
+fn forced_back() -> World {
+    let mut world = World::new(2);
+    world.edit(1, 11, 11);
+    world.edit(2, 40, 14);
+    world.start();
+    world.run(500);
+    world.refresh_now();
+    world.run(1_100);
+    assert!(world.serves(2), "{:?}", world.log);
+    world.force();
+    world.run(1_100);
+    assert!(world.serves(1) && world.refresh.newer().is_none(), "{:?}", world.log);
+    world.take_log();
+    world
+}
+
+#[test]
+fn what_was_left_by_order_is_not_taken_again_from_those_who_still_have_it() {
+    let mut world = forced_back();
+    let left = |ours| Odd::LeftBehind { theirs: Serial(40), ours: Serial(ours) };
+    world.refresh_now();
+    world.run(1_100);
+    assert_eq!(world.take_log(), ["confirmed".to_string(), format!("at odds {:?}", left(11))]);
+    assert_eq!(at_odds(&world), [(address(2), left(11))]);
+    // Whatever it announces, and when it is asked first.
+    world.notify(2, Some(40));
+    world.tell(2);
+    world.run(1_100);
+    assert!(world.take_log().is_empty());
+    world.notify(2, None);
+    world.run(1_100);
     assert_eq!(world.take_log(), ["confirmed"]);
+    assert!(world.serves(1) && world.refresh.newer().is_none());
+    // Nor once the other one has gone on from there.
+    world.edit(1, 12, 12);
+    world.notify(1, Some(12));
+    world.run(1_100);
+    world.refresh_now();
+    world.run(1_100);
+    assert!(world.serves(1));
+    assert_eq!(at_odds(&world), [(address(2), left(12))]);
+    // What was made after the order is news.
+    world.edit(2, 41, 15);
+    world.notify(2, Some(41));
+    world.run(1_100);
+    assert!(world.serves(2));
+    assert_eq!(at_odds(&world), []);
+}
+
+#[test]
+fn an_order_is_over_when_all_have_followed_or_its_primary_is_past_what_was_left() {
+    let mut world = forced_back();
+    world.primaries.get_mut(&address(2)).unwrap().0 = Node::primary();
+    world.edit(2, 11, 11);
+    world.refresh_now();
+    world.run(1_100);
+    assert_eq!(world.take_log(), ["confirmed", "confirmed"]);
+    world.edit(2, 40, 14);
+    world.refresh_now();
+    world.run(1_100);
+    assert!(world.serves(2));
+
+    let mut world = forced_back();
+    world.edit(1, 39, 12);
+    world.edit(2, 45, 15);
+    world.mode(2, Mode::Down);
+    world.notify(1, Some(39));
+    world.run(1_100);
+    world.edit(1, 41, 13);
+    world.notify(1, Some(41));
+    world.run(1_100);
+    assert!(world.serves(1));
+    world.mode(2, Mode::Up);
+    world.refresh_now();
+    world.run(1_100);
+    assert!(world.serves(2));
 }
 
 #[test]
