@@ -118,7 +118,7 @@ fn transferred(delta: &Delta) -> Transferred {
         let mut writer = Writer::new(&mut message, 65_535, 1, flags::QR);
         part.iter().for_each(|record| writer.push(Section::Answer, record).unwrap());
         writer.finish();
-        messages.keep(&message);
+        messages.keep(message);
     }
     Transferred { soa, records: delta.len() as u64, steps: 1, messages, most: u64::MAX }
 }

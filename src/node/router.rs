@@ -161,7 +161,7 @@ impl Node {
             None => Vec::new(),
             Some(Route::Refresh(zone)) => {
                 let found = self.with_refresh(&zone, &mut fx.out, |refresh, _, out| {
-                    refresh.arrived(now, token, &arrival, out)
+                    refresh.arrived(now, token, arrival, out)
                 });
                 self.settle_all(now, &zone, found, fx)
             }

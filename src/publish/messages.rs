@@ -5,9 +5,6 @@ use crate::wire::message::{Answers, MessageError, RecordRef};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::CLASS_IN;
 
-/// Messages are kept together in pieces of so many bytes, which go back one by one while they are read again.
-const PIECE: usize = 1 << 20;
-
 /// Bytes counted for each record beside its name and data: what it takes to hold it.
 const RECORD: u64 = 48;
 
@@ -25,29 +22,24 @@ pub enum Unreadable {
 /// The messages of one transfer, in the order in which they came.
 #[derive(Debug, Default)]
 pub struct Messages {
-    /// Messages, each behind its length.
-    pieces: Vec<Vec<u8>>,
+    messages: Vec<Vec<u8>>,
+    bytes: u64,
 }
 
 impl Messages {
-    /// Keeps a message, or what there is of it up to the end of its answer section.
-    pub fn keep(&mut self, message: &[u8]) {
-        let length = (message.len() as u64).to_be_bytes();
-        let is_full = |piece: &Vec<u8>| piece.len() + length.len() + message.len() > PIECE;
-        if self.pieces.last().is_none_or(is_full) {
-            // The first one grows as it must: most zones are small.
-            let room = if self.pieces.is_empty() { 0 } else { PIECE };
-            self.pieces.push(Vec::with_capacity(room));
-        }
-        if let Some(piece) = self.pieces.last_mut() {
-            piece.extend_from_slice(&length);
-            piece.extend_from_slice(message);
-        }
+    /// What it takes to hold a message, beside its bytes.
+    pub const EACH: u64 = 64;
+
+    /// Keeps a message, in the memory that it arrived in. Whoever keeps it may be a thread that others wait for, and memory for a large
+    /// transfer has to be got from the system, which may keep it waiting for as long as it moves other memory of the process.
+    pub fn keep(&mut self, message: Vec<u8>) {
+        self.bytes += message.len() as u64;
+        self.messages.push(message);
     }
 
     /// How many bytes are kept.
     pub fn bytes(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+        self.bytes
     }
 
     /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those that
@@ -59,20 +51,16 @@ impl Messages {
         mut each: impl FnMut(RecordRef<'_>),
     ) -> Result<(), Unreadable> {
         let mut held = 0;
-        for piece in self.pieces {
-            let mut rest = &piece[..];
-            while let Some((length, behind)) = rest.split_first_chunk() {
-                let (message, behind) = behind.split_at(u64::from_be_bytes(*length) as usize);
-                rest = behind;
-                let mut answers = Answers::read(message)?;
-                while let Some(record) = answers.next()? {
-                    held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD;
-                    if held > most {
-                        return Err(Unreadable::TooMuch);
-                    }
-                    if record.class == CLASS_IN && record.owner.is_in(apex) {
-                        each(record);
-                    }
+        // Each goes back once it has been read.
+        for message in self.messages {
+            let mut answers = Answers::read(&message)?;
+            while let Some(record) = answers.next()? {
+                held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD;
+                if held > most {
+                    return Err(Unreadable::TooMuch);
+                }
+                if record.class == CLASS_IN && record.owner.is_in(apex) {
+                    each(record);
                 }
             }
         }
@@ -92,7 +80,7 @@ impl Messages {
             let mut writer = Writer::new(&mut message, 65_535, 1, flags::QR);
             records.by_ref().take(100).for_each(|record| writer.push(Section::Answer, record).unwrap());
             writer.finish();
-            messages.keep(&message);
+            messages.keep(message);
         }
         messages
     }
@@ -121,9 +109,9 @@ mod tests {
             writer.finish();
             // Bytes behind the answer section are nobody's.
             longest.resize(65_535, 0);
-            messages.keep(&longest);
+            messages.keep(longest);
         }
-        assert!(messages.pieces.len() > 1 && messages.pieces.iter().all(|piece| piece.len() <= PIECE));
+        assert_eq!(messages.bytes(), 20 * 65_535);
         let mut numbers = Vec::new();
         messages.read(&apex, u64::MAX, |record| numbers.push(record.rdata[1])).unwrap();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
@@ -162,7 +150,8 @@ mod tests {
         // An address of three bytes.
         let length = message.len();
         message[length - 5] = 3;
-        messages.keep(&message[..length - 1]);
+        message.truncate(length - 1);
+        messages.keep(message);
         let read = messages.read(&Name::root(), u64::MAX, |_| {});
         assert!(matches!(read, Err(Unreadable::Broken(MessageError::Rdata(_)))), "{read:?}");
     }

@@ -14,6 +14,8 @@
 //! RFC 5936 section 2.2 and RFC 1995 section 4. Nothing is kept of an answer that turns out bad, and the bounds of [`Limits`]
 //! hold for every answer.
 
+use std::borrow::Cow;
+
 use crate::publish::expire;
 use crate::publish::messages::Messages;
 use crate::publish::transferred::Transferred;
@@ -114,11 +116,13 @@ impl Intake {
         }
     }
 
-    /// Takes in one message. After anything but [`Outcome::More`] the answer is over, and further messages are bad.
-    pub fn feed(&mut self, bytes: &[u8]) -> Outcome {
+    /// Takes in one message, which is kept as it is where it is given away. After anything but [`Outcome::More`] the answer is over,
+    /// and further messages are bad.
+    pub fn feed<'m>(&mut self, message: impl Into<Cow<'m, [u8]>>) -> Outcome {
+        let message = message.into();
         self.messages += 1;
-        self.bytes += bytes.len() as u64;
-        let outcome = self.read(bytes).unwrap_or_else(Outcome::Bad);
+        self.bytes += message.len() as u64;
+        let outcome = self.read(message).unwrap_or_else(Outcome::Bad);
         if !matches!(outcome, Outcome::More) {
             self.state = State::Over;
         }
@@ -145,11 +149,11 @@ impl Intake {
         self.bytes
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<Outcome, Reason> {
-        if self.bytes > self.limits.bytes {
+    fn read(&mut self, bytes: Cow<'_, [u8]>) -> Result<Outcome, Reason> {
+        if self.bytes + self.messages * Messages::EACH > self.limits.bytes {
             return Err(Reason::TooLarge);
         }
-        let mut message = Answers::read(bytes).map_err(|_| Reason::Malformed)?;
+        let mut message = Answers::read(&bytes).map_err(|_| Reason::Malformed)?;
         let header = message.header;
         if !header.is_response() || header.opcode() != Opcode::QUERY {
             return Err(Reason::Malformed);
@@ -194,7 +198,9 @@ impl Intake {
             self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
         }
         if is_needed {
-            self.kept.keep(&bytes[..end]);
+            let mut bytes = bytes.into_owned();
+            bytes.truncate(end);
+            self.kept.keep(bytes);
         }
         match whole {
             Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),

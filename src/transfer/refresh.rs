@@ -336,17 +336,18 @@ impl Refresh {
     }
 
     /// Takes in what arrived; tokens of others are left alone.
-    pub fn arrived(&mut self, now: Now, token: Token, arrival: &Arrival, out: &mut Outbox) -> Vec<Event> {
+    pub fn arrived(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
             let call = &mut Call { now, rng: &mut this.rng, support: &mut this.support, out: &mut *step.out };
             match &mut this.state {
                 State::AskingSoa(asking) => {
-                    let event = asking.question.arrived(token, arrival, call);
+                    let event = asking.question.arrived(token, &arrival, call);
                     this.soa_event(step, event);
                 }
                 State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
-                    let event = pull.question.arrived(token, arrival, call);
-                    this.pull_event(step, event, arrival);
+                    let event = pull.question.arrived(token, &arrival, call);
+                    let message = if let Arrival::Message(message) = arrival { message } else { Vec::new() };
+                    this.pull_event(step, event, message);
                 }
                 State::Idle | State::Publishing(_) => {}
             }
@@ -401,7 +402,7 @@ impl Refresh {
                     let stalled = !pull.question.is_waiting() && passed(pull.stalled_at());
                     match pull.question.handle_timeout(call) {
                         None if stalled => this.pull_failed(step, Reason::Timeout, None),
-                        event => this.pull_event(step, event, &Arrival::Message(Vec::new())),
+                        event => this.pull_event(step, event, Vec::new()),
                     }
                 }
                 State::Idle | State::Publishing(_) => {}

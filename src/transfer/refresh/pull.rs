@@ -67,12 +67,12 @@ impl Refresh {
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
 
-    /// Follows up on what came of the question for a transfer; `arrival` is what has just arrived.
+    /// Follows up on what came of the question for a transfer; `message` is what has just arrived.
     pub(super) fn pull_event(
         &mut self,
         step: &mut Step<'_>,
         event: Option<question::Event>,
-        arrival: &Arrival,
+        message: Vec<u8>,
     ) {
         match event {
             None => {}
@@ -89,9 +89,7 @@ impl Refresh {
                 let is_first = pull.progress.replace(step.now.mono).is_none();
                 pull.began = asked;
                 pull.omission = omission;
-                if let Arrival::Message(message) = arrival {
-                    self.pull_arrived(step, message, is_first);
-                }
+                self.pull_arrived(step, message, is_first);
             }
             Some(question::Event::Answered(reply)) => {
                 // A reply without the records of a transfer: whatever its code is, there is none.
@@ -105,7 +103,7 @@ impl Refresh {
         }
     }
 
-    fn pull_arrived(&mut self, step: &mut Step<'_>, message: &[u8], is_first: bool) {
+    fn pull_arrived(&mut self, step: &mut Step<'_>, message: Vec<u8>, is_first: bool) {
         let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
         let outcome = pull.intake.feed(message);
         let told = match &outcome {

@@ -171,7 +171,7 @@ impl World {
             self.now = next;
             let events = if arrival == Some(next) {
                 let (_, (token, arrival)) = self.arriving.pop_first().unwrap();
-                self.refresh.arrived(at(self.now), token, &arrival, &mut self.out)
+                self.refresh.arrived(at(self.now), token, arrival, &mut self.out)
             } else {
                 self.refresh.handle_timeout(at(self.now), &mut self.out)
             };
@@ -221,7 +221,7 @@ impl World {
                     continue;
                 }
                 let now = at(self.now);
-                let events = self.refresh.arrived(now, exchange.token, &Arrival::Sent, &mut self.out);
+                let events = self.refresh.arrived(now, exchange.token, Arrival::Sent, &mut self.out);
                 assert!(events.is_empty() && self.out.exchanges.is_empty());
             }
             *self.sent.entry(exchange.to).or_default() += 1;

@@ -381,7 +381,7 @@ fn spare_calls_change_nothing() {
     events.extend(world.refresh.arrived(
         at(world.now),
         Token(9),
-        &Arrival::Message(vec![0; 30]),
+        Arrival::Message(vec![0; 30]),
         &mut world.out,
     ));
     events.extend(world.refresh.published(at(world.now), &Ok(None), &mut world.out));

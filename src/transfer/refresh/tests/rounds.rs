@@ -275,7 +275,7 @@ fn the_only_primary_is_waited_for_until_the_turn_comes() {
     assert_eq!((world.take_log(), world.refresh.next_timeout()), (vec![], None));
     world.mode(1, Mode::Up);
     // The first exchange of the machine, and of this outbox.
-    let events = world.refresh.arrived(at(world.now), Token(0), &Arrival::Sent, &mut world.out);
+    let events = world.refresh.arrived(at(world.now), Token(0), Arrival::Sent, &mut world.out);
     assert!(events.is_empty());
     // A server that says nothing may be one that says nothing to EDNS.
     let first = at(world.now).mono + CONNECTION_WITH_EDNS;
