@@ -56,20 +56,31 @@ const RAISED: u32 = 1_000;
 /// Between two looks at what a node says.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The servers of the zone. The primary comes first; all but [`CHAINED`] and [`BEHIND_KNOT`] pull from it.
-const NAMES: [&str; 8] =
-    ["primary", "secondary", "chained, clock ahead", "behind Knot", "Knot", "NSD", "BIND", "Unbound"];
+/// The servers of the zone. The primary comes first; all but [`CHAINED`], [`BEHIND_KNOT`] and [`BEHIND_NSD`] pull from it.
+const NAMES: [&str; 9] = [
+    "primary",
+    "secondary",
+    "chained, clock ahead",
+    "behind Knot",
+    "behind NSD",
+    "Knot",
+    "NSD",
+    "BIND",
+    "Unbound",
+];
 const PRIMARY: usize = 0;
 const SECONDARY: usize = 1;
 const CHAINED: usize = 2;
 const BEHIND_KNOT: usize = 3;
-const KNOT: usize = 4;
-const NSD: usize = 5;
-const BIND: usize = 6;
-const UNBOUND: usize = 7;
+/// NSD tells nothing of how fresh it is.
+const BEHIND_NSD: usize = 4;
+const KNOT: usize = 5;
+const NSD: usize = 6;
+const BIND: usize = 7;
+const UNBOUND: usize = 8;
 /// Who only asks.
-const WATCHER: usize = 8;
-const CACHE: usize = 9;
+const WATCHER: usize = 9;
+const CACHE: usize = 10;
 /// The servers of the cache.
 const ASKED: [usize; 3] = [SECONDARY, KNOT, BIND];
 
@@ -78,6 +89,7 @@ fn above(server: usize) -> usize {
     match server {
         CHAINED => SECONDARY,
         BEHIND_KNOT => KNOT,
+        BEHIND_NSD => NSD,
         _ => PRIMARY,
     }
 }
@@ -301,6 +313,7 @@ impl<'p> Scene<'p> {
             |who: usize| Zone::secondary(ZONE, &[pulling[who - 1].addr]).lease(LEASE).notify(&told_by(who));
         let head = Zone::primary(ZONE, text(1)).notify(&told_by(PRIMARY));
         let start = |who: usize| tidemark::start(addresses[who], &[secondary(who)]);
+        let behind_nsd = secondary(BEHIND_NSD).from_secondaries();
         let head = tidemark::start(addresses[PRIMARY], &[head]);
         let secondary_node = start(SECONDARY);
         let ahead = tidemark::start_ahead(addresses[CHAINED], &[secondary(CHAINED)], 10);
@@ -310,7 +323,8 @@ impl<'p> Scene<'p> {
             bind::start(addresses[BIND], &[secondary(BIND)]),
             unbound::start(addresses[UNBOUND], &[secondary(UNBOUND)]),
         ];
-        let tidemarks = vec![head, secondary_node, ahead, start(BEHIND_KNOT)];
+        let behind_nsd = tidemark::start(addresses[BEHIND_NSD], &[behind_nsd]);
+        let tidemarks = vec![head, secondary_node, ahead, start(BEHIND_KNOT), behind_nsd];
         let servers: Vec<String> = watching.iter().map(|way| format!("\"{}\"", way.addr)).collect();
         let watch = format!("watch = [{}]\n", servers.join(", "));
         let watched = Zone::secondary(ZONE, &[watching[PRIMARY].addr]).lease(LEASE);

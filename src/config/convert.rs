@@ -175,15 +175,26 @@ impl<'a> Reading<'a> {
     ) -> Result<(Option<PathBuf>, ZoneOptions), Told> {
         let updates = self.no_update(&zone.allow_update);
         let lease = self.duration_or_off("lease", zone.lease.clone(), Some(LEASE), LONGEST_LEASE);
+        let from_secondaries = zone.from_secondaries.as_ref().is_some_and(|given| *given.get_ref());
         let (role, file) = match (&zone.file, zone.primaries) {
             (Some(file), None) => {
                 let policy = zone.serial.map(Spanned::into_inner).unwrap_or_default();
-                let role = match &zone.lease {
-                    None => Ok(Role::Primary(policy)),
-                    Some(lease) => Err(self.tell(
-                        self.error(lease.span(), "`lease` has no meaning for a primary")
-                            .help("remove it: how often a primary is asked is up to its secondaries"),
+                let no_meaning = |key, place: Range<usize>, help| {
+                    self.tell(
+                        self.error(place, format!("`{key}` has no meaning for a primary"))
+                            .help(format!("remove it: {help}")),
+                    )
+                };
+                let role = match (&zone.lease, &zone.from_secondaries) {
+                    (None, None) => Ok(Role::Primary(policy)),
+                    (Some(lease), _) => Err(no_meaning(
+                        "lease",
+                        lease.span(),
+                        "how often a primary is asked is up to its secondaries",
                     )),
+                    (None, Some(given)) => {
+                        Err(no_meaning("from-secondaries", given.span(), "the zone comes from its file"))
+                    }
                 };
                 (role, self.relative(file).map(Some))
             }
@@ -206,7 +217,7 @@ impl<'a> Reading<'a> {
         };
         let options = self.options(role, zone.notify, zone.allow_transfer, zone.watch);
         let options = options.and_then(|options| match options.is_secondary() {
-            true => Ok(ZoneOptions { lease: lease?, ..options }),
+            true => Ok(ZoneOptions { lease: lease?, from_secondaries, ..options }),
             false => Ok(options),
         });
         updates.and(Ok((file?, options?)))
@@ -240,7 +251,8 @@ impl<'a> Reading<'a> {
         let allow_transfer = self.prefixes(allow_transfer);
         let watch = self.list("watch", watch, value::peer);
         let (notify, allow_transfer, watch) = (notify?, allow_transfer?, watch?);
-        Ok(ZoneOptions { role: role?, notify, allow_transfer, watch, lease: None })
+        let role = role?;
+        Ok(ZoneOptions { role, notify, allow_transfer, watch, ..ZoneOptions::default() })
     }
 
     fn zone_dir(&self, dir: Spanned<document::ZoneDir>) -> Result<settings::ZoneDir, Told> {

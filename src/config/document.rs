@@ -63,6 +63,7 @@ pub(super) struct Zone {
     pub(super) watch: Texts,
     /// Seconds as a number, or a text with units, or `off`.
     pub(super) lease: Option<Spanned<toml::Value>>,
+    pub(super) from_secondaries: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]

@@ -147,7 +147,7 @@ fn the_example_is_understood() {
                         notify: vec![addr("192.0.2.2:53"), addr("192.0.2.3:5302")],
                         allow_transfer: vec![prefix("127.0.0.0/8")],
                         watch: vec![addr("192.0.2.4:53")],
-                        lease: None,
+                        ..ZoneOptions::default()
                     },
                 ),
                 file: Some(site.path("zones/example.zone")),
@@ -241,7 +241,7 @@ fn the_reference_is_right_about_defaults() {
     let reference = site.load(REFERENCE).unwrap();
     let defaults = |line: &str| line.contains("# default") && !line.contains("# default:");
     let (kept, dropped): (Vec<&str>, Vec<&str>) = REFERENCE.lines().partition(|line| !defaults(line));
-    assert_eq!(dropped.len(), 10);
+    assert_eq!(dropped.len(), 11);
     assert_eq!(site.load(kept.join("\n")).unwrap(), reference);
 }
 

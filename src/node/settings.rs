@@ -31,6 +31,9 @@ pub struct ZoneOptions {
     pub watch: Vec<SocketAddr>,
     /// For secondaries: primaries are asked for their serial at least so often; `None` for REFRESH alone.
     pub lease: Option<Duration>,
+    /// For secondaries: the primaries pull the zone themselves, so that one which does not tell how fresh it is knows nothing of newer
+    /// versions.
+    pub from_secondaries: bool,
 }
 
 /// Where a zone's content comes from.

@@ -311,6 +311,7 @@ impl Host {
             allow_transfer: vec![Prefix { addr: IpAddr::from([10, 0, 0, 0]), length: 8 }],
             watch: addresses(&self.plan.watch),
             lease: self.plan.lease,
+            from_secondaries: false,
         };
         let alone = ZoneOptions {
             notify: Vec::new(),

@@ -101,6 +101,8 @@ pub struct Config {
     pub limits: Limits,
     /// The longest time between two polls, where REFRESH is longer; `None` for REFRESH alone.
     pub lease: Option<Duration>,
+    /// Whether the primaries pull the zone themselves. Else one that tells nothing of that is taken for its source.
+    pub from_secondaries: bool,
 }
 
 /// What came of it.

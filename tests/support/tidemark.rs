@@ -123,6 +123,7 @@ fn tidemark_toml(addr: SocketAddr, http: SocketAddr, zones: &[Zone], server: &st
             Source::File(_) => writeln!(text, "file = \"{}\"", zone.file_name()).unwrap(),
             Source::Primaries(primaries) => {
                 writeln!(text, "primaries = {}\nlease = \"{}\"", list(primaries), zone.lease).unwrap();
+                writeln!(text, "from-secondaries = {}", zone.from_secondaries).unwrap();
             }
         }
         writeln!(text, "allow-transfer = [\"127.0.0.0/8\"]\nnotify = {}", list(&zone.notify)).unwrap();

@@ -15,6 +15,8 @@ pub struct Zone {
     pub notify: Vec<SocketAddr>,
     /// Tidemark's lease of a secondary.
     pub lease: &'static str,
+    /// Whether its primaries pull the zone themselves, for all that Tidemark knows.
+    pub from_secondaries: bool,
 }
 
 /// Where a server has a zone from.
@@ -29,13 +31,22 @@ pub enum Source {
 impl Zone {
     /// A zone that the server is primary for, starting with `text`.
     pub fn primary(name: &str, text: impl Into<String>) -> Zone {
-        Zone { name: name.into(), source: Source::File(text.into()), notify: Vec::new(), lease: "off" }
+        Zone::new(name, Source::File(text.into()))
     }
 
     /// A zone that the server pulls from `primaries`, with REFRESH and NOTIFY alone: most tests are about these.
     pub fn secondary(name: &str, primaries: &[SocketAddr]) -> Zone {
-        let source = Source::Primaries(primaries.to_vec());
-        Zone { name: name.into(), source, notify: Vec::new(), lease: "off" }
+        Zone::new(name, Source::Primaries(primaries.to_vec()))
+    }
+
+    fn new(name: &str, source: Source) -> Zone {
+        Zone { name: name.into(), source, notify: Vec::new(), lease: "off", from_secondaries: false }
+    }
+
+    /// The same, of primaries that pull the zone themselves.
+    pub fn from_secondaries(mut self) -> Zone {
+        self.from_secondaries = true;
+        self
     }
 
     /// The same with a lease.

@@ -98,8 +98,9 @@ impl Node {
                 for primary in primaries {
                     *self.pulled_from.entry(*primary).or_default() += 1;
                 }
-                let (primaries, lease) = (primaries.clone(), config.options.lease);
-                let config = refresh::Config { zone: name, primaries, limits: Limits::default(), lease };
+                let (lease, from_secondaries) = (config.options.lease, config.options.from_secondaries);
+                let (primaries, limits) = (primaries.clone(), Limits::default());
+                let config = refresh::Config { zone: name, primaries, limits, lease, from_secondaries };
                 Some(Box::new(Refresh::new(config, self.rng.random())))
             }
         };

@@ -48,21 +48,30 @@ pub(super) struct Word {
 impl Word {
     /// From the answer to a question that left when `asked`. One that was not asked for its age says nothing of it. Of a server that knows no
     /// stamps, `left` of EXPIRE (RFC 7314) tells the age, in whole seconds: it may be the secondary of another, and one whose refresh is
-    /// overdue hears of nothing any more. One that does not know that either is taken for the source of the zone.
+    /// overdue hears of nothing any more. One that does not know that either is taken for the source of the zone, unless it `pulls` the
+    /// zone for all that is known: then it is believed for as long as one that knows stamps, and one that tells nothing, never.
     pub(super) fn of(
         told: Option<&Told>,
         asked: Now,
         omission: Omission,
         left: Option<u32>,
         timers: Timers,
+        pulls: bool,
     ) -> Word {
         if let Some(told) = told {
             return Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) };
         }
         let age = |left| Duration::from_secs(timers.expire.saturating_sub(left).into()) + expire::SLACK;
-        let age = left.map_or(Duration::ZERO, age);
-        let current = Some(asked.mono - age).filter(|_| omission == Omission::Absent);
-        Word { current, would_know: (age > timers::overdue(timers)).then_some(false) }
+        let age = left.map(age);
+        let is_overdue = age.is_some_and(|age| age > timers::overdue(timers));
+        let would_know = match (is_overdue, pulls) {
+            (true, _) => Some(false),
+            (false, true) => Some(age.is_some()),
+            (false, false) => None,
+        };
+        let age = age.or((!pulls).then_some(Duration::ZERO));
+        let current = age.map(|age| asked.mono - age).filter(|_| omission == Omission::Absent);
+        Word { current, would_know }
     }
 }
 
@@ -84,5 +93,30 @@ impl Have {
         // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
         let left = left.filter(|left| *left < self.timers().expire);
         (whole, left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_primary_that_may_pull_the_zone_is_believed_for_what_it_tells() {
+        let now = Now { mono: Mono(10_000_000_000), utc: Utc(0) };
+        let timers = Timers { refresh: 60, retry: 10, expire: 1_000, ..Timers::default() };
+        let word = |left: Option<u32>, pulls| {
+            let word = Word::of(None, now, Omission::Absent, left, timers, pulls);
+            (word.current.map(|at| now.mono.since(at)), word.would_know)
+        };
+        let age = |seconds| Some(Duration::from_secs(seconds) + expire::SLACK);
+        // It tells nothing: the source of the zone, or somebody who may have heard of nothing for years.
+        assert_eq!(word(None, false), (Some(Duration::ZERO), None));
+        assert_eq!(word(None, true), (None, Some(false)));
+        assert_eq!(word(Some(990), false), (age(10), None));
+        // For how long it is believed is the lease's business.
+        assert_eq!(word(Some(990), true), (age(10), Some(true)));
+        for pulls in [false, true] {
+            assert_eq!(word(Some(500), pulls), (age(500), Some(false)));
+        }
     }
 }

@@ -144,7 +144,8 @@ impl Refresh {
         }
         let left = pull.intake.expire();
         let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
-        let word = Word::of(pull.intake.told(), pull.began, pull.omission, left, timers);
+        let pulls = self.config.from_secondaries;
+        let word = Word::of(pull.intake.told(), pull.began, pull.omission, left, timers, pulls);
         self.confirm(step, pull.primary, pull.began, word, left, false);
         self.end_round(step, pull.primary);
     }
@@ -184,7 +185,14 @@ impl Refresh {
             asked: if asked_for_differences { Kind::Ixfr } else { Kind::Axfr },
             kind,
             began: pull.began,
-            word: Word::of(told.as_ref(), pull.began, pull.omission, expire, have.timers()),
+            word: Word::of(
+                told.as_ref(),
+                pull.began,
+                pull.omission,
+                expire,
+                have.timers(),
+                self.config.from_secondaries,
+            ),
             have,
             expire,
         });

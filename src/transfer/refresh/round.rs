@@ -214,7 +214,8 @@ impl Refresh {
         if differs {
             return self.repair(step, primary, timers);
         }
-        let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, timers);
+        let pulls = self.config.from_secondaries;
+        let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, timers, pulls);
         self.confirm(step, primary, reply.asked, word, expire, false);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);

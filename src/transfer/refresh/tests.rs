@@ -71,8 +71,13 @@ struct World {
 impl World {
     fn new(primaries: u8) -> World {
         let addresses: Vec<SocketAddr> = (1..=primaries).map(address).collect();
-        let config =
-            Config { zone: apex(), primaries: addresses.clone(), limits: Limits::default(), lease: None };
+        let config = Config {
+            zone: apex(),
+            primaries: addresses.clone(),
+            limits: Limits::default(),
+            lease: None,
+            from_secondaries: false,
+        };
         World {
             now: 1_000,
             one_way: ONE_WAY,

@@ -146,7 +146,10 @@ fn polling() -> World {
     let mut world = World::new(1);
     let limits = Limits { records: 11, ..Limits::default() };
     let lease = Some(Duration::from_secs(1));
-    world.refresh = Refresh::new(Config { zone: apex(), primaries: vec![address(1)], limits, lease }, 42);
+    world.refresh = Refresh::new(
+        Config { zone: apex(), primaries: vec![address(1)], limits, lease, from_secondaries: false },
+        42,
+    );
     world.edit(1, 1, 5);
     world.start();
     world.run(500);
