@@ -137,7 +137,7 @@ impl Finding {
             line,
             column,
             message: error.message().to_owned(),
-            expected: None,
+            expected: error.advice(),
         }
     }
 }
@@ -204,6 +204,16 @@ fn config(path: &Path, report: &mut Report) -> Option<u64> {
         ));
     }
     let Named { zones, copies, problems } = find_zones(&settings);
+    if zones.is_empty()
+        && problems.is_empty()
+        && !settings.zone_dirs.is_empty()
+        && settings.resolver.is_none()
+    {
+        report.warn(&format!(
+            "{}: its folders hold no zone file, whose name ends with `.zone`: every query would be refused",
+            path.display()
+        ));
+    }
     copies.iter().for_each(|copy| report.warn(copy));
     problems.iter().for_each(|problem| report.error(problem));
     for found in &zones {

@@ -69,6 +69,9 @@ fn reload(args: &ReloadArgs, answer: &mut Value) -> Result<Exit, Failure> {
         (None, true) => {}
     }
     let waited = if args.wait { servers_have(args, &reloaded.zones)? } else { Vec::new() };
+    if args.wait && waited.is_empty() && !reloaded.zones.is_empty() {
+        eprintln!("no zone that was read has other servers: name them in `notify`, or in `watch`");
+    }
     if args.json && args.wait {
         answer["waited"] = waited.iter().map(|ended| ended.told.clone()).collect();
     }
@@ -105,9 +108,6 @@ fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<Ended>, Failure
             interval: None,
             json: true,
         });
-    }
-    if waits.is_empty() {
-        eprintln!("no zone that was read has other servers: name them in `notify`, or in `watch`");
     }
     let next = AtomicUsize::new(0);
     let wait = || {

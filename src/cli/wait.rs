@@ -157,7 +157,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
         };
         if settled.is_some() && !is_settling {
             is_settling = true;
-            display.settles(&progress, now.mono)?;
+            display.settles(&progress, now.mono, deadline)?;
         }
         let until = [Some(deadline), Some(now.mono + TICK), back_off, settled].into_iter().flatten().min();
         for event in observer.next(until).await? {
@@ -230,10 +230,15 @@ impl Display {
         }
     }
 
-    /// Says that only caches are waited for from here on.
-    fn settles(&self, progress: &Progress, now: Mono) -> Result<(), Failure> {
+    /// Says that only caches are waited for from here on, and if they will not be waited for to the end.
+    fn settles(&self, progress: &Progress, now: Mono, deadline: Mono) -> Result<(), Failure> {
         if self.lines {
             exit::say(&format!("all {}\n", progress.sentence(now)))?;
+            if matches!(progress.state(now), State::Settling(until) if until > deadline) {
+                exit::say(
+                    "that is longer than the timeout leaves: give a longer --timeout to wait for it\n",
+                )?;
+            }
         }
         Ok(())
     }

@@ -146,6 +146,13 @@ impl Error {
         &self.0.message
     }
 
+    /// What to do about it: the note beside its place, and the next step.
+    pub fn advice(&self) -> Option<String> {
+        let label = self.0.place.as_ref().map(|mark| mark.label.as_str()).filter(|label| !label.is_empty());
+        let parts: Vec<&str> = label.into_iter().chain(self.0.help.as_deref()).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// Line and column, both counted from 1 and the column in characters; `None` when it is about the whole file.
     pub fn place(&self) -> Option<(usize, usize)> {
         let start = self.0.place.as_ref()?.span.start;

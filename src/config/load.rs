@@ -40,7 +40,7 @@ fn read(path: &Path) -> Result<Arc<str>, Error> {
     };
     let bytes = content(path, MAX_FILE, too_large).map_err(|error| {
         Error::new(path, &Arc::default(), format!("cannot read the configuration: {error}"))
-            .help("check the path given with `--config` and its permissions; a pipe will not do, for a reload reads it again")
+            .help("check the path and its permissions; a pipe will not do, for a reload reads it again")
     })?;
     String::from_utf8(bytes).map(Arc::from).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

@@ -119,7 +119,7 @@ fn event(event: &Event) {
             error!(%zone, "not published, because it cannot be written down: {why}")
         }
         Event::AskingOthers { zone, servers, limit } => {
-            info!(%zone, servers, "nothing is known here of what was served before: its other servers are asked for their serial first, and waited for {limit:?} at most once they are");
+            info!(%zone, servers, "nothing is known here of what was served before: its other servers are asked for their serial first, and each is waited for {limit:?} at most from then on");
         }
         Event::Resumed { zone, server, serial, file } => {
             warn!(
@@ -173,7 +173,7 @@ fn event(event: &Event) {
         },
         Event::Observed { zone, server, serial, propagation } => match propagation {
             Some(Interval { low, high: Some(high), .. }) if *high > *low + *high / 4 => {
-                info!(%zone, %server, %serial, "observed; it took between {low:?} and {high:?}")
+                info!(%zone, %server, %serial, "observed, {low:?} to {high:?} after it was published")
             }
             Some(interval) => info!(%zone, %server, %serial, took = ?interval.best(), "observed"),
             None => info!(%zone, %server, %serial, "observed"),

@@ -50,7 +50,7 @@ impl Node {
             member.blame(
                 now,
                 format!(
-                    "asks its other servers for their serial before it publishes, and waits for {limit:?} at most once they are asked"
+                    "asks its other servers for their serial before it publishes, and waits for each {limit:?} at most from then on"
                 ),
             );
         }
