@@ -173,6 +173,7 @@ fn what_is_no_transfer_is_refused_and_counted() {
         );
         assert!(!node.daemon.log().contains("panicked"), "{}", node.daemon.log());
     }
+    let in_place_of_differences = fallbacks(&node, "axfr_style");
     primary.change(Script {
         serial: 2,
         ixfr: |question| whole(question, 2),
@@ -182,7 +183,8 @@ fn what_is_no_transfer_is_refused_and_counted() {
     assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
     node.daemon.await_serial(ZONE, 2, LIMIT);
     assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
-    assert_eq!(fallbacks(&node, "axfr_style"), 2.0, "a whole zone in place of differences is counted");
+    let counted = fallbacks(&node, "axfr_style") - in_place_of_differences;
+    assert_eq!(counted, 1.0, "a whole zone in place of differences is counted");
 }
 
 #[test]
