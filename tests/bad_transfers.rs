@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{Name, RData, Record};
 
 use support::await_until::await_until;
 use support::fake_primary::{FakePrimary, Reply, Script, ZONE, a, notify, ns, response, soa};
@@ -39,6 +42,8 @@ const CASES: &[Case] = &[
         "malformed",
     ),
     both("no SOA in front", |question| vec![response(question, vec![ns(ZONE), soa(ZONE, 2)])], "malformed"),
+    both("a record that is broken", broken_record, "malformed"),
+    both("two kinds of data at a name of one kind", beside_cname, "invalid_zone"),
     both("refused", refused, "refused"),
     Case {
         what: "differences of versions we do not have",
@@ -101,6 +106,24 @@ fn trailing(question: &Message) -> Vec<Vec<u8>> {
     vec![response(question, records)]
 }
 
+/// An address of three bytes.
+fn broken_record(question: &Message) -> Vec<Vec<u8>> {
+    let records = vec![soa(ZONE, 2), ns(ZONE), a("www.example.", 77), soa(ZONE, 2)];
+    let mut message = response(question, records);
+    let rdata = [0, 4, 192, 0, 2, 77];
+    let at = message.windows(rdata.len()).position(|bytes| bytes == rdata).unwrap();
+    message.splice(at..at + rdata.len(), [0, 3, 192, 0, 2]);
+    vec![message]
+}
+
+fn beside_cname(question: &Message) -> Vec<Vec<u8>> {
+    let name = |text: &str| Name::from_str(text).unwrap();
+    let cname = Record::from_rdata(name("www.example."), 60, RData::CNAME(CNAME(name("ns.example."))));
+    let records =
+        vec![soa(ZONE, 2), ns(ZONE), a("ns.example.", 53), a("www.example.", 2), cname, soa(ZONE, 2)];
+    vec![response(question, records)]
+}
+
 fn refused(question: &Message) -> Vec<Vec<u8>> {
     let mut message = Message::new(question.metadata.id, MessageType::Response, OpCode::Query);
     message.metadata.response_code = ResponseCode::Refused;
@@ -150,6 +173,7 @@ fn what_is_no_transfer_is_refused_and_counted() {
         );
         assert!(!node.daemon.log().contains("panicked"), "{}", node.daemon.log());
     }
+    let in_place_of_differences = fallbacks(&node, "axfr_style");
     primary.change(Script {
         serial: 2,
         ixfr: |question| whole(question, 2),
@@ -159,7 +183,8 @@ fn what_is_no_transfer_is_refused_and_counted() {
     assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
     node.daemon.await_serial(ZONE, 2, LIMIT);
     assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
-    assert_eq!(fallbacks(&node, "axfr_style"), 2.0, "a whole zone in place of differences is counted");
+    let counted = fallbacks(&node, "axfr_style") - in_place_of_differences;
+    assert_eq!(counted, 1.0, "a whole zone in place of differences is counted");
 }
 
 #[test]
@@ -173,6 +198,50 @@ fn a_first_copy_is_taken_only_whole() {
         primary.change(first());
         node.daemon.await_serial(ZONE, 1, LIMIT);
     }
+}
+
+/// A transfer whose records make no zone is no success before it is a failure: an alert looks for nodes without one.
+#[test]
+fn a_refused_version_names_the_record_and_is_counted_as_a_failure_alone() {
+    let primary = FakePrimary::start(first());
+    let addr = ports::reserve();
+    let node = tidemark::start(addr, &[Zone::secondary(ZONE, &[primary.addr])]);
+    node.daemon.await_serial(ZONE, 1, LIMIT);
+    let succeeded = || {
+        let pulled = |kind| {
+            let labels = [("direction", "in"), ("kind", kind), ("result", "ok")];
+            node.metric("tidemark_transfers_total", &labels).unwrap_or(0.0)
+        };
+        pulled("axfr") + pulled("ixfr")
+    };
+    let problem = || -> serde_json::Value {
+        let control = node.control();
+        let status = tidemark::command().args(["status", "--json", "--control"]).arg(&control).output();
+        serde_json::from_slice::<serde_json::Value>(&status.unwrap().stdout).unwrap()["zones"][0]["problem"]
+            .take()
+    };
+    await_until("the first copy to be counted", LIMIT, || succeeded() == 1.0);
+    let cases: [(Reply, &str, &str); 2] = [
+        (beside_cname, "invalid_zone", "`www.example.` has a CNAME beside other data"),
+        (broken_record, "malformed", "record 3 of the transfer cannot be read: broken RDATA"),
+    ];
+    for (reply, result, detail) in cases {
+        primary.change(Script { serial: 2, ixfr: reply, axfr: reply });
+        let before = transfers(&node, result);
+        assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
+        await_until("the transfer to fail", LIMIT, || transfers(&node, result) > before);
+        let told = problem();
+        assert!(told["what"].as_str().unwrap().contains(detail), "{told}");
+        let before = transfers(&node, result);
+        await_until("further attempts", LIMIT, || transfers(&node, result) >= before + 4.0);
+        assert_eq!(problem(), told, "it goes on since then");
+        let log = node.daemon.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(detail)).collect();
+        assert!(matches!(lines[..], [line] if line.contains("axfr failed")), "{log}");
+        assert!(!log.contains("not published"), "{log}");
+    }
+    assert_eq!(succeeded(), 1.0);
+    assert_eq!(node.metric("tidemark_zone_load_failures_total", &[("zone", ZONE)]).unwrap_or(0.0), 0.0);
 }
 
 #[test]

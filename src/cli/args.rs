@@ -248,7 +248,8 @@ pub struct RefreshArgs {
     #[arg(value_name = "ZONE", value_parser = value::name)]
     pub zones: Vec<Name>,
     /// Pull these zones, which have to be named, whole, and serve what comes even if its serial is older than what is served: after the
-    /// primary's serial went back. Other primaries that still have what was served do not bring it back before the next restart
+    /// primary's serial went back. Other primaries that still have what was served do not bring it back before the next restart,
+    /// unless the zone expires and nobody else has it
     #[arg(long, requires = "zones")]
     pub force: bool,
     /// The node.

@@ -59,6 +59,7 @@ impl Metrics {
             Event::Added(_)
             | Event::Observed { propagation: None, .. }
             | Event::Behind(..)
+            | Event::Fetched { .. }
             | Event::Expired(_)
             | Event::Reachable { .. }
             | Event::InOrderAgain(_)

@@ -152,7 +152,14 @@ pub enum Event {
     },
     /// A newer version is known to exist.
     Behind(Name, Newer),
-    /// A transfer is complete.
+    /// A transfer is complete, and a version is to be made of it.
+    Fetched {
+        /// The zone.
+        zone: Name,
+        /// From which primary.
+        from: SocketAddr,
+    },
+    /// What a transfer brought is served, or was found to change nothing.
     Pulled {
         /// The zone.
         zone: Name,
@@ -177,6 +184,8 @@ pub enum Event {
         reason: Reason,
         /// What the primary says of that.
         because: Option<ExtendedError>,
+        /// What exactly is wrong with what it sent, or with storing that.
+        detail: Option<String>,
         /// Whether that has been told since the content was last found current, or of another zone since the primary was last reached.
         is_known: bool,
     },

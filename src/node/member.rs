@@ -82,6 +82,12 @@ impl Member {
         self.problem = Some(goes_on(self.problem.take(), now, what));
     }
 
+    /// Notes how a primary did not serve the purpose. Whatever one attempt after the other fails by, it is one wrong until one succeeds.
+    pub(super) fn blame_primary(&mut self, now: Now, what: String) {
+        let since = self.problem.as_ref().map_or(now.utc, |problem| problem.since);
+        self.problem = Some(Problem { what, since });
+    }
+
     /// Notes that several files hold the zone, or only one again; whether all is well by that.
     pub(super) fn contested(&mut self, now: Now, what: Option<String>) -> bool {
         let before = self.contest.take();
@@ -120,13 +126,18 @@ impl Member {
     pub(super) fn state(&self, now: Mono) -> State {
         let is_behind = self.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some());
         match &*self.zone.current() {
-            None if self.refresh.is_some() && self.zone.expired_at().is_some() => State::Expired,
+            None if self.expired_at().is_some() => State::Expired,
             None => State::Failed,
             // Failing polls alone do not make a secondary outdated; a file that could not be published does a primary.
             Some(_) if is_behind || (self.refresh.is_none() && self.problem().is_some()) => State::Behind,
             Some(_) if !self.zone.is_verified(now) => State::Unverified,
             Some(_) => State::Current,
         }
+    }
+
+    /// When it expired, if that is why it is not served.
+    pub(super) fn expired_at(&self) -> Option<Utc> {
+        self.zone.expired_at().filter(|_| self.refresh.is_some() && self.zone.current().is_none())
     }
 
     /// A number for what is told of it, but for what changes with time alone.
@@ -137,7 +148,8 @@ impl Member {
         self.refresh.as_ref().and_then(|refresh| refresh.newer()).map(|newer| newer.serial).hash(&mut hasher);
         self.problem().map(|problem| (&problem.what, problem.since)).hash(&mut hasher);
         for server in self.config.options.servers() {
-            (self.seen.shown.get(&server), self.seen.ledger.serial(server)).hash(&mut hasher);
+            let shown = self.seen.shown.get(&server).map(|shown| shown.kind());
+            (shown, self.seen.ledger.serial(server)).hash(&mut hasher);
         }
         hasher.finish()
     }

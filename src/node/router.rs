@@ -274,7 +274,8 @@ impl Node {
     fn conclude(&mut self, now: Now, outcomes: Vec<Outcome>, fx: &mut Effects) -> Vec<Event> {
         let mut events = Vec::new();
         for Outcome { zone, by, result, again } in outcomes {
-            if let Err(error) = &result {
+            // What a transfer is at fault by is told with the primary that it came from.
+            if let Some(error) = result.as_ref().err().filter(|error| !error.is_of_transfer()) {
                 let why = error.to_string();
                 events.push(match error {
                     PublishError::Log(_) => Event::NotKept { zone: zone.clone(), why },
@@ -287,19 +288,20 @@ impl Node {
             let mut follow = Vec::new();
             if let Some(member) = member {
                 match &result {
+                    // Its machine says what that means.
+                    _ if member.refresh.is_some() => {}
                     Err(error) => {
                         member.blame(now, error.to_string());
                         member.is_refused |= !matches!(error, PublishError::Log(_));
                         member.retry = again.map(|proposal| (now.mono + RETRY, Box::new(proposal)));
                     }
-                    Ok(publication) if member.refresh.is_none() => {
+                    Ok(publication) => {
                         member.problem = None;
                         // A new version says so itself.
                         if std::mem::take(&mut member.is_refused) && publication.is_none() {
                             events.push(Event::InOrderAgain(zone.clone()));
                         }
                     }
-                    Ok(_) => {}
                 }
                 follow = self
                     .with_refresh(&zone, &mut fx.out, |refresh, _, out| refresh.published(now, &result, out));

@@ -41,6 +41,14 @@ impl Shown {
         event.fault().map_or(Shown::Zone, Shown::Fault)
     }
 
+    /// The same without why there is no answer: of a host that is away, routers and the silence of the host tell in turns.
+    pub(super) fn kind(self) -> Shown {
+        match self {
+            Shown::Fault(reason) if !reason.is_answer() => Shown::Fault(Reason::Silence),
+            other => other,
+        }
+    }
+
     /// What is wrong, if anything is.
     pub(super) fn fault(self) -> Option<Reason> {
         match self {

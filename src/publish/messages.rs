@@ -1,9 +1,17 @@
 //! Messages of a transfer, kept as they came. Their end has been looked for, which takes little time and no memory; they are read by
 //! whoever makes a version of a zone of them, in a thread that other zones do not wait for.
 
+use std::mem;
+use std::sync::mpsc;
+
 use crate::wire::message::{Answers, MessageError, RecordRef};
 use crate::wire::name::NameRef;
 use crate::wire::rtype::CLASS_IN;
+
+use super::zone::Remains;
+
+/// Messages that are let go of as fast as they are handed to another thread.
+const FEW: usize = 64;
 
 /// Bytes counted for each record beside its name and data: what it takes to hold it.
 const RECORD: u64 = 48;
@@ -12,8 +20,13 @@ const RECORD: u64 = 48;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// One is broken.
-    #[error("a message of the transfer cannot be read: {0}")]
-    Broken(#[from] MessageError),
+    #[error("record {record} of the transfer cannot be read: {error}")]
+    Broken {
+        /// Which record could not be read, the first SOA being number 1.
+        record: u64,
+        /// Why.
+        error: MessageError,
+    },
     /// There is more in them than may be held.
     #[error("the transfer holds more than allowed")]
     TooMuch,
@@ -24,11 +37,19 @@ pub enum Unreadable {
 pub struct Messages {
     messages: Vec<Vec<u8>>,
     bytes: u64,
+    /// Who gets what is not read.
+    to: Option<mpsc::Sender<Remains>>,
 }
 
 impl Messages {
     /// What it takes to hold a message, beside its bytes.
     pub const EACH: u64 = 64;
+
+    /// None yet. Those that nobody reads, as of a transfer that fails, are left to `to`: each is a piece of memory by itself, and a primary
+    /// can send millions of small ones.
+    pub fn left_to(to: Option<mpsc::Sender<Remains>>) -> Messages {
+        Messages { messages: Vec::new(), bytes: 0, to }
+    }
 
     /// Keeps a message, in the memory that it arrived in. Whoever keeps it may be a thread that others wait for, and memory for a large
     /// transfer has to be got from the system, which may keep it waiting for as long as it moves other memory of the process.
@@ -45,16 +66,18 @@ impl Messages {
     /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those that
     /// are not the zone's (RFC 5936 3.1 and 6) or not of class IN are counted and left out.
     pub(super) fn read(
-        self,
+        mut self,
         apex: &NameRef,
         most: u64,
         mut each: impl FnMut(RecordRef<'_>),
     ) -> Result<(), Unreadable> {
-        let mut held = 0;
+        let (mut held, mut number) = (0, 1);
         // Each goes back once it has been read.
-        for message in self.messages {
-            let mut answers = Answers::read(&message)?;
-            while let Some(record) = answers.next()? {
+        for message in mem::take(&mut self.messages) {
+            let broken = |record| move |error| Unreadable::Broken { record, error };
+            let mut answers = Answers::read(&message).map_err(broken(number))?;
+            while let Some(record) = answers.next().map_err(broken(number))? {
+                number += 1;
                 held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD;
                 if held > most {
                     return Err(Unreadable::TooMuch);
@@ -65,6 +88,15 @@ impl Messages {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if let Some(to) = self.to.take().filter(|_| self.messages.len() > FEW) {
+            // Where nobody takes them, they are let go of here.
+            drop(to.send(Remains::Messages(mem::take(&mut self.messages))));
+        }
     }
 }
 
@@ -135,6 +167,23 @@ mod tests {
     }
 
     #[test]
+    fn many_that_nobody_reads_are_left_to_who_takes_them_to_pieces() {
+        let (to, left) = mpsc::channel();
+        let kept = |count| {
+            let mut messages = Messages::left_to(Some(to.clone()));
+            (0..count).for_each(|_| messages.keep(vec![0; 12]));
+            messages
+        };
+        drop(kept(FEW));
+        assert!(left.try_recv().is_err());
+        drop(kept(FEW + 1));
+        let Ok(Remains::Messages(messages)) = left.try_recv() else { panic!("nothing is left") };
+        assert_eq!(messages.len(), FEW + 1);
+        kept(FEW + 1).read(&Name::root(), u64::MAX, |_| {}).unwrap();
+        assert!(left.try_recv().is_err(), "each went back where it was read");
+    }
+
+    #[test]
     fn a_broken_message_is_told() {
         let mut messages = Messages::default();
         let mut message = Vec::new();
@@ -153,6 +202,9 @@ mod tests {
         message.truncate(length - 1);
         messages.keep(message);
         let read = messages.read(&Name::root(), u64::MAX, |_| {});
-        assert!(matches!(read, Err(Unreadable::Broken(MessageError::Rdata(_)))), "{read:?}");
+        assert!(
+            matches!(read, Err(Unreadable::Broken { record: 1, error: MessageError::Rdata(_) })),
+            "{read:?}"
+        );
     }
 }

@@ -156,6 +156,11 @@ impl ZoneStore {
         let _ = self.remains.set(to);
     }
 
+    /// Who takes to pieces what is not needed any more.
+    pub fn remains(&self) -> Option<mpsc::Sender<Remains>> {
+        self.remains.get().cloned()
+    }
+
     /// Lets go of a version that was served until now.
     fn retire(&self, version: Option<Arc<Version>>) {
         if let Some((version, to)) = version.zip(self.remains.get()) {

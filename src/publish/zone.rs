@@ -66,6 +66,8 @@ pub enum Remains {
     Content(Snapshot),
     /// Deltas that are kept no more.
     Deltas(Vec<Arc<Delta>>),
+    /// Messages of a transfer that is of no use.
+    Messages(Vec<Vec<u8>>),
 }
 
 /// The content of a version, which its last reader would have to take to pieces otherwise.

@@ -139,14 +139,16 @@ fn event(event: &Event) {
             );
         }
         Event::Behind(zone, newer) => debug!(%zone, serial = %newer.serial, "a newer version exists"),
+        Event::Fetched { zone, from } => debug!(%zone, %from, "a transfer has come to its end"),
         Event::Pulled { zone, from, kind, bytes, took } => {
             info!(%zone, %from, kind = kind.label(), bytes, ?took, "transferred");
         }
-        Event::PullFailed { zone, primary, kind, reason, because, is_known: false } => {
-            warn!(%zone, %primary, "{} failed: {}", kind.label(), reason.explained(because.as_ref()));
-        }
-        Event::PullFailed { zone, primary, kind, reason, is_known: true, .. } => {
-            debug!(%zone, %primary, "{} failed again: {reason}", kind.label());
+        Event::PullFailed { zone, primary, kind, reason, because, detail, is_known } => {
+            let why = reason.explained(because.as_ref(), detail.as_deref());
+            match is_known {
+                false => warn!(%zone, %primary, "{} failed: {why}", kind.label()),
+                true => debug!(%zone, %primary, "{} failed again: {why}", kind.label()),
+            }
         }
         Event::AtOdds { zone, primary, odd } => warn!(%zone, "primary {primary} {odd}"),
         Event::PrimaryBack(primary) => info!(%primary, "the primary answers again"),

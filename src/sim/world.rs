@@ -455,7 +455,7 @@ impl World {
                     }
                     confirmed = true;
                 }
-                Event::Pulled { from, .. } => {
+                Event::Fetched { from, .. } => {
                     if let Some(upstream) = self.hosts.iter().find(|other| address(other.index) == *from) {
                         self.oracle.pulled(at, host, upstream.index, upstream.is_primary());
                     }

@@ -116,6 +116,11 @@ impl Intake {
         }
     }
 
+    /// Has the messages kept there, which holds none yet.
+    pub fn keeping(self, kept: Messages) -> Intake {
+        Intake { kept, ..self }
+    }
+
     /// Takes in one message, which is kept as it is where it is given away. After anything but [`Outcome::More`] the answer is over,
     /// and further messages are bad.
     pub fn feed<'m>(&mut self, message: impl Into<Cow<'m, [u8]>>) -> Outcome {

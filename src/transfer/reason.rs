@@ -107,8 +107,8 @@ impl Reason {
         }
     }
 
-    /// The reason with what the server says of it, and with what to do about it.
-    pub fn explained(self, because: Option<&ExtendedError>) -> String {
+    /// The reason with what the server says of it, with what exactly is wrong, and with what to do about it.
+    pub fn explained(self, because: Option<&ExtendedError>, detail: Option<&str>) -> String {
         let is_unknown_there = because.is_some_and(|error| error.code == ExtendedError::NOT_AUTHORITATIVE);
         let next = match self {
             Reason::NotAuth => NOT_SERVED,
@@ -119,7 +119,8 @@ impl Reason {
             _ => "",
         };
         let because = because.map(|error| format!(" ({error})")).unwrap_or_default();
-        format!("{self}{because}{next}")
+        let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        format!("{self}{because}{detail}{next}")
     }
 
     /// Whether what came was whole and could not be used: it will be the same when it comes again.
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_with_the_words_of_the_server_and_the_next_step() {
-        let told = |reason: Reason, value: &[u8]| reason.explained(ExtendedError::read(value).as_ref());
+        let told = |reason: Reason, value: &[u8]| reason.explained(ExtendedError::read(value).as_ref(), None);
         assert_eq!(
             told(Reason::Refused, b"\0\x12not for you"),
             "refused by the server (EDE 18 Prohibited: not for you): allow this node's address there (`allow-transfer`, at NSD \
@@ -182,5 +183,7 @@ mod tests {
             assert!(told.ends_with(": have it serve the zone, or take it out of `primaries`"), "{told}");
         }
         assert_eq!(told(Reason::Timeout, b""), "no answer in time");
+        let detail = Reason::InvalidZone.explained(None, Some("`a.` has a CNAME beside other data"));
+        assert_eq!(detail, "the records do not make a zone: `a.` has a CNAME beside other data");
     }
 }

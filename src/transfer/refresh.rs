@@ -9,7 +9,7 @@
 //!    |                                    |    | differs       |     |
 //!    |  current (Confirmed)               |    +--------->-----|-----+
 //!    +------------------------------------+                    v
-//!    +----------------------------------------------------- Publishing   (Fetched; the store's answer: published)
+//!    +----------------------------------------------------- Publishing   (Fetched; the store's answer: published, Pulled)
 //! ```
 //!
 //! A round asks one primary after the other until one has answered to the purpose: the one that sent the NOTIFY first, else
@@ -21,6 +21,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -29,10 +30,10 @@ use rand::rngs::StdRng;
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
 use crate::ask::question::{self, Call, Policy, Question, Reply};
 use crate::ask::support::{Omission, Support};
-use crate::publish::messages::Unreadable;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
+use crate::publish::zone::Remains;
 use crate::time::{Mono, Now, Utc};
 use crate::wire::extended_error::ExtendedError;
 use crate::wire::name::Name;
@@ -54,7 +55,7 @@ pub use odds::Odd;
 use holds::Holds;
 use known::{Have, Word};
 use lease::Lease;
-use odds::Odds;
+use odds::{Comparison, Odds};
 use pull::{Pull, Pulled};
 use round::{Asking, Shown};
 
@@ -103,6 +104,8 @@ pub struct Config {
     pub lease: Option<Duration>,
     /// Whether the primaries pull the zone themselves. Else one that tells nothing of that is taken for its source.
     pub from_secondaries: bool,
+    /// Who takes to pieces what is left of transfers that are of no use; else it is let go of where that shows.
+    pub remains: Option<mpsc::Sender<Remains>>,
 }
 
 /// What came of it.
@@ -112,6 +115,11 @@ pub enum Event {
     Fetched {
         /// To be published.
         proposal: Box<Proposal>,
+        /// From which primary.
+        from: SocketAddr,
+    },
+    /// What it brought is served, or was found to change nothing.
+    Pulled {
         /// How it came.
         kind: Kind,
         /// From which primary.
@@ -146,6 +154,8 @@ pub enum Event {
         reason: Reason,
         /// What the primary says of that.
         because: Option<ExtendedError>,
+        /// What exactly is wrong with what it sent, or with storing that.
+        detail: Option<String>,
     },
     /// A primary shows something else than what is served, and is not followed. Nothing fails by that.
     AtOdds {
@@ -165,7 +175,7 @@ pub enum Event {
 
 impl Event {
     fn failed(primary: SocketAddr, kind: Kind, reason: Reason) -> Event {
-        Event::Failed { primary, kind, reason, because: None }
+        Event::Failed { primary, kind, reason, because: None, detail: None }
     }
 }
 
@@ -304,12 +314,18 @@ impl Refresh {
         // Other content under the serial that is served here is a matter for a poll.
         let serial = notify.serial.filter(|serial| !self.differs(*serial, &notify.stamps));
         self.step(now, out, |this, step| {
-            if !this.config.primaries.iter().any(|primary| primary.ip() == from.ip()) {
+            let is_sender = |primary: &&SocketAddr| primary.ip() == from.ip();
+            let mut senders = this.config.primaries.iter().filter(is_sender).peekable();
+            if senders.peek().is_none() {
                 return;
             }
-            if serial.is_some_and(|serial| this.is_known(serial) || this.odds.ignores(from.ip(), serial)) {
+            let is_left =
+                serial.is_some_and(|serial| senders.all(|primary| this.odds.sets_aside(*primary, serial)));
+            if serial.is_some_and(|serial| this.is_known(serial)) || is_left && this.have.is_some() {
                 return;
             }
+            // What an order went back from is no news, and the last resort where nothing is served.
+            let serial = serial.filter(|_| !is_left);
             if let Some(serial) = serial {
                 let own = this.have.as_ref().map(|have| have.timers().serial);
                 let successor = own.and_then(|own| notify.successor_of(own)).copied();
@@ -328,13 +344,6 @@ impl Refresh {
             this.repairs.lift(step.now.mono);
             this.announce(step, Announced { from: None, serial: None });
         })
-    }
-
-    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history. Primaries
-    /// that still show what is served until then do not bring it back.
-    pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
-        self.force_next = true;
-        self.refresh_now(now, out)
     }
 
     /// Takes in what arrived; tokens of others are left alone.
@@ -431,17 +440,6 @@ impl Refresh {
     /// The zone.
     pub fn zone(&self) -> &Name {
         &self.config.zone
-    }
-
-    /// The newer version that is known to exist, while it is not served here.
-    pub fn newer(&self) -> Option<&Newer> {
-        self.newer.as_ref()
-    }
-
-    /// The primaries that show something else than what is served and are not followed: what they show, and since when they are at odds.
-    pub fn at_odds(&self) -> impl Iterator<Item = (SocketAddr, Odd, Utc)> {
-        let own = self.have.as_ref().map(|have| have.timers().serial);
-        own.into_iter().flat_map(|own| self.odds.against(own))
     }
 
     /// The clocks of who publishes the zone, as far as primaries tell them.

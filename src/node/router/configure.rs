@@ -12,7 +12,6 @@ use crate::zone::stamp::Stamp;
 
 use super::super::roster::{Changes, Removal};
 use super::super::seen_servers::Shown;
-use super::super::status::State;
 
 impl Node {
     /// Lets zones go and takes others in; what is to be had as before goes on as it is.
@@ -66,6 +65,7 @@ impl Node {
         let version = zone.version();
         let have = version.as_ref().map(|version| version.stamp.serial);
         let unwatched = self.watch_all(now, &name, &config.options.servers(), have, fx);
+        let is_new = known.is_none();
         let mut member = self.member(config, zone, known);
         member.seen.shown.extend(unwatched);
         if let Some(version) = &version {
@@ -77,6 +77,12 @@ impl Node {
             member.seen.ledger.holds(now.mono, &version.stamp);
             member.seen.ledger.served_since(now.mono, version.stamp.serial, version.applied);
         }
+        if let Some(at) = member.expired_at() {
+            // With other settings that is no news.
+            events.extend(is_new.then(|| Event::Expired(name.clone())));
+            let what = "it expired: no primary confirmed it within the SOA's EXPIRE".to_owned();
+            member.problem = Some(Problem { what, since: at });
+        }
         self.members.insert(member);
         if !self.ask_others(now, &name, events) {
             // With other settings it may have had to ask.
@@ -87,7 +93,7 @@ impl Node {
     }
 
     /// A zone's machines, none of which has begun; `known` is the zone as it was with other settings.
-    fn member(&mut self, config: ZoneConfig, zone: Arc<Zone>, known: Option<Member>) -> Member {
+    fn member(&mut self, config: ZoneConfig, zone: Arc<Zone>, mut known: Option<Member>) -> Member {
         let (name, seed) = (config.name.clone(), self.rng.random());
         let notify = &config.options.notify;
         let notifier =
@@ -100,8 +106,13 @@ impl Node {
                 }
                 let (lease, from_secondaries) = (config.options.lease, config.options.from_secondaries);
                 let (primaries, limits) = (primaries.clone(), Limits::default());
-                let config = refresh::Config { zone: name, primaries, limits, lease, from_secondaries };
-                Some(Box::new(Refresh::new(config, self.rng.random())))
+                let remains = self.store.remains();
+                let config =
+                    refresh::Config { zone: name, primaries, limits, lease, from_secondaries, remains };
+                let mut refresh = Box::new(Refresh::new(config, self.rng.random()));
+                let known = known.as_mut().and_then(|member| member.refresh.take());
+                known.into_iter().for_each(|known| refresh.take_over(*known));
+                Some(refresh)
             }
         };
         let (ledger, contest) = known.map(|member| (member.seen.ledger, member.contest)).unzip();
@@ -136,10 +147,6 @@ impl Node {
     fn begin(&mut self, now: Now, name: &Name, version: Option<&Version>, fx: &mut Effects) -> Vec<Event> {
         // A node that stopped between a publication and its NOTIFY still owes it.
         self.tell(now, name, &mut fx.out);
-        let is_expired = |member: &Member| member.state(now.mono) == State::Expired;
-        // That ended in a former life, and goes on.
-        let ended = self.members.get(name).filter(|member| is_expired(member));
-        let mut events: Vec<Event> = ended.map(|_| Event::Expired(name.clone())).into_iter().collect();
         let found = self.with_refresh(name, &mut fx.out, |refresh, zone, out| {
             let (counted_from, newer) = (zone.counted_from(), zone.newer());
             refresh.start(now, version.map(|version| Stored { version, counted_from, newer }), out)
@@ -150,8 +157,7 @@ impl Node {
             // Those who ask before the first poll has an answer are told what is left, too.
             zone.expires(at, None);
         }
-        events.extend(self.settle_all(now, name, found, fx));
-        events
+        self.settle_all(now, name, found, fx)
     }
 
     fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {

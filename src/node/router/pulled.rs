@@ -32,10 +32,13 @@ impl Node {
         let Some(member) = self.members.get_mut(zone) else { return Vec::new() };
         let name = member.config.name.clone();
         match event {
-            refresh::Event::Fetched { proposal, kind, from, bytes, took } => {
-                let mut events = vec![Event::Pulled { zone: name, from, kind, bytes, took }];
+            refresh::Event::Fetched { proposal, from } => {
+                let mut events = vec![Event::Fetched { zone: name, from }];
                 events.extend(self.submit(now, [*proposal], fx));
                 events
+            }
+            refresh::Event::Pulled { kind, from, bytes, took } => {
+                vec![Event::Pulled { zone: name, from, kind, bytes, took }]
             }
             refresh::Event::Confirmed { primary, verified_at, fresh_at, expires_at, counted_from } => {
                 member.zone.confirm(verified_at, fresh_at, expires_at);
@@ -64,9 +67,9 @@ impl Node {
                 member.heard.get_or_insert(now);
                 vec![Event::Behind(name, newer)]
             }
-            refresh::Event::Failed { primary, kind, reason, because } => {
-                let why = reason.explained(because.as_ref());
-                member.blame(now, format!("primary {primary}: {}: {why}", kind.label()));
+            refresh::Event::Failed { primary, kind, reason, because, detail } => {
+                let why = reason.explained(because.as_ref(), detail.as_deref());
+                member.blame_primary(now, format!("primary {primary}: {}: {why}", kind.label()));
                 let told = member.refresh.as_ref().and_then(|refresh| refresh.newest_told());
                 if let Some((serial, at)) = told.filter(|(serial, _)| {
                     member.zone.newer().is_none_or(|(known, _)| serial.is_newer_than(known))
@@ -82,7 +85,7 @@ impl Node {
                     // One word for all zones of the primary.
                     is_known |= !self.unreachable.insert(primary);
                 }
-                vec![Event::PullFailed { zone: name, primary, kind, reason, because, is_known }]
+                vec![Event::PullFailed { zone: name, primary, kind, reason, because, detail, is_known }]
             }
             refresh::Event::AtOdds { primary, odd } => vec![Event::AtOdds { zone: name, primary, odd }],
             refresh::Event::Fallback { reason } => {

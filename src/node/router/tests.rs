@@ -205,6 +205,13 @@ fn what_is_wrong_with_a_server_is_told_as_those_say_who_ask_it_themselves() {
         node.seen(NOW, event, &mut Effects::default());
         assert_eq!(told(&node), (false, answers, Some(fault.to_owned())));
     }
+    // Those who follow the changes hear nothing of it where a host that is away is silent now, and now unreachable.
+    let change = |node: &Node| node.page(NOW, Ask { from: From::Name(None), limit: 1 }).change;
+    let before = change(&node);
+    node.seen(NOW, failed(Reason::Network(Failure::Refused)), &mut Effects::default());
+    assert_eq!((change(&node), told(&node).2.as_deref()), (before, Some("connection refused")));
+    node.seen(NOW, failed(Reason::NoSoa), &mut Effects::default());
+    assert!(change(&node) > before);
 }
 
 /// What a journal has of the zone that was written anew since.
@@ -222,16 +229,19 @@ fn a_zone_that_expired_in_a_former_life_is_expired_since_then() {
         Input::Zones(Changes { removed: Vec::new(), added })
     };
     let now = Now { mono: Mono(1), utc: Utc(9_000_000) };
-    // With other settings too.
-    for primary in ["192.0.2.1:53", "192.0.2.2:53"] {
+    // With other settings too, of which it is no news.
+    for (primary, is_news) in [("192.0.2.1:53", true), ("192.0.2.2:53", false)] {
         let events = node.handle(now, secondary(primary), &mut Effects::default());
-        assert!(events.iter().any(|event| matches!(event, Event::Expired(_))), "{events:?}");
+        let is_told = events.iter().any(|event| matches!(event, Event::Expired(_)));
+        assert_eq!(is_told, is_news, "{events:?}");
         let page = node.page(now, Ask { from: From::Name(None), limit: 1 });
         let told = &page.zones[0];
         assert_eq!(
             (told.state, told.expires, told.verified),
             (State::Expired, Some(Utc(5_000_000)), Some(Utc(1_000_000)))
         );
+        let problem = told.problem.as_ref().unwrap();
+        assert!(problem.what.contains("expired") && problem.since == Utc(5_000_000), "{problem:?}");
     }
     assert_eq!(node.overview().count(State::Expired), 1);
     // One that publishes it itself has simply nothing yet.
@@ -242,14 +252,52 @@ fn a_zone_that_expired_in_a_former_life_is_expired_since_then() {
 
 /// The answer of a server that has a zone under this serial.
 fn shows(question: &[u8], serial: u32) -> Arrival {
+    answers(question, serial, 1)
+}
+
+/// An answer of so many SOA records.
+fn answers(question: &[u8], serial: u32, soas: usize) -> Arrival {
     let request = Request::read(question).unwrap();
     let soa = &fixture::records(&request.name.to_string(), serial, [])[0];
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, 512, request.header.id, flags::QR | flags::AA);
     writer.question(request.name, request.rtype, request.class).unwrap();
-    writer.push(Section::Answer, soa).unwrap();
+    (0..soas).for_each(|_| writer.push(Section::Answer, soa).unwrap());
     writer.finish();
     Arrival::Message(bytes)
+}
+
+#[test]
+fn a_transfer_that_makes_no_zone_is_a_failure_and_nothing_else() {
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let role = Role::Secondary(vec!["192.0.2.1:53".parse().unwrap()]);
+    let added = vec![ZoneConfig::new(zone(), ZoneOptions { role, ..ZoneOptions::default() })];
+    let (mut now, mut fx) = (NOW, Effects::default());
+    node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), &mut fx);
+    let mut since = None;
+    for attempt in 0..3 {
+        let asked = fx.out.exchanges.pop().unwrap();
+        assert!(node.handle(now, Input::Arrival(asked.token, Arrival::Sent), &mut fx).is_empty());
+        // Its SOA twice is all that it has.
+        let arrival = Input::Arrival(asked.token, answers(&asked.message, 1, 2));
+        let mut events = node.handle(now, arrival, &mut fx);
+        for job in std::mem::take(&mut fx.jobs) {
+            events.extend(node.handle(now, Input::Prepared(job.run()), &mut fx));
+        }
+        match &events[..] {
+            [Event::Fetched { .. }, Event::PullFailed { detail: Some(detail), is_known, .. }] => {
+                assert!(detail.contains("has no NS record") && *is_known == (attempt > 0), "{events:?}");
+            }
+            _ => panic!("{events:?}"),
+        }
+        let page = node.page(now, Ask { from: From::Name(None), limit: 1 });
+        let problem = page.zones[0].problem.as_ref().unwrap();
+        assert!(problem.what.contains("has no NS record"), "{problem:?}");
+        assert_eq!(*since.get_or_insert(problem.since), problem.since, "it is the same still");
+        let next = node.next_timeout().unwrap();
+        now = Now { mono: next, utc: now.utc + next.since(now.mono) };
+        node.handle(now, Input::Timeout, &mut fx);
+    }
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn more_than_the_zone_has_is_no_difference() {
     let left: Vec<Remains> = remains.try_iter().collect();
     let dropped = left.iter().filter_map(|left| match left {
         Remains::Deltas(deltas) => Some(deltas.iter().map(|delta| delta.len()).sum::<usize>()),
-        Remains::Content(_) => None,
+        Remains::Content(_) | Remains::Messages(_) => None,
     });
     assert_eq!(dropped.sum::<usize>(), 2 * 1_901 + 2 * 1_101);
     let again = ZoneStore::new(7);

@@ -1,10 +1,16 @@
 //! Primaries that show something else than what is served here and are not followed, so that somebody who looks at this node hears of
 //! it: of primaries at odds the one that was asked first is followed, or the one whose version an order took.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::time::Utc;
+use crate::time::{Now, Utc};
 use crate::zone::serial::Serial;
+
+use super::{Event, Outbox, Refresh};
+
+/// Primaries do not follow an edit in one moment: one whose serial is older is told of once it has shown that for so long.
+const LASTING: Duration = Duration::from_secs(30);
 
 /// How what a primary shows is at odds with what is served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,21 +56,32 @@ struct Showing {
     primary: SocketAddr,
     serial: Serial,
     /// Since when it has been at odds.
-    since: Utc,
+    since: Now,
+    /// Whether that is to be told, and has been.
+    is_told: bool,
 }
 
-/// A version that was left for an older one by order. It is not taken again from another primary, nor is anything older, until the one
-/// that is followed is past it or nobody else shows it any more.
+/// How what a primary shows compares with what is served here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Comparison {
+    pub(super) theirs: Serial,
+    pub(super) ours: Serial,
+    /// Whether it is other content under the same serial.
+    pub(super) differs: bool,
+}
+
+/// A version that was left for an older one by order. It is not taken again from a primary that has not followed, nor is anything older,
+/// until what is served is past it or nobody holds out any more.
 ///
-/// A restart, other settings of the zone, and its expiry forget this: from then on the newest serial counts again, whoever shows it. Until
-/// then `status` tells which primaries are to be mended; after it the order can be given again.
+/// A restart forgets this: from then on the newest serial counts again, whoever shows it. Until then `status` tells which primaries are to
+/// be mended; after it the order can be given again. A zone that has expired is taken from whoever has it.
 #[derive(Debug)]
 struct Left {
     /// The version that was left, the newest one if it was more than once.
     serial: Serial,
-    /// The primary whose version was taken.
-    followed: SocketAddr,
-    /// The others, as long as they may show it.
+    /// The version that was taken.
+    taken: Serial,
+    /// The primaries that may show what was left: all but the one whose version was taken, until they show that too.
     holdouts: Vec<SocketAddr>,
 }
 
@@ -81,48 +98,75 @@ impl Odds {
         let left = known.into_iter().chain(before).reduce(newest);
         self.left = left.filter(|left| left.is_newer_than(taken)).map(|serial| Left {
             serial,
-            followed,
+            taken,
             holdouts: primaries.iter().copied().filter(|primary| *primary != followed).collect(),
         });
     }
 
-    /// Whether what a primary shows is no reason to go there: it was left by order, or is older than what was.
+    /// Takes over what was left by order while the zone had other settings, with these primaries `before`. Of new ones nobody knows what
+    /// they show. Where none is left that followed, what was left is all that there is.
+    pub(super) fn take_over(&mut self, known: Odds, before: &[SocketAddr], primaries: &[SocketAddr]) {
+        self.left = known.left.and_then(|left| {
+            let may_show = |it: &SocketAddr| left.holdouts.contains(it) || !before.contains(it);
+            let holdouts: Vec<SocketAddr> = primaries.iter().copied().filter(may_show).collect();
+            let is_in_force = !holdouts.is_empty() && holdouts.len() < primaries.len();
+            is_in_force.then_some(Left { holdouts, ..left })
+        });
+    }
+
+    /// Takes note that nothing is served any more that somebody could be at odds with.
+    pub(super) fn expired(&mut self) {
+        self.showings.clear();
+    }
+
+    /// Whether a primary may still show what was left by order.
+    pub(super) fn holds_out(&self, primary: SocketAddr) -> bool {
+        self.left.as_ref().is_some_and(|left| left.holdouts.contains(&primary))
+    }
+
+    /// Whether what a primary shows is no reason to go there: it was left by order, or is older than what was, and this primary has not
+    /// followed.
     pub(super) fn sets_aside(&self, primary: SocketAddr, theirs: Serial) -> bool {
-        self.left.as_ref().is_some_and(|left| left.followed != primary && !theirs.is_newer_than(left.serial))
+        let left = self.left.as_ref().filter(|_| self.holds_out(primary));
+        left.is_some_and(|left| !theirs.is_newer_than(left.serial))
     }
 
-    /// The same of what is announced from an address.
-    pub(super) fn ignores(&self, from: IpAddr, announced: Serial) -> bool {
-        self.left
-            .as_ref()
-            .is_some_and(|left| left.followed.ip() != from && !announced.is_newer_than(left.serial))
-    }
-
-    /// Takes note of what a primary shows; whether that is at odds with what is served here, as nothing was that it showed before.
+    /// Takes note of what a primary shows, which may be set aside; whether that is at odds with what is served here, and is to be told now.
     pub(super) fn shown(
         &mut self,
-        now: Utc,
+        now: Now,
         primary: SocketAddr,
-        theirs: Serial,
-        (is_odd, is_set_aside): (bool, bool),
+        shown: Comparison,
+        is_set_aside: bool,
     ) -> bool {
-        if let Some(left) = &mut self.left {
+        let Comparison { theirs, ours, differs } = shown;
+        let has_followed = |left: &Left| {
+            let is_between = theirs.covers(left.taken) && ours.covers(theirs) && !differs;
+            is_between || theirs.is_newer_than(left.serial)
+        };
+        if let Some(left) = self.left.as_mut().filter(|left| has_followed(left)) {
             left.holdouts.retain(|holdout| *holdout != primary);
-            if is_set_aside {
-                left.holdouts.push(primary);
-            }
         }
         self.left.take_if(|left| left.holdouts.is_empty());
-        let known = self.showings.iter().position(|showing| showing.primary == primary);
-        match (known, is_odd) {
-            (Some(known), true) => self.showings[known].serial = theirs,
-            (Some(known), false) => {
-                self.showings.remove(known);
-            }
-            (None, true) => self.showings.push(Showing { primary, serial: theirs, since: now }),
-            (None, false) => {}
+        let is_odd = is_set_aside || !theirs.is_newer_than(ours) && (theirs != ours || differs);
+        if !is_odd {
+            self.showings.retain(|showing| showing.primary != primary);
+            return false;
         }
-        known.is_none() && is_odd
+        let known = self.showings.iter().position(|showing| showing.primary == primary);
+        let known = known.unwrap_or_else(|| {
+            self.showings.push(Showing { primary, serial: theirs, since: now, is_told: false });
+            self.showings.len() - 1
+        });
+        let showing = &mut self.showings[known];
+        if !showing.is_told && showing.serial != theirs {
+            // It has got on meanwhile, and so it does follow.
+            showing.since = now;
+        }
+        showing.serial = theirs;
+        let may_pass = matches!(Odd::of(theirs, ours), Odd::Older { .. });
+        let is_due = !may_pass || now.mono.since(showing.since.mono) >= LASTING;
+        is_due && !std::mem::replace(&mut showing.is_told, true)
     }
 
     /// Takes note that a primary's version is served in place of another one.
@@ -141,9 +185,29 @@ impl Odds {
 
     /// Who is at odds with the serial that is served, how, and since when.
     pub(super) fn against(&self, ours: Serial) -> impl Iterator<Item = (SocketAddr, Odd, Utc)> {
-        self.showings
-            .iter()
-            .map(move |showing| (showing.primary, Odd::of(showing.serial, ours), showing.since))
+        let told = self.showings.iter().filter(|showing| showing.is_told);
+        told.map(move |showing| (showing.primary, Odd::of(showing.serial, ours), showing.since.utc))
+    }
+}
+
+impl Refresh {
+    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history. Primaries
+    /// that still show what is served until then do not bring it back.
+    pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
+        self.force_next = true;
+        self.refresh_now(now, out)
+    }
+
+    /// Takes over the orders that the machine of the same zone was given while it had other settings.
+    pub fn take_over(&mut self, known: Refresh) {
+        self.force_next = known.force_next || known.forcing;
+        self.odds.take_over(known.odds, &known.config.primaries, &self.config.primaries);
+    }
+
+    /// The primaries that show something else than what is served and are not followed: what they show, and since when they are at odds.
+    pub fn at_odds(&self) -> impl Iterator<Item = (SocketAddr, Odd, Utc)> {
+        let own = self.have.as_ref().map(|have| have.timers().serial);
+        own.into_iter().flat_map(|own| self.odds.against(own))
     }
 }
 

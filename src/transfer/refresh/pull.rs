@@ -2,6 +2,8 @@
 
 use super::*;
 
+use crate::publish::messages::{Messages, Unreadable};
+
 /// A transfer: the question for it and what has come of it.
 #[derive(Debug)]
 pub(super) struct Pull {
@@ -24,6 +26,10 @@ pub(super) struct Pulled {
     pub(super) asked: Kind,
     pub(super) kind: Kind,
     pub(super) began: Now,
+    /// Bytes of its messages.
+    pub(super) bytes: u64,
+    /// From the question to the last message.
+    pub(super) took: Duration,
     pub(super) have: Have,
     pub(super) word: Word,
     pub(super) expire: Option<u32>,
@@ -50,7 +56,8 @@ impl Refresh {
                 (query::axfr(zone, serial), Asked::Axfr, Kind::Axfr)
             }
         };
-        let intake = Intake::new(zone.clone(), asked, self.config.limits);
+        let kept = Messages::left_to(self.config.remains.clone());
+        let intake = Intake::new(zone.clone(), asked, self.config.limits).keeping(kept);
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
         let question = Question::start(primary, query, PULL_POLICY, call);
@@ -173,18 +180,14 @@ impl Refresh {
         let (whole, until) = have.expires(pull.began, expire);
         let proposal = proposal.counted_from(pull.began.utc - whole.since(until));
         let proposal = if self.forcing { proposal.whatever_its_serial() } else { proposal };
-        step.events.push(Event::Fetched {
-            proposal: Box::new(proposal),
-            kind,
-            from: pull.primary,
-            bytes: pull.intake.bytes(),
-            took: step.now.mono.since(pull.began.mono),
-        });
+        step.events.push(Event::Fetched { proposal: Box::new(proposal), from: pull.primary });
         self.state = State::Publishing(Pulled {
             primary: pull.primary,
             asked: if asked_for_differences { Kind::Ixfr } else { Kind::Axfr },
             kind,
             began: pull.began,
+            bytes: pull.intake.bytes(),
+            took: step.now.mono.since(pull.began.mono),
             word: Word::of(
                 told.as_ref(),
                 pull.began,
@@ -226,7 +229,7 @@ impl Refresh {
     ) {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::Failed { primary: pull.primary, kind, reason, because });
+        step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
         if kind == Kind::Axfr || matches!(reason, Reason::Unreachable(_)) {
             return self.hold(step, pull.primary, reason);
         }
@@ -249,44 +252,12 @@ impl Refresh {
         pulled: Pulled,
         result: &Result<Option<Publication>, PublishError>,
     ) {
-        let Pulled { primary, asked, kind, began, mut have, word, expire } = pulled;
         let publication = match result {
             Ok(publication) => publication,
-            Err(error) => {
-                let reason = match error {
-                    PublishError::Apply(_) => Reason::DoesNotApply,
-                    PublishError::TooMuchWork => Reason::TooMuchWork,
-                    PublishError::NotNewer { served, found } => {
-                        Reason::Older { theirs: *found, ours: *served }
-                    }
-                    PublishError::NoZone(_) => Reason::InvalidZone,
-                    PublishError::Unreadable(Unreadable::Broken(_)) => Reason::Malformed,
-                    PublishError::Unreadable(Unreadable::TooMuch) => Reason::TooLarge,
-                    _ => Reason::NotStored,
-                };
-                step.events.push(Event::failed(primary, kind, reason));
-                return match (asked, reason) {
-                    // What came may be the whole zone in place of differences, and none, where a primary has no history.
-                    (
-                        Kind::Ixfr,
-                        Reason::DoesNotApply
-                        | Reason::TooMuchWork
-                        | Reason::InvalidZone
-                        | Reason::Malformed
-                        | Reason::TooLarge,
-                    ) => {
-                        step.events.push(Event::Fallback { reason });
-                        self.pull(step, primary, Kind::Axfr)
-                    }
-                    // Another primary's copy could not be stored either.
-                    (_, Reason::NotStored) => {
-                        self.untried.clear();
-                        self.hold(step, primary, reason)
-                    }
-                    _ => self.hold(step, primary, reason),
-                };
-            }
+            Err(error) => return self.unpublished(step, &pulled, error),
         };
+        let Pulled { primary, kind, began, bytes, took, mut have, word, expire, .. } = pulled;
+        step.events.push(Event::Pulled { kind, from: primary, bytes, took });
         have.digest = match (publication, &self.have) {
             (Some(publication), _) => publication.stamp.digest,
             // It changed nothing.
@@ -314,6 +285,45 @@ impl Refresh {
         }
         self.still_behind(step);
         self.end_round(step, primary);
+    }
+
+    /// What follows where it could not be published.
+    fn unpublished(&mut self, step: &mut Step<'_>, pulled: &Pulled, error: &PublishError) {
+        let Pulled { primary, asked, kind, .. } = *pulled;
+        let (reason, detail) = match error {
+            PublishError::Apply(why) => (Reason::DoesNotApply, Some(why.to_string())),
+            PublishError::TooMuchWork => (Reason::TooMuchWork, None),
+            PublishError::NotNewer { served, found } => {
+                (Reason::Older { theirs: *found, ours: *served }, None)
+            }
+            PublishError::NoZone(fault) => (Reason::InvalidZone, Some(fault.to_string())),
+            PublishError::Unreadable(why @ Unreadable::Broken { .. }) => {
+                (Reason::Malformed, Some(why.to_string()))
+            }
+            PublishError::Unreadable(Unreadable::TooMuch) => (Reason::TooLarge, None),
+            other => (Reason::NotStored, Some(other.to_string())),
+        };
+        step.events.push(Event::Failed { primary, kind, reason, because: None, detail });
+        match (asked, reason) {
+            // What came may be the whole zone in place of differences, and none, where a primary has no history.
+            (
+                Kind::Ixfr,
+                Reason::DoesNotApply
+                | Reason::TooMuchWork
+                | Reason::InvalidZone
+                | Reason::Malformed
+                | Reason::TooLarge,
+            ) => {
+                step.events.push(Event::Fallback { reason });
+                self.pull(step, primary, Kind::Axfr)
+            }
+            // Another primary's copy could not be stored either.
+            (_, Reason::NotStored) => {
+                self.untried.clear();
+                self.hold(step, primary, reason)
+            }
+            _ => self.hold(step, primary, reason),
+        }
     }
 
     /// Pulls the whole zone because what is served under a serial is not what the primary has, unless that was tried lately.

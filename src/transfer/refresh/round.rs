@@ -41,7 +41,11 @@ impl Refresh {
         let first = if self.forcing { 0 } else { self.last_good };
         let from_last_good = (0..primaries.len()).map(|at| (at + first) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
-        self.untried.make_contiguous().sort_by_key(|primary| announcer != Some(primary.ip()));
+        // A zone that has expired is taken from whoever has it, and what an order went back from only where nobody has anything else.
+        let is_any_good = self.have.is_none() && !self.forcing;
+        let is_last = |primary: &SocketAddr| is_any_good && self.odds.holds_out(*primary);
+        let key = |primary: &SocketAddr| (is_last(primary), announcer != Some(primary.ip()));
+        self.untried.make_contiguous().sort_by_key(key);
         self.next_primary(step);
     }
 
@@ -160,7 +164,8 @@ impl Refresh {
         let State::AskingSoa(asking) = &self.state else { return };
         // The zone is current by what another primary said: to hear nothing more is no failure.
         if self.confirmed_by.is_none() {
-            step.events.push(Event::Failed { primary: asking.primary, kind: Kind::Soa, reason, because });
+            let primary = asking.primary;
+            step.events.push(Event::Failed { primary, kind: Kind::Soa, reason, because, detail: None });
         }
         self.hang_up(step);
         self.next_primary(step);
@@ -189,8 +194,7 @@ impl Refresh {
         let stamps = told.as_ref().map_or(&[][..], |told| &told.stamps);
         let (is_newer, differs) = (theirs.is_newer_than(own), self.differs(own, stamps));
         let is_set_aside = (is_newer || differs) && self.odds.sets_aside(primary, theirs);
-        let is_odd = is_set_aside || !is_newer && (theirs != own || differs);
-        self.note_odds(step, primary, theirs, (is_odd, is_set_aside));
+        self.note_odds(step, primary, Comparison { theirs, ours: own, differs }, is_set_aside);
         if is_set_aside {
             return self.next_primary(step);
         }
@@ -223,18 +227,11 @@ impl Refresh {
 
     /// Notes whether what a primary shows is at odds with what is served (and set aside by order), and tells of it where nothing fails by
     /// that.
-    fn note_odds(
-        &mut self,
-        step: &mut Step<'_>,
-        primary: SocketAddr,
-        theirs: Serial,
-        (is_odd, is_set_aside): (bool, bool),
-    ) {
-        let Some(ours) = self.have.as_ref().map(|have| have.timers().serial) else { return };
-        let is_new = self.odds.shown(step.now.utc, primary, theirs, (is_odd, is_set_aside));
+    fn note_odds(&mut self, step: &mut Step<'_>, primary: SocketAddr, shown: Comparison, is_set_aside: bool) {
+        let is_due = self.odds.shown(step.now, primary, shown, is_set_aside);
         // Else it is followed by a failure, or by a transfer.
-        if is_new && (self.confirmed_by.is_some() || is_set_aside) {
-            step.events.push(Event::AtOdds { primary, odd: Odd::of(theirs, ours) });
+        if is_due && (self.confirmed_by.is_some() || is_set_aside) {
+            step.events.push(Event::AtOdds { primary, odd: Odd::of(shown.theirs, shown.ours) });
         }
     }
 
@@ -373,6 +370,11 @@ impl Refresh {
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
     }
 
+    /// The newer version that is known to exist, while it is not served here.
+    pub fn newer(&self) -> Option<&Newer> {
+        self.newer.as_ref()
+    }
+
     /// The newest version that is known to exist and is not served here, and a moment by which it was published: when it was told of last.
     /// [`Newer::learned_at`] may be about an older one between the two.
     pub fn newest_told(&self) -> Option<(Serial, Mono)> {
@@ -414,7 +416,7 @@ impl Refresh {
     /// Lets go of what is served, because its EXPIRE passed at this time.
     pub(super) fn expire(&mut self, step: &mut Step<'_>, at: Utc) {
         self.have = None;
-        self.odds = Odds::default();
+        self.odds.expired();
         self.confirmed_by = None;
         self.expires_at = None;
         self.failed_rounds = 1;

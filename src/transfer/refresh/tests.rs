@@ -10,6 +10,7 @@ use super::super::tests::given;
 use super::*;
 use crate::ask::exchange::{Failure, Start, Transport};
 use crate::publish::expire;
+use crate::publish::proposal::Content;
 use crate::wire::edns;
 use crate::wire::message::Record;
 use crate::wire::message::{Request, flags};
@@ -66,6 +67,10 @@ struct World {
     log: Vec<String>,
     sent: HashMap<SocketAddr, usize>,
     confirmed: Option<(Utc, Option<Mono>, Mono)>,
+    /// How many transfers were of use.
+    pulled: usize,
+    /// What exactly was wrong with what did not serve the purpose last.
+    detail: Option<String>,
 }
 
 impl World {
@@ -77,6 +82,7 @@ impl World {
             limits: Limits::default(),
             lease: None,
             from_secondaries: false,
+            remains: None,
         };
         World {
             now: 1_000,
@@ -92,6 +98,8 @@ impl World {
             log: Vec::new(),
             sent: HashMap::new(),
             confirmed: None,
+            pulled: 0,
+            detail: None,
         }
     }
 
@@ -188,7 +196,15 @@ impl World {
     fn handle(&mut self, events: Vec<Event>) {
         for event in events {
             self.log.push(match &event {
-                Event::Fetched { kind, .. } => format!("fetched {}", kind.label()),
+                Event::Fetched { proposal, .. } => match proposal.content {
+                    Content::Differences(_) => "fetched ixfr".into(),
+                    _ => "fetched axfr".into(),
+                },
+                Event::Pulled { bytes, .. } => {
+                    assert!(*bytes > 0);
+                    self.pulled += 1;
+                    continue;
+                }
                 Event::Confirmed { .. } => "confirmed".into(),
                 Event::Behind(newer) => format!("behind {}", newer.serial),
                 Event::Failed { kind, reason, because, .. } => {
@@ -200,8 +216,8 @@ impl World {
                 Event::Expired(_) => "expired".into(),
             });
             match event {
-                Event::Fetched { proposal, bytes, .. } => {
-                    assert!(bytes > 0);
+                Event::Failed { detail, .. } => self.detail = detail,
+                Event::Fetched { proposal, .. } => {
                     let now = at(self.now);
                     let secondary = &mut self.secondary;
                     let journal = &mut secondary.journal;

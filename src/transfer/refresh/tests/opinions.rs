@@ -12,6 +12,8 @@ fn a_primary_with_nothing_newer_does_not_hide_one_that_has() {
     assert!(world.serves(2));
     // The old one is now a laggard, and no reason to go back.
     world.run(101_000);
+    assert_eq!(world.take_log(), ["confirmed"]);
+    world.run(101_000);
     assert_eq!(world.take_log(), ["confirmed", "at odds Older { theirs: Serial(1), ours: Serial(5) }"]);
     assert!(world.serves(2));
 }
@@ -30,6 +32,9 @@ fn a_second_opinion_that_is_older_or_other_is_told_of_for_as_long_as_it_holds() 
     world.take_log();
     assert_eq!(at_odds(&world), [], "it may have followed meanwhile");
     let older = Odd::Older { theirs: Serial(1), ours: Serial(5) };
+    world.run(101_000);
+    assert_eq!(world.take_log(), ["confirmed"]);
+    assert_eq!(at_odds(&world), [], "it may be about to follow");
     world.run(101_000);
     assert_eq!(world.take_log(), ["confirmed".to_string(), format!("at odds {older:?}")]);
     let since: Vec<Utc> = world.refresh.at_odds().map(|(_, _, since)| since).collect();
@@ -72,17 +77,56 @@ fn an_older_serial_of_the_primary_that_is_asked_first_is_not_forgotten_when_anot
     world.notify(2, Some(5));
     world.run(100);
     world.take_log();
-    world.notify(1, None);
-    world.run(100);
-    assert_eq!(world.take_log(), ["failed soa older", "confirmed"]);
-    assert_eq!(at_odds(&world), [(address(1), Odd::Older { theirs: Serial(1), ours: Serial(5) })]);
+    let older = (address(1), Odd::Older { theirs: Serial(1), ours: Serial(5) });
+    for told in [&[][..], &[older]] {
+        world.notify(1, None);
+        world.run(100);
+        assert_eq!(world.take_log(), ["failed soa older", "confirmed"]);
+        assert_eq!(at_odds(&world), told);
+        world.run(31_000);
+    }
 }
 
-/// A secondary that took serial 11 of its first primary by order, in place of serial 40, which the second one has.
-fn forced_back() -> World {
-    let mut world = World::new(2);
+#[test]
+fn a_primary_that_follows_a_little_later_is_not_told_of() {
+    let mut world = World::settled(2);
+    let asked = |world: &mut World| {
+        world.refresh_now();
+        world.run(1_100);
+        assert_eq!(world.take_log().first().map(String::as_str), Some("confirmed"));
+    };
+    let publish = |world: &mut World, serial: u32| {
+        world.edit(1, serial, 10 + serial as u16);
+        world.notify(1, Some(serial));
+        world.run(1_100);
+        world.take_log();
+    };
+    publish(&mut world, 5);
+    // However often it is asked meanwhile.
+    for _ in 0..3 {
+        asked(&mut world);
+        assert_eq!(at_odds(&world), []);
+    }
+    // It has followed, and the next version is there already.
+    world.edit(2, 5, 15);
+    publish(&mut world, 6);
+    world.run(31_000);
+    asked(&mut world);
+    assert_eq!(at_odds(&world), []);
+    // Now it does not follow any more.
+    world.run(31_000);
+    asked(&mut world);
+    assert_eq!(at_odds(&world), [(address(2), Odd::Older { theirs: Serial(5), ours: Serial(6) })]);
+    world.edit(2, 6, 16);
+    asked(&mut world);
+    assert_eq!(at_odds(&world), []);
+}
+
+/// A secondary that took serial 11 of its first primary by order, in place of serial 40, which the others have.
+fn forced_back(primaries: u8) -> World {
+    let mut world = World::new(primaries);
     world.edit(1, 11, 11);
-    world.edit(2, 40, 14);
+    (2..=primaries).for_each(|other| world.edit(other, 40, 14));
     world.start();
     world.run(500);
     world.refresh_now();
@@ -97,7 +141,7 @@ fn forced_back() -> World {
 
 #[test]
 fn what_was_left_by_order_is_not_taken_again_from_those_who_still_have_it() {
-    let mut world = forced_back();
+    let mut world = forced_back(2);
     let left = |ours| Odd::LeftBehind { theirs: Serial(40), ours: Serial(ours) };
     world.refresh_now();
     world.run(1_100);
@@ -130,7 +174,7 @@ fn what_was_left_by_order_is_not_taken_again_from_those_who_still_have_it() {
 
 #[test]
 fn an_order_is_over_when_all_have_followed_or_its_primary_is_past_what_was_left() {
-    let mut world = forced_back();
+    let mut world = forced_back(2);
     world.primaries.get_mut(&address(2)).unwrap().0 = Node::primary();
     world.edit(2, 11, 11);
     world.refresh_now();
@@ -141,7 +185,7 @@ fn an_order_is_over_when_all_have_followed_or_its_primary_is_past_what_was_left(
     world.run(1_100);
     assert!(world.serves(2));
 
-    let mut world = forced_back();
+    let mut world = forced_back(2);
     world.edit(1, 39, 12);
     world.edit(2, 45, 15);
     world.mode(2, Mode::Down);
@@ -155,6 +199,87 @@ fn an_order_is_over_when_all_have_followed_or_its_primary_is_past_what_was_left(
     world.refresh_now();
     world.run(1_100);
     assert!(world.serves(2));
+}
+
+/// Has a primary follow to the version that was taken by order: its content is transferred there anew.
+fn follow(world: &mut World, primary: u8) {
+    world.primaries.get_mut(&address(primary)).unwrap().0 = Node::primary();
+    world.edit(primary, 11, 11);
+}
+
+#[test]
+fn an_order_sets_nothing_aside_of_a_primary_that_has_followed() {
+    let mut world = forced_back(3);
+    follow(&mut world, 2);
+    world.refresh_now();
+    world.run(1_100);
+    let left = |ours| Odd::LeftBehind { theirs: Serial(40), ours: Serial(ours) };
+    assert_eq!(
+        world.take_log(),
+        ["confirmed".to_string(), "confirmed".to_string(), format!("at odds {:?}", left(11))]
+    );
+    // The one whose version was taken gives the next one to this one alone, and is gone.
+    (1..=2).for_each(|primary| world.edit(primary, 12, 12));
+    world.mode(1, Mode::Down);
+    world.notify(2, Some(12));
+    world.run(1_100);
+    assert!(world.serves(2) && world.secondary.serial() == Some(Serial(12)), "{:?}", world.log);
+    world.notify(3, Some(40));
+    world.refresh_now();
+    world.run(1_100);
+    assert!(world.serves(2));
+    assert_eq!(at_odds(&world), [(address(3), left(12))]);
+}
+
+/// Configures other primaries, as a reload does.
+fn reconfigure(world: &mut World, primaries: &[u8]) {
+    let primaries = primaries.iter().map(|primary| address(*primary)).collect();
+    let config = Config { primaries, ..world.refresh.config.clone() };
+    let known = std::mem::replace(&mut world.refresh, Refresh::new(config, 7));
+    world.refresh.take_over(known);
+    world.start();
+    world.run(1_100);
+    world.refresh_now();
+    world.run(1_100);
+}
+
+#[test]
+fn an_order_outlives_other_settings_as_long_as_somebody_is_left_who_followed_it() {
+    let mut world = forced_back(2);
+    let newcomer = (address(3), (Node::primary(), Mode::Up));
+    world.primaries.extend([newcomer]);
+    world.edit(3, 40, 14);
+    for primaries in [&[1, 2][..], &[2, 3, 1]] {
+        reconfigure(&mut world, primaries);
+        assert!(world.serves(1), "{:?}", world.log);
+        assert_eq!(at_odds(&world).len(), primaries.len() - 1);
+    }
+    // There is nothing else to follow.
+    reconfigure(&mut world, &[3, 2]);
+    assert!(world.serves(2), "{:?}", world.log);
+}
+
+#[test]
+fn a_zone_that_expires_after_an_order_is_taken_from_whoever_has_it() {
+    let mut world = forced_back(2);
+    let expire = |world: &mut World| {
+        (1..=2).for_each(|primary| world.mode(primary, Mode::Down));
+        world.run(u64::from(TIMERS[2]) * 1_000 + 1_000);
+        assert_eq!(world.secondary.serial(), None);
+    };
+    expire(&mut world);
+    (1..=2).for_each(|primary| world.mode(primary, Mode::Up));
+    world.notify(2, Some(40));
+    world.run(1_100);
+    world.refresh_now();
+    world.run(1_100);
+    assert!(world.serves(1), "the order holds as long as it can: {:?}", world.log);
+    assert!(world.refresh.newer().is_none(), "what was left is nothing newer");
+    expire(&mut world);
+    world.mode(2, Mode::Up);
+    world.notify(2, Some(40));
+    world.run(1_100);
+    assert!(world.serves(2), "{:?}", world.log);
 }
 
 #[test]

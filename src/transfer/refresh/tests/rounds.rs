@@ -94,14 +94,7 @@ fn what_a_former_life_heard_of_is_known_until_the_primary_has_been_asked() {
         let heard = at(world.now).mono;
         world.mode(1, Mode::Down);
         world.run(30_000);
-        let config = Config {
-            zone: apex(),
-            primaries: vec![address(1)],
-            limits: Limits::default(),
-            lease: None,
-            from_secondaries: false,
-        };
-        world.refresh = Refresh::new(config, 7);
+        world.refresh = Refresh::new(world.refresh.config.clone(), 7);
         world.start();
         world.run(5_000);
         assert_eq!(
