@@ -67,6 +67,16 @@ pub enum Reason {
     /// The differences take more work than the whole zone.
     #[error("the differences take more work than the whole zone")]
     TooMuchWork,
+    /// The SOA shows a version that the transfer does not have.
+    #[error(
+        "it shows serial {shown} and its transfers end at {given}: servers that differ behind one address, or a transfer that was made before"
+    )]
+    NotGiven {
+        /// What the SOA shows.
+        shown: Serial,
+        /// What the transfer has.
+        given: Serial,
+    },
     /// One serial, two contents.
     #[error(
         "our content under this serial is not the server's: it was used for two versions; raise it at the primary, or take what that has with `tidemark refresh ZONE`"
@@ -102,6 +112,7 @@ impl Reason {
             Reason::AxfrStyle => "axfr_style",
             Reason::DoesNotApply => "does_not_apply",
             Reason::TooMuchWork => "too_much_work",
+            Reason::NotGiven { .. } => "not_given",
             Reason::DigestMismatch => "digest_mismatch",
             Reason::NotStored => "not_stored",
         }

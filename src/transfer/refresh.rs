@@ -342,6 +342,7 @@ impl Refresh {
     pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
             this.repairs.lift(step.now.mono);
+            this.give_up_if_stuck(step);
             this.announce(step, Announced { from: None, serial: None });
         })
     }

@@ -100,7 +100,10 @@ impl Node {
                     let primaries: Vec<String> = primaries.iter().map(ToString::to_string).collect();
                     member.blame(
                         now,
-                        format!("no answer from primary {} within EXPIRE", primaries.join(" or ")),
+                        format!(
+                            "no word from primary {} within EXPIRE that it is current",
+                            primaries.join(" or ")
+                        ),
                     );
                 }
                 vec![Event::Expired(name)]

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed, has failed.
+const SLOWEST: u64 = 1 << 10;
+/// One that has not moved for so long gives way to an order to ask the primaries.
+const STUCK: Duration = Duration::from_secs(5);
+
 use crate::publish::messages::{Messages, Unreadable};
 
 /// A transfer: the question for it and what has come of it.
@@ -39,7 +44,14 @@ impl Pull {
     /// When it has failed unless something comes. How long its beginning is waited for is the question's business.
     pub(super) fn stalled_at(&self) -> Mono {
         let longest = self.began.mono + LONGEST_PULL;
-        self.progress.map_or(longest, |progress| (progress + STALLED).min(longest))
+        // One that trickles keeps the zone from being had elsewhere.
+        let slow = self.began.mono + STALLED + Duration::from_secs(self.intake.bytes() / SLOWEST);
+        self.progress.map_or(longest, |progress| (progress + STALLED).min(slow).min(longest))
+    }
+
+    /// When it last moved.
+    pub(super) fn moved_at(&self) -> Mono {
+        self.progress.unwrap_or(self.began.mono)
     }
 }
 
@@ -139,9 +151,12 @@ impl Refresh {
         }
     }
 
-    /// The SOA said newer and the transfer says not: the serial counts that came last.
+    /// The transfer has nothing newer.
     fn up_to_date(&mut self, step: &mut Step<'_>, serial: Serial) {
         let own = self.have.as_ref().map(|have| have.timers().serial);
+        if let Some(reason) = self.withheld(serial) {
+            return self.pull_failed(step, reason, None);
+        }
         // A whole zone that nobody needs may follow (see `Intake`).
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         if own != Some(serial) {
@@ -157,6 +172,15 @@ impl Refresh {
         self.end_round(step, pull.primary);
     }
 
+    /// Whether a transfer that ends at this serial brings nothing of the newer version that the primary's SOA has just shown. To call
+    /// what is served current would be to believe the one half of a primary that contradicts itself.
+    fn withheld(&self, given: Serial) -> Option<Reason> {
+        let own = self.have.as_ref()?.timers().serial;
+        let is_newer = |shown: &Serial| shown.is_newer_than(given) && shown.is_newer_than(own);
+        let shown = self.shown.serial.filter(is_newer)?;
+        (given == own).then_some(Reason::NotGiven { shown, given })
+    }
+
     fn fetched(
         &mut self,
         step: &mut Step<'_>,
@@ -169,6 +193,11 @@ impl Refresh {
         let Some(pull) = self.end_pull(step, Question::finish) else { return };
         if asked_for_differences && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
+        }
+        let withheld = self.withheld(have.timers().serial).filter(|_| kind == Kind::Axfr && !self.forcing);
+        if let Some(reason) = withheld {
+            step.events.push(Event::failed(pull.primary, kind, reason));
+            return self.hold(step, pull.primary, reason);
         }
         // What the SOA answer of this round said counts where the transfer says nothing.
         let expire = pull.intake.expire().or(self.shown.expire);
@@ -219,8 +248,21 @@ impl Refresh {
         }
     }
 
-    /// After differences comes the whole zone, from the same primary as far as it can be reached; after that the next
-    /// primary.
+    /// Ends a transfer that does not move: somebody wants the primaries to be asked.
+    pub(super) fn give_up_if_stuck(&mut self, step: &mut Step<'_>) {
+        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &self.state else { return };
+        if pull.question.is_waiting() || pull.moved_at() + STUCK > step.now.mono {
+            return;
+        }
+        let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
+        let Some(pull) = self.end_pull(step, Question::stop) else { return };
+        step.events.push(Event::failed(pull.primary, kind, Reason::Timeout));
+        // An order that it was to carry out stands.
+        self.force_next |= self.forcing;
+    }
+
+    /// After differences comes the whole zone, from the same primary as far as it can be reached and says something, or nobody else can
+    /// be asked; after that the next primary.
     pub(super) fn pull_failed(
         &mut self,
         step: &mut Step<'_>,
@@ -230,7 +272,8 @@ impl Refresh {
         let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
-        if kind == Kind::Axfr || matches!(reason, Reason::Unreachable(_)) {
+        let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
+        if kind == Kind::Axfr || is_silent || matches!(reason, Reason::Unreachable(_)) {
             return self.hold(step, pull.primary, reason);
         }
         step.events.push(Event::Fallback { reason });

@@ -143,6 +143,55 @@ fn transfers_cut_or_stalled_leave_the_old_data() {
     }
 }
 
+#[test]
+fn a_primary_whose_transfers_lack_what_its_soa_shows_confirms_nothing() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 30);
+    let old = world.secondary.zone().version().unwrap().snapshot.soa_record();
+    world.mode(1, Mode::Ixfr(vec![old]));
+    world.notify(1, Some(2));
+    world.run(200);
+    // What is asked for as a whole comes from elsewhere and is new.
+    assert_eq!(
+        world.take_log(),
+        ["behind 2", "behind 2", "failed ixfr not_given", "fallback not_given", "fetched axfr", "confirmed"]
+    );
+    assert!(world.serves(1));
+}
+
+#[test]
+fn a_primary_that_stops_in_mid_transfer_is_left_for_the_next() {
+    let mut world = World::settled(2);
+    (1..=2).for_each(|primary| world.edit(primary, 2, 30));
+    world.mode(1, Mode::Stalled);
+    world.notify(1, Some(2));
+    world.run(STALLED.as_millis() as u64 + 200);
+    let log = world.take_log();
+    assert_eq!(log[2..], ["failed ixfr timeout", "fetched ixfr", "confirmed"], "{log:?}");
+    assert!(world.serves(2));
+}
+
+#[test]
+fn an_order_ends_a_transfer_that_does_not_move() {
+    let mut world = World::settled(1);
+    world.edit(1, 2, 30);
+    world.mode(1, Mode::Stalled);
+    world.notify(1, Some(2));
+    world.run(2_000);
+    world.mode(1, Mode::Up);
+    let order = |world: &mut World| {
+        let events = world.refresh.refresh_now(at(world.now), &mut world.out);
+        world.handle(events);
+        world.run(200);
+        world.take_log()
+    };
+    assert_eq!(order(&mut world), ["behind 2", "behind 2"], "it may go on");
+    world.run(4_000);
+    let log = order(&mut world);
+    assert_eq!(log[0], "failed ixfr timeout", "{log:?}");
+    assert!(world.serves(1), "{log:?}");
+}
+
 /// A zone of eleven records is all that is taken, and a primary with more is polled every second.
 fn polling() -> World {
     let mut world = World::new(1);
