@@ -375,6 +375,7 @@ async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -388,8 +389,9 @@ mod tests {
             source.clone().unread(source.read().unwrap_err())
         };
         let mut settings = Settings::for_files("127.0.0.1:53".parse().unwrap(), &[]);
-        let folder = |path: &_| settings::ZoneDir { path: Clone::clone(path), ..Default::default() };
-        settings.zone_dirs = [&there, &known, &closed].map(folder).into();
+        let folders = [&there, &known, &closed].map(PathBuf::clone);
+        let folder = |path| settings::ZoneDir { path, ..settings::ZoneDir::default() };
+        settings.zone_dirs = folders.map(folder).into();
         settings.unread = vec![unread(known)];
         assert_eq!(unread_folders(&settings), [unread(closed)]);
     }
