@@ -5,8 +5,10 @@
 mod support;
 
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -158,6 +160,71 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     let reloaded = told("reload", &control);
     assert!(reloaded.status.success(), "{}", String::from_utf8_lossy(&reloaded.stderr));
     assert_eq!(about("not_read"), json!([]));
+}
+
+/// A folder that root reads before the node becomes another user.
+#[test]
+fn a_folder_that_the_user_of_the_node_cannot_read_is_told_and_taken_when_it_can_be_read() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("left out: only root may become another user");
+        return;
+    }
+    let [first, second] = ports::reserve_many();
+    let (dir, zones) = prepare([&first, &second], &"user = \"nobody\"\n[[zone-dir]]\npath = \"z\"\n");
+    let folder = dir.path().join("z");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("late.zone"), zones::text("late.", 7, &[])).unwrap();
+    let open_to = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    open_to(dir.path(), 0o755);
+    open_to(&folder, 0o700);
+    let command = words([&PROGRAM, &"serve", &"--config", &"tidemark.toml"]);
+    let node = Daemon::start(dir, first, &zones, command, Reload::Watches);
+    assert_eq!(times(&node, "cannot read the folder z: Permission denied"), 1, "{}", node.log());
+    open_to(&folder, 0o755);
+    node.await_serial("late.", 7, LIMIT);
+}
+
+#[test]
+fn zones_of_a_folder_that_is_read_late_go_on_and_those_that_are_gone_are_forgotten() {
+    let [first, second] = ports::reserve_many();
+    let folders =
+        ["y", "z"].map(|path| format!("[[zone-dir]]\npath = \"{path}\"\nallow-transfer = [\"127.0.0.1\"]\n"));
+    let (dir, zones) = prepare([&first, &second], &folders.concat());
+    // Differences are to be shorter than the zone.
+    let hosts: Vec<String> = (0..50).map(|host| format!("h{host} A 192.0.2.{host}")).collect();
+    let text = |zone: &str, serial: u32| {
+        let last = format!("www A 192.0.2.{serial}");
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).chain([last.as_str()]).collect();
+        zones::text(zone, serial, &hosts)
+    };
+    let [y, z, kept] = ["y", "z", "kept"].map(|name| dir.path().join(name));
+    let files = [("gone.", y.join("gone.zone")), ("late.", z.join("late.zone"))];
+    [&y, &z].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    files.iter().for_each(|(zone, file)| zones::write(file, &text(zone, 1)));
+    let command = words([&PROGRAM, &"serve", &"--config", &"tidemark.toml"]);
+    let mut node = Daemon::start(dir, first, &zones, command, Reload::Watches);
+    for (zone, file) in &files {
+        node.await_serial(zone, 1, LIMIT);
+        zones::write(file, &text(zone, 2));
+        node.await_serial(zone, 2, LIMIT);
+    }
+    let has_differences = |zone, since| {
+        dig::ixfr(first, zone, since).iter().filter(|record| record.contains(" SOA ")).count() > 2
+    };
+    assert!(has_differences("gone.", 1) && has_differences("late.", 1));
+    node.stop();
+    fs::remove_file(&files[0].1).unwrap();
+    fs::rename(&z, &kept).unwrap();
+    node.restart();
+    assert_eq!(times(&node, "cannot read the folder z"), 1, "{}", node.log());
+    fs::rename(&kept, &z).unwrap();
+    node.await_serial("late.", 2, LIMIT);
+    assert!(has_differences("late.", 1), "its history is lost");
+    // Behind this all that was found in the folder is in force.
+    run(tidemark::command().args(["reload", "--control", "state/tidemark.sock"]).current_dir(node.dir()));
+    zones::write(&files[0].1, &text("gone.", 3));
+    node.await_serial("gone.", 3, LIMIT);
+    assert!(!has_differences("gone.", 2), "what nobody had configured was kept");
 }
 
 /// As where the network comes up after its servers, or an address is handed on between them. The node has a network of its own.

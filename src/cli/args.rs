@@ -319,9 +319,12 @@ const LAG_MEANING: &str = "\
 The newest serial among the servers counts as the newest there is. STALE is the age of the oldest change that a server
 lacks: exact when a tidemark node among the servers tells when it was published, by the clock of the node that publishes the
 zone, whose difference to this machine's is measured (`clock_offset` in JSON; named below the table when it is large); else
-`>= 12.3s` since this command first saw a newer serial anywhere (--watch); else `-`. VERIFIED is how long ago the server
+`>= 12.3s` since this command first saw a newer serial anywhere (--watch); `<= 3.1s`: not known to be behind, and not known to be
+current any later; else `-`. VERIFIED is how long ago the server
 knew its data to be current, by its own word: from tidemark nodes, or from EDNS EXPIRE (RFC 7314) in whole seconds.
 tidemark nodes tell a digest of their content too: where it differs under one serial, nobody counts as current.
+--max-stale takes no server's word for more than it can know: where nobody shows a newer serial, one that tells neither stamps nor EXPIRE
+counts by what another with the same serial tells, and where none tells anything, all may be cut off and count as later than any time.
 
 JSON, seconds as numbers, null where unknown:
   {\"zones\":[{\"zone\":\"example.org.\",\"head\":42,\"clock_offset\":{\"seconds\":0.0021,\"error\":0.0004},\"servers\":[{\"server\":\"192.0.2.2:5302\",\"serial\":41,
@@ -330,7 +333,8 @@ JSON, seconds as numbers, null where unknown:
 With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
   {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
 
-Exit status: 0, 1 with --max-stale when a server is later than that or does not answer, 3 when nobody answered.";
+Exit status: 0, 1 with --max-stale when a server is later than that, may be for all that is known, or does not answer, 3 when nobody
+answered.";
 
 /// `tidemark wait`: block until a change is visible.
 #[derive(Clone, Debug, Args)]

@@ -18,7 +18,7 @@ use crate::config::value::{self, ValueError};
 use crate::config::{recover, suggest};
 use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
 use crate::server::settings::{self, Settings};
-use crate::server::unread::{Source, Unread};
+use crate::server::unread::{Fault, Source, Unread};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
@@ -270,9 +270,9 @@ impl<'a> Reading<'a> {
         let source = Source::ZoneDir(folder.clone());
         let read = source.read().map_err(|fault| {
             let help = "create it, or correct the path; paths are relative to the folder of this file";
-            self.error(path.span(), fault).help(help)
+            self.error(path.span(), fault.what).help(help)
         });
-        self.unless_missing(source, read)?;
+        self.unless_missing(source, &folder, read)?;
         updates.and(Ok(settings::ZoneDir { path: folder, options: Arc::new(options?) }))
     }
 
@@ -428,16 +428,18 @@ impl<'a> Reading<'a> {
         Told
     }
 
-    /// What was read from a file or folder; `None` where it could not be, and a node is to start without it.
+    /// What was read from a source, or why what is at this path could not be; `None` where a node is to start without it.
     pub(super) fn unless_missing<T>(
         &self,
         source: Source,
+        path: &Path,
         read: Result<T, Error>,
     ) -> Result<Option<T>, Told> {
         match read {
             Ok(read) => Ok(Some(read)),
             Err(error) if self.purpose == Purpose::Start => {
-                self.unread.borrow_mut().push(source.unread(error.message()));
+                let fault = Fault { path: path.to_owned(), what: error.message().to_owned() };
+                self.unread.borrow_mut().push(source.unread(fault));
                 Ok(None)
             }
             Err(error) => Err(self.tell(error)),

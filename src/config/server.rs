@@ -124,7 +124,7 @@ impl Reading<'_> {
                         format!("correct the path or the permissions; for each secret {}", secrets::HELP);
                     self.error(file.span(), fault).help(help)
                 });
-                self.unless_missing(Source::Cookies(path), read)
+                self.unless_missing(Source::Cookies(path.clone()), &path, read)
             }
             (Some(written), Some(file)) => {
                 let fault = "cookie secrets stand in the configuration or in a file, not in both";
@@ -170,7 +170,9 @@ impl Reading<'_> {
         };
         let files = (self.relative(certificate), self.relative(key));
         let files = [files.0?, files.1?];
-        let identity = Identity::read(&files[0], &files[1]).map_err(|error| {
+        let identity = Identity::read(&files[0], &files[1]);
+        let at = identity.as_ref().err().map_or(&*files[0], |error| error.file_of(&files)).to_owned();
+        let identity = identity.map_err(|error| {
             let place = match &error {
                 IdentityError::Certificate(_) => certificate.span(),
                 IdentityError::Key(_) => key.span(),
@@ -179,7 +181,7 @@ impl Reading<'_> {
                 "name two PEM files that can be read: the certificate with its chain, and its private key";
             self.error(place, error.to_string()).help(help)
         });
-        let identity = self.unless_missing(Source::Identity(files.clone()), identity)?;
+        let identity = self.unless_missing(Source::Identity(files.clone()), &at, identity)?;
         match taken.first() {
             None => Ok(settings::Tls { listen: listen?, files, identity }),
             Some(told) => Err(*told),

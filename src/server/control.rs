@@ -36,7 +36,7 @@ use super::log;
 use super::pulse::Pulse;
 use super::settings::{Settings, takes_restart};
 use super::tls::Shown;
-use super::unread::{Content, Source, Unread};
+use super::unread::{Content, Source, Unread, lacks_folder};
 pub use late::wait_for;
 use turnover::Turnover;
 pub use warned::Warned;
@@ -113,13 +113,16 @@ pub struct Reload {
     /// Where it is noted which zones come and go, if the configuration was read again.
     turnover: Option<u64>,
     needs_restart: Vec<&'static str>,
+    /// Whether what the journal held of zones that are not configured by its end is let go of. Those in a folder that cannot be read yet
+    /// go on from their former lives when it can be.
+    forgets: bool,
     answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
 }
 
 impl Reload {
     /// One of all zones, whose settings are all in force.
-    pub fn new(answer: Option<oneshot::Sender<Result<Reloaded, String>>>) -> Reload {
-        Reload { zones: Vec::new(), turnover: None, needs_restart: Vec::new(), answer }
+    pub fn new(answer: Option<oneshot::Sender<Result<Reloaded, String>>>, forgets: bool) -> Reload {
+        Reload { zones: Vec::new(), turnover: None, needs_restart: Vec::new(), forgets, answer }
     }
 }
 
@@ -300,7 +303,7 @@ impl Control {
                 let checkpoint = self.store.checkpoint();
                 self.journal.rewrite(mark, move |each| checkpoint.entries(each));
             }
-            Command::Late(source, read) => self.late(source, read),
+            Command::Late(source, read) => self.late(source, read, commands),
             Command::Stop => {}
         }
     }
@@ -369,7 +372,7 @@ impl Control {
         }
         let commands = commands.clone();
         if !zones.is_empty() {
-            let reload = Reload { zones: zones.clone(), ..Reload::new(answer) };
+            let reload = Reload { zones: zones.clone(), ..Reload::new(answer, false) };
             self.files.reload(zones, move || drop(commands.blocking_send(Command::Settled(reload))));
             return;
         }
@@ -387,18 +390,22 @@ impl Control {
         let cookies = settings.server.cookies.clone().map(Content::Cookies);
         let identity = settings.server.tls.as_ref().and_then(|tls| tls.identity.clone());
         let new = cookies.into_iter().chain(identity.map(Content::Identity));
-        new.for_each(|content| self.bring_into_force(content));
+        new.for_each(|content| self.bring_into_force(content, &commands));
+        let lacked = lacks_folder(&self.unread.borrow(), None);
         self.unread.send_replace(settings.unread.clone());
         self.reloads.last += 1;
         self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
         let turnover = Some(self.reloads.last);
-        let reload = Reload { turnover, needs_restart, ..Reload::new(answer) };
+        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked) };
         self.files.configure(&settings, move |_| drop(commands.blocking_send(Command::Settled(reload))));
     }
 
     /// Answers who asked for a reload, once what every file held is published.
-    fn settled(&mut self, Reload { zones, turnover, needs_restart, answer }: Reload) {
-        let is_first = zones.is_empty() && turnover.is_none();
+    fn settled(&mut self, Reload { zones, turnover, needs_restart, forgets, answer }: Reload) {
+        if forgets {
+            self.store.forget_unconfigured();
+        }
+        let is_told = !zones.is_empty() || turnover.is_some();
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut failed) = (BTreeMap::new(), BTreeMap::new());
         for (zone, serial, problem) in self.node.primaries().filter(|(zone, ..)| asked(zone)) {
@@ -409,7 +416,7 @@ impl Control {
         }
         let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
         let Turnover { added, removed } = turnover.unwrap_or_default();
-        if !is_first {
+        if is_told {
             log::reloaded(added.len(), removed.len(), &failed, failed.len() + reloaded.len());
         }
         let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());

@@ -387,10 +387,11 @@ fn without_rights(why: BindError) -> BindError {
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::server::settings;
-    use crate::server::unread::Source;
+    use crate::server::unread::{Fault, Source};
 
     /// Of a network for documentation (RFC 5737), which no machine is in.
     const ABSENT: &str = "192.0.2.77:5300";
@@ -430,9 +431,10 @@ mod tests {
     #[test]
     fn without_a_certificate_an_address_is_bound_and_closed() {
         let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let files = ["none.crt".into(), "none.key".into()];
+        let files = ["none.crt", "none.key"].map(PathBuf::from);
         let mut settings = Settings::for_files(any_port, &[]);
-        settings.unread = vec![Source::Identity(files.clone()).unread("no such file")];
+        let fault = Fault { path: files[0].clone(), what: "no such file".to_owned() };
+        settings.unread = vec![Source::Identity(files.clone()).unread(fault)];
         settings.server.tls = Some(settings::Tls { listen: vec![any_port], files, identity: None });
         let bound = Bound::bind(&settings, 2).unwrap();
         assert_eq!(awaited(&bound), [(Purpose::Tls, State::Closed)]);

@@ -33,7 +33,7 @@ use super::listening::{BindError, Bound, Tls};
 use super::pulse::Pulse;
 use super::settings::{self, Settings};
 use super::tls::{self, Shown};
-use super::unread::Source;
+use super::unread::{Source, Unread, lacks_folder};
 use super::worker::resolver::Resolvers;
 use super::worker::respond::Context;
 use super::{http, memory, privileges, supervisor, threads};
@@ -86,7 +86,7 @@ fn place_advice(error: &io::Error) -> &'static str {
 }
 
 /// Runs a node until SIGTERM or SIGINT; SIGHUP reloads what `reread` returns.
-pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
+pub fn run(mut settings: Settings, reread: Reread) -> Result<(), StartError> {
     privileges::raise_open_files();
     privileges::outlive_file_limit();
     memory::return_large_pieces();
@@ -106,6 +106,7 @@ pub fn run(settings: Settings, reread: Reread) -> Result<(), StartError> {
             error,
         })?;
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
+        settings.unread.extend(unread_folders(&settings));
         warn_of_unreadable(&settings);
     }
     let folder = Folder::open(&settings.server.data_dir, rand::random())?;
@@ -140,6 +141,13 @@ fn warn_of_unreadable(settings: &Settings) {
     }
 }
 
+/// The folders of zones that root could read and the user of the node cannot.
+fn unread_folders(settings: &Settings) -> Vec<Unread> {
+    let folders = settings.zone_dirs.iter().map(|dir| Source::ZoneDir(dir.path.clone()));
+    let read = folders.filter(|folder| settings.unread.iter().all(|unread| unread.source != *folder));
+    read.filter_map(|folder| folder.read().err().map(|fault| folder.unread(fault))).collect()
+}
+
 async fn serve(
     settings: Settings,
     mut bound: Bound,
@@ -164,8 +172,8 @@ async fn serve(
         drop(reports.blocking_send(Command::Files(changed)))
     })?;
     let tls = settings.server.tls.as_ref().map(tls).transpose()?;
+    settings.unread.iter().for_each(Unread::tell);
     let (unread, unreads) = watch::channel(settings.unread.clone());
-    tokio::spawn(control::wait_for(unreads.clone(), commands.clone()));
     let (overview, overviews) = watch::channel(Arc::default());
     let pulse = Pulse::default();
     let answers = Arc::new(AtomicBool::new(false));
@@ -180,7 +188,7 @@ async fn serve(
         listen: settings.server.listen.clone(),
         listen_tls: settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone()),
         not_listening: Arc::clone(&bound.not_listening),
-        unread: unreads,
+        unread: unreads.clone(),
         per_zone: settings.metrics_per_zone,
         readers: Arc::new(Semaphore::new(http::MAX_CONNECTIONS / 2)),
     };
@@ -224,8 +232,7 @@ async fn serve(
     let thread = start_control(belongings, commands.clone(), queue)?;
     serve_control(control, admin.clone())?;
     bound.serve_http(&admin)?;
-    first_reading(&settings, &files, commands.clone()).await?;
-    forget_unconfigured(&settings, &store);
+    first_reading(&settings, &files, unreads, commands.clone()).await?;
     answers.store(true, Ordering::Release);
     bound.start(context, tls, admin)?;
     // A control thread that is gone tells nobody.
@@ -252,14 +259,6 @@ async fn stop(commands: &mpsc::Sender<Command>, control: JoinHandle<()>) {
 fn tls(tls: &settings::Tls) -> Result<Tls, rustls::Error> {
     let shown = Arc::new(Shown::new(tls.identity.clone()));
     Ok(Tls { config: tls::config(&shown)?, shown })
-}
-
-/// Lets go of what the journal held of zones that the configuration has no more.
-fn forget_unconfigured(settings: &Settings, store: &ZoneStore) {
-    // Those in a folder that cannot be read yet go on from their former lives when it can be.
-    if !settings.unread.iter().any(|unread| matches!(unread.source, Source::ZoneDir(_))) {
-        store.forget_unconfigured();
-    }
 }
 
 /// What requests are answered from.
@@ -292,16 +291,21 @@ fn serve_control(control: UnixListener, admin: Admin) -> io::Result<()> {
 async fn first_reading(
     settings: &Settings,
     files: &Files,
+    unread: watch::Receiver<Vec<Unread>>,
     commands: mpsc::Sender<Command>,
 ) -> Result<(), StartError> {
     let by_file = !settings.zone_files.is_empty();
     let (settled, all_read) = oneshot::channel();
     let (counted, refused) = oneshot::channel();
+    let first = Reload::new(Some(settled), !lacks_folder(&settings.unread, None));
+    let told = commands.clone();
     files.configure(settings, move |refused| {
         // A start that was given up asks no more.
         let _ = counted.send(refused);
-        drop(commands.blocking_send(Command::Settled(Reload::new(Some(settled)))))
+        drop(told.blocking_send(Command::Settled(first)))
     });
+    // Not before: those who watch the files have to know of a folder that can be read later.
+    tokio::spawn(control::wait_for(unread, commands));
     let problems = all_read.await;
     if by_file && refused.await.is_ok_and(|refused| refused > 0) {
         return Err(StartError::Zones(
@@ -365,5 +369,30 @@ async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn folders_that_the_user_cannot_read_are_told_once_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let [there, known, closed] = ["there", "known", "closed"].map(|name| dir.path().join(name));
+        fs::create_dir(&there).unwrap();
+        let unread = |path| {
+            let source = Source::ZoneDir(path);
+            source.clone().unread(source.read().unwrap_err())
+        };
+        let mut settings = Settings::for_files("127.0.0.1:53".parse().unwrap(), &[]);
+        let folders = [&there, &known, &closed].map(PathBuf::clone);
+        let folder = |path| settings::ZoneDir { path, ..settings::ZoneDir::default() };
+        settings.zone_dirs = folders.map(folder).into();
+        settings.unread = vec![unread(known)];
+        assert_eq!(unread_folders(&settings), [unread(closed)]);
     }
 }

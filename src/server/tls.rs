@@ -1,7 +1,7 @@
 //! What this node proves who it is with: a certificate and its key, read from files, and renewed while connections go on.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -27,6 +27,16 @@ pub enum IdentityError {
     /// The key's file cannot be used.
     #[error("{0}")]
     Key(String),
+}
+
+impl IdentityError {
+    /// Which of the two files it is about.
+    pub fn file_of<'f>(&self, [certificate, key]: &'f [PathBuf; 2]) -> &'f Path {
+        match self {
+            IdentityError::Certificate(_) => certificate,
+            IdentityError::Key(_) => key,
+        }
+    }
 }
 
 /// A certificate with the chain above it, and its key.

@@ -55,36 +55,51 @@ pub enum Content {
 /// A source that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unread {
-    /// Which; its path is what is shown.
-    #[serde(rename = "path", serialize_with = "path_of")]
+    /// Which.
+    #[serde(skip)]
     pub source: Source,
+    /// What of it cannot be read.
+    #[serde(serialize_with = "shown")]
+    pub path: PathBuf,
     /// Why not, and what to do about it.
     pub reason: String,
 }
 
-fn path_of<S: serde::Serializer>(source: &Source, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&source.path().display())
+fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// Why a source cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file or folder that it is about.
+    pub path: PathBuf,
+    /// A sentence without the next step.
+    pub what: String,
 }
 
 impl Source {
-    /// Reads it, or says why that cannot be, in a sentence without the next step.
-    pub fn read(&self) -> Result<Content, String> {
+    /// Reads it, or says why that cannot be.
+    pub fn read(&self) -> Result<Content, Fault> {
+        let fault = |path: &Path, what| Fault { path: path.to_owned(), what };
         match self {
             Source::ZoneDir(path) => match fs::read_dir(path) {
                 Ok(_) => Ok(Content::ZoneDir(path.clone())),
-                Err(error) => Err(format!("cannot read the folder {}: {error}", path.display())),
+                Err(error) => Err(fault(path, format!("cannot read the folder {}: {error}", path.display()))),
             },
-            Source::Identity([certificate, key]) => {
-                Identity::read(certificate, key).map(Content::Identity).map_err(|error| error.to_string())
+            Source::Identity(files) => Identity::read(&files[0], &files[1])
+                .map(Content::Identity)
+                .map_err(|error| fault(error.file_of(files), error.to_string())),
+            Source::Cookies(path) => {
+                cookies::from_file(path).map(Content::Cookies).map_err(|what| fault(path, what))
             }
-            Source::Cookies(path) => cookies::from_file(path).map(Content::Cookies),
         }
     }
 
     /// It could not be read, for this reason.
-    pub fn unread(self, fault: &str) -> Unread {
-        let reason = format!("{fault}; {}", self.next_step());
-        Unread { source: self, reason }
+    pub fn unread(self, Fault { path, what }: Fault) -> Unread {
+        let reason = format!("{what}; {}", self.next_step());
+        Unread { source: self, path, reason }
     }
 
     fn next_step(&self) -> &'static str {
@@ -127,7 +142,7 @@ impl Source {
 impl Unread {
     /// Says why, what to do, and what is so meanwhile.
     pub(super) fn tell(&self) {
-        let Unread { source, reason } = self;
+        let Unread { source, reason, .. } = self;
         tracing::error!(
             "{reason}. It is tried again until it can be read; until then {}",
             source.meanwhile()
@@ -140,11 +155,17 @@ impl Unread {
         match source.read() {
             Ok(content) => Some((source, Ok(content))),
             Err(fault) => {
-                let unread = source.clone().unread(&fault);
+                let unread = source.clone().unread(fault);
                 (unread != self).then_some((source, Err(unread)))
             }
         }
     }
+}
+
+/// Whether a folder of zones is among them, other than this one.
+pub(super) fn lacks_folder(unread: &[Unread], but: Option<&Path>) -> bool {
+    let folders = unread.iter().filter(|unread| matches!(unread.source, Source::ZoneDir(_)));
+    folders.map(|unread| unread.source.path()).any(|folder| Some(folder) != but)
 }
 
 /// Why there is no certificate, where that is so.
@@ -158,7 +179,7 @@ mod tests {
     use super::*;
 
     fn unread(source: &Source) -> Unread {
-        source.clone().unread(&source.read().unwrap_err())
+        source.clone().unread(source.read().unwrap_err())
     }
 
     #[test]
@@ -171,7 +192,8 @@ mod tests {
         assert!(missing.reason.contains("; put one secret"), "{missing:?}");
         assert_eq!(missing.clone().again(), None);
         fs::write(&path, "# still to come\n").unwrap();
-        let empty = source.clone().unread(&format!("there is no cookie secret, in {}", path.display()));
+        let what = format!("there is no cookie secret, in {}", path.display());
+        let empty = source.clone().unread(Fault { path: path.clone(), what });
         assert_eq!(missing.again(), Some((source.clone(), Err(empty.clone()))));
         fs::write(&path, "11".repeat(16)).unwrap();
         let read = Content::Cookies(cookies::from_file(&path).unwrap());
@@ -187,6 +209,34 @@ mod tests {
         assert_eq!(serde_json::json!(missing), serde_json::json!({ "path": path, "reason": missing.reason }));
         fs::create_dir(&path).unwrap();
         assert_eq!(missing.again(), Some((source, Ok(Content::ZoneDir(path)))));
+    }
+
+    #[test]
+    fn the_file_that_is_at_fault_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["dns.crt", "dns.key"].map(|name| folder.path().join(name));
+        let identity = Source::Identity(files.clone());
+        assert_eq!(unread(&identity).path, files[0]);
+        let [made, other] = ["a.example", "b.example"]
+            .map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+        fs::write(&files[0], made.cert.pem()).unwrap();
+        let missing = unread(&identity);
+        assert_eq!(missing.path, files[1]);
+        assert_eq!(serde_json::json!(missing)["path"], serde_json::json!(files[1]));
+        fs::write(&files[1], other.signing_key.serialize_pem()).unwrap();
+        let strange = unread(&identity);
+        assert!(strange.path == files[1] && strange.reason.contains("does not match"), "{strange:?}");
+    }
+
+    #[test]
+    fn folders_are_told_from_what_else_is_missing() {
+        let [folder, other] = ["none", "neither"].map(|path| Source::ZoneDir(path.into()));
+        let mut all = vec![unread(&Source::Cookies("none".into()))];
+        assert!(!lacks_folder(&all, None));
+        all.push(unread(&folder));
+        assert!(lacks_folder(&all, None) && !lacks_folder(&all, Some(Path::new("none"))));
+        all.push(unread(&other));
+        assert!(lacks_folder(&all, Some(Path::new("none"))));
     }
 
     #[test]

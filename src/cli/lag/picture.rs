@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
 use crate::lag::{Interval, Ledger};
 use crate::node::seen_servers::sighting;
-use crate::probe::observation::Observation;
+use crate::probe::observation::{Observation, Reason};
 use crate::probe::observe::Event;
 use crate::time::Now;
 use crate::time::remote::Offset;
@@ -153,9 +153,10 @@ impl Picture {
                 let seen = row.seen;
                 let unknown = || Cell::styled("-", DIM);
                 let span = |span: Option<Duration>| span.map_or_else(unknown, |span| human(span).into());
-                let serial = match &row.problem {
-                    Some(problem) => Cell::styled(problem.as_ref(), BAD),
-                    None => row.serial.map_or_else(unknown, |serial| serial.to_string().into()),
+                let serial = match (row.trouble(), row.serial) {
+                    (Some(trouble), _) => Cell::styled(trouble, BAD),
+                    (None, Some(serial)) => serial.to_string().into(),
+                    (None, None) => unknown(),
                 };
                 table.row([
                     name.to_string().into(),
@@ -275,8 +276,8 @@ impl Zone {
                 stale: seen.zip(serial).map(|(seen, serial)| self.stale(seen, serial, now)),
                 problem: match (&server.problem, serial) {
                     (Some(problem), _) => Some(problem.as_str().into()),
-                    (None, Some(serial)) if self.ledger.differs(addr) => {
-                        Some(format!("{serial} with other content than elsewhere").into())
+                    (None, Some(_)) if self.ledger.differs(addr) => {
+                        Some(Reason::OtherContent.to_string().into())
                     }
                     _ => None,
                 },
@@ -288,9 +289,17 @@ impl Zone {
 impl Row<'_> {
     /// Whether it is known to lack nothing for longer than this.
     fn is_within(&self, most: Duration) -> bool {
-        // What bounds it, or where nothing does, what is most likely.
-        let longest = self.stale.and_then(|stale| stale.high.or(stale.estimate));
+        // What bounds it, or where nothing does, the age of the version that it lacks. That nobody shows a newer one bounds nothing: all
+        // of them may be cut off.
+        let missing = |stale: &Interval| stale.estimate.filter(|age| !age.is_zero());
+        let longest = self.stale.and_then(|stale| stale.high.or_else(|| missing(&stale)));
         self.problem.is_none() && longest.is_some_and(|longest| longest <= most)
+    }
+
+    /// What is wrong, with the serial that it is wrong with.
+    fn trouble(&self) -> Option<String> {
+        let problem = self.problem.as_deref()?;
+        Some(self.serial.map_or_else(|| problem.to_owned(), |serial| format!("{serial}, {problem}")))
     }
 
     fn json(&self) -> Value {
@@ -309,8 +318,8 @@ impl Row<'_> {
     }
 
     fn line(&self, now: Now, zone: &Name, before: Option<Serial>) -> String {
-        let state = match (self.problem.as_deref(), self.serial) {
-            (Some(problem), _) => problem.to_owned(),
+        let state = match (self.trouble(), self.serial) {
+            (Some(trouble), _) => trouble,
             (None, Some(serial)) => match before.filter(|&before| before != serial) {
                 Some(before) => format!("serial {before} -> {serial}, stale {}", figure(self.stale, true)),
                 None => format!("serial {serial}, stale {}", figure(self.stale, true)),

@@ -107,7 +107,9 @@ impl Reader {
             if self.head.len() < HEAD {
                 return;
             }
-            let whole = head(&self.head, FileKind::Content) == Head::Whole(generation(self.aside.id));
+            let own = generation(self.aside.id);
+            // The version before has the same form.
+            let whole = matches!(head(&self.head, FileKind::Content), Head::Whole { generation, .. } if generation == own);
             self.state = if whole { State::Entry } else { State::Damaged };
         }
         if is_at_end || !bytes.is_empty() {

@@ -1,4 +1,5 @@
-//! The framing of the journal, of the floors and of contents in files of their own: version 2.
+//! The framing of the journal, of the floors and of contents in files of their own: version 3. Version 2 has the same frames, and lacks some
+//! kinds of entries.
 //!
 //! ```text
 //! head:   "tidemark" | version u16 | what u16 | generation u32 | CRC-32 of all before it u32
@@ -19,7 +20,10 @@ pub const HEAD: usize = 20;
 /// Bytes of a frame before its payload.
 pub const FRAME: usize = 32;
 const MAGIC: [u8; 8] = *b"tidemark";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+/// A program that knows this version and no later one takes entries of later kinds for damage: what is of it is read, and written anew
+/// before anything is added to it.
+const EARLIER: u16 = 2;
 /// Begins a frame: bytes that are rare in names and records.
 const MARKER: [u8; 4] = [0xf5, 0x9a, 0xc1, 0x7e];
 /// A length at the beginning of a file of version 1 beyond this is none.
@@ -128,8 +132,13 @@ impl Header {
 /// What stands at the beginning of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// A head of this version.
-    Whole(u32),
+    /// A head of this version or the one before.
+    Whole {
+        /// The file's generation.
+        generation: u32,
+        /// It is of the version before.
+        is_earlier: bool,
+    },
     /// A head of another version or of another kind of file.
     Other {
         /// Its version.
@@ -147,14 +156,15 @@ pub fn head(bytes: &[u8], kind: FileKind) -> Head {
         return Head::None;
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if version != VERSION || u16::from_le_bytes([bytes[10], bytes[11]]) != kind as u16 {
+    if ![EARLIER, VERSION].contains(&version) || u16::from_le_bytes([bytes[10], bytes[11]]) != kind as u16 {
         return Head::Other { version };
     }
-    Head::Whole(u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]))
+    let generation = u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+    Head::Whole { generation, is_earlier: version == EARLIER }
 }
 
 /// Whether a file without a head begins with an entry of version 1: `length u32 | CRC-32 of the payload u32 | payload`. A file of
-/// version 2 whose head alone is damaged has a header of a frame.
+/// a later version whose head alone is damaged has a header of a frame.
 pub fn is_old(bytes: &[u8]) -> bool {
     let Some((length, rest)) = bytes.split_first_chunk() else { return false };
     let Some(payload) = rest.get(4..) else { return false };
@@ -346,7 +356,7 @@ mod tests {
     /// The payloads of whole frames, the bytes of damage within, those of damage at the end, and how many frames are missing.
     fn scan(bytes: &[u8], chunk: usize) -> (Vec<Vec<u8>>, u64, u64, u64) {
         let mut scanner = Scanner::new(match head(bytes, FileKind::Journal) {
-            Head::Whole(generation) => Some(generation),
+            Head::Whole { generation, .. } => Some(generation),
             _ => None,
         });
         let (mut found, mut bad, mut lost) = (Vec::new(), 0, 0);
@@ -386,7 +396,7 @@ mod tests {
             if hit > 0 {
                 left.remove(hit - 1);
             } else {
-                assert_ne!(head(&damaged, FileKind::Journal), Head::Whole(7));
+                assert!(!matches!(head(&damaged, FileKind::Journal), Head::Whole { .. }));
             }
             assert_eq!(found, left, "bit {bit}");
             let length = if hit > 0 { (ends[hit] - ends[hit - 1]) as u64 } else { 0 };

@@ -1,5 +1,5 @@
 //! Version 1 of the journal: no head, and frames of `length u32 | CRC-32 of the payload u32 | payload` (little-endian). It is read, and
-//! written anew as version 2.
+//! written anew.
 
 use super::frame::Damage;
 use super::recovery::{FileFound, Position};

@@ -54,6 +54,8 @@ pub struct FileFound {
     pub is_headless: bool,
     /// It is of version 1, which `old` reads.
     pub is_old: bool,
+    /// It is of version 2: it is read like any other, and is to be written anew before anything is added to it.
+    pub is_earlier: bool,
     /// It is of a version that this program does not know.
     pub unknown_version: Option<u16>,
 }
@@ -171,8 +173,9 @@ impl FileReader {
     /// Decides what the file is by its first bytes; where its frames begin in them.
     fn begin(&mut self, bytes: &[u8]) -> usize {
         let scanner = match frame::head(bytes, self.kind) {
-            Head::Whole(generation) => {
+            Head::Whole { generation, is_earlier } => {
                 self.found.end = HEAD as u64;
+                self.found.is_earlier = is_earlier;
                 Scanner::new(Some(generation))
             }
             Head::Other { version } => {

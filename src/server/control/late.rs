@@ -6,12 +6,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::answer::context::Served;
 
-use super::super::unread::{Content, Source, Unread, pauses};
-use super::{Command, Control};
+use super::super::unread::{Content, Source, Unread, lacks_folder, pauses};
+use super::{Command, Control, Reload};
 
-/// Tells of all of it, and tries to read it until nothing is left; the control thread takes in what is new.
+/// Tries to read all of it until nothing is left; the control thread takes in what is new.
 pub async fn wait_for(unread: watch::Receiver<Vec<Unread>>, commands: mpsc::Sender<Command>) {
-    unread.borrow().iter().for_each(Unread::tell);
     for pause in pauses() {
         if unread.borrow().is_empty() {
             return;
@@ -32,14 +31,19 @@ pub async fn wait_for(unread: watch::Receiver<Vec<Unread>>, commands: mpsc::Send
 
 impl Control {
     /// What became of another try.
-    pub(super) fn late(&mut self, source: Source, read: Result<Content, Unread>) {
+    pub(super) fn late(
+        &mut self,
+        source: Source,
+        read: Result<Content, Unread>,
+        commands: &mpsc::Sender<Command>,
+    ) {
         // A reload that came first has taken in all there is, from wherever the configuration says now.
         if !self.unread.borrow().iter().any(|unread| unread.source == source) {
             return;
         }
         match read {
             Ok(content) => {
-                self.bring_into_force(content);
+                self.bring_into_force(content, commands);
                 source.tell_read();
                 self.unread.send_modify(|all| all.retain(|unread| unread.source != source));
             }
@@ -54,9 +58,14 @@ impl Control {
         }
     }
 
-    pub(super) fn bring_into_force(&self, content: Content) {
+    pub(super) fn bring_into_force(&self, content: Content, commands: &mpsc::Sender<Command>) {
         match content {
-            Content::ZoneDir(path) => self.files.look_at(path),
+            Content::ZoneDir(path) => {
+                let is_last = !lacks_folder(&self.unread.borrow(), Some(&path));
+                let look = Reload::new(None, is_last);
+                let commands = commands.clone();
+                self.files.look_at(path, move || drop(commands.blocking_send(Command::Settled(look))));
+            }
             // Certificates are renewed every few weeks.
             Content::Identity(identity) => {
                 self.shown.iter().for_each(|shown| shown.renew(identity.clone()));

@@ -305,7 +305,7 @@ fn published(store: &ZoneStore, zone: &NameRef) -> Option<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::fs;
     use std::sync::mpsc;
     use std::time::Duration;
@@ -356,5 +356,34 @@ mod tests {
             matches!(&lost[..], [Removal { why: Some(why), .. }] if why.ends_with("is gone")),
             "{lost:?}"
         );
+    }
+
+    #[test]
+    fn a_look_at_a_folder_ends_behind_the_report_of_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("z");
+        let (told, reports) = mpsc::channel();
+        let each = move |changed: Changed| {
+            let read = changed.read.into_iter().map(|(zone, _)| zone.to_string());
+            drop(told.send(read.collect::<Vec<_>>()));
+        };
+        let files = Files::start(Arc::new(ZoneStore::new(7)), each).unwrap();
+        let (done, ended) = mpsc::channel();
+        let settings = Settings {
+            zone_dirs: vec![ZoneDir { path: path.clone(), ..ZoneDir::default() }],
+            ..Settings::for_files("127.0.0.1:53".parse().unwrap(), &[])
+        };
+        let configured = done.clone();
+        files.configure(&settings, move |_| configured.send(()).unwrap());
+        ended.recv_timeout(LIMIT).unwrap();
+        fs::create_dir(&path).unwrap();
+        for zone in ["a.", "b."] {
+            let text = format!("$ORIGIN {zone}\n$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a\n");
+            fs::write(path.join(format!("{zone}zone")), text).unwrap();
+        }
+        files.look_at(path, move || done.send(()).unwrap());
+        ended.recv_timeout(LIMIT).unwrap();
+        let read: BTreeSet<String> = reports.try_iter().flatten().collect();
+        assert_eq!(read, ["a.", "b."].map(str::to_owned).into());
     }
 }

@@ -51,7 +51,7 @@ pub(super) enum Request {
     Seen(Seen),
     Read(Vec<Done>),
     Reload(Vec<Name>, Answer),
-    Look(PathBuf),
+    Look(PathBuf, Answer),
     Configure(Box<Settings>, Answer),
 }
 
@@ -83,9 +83,9 @@ impl Files {
     }
 
     /// Takes in the files of a folder of zones that could not be read before: where it is mounted, or its mode changes, no event need
-    /// tell that.
-    pub fn look_at(&self, folder: PathBuf) {
-        let _ = self.requests.send(Request::Look(folder));
+    /// tell that. `done` is called behind the report of the last one, and of all else that is being read now.
+    pub fn look_at(&self, folder: PathBuf, done: impl FnOnce() + Send + 'static) {
+        let _ = self.requests.send(Request::Look(folder, Box::new(move |_| done())));
     }
 }
 
@@ -177,7 +177,7 @@ impl<R: Fn(Changed)> Watch<R> {
                 Ok(Request::Seen(seen)) => self.seen(seen),
                 Ok(Request::Read(done)) => done.into_iter().for_each(|done| self.read(done)),
                 Ok(Request::Reload(zones, done)) => self.reload(zones, Asker::new(done)),
-                Ok(Request::Look(folder)) => self.look_at(&folder),
+                Ok(Request::Look(folder, done)) => self.look_at(&folder, &Asker::new(done)),
                 Ok(Request::Configure(settings, done)) => {
                     self.configure(*settings, Asker::new(done));
                     is_configured = true;
@@ -241,11 +241,17 @@ impl<R: Fn(Changed)> Watch<R> {
         self.read_zones(zones, None, &[asker]);
     }
 
-    fn look_at(&mut self, folder: &Path) {
+    fn look_at(&mut self, folder: &Path, asker: &Rc<Asker>) {
         self.look_at_dirs();
         let dirs = self.dirs.iter().filter(|dir| dir.path == *folder);
         let paths = dirs.map(|dir| dir.real.clone()).collect();
         self.changed(&mut Batch { paths, ..Batch::default() }, Instant::now());
+        let waiting = self.reads.values_mut().map(|read| &mut read.askers);
+        let waiting = waiting.chain(self.awaited.iter_mut().map(|awaited| &mut awaited.askers));
+        let waiting = waiting.chain(self.searches.values_mut().map(|search| &mut search.askers));
+        waiting.for_each(|askers| askers.push(Rc::clone(asker)));
+        // What was read before is reported first.
+        self.leaving.push(Rc::clone(asker));
     }
 
     /// Takes all zones in anew.

@@ -103,10 +103,11 @@ impl Opened {
         let Opened { folder, recovered, references, next_id } = self;
         let most = most(bytes, &references);
         let journal = &recovered.journal;
-        let is_whole = |found: &FileFound| found.size > 0 && found.is_whole();
+        let is_whole = |found: &FileFound| found.size > 0 && found.is_whole() && !found.is_earlier;
         let as_it_is = journal.size > 0
             && journal.is_whole_within()
             && !journal.is_old
+            && !journal.is_earlier
             && journal.end + references.change_bytes() <= most
             && !recovered.is_doubtful
             && recovered.floors.iter().all(is_whole)
@@ -299,6 +300,81 @@ fn sweep(dir: &Path, references: &References) {
         let id = name.to_str().and_then(|name| u64::from_str_radix(name, 16).ok());
         if id.is_none_or(|id| !references.has(id)) {
             let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::journal::frame::HEAD;
+    use crate::publish::store::ZoneStore;
+    use crate::time::Utc;
+    use crate::zone::fixture;
+    use crate::zone::serial::Serial;
+    use crate::zone::stamp::Stamp;
+
+    const ZONES: [(&str, u32); 2] = [("small.", 1), ("large.", 12_000)];
+
+    fn opened(dir: &Path) -> Result<(Opened, ZoneStore), FolderError> {
+        let store = ZoneStore::new(7);
+        let folder = Folder::open(dir, 7)?;
+        let opened = Opened::read(folder, |zone, happened| store.replay(&zone, happened))?;
+        Ok((opened, store))
+    }
+
+    /// Puts the folder in order; all that is known of the zones is there.
+    fn settle(dir: &Path) {
+        let (opened, store) = opened(dir).unwrap();
+        assert!(!opened.is_doubtful() && opened.recovered.lost_contents == 0);
+        for (zone, _) in ZONES {
+            let zone: Name = zone.parse().unwrap();
+            assert_eq!(store.last_stamp(&zone).map(|stamp| stamp.serial), Some(Serial(5)), "{zone}");
+        }
+        opened.settle(store.checkpoint_bytes(), || store.checkpoint()).unwrap();
+    }
+
+    fn set_version(path: &Path, version: u16) {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[8..10].copy_from_slice(&version.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..HEAD - 4]);
+        bytes[HEAD - 4..HEAD].copy_from_slice(&sum.to_le_bytes());
+        fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn files_of_the_version_before_are_written_anew_and_those_of_a_later_one_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, store) = opened(dir.path()).unwrap();
+        for (zone, hosts) in ZONES {
+            let hosts = (0..hosts).map(|host| (host, host.to_be_bytes()));
+            let content = fixture::hosts(zone, 5, hosts).finish().unwrap().0;
+            let stamp =
+                Stamp { serial: content.serial(), published: None, digest: content.digest(), writer: 7 };
+            store.replay(&zone.parse::<Name>().unwrap(), Replayed::Full(content, stamp, Utc(5)));
+        }
+        first.settle(store.checkpoint_bytes(), || store.checkpoint()).unwrap();
+        let files = ["journal", "floors", "floors.copy"].map(|name| dir.path().join(name));
+        let contents = fs::read_dir(dir.path().join("content")).unwrap().map(|file| file.unwrap().path());
+        let contents: Vec<_> = contents.collect();
+        assert_eq!(contents.len(), 1);
+        files.iter().chain(&contents).for_each(|path| set_version(path, 2));
+        let before = files[..1].iter().chain(&contents).map(|path| (path, fs::read(path).unwrap()));
+        let before: Vec<_> = before.collect();
+        settle(dir.path());
+        let versions = || files.each_ref().map(|path| fs::read(path).unwrap()[8]);
+        assert_eq!(versions(), [3, 3, 3]);
+        // As after a crash when the new floors had their names and the new journal had not.
+        before.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        settle(dir.path());
+        assert_eq!(versions(), [3, 3, 3]);
+        settle(dir.path());
+        for path in &files {
+            set_version(path, 4);
+            let refused = opened(dir.path()).err().unwrap().to_string();
+            let said = "is of version 4, which this program does not know; start the program that wrote it";
+            assert!(refused.contains(said) && refused.contains(&path.display().to_string()), "{refused}");
+            set_version(path, 3);
         }
     }
 }

@@ -87,16 +87,18 @@ pub fn at_sign(span: Span, name: &[u8], part: &str, rtype: Rtype) -> Fault {
         "the {part} `{}` of this {rtype} record has an `@` in it, which stands for the origin only where it is alone",
         shown(name)
     );
-    Fault::new(span, message).expected(format!("`{}`", without_at_sign(name)))
+    Fault::new(span, message).expected(format!("`{}`", shown(&without_at_sign(name))))
 }
 
 /// What was probably meant by a name with an `@` in it: what stands on both sides of it is complete when it looks like that.
-fn without_at_sign(name: &[u8]) -> String {
-    let name = shown(name);
-    let parts: Vec<&str> = name.split(['@', '.']).filter(|part| !part.is_empty()).collect();
-    let behind = name.rsplit('@').next().unwrap_or_default();
-    let end = if behind.trim_start_matches('.').contains('.') { "." } else { "" };
-    format!("{}{end}", parts.join("."))
+fn without_at_sign(name: &[u8]) -> Vec<u8> {
+    let parts = name.split(|byte| b"@.".contains(byte)).filter(|part| !part.is_empty());
+    let mut meant = parts.collect::<Vec<_>>().join(&b'.');
+    let behind = name.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+    if behind.iter().skip_while(|byte| **byte == b'.').any(|byte| *byte == b'.') {
+        meant.push(b'.');
+    }
+    meant
 }
 
 /// An SOA's owner that ends in its origin twice: a zone of such a name is hardly meant, and what is below one that is given from outside
@@ -135,8 +137,14 @@ mod tests {
             ("@www", "www"),
             ("@.example.com", "example.com."),
         ] {
-            assert_eq!(without_at_sign(name.as_bytes()), meant, "{name}");
+            assert_eq!(String::from_utf8(without_at_sign(name.as_bytes())).unwrap(), meant, "{name}");
         }
+        // What is too long to be shown is understood all the same.
+        let long = "a".repeat(63);
+        let meant = without_at_sign(format!("{long}@example").as_bytes());
+        assert_eq!(meant, format!("{long}.example").as_bytes());
+        let fault = at_sign(Span::default(), format!("{long}.b@example.com").as_bytes(), "target", Rtype::MX);
+        assert_eq!(fault.expected, Some(format!("`{}...`", "a".repeat(60))));
     }
 
     #[test]

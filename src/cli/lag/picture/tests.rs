@@ -167,3 +167,33 @@ fn a_server_that_has_not_asked_for_long_is_not_said_to_be_current() {
     assert!(!plain(&picture, at(100), false).contains("<="), "{}", plain(&picture, at(100), false));
     assert!(picture.is_within(Duration::from_secs(5), at(100)));
 }
+
+#[test]
+fn servers_that_tell_nothing_do_not_vouch_for_each_other() {
+    let mut picture = picture(2);
+    let within = |picture: &Picture, seconds, now| picture.is_within(Duration::from_secs(seconds), at(now));
+    (1..=2).for_each(|number| picture.take(&Event::Seen(seen(number, 42, 100))));
+    assert!(!within(&picture, 3_600, 100));
+    // One that tells stamps speaks for those that show the same, and tells since when the others are late.
+    picture.expect(&zone(), server(3));
+    let asked = Some(Serial(40));
+    picture.take(&Event::Seen(Observation { asked, told: told(&[42, 41]), ..seen(3, 42, 100) }));
+    assert!(within(&picture, 1, 101));
+    picture.take(&Event::Seen(seen(2, 40, 101)));
+    assert!(within(&picture, 80, 120) && !within(&picture, 78, 120));
+}
+
+#[test]
+fn other_content_is_told_in_the_words_of_status_and_with_its_serial() {
+    let mut picture = picture(2);
+    let other = told(&[42]).map(|mut told| {
+        told.stamps[0].digest = Digest::from_bytes([1; 32]);
+        told
+    });
+    picture.take(&Event::Seen(Observation { told: told(&[42]), ..seen(1, 42, 50) }));
+    picture.take(&Event::Seen(Observation { told: other, ..seen(2, 42, 50) }));
+    let table = plain(&picture, at(50), false);
+    assert_eq!(table.matches("42, other content under the same serial").count(), 2, "{table}");
+    let server = &picture.json(at(50))["zones"][0]["servers"][1];
+    assert_eq!((&server["fault"], &server["serial"]), (&json!(Reason::OtherContent.to_string()), &json!(42)));
+}
