@@ -303,7 +303,7 @@ async fn first_reading(
         drop(commands.blocking_send(Command::Settled(Reload::new(Some(settled)))))
     });
     let problems = all_read.await;
-    if by_file && refused.await.is_ok_and(|refused| refused > 0) {
+    if by_file && refused.await.is_ok_and(|refused| !refused.is_empty()) {
         return Err(StartError::Zones(
             "not every zone file given can be served; what is wrong stands above".to_owned(),
         ));
