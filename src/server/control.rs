@@ -379,7 +379,9 @@ impl Control {
                 None => drop(reloaded.insert(zone.clone(), serial)),
             }
         }
-        refused.retain(|file| file.zone.as_ref().is_none_or(|zone| !failed.contains_key(zone)));
+        // A primary zone that other files hold too is told with the zone, for as long as they do.
+        let is_told = |zone: &Name| failed.contains_key(zone) || reloaded.contains_key(zone);
+        refused.retain(|file| !file.zone.as_ref().is_some_and(is_told));
         let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
         let Turnover { added, removed } = turnover.unwrap_or_default();
         if !is_first {
