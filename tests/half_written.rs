@@ -1,4 +1,5 @@
-//! Zone files that somebody has open for writing: half of what they are to hold is never served, whatever has them read.
+//! Zone files that cannot be read, or not yet, because somebody has them open for writing: half of what they are to hold is never served, and
+//! what was served goes on, whatever has them read.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may end")]
 
@@ -6,6 +7,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -183,4 +185,115 @@ fn a_file_that_is_emptied_takes_its_zone_from_no_node_that_starts() {
         drop(file);
         node.await_serial(ZONE, 2, SOON);
     }
+}
+
+/// Nobody but its owner may ask whether a file is open for writing (fcntl(2), F_SETLEASE). Where this does not run as root, there is no
+/// other user.
+#[test]
+fn a_file_of_another_user_that_was_seen_to_be_written_is_not_read_either() {
+    for config in configs() {
+        let mut node = start(&config);
+        node.stop();
+        let _ = chown(path(&node, ZONE), Some(65_534), None);
+        node.precede(words([&"unshare", &"--user", &"--map-root-user"]));
+        node.restart();
+        node.await_serial(ZONE, 1, LIMIT);
+        let half = Half::begin(&node, ZONE, 2);
+        let mut all = reload(&node.dir().join("tidemark.toml"), &[], "all");
+        assert_eq!(all.wait(LIMIT).code(), Some(1), "{}", all.log());
+        assert!(all.log().contains(OPEN), "{}", all.log());
+        assert_eq!(soa::serial(node.addr, ZONE), Some(1), "{}", node.log());
+        half.end();
+        node.await_serial(ZONE, 2, SOON);
+    }
+}
+
+#[test]
+fn a_file_of_the_command_line_keeps_its_zone_while_it_is_away_or_written() {
+    let (dir, addr) = (prepare(&[]), ports::reserve());
+    fs::create_dir(dir.path().join("z")).unwrap();
+    let listen = addr.to_string();
+    let command = words([&tidemark::PROGRAM, &"serve", &"--listen", &listen, &"z/example.zone"]);
+    let mut node = Daemon::new(dir, addr, &[], command, Reload::Watches);
+    edit(&node, ZONE, 1);
+    node.restart();
+    node.await_serial(ZONE, 1, LIMIT);
+    let reload = || {
+        let mut command = tidemark::command();
+        command.args(["reload", "--control"]).arg(node.dir().join("state/tidemark.sock"));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (file, aside) = (path(&node, ZONE), node.dir().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    let (code, told) = reload();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&format!("{ZONE}: cannot read zone file z/example.zone")), "{told}");
+    assert_eq!(soa::serial(addr, ZONE), Some(1), "{}", node.log());
+    fs::rename(&aside, &file).unwrap();
+    assert_eq!(reload().0, Some(0));
+
+    let half = Half::begin(&node, ZONE, 2);
+    let (code, told) = reload();
+    assert!(code == Some(1) && told.contains(OPEN), "{code:?} {told}");
+    assert_eq!(soa::serial(addr, ZONE), Some(1), "{}", node.log());
+    half.end();
+    node.await_serial(ZONE, 2, SOON);
+
+    // It is asked what it holds all the same.
+    zones::write(&file, &zones::text(OTHER, 7, &[]));
+    assert_eq!(reload().0, Some(0));
+    assert_eq!([ZONE, OTHER].map(|zone| soa::serial(addr, zone)), [None, Some(7)], "{}", node.log());
+}
+
+#[test]
+fn a_node_that_starts_serves_what_it_had_of_a_file_that_cannot_be_read() {
+    for config in configs() {
+        let mut node = start(&config);
+        node.stop();
+        // Not even root reads so much; it takes no room.
+        File::create(path(&node, ZONE)).unwrap().set_len(5 << 30).unwrap();
+        node.restart();
+        assert_eq!(soa::serial(node.addr, ZONE), Some(1), "{}", node.log());
+        let status = tidemark::command()
+            .args(["status", "--json", "--config"])
+            .arg(node.dir().join("tidemark.toml"))
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&status.stdout);
+        assert!(told.contains("cannot read zone file"), "{told}");
+        edit(&node, ZONE, 2);
+        node.await_serial(ZONE, 2, SOON);
+    }
+}
+
+#[test]
+fn a_reload_fails_where_a_file_of_a_folder_is_left_out() {
+    let node = start(&configs()[0]);
+    let reload = || {
+        let mut command = tidemark::command();
+        command.args(["reload", "--json", "--config"]).arg(node.dir().join("tidemark.toml"));
+        let output = command.output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let nameless = node.dir().join("z/no zone.zone");
+    fs::write(&nameless, "www 60 A 192.0.2.1\n").unwrap();
+    let half = Half::begin(&node, LATE, 7);
+    let (code, told) = reload();
+    assert_eq!(code, Some(1), "{told}");
+    assert_eq!((&told["failed"], told["zones"].as_array().unwrap().len()), (&serde_json::json!([]), 2));
+    let left: Vec<&str> =
+        told["files"].as_array().unwrap().iter().map(|left| left["file"].as_str().unwrap()).collect();
+    let has = |file: &str| left.iter().any(|left| left.ends_with(file));
+    assert!(left.len() == 2 && has("no zone.zone") && has("late.zone"), "{told}");
+    let error = told["error"].as_str().unwrap();
+    assert!(error.contains("2 files are left out") && error.contains("no SOA and no $ORIGIN"), "{error}");
+    assert!(error.contains(OPEN), "{error}");
+
+    half.end();
+    fs::remove_file(nameless).unwrap();
+    let (code, told) = reload();
+    assert_eq!((code, &told["files"]), (Some(0), &serde_json::json!([])), "{told}");
+    assert_eq!(soa::serial(node.addr, LATE), Some(7));
 }

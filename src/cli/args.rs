@@ -211,11 +211,12 @@ is served now. Keys that changed and take effect only when the node is restarted
 A zone file that another process has open for writing is waited for, 5 seconds at most; then its zone could not be brought up to date,
 and its file is read once it is closed.
 
-JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"failed\":[],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with --wait also
-\"waited\": for each zone with other servers what `tidemark wait` says; \"error\" where it is refused.
+JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"failed\":[],\"files\":[],\"added\":[],\"removed\":[],\"needs_restart\":[]}, with
+\"files\" those that were left out and belong to no zone, each with its \"error\"; with --wait also \"waited\": for each zone with other
+servers what `tidemark wait` says; \"error\" where it is refused.
 
-Exit status: 0 done, 1 refused, or a zone could not be brought up to date; with --wait also 2 timed out, 3 nobody answered; 3 too where
-the node is not reachable.")]
+Exit status: 0 done, 1 refused, or a zone could not be brought up to date, or a file of a folder was left out; with --wait also 2 timed
+out, 3 nobody answered; 3 too where the node is not reachable.")]
 pub struct ReloadArgs {
     /// Only the files of these zones; without any, the configuration and all files
     #[arg(value_name = "ZONE", value_parser = value::name)]

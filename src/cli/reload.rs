@@ -43,7 +43,8 @@ struct Read {
 
 /// Has the configuration and zone files read again.
 pub fn run(args: &ReloadArgs) -> Result<Exit, Failure> {
-    let mut answer = json!({ "zones": [], "failed": [], "added": [], "removed": [], "needs_restart": [] });
+    let mut answer =
+        json!({ "zones": [], "failed": [], "files": [], "added": [], "removed": [], "needs_restart": [] });
     let result = reload(args, &mut answer);
     if args.json { order::as_json(answer, result) } else { result }
 }

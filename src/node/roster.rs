@@ -46,6 +46,8 @@ pub struct Roster<F> {
     zones: HashMap<Name, Entry<F>>,
     /// The zone of each file in a folder that holds one, or held it until the configuration was read again.
     held: HashMap<F, Name>,
+    /// The zone of each file named by itself that held one until the configuration was read again.
+    named: HashMap<F, Name>,
     /// Of zones that are held or are decided later: files that say they hold them.
     claims: BTreeMap<Name, Vec<Claim<F>>>,
     /// The zone in whose claims a file is.
@@ -186,6 +188,7 @@ impl<F> Default for Roster<F> {
             alone: Arc::default(),
             zones: HashMap::new(),
             held: HashMap::new(),
+            named: HashMap::new(),
             claims: BTreeMap::new(),
             claimed: HashMap::new(),
             groups: BTreeMap::new(),
@@ -237,6 +240,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
         self.folders = folders;
         let group = self.begin();
         self.zones.values_mut().for_each(|entry| entry.freed = Some(group));
+        self.note_named();
         let freed = self.zones.keys().cloned().collect();
         self.groups.insert(group, Group { freed, is_whole: true, ..Group::default() });
         for (config, source) in zones {
@@ -274,6 +278,9 @@ impl<F: Clone + Eq + Hash> Roster<F> {
         changes: &mut Changes,
     ) -> Verdict<F> {
         self.withdraw(&file);
+        if let Some(before) = self.keep_named(&file, folder, report.as_ref(), changes) {
+            return Verdict::Keeps(before);
+        }
         let held = folder.and_then(|_| self.held_by(&file).cloned());
         match (held, report) {
             (Some(held), Some(report)) if report.is_certain && report.zone == held => Verdict::Holds(held),
@@ -479,6 +486,7 @@ impl<F: Clone + Eq + Hash> Roster<F> {
 
 pub mod claim;
 pub mod contest;
+mod named;
 
 #[cfg(test)]
 mod tests;

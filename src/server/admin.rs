@@ -352,13 +352,17 @@ async fn reload(
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
     let reloaded = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     let complaint = reloaded.complaint();
-    let Reloaded { zones, failed, added, removed, needs_restart } = reloaded;
+    let Reloaded { zones, failed, added, removed, refused, needs_restart } = reloaded;
     let zones = with_serials(zones);
     let failed: Vec<_> = failed.iter().map(|(zone, error)| json!({ "zone": zone, "error": error })).collect();
+    let files: Vec<_> = refused
+        .iter()
+        .map(|file| json!({ "file": file.path.display().to_string(), "error": file.why }))
+        .collect();
     let status = if complaint.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     Ok((
         status,
-        Json(json!({ "zones": zones, "failed": failed, "added": added, "removed": removed,
+        Json(json!({ "zones": zones, "failed": failed, "files": files, "added": added, "removed": removed,
             "needs_restart": needs_restart, "error": complaint })),
     ))
 }

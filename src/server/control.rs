@@ -2,6 +2,7 @@
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
 mod late;
+mod reloaded;
 mod turnover;
 mod warned;
 
@@ -29,7 +30,7 @@ use super::clock;
 use super::courtesy::queries_first;
 use super::exchange::Exchanges;
 use super::files::load::Loaded;
-use super::files::watch::{Changed, Files};
+use super::files::watch::{Changed, Files, Refused};
 use super::jobs::Jobs;
 use super::journal::thread::{Journal, Report};
 use super::log;
@@ -38,6 +39,7 @@ use super::settings::{Settings, takes_restart};
 use super::tls::Shown;
 use super::unread::{Content, Source, Unread, lacks_folder};
 pub use late::wait_for;
+pub use reloaded::Reloaded;
 use turnover::Turnover;
 pub use warned::Warned;
 
@@ -72,46 +74,14 @@ pub enum Command {
 /// A secondary zone whose primaries are asked, and the serial that is served meanwhile.
 pub type Asked = (Name, Option<Serial>);
 
-/// What a reload brought into force, and what not.
-pub struct Reloaded {
-    /// The primary zones whose files were read, each with the serial that is served now.
-    pub zones: BTreeMap<Name, Option<Serial>>,
-    /// Those that could not be brought up to date and are as they were before, or that several files hold, each with the reason.
-    pub failed: BTreeMap<Name, String>,
-    /// The zones that came: among those are the primary zones of [`Reloaded::zones`] that were not there before.
-    pub added: Vec<Name>,
-    /// The zones that went.
-    pub removed: Vec<Name>,
-    /// Keys that changed in the configuration and take effect only after a restart.
-    pub needs_restart: Vec<&'static str>,
-}
-
-impl Reloaded {
-    /// What is said where zones could not be brought up to date: the rest is in force.
-    pub fn complaint(&self) -> Option<String> {
-        let changed = [("added", &self.added), ("removed", &self.removed)];
-        let changed = changed.iter().filter(|(_, zones)| !zones.is_empty()).map(|(verb, zones)| {
-            let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
-            format!("{verb} {}", zones.join(" "))
-        });
-        let stale = match self.failed.len() {
-            0 => return None,
-            1 => "one zone is not in order".to_owned(),
-            many => format!("{many} zones are not in order"),
-        };
-        let head = changed.chain([format!("reloaded, but {stale}:")]).collect::<Vec<_>>().join("; ");
-        let failed = self.failed.iter().map(|(zone, error)| format!("{zone}: {error}"));
-        let hint = takes_restart(&self.needs_restart);
-        Some([head].into_iter().chain(failed).chain(hint).collect::<Vec<_>>().join("\n"))
-    }
-}
-
 /// A reload under way.
 pub struct Reload {
     /// Which zones were asked for; none for all.
     zones: Vec<Name>,
     /// Where it is noted which zones come and go, if the configuration was read again.
     turnover: Option<u64>,
+    /// Files that hold no zone to be served.
+    refused: Vec<Refused>,
     needs_restart: Vec<&'static str>,
     /// Whether what the journal held of zones that are not configured by its end is let go of. Those in a folder that cannot be read yet
     /// go on from their former lives when it can be.
@@ -122,7 +92,8 @@ pub struct Reload {
 impl Reload {
     /// One of all zones, whose settings are all in force.
     pub fn new(answer: Option<oneshot::Sender<Result<Reloaded, String>>>, forgets: bool) -> Reload {
-        Reload { zones: Vec::new(), turnover: None, needs_restart: Vec::new(), forgets, answer }
+        let (zones, refused, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
+        Reload { zones, turnover: None, refused, needs_restart, forgets, answer }
     }
 }
 
@@ -397,15 +368,17 @@ impl Control {
         self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
         let turnover = Some(self.reloads.last);
         let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked) };
-        self.files.configure(&settings, move |_| drop(commands.blocking_send(Command::Settled(reload))));
+        self.files.configure(&settings, move |refused| {
+            drop(commands.blocking_send(Command::Settled(Reload { refused, ..reload })));
+        });
     }
 
     /// Answers who asked for a reload, once what every file held is published.
-    fn settled(&mut self, Reload { zones, turnover, needs_restart, forgets, answer }: Reload) {
+    fn settled(&mut self, Reload { zones, turnover, mut refused, needs_restart, forgets, answer }: Reload) {
         if forgets {
             self.store.forget_unconfigured();
         }
-        let is_told = !zones.is_empty() || turnover.is_some();
+        let was_asked_for = !zones.is_empty() || turnover.is_some();
         let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
         let (mut reloaded, mut failed) = (BTreeMap::new(), BTreeMap::new());
         for (zone, serial, problem) in self.node.primaries().filter(|(zone, ..)| asked(zone)) {
@@ -414,13 +387,17 @@ impl Control {
                 None => drop(reloaded.insert(zone.clone(), serial)),
             }
         }
+        // A primary zone that other files hold too is told with the zone, for as long as they do.
+        let is_told = |zone: &Name| failed.contains_key(zone) || reloaded.contains_key(zone);
+        refused.retain(|file| !file.zone.as_ref().is_some_and(is_told));
         let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
         let Turnover { added, removed } = turnover.unwrap_or_default();
-        if is_told {
-            log::reloaded(added.len(), removed.len(), &failed, failed.len() + reloaded.len());
+        if was_asked_for {
+            let refused: Vec<String> = refused.iter().map(|file| file.why.clone()).collect();
+            log::reloaded([added.len(), removed.len()], &failed, &refused, failed.len() + reloaded.len());
         }
         let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());
-        let reloaded = Reloaded { zones: reloaded, failed, added, removed, needs_restart };
+        let reloaded = Reloaded { zones: reloaded, failed, added, removed, refused, needs_restart };
         drop(answer.map(|answer| answer.send(Ok(reloaded))));
     }
 

@@ -76,9 +76,19 @@ fn first_few(all: &[String]) -> String {
 }
 
 /// Logs what a reload came to. The zones that it left as they were have each been told of when that came to light, which may be long ago.
-pub(super) fn reloaded(added: usize, removed: usize, failed: &BTreeMap<Name, String>, asked: usize) {
+pub(super) fn reloaded(
+    [added, removed]: [usize; 2],
+    failed: &BTreeMap<Name, String>,
+    refused: &[String],
+    asked: usize,
+) {
+    if !refused.is_empty() {
+        error!("reloaded, but files are left out ({}): {}", refused.len(), first_few(refused));
+    }
     if failed.is_empty() {
-        info!(added, removed, "reloaded");
+        if refused.is_empty() {
+            info!(added, removed, "reloaded");
+        }
         return;
     }
     error!(

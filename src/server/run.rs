@@ -307,7 +307,7 @@ async fn first_reading(
     // Not before: those who watch the files have to know of a folder that can be read later.
     tokio::spawn(control::wait_for(unread, commands));
     let problems = all_read.await;
-    if by_file && refused.await.is_ok_and(|refused| refused > 0) {
+    if by_file && refused.await.is_ok_and(|refused| !refused.is_empty()) {
         return Err(StartError::Zones(
             "not every zone file given can be served; what is wrong stands above".to_owned(),
         ));

@@ -392,3 +392,27 @@ fn at_a_start_the_order_of_reports_decides_nothing() {
 }
 
 mod random;
+
+#[test]
+fn a_file_named_by_itself_keeps_its_zone_until_it_says_otherwise_or_is_named_no_more() {
+    let mut roster = Roster::<File>::default();
+    let mut changes = Changes::default();
+    let mut read = |roster: &mut Roster<File>, says: Option<Report>| {
+        let group = roster.configure(Vec::new(), Vec::new(), &mut changes);
+        let verdict = roster.report(group, ("a", None), says, |_| None, &mut changes);
+        (verdict, roster.conclude(group, |_| None, &mut changes).removed)
+    };
+    assert_eq!(read(&mut roster, namesake_says("x.", 1, 1)), (holds("x."), vec![]));
+    let guess = namesake_says("y.", 1, 1).map(|report| Report { is_certain: false, ..report });
+    for says in [None, guess] {
+        assert_eq!(read(&mut roster, says), (Verdict::Keeps(name("x.")), vec![]));
+    }
+    let lost = |zone| vec![(name(zone), ZoneSource::Named("a"))];
+    assert_eq!(read(&mut roster, namesake_says("y.", 1, 1)), (holds("y."), lost("x.")));
+
+    let mut changes = Changes::default();
+    let group = roster.configure(Vec::new(), Vec::new(), &mut changes);
+    assert_eq!(roster.named_before("a"), Some(&name("y.")));
+    assert_eq!(roster.conclude(group, |_| None, &mut changes).removed, lost("y."));
+    assert_eq!(roster.named_before("a"), None);
+}

@@ -1,6 +1,6 @@
 //! What files are read for, and who waits for it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,30 +58,47 @@ pub(super) struct File {
     pub(super) is_link: bool,
 }
 
-/// Called with how many files hold no zone to be served.
-pub(super) type Answer = Box<dyn FnOnce(usize) + Send>;
+/// A file that holds no zone to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The file.
+    pub path: PathBuf,
+    /// The zone that it says it holds and that comes from somewhere else.
+    pub zone: Option<Name>,
+    /// Why, naming the file.
+    pub why: String,
+}
+
+/// Called with the files that hold no zone to be served.
+pub(super) type Answer = Box<dyn FnOnce(Vec<Refused>) + Send>;
 
 /// Who waits for all that was asked for to be reported; told when the last part of it lets go of this.
 pub(super) struct Asker {
     done: Cell<Option<Answer>>,
     /// Files that hold no zone to be served.
-    refused: Cell<usize>,
+    refused: RefCell<Vec<Refused>>,
 }
 
 impl Asker {
     pub(super) fn new(done: Answer) -> Rc<Asker> {
-        Rc::new(Asker { done: Cell::new(Some(done)), refused: Cell::new(0) })
+        Rc::new(Asker { done: Cell::new(Some(done)), refused: RefCell::default() })
     }
 
     /// A file that these have asked for holds no zone to be served.
-    pub(super) fn refuse(askers: &[Rc<Asker>], why: &str) {
-        askers.iter().for_each(|asker| asker.refused.set(asker.refused.get() + 1));
-        tracing::error!("{why}");
+    pub(super) fn refuse(askers: &[Rc<Asker>], refused: &Refused) {
+        for asker in askers {
+            let mut known = asker.refused.borrow_mut();
+            // Who waits for several reads of a file hears of it once.
+            if !known.contains(refused) {
+                known.push(refused.clone());
+            }
+        }
+        tracing::error!("{}", refused.why);
     }
 }
 
 impl Drop for Asker {
     fn drop(&mut self) {
-        self.done.take().into_iter().for_each(|done| done(self.refused.get()));
+        self.done.take().into_iter().for_each(|done| done(self.refused.take()));
     }
 }

@@ -22,7 +22,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::load::{is_namesake, said_name};
+use super::load::{Bounds, LoadError, is_namesake, said_name};
 
 /// What is no part of a zone's name, behind the last dot.
 const PACKAGED: [&[u8]; 3] = [b"rpmnew", b"rpmsave", b"rpmorig"];
@@ -45,16 +45,21 @@ enum Mark {
     Label,
 }
 
-/// Whether a file in a folder of zones is a copy of another. This may read it.
-pub(super) fn is_copy(path: &Path) -> bool {
+/// Whether a file in a folder of zones is a copy of another. This may read it; of one that cannot be read now it cannot be known.
+pub(super) fn is_copy(path: &Path, bounds: &Bounds<'_>) -> Result<bool, LoadError> {
     match mark(&stem(path)) {
-        Mark::None => false,
-        Mark::Copy => true,
-        Mark::Label => match said_name(path) {
+        Mark::None => Ok(false),
+        Mark::Copy => Ok(true),
+        Mark::Label => Ok(match said_name(path, bounds)? {
             Some(zone) => !is_namesake(path, &zone),
-            None => originals(path).iter().any(|original| original.exists()),
-        },
+            None => has_original(path),
+        }),
     }
+}
+
+/// Whether a file lies beside this one of which it is a copy, unless it says what it holds.
+pub(super) fn has_original(path: &Path) -> bool {
+    originals(path).iter().any(|original| original.exists())
 }
 
 /// Whether a file's name has a mark of copies.
@@ -167,6 +172,7 @@ fn is_number(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
 
@@ -243,7 +249,7 @@ mod tests {
         let soa = "SOA ns.test. host.test. 1 2 3 4 5\n";
         let is_copy = |name: &str, text: &str| {
             fs::write(path(name), format!("$TTL 1\n{text}")).unwrap();
-            super::is_copy(&path(name))
+            super::is_copy(&path(name), &Bounds::new(&AtomicBool::new(false))).unwrap()
         };
         // It says what it holds.
         for (text, expected) in [

@@ -6,14 +6,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::node::roster::contest::Contest;
 use crate::node::settings::ZoneConfig;
 use crate::wire::name::Name;
 
 use super::super::settings::{Settings, Zone};
-use super::copies::{self, is_copy};
-use super::load::{Identity, identify, is_namesake, name_of};
+use super::copies::{self, has_original, is_copy};
+use super::load::{Bounds, Identity, identify, is_namesake, name_of};
 
 /// All zones that settings name: one by one, as files, and by the folder.
 #[derive(Debug)]
@@ -40,12 +41,15 @@ pub fn find_zones(settings: &Settings) -> Named {
         .zone_dirs
         .iter()
         .flat_map(|dir| zone_files(&dir.path).into_iter().map(move |file| (file.path, Some(dir))));
+    let is_needless = AtomicBool::new(false);
+    let bounds = Bounds::new(&is_needless);
     for (path, dir) in files.chain(in_dirs) {
         // A file may lie in a folder and be named by itself.
         if named_files.contains(&*path) {
             continue;
         }
-        if dir.is_some() && is_copy(&path) {
+        let is_copy = || is_copy(&path, &bounds).unwrap_or_else(|_| has_original(&path));
+        if dir.is_some() && is_copy() {
             copies.push(copies::told(&path));
             continue;
         }

@@ -14,15 +14,24 @@ use super::settle::{FileEvent, Seen};
 
 /// Room for some hundred events at a time; a queue that is longer is read in several goes.
 const BUFFER: usize = 16 << 10;
-/// What is to be told of a folder and of what lies in it.
-const CHANGES: WatchMask = WatchMask::MODIFY
-    .union(WatchMask::ATTRIB)
-    .union(WatchMask::CLOSE_WRITE)
+/// What is to be told of a folder and of the names in it: which come and go, and whether what they lead to may be entered.
+const NAMES: WatchMask = WatchMask::ATTRIB
     .union(WatchMask::MOVE)
     .union(WatchMask::CREATE)
     .union(WatchMask::DELETE)
     .union(WatchMask::DELETE_SELF)
     .union(WatchMask::MOVE_SELF);
+/// The same and what is written to the files in it.
+const CHANGES: WatchMask = NAMES.union(WatchMask::MODIFY).union(WatchMask::CLOSE_WRITE);
+
+/// What is told of what lies right in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    /// Which names there are. Whoever writes a log there wakes nobody.
+    Names,
+    /// That, and what is written to files.
+    Files,
+}
 
 /// A watch on folders.
 pub(super) struct Watcher {
@@ -52,9 +61,14 @@ impl Watcher {
     }
 
     /// Watches a folder, which is free of links, and what lies right in it.
-    pub(super) fn watch(&mut self, folder: &Path) -> io::Result<()> {
+    pub(super) fn watch(&mut self, folder: &Path, scope: Scope) -> io::Result<()> {
+        let asked = match scope {
+            // One folder can have several paths, by mounts, and has one watch: what was asked for before stays.
+            Scope::Names => NAMES | WatchMask::MASK_ADD,
+            Scope::Files => CHANGES,
+        };
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let watch = self.watches.add(folder, CHANGES | WatchMask::ONLYDIR)?;
+        let watch = self.watches.add(folder, asked | WatchMask::ONLYDIR)?;
         folders.paths.insert(watch.clone(), folder.to_owned());
         let old = folders.watches.insert(folder.to_owned(), watch.clone());
         // What was there before under this name is another folder.
@@ -158,8 +172,8 @@ mod tests {
         fs::write(&one, "old").unwrap();
         let (told, events) = mpsc::channel();
         let mut watcher = Watcher::start(move |seen| drop(told.send(seen))).unwrap();
-        watcher.watch(&real).unwrap();
-        assert!(watcher.watch(&real.join("none")).is_err());
+        watcher.watch(&real, Scope::Files).unwrap();
+        assert!(watcher.watch(&real.join("none"), Scope::Files).is_err());
         fs::read(&one).unwrap();
         fs::read_dir(&real).unwrap().for_each(drop);
         fs::write(&one, "new").unwrap();
@@ -185,6 +199,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_told_of_only_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        let log = real.join("log");
+        fs::write(&log, "old").unwrap();
+        let (told, events) = mpsc::channel();
+        let mut watcher = Watcher::start(move |seen| drop(told.send(seen))).unwrap();
+        watcher.watch(&real, Scope::Names).unwrap();
+        fs::write(&log, "new").unwrap();
+        fs::create_dir(real.join("zones")).unwrap();
+        let first = events.recv_timeout(SOON).unwrap();
+        assert_eq!((first.what, first.path), (FileEvent::Created, real.join("zones")));
+
+        // Once it is, it stays so.
+        watcher.watch(&real, Scope::Files).unwrap();
+        watcher.watch(&real, Scope::Names).unwrap();
+        fs::write(&log, "newer").unwrap();
+        let next = events.recv_timeout(SOON).unwrap();
+        assert_eq!((next.what, next.path), (FileEvent::Written, log));
+    }
+
+    #[test]
     fn a_folder_that_is_replaced_is_told_of_and_can_be_watched_again() {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();
@@ -192,12 +228,12 @@ mod tests {
         fs::create_dir(&zones).unwrap();
         let (told, events) = mpsc::channel();
         let mut watcher = Watcher::start(move |seen| drop(told.send(seen))).unwrap();
-        watcher.watch(&zones).unwrap();
+        watcher.watch(&zones, Scope::Files).unwrap();
         fs::rename(&zones, real.join("old")).unwrap();
         let moved = events.recv_timeout(SOON).unwrap();
         assert_eq!((moved.what, moved.path), (FileEvent::Changed, zones.clone()));
         fs::create_dir(&zones).unwrap();
-        watcher.watch(&zones).unwrap();
+        watcher.watch(&zones, Scope::Files).unwrap();
         fs::write(real.join("old/a.zone"), "a").unwrap();
         fs::write(zones.join("b.zone"), "b").unwrap();
         assert_eq!(events.recv_timeout(SOON).unwrap().path, zones.join("b.zone"));

@@ -1,5 +1,6 @@
 //! Zone files on disk to snapshots: reading, `$INCLUDE`, and faults of the whole zone brought back to their lines.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -134,12 +135,8 @@ pub(super) fn open(
     bounds: &Bounds<'_>,
 ) -> Result<Opened, LoadError> {
     let text = match bounds.bytes(path) {
-        // The name may be there already, and the version from before is served under it.
-        Err(open @ LoadError::Open { .. }) => {
-            let name = name_of(path).map_err(|_| open.clone())?;
-            return Ok(Opened { identity: Identity::Guess(name), loaded: Some(Err(open)) });
-        }
-        text => text?,
+        Ok(text) => text,
+        Err(error) => return unread(path, error),
     };
     // Where this turns out to be the name of the zone, reading began with the right origin, and nothing has to be read again.
     let from_file = name_in(path);
@@ -162,12 +159,25 @@ pub(super) fn open(
     Ok(Opened { identity, loaded })
 }
 
-/// The zone that a file says it holds, whatever its own name: by the owner of its SOA or an `$ORIGIN` with a final dot.
-pub(super) fn said_name(path: &Path) -> Option<Name> {
-    let text = bytes(path).ok()?;
+/// What there is to say of a file that is there and cannot be read now: the version from before is served under its name.
+pub(super) fn unread(path: &Path, error: LoadError) -> Result<Opened, LoadError> {
+    let name = match &error {
+        // The name may be there already.
+        LoadError::Open { .. } => name_of(path).ok(),
+        LoadError::Unreadable { .. } => name_in(path).filter(|_| path.exists()),
+        LoadError::Faulty(_) => None,
+    };
+    let name = name.ok_or_else(|| error.clone())?;
+    Ok(Opened { identity: Identity::Guess(name), loaded: Some(Err(error)) })
+}
+
+/// The zone that a file says it holds, whatever its own name: by the owner of its SOA or an `$ORIGIN` with a final dot. One that cannot be
+/// read, or not yet, says neither this nor that it holds none.
+pub(super) fn said_name(path: &Path, bounds: &Bounds<'_>) -> Result<Option<Name>, LoadError> {
+    let text = bounds.bytes(path)?;
     // Relative names are read below a name that no zone has (RFC 6761 6.4), so that the rest of the SOA may be of these.
-    let unsaid: Name = "unsaid.invalid.".parse().ok()?;
-    first_name(path, &text, Some(&unsaid)).filter(|name| !name.is_in(&unsaid))
+    let Ok(unsaid) = "unsaid.invalid.".parse::<Name>() else { return Ok(None) };
+    Ok(first_name(path, &text, Some(&unsaid)).filter(|name| !name.is_in(&unsaid)))
 }
 
 /// Whether a file is named like a zone, with or without the last dot.
@@ -229,8 +239,8 @@ pub(super) struct Bounds<'b> {
     memory: u64,
     /// Records up to which a zone is looked through for what hurts.
     linted: u64,
-    /// Whether files that somebody has open for writing are left alone.
-    awaits_writers: bool,
+    /// Whether files that somebody has open for writing are left alone: where that cannot be asked, those of these places.
+    awaits_writers: Option<&'b BTreeSet<PathBuf>>,
     /// Set once the outcome is of no use: reading then stops, and whatever comes of it is to be thrown away.
     is_needless: &'b AtomicBool,
 }
@@ -238,7 +248,7 @@ pub(super) struct Bounds<'b> {
 impl<'b> Bounds<'b> {
     /// With all the memory that there is for a zone.
     pub(super) fn new(is_needless: &'b AtomicBool) -> Bounds<'b> {
-        Bounds { memory: memory::half(), linted: 0, awaits_writers: false, is_needless }
+        Bounds { memory: memory::half(), linted: 0, awaits_writers: None, is_needless }
     }
 
     /// The same, to be told what hurts about a zone that is not large, with what is odd in its text.
@@ -246,9 +256,10 @@ impl<'b> Bounds<'b> {
         Bounds { linted: LINTED, ..self }
     }
 
-    /// The same, but nothing is read that somebody has open for writing.
-    pub(super) fn awaiting_writers(self) -> Bounds<'b> {
-        Bounds { awaits_writers: true, ..self }
+    /// The same, but nothing is read that somebody has open for writing; files at these places, free of links, were not closed yet as far
+    /// as could be seen.
+    pub(super) fn awaiting_writers(self, open: &'b BTreeSet<PathBuf>) -> Bounds<'b> {
+        Bounds { awaits_writers: Some(open), ..self }
     }
 }
 
@@ -271,7 +282,12 @@ impl Bounds<'_> {
     /// What a file holds; `None` when it is open for writing, and so to be left alone.
     fn content(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let file = content::open(path)?;
-        let is_open = || self.awaits_writers && lease::has_writer(&file) == Some(true);
+        let is_written =
+            |open: &BTreeSet<PathBuf>| path.canonicalize().is_ok_and(|place| open.contains(&place));
+        let is_open = || {
+            let is_open = |open| lease::has_writer(&file).unwrap_or_else(|| is_written(open));
+            self.awaits_writers.is_some_and(is_open)
+        };
         if is_open() {
             return Ok(None);
         }
@@ -422,7 +438,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> LoadError {
-    LoadError::Unreadable { path: path.to_owned(), reason: error.to_string() }
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => "; let the user that reads it here do so (chmod, chown)",
+        _ => "",
+    };
+    LoadError::Unreadable { path: path.to_owned(), reason: format!("{error}{remedy}") }
 }
 
 /// Reads the file again to find where the records stand that a fault speaks of. Rare, and so not paid for while loading.

@@ -4,10 +4,10 @@
 //! has ended leaves its part to the next that comes: the reader of a small file that came behind that of a large one had to put a
 //! million freed pieces in order first, which took it 50 ms.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,7 +20,7 @@ use crate::zone::snapshot::Snapshot;
 use super::super::courtesy::{Courtesy, in_succession};
 use super::super::threads;
 use super::copies::is_copy;
-use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open};
+use super::load::{Bounds, LoadError, Loaded, Opened, load_onto, open, unread};
 
 /// The largest file of each lane but the last, in bytes. A file of the first is read in a millisecond.
 const LANES: [u64; 4] = [64 << 10, 1 << 20, 16 << 20, 256 << 20];
@@ -42,6 +42,8 @@ pub(super) struct Job {
     pub(super) zone: Option<Name>,
     /// Whether it is left alone if it is a copy of another.
     pub(super) may_be_copy: bool,
+    /// Places of files that were written to and not closed yet, as far as could be seen.
+    pub(super) open: Arc<BTreeSet<PathBuf>>,
     /// Set once nobody wants to know any more.
     pub(super) is_needless: Arc<AtomicBool>,
 }
@@ -272,14 +274,18 @@ impl Lane {
 
     fn read(&self, job: &Job) -> Done {
         let base = |name: &NameRef| -> Option<Snapshot> { Some(self.store.get(name)?.version()?.source()) };
-        let bounds = Bounds::new(&job.is_needless).linting().awaiting_writers();
+        let bounds = Bounds::new(&job.is_needless).linting().awaiting_writers(&job.open);
         let content = match &job.zone {
             Some(zone) => {
                 Content::Zone(or_unreadable(&job.path, || load_onto(&job.path, zone, base(zone), &bounds)))
             }
-            None => Content::File(or_unreadable(&job.path, || match job.may_be_copy && is_copy(&job.path) {
-                true => Ok(None),
-                false => open(&job.path, &base, &bounds).map(Some),
+            None => Content::File(or_unreadable(&job.path, || {
+                let is_copy = if job.may_be_copy { is_copy(&job.path, &bounds) } else { Ok(false) };
+                match is_copy {
+                    Ok(true) => Ok(None),
+                    Ok(false) => open(&job.path, &base, &bounds).map(Some),
+                    Err(error) => unread(&job.path, error).map(Some),
+                }
             })),
         };
         Done { ticket: job.ticket, content }
@@ -304,8 +310,8 @@ mod tests {
     /// Reads files one after the other, each when what came of the one before was told; which threads told it.
     fn read_by(readers: &Readers, told: &mpsc::Receiver<ThreadId>, files: &[&Path]) -> Vec<ThreadId> {
         let read = |path: &&Path| {
-            let (path, is_needless) = (Arc::from(*path), Arc::default());
-            let job = Job { ticket: 1, path, zone: None, may_be_copy: false, is_needless };
+            let (path, open, is_needless) = (Arc::from(*path), Arc::default(), Arc::default());
+            let job = Job { ticket: 1, path, zone: None, may_be_copy: false, open, is_needless };
             readers.read(vec![job], Haste::Gentle, true);
             told.recv().unwrap()
         };

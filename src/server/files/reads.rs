@@ -91,7 +91,11 @@ impl<R: Fn(Changed)> Watch<R> {
         is_change: bool,
     ) {
         let mut jobs = Vec::with_capacity(files.len());
-        self.give_up_files(&files);
+        let open = Arc::new(self.settling.all_open());
+        let waited = self.give_up_files(&files);
+        if let Some(search) = search.and_then(|id| self.searches.get_mut(&id)) {
+            search.askers.extend(waited);
+        }
         for what in files {
             self.last += 1;
             let ticket = self.last;
@@ -111,7 +115,8 @@ impl<R: Fn(Changed)> Watch<R> {
                 self.reading.entry(name).or_default().ticket = Some(ticket);
             }
             let is_needless = Arc::new(AtomicBool::new(false));
-            jobs.push(Job { ticket, path, zone, may_be_copy, is_needless: Arc::clone(&is_needless) });
+            let (open, needless) = (Arc::clone(&open), Arc::clone(&is_needless));
+            jobs.push(Job { ticket, path, zone, may_be_copy, open, is_needless: needless });
             self.one_more(search, ticket);
             self.reads.insert(ticket, Read { what, search, askers: askers.to_vec(), is_needless });
         }
@@ -123,10 +128,11 @@ impl<R: Fn(Changed)> Watch<R> {
         self.reads.values().any(|read| matches!(&read.what, What::File(file) if *file.path == *path))
     }
 
-    /// Gives up the reads that are under way of these files, if no zone is served from them yet: what came of them could come last.
-    fn give_up_files(&mut self, files: &[What]) {
+    /// Gives up the reads that are under way of these files, if no zone is served from them yet: what came of them could come last. Who
+    /// waits for them.
+    fn give_up_files(&mut self, files: &[What]) -> Vec<Rc<Asker>> {
         if self.reads.is_empty() || self.haste == Haste::Start {
-            return;
+            return Vec::new();
         }
         let paths = files.iter().filter_map(|what| match what {
             What::File(file) if self.roster.held_by(&*file.path).is_none() => Some(&*file.path),
@@ -135,9 +141,8 @@ impl<R: Fn(Changed)> Watch<R> {
         let paths: HashSet<&Path> = paths.collect();
         let is_old = |read: &Read| matches!(&read.what, What::File(file) if paths.contains(&*file.path));
         let old = self.reads.iter().filter(|(_, read)| is_old(read)).map(|(ticket, _)| *ticket);
-        for ticket in old.collect::<Vec<u64>>() {
-            self.give_up_one(ticket);
-        }
+        let old: Vec<u64> = old.collect();
+        old.into_iter().filter_map(|ticket| self.give_up_one(ticket)).flat_map(|read| read.askers).collect()
     }
 
     /// Gives up a read; what it was.

@@ -11,7 +11,7 @@ use crate::publish::store::ZoneStore;
 use crate::wire::name::{Name, NameRef};
 use crate::zone::digest::Digest;
 
-use super::asked::{Asker, File, What};
+use super::asked::{Asker, File, Refused, What};
 use super::copies;
 use super::folder::{contested, left_out, tell_empty};
 use super::load::{Identity, LoadError, Loaded, Opened, is_namesake, name_of};
@@ -47,11 +47,12 @@ impl<R: Fn(Changed)> Watch<R> {
         }
     }
 
-    /// Nothing will come of this file.
+    /// Nothing will come of this file; others may have waited for their turn behind it.
     pub(super) fn skip(&mut self, ticket: u64, search: Option<u64>) {
-        let turns = search.and_then(|id| self.searches.get_mut(&id)?.turns.as_mut());
-        if let Some(turns) = turns {
-            turns.order.remove(&ticket);
+        let Some(id) = search else { return };
+        let turns = self.searches.get_mut(&id).and_then(|search| search.turns.as_mut());
+        if turns.is_some_and(|turns| turns.order.remove(&ticket)) {
+            self.take_turns(id);
         }
     }
 
@@ -71,15 +72,17 @@ impl<R: Fn(Changed)> Watch<R> {
             Some(None) => self.take_in(id, turn),
             Some(Some(turns)) => {
                 turns.early.insert(ticket, turn);
-                while let Some(turn) = self.next_turn(id) {
-                    self.take_in(id, turn);
-                }
+                self.take_turns(id);
             }
         }
     }
 
-    fn next_turn(&mut self, id: u64) -> Option<Turn> {
-        self.searches.get_mut(&id)?.turns.as_mut()?.next()
+    /// Takes in what was read and waited for its turn, as far as that has come.
+    fn take_turns(&mut self, id: u64) {
+        let next = |watch: &mut Self| watch.searches.get_mut(&id)?.turns.as_mut()?.next();
+        while let Some(turn) = next(self) {
+            self.take_in(id, turn);
+        }
     }
 
     fn take_in(&mut self, id: u64, Turn { ticket, file, opened, mut askers }: Turn) {
@@ -88,8 +91,12 @@ impl<R: Fn(Changed)> Watch<R> {
         if reading.is_some_and(|newer| newer != ticket) {
             return;
         }
-        let opened = opened.transpose();
-        if held.is_none() && opened.as_ref().is_some_and(|opened| self.says_nothing_yet(&file, opened)) {
+        let mut opened = opened.transpose();
+        let is_held = held.is_some() || file.dir.is_none() && self.roster.named_before(&*file.path).is_some();
+        if !is_held && opened.as_ref().is_some_and(|opened| self.seems_copy(&file, opened)) {
+            opened = None;
+        }
+        if !is_held && opened.as_ref().is_some_and(|opened| self.says_nothing_yet(&file, opened)) {
             let path = file.path.to_path_buf();
             return self.await_writer(What::File(file), path, &askers);
         }
@@ -105,7 +112,7 @@ impl<R: Fn(Changed)> Watch<R> {
                 None => self.is_copy(id, &file),
             };
         };
-        let (report, loaded) = self.report(id, &file, held.is_some(), opened);
+        let (report, loaded) = self.report(id, &file, is_held, opened);
         let is_same = |report: &Report| report.is_certain && Some(&report.zone) == held.as_ref();
         if let Some(name) = again.as_ref().filter(|_| !report.as_ref().is_some_and(is_same)) {
             // It may be open for writing, say: whoever asked waits for what comes of it.
@@ -130,6 +137,20 @@ impl<R: Fn(Changed)> Watch<R> {
             && zone.is_none_or(|zone| published(&self.store, zone).is_none())
     }
 
+    /// Whether a file that cannot be read now is a copy by its name and what lies beside it. One whose zone was published before is none.
+    fn seems_copy(&self, file: &File, opened: &Result<Opened, LoadError>) -> bool {
+        let Ok(Opened { identity: Identity::Guess(zone), loaded: Some(Err(error)) }) = opened else {
+            return false;
+        };
+        let is_unread = match error {
+            LoadError::Open { path } | LoadError::Unreadable { path, .. } => **path == *file.path,
+            LoadError::Faulty(_) => false,
+        };
+        let is_like = is_namesake(&file.path, zone);
+        let is_beside = || copies::has_original(&file.path) && published(&self.store, zone).is_none();
+        is_unread && file.dir.is_some() && copies::is_marked(&file.path) && (!is_like || is_beside())
+    }
+
     /// What a file says it holds; what is wrong with it is told, unless a zone is served from it: then that is read by its name.
     fn report(
         &mut self,
@@ -142,7 +163,7 @@ impl<R: Fn(Changed)> Watch<R> {
             Ok(Opened { identity, loaded }) => (identity, loaded),
             Err(error) => {
                 if !is_held {
-                    self.refuse(id, &error.to_string());
+                    self.refuse(id, &file.path, None, error.to_string());
                 }
                 return (None, None);
             }
@@ -158,8 +179,9 @@ impl<R: Fn(Changed)> Watch<R> {
             }
             Identity::Empty => match name_of(&file.path) {
                 Ok(zone) => zone,
+                Err(_) if is_held => return (None, None),
                 Err(error) => {
-                    self.refuse(id, &error.to_string());
+                    self.refuse(id, &file.path, None, error.to_string());
                     return (None, None);
                 }
             },
@@ -206,6 +228,8 @@ impl<R: Fn(Changed)> Watch<R> {
         match verdict {
             Verdict::Holds(name) => {
                 self.missing.remove(&name);
+                // Whatever it was before.
+                self.told.remove(&*file.path);
                 if file.is_link {
                     self.ways.begin(&name, &file.path);
                 }
@@ -215,7 +239,12 @@ impl<R: Fn(Changed)> Watch<R> {
                 }
             }
             // For as long as it is not mended, it is that zone with a fault.
-            Verdict::Keeps(name) => self.read_zones(vec![name], None, askers),
+            Verdict::Keeps(name) => {
+                if file.is_link {
+                    self.ways.begin(&name, &file.path);
+                }
+                self.read_zones(vec![name], None, askers);
+            }
             Verdict::Leaves(name) => {
                 self.forget(&name);
                 self.hold_back(id, HeldBack { file, loaded });
@@ -223,7 +252,8 @@ impl<R: Fn(Changed)> Watch<R> {
             Verdict::Waits => self.hold_back(id, HeldBack { file, loaded }),
             Verdict::IsHeld(name, holder) => {
                 let first = holder.file().map(|(first, _)| &**first);
-                self.refuse(id, &left_out(&file.path, &name, first));
+                let why = left_out(&file.path, &name, first);
+                self.refuse(id, &file.path, Some(name), why);
             }
             Verdict::HoldsNothing => {}
         }
@@ -235,9 +265,9 @@ impl<R: Fn(Changed)> Watch<R> {
         }
     }
 
-    fn refuse(&self, id: u64, why: &str) {
+    fn refuse(&self, id: u64, path: &Path, zone: Option<Name>, why: String) {
         let Some(search) = self.searches.get(&id).filter(|search| !search.is_second) else { return };
-        Asker::refuse(&search.askers, why);
+        Asker::refuse(&search.askers, &Refused { path: path.to_owned(), zone, why });
     }
 
     /// The file of a zone is not there any more.
@@ -350,10 +380,20 @@ mod tests {
         // Gone between two looks.
         configure(vec![folder.clone()]);
         fs::remove_file(path("c.")).unwrap();
-        configure(vec![folder]);
+        configure(vec![folder.clone()]);
         let lost: Vec<Removal> = reports.try_iter().flatten().collect();
         assert!(
             matches!(&lost[..], [Removal { why: Some(why), .. }] if why.ends_with("is gone")),
+            "{lost:?}"
+        );
+        // That it was empty for a while does not matter.
+        for text in [String::new(), text("d."), text("y.")] {
+            fs::write(path("d."), text).unwrap();
+            configure(vec![folder.clone()]);
+        }
+        let lost: Vec<Removal> = reports.try_iter().flatten().collect();
+        assert!(
+            matches!(&lost[..], [Removal { why: Some(why), .. }] if why.ends_with("holds another zone now")),
             "{lost:?}"
         );
     }

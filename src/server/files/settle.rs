@@ -133,6 +133,17 @@ impl Changes {
         }
     }
 
+    /// Whether a file was written to and not closed since, as far as could be seen.
+    pub(super) fn is_open(&self, place: &Path) -> bool {
+        matches!(self.pending.get(place), Some(Pending::Open { .. }))
+    }
+
+    /// All such files.
+    pub(super) fn all_open(&self) -> BTreeSet<PathBuf> {
+        let open = self.pending.iter().filter(|(_, pending)| matches!(pending, Pending::Open { .. }));
+        open.map(|(place, _)| place.clone()).collect()
+    }
+
     /// When there is something to [`take`](Changes::take).
     pub(super) fn deadline(&self) -> Option<Instant> {
         let pending = self.pending.values().map(|pending| match pending {
@@ -238,6 +249,8 @@ mod tests {
         let mut changes = Changes::default();
         note(&mut changes, start, FileEvent::Written, "/a");
         note(&mut changes, start + LOOK, FileEvent::Touched, "/a");
+        assert!(changes.is_open(Path::new("/a")) && !changes.is_open(Path::new("/b")));
+        assert_eq!(changes.all_open(), BTreeSet::from(["/a".into()]));
         for round in 1..100 {
             let batch = changes.take(start + LOOK * round, |_| Some(true));
             assert_eq!((batch.paths.len(), batch.open.len()), (0, 1));
@@ -245,6 +258,7 @@ mod tests {
         let late = start + LOOK * 100;
         note(&mut changes, late, FileEvent::Changed, "/a");
         assert_eq!(changes.deadline(), Some(late + QUIET));
+        assert!(!changes.is_open(Path::new("/a")) && changes.all_open().is_empty());
 
         note(&mut changes, late, FileEvent::Written, "/a");
         // Nobody has it open any more, and nobody closed it.

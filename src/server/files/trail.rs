@@ -61,6 +61,12 @@ impl Trail {
         self.above.extend(other.above);
     }
 
+    /// The same for a folder, of which only the name matters and whether it is still the same.
+    pub(super) fn of_names(mut self) -> Trail {
+        self.above.append(&mut self.folders);
+        self
+    }
+
     fn stop(&mut self, folder: &Path) {
         self.folders.insert(folder.to_owned());
         self.above.extend(folder.parent().map(Path::to_owned));

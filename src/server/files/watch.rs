@@ -18,10 +18,11 @@ use crate::wire::name::{Name, NameRef};
 
 use super::super::settings::{Settings, Zone};
 use super::super::threads;
+pub use super::asked::Refused;
 use super::asked::{Answer, Asker, Awaited, File, Read, What};
 use super::copies::is_marked;
 use super::folder::{InFolder, files_in, is_zone_file};
-use super::inotify::Watcher;
+use super::inotify::{Scope, Watcher};
 use super::lease::is_open_for_writing;
 use super::load::{LoadError, Loaded};
 use super::read::{Content, Done, Haste, Readers};
@@ -72,8 +73,8 @@ impl Files {
     }
 
     /// Finds all zones that these settings name, watches their files, and reads every one; `done` is called behind the last
-    /// report, with the number of files that hold no zone to be served.
-    pub fn configure(&self, settings: &Settings, done: impl FnOnce(usize) + Send + 'static) {
+    /// report, with the files that hold no zone to be served.
+    pub fn configure(&self, settings: &Settings, done: impl FnOnce(Vec<Refused>) + Send + 'static) {
         let _ = self.requests.send(Request::Configure(Box::new(settings.clone()), Box::new(done)));
     }
 
@@ -105,8 +106,8 @@ pub(super) struct Watch<R> {
     pub(super) settling: settle::Changes,
     /// Files that are open for writing and that somebody waits for.
     pub(super) awaited: Vec<Awaited>,
-    /// Folders watched, free of links: those of all files, because a file that is replaced takes a watch on itself along.
-    folders: BTreeSet<PathBuf>,
+    /// Folders watched, free of links, and how: those of all files, because a file that is replaced takes a watch on itself along.
+    folders: BTreeMap<PathBuf, Scope>,
     /// What events may matter for: all places of traced zones and folders of zones, and some that once were.
     places: BTreeSet<PathBuf>,
     /// Which zones there are, and which file each is served from.
@@ -151,7 +152,7 @@ impl<R: Fn(Changed)> Watch<R> {
             is_strict: false,
             settling: settle::Changes::default(),
             awaited: Vec::new(),
-            folders: BTreeSet::new(),
+            folders: BTreeMap::new(),
             places: BTreeSet::new(),
             roster: Roster::default(),
             ways: Ways::default(),
@@ -398,7 +399,8 @@ impl<R: Fn(Changed)> Watch<R> {
         for index in 0..self.dirs.len() {
             let path = self.dirs[index].path.clone();
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            let mut trail = Trail::follow(&path);
+            // What lies beside it and beside links to it is written to for other reasons, and perhaps all the time.
+            let mut trail = Trail::follow(&path).of_names();
             // One that cannot be read cannot be watched either.
             if real.read_dir().is_ok() {
                 trail.folders.insert(real.clone());
@@ -412,12 +414,14 @@ impl<R: Fn(Changed)> Watch<R> {
     /// Watches along a trail; whether that is more than was watched.
     fn watch(&mut self, trail: &Trail) -> bool {
         let mut is_more = false;
-        for folder in trail.folders.iter().chain(&trail.above) {
-            if !self.folders.insert(folder.clone()) {
+        let folders = trail.folders.iter().map(|folder| (folder, Scope::Files));
+        for (folder, scope) in folders.chain(trail.above.iter().map(|folder| (folder, Scope::Names))) {
+            if self.folders.get(folder).is_some_and(|known| *known >= scope) {
                 continue;
             }
+            self.folders.insert(folder.clone(), scope);
             is_more = true;
-            match self.watch_folder(folder) {
+            match self.watch_folder(folder, scope) {
                 // The folder above may be closed to us; it matters only should this one be replaced.
                 Err(error) if trail.folders.contains(folder) && !self.is_blind => {
                     self.is_blind = error.kind() != io::ErrorKind::NotFound;
@@ -430,13 +434,13 @@ impl<R: Fn(Changed)> Watch<R> {
         is_more
     }
 
-    fn watch_folder(&mut self, folder: &Path) -> io::Result<()> {
+    fn watch_folder(&mut self, folder: &Path, scope: Scope) -> io::Result<()> {
         if self.watcher.is_none() {
             let told = self.requests.clone();
             // Without a thread that listens the node is stopping.
             self.watcher = Some(Watcher::start(move |seen| drop(told.send(Request::Seen(seen))))?);
         }
-        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(folder))
+        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(folder, scope))
     }
 
     /// Follows the ways to the files of a zone again; whether that led to folders that were not watched.
@@ -458,7 +462,7 @@ impl<R: Fn(Changed)> Watch<R> {
             self.folders.clear();
         }
         let is_stale = |folder: &PathBuf| folder.ancestors().any(|folder| batch.paths.contains(folder));
-        let stale: Vec<PathBuf> = self.folders.iter().filter(|folder| is_stale(folder)).cloned().collect();
+        let stale: Vec<PathBuf> = self.folders.keys().filter(|folder| is_stale(folder)).cloned().collect();
         for folder in stale {
             self.folders.remove(&folder);
             self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&folder));

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::wire::name::NameRef;
 
-use super::asked::{Asker, Awaited, File, What};
+use super::asked::{Asker, Awaited, File, Refused, What};
 use super::lease::is_open_for_writing;
 use super::load::LoadError;
 use super::read::Haste;
-use super::settle::Batch;
+use super::settle::{Batch, Changes};
 use super::watch::{Changed, Watch};
 
 /// How long whoever has files read waits for one to be closed: most that is written is written within that.
@@ -32,7 +32,7 @@ impl<R: Fn(Changed)> Watch<R> {
             self.retrace(name);
         }
         // It may have been closed before that could be seen.
-        if is_open_for_writing(&open) != Some(true) {
+        if !self.is_open(&open) {
             return self.read_awaited(what, askers);
         }
         let now = Instant::now();
@@ -62,18 +62,23 @@ impl<R: Fn(Changed)> Watch<R> {
 
     /// Tells those that have waited for long enough, and reads for others what was closed and is no zone's yet.
     pub(super) fn end_waits(&mut self, batch: &Batch, now: Instant) {
+        let settling = &self.settling;
         let is_over = |awaited: &mut Awaited| {
             let is_change = matches!(awaited.what, What::File(_)) && batch.paths.contains(&awaited.place);
-            awaited.until <= now || (is_change && is_open_for_writing(&awaited.open) != Some(true))
+            awaited.until <= now || (is_change && !is_open(settling, &awaited.open))
         };
         let over: Vec<Awaited> = self.awaited.extract_if(.., is_over).collect();
         for Awaited { what, open, askers, .. } in over {
-            if is_open_for_writing(&open) == Some(true) {
+            if self.is_open(&open) {
                 self.tell_open(what, open, &askers);
             } else {
                 self.read_awaited(what, &askers);
             }
         }
+    }
+
+    fn is_open(&self, path: &Path) -> bool {
+        is_open(&self.settling, path)
     }
 
     /// A zone's file was read, or is its file no more; who waited for that.
@@ -96,7 +101,10 @@ impl<R: Fn(Changed)> Watch<R> {
         let error = LoadError::Open { path: open };
         match what {
             What::Zone(name) => self.changed.read.push((name, Err(error))),
-            What::File(_) => Asker::refuse(askers, &error.to_string()),
+            What::File(File { path, .. }) => {
+                let refused = Refused { path: path.to_path_buf(), zone: None, why: error.to_string() };
+                Asker::refuse(askers, &refused);
+            }
         }
         self.leaving.extend_from_slice(askers);
     }
@@ -111,6 +119,12 @@ impl<R: Fn(Changed)> Watch<R> {
             }
         }
     }
+}
+
+/// Whether somebody has a file open for writing. Where that cannot be asked, one that was written to and not closed since.
+fn is_open(settling: &Changes, path: &Path) -> bool {
+    let is_written = || path.canonicalize().is_ok_and(|place| settling.is_open(&place));
+    is_open_for_writing(path).unwrap_or_else(is_written)
 }
 
 #[cfg(test)]
@@ -181,7 +195,7 @@ mod tests {
                 settings.zone_dirs.push(ZoneDir { path: self.dir.path().to_owned(), ..ZoneDir::default() });
             }
             let tell = self.tell.clone();
-            self.files.configure(&settings, move |refused| tell.send(Told::Done(refused)).unwrap());
+            self.files.configure(&settings, move |refused| tell.send(Told::Done(refused.len())).unwrap());
         }
 
         fn reload(&self, zone: &str) {
@@ -247,6 +261,30 @@ mod tests {
         writer.write_all(b"23\n").unwrap();
         drop(writer);
         assert_eq!([node.next(), node.next()], [read("a.", 3), Told::Done(0)]);
+    }
+
+    /// What it holds so far does not say that it is no copy of the file beside it.
+    #[test]
+    fn a_zone_whose_name_could_be_that_of_a_copy_is_kept_while_its_file_is_written() {
+        let node = Fixture::new();
+        let path = node.path("a.old.zone");
+        let text = format!("$ORIGIN a.old.\n{ZONE}");
+        fs::write(&path, &text).unwrap();
+        // A copy that is being made is not waited for.
+        let mut copy = node.append("a.bak.zone");
+        copy.write_all(b"$ORIGIN a.\n").unwrap();
+        node.configure(false);
+        while node.next() != Told::Done(0) {}
+        let mut writer = fs::File::create(&path).unwrap();
+        node.configure(false);
+        for _ in ["a.", "b."] {
+            let told = node.next();
+            assert!(matches!(told, Told::Read(_, Ok(2))), "{told:?}");
+        }
+        assert!(node.is_silent());
+        writer.write_all(format!("{text}w A 192.0.2.1\n").as_bytes()).unwrap();
+        drop(writer);
+        assert_eq!([node.next(), node.next()], [read("a.old.", 3), Told::Done(0)]);
     }
 
     #[test]

@@ -41,6 +41,30 @@ fn what_is_included_counts_each_time() {
     );
 }
 
+#[test]
+fn a_file_that_cannot_be_read_may_hold_the_zone_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let is_needless = AtomicBool::new(false);
+    let open = |name: &str| open(&dir.path().join(name), &|_| None, &Bounds::new(&is_needless));
+    for name in ["x.zone", "not a zone.zone"] {
+        // Not even root reads so much.
+        File::create(dir.path().join(name)).unwrap().set_len(MAX_TEXT + 1).unwrap();
+    }
+    let Opened { identity, loaded } = open("x.zone").unwrap();
+    assert_eq!(identity, Identity::Guess(apex()));
+    assert!(matches!(loaded, Some(Err(LoadError::Unreadable { .. }))), "{loaded:?}");
+    for name in ["not a zone.zone", "absent.zone"] {
+        let opened = open(name);
+        assert!(matches!(opened, Err(LoadError::Unreadable { .. })), "{opened:?}");
+    }
+}
+
+#[test]
+fn who_may_not_read_a_file_is_told_what_to_do() {
+    let error = unreadable(Path::new("x.zone"), &io::ErrorKind::PermissionDenied.into()).to_string();
+    assert!(error.starts_with("cannot read zone file x.zone: ") && error.contains("chmod"), "{error}");
+}
+
 fn within(path: &Path, memory: u64) -> Result<Loaded, LoadError> {
     let is_needless = &AtomicBool::new(false);
     load_text(path, &bytes(path).unwrap(), &apex(), None, &Bounds { memory, ..Bounds::new(is_needless) }).1

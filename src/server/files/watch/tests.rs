@@ -1,6 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
+use super::super::load::{Identity, Opened};
 use super::*;
 
 /// Longer than anything here takes.
@@ -37,4 +38,47 @@ fn a_reload_of_several_zones_ends_when_all_of_them_are_reported() {
     assert_eq!(read_until_done(), zones);
     files.reload(zones.to_vec(), done());
     assert_eq!(read_until_done(), zones);
+}
+
+fn watch() -> Watch<impl Fn(Changed)> {
+    Watch::new(Arc::new(ZoneStore::new(7)), mpsc::channel().0, |_| {})
+}
+
+#[test]
+fn who_waited_for_the_turn_of_a_read_that_is_given_up_is_taken_in() {
+    let mut watch = watch();
+    let id = watch.search();
+    watch.searches.get_mut(&id).unwrap().turns = Some(Default::default());
+    for ticket in [1, 2] {
+        watch.one_more(Some(id), ticket);
+    }
+    let path = Path::new("/z/b.zone");
+    let file = File { path: path.into(), dir: Some(0), is_link: false };
+    let opened = Opened { identity: Identity::Empty, loaded: None };
+    watch.opened(2, file, Ok(Some(opened)), Some(id), &[]);
+    watch.one_less(Some(id));
+    assert!(!watch.told.contains(path));
+    watch.skip(1, Some(id));
+    watch.one_less(Some(id));
+    assert!(watch.told.contains(path));
+    watch.conclude();
+    assert!(watch.searches.is_empty());
+}
+
+#[test]
+fn beside_a_folder_of_zones_only_names_are_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let above = dir.path().canonicalize().unwrap();
+    let folder = above.join("z");
+    fs::create_dir(&folder).unwrap();
+    let mut watch = watch();
+    watch.dirs = vec![Dir::new(folder.clone())];
+    watch.look_at_dirs();
+    assert_eq!(watch.folders.get(&above), Some(&Scope::Names));
+    assert_eq!(watch.folders.get(&folder), Some(&Scope::Files));
+    // Unless a zone's file lies there too.
+    assert!(watch.watch(&Trail::follow(&above.join("a.zone"))));
+    assert_eq!(watch.folders.get(&above), Some(&Scope::Files));
+    watch.look_at_dirs();
+    assert_eq!(watch.folders.get(&above), Some(&Scope::Files));
 }
