@@ -256,7 +256,13 @@ impl Zone {
 
     /// How stale a server is that shows a serial.
     fn stale(&self, seen: &Observation, serial: Serial, now: Now) -> Interval {
-        let stale = self.ledger.staleness_at(seen.server, serial, now);
+        let mut stale = self.ledger.staleness_at(seen.server, serial, now);
+        // Its own word that it lacks nothing holds against no version that was published long before.
+        if let Some(known) = self.ledger.behind_for(serial, now) {
+            stale.high = stale.high.filter(|high| *high + ROUNDED >= known);
+            let estimate = stale.estimate.unwrap_or_default().max(known);
+            stale.estimate = Some(stale.high.map_or(estimate, |high| estimate.min(high)));
+        }
         let unconfirmed = seen.unconfirmed().filter(|age| *age > ROUNDED);
         // By its own word it has not asked since, and nobody else has shown that there is nothing newer.
         let is_unsure =

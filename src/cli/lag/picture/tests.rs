@@ -116,6 +116,19 @@ fn without_stamps_there_is_a_lower_bound() {
     assert_eq!(json["zones"][0]["head"], 42);
 }
 
+/// Two that each take themselves for the source of the zone.
+#[test]
+fn a_word_that_nothing_is_newer_holds_against_no_version_that_is() {
+    let mut picture = picture(2);
+    picture.take(&Event::Seen(Observation { told: told(&[7]), ..seen(1, 7, 100) }));
+    picture.take(&Event::Seen(Observation { told: told(&[8]), ..seen(2, 8, 100) }));
+    let json = picture.json(at(100));
+    let stale = |server: usize| &json["zones"][0]["servers"][server]["staleness"];
+    assert_eq!((&stale(0)["high"], &stale(0)["estimate"]), (&Value::Null, &json!(92.0)));
+    assert_eq!(stale(1)["high"], 0.0);
+    assert!(!picture.is_within(Duration::from_secs(60), at(100)));
+}
+
 #[test]
 fn a_line_is_printed_when_something_changed() {
     let mut picture = picture(2);
