@@ -304,7 +304,8 @@ impl Control {
         }
     }
 
-    fn files(&mut self, Changed { zones, contested, read }: Changed, effects: &mut Effects) {
+    fn files(&mut self, Changed { zones, contested, read, lost }: Changed, effects: &mut Effects) {
+        lost.into_iter().for_each(|(folder, why)| self.lost(folder, &why));
         self.handle(Input::Zones(zones), effects);
         if !contested.is_empty() {
             self.handle(Input::Contested(contested), effects);

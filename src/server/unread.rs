@@ -8,10 +8,10 @@
 //!           └────┘ tried again
 //! ```
 
-use std::fs;
 use std::iter::successors;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use serde::Serialize;
 
@@ -85,7 +85,7 @@ impl Source {
         match self {
             Source::ZoneDir(path) => match fs::read_dir(path) {
                 Ok(_) => Ok(Content::ZoneDir(path.clone())),
-                Err(error) => Err(fault(path, format!("cannot read the folder {}: {error}", path.display()))),
+                Err(error) => Err(folder_fault(path, &error)),
             },
             Source::Identity(files) => Identity::read(&files[0], &files[1])
                 .map(Content::Identity)
@@ -94,6 +94,12 @@ impl Source {
                 cookies::from_file(path).map(Content::Cookies).map_err(|what| fault(path, what))
             }
         }
+    }
+
+    /// Who watches this folder cannot read it any more, for this reason.
+    pub(super) fn lost(self, folder: PathBuf, why: &str) -> Unread {
+        let fault = folder_fault(&folder, &why);
+        self.unread(fault)
     }
 
     /// It could not be read, for this reason.
@@ -137,6 +143,10 @@ impl Source {
             Source::Cookies(_) => tracing::info!("the cookie secrets in {path} are in force now"),
         }
     }
+}
+
+fn folder_fault(path: &Path, why: &dyn fmt::Display) -> Fault {
+    Fault { path: path.to_owned(), what: format!("cannot read the folder {}: {why}", path.display()) }
 }
 
 impl Unread {

@@ -1,5 +1,7 @@
-//! What a node started without, because it could not be read: it is tried again, and brought into force when it can be.
+//! What a node does without, because it could not be read when it started, or cannot any more: it is tried again, and brought into force
+//! when it can be.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -9,27 +11,40 @@ use crate::answer::context::Served;
 use super::super::unread::{Content, Source, Unread, lacks_folder, pauses};
 use super::{Command, Control, Reload};
 
-/// Tries to read all of it until nothing is left; the control thread takes in what is new.
-pub async fn wait_for(unread: watch::Receiver<Vec<Unread>>, commands: mpsc::Sender<Command>) {
-    for pause in pauses() {
-        if unread.borrow().is_empty() {
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        let left = unread.borrow().clone();
-        // It may be on a disk that does not answer.
-        let again = move || left.into_iter().filter_map(Unread::again).collect::<Vec<_>>();
-        let Ok(news) = tokio::task::spawn_blocking(again).await else { return };
-        for (source, read) in news {
-            // Without a thread that listens the node is stopping.
-            if commands.send(Command::Late(source, read)).await.is_err() {
-                return;
+/// Tries to read all of it again and again; the control thread takes in what is new.
+pub async fn wait_for(mut unread: watch::Receiver<Vec<Unread>>, commands: mpsc::Sender<Command>) {
+    // Without a thread that says what there is the node is stopping.
+    while unread.wait_for(|all| !all.is_empty()).await.is_ok() {
+        for pause in pauses() {
+            tokio::time::sleep(pause).await;
+            let left = unread.borrow().clone();
+            if left.is_empty() {
+                break;
+            }
+            // It may be on a disk that does not answer.
+            let again = move || left.into_iter().filter_map(Unread::again).collect::<Vec<_>>();
+            let Ok(news) = tokio::task::spawn_blocking(again).await else { return };
+            for (source, read) in news {
+                // As above.
+                if commands.send(Command::Late(source, read)).await.is_err() {
+                    return;
+                }
             }
         }
     }
 }
 
 impl Control {
+    /// A folder of zones cannot be read any more.
+    pub(super) fn lost(&self, folder: PathBuf, why: &str) {
+        let lost = Source::ZoneDir(folder.clone()).lost(folder, why);
+        if self.unread.borrow().iter().any(|unread| unread.source == lost.source) {
+            return;
+        }
+        tracing::error!("{}. What was served from it is served still; edits are not seen", lost.reason);
+        self.unread.send_modify(|all| all.push(lost));
+    }
+
     /// What became of another try.
     pub(super) fn late(
         &mut self,

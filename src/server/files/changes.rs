@@ -10,7 +10,7 @@ use crate::node::roster::ZoneSource;
 use crate::wire::name::{Name, NameRef};
 
 use super::asked::{File, What};
-use super::folder::{InFolder, is_zone_file, zone_files};
+use super::folder::{InFolder, files_in, is_zone_file};
 use super::settle::Batch;
 use super::trail::Trail;
 use super::watch::{Changed, Watch};
@@ -96,6 +96,8 @@ impl<R: Fn(Changed)> Watch<R> {
         }
         // As a change even if it is many: who changes them waits for them.
         self.read_zones(to_read, None, &[]);
+        let lost = self.lost_dirs(batch);
+        self.changed.lost.extend(lost);
         let (mut files, left) = self.new_files(batch);
         files.extend(gone.iter().flat_map(|path| self.left_behind(path)));
         gone.extend(left);
@@ -169,11 +171,19 @@ impl<R: Fn(Changed)> Watch<R> {
         (files.into_iter().map(What::File).collect(), gone)
     }
 
+    /// The folders of zones that a batch is about and that cannot be read any more.
+    fn lost_dirs(&self, batch: &Batch) -> Vec<(PathBuf, String)> {
+        let changed = self.dirs.iter().filter(|dir| batch.all || !dir.places.is_disjoint(&batch.paths));
+        let lost =
+            changed.filter_map(|dir| Some((dir.path.clone(), fs::read_dir(&dir.path).err()?.to_string())));
+        lost.collect()
+    }
+
     /// The files in some folders of zones from which no zone is served.
     fn unheld(&self, is_asked: impl Fn(&Dir) -> bool) -> Vec<File> {
         let dirs = self.dirs.iter().enumerate().filter(|(_, dir)| is_asked(dir));
         let all = dirs.flat_map(|(index, dir)| {
-            let files = zone_files(&dir.path).into_iter();
+            let files = files_in(&dir.path).unwrap_or_default().into_iter();
             files.map(move |InFolder { path, is_link }| File { path: path.into(), dir: Some(index), is_link })
         });
         all.filter(|file| self.roster.held_by(&*file.path).is_none()).collect()

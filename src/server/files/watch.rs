@@ -45,6 +45,15 @@ pub struct Changed {
     pub contested: Vec<(Name, Option<String>)>,
     /// Zone files that were read, well or badly.
     pub read: Vec<(Name, Result<Loaded, LoadError>)>,
+    /// Folders of zones that went away or are closed now, each with why it cannot be read.
+    pub lost: Vec<(PathBuf, String)>,
+}
+
+impl Changed {
+    fn is_empty(&self) -> bool {
+        let Changed { zones, contested, read, lost } = self;
+        zones.is_empty() && contested.is_empty() && read.is_empty() && lost.is_empty()
+    }
 }
 
 /// What the thread is told and asked.
@@ -388,7 +397,7 @@ impl<R: Fn(Changed)> Watch<R> {
     pub(super) fn flush(&mut self) {
         self.records = 0;
         let changed = std::mem::take(&mut self.changed);
-        if !(changed.zones.is_empty() && changed.contested.is_empty() && changed.read.is_empty()) {
+        if !changed.is_empty() {
             (self.report)(changed);
         }
         self.leaving.clear();
