@@ -160,6 +160,15 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     let reloaded = told("reload", &control);
     assert!(reloaded.status.success(), "{}", String::from_utf8_lossy(&reloaded.stderr));
     assert_eq!(about("not_read"), json!([]));
+
+    // It goes away under the node, and comes back.
+    fs::rename(node.dir().join("z"), node.dir().join("y")).unwrap();
+    await_until("the folder to be missed", LIMIT, || paths() == ["z"]);
+    assert_eq!(soa::serial(first, "late."), Some(7));
+    fs::write(node.dir().join("y/late.zone"), zones::text("late.", 8, &[])).unwrap();
+    fs::rename(node.dir().join("y"), node.dir().join("z")).unwrap();
+    node.await_serial("late.", 8, LIMIT);
+    await_until("the folder to be read again", LIMIT, || paths().is_empty());
 }
 
 /// A folder that root reads before the node becomes another user.
