@@ -4,8 +4,9 @@
 
 mod support;
 
+use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -104,7 +105,7 @@ fn right_after_an_edit_it_waits_for_what_the_file_holds() {
             assert_eq!(soa::serial(addr, "example."), Some(round), "{addr} of {}", text_of(&output));
         }
     }
-    std::fs::write(&file, "$ORIGIN example.\n@ SOA\n").unwrap();
+    fs::write(&file, "$ORIGIN example.\n@ SOA\n").unwrap();
     let output = wait_command(&addrs, &["--file", &file]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text_of(&output).contains("will not be served as it is"), "{}", text_of(&output));
@@ -157,6 +158,56 @@ fn a_reload_waits_for_the_servers_of_the_zone() {
     assert_eq!(told["zones"], serde_json::json!([{ "zone": "example.", "serial": 3 }]));
     assert_eq!(told["waited"][0]["servers"][0]["server"], nodes[1].daemon.addr.to_string());
     nodes[1].daemon.process().signal(libc::SIGCONT);
+}
+
+/// A primary that has lost its data begins again below its secondary, which could not be asked then and keeps what it has.
+#[test]
+fn what_is_left_from_before_a_loss_does_not_count() {
+    let [p, s] = ports::reserve_many();
+    let mut primary = tidemark::start(p, &[Zone::primary("example.", version(100)).notify(&[s])]);
+    let mut secondary = tidemark::start(s, &[Zone::secondary("example.", &[p])]);
+    secondary.daemon.await_serial("example.", 100, LIMIT);
+    secondary.daemon.stop();
+    primary.daemon.kill();
+    let silent = UdpSocket::bind(s).unwrap();
+    fs::remove_dir_all(primary.data_dir()).unwrap();
+    zones::write(&primary.daemon.zone_file("example."), &version(12));
+    primary.daemon.launch();
+    await_until("the zone to be served", LIMIT, || soa::serial(p, "example.") == Some(12));
+    drop(silent);
+    secondary.daemon.restart();
+    secondary.daemon.await_serial("example.", 100, LIMIT);
+
+    let control = primary.control();
+    let reload = |more: &[&str]| {
+        let mut command = tidemark::command();
+        command.args(["reload", "example.", "--wait", "--control"]).arg(&control).args(more);
+        command.output().unwrap()
+    };
+    let stray = format!("{s} shows serial 100, which was never published here");
+    for serial in [12, 13] {
+        primary.daemon.publish("example.", &version(serial));
+        let began = Instant::now();
+        let said = reload(&[]);
+        let (code, said) = (said.status.code(), text_of(&said));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&stray) && said.contains(&format!("did not show serial {serial}")), "{said}");
+        assert!(began.elapsed() < LIMIT, "it waited for what cannot come: {said}");
+    }
+    let output = reload(&["--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &told["waited"][0]["converged"]), (Some(2), &false.into()), "{told}");
+
+    let output = wait_command(&[p, s], &["--serial", "13", "--timeout", "1s"]).output().unwrap();
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!(", which {p}, where the zone is published, does not have")), "{said}");
+
+    primary.daemon.publish("example.", &version(101));
+    let output = reload(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
+    let output = wait_command(&[p, s], &["--serial", "13"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
 }
 
 #[test]

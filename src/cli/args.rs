@@ -215,8 +215,11 @@ JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}],\"failed\":[],\"fil
 \"files\" those that were left out and belong to no zone, each with its \"error\"; with --wait also \"waited\": for each zone with other
 servers what `tidemark wait` says; \"error\" where it is refused.
 
+With --wait a server counts only with what this node has published. One that shows a serial above that, as when the node has lost its data
+and begun again below, is named, and not waited for longer than the others: it takes nothing older.
+
 Exit status: 0 done, 1 refused, or a zone could not be brought up to date, or a file of a folder was left out; with --wait also 2 timed
-out, 3 nobody answered; 3 too where the node is not reachable.")]
+out, or a server shows what was never published here, 3 nobody answered; 3 too where the node is not reachable.")]
 pub struct ReloadArgs {
     /// Only the files of these zones; without any, the configuration and all files
     #[arg(value_name = "ZONE", value_parser = value::name)]
@@ -243,7 +246,9 @@ Examples:
   tidemark refresh --config tidemark.toml example.org.
   tidemark refresh --config tidemark.toml --force example.org.
 
-JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}]}, the serials that are served meanwhile; \"error\" where it is refused.")]
+JSON: {\"zones\":[{\"zone\":\"example.org.\",\"serial\":42}]}, the serials that are served meanwhile; \"error\" where it is refused.
+
+Exit status: 0 the primaries are being asked, 1 refused, 3 where the node is not reachable.")]
 pub struct RefreshArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]
@@ -268,7 +273,9 @@ Examples:
   tidemark flush --config cache.toml
   tidemark flush --config cache.toml www.example.org.
 
-How many answers were forgotten is told; in JSON as `flushed`.")]
+How many answers were forgotten is told; in JSON as `flushed`.
+
+Exit status: 0 done, 1 refused, 3 where the node is not reachable.")]
 pub struct FlushArgs {
     /// Only what is at or below these names; without any, everything
     #[arg(value_name = "NAME", value_parser = value::name)]
@@ -389,8 +396,12 @@ Examples:
 Exit status: 0 converged, 1 wrongly called, or the zone file will not be served as it is, 2 timed out, 3 nobody answered.";
 
 const WAIT_MEANING: &str = "\
-A server counts as soon as it has shown the change once. With --scope caches the servers are asked as caches (RD set) for
-the record, or for the SOA record of the zone.
+A server counts as soon as it has shown the change once; with --serial also with a newer serial, if that is a later version as far as the
+servers tell. Where one of them is a tidemark node that publishes the zone, a serial that it does not have does not count, nor, where
+others are tidemark nodes, one that none of these has or that was published before what they have. Where nobody tells anything every
+newer serial counts, by serial arithmetic (RFC 1982): name the primary in --at too.
+
+With --scope caches the servers are asked as caches (RD set) for the record, or for the SOA record of the zone.
 
 --scope worst-case waits for the servers named, which hold the zone, and then on until no cache that keeps to TTLs can
 hold the old data: for the longest TTL seen at these servers, counted from the moment when the last of them changed. It is

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::args::{ReloadArgs, Scope, WaitArgs};
-use crate::cli::control::{self, ControlError};
+use crate::cli::control::ControlError;
 use crate::cli::drive;
 use crate::cli::exit::{self, Exit, Failure};
 use crate::cli::order;
 use crate::cli::servers::Named;
-use crate::cli::wait::{self, Ended};
+use crate::cli::wait::{self, Ended, Publisher};
 use crate::config::value;
 use crate::server::settings::takes_restart;
 
@@ -92,11 +92,10 @@ fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<Ended>, Failure
     let mut waits = Vec::new();
     // The node may stop while its servers are waited for.
     for Read { zone, serial } in zones {
-        let page = format!("/api/v1/zones?zone={}", control::in_query(zone));
-        let page = drive::block_on(async { Ok(control::get(&socket, &page).await?) })?;
+        let page = drive::block_on(async { Ok(Publisher::ask(&socket, zone).await?) })?;
         let at = servers(&page);
         let (Some(serial), false) = (*serial, at.is_empty()) else { continue };
-        waits.push(WaitArgs {
+        let wait = WaitArgs {
             zone: value::name(zone).map_err(|error| Failure::new(error.to_string()))?,
             serial: Some(serial),
             next: false,
@@ -108,16 +107,18 @@ fn servers_have(args: &ReloadArgs, zones: &[Read]) -> Result<Vec<Ended>, Failure
             timeout: args.timeout,
             interval: None,
             json: true,
-        });
+        };
+        waits.push((wait, Publisher::new(&socket, &page)));
     }
     let next = AtomicUsize::new(0);
     let wait = || {
         let mut ended = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(wait) = waits.get(number) else { return ended };
+            let Some((wait, publisher)) = waits.get(number) else { return ended };
             let timeout = end.saturating_duration_since(Instant::now()).max(LAST);
-            ended.push((number, wait::of(&WaitArgs { timeout, ..wait.clone() }, false)));
+            let wait = WaitArgs { timeout, ..wait.clone() };
+            ended.push((number, wait::of(&wait, Some(publisher), false)));
         }
     };
     thread::scope(|scope| {

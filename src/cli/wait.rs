@@ -1,13 +1,14 @@
 //! `tidemark wait`: until a change is visible everywhere asked for.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::cli::args::{Scope, WaitArgs};
+use crate::cli::control::{self, ControlError};
 use crate::cli::diagnostics;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
@@ -16,15 +17,18 @@ use crate::probe::observation::Ask;
 use crate::probe::watch::Pace;
 use crate::server::files::load::{self as zone_file, LoadError};
 use crate::time::Mono;
+use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::zone::serial::Serial;
 
 mod file;
 pub mod goal;
+mod history;
 pub mod progress;
 
 use file::File;
 use goal::{Goal, Wanted};
+use history::Published;
 use progress::{Progress, State, whole};
 
 /// Between two questions to a server: the end is noticed within this and a round trip.
@@ -51,7 +55,7 @@ that give --file ZONEFILE, --serial N or --record, or begin with --next before t
 
 /// Waits, and says what happened.
 pub fn run(args: &WaitArgs) -> Result<Exit, Failure> {
-    let Ended { exit, told, report } = of(args, true)?;
+    let Ended { exit, told, report } = of(args, None, true)?;
     let text = if args.json { format!("{told}\n") } else { report };
     exit::say(&text)?;
     if exit == Exit::Unreachable {
@@ -73,8 +77,41 @@ pub struct Ended {
     pub report: String,
 }
 
-/// Waits; shows how far it has come if that is wanted.
-pub fn of(args: &WaitArgs, is_shown: bool) -> Result<Ended, Failure> {
+/// The node that publishes a zone.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    socket: PathBuf,
+    published: Option<Published>,
+}
+
+impl Publisher {
+    /// The node on this socket, which has said this of the zone ([`Publisher::ask`]).
+    pub fn new(socket: &Path, page: &Value) -> Publisher {
+        Publisher { socket: socket.to_owned(), published: Publisher::published(page) }
+    }
+
+    /// What the node on a socket says of a zone.
+    pub async fn ask(socket: &Path, zone: &str) -> Result<Value, ControlError> {
+        control::get(socket, &format!("/api/v1/zones?zone={}", control::in_query(zone))).await
+    }
+
+    /// What it serves now; a node that has gone says nothing about what others show.
+    async fn hear(&self, zone: &NameRef, within: Duration) -> Option<Published> {
+        let zone = zone.to_string();
+        let page = tokio::time::timeout(within, Publisher::ask(&self.socket, &zone)).await;
+        Publisher::published(&page.ok()?.ok()?)
+    }
+
+    /// What it serves by what it says.
+    fn published(page: &Value) -> Option<Published> {
+        let zone = &page["zones"][0];
+        let serial = zone["serial"].as_u64().and_then(|serial| u32::try_from(serial).ok())?;
+        Some(Published { serial: Serial(serial), digest: zone["digest"].as_str().map(str::to_owned) })
+    }
+}
+
+/// Waits; shows how far it has come if that is wanted. With a publisher of the zone what that has never served counts for nobody.
+pub fn of(args: &WaitArgs, publisher: Option<&Publisher>, is_shown: bool) -> Result<Ended, Failure> {
     if args.old_ttl.is_some() && args.scope != Scope::WorstCase {
         return Err(Failure::new(
             "--old-ttl says for how long caches may hold the old data: give --scope worst-case too",
@@ -89,7 +126,7 @@ pub fn of(args: &WaitArgs, is_shown: bool) -> Result<Ended, Failure> {
     if goal.is_none() && is_shown && !args.json {
         anstream::eprintln!("{NO_GOAL}");
     }
-    drive::block_on(wait(args, goal, is_shown))
+    drive::block_on(wait(args, goal, publisher, is_shown))
 }
 
 /// What a zone file holds now.
@@ -106,7 +143,12 @@ fn content(path: &Path, args: &WaitArgs) -> Result<File, Failure> {
     Ok(File::new(path, zone.digest()))
 }
 
-async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<Ended, Failure> {
+async fn wait(
+    args: &WaitArgs,
+    goal: Option<Goal>,
+    publisher: Option<&Publisher>,
+    is_shown: bool,
+) -> Result<Ended, Failure> {
     let mut pace = Pace {
         interval: args.interval.unwrap_or(INTERVAL).max(INTERVAL),
         patience: PATIENCE,
@@ -120,6 +162,11 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
     let recursive = args.scope == Scope::Caches;
     let at = servers::addresses(&args.at).await?;
     let mut progress = Progress::new(goal.clone(), &at, args.scope == Scope::WorstCase);
+    if recursive {
+        progress.set_caches();
+    }
+    let published = publisher.and_then(|publisher| publisher.published.clone());
+    published.into_iter().for_each(|published| progress.set_published(published));
     args.old_ttl.iter().for_each(|ttl| progress.set_old_ttl(whole(*ttl) as u32));
     let ask = |server| {
         let ask = Ask::soa(server, args.zone.clone());
@@ -132,6 +179,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
     let began = observer.now().mono;
     let deadline = began + args.timeout;
     let (mut floor, mut awaited) = (None, None);
+    let mut ask_publisher_from = began;
     let mut is_settling = false;
     let mut back_off = args.interval.is_none().then(|| began + BACK_OFF_AFTER);
     loop {
@@ -143,7 +191,7 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
         }
         display.draw(&progress, now.mono);
         let state = progress.state(now.mono);
-        if state == State::Converged || deadline <= now.mono {
+        if matches!(state, State::Converged | State::Refuted) || deadline <= now.mono {
             display.clear();
             return Ok(Ended {
                 exit: progress.exit(now.mono),
@@ -177,6 +225,15 @@ async fn wait(args: &WaitArgs, goal: Option<Goal>, is_shown: bool) -> Result<End
                 floor = progress.floor();
                 at.iter().for_each(|server| observer.set_have(&args.zone, *server, floor));
             }
+        }
+        if let Some(publisher) = publisher
+            && progress.is_to_ask_publisher()
+            && ask_publisher_from <= observer.now().mono
+        {
+            ask_publisher_from = observer.now().mono + TICK;
+            let left = deadline.since(observer.now().mono);
+            let published = publisher.hear(&args.zone, left).await;
+            published.into_iter().for_each(|published| progress.set_published(published));
         }
         if progress.cannot_tell() {
             display.clear();

@@ -41,6 +41,9 @@ fn definitions_hold_and_every_help_has_examples() {
             command.get_name()
         );
     }
+    for help in [&helps[3], &helps[4], &helps[5], &helps[6], &helps[7], &helps[8]] {
+        assert!(help.contains("\nExit status: 0"), "{help}");
+    }
     assert!(
         helps[0].contains("\n\n  [server]\n  listen   = "),
         "the reference is in the help of serve:\n{}",

@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::ask::support::Omission;
 use crate::cli::exit::Exit;
-use crate::cli::wait::goal::{Goal, data};
-use crate::probe::observation::{Observation, Reason};
+use crate::cli::wait::goal::Goal;
+use crate::cli::wait::history::{Doubt, Published, Word};
+use crate::probe::observation::Reason;
 use crate::probe::observe::Event;
 use crate::time::{Mono, Now, Utc};
-use crate::wire::name::NameRef;
 use crate::wire::rtype::Rcode;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
+
+mod report;
 
 /// Caches count TTLs in whole seconds: what one hands on to another may live longer by so much.
 const ROUNDED: Duration = Duration::from_secs(1);
@@ -24,6 +24,8 @@ const ROUNDED: Duration = Duration::from_secs(1);
 pub enum State {
     /// A server has not shown the change.
     Waiting,
+    /// Those that have not shown it serve what was never published, and take nothing older.
+    Refuted,
     /// All servers have, and caches may hold the old data until then.
     Settling(Mono),
     /// The change is visible everywhere asked for.
@@ -34,8 +36,14 @@ pub enum State {
 #[derive(Debug)]
 pub struct Progress {
     goal: Option<Goal>,
+    /// Whether it is a serial that was named, and not one that servers showed.
+    is_given: bool,
+    /// The newest version, by the node that publishes the zone, where that is asked.
+    published: Option<Published>,
     servers: Vec<Server>,
     worst_case: bool,
+    /// Whether the servers are asked as caches.
+    are_caches: bool,
     /// The longest TTL seen, in seconds.
     ttl: u32,
     /// Whether the TTL of what was there before the change is among those: a server showed it, or the user told it.
@@ -60,14 +68,38 @@ struct Server {
     digest: Option<Digest>,
     /// Whether it is known not to tell digests.
     is_mute: bool,
+    /// What it told last of what it serves.
+    word: Option<Word>,
+    /// The serial that it showed when the node that publishes the zone was asked and did not have it.
+    refuted: Option<Serial>,
+    /// Whether it gives no answer of the zone's to questions like these.
+    refuses: bool,
     converged: Option<Mono>,
+    /// Whether it is asked on, for what others show.
+    is_asked_on: bool,
+}
+
+impl Server {
+    /// Whether the node that publishes the zone was asked about what it shows, and does not have it.
+    fn is_refuted(&self) -> bool {
+        self.refuted.is_some() && self.refuted == self.serial
+    }
 }
 
 impl Progress {
     /// Nothing has been shown yet. Without a goal it is the newest serial shown in the first answers.
     pub fn new(goal: Option<Goal>, servers: &[SocketAddr], worst_case: bool) -> Progress {
-        let mut progress =
-            Progress { goal, servers: Vec::new(), worst_case, ttl: 0, saw_old: false, reopened: Vec::new() };
+        let mut progress = Progress {
+            is_given: matches!(goal, Some(Goal::Serial(_))),
+            goal,
+            published: None,
+            servers: Vec::new(),
+            worst_case,
+            are_caches: false,
+            ttl: 0,
+            saw_old: false,
+            reopened: Vec::new(),
+        };
         for &addr in servers {
             if !progress.servers.iter().any(|server| server.addr == addr) {
                 progress.servers.push(Server {
@@ -80,11 +112,42 @@ impl Progress {
                     shown: false,
                     digest: None,
                     is_mute: false,
+                    word: None,
+                    refuted: None,
+                    refuses: false,
                     converged: None,
+                    is_asked_on: false,
                 });
             }
         }
         progress
+    }
+
+    /// Takes the servers for caches.
+    pub fn set_caches(&mut self) {
+        self.are_caches = true;
+    }
+
+    /// The node that publishes the zone has this now, which is the newest there is: what servers showed before that it does not cover was
+    /// never published.
+    pub fn set_published(&mut self, published: Published) {
+        self.published = Some(published);
+        let Some(Goal::Serial(goal)) = self.goal else { return };
+        let doubted = |server: &Server| server.serial.filter(|_| self.is_unpublished(server, goal));
+        let refuted: Vec<Option<Serial>> = self.servers.iter().map(doubted).collect();
+        self.servers.iter_mut().zip(refuted).for_each(|(server, refuted)| server.refuted = refuted);
+        self.judge(goal, None);
+    }
+
+    /// Whether a server shows what the node that publishes the zone did not have when it was asked, and was not asked about since.
+    pub fn is_to_ask_publisher(&self) -> bool {
+        let Some(Goal::Serial(goal)) = self.goal else { return false };
+        let is_new = |server: &Server| self.is_unpublished(server, goal) && !server.is_refuted();
+        self.servers.iter().any(is_new)
+    }
+
+    fn is_unpublished(&self, server: &Server, goal: Serial) -> bool {
+        self.doubt(server, goal) == Some(Doubt::Unpublished)
     }
 
     /// Counts on old data with this TTL, in seconds.
@@ -142,11 +205,16 @@ impl Progress {
             Event::Failed { reason, .. } => !matches!(reason, Reason::Network(_)),
             Event::Silent { .. } => false,
         };
+        server.refuses = matches!(
+            event,
+            Event::Failed { reason: Reason::Rcode(Rcode::REFUSED) | Reason::NotAuthoritative, .. }
+        );
         (server.serial, server.digest) = (None, None);
         let mut reopened = false;
         if let Event::Seen(seen) = event {
             server.serial = seen.serial;
             server.digest = seen.digest();
+            server.word = Word::of(seen).or(server.word);
             server.is_mute = seen.told.is_none() && seen.omission == Omission::Absent;
             let is_first = seen.serial.is_some() && !std::mem::replace(&mut server.shown, true);
             if let Some(Goal::File(file)) = &mut self.goal
@@ -154,11 +222,13 @@ impl Progress {
             {
                 reopened = true;
             }
-            if self.goal.as_ref().is_some_and(|goal| goal.is_shown(seen)) {
+            let is_shown = self.goal.as_ref().is_some_and(|goal| goal.is_shown(seen));
+            // Whether a serial counts is told by what others show, too.
+            if is_shown && !matches!(self.goal, Some(Goal::Serial(_))) {
                 server.converged = server.converged.or(Some(seen.received));
             }
             self.ttl = self.ttl.max(seen.ttl.or(seen.negative_ttl).unwrap_or(0));
-            self.saw_old |= server.converged.is_none();
+            self.saw_old |= server.converged.is_none() && !is_shown;
         }
         if reopened {
             let all = self.servers.iter_mut().filter_map(|it| it.converged.take().map(|_| it.addr));
@@ -168,7 +238,10 @@ impl Progress {
             None => self.newest().into_iter().for_each(|newest| self.set_goal(newest)),
             Some(Goal::Next(above)) => self.look_for_next(above),
             Some(Goal::File(_)) => self.compare(),
-            Some(Goal::Serial(_)) => self.doubt(addr),
+            Some(Goal::Serial(goal)) => {
+                self.judge(goal, Some(addr));
+                self.contradict(addr);
+            }
             Some(Goal::Record(_)) => {}
         }
     }
@@ -178,16 +251,69 @@ impl Progress {
         std::mem::take(&mut self.reopened)
     }
 
+    /// Why what a server shows does not count, though it is the serial waited for or a newer one.
+    fn doubt(&self, server: &Server, goal: Serial) -> Option<Doubt> {
+        let shown = server.serial.filter(|shown| shown.covers(goal))?;
+        if let Some(published) = &self.published {
+            return published.doubt(shown, server.digest);
+        }
+        // Those that show that very serial are told apart by their digests.
+        if shown == goal || !self.is_given {
+            return None;
+        }
+        if self.servers.iter().any(|server| server.last.is_none()) {
+            return Some(Doubt::Early);
+        }
+        let words = self.servers.iter().filter_map(|server| Some((server.addr, server.word?)));
+        Doubt::of(shown, server.word, &words.collect::<Vec<_>>())
+    }
+
+    /// Counts those that show the serial or a later version than its, as far as is known now that `heard` was heard of.
+    fn judge(&mut self, goal: Serial, heard: Option<SocketAddr>) {
+        let counts = |server: &Server| {
+            let shown = server.serial.filter(|shown| shown.covers(goal))?;
+            if self.doubt(server, goal).is_some() {
+                return Some(false);
+            }
+            let is_news = heard == Some(server.addr) || shown != goal;
+            (is_news && self.rivals(server.addr).next().is_none()).then_some(true)
+        };
+        let counts: Vec<Option<bool>> = self.servers.iter().map(counts).collect();
+        let has_publisher = self.words().any(|word| word.is_publisher);
+        let is_doubted = counts.contains(&Some(false)) && self.published.is_none();
+        for (server, counts) in self.servers.iter_mut().zip(counts) {
+            match counts {
+                Some(true) => server.converged = server.converged.or(server.last),
+                Some(false) if server.converged.take().is_some() => {
+                    server.is_asked_on = false;
+                    self.reopened.push(server.addr);
+                }
+                _ => {}
+            }
+            // They may have by now what somebody shows that they did not have.
+            let knows = server.word.is_some_and(|word| word.is_publisher || !has_publisher);
+            if is_doubted && knows && server.converged.is_some() && !server.is_asked_on {
+                server.is_asked_on = true;
+                self.reopened.push(server.addr);
+            }
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = Word> {
+        self.servers.iter().filter_map(|server| server.word)
+    }
+
     /// Of servers that show one serial with different contents none counts: nobody knows which of them is right.
-    fn doubt(&mut self, addr: SocketAddr) {
+    fn contradict(&mut self, addr: SocketAddr) {
         let rivals: Vec<SocketAddr> = self.rivals(addr).collect();
         if rivals.is_empty() {
             return;
         }
         for server in &mut self.servers {
             if server.addr == addr {
-                server.converged = None;
+                (server.converged, server.is_asked_on) = (None, false);
             } else if rivals.contains(&server.addr) && server.converged.take().is_some() {
+                server.is_asked_on = false;
                 self.reopened.push(server.addr);
             }
         }
@@ -208,7 +334,7 @@ impl Progress {
     pub fn state(&self, now: Mono) -> State {
         let Some(last) = self.servers.iter().map(|server| server.converged).collect::<Option<Vec<_>>>()
         else {
-            return State::Waiting;
+            return if self.missing().all(Server::is_refuted) { State::Refuted } else { State::Waiting };
         };
         let rounded = if self.ttl > 0 { ROUNDED } else { Duration::ZERO };
         let until =
@@ -225,91 +351,6 @@ impl Progress {
         } else {
             Exit::Unreachable
         }
-    }
-
-    /// One line for a display.
-    pub fn sentence(&self, now: Mono) -> String {
-        match self.state(now) {
-            State::Converged => format!("show {}", self.goal_text()),
-            State::Settling(until) => {
-                format!(
-                    "show {}; caches may hold the old data for {} s",
-                    self.goal_text(),
-                    whole(until.since(now))
-                )
-            }
-            State::Waiting => {
-                let shown = |server: &Server| format!("{} ({})", server.addr, self.account(server));
-                let missing: Vec<String> = self.missing().map(shown).collect();
-                format!("show {}; missing: {}", self.goal_text(), missing.join(", "))
-            }
-        }
-    }
-
-    /// What is printed at the end, line by line.
-    pub fn report(&self, took: Duration, now: Mono) -> String {
-        let goal = self.goal_text();
-        let (all, took) = (self.servers.len(), format!("{:.3} s", took.as_secs_f64()));
-        let servers = if all == 1 { "server" } else { "servers" };
-        match self.state(now) {
-            State::Converged if !self.worst_case => format!("{all} {servers} showed {goal} within {took}\n"),
-            State::Converged => {
-                let ttl = self.ttl;
-                let text = format!(
-                    "{all} {servers} showed {goal}, and no cache can hold the old data any more: {ttl} s have passed since ({took})\n"
-                );
-                match self.saw_old {
-                    true => text,
-                    false => {
-                        text + "no server showed the old data any more, so its TTL is not known: that was the TTL of the new; name a longer \
-                                one with --old-ttl\n"
-                    }
-                }
-            }
-            State::Settling(until) => format!(
-                "timed out after {took}: {all} {servers} showed {goal}, but caches may hold the old data for {} s more \
-                 (TTL {} s)\n",
-                whole(until.since(now)),
-                self.ttl
-            ),
-            State::Waiting => {
-                let mut text = format!(
-                    "timed out after {took}: {} of {all} {servers} did not show {goal}\n",
-                    all - self.converged()
-                );
-                for server in self.missing() {
-                    let since = server.since.map_or(String::new(), |since| format!(" since {since}"));
-                    text.push_str(&format!("  {}: {}{since}\n", server.addr, self.account(server)));
-                }
-                text
-            }
-        }
-    }
-
-    /// The same for programs; its shape is documented with the command's arguments.
-    pub fn json(&self, zone: &NameRef, began: Mono, now: Mono) -> Value {
-        let servers: Vec<Value> = self
-            .servers
-            .iter()
-            .map(|server| {
-                let after = server.converged.map(|at| at.since(began).as_secs_f64());
-                json!({
-                    "server": server.addr,
-                    "converged_after": after,
-                    "shows": self.account(server),
-                    "since": server.since.map(|since| since.to_string()),
-                })
-            })
-            .collect();
-        json!({
-            "zone": zone.to_string(),
-            "goal": self.goal.as_ref().map(Goal::text),
-            "converged": self.state(now) == State::Converged,
-            "seconds": now.since(began).as_secs_f64(),
-            "ttl": self.worst_case.then_some(self.ttl),
-            "ttl_is_of_old_data": self.worst_case.then_some(self.saw_old),
-            "servers": servers,
-        })
     }
 
     /// The newest serial that is shown, once each server has answered or failed to.
@@ -340,7 +381,7 @@ impl Progress {
             }
         }
         let all: Vec<SocketAddr> = self.servers.iter().map(|server| server.addr).collect();
-        all.into_iter().for_each(|addr| self.doubt(addr));
+        all.into_iter().for_each(|addr| self.contradict(addr));
         // They are being asked still.
         self.reopened.clear();
     }
@@ -377,44 +418,6 @@ impl Progress {
             Some(Goal::File(file)) => file.floor(),
             _ => None,
         }
-    }
-
-    fn missing(&self) -> impl Iterator<Item = &Server> {
-        self.servers.iter().filter(|server| server.converged.is_none())
-    }
-
-    /// What a server shows, and who contradicts it.
-    fn account(&self, server: &Server) -> String {
-        match self.rivals(server.addr).next() {
-            Some(rival) if server.converged.is_none() => {
-                format!("{} with other content than {rival}", server.shows)
-            }
-            _ => server.shows.clone(),
-        }
-    }
-
-    fn goal_text(&self) -> String {
-        self.goal.as_ref().map_or_else(|| "the newest serial".into(), Goal::text)
-    }
-
-    fn described(&self, seen: &Observation) -> String {
-        let Some(Goal::Record(wanted)) = &self.goal else {
-            return seen.serial.map_or_else(|| "no serial".into(), |serial| format!("serial {serial}"));
-        };
-        if seen.rcode == Rcode::NXDOMAIN {
-            return "no such name".into();
-        }
-        if seen.records.is_empty() {
-            return match &seen.alias {
-                Some(target) => format!("an alias of {target}, which it says no {} record of", wanted.rtype),
-                None => format!("no {} record", wanted.rtype),
-            };
-        }
-        // Servers rotate the records of a set.
-        let mut shown: Vec<String> =
-            seen.records.iter().map(|record| data(record.rtype, &record.rdata)).collect();
-        shown.sort();
-        format!("{} {}", wanted.rtype, shown.join(", "))
     }
 }
 

@@ -1,7 +1,9 @@
 use crate::ask::support::Omission;
 use crate::cli::wait::file::File;
 use crate::cli::wait::goal::Wanted;
+use crate::probe::observation::Observation;
 use crate::text::rdata::read;
+use crate::time::Hlc;
 use crate::wire::message::Record;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -289,4 +291,162 @@ fn of_two_contents_under_one_serial_none_counts() {
     assert_eq!(take(&mut progress, holding(2, 5, 2, 1), 1), []);
     assert_eq!(take(&mut progress, holding(1, 5, 2, 2), 2), [server(1)]);
     assert_eq!(take(&mut progress, holding(2, 5, 2, 2), 2), [server(2)]);
+}
+
+/// A version that a secondary tells, published by then.
+fn pulled(number: u8, serial: u32, published: Option<u64>, second: u64) -> Event {
+    let stamp =
+        Stamp { serial: Serial(serial), published: published.map(Hlc), digest: digest_of(1), writer: 1 };
+    let told = Told { age: Duration::from_secs(3), stamps: vec![stamp], ..Told::default() };
+    Event::Seen(Observation { told: Some(told), ..seen(number, Some(serial), second) })
+}
+
+fn for_serial(serial: u32, servers: u8) -> Progress {
+    let servers: Vec<SocketAddr> = (1..=servers).map(server).collect();
+    Progress::new(Some(Goal::serial(serial)), &servers, false)
+}
+
+fn report(progress: &Progress) -> String {
+    progress.report(Duration::from_secs(9), at(9).mono)
+}
+
+#[test]
+fn a_newer_serial_that_the_publisher_does_not_have_does_not_count() {
+    let mut progress = for_serial(12, 3);
+    // Nobody says yet which of them is right.
+    assert_eq!(take(&mut progress, pulled(2, 100, Some(5), 1), 1), []);
+    assert_eq!(take(&mut progress, told(1, 12, 1, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, shown(3, 13, 2), 2), []);
+    // It is asked on, as it may have by now what the others show, and that once.
+    assert_eq!(progress.reopened(), [server(1)]);
+    assert_eq!(take(&mut progress, shown(3, 13, 3), 3), []);
+    assert_eq!(progress.reopened(), []);
+    assert_eq!(take(&mut progress, told(1, 13, 2, 3), 3), [server(3)]);
+    // What it said once is not forgotten.
+    assert_eq!(take(&mut progress, silent(1), 4), []);
+    assert_eq!(take(&mut progress, pulled(2, 100, Some(5), 4), 4), []);
+    assert_eq!((progress.state(at(4).mono), progress.exit(at(4).mono)), (State::Waiting, Exit::Pending));
+    let report = report(&progress);
+    assert!(
+        report.contains("192.0.2.2:53: serial 100 since ")
+            && report.contains(", which 192.0.2.1:53, where the zone is published, does not have\n"),
+        "{report}"
+    );
+    // It was made to follow.
+    assert_eq!(take(&mut progress, pulled(2, 13, Some(9), 5), 5), [server(2)]);
+    assert_eq!(progress.exit(at(5).mono), Exit::Done);
+}
+
+#[test]
+fn without_the_publisher_those_that_tell_stamps_are_believed() {
+    // What was published before what another has is not a later version of that.
+    let mut progress = for_serial(12, 2);
+    assert_eq!(take(&mut progress, pulled(1, 12, Some(50), 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, pulled(2, 100, Some(5), 1), 1), []);
+    let told = report(&progress);
+    assert!(told.contains(", but what 192.0.2.1:53 has was published later\n"), "{told}");
+    // What was published after it is.
+    assert_eq!(take(&mut progress, pulled(2, 100, Some(60), 2), 2), [server(2)]);
+
+    // Of who tells nothing what nobody has who does.
+    let mut progress = for_serial(12, 2);
+    assert_eq!(take(&mut progress, pulled(1, 12, None, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, shown(2, 13, 1), 1), []);
+    let told = report(&progress);
+    assert!(told.contains("which nobody else that tells its versions has, such as 192.0.2.1:53"), "{told}");
+    assert_eq!(progress.reopened(), [server(1)]);
+    assert_eq!(take(&mut progress, pulled(1, 13, None, 2), 2), [server(2)]);
+
+    // Where nobody tells anything all newer ones are later versions, as are the only server's.
+    let mut progress = for_serial(12, 2);
+    assert_eq!(take(&mut progress, shown(1, 12, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, shown(2, 100, 1), 1), [server(2)]);
+    assert_eq!(take(&mut for_serial(12, 1), pulled(1, 100, Some(5), 1), 1), [server(1)]);
+    // Nor is a serial doubted that was not named.
+    let mut progress = Progress::new(Some(Goal::Next(None)), &[server(1), server(2)], false);
+    for (serial, second) in [(12, 1), (13, 2)] {
+        take(&mut progress, pulled(1, serial, Some(50), second), second);
+        take(&mut progress, pulled(2, serial, Some(50), second), second);
+    }
+    assert_eq!(progress.exit(at(2).mono), Exit::Done);
+}
+
+#[test]
+fn for_what_a_node_published_it_is_the_node_that_knows() {
+    let published =
+        |serial, content| Published { serial: Serial(serial), digest: Some(digest_of(content).to_string()) };
+    let mut progress = for_serial(12, 2);
+    progress.set_published(published(12, 1));
+    assert_eq!(take(&mut progress, pulled(1, 100, Some(5), 1), 1), []);
+    assert!(progress.is_to_ask_publisher());
+    progress.set_published(published(12, 1));
+    assert!(!progress.is_to_ask_publisher());
+    assert_eq!(progress.state(at(1).mono), State::Waiting);
+    // It has published another one meanwhile.
+    assert_eq!(take(&mut progress, shown(2, 13, 2), 2), []);
+    assert!(progress.is_to_ask_publisher());
+    progress.set_published(published(13, 1));
+    assert_eq!((progress.converged(), progress.state(at(2).mono)), (1, State::Refuted));
+    assert_eq!(progress.exit(at(2).mono), Exit::Pending);
+    let told = report(&progress);
+    assert!(
+        told.starts_with(
+            "given up after 9.000 s: 1 of 2 servers did not show serial 12\n  \
+             192.0.2.1:53 shows serial 100, which was never published here\nit takes nothing older"
+        ),
+        "{told}"
+    );
+    let json = progress.json(&zone(), at(0).mono, at(2).mono);
+    assert_eq!(json["servers"][0]["shows"], "serial 100, which was never published here");
+
+    // The same serial with other content may be repaired.
+    let mut progress = for_serial(12, 1);
+    progress.set_published(published(12, 2));
+    assert_eq!(take(&mut progress, pulled(1, 12, Some(5), 1), 1), []);
+    assert!(!progress.is_to_ask_publisher());
+    assert_eq!(progress.state(at(1).mono), State::Waiting);
+    assert!(
+        report(&progress).contains("with other content than was published here"),
+        "{}",
+        report(&progress)
+    );
+    progress.set_published(published(12, 1));
+    assert_eq!(take(&mut progress, pulled(1, 12, Some(5), 2), 2), [server(1)]);
+}
+
+#[test]
+fn an_order_that_surprises_is_told() {
+    let order = |goal, serial| {
+        let mut progress = for_serial(goal, 1);
+        take(&mut progress, shown(1, serial, 1), 1);
+        let report = report(&progress);
+        let hint = report.lines().find_map(|line| line.strip_prefix("by serial arithmetic (RFC 1982) "));
+        (progress.converged(), hint.map(str::to_owned))
+    };
+    assert_eq!(order(u32::MAX, 10), (1, Some("4294967295 is older than 10".to_owned())));
+    assert_eq!(order(10, u32::MAX), (0, Some("10 is newer than 4294967295".to_owned())));
+    let neither = "2147483658 is neither older nor newer than 10";
+    assert_eq!(order((1 << 31) + 10, 10), (0, Some(neither.to_owned())));
+    assert_eq!(order(10, 11), (1, None));
+    assert_eq!(order((1 << 30) + 10, 10), (0, None));
+}
+
+#[test]
+fn who_refuses_is_told_of_with_the_next_step() {
+    let refused = |reason| {
+        let (sent, received) = (at(1).mono, at(1).mono);
+        Event::Failed { server: server(1), zone: zone(), sent, received, reason }
+    };
+    for reason in [Reason::Rcode(Rcode::REFUSED), Reason::NotAuthoritative] {
+        let mut progress = for_serial(12, 1);
+        take(&mut progress, refused(reason), 1);
+        let told = report(&progress);
+        assert!(told.contains(&format!("{reason} since ")), "{told}");
+        assert!(told.contains("(a cache? give --scope caches; else"), "{told}");
+        progress.set_caches();
+        assert!(!report(&progress).contains("--scope"), "{}", report(&progress));
+    }
+    let mut progress = for_serial(12, 1);
+    take(&mut progress, refused(Reason::Rcode(Rcode::SERVFAIL)), 1);
+    assert!(!report(&progress).contains("--scope"), "{}", report(&progress));
 }
