@@ -102,6 +102,42 @@ fn a_check_says_what_it_looked_at() {
 }
 
 #[test]
+fn a_configuration_of_another_server_is_told_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = "// mine\noptions {\n  directory \"/var\";\n};\nzone \"a.test\" {\n  type primary;\n};\n";
+    for (name, text, server) in [
+        ("knot.conf", "server:\n  rundir: \"/run\"\nzone:\n  - domain: a.test\n", "Knot, NSD or Unbound"),
+        ("named.conf", named, "BIND"),
+        ("named (1).conf", named, "BIND"),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let told = tidemark(&["check", path.to_str().unwrap()]);
+        let stderr = String::from_utf8(told.stderr).unwrap();
+        let said = format!("{name}: this looks like a configuration of {server}, not a zone file");
+        assert!(stderr.contains(&said) && stderr.contains("\n1 error, 0 warnings"), "{stderr}");
+        assert_eq!((told.status.code(), stderr.matches("error: ").count()), (Some(1), 1), "{stderr}");
+    }
+}
+
+/// Also where the name of the file is taken for that of the zone.
+#[test]
+fn a_zone_without_its_final_dot_is_told_of_once_and_what_else_lacks_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "$ORIGIN example.com\n@ 60 SOA ns host 7 60 60 60 60\n@ NS ns\nns A 192.0.2.1\n\
+                www.example.com A 192.0.2.2\n";
+    for name in ["c.zone", "example.com.zone"] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let told = tidemark(&["check", path.to_str().unwrap()]);
+        let stderr = String::from_utf8(told.stderr).unwrap();
+        assert!(stderr.contains("\n1 error, 1 warning\n"), "{stderr}");
+        assert!(stderr.contains("this origin ends in the zone's name twice"), "{stderr}");
+        assert!(!stderr.contains("example.com.c."), "{stderr}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidemark"))
         .arg("man")

@@ -4,8 +4,11 @@
 
 mod support;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -181,6 +184,64 @@ fn readers_of_events_leave_room_for_probes_of_health() {
         assert!(refused.body.contains("?since="), "{}", refused.body);
     }
     assert_eq!(http::get(node.http, "/health").unwrap().status, 200);
+}
+
+/// Connections per listener.
+const PLACES: usize = 128;
+
+#[test]
+fn who_holds_connections_shuts_nobody_out() {
+    let node = tidemark::start(ports::reserve(), &[Zone::primary("small.", zones::text("small.", 1, &[]))]);
+    await_until("the node to be ready", LIMIT, || http::get(node.http, "/ready").unwrap().status == 200);
+    let probe = || {
+        for page in ["/health", "/ready", "/metrics"] {
+            assert_eq!(http::get(node.http, page).unwrap().status, 200, "{page}");
+        }
+    };
+    let silent: Vec<TcpStream> = (0..2 * PLACES).map(|_| TcpStream::connect(node.http).unwrap()).collect();
+    probe();
+    drop(silent);
+    // They take what they are told and ask for nothing more.
+    let ask = |_| {
+        let mut reader = TcpStream::connect(node.http).unwrap();
+        reader.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: tidemark\r\n\r\n").unwrap();
+        reader
+    };
+    let readers: Vec<TcpStream> = (0..2 * PLACES).map(ask).collect();
+    probe();
+    drop(readers);
+
+    let socket = node.daemon.dir().join("state/tidemark.sock");
+    let silent: Vec<UnixStream> = (0..2 * PLACES).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let asked = Instant::now();
+    process::run(tidemark::command().args(["status", "--control"]).arg(&socket));
+    // After that long those who say nothing would be closed anyway.
+    assert!(asked.elapsed() < Duration::from_secs(9), "{:?}", asked.elapsed());
+    drop(silent);
+}
+
+#[test]
+fn a_query_that_is_not_understood_is_refused() {
+    let node = tidemark::start(ports::reserve(), &[Zone::primary("small.", zones::text("small.", 1, &[]))]);
+    for (path, named) in [
+        ("zones?limit=0", "`limit` is a whole number from 1"),
+        ("zones?foo=1", "takes `after` and `zone` and `since` and `limit`"),
+        ("zones?zone=%zz", "`%zz` in the query is no escape"),
+        ("zones?since=now", "`since=now`"),
+        ("status?zone=small.", "takes no query"),
+        ("events?since=1", "takes no query"),
+        ("zones/small./history?from=x", "`from` is a serial number"),
+    ] {
+        let refused = http::get(node.http, &format!("/api/v1/{path}")).unwrap();
+        assert_eq!(refused.status, 400, "{path}: {}", refused.body);
+        assert!(refused.body.contains(named), "{path}: {}", refused.body);
+    }
+    let mut control = UnixStream::connect(node.daemon.dir().join("state/tidemark.sock")).unwrap();
+    control.write_all(b"POST /api/v1/refresh?force=maybe HTTP/1.0\r\nHost: tidemark\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    control.read_to_string(&mut answer).unwrap();
+    assert!(answer.lines().next().unwrap().contains(" 400 "), "{answer}");
+    assert!(answer.contains("`force` is `true` or `false`"), "{answer}");
 }
 
 /// What changes in quick succession goes together, and nothing else waits.

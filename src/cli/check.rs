@@ -1,7 +1,8 @@
 //! `tidemark check`: mistakes in configurations and zone files, told like a compiler's, and what was looked at.
 
 use std::ffi::OsStr;
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use crate::cli::args::CheckArgs;
 use crate::cli::diagnostics;
 use crate::cli::exit::{Exit, Failure, written};
+use crate::cli::foreign;
 use crate::config::error::{Error, Errors};
 use crate::config::load;
 use crate::server::files::folder::{Named, find_zones};
@@ -23,6 +25,8 @@ use crate::zone::snapshot::Snapshot;
 
 /// So many zones of one configuration are told one by one; the others are counted.
 const MAX_ZONES: usize = 20;
+/// So much of a file that is no zone file is looked at for what it is instead, in bytes.
+const MAX_HEAD: u64 = 16 << 10;
 
 /// Checks every file, and the zone files that configurations name.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -229,7 +233,7 @@ fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Option<Snaps
     let apex = match origin.cloned().map_or_else(|| name_of(path), Ok) {
         Ok(apex) => apex,
         Err(error) => {
-            report.error(&error.to_string());
+            report.error(&foreign(path).unwrap_or_else(|| error.to_string()));
             return None;
         }
     };
@@ -242,7 +246,10 @@ fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Option<Snaps
             Some(snapshot)
         }
         Err(LoadError::Faulty(found)) => {
-            report.tell(&found);
+            match foreign(path) {
+                Some(told) => report.error(&told),
+                None => report.tell(&found),
+            }
             None
         }
         Err(error) => {
@@ -250,6 +257,19 @@ fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Option<Snaps
             None
         }
     }
+}
+
+/// What is said of a file that could not be read as a zone file and is a configuration of another server.
+fn foreign(path: &Path) -> Option<String> {
+    let mut head = Vec::new();
+    // A pipe may never give anything.
+    let file = path.is_file().then(|| File::open(path).ok())??;
+    file.take(MAX_HEAD).read_to_end(&mut head).ok()?;
+    let server = foreign::server_of(&String::from_utf8_lossy(&head))?;
+    Some(format!(
+        "{}: this looks like a configuration of {server}, not a zone file; `tidemark check` takes zone files and tidemark.toml",
+        path.display()
+    ))
 }
 
 /// Writes a zone in canonical order, one record a line.

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod diagnostics;
 pub mod drive;
 pub mod exit;
+pub mod foreign;
 pub mod lag;
 pub mod man;
 pub mod order;

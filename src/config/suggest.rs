@@ -23,14 +23,18 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("access-control", "allow", RESOLVER),
     ("acl", "allow-transfer", ZONE),
     ("acl", "allow", RESOLVER),
+    ("address", "listen", SERVER),
     ("allow-axfr-ips", "allow-transfer", ZONE),
     ("allow-from", "allow", RESOLVER),
     ("allow-query", "allow", RESOLVER),
     ("allow-recursion", "allow", RESOLVER),
     ("also-notify", "notify", ZONE),
+    ("cache", "", CACHE),
     ("cache-max-ttl", "max-ttl", CACHE),
     ("cache-size", "max-entries", CACHE),
+    ("cert", "certificate", TLS),
     ("cert-file", "certificate", TLS),
+    ("certificate-file", "certificate", TLS),
     ("control-interface", "control", SERVER),
     ("directory", "data-dir", SERVER),
     ("domain", "name", ZONE),
@@ -41,6 +45,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("identity", "nsid", SERVER),
     ("interface", "listen", SERVER),
     ("ip-address", "listen", SERVER),
+    ("key-file", "key", TLS),
     ("listen-on", "listen", SERVER),
     ("listen-on-v6", "listen", SERVER),
     ("local-address", "listen", SERVER),
@@ -49,9 +54,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("max-cache-size", "max-entries", CACHE),
     ("max-cache-ttl", "max-ttl", CACHE),
     ("max-stale-ttl", "serve-stale", CACHE),
+    ("name", "name", ZONE),
+    ("name", "zone", FORWARD),
     ("num-threads", "workers", SERVER),
     ("options", "", SERVER),
     ("provide-xfr", "allow-transfer", ZONE),
+    ("recursion", "", RESOLVER),
     ("request-xfr", "primaries", ZONE),
     ("serial-policy", "serial", ZONE),
     ("serial-update-method", "serial", ZONE),
@@ -78,6 +86,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 const ADVICE: &[(&[&str], &str)] = &[
     (&["allow-query"], "zones are answered to everybody; who may use the cache is `allow` in `[resolver]`"),
     (
+        &["dnssec-policy", "dnssec-signing", "inline-signing"],
+        "zones are not signed here yet: what is signed elsewhere is served as it is",
+    ),
+    (&["logging"], "how much is logged says TIDEMARK_LOG in the environment: warn, info or debug"),
+    (
         &["port", "local-port"],
         "the port stands behind an address, as in `listen = [\"192.0.2.1:5353\"]` in `[server]`",
     ),
@@ -85,10 +98,13 @@ const ADVICE: &[(&[&str], &str)] = &[
         &["remote"],
         "servers are named by their addresses where they are used: `primaries` and `notify` in `[[zone]]`",
     ),
+    (&["secondary"], "a secondary is a `[[zone]]` with `primaries`"),
     (
         &["secondaries", "slaves"],
         "who is told of changes is in `notify` in `[[zone]]`, and who may fetch them in `allow-transfer`",
     ),
+    (&["tsig", "key"], "keys for TSIG are not supported yet: who may transfer a zone is told by address"),
+    (&["update-policy"], "dynamic updates are not supported yet: edit the zone's file"),
     (
         &["zonesdir"],
         "`file` in `[[zone]]` is relative to the folder of this file; a folder of zone files is `path` in `[[zone-dir]]`",
@@ -110,6 +126,7 @@ pub(super) fn explain(path: &Path, text: &Arc<str>, error: &toml::de::Error) -> 
                     "invalid type: map, expected a sequence",
                     "single section where a list of sections belongs",
                 )
+                .replace(", expected i64", ", expected a number")
                 .replace(", expected a sequence", ", expected a list such as `[\"...\"]`")
                 .replace("invalid type: sequence", "invalid type: list")
                 .replace("invalid type: map", "invalid type: section");
@@ -211,6 +228,21 @@ mod tests {
         assert!(told("local-port", server).contains("`listen = [\"192.0.2.1:5353\"]` in `[server]`"));
         for word in ["slaves", "remote", "zonesdir"] {
             assert!(told(word, top).contains("in `[["), "{word}");
+        }
+        let tls = "`listen`, `certificate`, `key`";
+        for word in ["cert", "cert-file", "certificate-file"] {
+            assert_eq!(told(word, tls), "that is `certificate` here");
+        }
+        assert_eq!(told("key-file", tls), "that is `key` here");
+        assert_eq!(told("address", server), "that is `listen` here");
+        assert_eq!(told("recursion", server), "that is `[resolver]`");
+        assert_eq!(told("name", "`zone`, `servers`"), "that is `zone` here");
+        assert_eq!(told("name", server), "that is `name` in `[[zone]]` or `zone` in `[[resolver.forward]]`");
+        assert_eq!(told("cache", top), "that is `[resolver.cache]`");
+        assert_eq!(told("secondary", top), "a secondary is a `[[zone]]` with `primaries`");
+        assert!(told("logging", top).contains("TIDEMARK_LOG"));
+        for word in ["tsig", "key", "dnssec-policy", "update-policy"] {
+            assert!(told(word, zone).contains(" yet: "), "{word}");
         }
         // They are words for keys.
         assert_eq!(did_you_mean("value", "masters", server).1, "");

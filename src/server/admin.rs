@@ -1,22 +1,22 @@
 //! HTTP: metrics, health, the API and the dashboard on the `http` address; the same and the commands that change something
 //! on the control socket, which only local users with access to its file can reach.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::extract::{Path as UrlPath, Query, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::sse::{self, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures_util::stream::{self, Stream};
+use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -35,6 +35,10 @@ use super::control::{Command, Reloaded};
 use super::pulse::Pulse;
 use super::unread::Unread;
 
+use query::{Malformed, Query};
+
+mod query;
+
 /// Versions told of at once by the history endpoint.
 const MAX_HISTORY: usize = 1_000;
 /// Zones on one page at most: to put them together keeps the control thread for a few milliseconds.
@@ -45,6 +49,8 @@ const MANY_ZONES: u64 = 1_000;
 const EVENT_PAGE: usize = 200;
 /// Events of one reader are at least so far apart.
 const EVENT_GAP: Duration = Duration::from_millis(200);
+/// After so many seconds a reader of events that found no turn may try again.
+const EVENT_RETRY: &str = "10";
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -153,6 +159,12 @@ impl IntoResponse for Refusal {
     }
 }
 
+impl std::convert::From<Malformed> for Refusal {
+    fn from(Malformed(why): Malformed) -> Refusal {
+        Refusal(StatusCode::BAD_REQUEST, why)
+    }
+}
+
 impl Admin {
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refusal> {
         let stopping = || Refusal(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping".to_owned());
@@ -254,12 +266,14 @@ fn about(admin: &Admin) -> serde_json::Value {
     })
 }
 
-async fn summary(State(admin): State<Admin>) -> Json<serde_json::Value> {
-    Json(about(&admin))
+async fn summary(State(admin): State<Admin>, uri: Uri) -> Result<Json<serde_json::Value>, Refusal> {
+    Query::read(&uri, &[])?;
+    Ok(Json(about(&admin)))
 }
 
 /// The node as a whole, with the first page of its zones.
-async fn status(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, Refusal> {
+async fn status(State(admin): State<Admin>, uri: Uri) -> Result<Json<serde_json::Value>, Refusal> {
+    Query::read(&uri, &[])?;
     let page = admin.page(From::Name(None), MAX_PAGE).await?;
     let mut status = about(&admin);
     status["zones"] = json!(page.zones);
@@ -268,34 +282,27 @@ async fn status(State(admin): State<Admin>) -> Result<Json<serde_json::Value>, R
 }
 
 /// A page of zones: by name behind `after`, or those that have changed since the change `since`; at most `limit`.
-async fn zones(
-    State(admin): State<Admin>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, Refusal> {
-    let value = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value);
-    let bad = |key: &str, value: &str| {
-        Refusal(StatusCode::BAD_REQUEST, format!("`{key}={value}` is not a whole number"))
-    };
-    let number =
-        |key: &str| value(key).map(|value| value.parse::<u64>().map_err(|_| bad(key, value))).transpose();
-    let limit = number("limit")?.map_or(MAX_PAGE, |limit| limit as usize).max(1);
-    let wanted = names(&query, "zone")?;
-    let from = match number("since")? {
+async fn zones(State(admin): State<Admin>, uri: Uri) -> Result<Json<Page>, Refusal> {
+    let query = Query::read(&uri, &["after", "zone", "since", "limit"])?;
+    let limit = query.one::<NonZeroUsize>("limit", "a whole number from 1")?;
+    let limit = limit.map_or(MAX_PAGE, NonZeroUsize::get);
+    let wanted = query.names("zone")?;
+    let from = match query.one("since", "the number of a change, `change` of a page")? {
         Some(since) => From::Change(since),
         None if !wanted.is_empty() => From::These(wanted),
-        None => From::Name(names(&query, "after")?.pop()),
+        None => From::Name(query.one("after", "the name of a zone")?),
     };
     admin.page(from, limit).await.map(Json)
 }
 
 /// The zones that change, as server-sent events: each is a page of those that have changed since the one before.
-async fn events(
-    State(admin): State<Admin>,
-) -> Result<Sse<impl Stream<Item = Result<sse::Event, axum::Error>>>, Refusal> {
-    let turn = Arc::clone(&admin.readers).try_acquire_owned().map_err(|_| {
+async fn events(State(admin): State<Admin>, uri: Uri) -> Result<Response, Refusal> {
+    Query::read(&uri, &[])?;
+    let Ok(turn) = Arc::clone(&admin.readers).try_acquire_owned() else {
         let reason = "as many clients read events as may; ask for /api/v1/zones?since=N now and then";
-        Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
-    })?;
+        let refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned());
+        return Ok(([(header::RETRY_AFTER, EVENT_RETRY)], refusal).into_response());
+    };
     let overview = admin.overview.clone();
     let since = overview.borrow().change;
     // What changes in quick succession goes together; what changes after a while goes at once.
@@ -311,27 +318,27 @@ async fn events(
         let event = sse::Event::default().id(next.to_string()).json_data(page);
         Some((event, (admin, overview, gap, next, turn)))
     });
-    Ok(Sse::new(stream).keep_alive(sse::KeepAlive::default()))
+    Ok(Sse::new(stream).keep_alive(sse::KeepAlive::default()).into_response())
 }
 
 async fn history(
     State(admin): State<Admin>,
     UrlPath(zone): UrlPath<String>,
-    Query(query): Query<HashMap<String, String>>,
+    uri: Uri,
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let bad = |what: String| Refusal(StatusCode::BAD_REQUEST, what);
+    let from = Query::read(&uri, &["from"])?.one("from", "a serial number")?;
     let name: Name = zone.parse().map_err(|error| bad(format!("`{zone}` is not a zone name: {error}")))?;
     let zone = admin
         .store
         .get(&name)
         .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("zone `{name}` is not configured here")))?;
     let history = zone.history();
-    let stamps = match query.get("from") {
-        Some(from) => {
-            let serial = from.parse().map_err(|_| bad(format!("`from={from}` is not a serial number")))?;
+    let stamps = match from {
+        Some(serial) => {
             let after = history.after(Serial(serial));
             let after = after.ok_or_else(|| {
-                Refusal(StatusCode::NOT_FOUND, format!("serial {from} is not in the history"))
+                Refusal(StatusCode::NOT_FOUND, format!("serial {serial} is not in the history"))
             })?;
             after.take(MAX_HISTORY).copied().collect::<Vec<_>>()
         }
@@ -346,9 +353,9 @@ async fn history(
 
 async fn reload(
     State(admin): State<Admin>,
-    Query(query): Query<Vec<(String, String)>>,
+    uri: Uri,
 ) -> Result<(StatusCode, Json<serde_json::Value>), Refusal> {
-    let zones = names(&query, "zone")?;
+    let zones = Query::read(&uri, &["zone"])?.names("zone")?;
     let outcome = admin.ask(|answer| Command::Reload(zones, Some(answer))).await?;
     let reloaded = outcome.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     let complaint = reloaded.complaint();
@@ -367,12 +374,10 @@ async fn reload(
     ))
 }
 
-async fn refresh(
-    State(admin): State<Admin>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Json<serde_json::Value>, Refusal> {
-    let zones = names(&query, "zone")?;
-    let is_forced = query.iter().any(|(key, value)| key == "force" && value == "true");
+async fn refresh(State(admin): State<Admin>, uri: Uri) -> Result<Json<serde_json::Value>, Refusal> {
+    let query = Query::read(&uri, &["zone", "force"])?;
+    let zones = query.names("zone")?;
+    let is_forced = query.one("force", "`true` or `false`")?.unwrap_or(false);
     let asked = admin.ask(|answer| Command::Refresh(zones, is_forced, answer)).await?;
     let asked = asked.map_err(|error| Refusal(StatusCode::CONFLICT, error))?;
     Ok(Json(json!({ "zones": with_serials(asked) })))
@@ -383,30 +388,17 @@ fn with_serials(zones: impl IntoIterator<Item = (Name, Option<Serial>)>) -> Vec<
     zones.into_iter().map(|(zone, serial)| json!({ "zone": zone, "serial": serial })).collect()
 }
 
-async fn flush(
-    State(admin): State<Admin>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Json<serde_json::Value>, Refusal> {
+async fn flush(State(admin): State<Admin>, uri: Uri) -> Result<Json<serde_json::Value>, Refusal> {
+    let names = Query::read(&uri, &["name"])?.names("name")?;
     let Some(cache) = &admin.cache else {
         let reason = "this node has no cache; ask one that has `[resolver]` in its configuration";
         return Err(Refusal(StatusCode::CONFLICT, reason.to_owned()));
     };
-    let names = names(&query, "name")?;
     if names.is_empty() {
         return Ok(Json(json!({ "flushed": cache.flush_all() })));
     }
     let flushed: usize = names.iter().map(|name| cache.flush_below(name)).sum();
     Ok(Json(json!({ "flushed": flushed })))
-}
-
-fn names(query: &[(String, String)], key: &str) -> Result<Vec<Name>, Refusal> {
-    let values = query.iter().filter(|(name, _)| name == key);
-    let parsed = values.map(|(_, value)| {
-        value
-            .parse()
-            .map_err(|error| Refusal(StatusCode::BAD_REQUEST, format!("`{value}` is not a name: {error}")))
-    });
-    parsed.collect()
 }
 
 #[cfg(test)]

@@ -1,22 +1,31 @@
 //! HTTP connections: few, and none that takes its time.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 
 use super::address;
 
-/// Connections per listener: scrapers, dashboards and commands are a handful. More wait to be accepted.
+use places::{Answering, Place, Places};
+
+mod places;
+
+/// Connections per listener: scrapers, dashboards and commands are a handful. One more has an idle one closed.
 pub const MAX_CONNECTIONS: usize = 128;
 /// Connections that may wait to be accepted, in the system's queue.
 const BACKLOG: i32 = 128;
@@ -48,16 +57,15 @@ pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Serves until the runtime ends.
 pub async fn serve(listener: Listener, router: Router) {
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         let router = router.clone();
         let accepted = match &listener {
             Listener::Tcp(listener) => {
-                listener.accept().await.map(|(stream, _)| start(stream, router, permit))
+                listener.accept().await.map(|(stream, _)| start(stream, router, places.take()))
             }
             Listener::Unix(listener) => {
-                listener.accept().await.map(|(stream, _)| start(stream, router, permit))
+                listener.accept().await.map(|(stream, _)| start(stream, router, places.take()))
             }
         };
         if let Err(error) = accepted {
@@ -72,17 +80,36 @@ async fn pause(error: &io::Error) {
     tokio::time::sleep(SHORTAGE).await;
 }
 
-fn start<S>(stream: S, router: Router, permit: tokio::sync::OwnedSemaphorePermit)
+fn start<S>(stream: S, router: Router, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     tokio::spawn(async move {
+        let close = place.close();
+        let place = Arc::new(place);
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(|request: Request<Incoming>| {
+            let answering = Answering::begin(&place);
+            let response = router.call(request);
+            async move {
+                let response = response.await?;
+                // Answered once the last of it is made: an event stream goes on.
+                Ok::<_, Infallible>(response.map(|body: Body| {
+                    body.map_frame(move |frame| {
+                        let _ = &answering;
+                        frame
+                    })
+                }))
+            }
+        });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        // How a connection ends concerns its client alone.
-        let _ = tokio::time::timeout(LONGEST, serving).await;
-        drop(permit);
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            // How a connection ends concerns its client alone.
+            _ = tokio::time::timeout(LONGEST, serving) => {}
+            () = close.notified() => {}
+        }
     });
 }

@@ -22,6 +22,8 @@ pub struct Lexer<'a> {
     opened: Span,
     /// Whether a string of this record went on over the end of a line.
     multi_line: bool,
+    /// The first `;` of this record that stands right behind a word.
+    cut_word: Option<Span>,
 }
 
 /// What a token is.
@@ -111,7 +113,17 @@ impl<'a> Lexer<'a> {
     /// Starts at the beginning of `text`.
     pub fn new(text: &'a [u8]) -> Lexer<'a> {
         let opened = Span::default();
-        Lexer { text, at: 0, seen: 0, line: 1, line_start: 0, depth: 0, opened, multi_line: false }
+        Lexer {
+            text,
+            at: 0,
+            seen: 0,
+            line: 1,
+            line_start: 0,
+            depth: 0,
+            opened,
+            multi_line: false,
+            cut_word: None,
+        }
     }
 
     /// Skips a byte order mark, which is the first thing in the text if there is one; returns where it stands.
@@ -127,6 +139,11 @@ impl<'a> Lexer<'a> {
     /// Whether a string of the record that was read last went on over the end of a line.
     pub fn has_multi_line_string(&self) -> bool {
         self.multi_line
+    }
+
+    /// The first `;` of the record that was read last that begins a comment right behind a word.
+    pub fn cut_word(&self) -> Option<Span> {
+        self.cut_word
     }
 
     /// The text of a token that was read.
@@ -178,7 +195,15 @@ impl<'a> Lexer<'a> {
                 }
                 b'\n' if self.depth == 0 => return Ok(self.end()),
                 b'\n' => self.new_line(),
-                b';' => self.at = self.line_end(self.at),
+                b';' => {
+                    let is_cut = self.at == self.seen
+                        && self.at > self.line_start
+                        && !matches!(self.text[self.at - 1], b'(' | b')' | b'"');
+                    if is_cut && self.cut_word.is_none() {
+                        self.cut_word = Some(self.span(self.at, self.at + 1));
+                    }
+                    self.at = self.line_end(self.at);
+                }
                 b'(' => {
                     let span = self.span(self.at, self.at + 1);
                     self.at += 1;
@@ -267,7 +292,7 @@ impl<'a> Lexer<'a> {
 
     /// Goes from the end of a record to the start of the next; false when the text ends.
     pub fn next_record(&mut self) -> bool {
-        self.multi_line = false;
+        (self.multi_line, self.cut_word) = (false, None);
         if self.text.get(self.at) == Some(&b'\n') {
             self.new_line();
         }
@@ -431,69 +456,4 @@ fn unclosed(opened: Span) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tokens(text: &str) -> Vec<String> {
-        let mut lexer = Lexer::new(text.as_bytes());
-        let mut seen = Vec::new();
-        loop {
-            match lexer.next() {
-                Ok(Token { kind: Kind::End, .. }) => {
-                    seen.push("|".to_owned());
-                    if !lexer.next_record() {
-                        return seen;
-                    }
-                }
-                Ok(token) => seen.push(format!("{}:{}", token.span.line, shown(token.text))),
-                Err(fault) => seen.push(format!("{}! {}", fault.span.line, fault.message)),
-            }
-        }
-    }
-
-    #[test]
-    fn words_strings_and_records() {
-        assert_eq!(
-            tokens("a b;c\r\n (d\n\"e f\") \\;g\\ h"),
-            ["1:a", "1:b", "|", "2:d", "3:e f", "3:\\;g\\ h", "|"]
-        );
-        assert_eq!(tokens("a\"b\"c"), ["1:a", "1:b", "1:c", "|"]);
-        assert_eq!(tokens("a\\"), ["1:a\\", "|"]);
-        assert_eq!(tokens(")a"), ["1! `)` without a `(` before it", "1:a", "|"]);
-        assert_eq!(tokens("\"a\nb"), ["1! the string is never closed", "|", "2:b", "|"]);
-        assert_eq!(tokens("\"a\nb\\\n\" c"), ["1:a\u{fffd}b\\\u{fffd}", "3:c", "|"]);
-        assert_eq!(tokens("a\rb\r"), ["1:a", "1! a carriage return within the line", "1:b", "|"]);
-        let nul = "1! a NUL byte; the file is no text, or is damaged";
-        assert_eq!(tokens("a\0\0b\"\0\""), ["1:a", nul, "1:b", "1:\u{fffd}", "|"]);
-        assert_eq!(tokens("(\na"), ["2:a", "1! the parenthesis is never closed", "|"]);
-    }
-
-    #[test]
-    fn pairs_keep_their_quotes() {
-        let mut lexer = Lexer::new(b"a=\"b c\" d= e");
-        for expected in [&b"a=\"b c\""[..], b"d=", b"e", b""] {
-            assert_eq!(lexer.next_pair().unwrap().text, expected);
-        }
-    }
-
-    /// All texts of six bytes of those that mean something.
-    #[test]
-    fn a_record_is_skipped_as_it_is_read() {
-        const BYTES: &[u8; 8] = b"a()\"\\;\n\r";
-        for number in 0..8_usize.pow(6) {
-            let text: Vec<u8> = (0..6).map(|digit| BYTES[number >> (3 * digit) & 7]).collect();
-            let mut read = Lexer::new(&text);
-            let unclosed = loop {
-                match read.next() {
-                    Ok(token) if token.kind == Kind::End => break false,
-                    Err(fault) if fault == unclosed(read.opened) => break true,
-                    _ => {}
-                }
-            };
-            let mut skipped = Lexer::new(&text);
-            assert_eq!(skipped.skip(), unclosed, "{}", text.escape_ascii());
-            let place = |lexer: &Lexer<'_>| (lexer.at, lexer.line, lexer.line_start, lexer.depth);
-            assert_eq!(place(&skipped), place(&read), "{}", text.escape_ascii());
-        }
-    }
-}
+mod tests;

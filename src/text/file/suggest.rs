@@ -114,6 +114,19 @@ pub fn origin_doubled(span: Span) -> Fault {
     Fault::new(span, "this origin ends in the zone's name twice").expected("a final dot behind it")
 }
 
+/// An `$ORIGIN` or the owner of an SOA that looks complete and lacks its final dot, where the zone is not known otherwise.
+#[cold]
+pub fn undotted(span: Span) -> Fault {
+    Fault::new(span, "this name of a zone has no final dot").expected("a final dot behind it")
+}
+
+/// A `;` right behind a word of a TXT record, as in `v=DKIM1; k=rsa`.
+#[cold]
+pub fn cut_text(span: Span) -> Fault {
+    Fault::new(span, "the text ends here: what follows `;` is a comment")
+        .expected("the text in quotes, or a blank before the comment")
+}
+
 /// A name that ends in its origin twice.
 #[cold]
 pub fn doubled(span: Span) -> Fault {

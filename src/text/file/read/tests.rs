@@ -437,6 +437,7 @@ fn hostile_files_end_in_an_error() {
 }
 
 mod random;
+mod slips;
 
 /// As the largest DNS host exports zones: saved under the zone's name, which completes the owner.
 #[test]
@@ -463,12 +464,13 @@ fn an_soa_whose_owner_lacks_its_final_dot_is_told_of() {
 fn names_that_lack_a_final_dot_before_the_zone_is_known_and_mailboxes_with_an_at_are_told_of() {
     let told = |text: &str, origin: &str| records(text, origin).1;
     let soa = "60 SOA a. b. 1 2 3 4 5\n";
-    let relative = told(&format!("$ORIGIN example.com\n@ {soa}"), "file.");
+    let relative = told(&format!("$ORIGIN example.com\n@ {soa}"), "file.test.");
     assert!(
-        relative[0].contains("zone:1:9: warning: this name has no final dot, so it is `example.com.file.`")
+        relative[0]
+            .contains("zone:1:9: warning: this name has no final dot, so it is `example.com.file.test.`")
     );
-    let relative = told(&format!("example.com {soa}"), "file.");
-    assert!(relative[0].contains("zone:1:1: warning:") && relative[0].contains("`example.com.file.`"));
+    let relative = told(&format!("example.com {soa}"), "file.test.");
+    assert!(relative[0].contains("zone:1:1: warning:") && relative[0].contains("`example.com.file.test.`"));
     assert_eq!(told(&format!("$ORIGIN example.com.\n@ {soa}$ORIGIN a.b\n"), "file."), [""; 0]);
     let doubled = told(&format!("$ORIGIN example.com.\n@ {soa}$ORIGIN sub.example.com\n"), "file.");
     assert!(doubled[0].contains("zone:3:9: warning: this name ends in the zone's name twice"), "{doubled:?}");
