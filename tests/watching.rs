@@ -176,7 +176,7 @@ fn a_folder_of_zones_follows_what_its_files_hold() {
     node.await_serial("other.", 12, SOON);
     let (folder, aside) = (node.dir().join("z"), node.dir().join("aside"));
     fs::rename(&folder, &aside).unwrap();
-    await_log(&node, "cannot read the folder of zones");
+    await_log(&node, "cannot read the folder ");
     fs::write(aside.join("first.zone"), text(7)).unwrap();
     fs::rename(&aside, &folder).unwrap();
     node.await_serial(ZONE, 7, SOON);

@@ -39,7 +39,7 @@ fn text_that_a_comment_cuts_is_told_of() {
     let told = records("$TTL 1\na TXT v=DKIM1; k=rsa; p=MIG\nb TXT ( v=DKIM1;\n k=rsa )\n", "x.").1;
     let cut = "warning: the text ends here: what follows `;` is a comment \
                (expected the text in quotes, or a blank before the comment)";
-    assert_eq!(told, [format!("zone:2:15: {cut}"), format!("zone:3:17: {cut}")]);
+    assert_eq!(told, [format!("zone:2:14: {cut}"), format!("zone:3:16: {cut}")]);
     let plain = "$TTL 1\na TXT v=DKIM1 ; comment\na TXT \"v=DKIM1; k=rsa\";comment\na TXT (;comment\n b );c\n\
                  a TXT v\\;k\na MX 10 b;comment\na TXT c\n";
     good(plain, "x.");
