@@ -313,7 +313,7 @@ impl<'p> Scene<'p> {
             |who: usize| Zone::secondary(ZONE, &[pulling[who - 1].addr]).lease(LEASE).notify(&told_by(who));
         let head = Zone::primary(ZONE, text(1)).notify(&told_by(PRIMARY));
         let start = |who: usize| tidemark::start(addresses[who], &[secondary(who)]);
-        let behind_nsd = secondary(BEHIND_NSD).from_secondaries();
+        let behind_nsd = secondary(BEHIND_NSD).behind_secondaries();
         let head = tidemark::start(addresses[PRIMARY], &[head]);
         let secondary_node = start(SECONDARY);
         let ahead = tidemark::start_ahead(addresses[CHAINED], &[secondary(CHAINED)], 10);

@@ -399,7 +399,9 @@ impl Control {
         }
         let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());
         let reloaded = Reloaded { zones: reloaded, failed, added, removed, refused, needs_restart };
-        drop(answer.map(|answer| answer.send(Ok(reloaded))));
+        if let Some(answer) = answer {
+            drop(answer.send(Ok(reloaded)));
+        }
     }
 
     fn refresh(

@@ -44,7 +44,7 @@ impl Zone {
     }
 
     /// The same, of primaries that pull the zone themselves.
-    pub fn from_secondaries(mut self) -> Zone {
+    pub fn behind_secondaries(mut self) -> Zone {
         self.from_secondaries = true;
         self
     }

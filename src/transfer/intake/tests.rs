@@ -33,7 +33,7 @@ fn intake(asked: Asked) -> Intake {
 
 /// What one message with these records amounts to; `None` for [`Outcome::More`].
 fn reason(asked: Asked, records: &[Record]) -> Option<Reason> {
-    match intake(asked).feed(&message(asked, records)) {
+    match intake(asked).feed(message(asked, records)) {
         Outcome::Bad(reason) => Some(reason),
         Outcome::More => None,
         other => panic!("taken: {other:?}"),
@@ -75,7 +75,7 @@ fn a_soa_below_the_apex_is_told_by_name_when_the_zone_is_put_together() {
         (Asked::Axfr, [soa(5), ns(), below.clone(), soa(5)]),
         (IXFR, [soa(5), below.clone(), ns(), soa(5)]),
     ] {
-        let Outcome::Full(content, ..) = intake(asked).feed(&message(asked, &records)) else {
+        let Outcome::Full(content, ..) = intake(asked).feed(message(asked, &records)) else {
             panic!("no content")
         };
         let stray = Fault::StraySoa("sub.example.".parse().unwrap());
@@ -122,7 +122,7 @@ fn bad_messages_are_refused() {
     };
     assert_eq!(outcome(&good[..good.len() - 1]), Reason::Malformed);
     // Bytes behind a whole message are left alone.
-    let with_more = intake(Asked::Axfr).feed(&[&good[..], &[0; 5]].concat());
+    let with_more = intake(Asked::Axfr).feed([&good[..], &[0; 5]].concat());
     assert!(matches!(with_more, Outcome::Full(..)), "{with_more:?}");
     let changed = |bits: u16| response(Asked::Axfr, &apex(), bits, &whole);
     assert_eq!(outcome(&changed(flags::AA)), Reason::Malformed, "a request");
@@ -154,11 +154,11 @@ fn nothing_is_taken_after_the_end() {
 fn records_outside_the_zone_are_left_out() {
     let records = [soa(5), ns(), a("x.test.", 1), a("xexample.", 1), a("x.example.", 1), soa(5)];
     let mut axfr = intake(Asked::Axfr);
-    let Outcome::Full(taken, None) = axfr.feed(&message(Asked::Axfr, &records)) else { panic!("refused") };
+    let Outcome::Full(taken, None) = axfr.feed(message(Asked::Axfr, &records)) else { panic!("refused") };
     assert_eq!(taken.content(None).unwrap().records(), 3);
     let records = [soa(5), soa(1), a("x.test.", 1), soa(5), a("x.example.", 1), soa(5)];
     let mut ixfr = intake(IXFR);
-    let Outcome::Differences(taken, None) = ixfr.feed(&message(IXFR, &records)) else { panic!("refused") };
+    let Outcome::Differences(taken, None) = ixfr.feed(message(IXFR, &records)) else { panic!("refused") };
     let deltas = taken.deltas().unwrap();
     assert_eq!((deltas.len(), deltas[0].len()), (1, 3));
 }
@@ -189,19 +189,19 @@ fn what_is_not_the_zones_counts() {
 #[test]
 fn a_soa_alone_over_tcp_may_be_the_beginning_of_more() {
     let mut intake = intake(IXFR);
-    assert!(matches!(intake.feed(&message(IXFR, &[soa(5)])), Outcome::More));
-    assert!(matches!(intake.feed(&message(IXFR, &[soa(1), soa(5)])), Outcome::More));
-    assert!(matches!(intake.feed(&message(IXFR, &[soa(5)])), Outcome::Differences(..)));
+    assert!(matches!(intake.feed(message(IXFR, &[soa(5)])), Outcome::More));
+    assert!(matches!(intake.feed(message(IXFR, &[soa(1), soa(5)])), Outcome::More));
+    assert!(matches!(intake.feed(message(IXFR, &[soa(5)])), Outcome::Differences(..)));
     assert_eq!(reason(Asked::Axfr, &[soa(5), ns()]), None, "and a closing SOA must still come");
 }
 
 #[test]
 fn the_whole_zone_may_answer_a_question_for_differences() {
     let records = [soa(5), ns(), a("x.example.", 1), soa(5)];
-    assert!(matches!(intake(IXFR).feed(&message(IXFR, &records)), Outcome::Full(..)));
+    assert!(matches!(intake(IXFR).feed(message(IXFR, &records)), Outcome::Full(..)));
     // Not ours, not newer: the server's own state is all there is to say.
     let asked = Asked::Ixfr(Serial(9));
-    assert!(matches!(intake(asked).feed(&message(asked, &records)), Outcome::UpToDate(Serial(5))));
+    assert!(matches!(intake(asked).feed(message(asked, &records)), Outcome::UpToDate(Serial(5))));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn limits_hold() {
         (Limits { bytes: 600, records: 100 }, false),
     ] {
         let mut intake = Intake::new(apex(), Asked::Axfr, limits);
-        match intake.feed(&message(Asked::Axfr, &records)) {
+        match intake.feed(message(Asked::Axfr, &records)) {
             Outcome::Full(content, _) => match content.content(None) {
                 Ok(_) => assert!(fits),
                 Err(error) => assert_eq!((error, fits), (NoZone::Unreadable(Unreadable::TooMuch), false)),
@@ -225,7 +225,7 @@ fn limits_hold() {
     }
     let mut endless = Intake::new(apex(), Asked::Axfr, Limits { bytes: 1_000, records: 10 });
     let empty = message(Asked::Axfr, &[]);
-    assert!(matches!(endless.feed(&message(Asked::Axfr, &[soa(5)])), Outcome::More));
+    assert!(matches!(endless.feed(message(Asked::Axfr, &[soa(5)])), Outcome::More));
     let taken = (0..100).take_while(|_| matches!(endless.feed(&empty), Outcome::More)).count();
     assert!(taken < 40, "empty messages count too");
 }
@@ -266,7 +266,7 @@ proptest! {
         let mut intake = intake(asked);
         let mut from = 0;
         for cut in cuts.into_iter().chain([records.len()]) {
-            let outcome = intake.feed(&message(asked, &records[from..cut]));
+            let outcome = intake.feed(message(asked, &records[from..cut]));
             let done = match outcome {
                 Outcome::More => false,
                 Outcome::Full(content, ..) => content.records == 7,
