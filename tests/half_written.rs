@@ -149,6 +149,27 @@ fn a_hangup_publishes_no_half_file() {
     }
 }
 
+/// Whoever edits a file while a node starts may well say so at once.
+#[test]
+fn a_hangup_before_the_node_is_ready_is_for_when_it_is() {
+    let mut node = start(&configs()[1]);
+    node.stop();
+    // Long enough to be read for the signal to come first.
+    let many: Vec<String> = (0..100_000).map(|host| format!("h{host} A 192.0.2.1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    zones::write(&path(&node, OTHER), &zones::text(OTHER, 2, &many));
+    let state = node.dir().join("state");
+    fs::remove_dir_all(&state).unwrap();
+    let mut command = tidemark::command();
+    command.args(["serve", "--config"]).arg(node.dir().join("tidemark.toml"));
+    let mut process = Process::start(command, &node.dir().join("again"));
+    await_until("its folder", LIMIT, || state.join("node-id").exists());
+    process.signal(libc::SIGHUP);
+    await_until("the reload", LIMIT, || process.log().contains("reloaded"));
+    assert!(process.is_running(), "{}", process.log());
+    node.await_serial(OTHER, 2, LIMIT);
+}
+
 #[test]
 fn a_node_that_starts_serves_what_it_had_until_the_writer_is_done() {
     for config in configs() {

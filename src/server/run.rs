@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::answer::context::{Recursion, Served};
@@ -109,6 +109,14 @@ pub fn run(mut settings: Settings, reread: Reread) -> Result<(), StartError> {
         settings.unread.extend(unread_folders(&settings));
         warn_of_unreadable(&settings);
     }
+    // Threads have what this one may do from here on.
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().on_thread_start(threads::make_room).build()?;
+    // One that comes before the node is ready would end the process, and is for when it is.
+    let hangup = {
+        let _within = runtime.enter();
+        signal(SignalKind::hangup())?
+    };
     let folder = Folder::open(&settings.server.data_dir, rand::random())?;
     let store = Arc::new(ZoneStore::new(folder.node_id()));
     // Large zones take long to take to pieces, and the end of the process does it at once.
@@ -119,9 +127,7 @@ pub fn run(mut settings: Settings, reread: Reread) -> Result<(), StartError> {
         store.doubt(opened.is_boundless());
     }
     let journal = opened.settle(store.checkpoint_bytes(), || store.checkpoint())?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.enable_all().on_thread_start(threads::make_room).build()?;
-    let served = runtime.block_on(serve(settings, bound, control, store, journal, reread));
+    let served = runtime.block_on(serve(settings, bound, control, store, journal, (reread, hangup)));
     // Threads that wait for datagrams end with the process.
     runtime.shutdown_background();
     served
@@ -154,7 +160,7 @@ async fn serve(
     control: UnixListener,
     store: Arc<ZoneStore>,
     journal: Ready,
-    reread: Reread,
+    (reread, hangup): (Reread, Signal),
 ) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new()?);
     let cache = settings.resolver.as_ref().map(|resolver| Arc::new(Cache::new(&resolver.cache)));
@@ -240,7 +246,7 @@ async fn serve(
     tell_what(&settings, &store);
     // Nobody waits for it.
     tokio::task::spawn_blocking(memory::tidy_after_the_start);
-    stopped(&commands).await?;
+    stopped(&commands, hangup).await?;
     stop(&commands, thread).await;
     Ok(())
 }
@@ -347,10 +353,9 @@ fn start_control(
 }
 
 /// Waits for the signal to stop, and has everything reloaded at each SIGHUP. The node is ready.
-async fn stopped(commands: &mpsc::Sender<Command>) -> io::Result<()> {
+async fn stopped(commands: &mpsc::Sender<Command>, mut hangup: Signal) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     supervisor::ready();
     loop {
         tokio::select! {
