@@ -398,8 +398,8 @@ Exit status: 0 converged, 1 wrongly called, or the zone file will not be served 
 const WAIT_MEANING: &str = "\
 A server counts as soon as it has shown the change once; with --serial also with a newer serial, if that is a later version as far as the
 servers tell. Where one of them is a tidemark node that publishes the zone, a serial that it does not have does not count, nor, where
-others are tidemark nodes, one that none of these has or that was published before what they have. Where nobody tells anything every
-newer serial counts, by serial arithmetic (RFC 1982): name the primary in --at too.
+others are tidemark nodes, one that was published before what they have. Of a server that tells nothing every newer serial counts else,
+by serial arithmetic (RFC 1982): name the primary in --at too.
 
 With --scope caches the servers are asked as caches (RD set) for the record, or for the SOA record of the zone.
 

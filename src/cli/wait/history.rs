@@ -63,8 +63,6 @@ pub enum Doubt {
     NotAt(SocketAddr),
     /// What this server has under an older serial was published later.
     Superseded(SocketAddr),
-    /// Of those that tell what they serve none has it, such as this one.
-    Untold(SocketAddr),
 }
 
 impl Doubt {
@@ -74,9 +72,8 @@ impl Doubt {
         if publishers.clone().next().is_some() {
             return lacking(shown, publishers).map(Doubt::NotAt);
         }
-        let Some(word) = word.filter(|word| word.serial == shown) else {
-            return lacking(shown, words.iter()).map(Doubt::Untold);
-        };
+        // Who pulls the zone may be the slower one: that others lack a version says nothing of one that tells nothing.
+        let word = word.filter(|word| word.serial == shown)?;
         let is_later = |other: &Word| {
             shown.is_newer_than(other.serial) && word.published.is_some() && other.published > word.published
         };
@@ -102,9 +99,6 @@ impl fmt::Display for Doubt {
             Doubt::OtherContent => f.write_str(" with other content than was published here"),
             Doubt::NotAt(addr) => write!(f, ", which {addr}, where the zone is published, does not have"),
             Doubt::Superseded(addr) => write!(f, ", but what {addr} has was published later"),
-            Doubt::Untold(addr) => {
-                write!(f, ", which nobody else that tells its versions has, such as {addr}")
-            }
         }
     }
 }
