@@ -1,6 +1,7 @@
 //! `tidemark wait`: until a change is visible everywhere asked for.
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -166,7 +167,7 @@ async fn wait(
         progress.set_caches();
     }
     let published = publisher.and_then(|publisher| publisher.published.clone());
-    published.into_iter().for_each(|published| progress.set_published(published));
+    published.into_iter().for_each(|published| progress.set_published(published, observer.now().mono));
     args.old_ttl.iter().for_each(|ttl| progress.set_old_ttl(whole(*ttl) as u32));
     let ask = |server| {
         let ask = Ask::soa(server, args.zone.clone());
@@ -189,6 +190,9 @@ async fn wait(
             pace = Pace { interval: INTERVAL_LATER, patience: PATIENCE_LATER, ..pace };
             observer.set_pace(pace);
         }
+        let shown = progress.pass(now.mono);
+        display.converged(&progress, &shown, now.mono.since(began))?;
+        shown.iter().for_each(|server| observer.remove(&args.zone, *server));
         display.draw(&progress, now.mono);
         let state = progress.state(now.mono);
         if matches!(state, State::Converged | State::Refuted) || deadline <= now.mono {
@@ -207,13 +211,13 @@ async fn wait(
             is_settling = true;
             display.settles(&progress, now.mono, deadline)?;
         }
-        let until = [Some(deadline), Some(now.mono + TICK), back_off, settled].into_iter().flatten().min();
+        let times = [Some(deadline), Some(now.mono + TICK), back_off, settled, progress.silence()];
+        let until = times.into_iter().flatten().min();
         for event in observer.next(until).await? {
             let now = observer.now();
-            for server in progress.take(&event, now) {
-                observer.remove(&args.zone, server);
-                display.converged(&progress, server, now.mono.since(began))?;
-            }
+            let shown = progress.take(&event, now);
+            display.converged(&progress, &shown, now.mono.since(began))?;
+            shown.iter().for_each(|server| observer.remove(&args.zone, *server));
             for server in progress.reopened() {
                 observer.insert(ask(server))?;
             }
@@ -233,7 +237,8 @@ async fn wait(
             ask_publisher_from = observer.now().mono + TICK;
             let left = deadline.since(observer.now().mono);
             let published = publisher.hear(&args.zone, left).await;
-            published.into_iter().for_each(|published| progress.set_published(published));
+            let now = observer.now().mono;
+            published.into_iter().for_each(|published| progress.set_published(published, now));
         }
         if progress.cannot_tell() {
             display.clear();
@@ -267,14 +272,9 @@ impl Display {
         }
     }
 
-    fn converged(
-        &self,
-        progress: &Progress,
-        server: std::net::SocketAddr,
-        after: Duration,
-    ) -> Result<(), Failure> {
-        if self.lines {
-            let shows = progress.shows(server);
+    fn converged(&self, progress: &Progress, servers: &[SocketAddr], after: Duration) -> Result<(), Failure> {
+        for server in servers.iter().filter(|_| self.lines) {
+            let shows = progress.shows(*server);
             exit::say(&format!("{server} shows {shows} after {:.3} s\n", after.as_secs_f64()))?;
         }
         Ok(())

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::ask::exchange::Failure;
 use crate::ask::support::Omission;
 use crate::publish::expire;
+#[cfg(test)]
+use crate::time::Now;
 use crate::time::{Mono, Utc};
 use crate::wire::message::Record;
 use crate::wire::name::Name;
@@ -80,6 +82,31 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// What a server shows that tells nothing beyond its serial.
+    #[cfg(test)]
+    pub fn plain(server: SocketAddr, zone: Name, serial: Option<Serial>, at: Now) -> Observation {
+        Observation {
+            server,
+            zone,
+            sent: at.mono,
+            received: at.mono,
+            sent_utc: at.utc,
+            asked: None,
+            serial,
+            told: None,
+            omission: Omission::Absent,
+            expire: None,
+            soa_expire: None,
+            negative_ttl: None,
+            nsid: None,
+            authoritative: true,
+            rcode: Rcode::NOERROR,
+            records: Vec::new(),
+            alias: None,
+            ttl: None,
+        }
+    }
+
     /// The digest of what the server serves, if it tells it.
     pub fn digest(&self) -> Option<Digest> {
         let stamp = self.told.as_ref()?.served()?;

@@ -2,7 +2,8 @@
 //! its data may begin again below what its secondaries serve, which they then keep.
 //!
 //! The node that publishes the zone knows, and is asked where the wait is one for what it published ([`Published`]). Else those among the
-//! servers that tell stamps are believed ([`Word`]): one that publishes the zone before all others.
+//! servers that tell stamps are believed ([`Word`]): one that publishes the zone before all others. Where that one does not answer any
+//! more, a version is a later one if its stamp says so, or if its server showed an older one before.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -50,6 +51,17 @@ impl Word {
     }
 }
 
+/// A server that has told something.
+#[derive(Clone, Copy, Debug)]
+pub struct Witness {
+    /// Which one.
+    pub addr: SocketAddr,
+    /// What it told last.
+    pub word: Word,
+    /// Whether it does not answer when it is asked about what others show.
+    pub is_silent: bool,
+}
+
 /// Why a serial newer than the one waited for does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
@@ -67,27 +79,30 @@ pub enum Doubt {
 
 impl Doubt {
     /// The doubt about a server that shows this serial and tells this of it, with what all servers told last.
-    pub fn of(shown: Serial, word: Option<Word>, words: &[(SocketAddr, Word)]) -> Option<Doubt> {
-        let publishers = words.iter().filter(|(_, word)| word.is_publisher);
+    pub fn of(shown: Serial, word: Option<Word>, has_followed: bool, witnesses: &[Witness]) -> Option<Doubt> {
+        let word = word.filter(|word| word.serial == shown);
+        let published = word.and_then(|word| word.published);
+        // Its stamp is the later one, or it came from an older version to this.
+        let is_known = |told: &Word| has_followed || (published.is_some() && told.published < published);
+        let publishers = witnesses.iter().filter(|it| it.word.is_publisher);
+        let publishers = publishers.filter(|it| !it.is_silent || !is_known(&it.word));
         if publishers.clone().next().is_some() {
             return lacking(shown, publishers).map(Doubt::NotAt);
         }
         // Who pulls the zone may be the slower one: that others lack a version says nothing of one that tells nothing.
-        let word = word.filter(|word| word.serial == shown)?;
-        let is_later = |other: &Word| {
-            shown.is_newer_than(other.serial) && word.published.is_some() && other.published > word.published
-        };
-        words.iter().find(|(_, other)| is_later(other)).map(|(addr, _)| Doubt::Superseded(*addr))
+        published?;
+        let is_later = |other: &Word| shown.is_newer_than(other.serial) && other.published > published;
+        witnesses.iter().find(|it| is_later(&it.word)).map(|it| Doubt::Superseded(it.addr))
     }
 }
 
 /// One of these, where none of them has the serial or a newer one.
 fn lacking<'a>(
     shown: Serial,
-    mut words: impl Iterator<Item = &'a (SocketAddr, Word)> + Clone,
+    mut publishers: impl Iterator<Item = &'a Witness> + Clone,
 ) -> Option<SocketAddr> {
-    let is_known = words.clone().any(|(_, word)| word.serial.covers(shown));
-    words.next().filter(|_| !is_known).map(|(addr, _)| *addr)
+    let is_known = publishers.clone().any(|it| it.word.serial.covers(shown));
+    publishers.next().filter(|_| !is_known).map(|it| it.addr)
 }
 
 /// What is said behind the serial that is shown.

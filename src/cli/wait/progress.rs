@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ask::support::Omission;
 use crate::cli::exit::Exit;
 use crate::cli::wait::goal::Goal;
-use crate::cli::wait::history::{Doubt, Published, Word};
+use crate::cli::wait::history::{Doubt, Published, Witness, Word};
 use crate::probe::observation::Reason;
 use crate::probe::observe::Event;
 use crate::time::{Mono, Now, Utc};
@@ -18,6 +18,10 @@ mod report;
 
 /// Caches count TTLs in whole seconds: what one hands on to another may live longer by so much.
 const ROUNDED: Duration = Duration::from_secs(1);
+
+/// For how long who publishes the zone may leave questions about what another shows unanswered, before what is known without it counts.
+/// Three questions fit in; a wait may end a tenth of a second late at most.
+const SILENCE: Duration = Duration::from_millis(60);
 
 /// Where a wait stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +79,12 @@ struct Server {
     /// Whether it gives no answer of the zone's to questions like these.
     refuses: bool,
     converged: Option<Mono>,
-    /// Whether it is asked on, for what others show.
-    is_asked_on: bool,
+    /// Whether it has shown the serial waited for or an older one: it has followed the zone since.
+    has_followed: bool,
+    /// Since when it is asked on, for what others show, and has not answered.
+    asked_on: Option<Mono>,
+    /// Whether that is longer than [`SILENCE`].
+    is_silent: bool,
 }
 
 impl Server {
@@ -116,7 +124,9 @@ impl Progress {
                     refuted: None,
                     refuses: false,
                     converged: None,
-                    is_asked_on: false,
+                    has_followed: false,
+                    asked_on: None,
+                    is_silent: false,
                 });
             }
         }
@@ -130,13 +140,13 @@ impl Progress {
 
     /// The node that publishes the zone has this now, which is the newest there is: what servers showed before that it does not cover was
     /// never published.
-    pub fn set_published(&mut self, published: Published) {
+    pub fn set_published(&mut self, published: Published, now: Mono) {
         self.published = Some(published);
         let Some(Goal::Serial(goal)) = self.goal else { return };
         let doubted = |server: &Server| server.serial.filter(|_| self.is_unpublished(server, goal));
         let refuted: Vec<Option<Serial>> = self.servers.iter().map(doubted).collect();
         self.servers.iter_mut().zip(refuted).for_each(|(server, refuted)| server.refuted = refuted);
-        self.judge(goal, None);
+        self.judge(goal, None, now);
     }
 
     /// Whether a server shows what the node that publishes the zone did not have when it was asked, and was not asked about since.
@@ -183,6 +193,26 @@ impl Progress {
         self.at_goal().filter(|addr| !before.contains(addr)).collect()
     }
 
+    /// When one who is asked for what others show will have been silent for too long, if nothing comes from it.
+    pub fn silence(&self) -> Option<Mono> {
+        let open = self.servers.iter().filter(|server| !server.is_silent);
+        open.filter_map(|server| Some(server.asked_on? + SILENCE)).min()
+    }
+
+    /// Takes in that it is that late; returns the servers that have thereby converged.
+    pub fn pass(&mut self, now: Mono) -> Vec<SocketAddr> {
+        let Some(Goal::Serial(goal)) = self.goal else { return Vec::new() };
+        if self.silence().is_none_or(|at| now < at) {
+            return Vec::new();
+        }
+        for server in &mut self.servers {
+            server.is_silent = server.asked_on.is_some_and(|since| since + SILENCE <= now);
+        }
+        let before: Vec<SocketAddr> = self.at_goal().collect();
+        self.judge(goal, None, now);
+        self.at_goal().filter(|addr| !before.contains(addr)).collect()
+    }
+
     /// The servers that have converged.
     fn at_goal(&self) -> impl Iterator<Item = SocketAddr> {
         self.servers.iter().filter(|server| server.converged.is_some()).map(|server| server.addr)
@@ -200,11 +230,16 @@ impl Progress {
             server.since = Some(now.utc);
         }
         server.last = Some(now.mono);
-        server.answered |= match event {
+        let has_answered = match event {
             Event::Seen(_) => true,
             Event::Failed { reason, .. } => !matches!(reason, Reason::Network(_)),
             Event::Silent { .. } => false,
         };
+        if has_answered {
+            server.answered = true;
+            server.asked_on = server.asked_on.map(|_| now.mono);
+            server.is_silent = false;
+        }
         server.refuses = matches!(
             event,
             Event::Failed { reason: Reason::Rcode(Rcode::REFUSED) | Reason::NotAuthoritative, .. }
@@ -221,6 +256,9 @@ impl Progress {
                 && file.take(seen, is_first)
             {
                 reopened = true;
+            }
+            if let (Some(Goal::Serial(goal)), Some(shown)) = (&self.goal, seen.serial) {
+                server.has_followed |= goal.covers(shown);
             }
             let is_shown = self.goal.as_ref().is_some_and(|goal| goal.is_shown(seen));
             // Whether a serial counts is told by what others show, too.
@@ -239,7 +277,7 @@ impl Progress {
             Some(Goal::Next(above)) => self.look_for_next(above),
             Some(Goal::File(_)) => self.compare(),
             Some(Goal::Serial(goal)) => {
-                self.judge(goal, Some(addr));
+                self.judge(goal, Some(addr), now.mono);
                 self.contradict(addr);
             }
             Some(Goal::Record(_)) => {}
@@ -264,12 +302,15 @@ impl Progress {
         if self.servers.iter().any(|server| server.last.is_none()) {
             return Some(Doubt::Early);
         }
-        let words = self.servers.iter().filter_map(|server| Some((server.addr, server.word?)));
-        Doubt::of(shown, server.word, &words.collect::<Vec<_>>())
+        let witness = |server: &Server| {
+            Some(Witness { addr: server.addr, word: server.word?, is_silent: server.is_silent })
+        };
+        let witnesses: Vec<Witness> = self.servers.iter().filter_map(witness).collect();
+        Doubt::of(shown, server.word, server.has_followed, &witnesses)
     }
 
     /// Counts those that show the serial or a later version than its, as far as is known now that `heard` was heard of.
-    fn judge(&mut self, goal: Serial, heard: Option<SocketAddr>) {
+    fn judge(&mut self, goal: Serial, heard: Option<SocketAddr>, now: Mono) {
         let counts = |server: &Server| {
             let shown = server.serial.filter(|shown| shown.covers(goal))?;
             if self.doubt(server, goal).is_some() {
@@ -285,15 +326,15 @@ impl Progress {
             match counts {
                 Some(true) => server.converged = server.converged.or(server.last),
                 Some(false) if server.converged.take().is_some() => {
-                    server.is_asked_on = false;
+                    server.asked_on = None;
                     self.reopened.push(server.addr);
                 }
                 _ => {}
             }
             // They may have by now what somebody shows that they did not have.
             let knows = server.word.is_some_and(|word| word.is_publisher || !has_publisher);
-            if is_doubted && knows && server.converged.is_some() && !server.is_asked_on {
-                server.is_asked_on = true;
+            if is_doubted && knows && server.converged.is_some() && server.asked_on.is_none() {
+                server.asked_on = Some(now);
                 self.reopened.push(server.addr);
             }
         }
@@ -311,9 +352,9 @@ impl Progress {
         }
         for server in &mut self.servers {
             if server.addr == addr {
-                (server.converged, server.is_asked_on) = (None, false);
+                (server.converged, server.asked_on) = (None, None);
             } else if rivals.contains(&server.addr) && server.converged.take().is_some() {
-                server.is_asked_on = false;
+                server.asked_on = None;
                 self.reopened.push(server.addr);
             }
         }

@@ -118,11 +118,9 @@ fn a_zone_that_several_files_hold_is_not_up_to_date_until_one_does() {
 /// More was published before the start than fits, and the first version of all is forgotten.
 #[test]
 fn after_a_restart_a_laggard_is_behind_since_the_version_after_its_own() {
-    use crate::ask::support::Omission;
     use crate::probe::{observation::Observation, observe};
     use crate::publish::journal::entry::Replayed;
     use crate::time::Hlc;
-    use crate::wire::rtype::Rcode;
     use crate::zone::serial::Serial;
     use crate::zone::stamp::Stamp;
 
@@ -148,26 +146,7 @@ fn after_a_restart_a_laggard_is_behind_since_the_version_after_its_own() {
     let start = at(VERSIONS + 10);
     node.handle(start, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
     for (server, serial) in servers.into_iter().zip([5, 1]) {
-        let seen = Observation {
-            server,
-            zone: zone(),
-            sent: start.mono,
-            received: start.mono,
-            sent_utc: start.utc,
-            asked: None,
-            serial: Some(Serial(serial)),
-            told: None,
-            omission: Omission::Absent,
-            expire: None,
-            soa_expire: None,
-            negative_ttl: None,
-            nsid: None,
-            authoritative: true,
-            rcode: Rcode::NOERROR,
-            records: Vec::new(),
-            alias: None,
-            ttl: None,
-        };
+        let seen = Observation::plain(server, zone(), Some(Serial(serial)), start);
         node.seen(start, observe::Event::Seen(seen), &mut Effects::default());
     }
     let page = node.page(at(VERSIONS + 20), Ask { from: From::Name(None), limit: 1 });

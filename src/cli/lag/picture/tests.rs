@@ -1,8 +1,6 @@
 use std::num::NonZeroU32;
 
-use crate::ask::support::Omission;
 use crate::time::{Hlc, Mono, Utc};
-use crate::wire::rtype::Rcode;
 use crate::zone::digest::Digest;
 use crate::zone::stamp::{self, Stamp};
 
@@ -21,26 +19,8 @@ fn server(number: u8) -> SocketAddr {
 }
 
 fn seen(number: u8, serial: u32, second: u64) -> Observation {
-    Observation {
-        server: server(number),
-        zone: zone(),
-        sent: at(second).mono,
-        received: at(second).mono,
-        sent_utc: at(second).utc,
-        asked: None,
-        serial: Some(Serial(serial)),
-        told: None,
-        omission: Omission::Absent,
-        expire: None,
-        soa_expire: Some(604_800),
-        negative_ttl: None,
-        nsid: None,
-        authoritative: true,
-        rcode: Rcode::NOERROR,
-        records: Vec::new(),
-        alias: None,
-        ttl: None,
-    }
+    let seen = Observation::plain(server(number), zone(), Some(Serial(serial)), at(second));
+    Observation { soa_expire: Some(604_800), ..seen }
 }
 
 /// What a primary tells that published serial n at second n.

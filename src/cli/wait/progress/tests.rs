@@ -1,4 +1,3 @@
-use crate::ask::support::Omission;
 use crate::cli::wait::file::File;
 use crate::cli::wait::goal::Wanted;
 use crate::probe::observation::Observation;
@@ -24,26 +23,8 @@ fn server(number: u8) -> SocketAddr {
 }
 
 fn seen(number: u8, serial: Option<u32>, second: u64) -> Observation {
-    Observation {
-        server: server(number),
-        zone: zone(),
-        sent: at(second).mono,
-        received: at(second).mono,
-        sent_utc: at(second).utc,
-        asked: None,
-        serial: serial.map(Serial),
-        told: None,
-        omission: Omission::Absent,
-        expire: None,
-        soa_expire: None,
-        negative_ttl: Some(300),
-        nsid: None,
-        authoritative: true,
-        rcode: Rcode::NOERROR,
-        records: Vec::new(),
-        alias: None,
-        ttl: None,
-    }
+    let seen = Observation::plain(server(number), zone(), serial.map(Serial), at(second));
+    Observation { negative_ttl: Some(300), ..seen }
 }
 
 fn shown(number: u8, serial: u32, second: u64) -> Event {
@@ -338,6 +319,36 @@ fn a_newer_serial_that_the_publisher_does_not_have_does_not_count() {
 }
 
 #[test]
+fn a_publisher_that_is_cut_off_after_it_showed_the_goal_keeps_nobody_waiting() {
+    let late = |second: u64| at(second).mono + SILENCE;
+    // One that showed an older version before has followed the zone.
+    let mut progress = for_serial(12, 3);
+    assert_eq!(take(&mut progress, told(1, 12, 1, 1), 1), [server(1)]);
+    assert_eq!(take(&mut progress, shown(2, 11, 1), 1), []);
+    assert_eq!(take(&mut progress, shown(3, 100, 1), 1), []);
+    assert_eq!(take(&mut progress, shown(2, 13, 2), 2), []);
+    assert_eq!((progress.silence(), progress.pass(at(1).mono)), (Some(late(1)), vec![]));
+    assert_eq!(progress.pass(late(1)), [server(2)]);
+    assert_eq!((progress.silence(), progress.pass(late(2))), (None, vec![]));
+    // One that did not may serve what is left from another history.
+    assert_eq!(progress.state(late(9)), State::Waiting);
+    // Once it answers again its word counts.
+    assert_eq!(take(&mut progress, told(1, 12, 1, 3), 3), []);
+    assert_eq!(progress.reopened(), [server(1), server(2)]);
+
+    // A stamp tells what was published later.
+    let mut progress = for_serial(12, 3);
+    let publisher = pulled(1, 12, Some(50), 1);
+    let Event::Seen(mut publisher) = publisher else { unreachable!() };
+    publisher.told.iter_mut().for_each(|told| told.age = Duration::ZERO);
+    assert_eq!(take(&mut progress, Event::Seen(publisher), 1), [server(1)]);
+    assert_eq!(take(&mut progress, pulled(2, 100, Some(5), 1), 1), []);
+    assert_eq!(take(&mut progress, pulled(3, 13, Some(60), 1), 1), []);
+    assert_eq!(progress.pass(late(1)), [server(3)]);
+    assert_eq!(progress.state(late(9)), State::Waiting);
+}
+
+#[test]
 fn without_the_publisher_those_that_tell_stamps_are_believed() {
     // What was published before what another has is not a later version of that.
     let mut progress = for_serial(12, 2);
@@ -372,16 +383,16 @@ fn for_what_a_node_published_it_is_the_node_that_knows() {
     let published =
         |serial, content| Published { serial: Serial(serial), digest: Some(digest_of(content).to_string()) };
     let mut progress = for_serial(12, 2);
-    progress.set_published(published(12, 1));
+    progress.set_published(published(12, 1), at(0).mono);
     assert_eq!(take(&mut progress, pulled(1, 100, Some(5), 1), 1), []);
     assert!(progress.is_to_ask_publisher());
-    progress.set_published(published(12, 1));
+    progress.set_published(published(12, 1), at(0).mono);
     assert!(!progress.is_to_ask_publisher());
     assert_eq!(progress.state(at(1).mono), State::Waiting);
     // It has published another one meanwhile.
     assert_eq!(take(&mut progress, shown(2, 13, 2), 2), []);
     assert!(progress.is_to_ask_publisher());
-    progress.set_published(published(13, 1));
+    progress.set_published(published(13, 1), at(0).mono);
     assert_eq!((progress.converged(), progress.state(at(2).mono)), (1, State::Refuted));
     assert_eq!(progress.exit(at(2).mono), Exit::Pending);
     let told = report(&progress);
@@ -397,7 +408,7 @@ fn for_what_a_node_published_it_is_the_node_that_knows() {
 
     // The same serial with other content may be repaired.
     let mut progress = for_serial(12, 1);
-    progress.set_published(published(12, 2));
+    progress.set_published(published(12, 2), at(0).mono);
     assert_eq!(take(&mut progress, pulled(1, 12, Some(5), 1), 1), []);
     assert!(!progress.is_to_ask_publisher());
     assert_eq!(progress.state(at(1).mono), State::Waiting);
@@ -406,7 +417,7 @@ fn for_what_a_node_published_it_is_the_node_that_knows() {
         "{}",
         report(&progress)
     );
-    progress.set_published(published(12, 1));
+    progress.set_published(published(12, 1), at(0).mono);
     assert_eq!(take(&mut progress, pulled(1, 12, Some(5), 2), 2), [server(1)]);
 }
 
