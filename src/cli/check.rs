@@ -210,11 +210,12 @@ fn config(path: &Path, report: &mut Report) -> Option<u64> {
     let Named { zones, copies, problems } = find_zones(&settings);
     if zones.is_empty()
         && problems.is_empty()
+        && copies.is_empty()
         && !settings.zone_dirs.is_empty()
         && settings.resolver.is_none()
     {
         report.warn(&format!(
-            "{}: its folders hold no zone file, whose name ends with `.zone`: every query would be refused",
+            "{}: its folders hold no zone file that has content and a name that ends with `.zone`: every query would be refused",
             path.display()
         ));
     }

@@ -286,6 +286,7 @@ async fn zones(State(admin): State<Admin>, uri: Uri) -> Result<Json<Page>, Refus
     let query = Query::read(&uri, &["after", "zone", "since", "limit"])?;
     let limit = query.one::<NonZeroUsize>("limit", "a whole number from 1")?;
     let limit = limit.map_or(MAX_PAGE, NonZeroUsize::get);
+    query.at_most_one_of(&["after", "zone", "since"])?;
     let wanted = query.names("zone")?;
     let from = match query.one("since", "the number of a change, `change` of a page")? {
         Some(since) => From::Change(since),
