@@ -30,6 +30,7 @@ use rand::rngs::StdRng;
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
 use crate::ask::question::{self, Call, Policy, Question, Reply};
 use crate::ask::support::{Omission, Support};
+use crate::publish::messages::Together;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
@@ -102,6 +103,8 @@ pub struct Config {
     pub primaries: Vec<SocketAddr>,
     /// What one transfer may bring.
     pub limits: Limits,
+    /// What the transfers of all zones keep.
+    pub together: Together,
     /// The longest time between two polls, where REFRESH is longer; `None` for REFRESH alone.
     pub lease: Option<Duration>,
     /// Whether the primaries pull the zone themselves. Else one that tells nothing of that is taken for its source.

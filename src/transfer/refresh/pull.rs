@@ -68,7 +68,7 @@ impl Refresh {
                 (query::axfr(zone, serial), Asked::Axfr, Kind::Axfr)
             }
         };
-        let kept = Messages::left_to(self.config.remains.clone());
+        let kept = Messages::among(self.config.together.clone(), self.config.remains.clone());
         let intake = Intake::new(zone.clone(), asked, self.config.limits).keeping(kept);
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
@@ -262,7 +262,7 @@ impl Refresh {
     }
 
     /// After differences comes the whole zone, from the same primary as far as it can be reached and says something, or nobody else can
-    /// be asked; after that the next primary.
+    /// be asked, and as far as there is room for it; after that the next primary.
     pub(super) fn pull_failed(
         &mut self,
         step: &mut Step<'_>,
@@ -273,7 +273,8 @@ impl Refresh {
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
         let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
-        if kind == Kind::Axfr || is_silent || matches!(reason, Reason::Unreachable(_)) {
+        let is_lost = matches!(reason, Reason::Unreachable(_) | Reason::NoRoom { .. });
+        if kind == Kind::Axfr || is_silent || is_lost {
             return self.hold(step, pull.primary, reason);
         }
         step.events.push(Event::Fallback { reason });

@@ -80,6 +80,7 @@ impl World {
             zone: apex(),
             primaries: addresses.clone(),
             limits: Limits::default(),
+            together: Together::default(),
             lease: None,
             from_secondaries: false,
             remains: None,
