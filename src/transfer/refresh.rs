@@ -16,8 +16,9 @@
 //! the one that served last. When that one has nothing newer, what is served is confirmed, and the others are still asked once
 //! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. The next round comes
 //! after REFRESH, or RETRY when every primary failed, at the latest when the lease ends; or after a growing pause while there is no
-//! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is
-//! an operator's order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
+//! content. While a transfer is under way that may outlast EXPIRE, the others are asked for their SOA beside it (`refresh/aside`). A NOTIFY
+//! within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is an operator's
+//! order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +55,7 @@ pub use event::Event;
 pub use known::{Newer, Stored};
 pub use odds::Odd;
 
+use aside::Aside;
 use holds::Holds;
 use known::{Have, Word};
 use lease::Lease;
@@ -288,6 +290,10 @@ impl Refresh {
                     this.soa_event(step, event);
                 }
                 State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                    if let Some(question) = pull.aside.question(token) {
+                        let event = question.arrived(token, &arrival, call);
+                        return this.aside_event(step, event);
+                    }
                     let event = pull.question.arrived(token, &arrival, call);
                     let message = if let Arrival::Message(message) = arrival { message } else { Vec::new() };
                     this.pull_event(step, event, message);
@@ -301,7 +307,10 @@ impl Refresh {
     pub fn stop(&mut self, out: &mut Outbox) {
         match &mut self.state {
             State::AskingSoa(asking) => asking.question.stop(out),
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.question.stop(out),
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                pull.question.stop(out);
+                pull.aside.stop(out);
+            }
             State::Idle | State::Publishing(_) => {}
         }
         self.state = State::Idle;
@@ -342,6 +351,9 @@ impl Refresh {
                     this.soa_event(step, event);
                 }
                 State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                    if pull.aside.next_timeout().is_some_and(passed) {
+                        return this.aside_due(step);
+                    }
                     let stalled = !pull.question.is_waiting() && passed(pull.stalled_at());
                     match pull.question.handle_timeout(call) {
                         None if stalled => this.pull_failed(step, Reason::Timeout, None),
@@ -360,7 +372,8 @@ impl Refresh {
             State::AskingSoa(asking) => asking.question.next_timeout(),
             State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
                 let stalled_at = (!pull.question.is_waiting()).then(|| pull.stalled_at());
-                pull.question.next_timeout().into_iter().chain(stalled_at).min()
+                let aside = pull.aside.next_timeout();
+                [pull.question.next_timeout(), stalled_at, aside].into_iter().flatten().min()
             }
             State::Publishing(_) => None,
         };
@@ -417,6 +430,7 @@ impl Refresh {
     }
 }
 
+mod aside;
 mod event;
 mod holds;
 mod known;

@@ -22,6 +22,8 @@ pub(super) struct Pull {
     pub(super) progress: Option<Mono>,
     pub(super) omission: Omission,
     pub(super) intake: Intake,
+    /// What is asked of others meanwhile.
+    pub(super) aside: Aside,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,7 @@ impl Refresh {
             progress: None,
             omission: Omission::Absent,
             intake,
+            aside: self.aside(step.now.mono, primary),
         });
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
@@ -239,6 +242,7 @@ impl Refresh {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::PullingIxfr(mut pull) | State::PullingAxfr(mut pull) => {
                 end(&mut pull.question, step.out);
+                pull.aside.stop(step.out);
                 Some(pull)
             }
             other => {

@@ -213,9 +213,7 @@ impl Refresh {
         if differs {
             return self.repair(step, primary, timers);
         }
-        let pulls = self.config.from_secondaries;
-        let word = Word::of(told.as_ref(), reply.asked, reply.omission, expire, timers, pulls);
-        self.confirm(step, primary, reply.asked, word, expire, false);
+        self.confirm_by(step, primary, reply, told.as_ref(), expire);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
     }
@@ -228,6 +226,21 @@ impl Refresh {
         if is_due && (self.confirmed_by.is_some() || is_set_aside) {
             step.events.push(Event::AtOdds { primary, odd: Odd::of(shown.theirs, shown.ours) });
         }
+    }
+
+    /// Notes that a primary's SOA, with what came with it, shows nothing else than what is served.
+    pub(super) fn confirm_by(
+        &mut self,
+        step: &mut Step<'_>,
+        primary: SocketAddr,
+        reply: &Reply,
+        told: Option<&Told>,
+        expire: Option<u32>,
+    ) {
+        let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
+        let pulls = self.config.from_secondaries;
+        let word = Word::of(told, reply.asked, reply.omission, expire, timers, pulls);
+        self.confirm(step, primary, reply.asked, word, expire, false);
     }
 
     /// Notes that a primary had nothing newer when `asked`.

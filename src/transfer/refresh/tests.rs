@@ -356,6 +356,7 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     answer(request, &[version.snapshot.soa_record()], &options)
 }
 
+mod aside;
 mod chance;
 mod faults;
 mod opinions;
