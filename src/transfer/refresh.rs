@@ -16,8 +16,9 @@
 //! the one that served last. When that one has nothing newer, what is served is confirmed, and the others are still asked once
 //! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. The next round comes
 //! after REFRESH, or RETRY when every primary failed, at the latest when the lease ends; or after a growing pause while there is no
-//! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is
-//! an operator's order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
+//! content. While a transfer is under way that may outlast EXPIRE, the others are asked for their SOA beside it (`refresh/aside`). A NOTIFY
+//! within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is an operator's
+//! order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,7 @@ use rand::rngs::StdRng;
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
 use crate::ask::question::{self, Call, Policy, Question, Reply};
 use crate::ask::support::{Omission, Support};
+use crate::publish::messages::Together;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
@@ -49,15 +51,18 @@ use super::query::{self, Kind, SoaAnswer};
 use super::reason::Reason;
 use super::timers;
 
+pub use event::Event;
 pub use known::{Newer, Stored};
 pub use odds::Odd;
 
+use aside::Aside;
 use holds::Holds;
 use known::{Have, Word};
 use lease::Lease;
 use odds::{Comparison, Odds};
 use pull::{Pull, Pulled};
 use round::{Asking, Shown};
+use unshown::Unshown;
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
 /// most places; the answer to an earlier one counts when it comes.
@@ -100,83 +105,14 @@ pub struct Config {
     pub primaries: Vec<SocketAddr>,
     /// What one transfer may bring.
     pub limits: Limits,
+    /// What the transfers of all zones keep.
+    pub together: Together,
     /// The longest time between two polls, where REFRESH is longer; `None` for REFRESH alone.
     pub lease: Option<Duration>,
     /// Whether the primaries pull the zone themselves. Else one that tells nothing of that is taken for its source.
     pub from_secondaries: bool,
     /// Who takes to pieces what is left of transfers that are of no use; else it is let go of where that shows.
     pub remains: Option<mpsc::Sender<Remains>>,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub enum Event {
-    /// A transfer is complete. Whoever composes the node publishes it and answers with [`Refresh::published`].
-    Fetched {
-        /// To be published.
-        proposal: Box<Proposal>,
-        /// From which primary.
-        from: SocketAddr,
-    },
-    /// What it brought is served, or was found to change nothing.
-    Pulled {
-        /// How it came.
-        kind: Kind,
-        /// From which primary.
-        from: SocketAddr,
-        /// Bytes of its messages.
-        bytes: u64,
-        /// From the question to the last message.
-        took: Duration,
-    },
-    /// What is served was found current, or has just been replaced by what is.
-    Confirmed {
-        /// By whom.
-        primary: SocketAddr,
-        /// When the question was asked that found it so.
-        verified_at: Utc,
-        /// Since when no newer version can have existed, by what the primary says of itself; `None` when that is not known.
-        fresh_at: Option<Mono>,
-        /// When it expires unless confirmed again.
-        expires_at: Mono,
-        /// From when on EXPIRE is counted by that: `verified_at`, less what the primary had used up of it (RFC 7314).
-        counted_from: Utc,
-    },
-    /// A newer version is known to exist.
-    Behind(Newer),
-    /// A primary did not serve the purpose; the next one is tried.
-    Failed {
-        /// The primary.
-        primary: SocketAddr,
-        /// What was asked.
-        kind: Kind,
-        /// Why it failed.
-        reason: Reason,
-        /// What the primary says of that.
-        because: Option<ExtendedError>,
-        /// What exactly is wrong with what it sent, or with storing that.
-        detail: Option<String>,
-    },
-    /// A primary shows something else than what is served, and is not followed. Nothing fails by that.
-    AtOdds {
-        /// The primary.
-        primary: SocketAddr,
-        /// What it shows.
-        odd: Odd,
-    },
-    /// The whole zone is pulled (or came) where differences were expected.
-    Fallback {
-        /// Why.
-        reason: Reason,
-    },
-    /// EXPIRE has passed, at this time, without an answer to the purpose: the zone must not be served any more.
-    Expired(Utc),
-}
-
-impl Event {
-    fn failed(primary: SocketAddr, kind: Kind, reason: Reason) -> Event {
-        Event::Failed { primary, kind, reason, because: None, detail: None }
-    }
 }
 
 /// The machine of one zone.
@@ -205,8 +141,7 @@ pub struct Refresh {
     holds: Holds,
     odds: Odds,
     announced: Option<Announced>,
-    /// The serial announced last that no primary has shown, and how many rounds have asked for it.
-    unshown: Option<(Serial, u32)>,
+    unshown: Option<Unshown>,
     newer: Option<Newer>,
     /// Whether its successor is known from a NOTIFY alone, which anybody may send.
     is_hearsay: bool,
@@ -316,9 +251,7 @@ impl Refresh {
         self.step(now, out, |this, step| {
             let is_sender = |primary: &&SocketAddr| primary.ip() == from.ip();
             let mut senders = this.config.primaries.iter().filter(is_sender).peekable();
-            if senders.peek().is_none() {
-                return;
-            }
+            let Some(primary) = senders.peek().map(|primary| **primary) else { return };
             let is_left =
                 serial.is_some_and(|serial| senders.all(|primary| this.odds.sets_aside(*primary, serial)));
             if serial.is_some_and(|serial| this.is_known(serial)) || is_left && this.have.is_some() {
@@ -332,7 +265,7 @@ impl Refresh {
                 this.is_hearsay |=
                     successor.is_some() && this.newer.is_none_or(|newer| newer.successor.is_none());
                 this.learn(step, from.ip(), serial, successor);
-                this.unshown = this.unshown.filter(|(other, _)| *other == serial).or(Some((serial, 0)));
+                this.unshown = Some(Unshown::announced(this.unshown.take(), primary, serial));
             }
             this.announce(step, Announced { from: Some(from.ip()), serial });
         })
@@ -357,6 +290,10 @@ impl Refresh {
                     this.soa_event(step, event);
                 }
                 State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                    if let Some(question) = pull.aside.question(token) {
+                        let event = question.arrived(token, &arrival, call);
+                        return this.aside_event(step, event);
+                    }
                     let event = pull.question.arrived(token, &arrival, call);
                     let message = if let Arrival::Message(message) = arrival { message } else { Vec::new() };
                     this.pull_event(step, event, message);
@@ -370,7 +307,10 @@ impl Refresh {
     pub fn stop(&mut self, out: &mut Outbox) {
         match &mut self.state {
             State::AskingSoa(asking) => asking.question.stop(out),
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.question.stop(out),
+            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                pull.question.stop(out);
+                pull.aside.stop(out);
+            }
             State::Idle | State::Publishing(_) => {}
         }
         self.state = State::Idle;
@@ -411,6 +351,9 @@ impl Refresh {
                     this.soa_event(step, event);
                 }
                 State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                    if pull.aside.next_timeout().is_some_and(passed) {
+                        return this.aside_due(step);
+                    }
                     let stalled = !pull.question.is_waiting() && passed(pull.stalled_at());
                     match pull.question.handle_timeout(call) {
                         None if stalled => this.pull_failed(step, Reason::Timeout, None),
@@ -429,7 +372,8 @@ impl Refresh {
             State::AskingSoa(asking) => asking.question.next_timeout(),
             State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
                 let stalled_at = (!pull.question.is_waiting()).then(|| pull.stalled_at());
-                pull.question.next_timeout().into_iter().chain(stalled_at).min()
+                let aside = pull.aside.next_timeout();
+                [pull.question.next_timeout(), stalled_at, aside].into_iter().flatten().min()
             }
             State::Publishing(_) => None,
         };
@@ -486,12 +430,15 @@ impl Refresh {
     }
 }
 
+mod aside;
+mod event;
 mod holds;
 mod known;
 mod lease;
 mod odds;
 mod pull;
 mod round;
+mod unshown;
 
 #[cfg(test)]
 mod tests;

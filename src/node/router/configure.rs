@@ -106,9 +106,15 @@ impl Node {
                 }
                 let (lease, from_secondaries) = (config.options.lease, config.options.from_secondaries);
                 let (primaries, limits) = (primaries.clone(), Limits::default());
-                let remains = self.store.remains();
-                let config =
-                    refresh::Config { zone: name, primaries, limits, lease, from_secondaries, remains };
+                let config = refresh::Config {
+                    zone: name,
+                    primaries,
+                    limits,
+                    together: self.together.clone(),
+                    lease,
+                    from_secondaries,
+                    remains: self.store.remains(),
+                };
                 let mut refresh = Box::new(Refresh::new(config, self.rng.random()));
                 let known = known.as_mut().and_then(|member| member.refresh.take());
                 known.into_iter().for_each(|known| refresh.take_over(*known));

@@ -22,6 +22,8 @@ pub(super) struct Pull {
     pub(super) progress: Option<Mono>,
     pub(super) omission: Omission,
     pub(super) intake: Intake,
+    /// What is asked of others meanwhile.
+    pub(super) aside: Aside,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Refresh {
                 (query::axfr(zone, serial), Asked::Axfr, Kind::Axfr)
             }
         };
-        let kept = Messages::left_to(self.config.remains.clone());
+        let kept = Messages::among(self.config.together.clone(), self.config.remains.clone());
         let intake = Intake::new(zone.clone(), asked, self.config.limits).keeping(kept);
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
@@ -82,6 +84,7 @@ impl Refresh {
             progress: None,
             omission: Omission::Absent,
             intake,
+            aside: self.aside(step.now.mono, primary),
         });
         self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
     }
@@ -239,6 +242,7 @@ impl Refresh {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::PullingIxfr(mut pull) | State::PullingAxfr(mut pull) => {
                 end(&mut pull.question, step.out);
+                pull.aside.stop(step.out);
                 Some(pull)
             }
             other => {
@@ -262,7 +266,7 @@ impl Refresh {
     }
 
     /// After differences comes the whole zone, from the same primary as far as it can be reached and says something, or nobody else can
-    /// be asked; after that the next primary.
+    /// be asked, and as far as there is room for it; after that the next primary.
     pub(super) fn pull_failed(
         &mut self,
         step: &mut Step<'_>,
@@ -273,7 +277,8 @@ impl Refresh {
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
         let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
-        if kind == Kind::Axfr || is_silent || matches!(reason, Reason::Unreachable(_)) {
+        let is_lost = matches!(reason, Reason::Unreachable(_) | Reason::NoRoom { .. });
+        if kind == Kind::Axfr || is_silent || is_lost {
             return self.hold(step, pull.primary, reason);
         }
         step.events.push(Event::Fallback { reason });
@@ -301,6 +306,8 @@ impl Refresh {
         };
         let Pulled { primary, kind, began, bytes, took, mut have, word, expire, .. } = pulled;
         step.events.push(Event::Pulled { kind, from: primary, bytes, took });
+        let outside = publication.as_ref().and_then(|publication| publication.outside.clone());
+        step.events.extend(outside.map(|outside| Event::LeftOut { primary, outside }));
         have.digest = match (publication, &self.have) {
             (Some(publication), _) => publication.stamp.digest,
             // It changed nothing.
@@ -340,7 +347,7 @@ impl Refresh {
                 (Reason::Older { theirs: *found, ours: *served }, None)
             }
             PublishError::NoZone(fault) => (Reason::InvalidZone, Some(fault.to_string())),
-            PublishError::Unreadable(why @ Unreadable::Broken { .. }) => {
+            PublishError::Unreadable(why @ (Unreadable::Broken { .. } | Unreadable::OtherClass { .. })) => {
                 (Reason::Malformed, Some(why.to_string()))
             }
             PublishError::Unreadable(Unreadable::TooMuch) => (Reason::TooLarge, None),

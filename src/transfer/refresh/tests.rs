@@ -80,6 +80,7 @@ impl World {
             zone: apex(),
             primaries: addresses.clone(),
             limits: Limits::default(),
+            together: Together::default(),
             lease: None,
             from_secondaries: false,
             remains: None,
@@ -212,6 +213,8 @@ impl World {
                     format!("failed {} {}{because}", kind.label(), reason.label())
                 }
                 Event::AtOdds { odd, .. } => format!("at odds {odd:?}"),
+                Event::LeftOut { outside, .. } => format!("left out {} {}", outside.records, outside.first),
+                Event::NotShown { announced, shown, .. } => format!("not shown {announced} {shown}"),
                 Event::Fallback { reason } => format!("fallback {}", reason.label()),
                 Event::Expired(_) => "expired".into(),
             });
@@ -353,6 +356,7 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     answer(request, &[version.snapshot.soa_record()], &options)
 }
 
+mod aside;
 mod chance;
 mod faults;
 mod opinions;
