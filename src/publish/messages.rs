@@ -103,7 +103,7 @@ impl Messages {
 
     /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those outside
     /// the zone (RFC 5936 3.1 and 6) are left out and told; one of another class makes all of them unreadable: what is asked for, and a
-    /// zone, is of one class (RFC 5936 2.2, RFC 1034 4.2).
+    /// zone, is of one class (RFC 5936 2.1.2, RFC 1034 4.2).
     pub(super) fn read(
         mut self,
         apex: &NameRef,
