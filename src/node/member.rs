@@ -169,6 +169,16 @@ impl Member {
         known.or_else(|| self.zone.verified_at())
     }
 
+    /// The same on the clock for spans; `None` where that does not reach back so far, or the other one was set back since.
+    fn fresh_at(&self, now: Now) -> Option<Mono> {
+        let in_former_life = || {
+            let at = self.zone.verified_at().filter(|at| *at <= now.utc)?;
+            let ago = u64::try_from(now.utc.since(at).as_micros()).ok()?;
+            now.mono.0.checked_sub(ago).map(Mono)
+        };
+        self.zone.fresh_at().or_else(in_former_life)
+    }
+
     /// When it expires, or did.
     fn expires(&self, now: Now) -> Option<Utc> {
         let in_time = |at: Mono| now.utc + at.since(now.mono) - now.mono.since(at);
@@ -205,7 +215,7 @@ impl Member {
             }
             Some(_) => own_staleness(
                 now.mono,
-                self.zone.fresh_at(),
+                self.fresh_at(now),
                 state != State::Expired && self.zone.is_verified(now.mono),
                 newer.map(|newer| newer.learned_at),
                 self.clocks()

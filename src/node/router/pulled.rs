@@ -43,6 +43,8 @@ impl Node {
             refresh::Event::Confirmed { primary, verified_at, fresh_at, expires_at, counted_from } => {
                 member.zone.confirm(verified_at, fresh_at, expires_at);
                 member.zone.expires(expires_at, Some(counted_from));
+                let current = fresh_at.map(|at| now.utc - now.mono.since(at));
+                current.into_iter().for_each(|at| member.zone.was_current(at));
                 member.problem = None;
                 member.heard = member
                     .heard
@@ -57,7 +59,7 @@ impl Node {
                 member.fell_back = None;
                 if member.is_worth_noting(counted_from) {
                     // Kept for a restart.
-                    fx.notes.push(Entry::Verified(name.clone(), counted_from));
+                    fx.notes.push(Entry::Verified(name.clone(), counted_from, current));
                 }
                 let is_back = self.unreachable.remove(&primary);
                 let back = is_back.then_some(Event::PrimaryBack(primary));
