@@ -49,7 +49,7 @@ use super::query::{self, Kind, SoaAnswer};
 use super::reason::Reason;
 use super::timers;
 
-pub use known::{Newer, Stored};
+pub use known::{Doubt, Newer, Stored};
 pub use odds::Odd;
 
 use holds::Holds;

@@ -130,6 +130,7 @@ impl Node {
             problem: None,
             contest: contest.flatten(),
             at_odds: None,
+            doubt: None,
             failures: Vec::new(),
             fell_back: None,
             noted: None,

@@ -2,6 +2,7 @@
 
 use super::*;
 
+use crate::node::member::goes_on;
 use crate::publish::journal::entry::Entry;
 use crate::transfer::reason::Reason;
 use crate::zone::serial::Serial;
@@ -19,10 +20,13 @@ impl Node {
         for event in events {
             settled.extend(self.settle(now, zone, event, fx));
         }
-        if let Some(Member { zone, refresh: Some(refresh), at_odds, .. }) = self.members.get_mut(zone) {
+        if let Some(Member { zone, refresh: Some(refresh), at_odds, doubt, .. }) = self.members.get_mut(zone)
+        {
             zone.verified(refresh.verified_until());
             zone.hear_clocks(refresh.clocks());
             *at_odds = Problem::at_odds(refresh.at_odds());
+            let why = refresh.doubt().map(|(primary, doubt)| format!("primary {primary} {doubt}"));
+            *doubt = why.map(|what| goes_on(doubt.take(), now, what));
         }
         self.touched(now, zone);
         settled

@@ -27,7 +27,8 @@ fn left(counted_from: u64, current: Option<u64>) -> Arc<ZoneStore> {
 fn begin(store: &Arc<ZoneStore>, now: Now, fx: &mut Effects) -> (Node, Vec<Event>) {
     let mut node = Node::new(Arc::clone(store), [7; 32]);
     let role = Role::Secondary(vec!["192.0.2.1:53".parse().unwrap()]);
-    let added = vec![ZoneConfig::new(zone(), ZoneOptions { role, ..ZoneOptions::default() })];
+    let options = ZoneOptions { role, from_secondaries: true, ..ZoneOptions::default() };
+    let added = vec![ZoneConfig::new(zone(), options)];
     let events = node.handle(now, Input::Zones(Changes { removed: Vec::new(), added }), fx);
     (node, events)
 }
@@ -50,4 +51,20 @@ fn how_stale_it_is_at_most_is_known_from_when_it_was_verified() {
     assert_eq!(told(DAY, Some(DAY)), (State::Expired, Some(at(DAY).utc), Some(9 * DAY + 500)));
     // Its primaries told nothing of their age.
     assert_eq!(told(verified, None), (State::Unverified, None, None));
+}
+
+#[test]
+fn one_that_is_unverified_has_the_reason_for_its_problem() {
+    let (now, mut fx) = (at(10 * DAY + 500), Effects::default());
+    let (mut node, _) = begin(&left(10 * DAY, None), now, &mut fx);
+    assert!(status(&node, now).problem.is_none(), "nobody has answered, and nothing has failed");
+    // Its SOA, and nothing besides.
+    while let Some(asked) = fx.out.exchanges.pop() {
+        node.handle(now, Input::Arrival(asked.token, Arrival::Sent), &mut fx);
+        node.handle(now, Input::Arrival(asked.token, shows(&asked.message, 5)), &mut fx);
+    }
+    let told = status(&node, now);
+    let problem = told.problem.unwrap();
+    assert_eq!((told.state, problem.since), (State::Unverified, now.utc));
+    assert!(problem.what.starts_with("primary 192.0.2.1:53 tells neither stamps nor EXPIRE"), "{problem:?}");
 }
