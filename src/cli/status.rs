@@ -68,6 +68,10 @@ fn print(status: &Value) -> io::Result<()> {
             anstream::println!("{WARN}not read yet{WARN:#}: {reason}");
         }
     }
+    let refused = &status["not_reloaded"];
+    if let (Some(what), Some(since)) = (refused["what"].as_str(), refused["since"].as_str()) {
+        anstream::println!("{WARN}not reloaded{WARN:#} at {since}: {what}");
+    }
     if let Some(entries) = status["cache"]["entries"].as_u64() {
         anstream::println!("cache: {entries} answers");
     }
