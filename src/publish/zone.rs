@@ -240,7 +240,7 @@ impl Zone {
         Some(Utc(self.verified_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
-    /// Notes when a secondary's content is known to have been current: what [`Entry::Verified`] keeps.
+    /// Notes when a secondary's content is known to have been current (0: never): what [`Entry::Verified`] keeps.
     pub fn was_current(&self, at: Utc) {
         self.verified_at.store(at.0, Ordering::Relaxed);
     }
@@ -265,6 +265,30 @@ impl Zone {
     /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.
     pub fn counted_from(&self) -> Option<Utc> {
         Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// Takes no moment of a secondary's former life for one that is still to come: the clock was set back since. EXPIRE is counted from now
+    /// on, or every restart would begin to count anew until that moment has come; when the content was current is not known then. How
+    /// far ahead the last of them was, and what is to be kept.
+    pub fn not_after(&self, now: Utc) -> Option<(Duration, Vec<Entry>)> {
+        let applied = self.current().as_ref().map(|version| version.applied);
+        let (counted_from, verified_at) = (self.counted_from().or(applied), self.verified_at());
+        let is_ahead = |at: &Utc| *at > now;
+        let moments = [counted_from, verified_at, self.expired_at()];
+        let last = moments.into_iter().flatten().filter(is_ahead).max()?;
+        let mut kept = Vec::new();
+        if let Some(from) = [counted_from, verified_at].into_iter().flatten().find(is_ahead) {
+            let from = counted_from.unwrap_or(from).min(now);
+            let current = verified_at.filter(|at| !is_ahead(at)).unwrap_or_default();
+            self.counted_from.store(from.0, Ordering::Relaxed);
+            self.was_current(current);
+            kept.push(Entry::Verified(self.name.clone(), from, Some(current)));
+        }
+        if self.expired_at().is_some_and(|at| is_ahead(&at)) {
+            self.expired_at.store(now.0.max(1), Ordering::Relaxed);
+            kept.push(Entry::Expired(self.name.clone(), now));
+        }
+        Some((last.since(now), kept))
     }
 
     /// A version newer than what is served that a secondary heard of, and when it did: what [`Entry::Newer`] keeps.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-use crate::publish::journal::entry::Replayed;
+use crate::publish::journal::entry::{Entry, Replayed};
 use crate::time::Hlc;
 use crate::zone::stamp::Stamp;
 
@@ -67,4 +67,48 @@ fn one_that_is_unverified_has_the_reason_for_its_problem() {
     let problem = told.problem.unwrap();
     assert_eq!((told.state, problem.since), (State::Unverified, now.utc));
     assert!(problem.what.starts_with("primary 192.0.2.1:53 tells neither stamps nor EXPIRE"), "{problem:?}");
+}
+
+#[test]
+fn one_that_expired_by_the_clock_is_asked_for_at_once_and_the_clock_named() {
+    let (now, mut fx) = (at(10 * DAY), Effects::default());
+    let (node, events) = begin(&left(5 * DAY, Some(5 * DAY)), now, &mut fx);
+    let told = |event: &Event| match event {
+        Event::ExpiredMeanwhile { from, ago, .. } => Some((*from, ago.as_secs())),
+        _ => None,
+    };
+    assert_eq!(events.iter().find_map(told), Some((at(5 * DAY).utc, 5 * DAY)), "{events:?}");
+    assert_eq!((status(&node, now).state, fx.out.exchanges.len()), (State::Expired, 1));
+    // One that has not expired is no news.
+    let (_, events) = begin(&left(10 * DAY - 60, None), now, &mut Effects::default());
+    assert_eq!(events.iter().find_map(told), None, "{events:?}");
+}
+
+#[test]
+fn what_was_verified_in_the_future_expires_in_time_however_often_the_node_starts() {
+    let (now, mut fx) = (at(10 * DAY), Effects::default());
+    let store = left(12 * DAY, Some(12 * DAY));
+    let is_told = |events: &[Event]| {
+        let ahead =
+            |event: &Event| matches!(event, Event::ClockSetBack { ahead, .. } if ahead.as_secs() == 2 * DAY);
+        events.iter().any(ahead)
+    };
+    let (node, events) = begin(&store, now, &mut fx);
+    assert!(is_told(&events), "{events:?}");
+    let told = status(&node, now);
+    assert_eq!((told.state, told.expires), (State::Unverified, Some(at(11 * DAY).utc)));
+    // How old it is nobody knows.
+    assert_eq!((told.verified, told.staleness.unwrap().high), (None, None));
+
+    // As the journal has it, and a restart before the moment that was written down first.
+    let again = left(12 * DAY, Some(12 * DAY));
+    for note in std::mem::take(&mut fx.notes) {
+        let Entry::Verified(_, from, current) = note else { panic!("{note:?}") };
+        again.replay(&zone(), Replayed::Verified(from, current));
+    }
+    let later = at(11 * DAY - 100);
+    let (node, events) = begin(&again, later, &mut Effects::default());
+    assert!(!is_told(&events), "{events:?}");
+    let told = status(&node, later);
+    assert_eq!((told.state, told.expires), (State::Unverified, Some(at(11 * DAY).utc)));
 }
