@@ -196,6 +196,9 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     // It goes away under the node, and comes back.
     fs::rename(node.dir().join("z"), node.dir().join("y")).unwrap();
     await_until("the folder to be missed", LIMIT, || paths() == ["z"]);
+    let shown = String::from_utf8(told("status", &control).stdout).unwrap();
+    assert!(shown.contains("gone: cannot read the folder z: No such file"), "{shown}");
+    assert_eq!(about("not_read")[0]["gone"], true);
     assert_eq!(soa::serial(first, "late."), Some(7));
     fs::write(node.dir().join("y/late.zone"), zones::text("late.", 8, &[])).unwrap();
     fs::rename(node.dir().join("y"), node.dir().join("z")).unwrap();

@@ -65,7 +65,8 @@ fn print(status: &Value) -> io::Result<()> {
     }
     for one in status["not_read"].as_array().into_iter().flatten() {
         if let Some(reason) = one["reason"].as_str() {
-            anstream::println!("{WARN}not read yet{WARN:#}: {reason}");
+            let how = if one["gone"] == true { "gone" } else { "not read yet" };
+            anstream::println!("{WARN}{how}{WARN:#}: {reason}");
         }
     }
     let refused = &status["not_reloaded"];
