@@ -101,6 +101,25 @@ fn a_check_says_what_it_looked_at() {
     assert_eq!((&finding["line"], &finding["column"]), (&4.into(), &10.into()));
 }
 
+/// Of a first start nothing is said to have been loaded again.
+#[test]
+fn a_start_with_a_zone_file_that_is_broken_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("example.zone");
+    std::fs::write(
+        &bad,
+        "$ORIGIN example.\n@ 60 SOA ns host 7 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.999\n",
+    )
+    .unwrap();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_tidemark"));
+    serve.args(["serve", "--listen", "127.0.0.1:0"]).arg(&bad).current_dir(dir.path());
+    let told = serve.output().unwrap();
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("not started: one zone is not in order:\nexample.: "), "{stderr}");
+    assert!(!stderr.contains("reloaded"), "{stderr}");
+}
+
 #[test]
 fn a_configuration_of_another_server_is_told_as_such() {
     let dir = tempfile::tempdir().unwrap();

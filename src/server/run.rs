@@ -323,7 +323,9 @@ async fn first_reading(
     }
     match problems {
         Ok(Err(problem)) if by_file => Err(StartError::Zones(problem)),
-        Ok(Ok(reloaded)) if by_file => reloaded.complaint().map_or(Ok(()), |it| Err(StartError::Zones(it))),
+        Ok(Ok(reloaded)) if by_file => {
+            reloaded.complaint_of_start().map_or(Ok(()), |it| Err(StartError::Zones(it)))
+        }
         _ => Ok(()),
     }
 }

@@ -27,6 +27,15 @@ pub struct Reloaded {
 impl Reloaded {
     /// What is said where zones could not be brought up to date, or files not taken in: the rest is in force.
     pub fn complaint(&self) -> Option<String> {
+        self.complaint_of("reloaded, but ")
+    }
+
+    /// The same of a start, which was given up for that.
+    pub fn complaint_of_start(&self) -> Option<String> {
+        self.complaint_of("not started: ")
+    }
+
+    fn complaint_of(&self, outcome: &str) -> Option<String> {
         let changed = [("added", &self.added), ("removed", &self.removed)];
         let changed = changed.iter().filter(|(_, zones)| !zones.is_empty()).map(|(verb, zones)| {
             let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
@@ -46,7 +55,7 @@ impl Reloaded {
         if wrong.is_empty() {
             return None;
         }
-        let wrong = format!("reloaded, but {}:", wrong.join(" and "));
+        let wrong = format!("{outcome}{}:", wrong.join(" and "));
         let head = changed.chain([wrong]).collect::<Vec<_>>().join("; ");
         let failed = self.failed.iter().map(|(zone, error)| format!("{zone}: {error}"));
         let refused = self.refused.iter().map(|file| file.why.clone());
@@ -100,5 +109,7 @@ mod tests {
         reloaded.failed.insert("a.".parse().unwrap(), "broken".to_owned());
         let expected = "added new.; reloaded, but one zone is not in order and one file is left out:\na.: broken\nz/9.zone holds what?";
         assert_eq!(reloaded.complaint().as_deref(), Some(expected));
+        let of_start = expected.replace("reloaded, but", "not started:");
+        assert_eq!(reloaded.complaint_of_start(), Some(of_start));
     }
 }
