@@ -101,6 +101,21 @@ fn a_check_says_what_it_looked_at() {
     assert_eq!((&finding["line"], &finding["column"]), (&4.into(), &10.into()));
 }
 
+#[test]
+fn errors_of_a_configuration_that_are_not_told_one_by_one_are_counted_in_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("tidemark.toml");
+    for (wrong, told, left_out) in [(3_u32, 3, 0), (50, 20, 30)] {
+        let zone = |number| format!("[[zone]]\nname = \"z{number}.\"\nprimaries = [\"nowhere\"]\n");
+        let zones: String = (0..wrong).map(zone).collect();
+        std::fs::write(&config, format!("[server]\nlisten = [\"127.0.0.1:5399\"]\n{zones}")).unwrap();
+        let output = tidemark(&["check", "--json", config.to_str().unwrap()]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["findings"].as_array().unwrap().len(), told, "{report}");
+        assert_eq!((&report["errors"], &report["left_out"]), (&wrong.into(), &left_out.into()));
+    }
+}
+
 /// Of a first start nothing is said to have been loaded again.
 #[test]
 fn a_start_with_a_zone_file_that_is_broken_says_so() {
