@@ -106,6 +106,11 @@ impl Word {
     }
 }
 
+impl Doubt {
+    /// All of them.
+    pub const ALL: [Doubt; 4] = [Doubt::Silent, Doubt::Overdue, Doubt::Unverified, Doubt::Circle];
+}
+
 /// What is served here.
 #[derive(Clone, Debug)]
 pub(super) struct Have {
