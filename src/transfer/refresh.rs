@@ -52,7 +52,7 @@ use super::reason::Reason;
 use super::timers;
 
 pub use event::Event;
-pub use known::{Newer, Stored};
+pub use known::{Doubt, Newer, Stored};
 pub use odds::Odd;
 
 use aside::Aside;

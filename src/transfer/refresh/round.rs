@@ -267,7 +267,7 @@ impl Refresh {
         if is_fresher {
             self.fresh_at = word.current;
         }
-        self.lease.word(word, is_fresher, asked, timers);
+        self.lease.word(primary, word, is_fresher, asked, timers);
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
         let verified_at = asked.utc;
