@@ -157,6 +157,9 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
         paths
     };
     assert_eq!(paths(), ["dns.crt", "cookies.key", "z"]);
+    let ready = || http::get(http, "/ready").unwrap();
+    let page = ready();
+    assert!(page.status == 503 && page.body.contains("cannot read the folder z"), "{}", page.body);
     let closed = about("not_listening");
     assert_eq!(closed[0]["address"], tls.to_string(), "{closed}");
     assert!(closed[0]["reason"].as_str().unwrap().contains("cannot read the certificate"), "{closed}");
@@ -187,6 +190,7 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     await_until("the node to say so", LIMIT, || about("not_listening") == json!([]));
     assert_eq!(times(&node, &format!("listening on {tls} (TLS) now")), 1, "{}", node.log());
     await_until("the folder to be read", LIMIT, || paths() == ["cookies.key"]);
+    await_until("the node to be ready", LIMIT, || ready().status == 200);
     fs::write(node.dir().join("cookies.key"), "11".repeat(16)).unwrap();
     // Whether this comes first, or another try.
     let reloaded = told("reload", &control);
@@ -200,6 +204,7 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     assert!(shown.contains("gone: cannot read the folder z: No such file"), "{shown}");
     assert_eq!(about("not_read")[0]["gone"], true);
     assert_eq!(soa::serial(first, "late."), Some(7));
+    assert_eq!(ready().status, 200, "its zones are served");
     fs::write(node.dir().join("y/late.zone"), zones::text("late.", 8, &[])).unwrap();
     fs::rename(node.dir().join("y"), node.dir().join("z")).unwrap();
     node.await_serial("late.", 8, LIMIT);

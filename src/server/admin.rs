@@ -33,7 +33,7 @@ use crate::zone::serial::Serial;
 
 use super::control::{Command, Reloaded};
 use super::pulse::Pulse;
-use super::unread::Unread;
+use super::unread::{Unread, missing_folder};
 
 use query::{Malformed, Query};
 
@@ -237,6 +237,10 @@ async fn ready(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
     let not_yet = |what: String| Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, what));
     if !admin.answers.load(Ordering::Acquire) {
         return not_yet("zone files are being read, and DNS is not answered yet".to_owned());
+    }
+    // The node knows of no zone of it.
+    if let Some(reason) = missing_folder(&admin.unread.borrow()) {
+        return not_yet(format!("not served: what is in a folder of zones: {reason}"));
     }
     let overview = admin.overview();
     let unserved = overview.unserved() as usize;

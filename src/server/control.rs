@@ -308,7 +308,7 @@ impl Control {
     }
 
     fn files(&mut self, Changed { zones, contested, read, lost }: Changed, effects: &mut Effects) {
-        lost.into_iter().for_each(|(folder, why)| self.lost(folder, &why));
+        lost.into_iter().for_each(|lost| self.lost(lost));
         self.handle(Input::Zones(zones), effects);
         if !contested.is_empty() {
             self.handle(Input::Contested(contested), effects);

@@ -8,10 +8,10 @@
 //!           └────┘ tried again
 //! ```
 
+use std::fs;
 use std::iter::successors;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fmt, fs};
 
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ impl Source {
         match self {
             Source::ZoneDir(path) => match fs::read_dir(path) {
                 Ok(_) => Ok(Content::ZoneDir(path.clone())),
-                Err(error) => Err(folder_fault(path, &error)),
+                Err(error) => Err(fault(path, format!("cannot read the folder {}: {error}", path.display()))),
             },
             Source::Identity(files) => Identity::read(&files[0], &files[1])
                 .map(Content::Identity)
@@ -98,10 +98,10 @@ impl Source {
         }
     }
 
-    /// Who watches this folder cannot read it any more, for this reason.
-    pub(super) fn lost(self, folder: PathBuf, why: &str) -> Unread {
-        let fault = folder_fault(&folder, &why);
-        Unread { gone: true, ..self.unread(fault) }
+    /// What was read before and cannot be any more, if that is so.
+    pub(super) fn lost(self) -> Option<Unread> {
+        let fault = self.read().err()?;
+        Some(Unread { gone: true, ..self.unread(fault) })
     }
 
     /// It could not be read, for this reason.
@@ -148,10 +148,6 @@ impl Source {
     }
 }
 
-fn folder_fault(path: &Path, why: &dyn fmt::Display) -> Fault {
-    Fault { path: path.to_owned(), what: format!("cannot read the folder {}: {why}", path.display()) }
-}
-
 impl Unread {
     /// Says why, what to do, and what is so meanwhile.
     pub(super) fn tell(&self) {
@@ -179,6 +175,12 @@ impl Unread {
 pub(super) fn lacks_folder(unread: &[Unread], but: Option<&Path>) -> bool {
     let folders = unread.iter().filter(|unread| matches!(unread.source, Source::ZoneDir(_)));
     folders.map(|unread| unread.source.path()).any(|folder| Some(folder) != but)
+}
+
+/// Why zones are missing of a folder that was never read, where that is so.
+pub(super) fn missing_folder(unread: &[Unread]) -> Option<&str> {
+    let is_missing = |unread: &&Unread| matches!(unread.source, Source::ZoneDir(_)) && !unread.gone;
+    unread.iter().find(is_missing).map(|unread| unread.reason.as_str())
 }
 
 /// Why there is no certificate, where that is so.
@@ -232,8 +234,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("zones");
         let source = Source::ZoneDir(path.clone());
-        let why = fs::read_dir(&path).unwrap_err().to_string();
-        let lost = source.clone().lost(path.clone(), &why);
+        let lost = source.clone().lost().unwrap();
         assert!(lost.gone && lost.reason == unread(&source).reason, "{lost:?}");
         assert_eq!(lost.clone().again(), None);
         // A file stands there now, which is another reason and no other state.
@@ -266,6 +267,10 @@ mod tests {
         assert!(!lacks_folder(&all, None));
         all.push(unread(&folder));
         assert!(lacks_folder(&all, None) && !lacks_folder(&all, Some(Path::new("none"))));
+        assert_eq!(missing_folder(&all), Some(&*all[1].reason));
+        // Zones of one that went away are served.
+        all[1].gone = true;
+        assert_eq!(missing_folder(&all), None);
         all.push(unread(&other));
         assert!(lacks_folder(&all, Some(Path::new("none"))));
     }

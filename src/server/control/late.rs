@@ -1,7 +1,6 @@
 //! What a node does without, because it could not be read when it started, or cannot any more: it is tried again, and brought into force
 //! when it can be.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -36,8 +35,7 @@ pub async fn wait_for(mut unread: watch::Receiver<Vec<Unread>>, commands: mpsc::
 
 impl Control {
     /// A folder of zones cannot be read any more.
-    pub(super) fn lost(&self, folder: PathBuf, why: &str) {
-        let lost = Source::ZoneDir(folder.clone()).lost(folder, why);
+    pub(super) fn lost(&self, lost: Unread) {
         if self.unread.borrow().iter().any(|unread| unread.source == lost.source) {
             return;
         }

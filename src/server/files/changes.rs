@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::node::roster::ZoneSource;
 use crate::wire::name::{Name, NameRef};
 
+use super::super::unread::{Source, Unread};
 use super::asked::{File, What};
 use super::folder::{InFolder, files_in, is_zone_file};
 use super::settle::Batch;
@@ -172,11 +173,9 @@ impl<R: Fn(Changed)> Watch<R> {
     }
 
     /// The folders of zones that a batch is about and that cannot be read any more.
-    fn lost_dirs(&self, batch: &Batch) -> Vec<(PathBuf, String)> {
+    fn lost_dirs(&self, batch: &Batch) -> Vec<Unread> {
         let changed = self.dirs.iter().filter(|dir| batch.all || !dir.places.is_disjoint(&batch.paths));
-        let lost =
-            changed.filter_map(|dir| Some((dir.path.clone(), fs::read_dir(&dir.path).err()?.to_string())));
-        lost.collect()
+        changed.filter_map(|dir| Source::ZoneDir(dir.path.clone()).lost()).collect()
     }
 
     /// The files in some folders of zones from which no zone is served.

@@ -18,6 +18,7 @@ use crate::wire::name::{Name, NameRef};
 
 use super::super::settings::{Settings, Zone};
 use super::super::threads;
+use super::super::unread::Unread;
 pub use super::asked::Refused;
 use super::asked::{Answer, Asker, Awaited, File, Read, What};
 use super::copies::is_marked;
@@ -46,7 +47,7 @@ pub struct Changed {
     /// Zone files that were read, well or badly.
     pub read: Vec<(Name, Result<Loaded, LoadError>)>,
     /// Folders of zones that went away or are closed now, each with why it cannot be read.
-    pub lost: Vec<(PathBuf, String)>,
+    pub lost: Vec<Unread>,
 }
 
 impl Changed {
