@@ -135,7 +135,7 @@ impl Node {
             problem: None,
             contest: contest.flatten(),
             at_odds: None,
-            failures: Vec::new(),
+            failures: BTreeMap::new(),
             fell_back: None,
             noted: None,
             is_refused: false,

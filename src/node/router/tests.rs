@@ -280,6 +280,35 @@ fn a_transfer_that_makes_no_zone_is_a_failure_and_nothing_else() {
 }
 
 #[test]
+fn a_failure_is_told_again_once_something_else_is_wrong_and_not_for_other_serials() {
+    use crate::transfer::query::Kind;
+    use crate::transfer::reason::Reason;
+
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let primary: SocketAddr = "192.0.2.1:53".parse().unwrap();
+    let role = Role::Secondary(vec![primary]);
+    let added = vec![ZoneConfig::new(zone(), ZoneOptions { role, ..ZoneOptions::default() })];
+    node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    let mut is_told = |reason, detail: Option<&str>| {
+        let (kind, detail) = (Kind::Axfr, detail.map(str::to_owned));
+        let failed = refresh::Event::Failed { primary, kind, reason, because: None, detail };
+        match node.settle_all(NOW, &zone(), vec![failed], &mut Effects::default())[..] {
+            [Event::PullFailed { is_known, .. }] => !is_known,
+            ref events => panic!("{events:?}"),
+        }
+    };
+    for detail in ["`a.example.` has a CNAME beside other data", "`example.` has no NS record"] {
+        assert!(is_told(Reason::InvalidZone, Some(detail)));
+        assert!(!is_told(Reason::InvalidZone, Some(detail)));
+    }
+    for shown in 2..100 {
+        let reason = Reason::NotGiven { shown: Serial(shown), given: Serial(1) };
+        assert_eq!(is_told(reason, None), shown == 2);
+    }
+    assert_eq!(node.members.get(&zone()).unwrap().failures.len(), 1);
+}
+
+#[test]
 fn none_of_very_many_zones_is_published_before_its_servers_could_answer() {
     // More than are asked about at once, several times over, of a server that takes its time.
     const ZONES: usize = 1_000;
