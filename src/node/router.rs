@@ -274,8 +274,9 @@ impl Node {
     fn conclude(&mut self, now: Now, outcomes: Vec<Outcome>, fx: &mut Effects) -> Vec<Event> {
         let mut events = Vec::new();
         for Outcome { zone, by, result, again } in outcomes {
-            // What a transfer is at fault by is told with the primary that it came from.
-            if let Some(error) = result.as_ref().err().filter(|error| !error.is_of_transfer()) {
+            // What fails of a transfer is told by who asked for it, with the primary that it came from.
+            let is_told_here = self.members.get(&zone).is_some_and(|member| member.refresh.is_none());
+            if let Some(error) = result.as_ref().err().filter(|_| is_told_here) {
                 let why = error.to_string();
                 events.push(match error {
                     PublishError::Log(_) => Event::NotKept { zone: zone.clone(), why },
