@@ -378,3 +378,25 @@ fn none_of_very_many_zones_is_published_before_its_servers_could_answer() {
     let resumed = |event: &&Event| matches!(event, Event::Resumed { serial: Serial(9), .. });
     assert_eq!(events.iter().filter(resumed).count(), ZONES);
 }
+
+/// They are due together, and what comes in meanwhile is not to wait for all of them.
+#[test]
+fn others_come_between_very_many_zones_that_are_due() {
+    const ZONES: usize = 3 * CALLED_AT_ONCE;
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let watch = vec![SocketAddr::from(([192, 0, 2, 1], 53))];
+    let options = Arc::new(ZoneOptions { watch, ..ZoneOptions::default() });
+    let names: Vec<Name> = (0..ZONES).map(|number| format!("z{number}.").parse().unwrap()).collect();
+    let zone = |name: &Name| ZoneConfig { name: name.clone(), options: Arc::clone(&options) };
+    let added = names.iter().map(zone).collect();
+    node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    let now = Now { mono: node.due.first().unwrap().0, utc: NOW.utc };
+    let due = |node: &Node| node.due.iter().filter(|(due, _)| *due <= now.mono).count();
+    for left in (0..=2).rev() {
+        assert_eq!(due(&node), (left + 1) * CALLED_AT_ONCE);
+        node.handle(now, Input::Timeout, &mut Effects::default());
+        assert_eq!(due(&node), left * CALLED_AT_ONCE);
+        assert!(left == 0 || node.next_timeout().unwrap() <= now.mono, "the others are due still");
+    }
+    assert_eq!(node.due.len(), ZONES, "each waits for its server, which has not been asked yet");
+}
