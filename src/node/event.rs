@@ -66,7 +66,7 @@ pub enum Input {
     },
     /// The node answers queries and transfers from now on.
     Listening,
-    /// Time has passed.
+    /// Time has passed. Where very many zones are due, some of them are left for the next of these: others come between.
     Timeout,
 }
 

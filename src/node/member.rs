@@ -1,5 +1,6 @@
 //! What a node keeps of one configured zone: its machines, and what is known of its lag.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,8 +48,9 @@ pub(super) struct Member {
     pub(super) at_odds: Option<Problem>,
     /// Why no primary's word is enough to call it current.
     pub(super) doubt: Option<Problem>,
-    /// What failed at the primaries since the content was last found current.
-    pub(super) failures: Vec<(SocketAddr, Kind, Reason)>,
+    /// What has been told that failed at the primaries since the content was last found current: the last of each kind, by the label of its
+    /// reason and what exactly was wrong. The reason itself may hold serials, which are others all the time.
+    pub(super) failures: BTreeMap<(SocketAddr, Kind), (&'static str, Option<String>)>,
     /// Why the whole zone was pulled in place of differences, if that has been told.
     pub(super) fell_back: Option<Reason>,
     /// From when on EXPIRE is counted, as the journal has it.

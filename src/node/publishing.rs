@@ -47,6 +47,8 @@ pub(super) struct Publishing {
 struct Underway {
     number: u64,
     by: u64,
+    /// Whether it is to end without being written down.
+    is_withdrawn: bool,
     waiting: Option<(u64, Submission)>,
 }
 
@@ -62,7 +64,7 @@ pub(super) struct Submission {
 pub(super) struct Outcome {
     pub(super) zone: Name,
     pub(super) by: u64,
-    /// `None` when it changed nothing, or when the zone was taken out meanwhile.
+    /// `None` when it changed nothing, or when the zone was taken out meanwhile, or gets its content from elsewhere.
     pub(super) result: Result<Option<Publication>, PublishError>,
     /// The same once more, when it could not be written down and nobody else has it.
     pub(super) again: Option<Proposal>,
@@ -125,9 +127,15 @@ impl Publishing {
         self.start(now, held.into_iter().collect(), store, fx)
     }
 
-    /// Drops it: the zone is configured no more, or otherwise.
-    pub(super) fn drop_held(&mut self, zone: &NameRef) {
-        if let Some((number, _)) = self.held.remove(zone).flatten() {
+    /// Drops the changes of a zone that is configured no more, or gets its content from elsewhere. What the journal is writing down goes
+    /// on: a restart would find it there.
+    pub(super) fn withdraw(&mut self, zone: &NameRef) {
+        let held = self.held.remove(zone).flatten();
+        let waiting = self.zones.get_mut(zone).and_then(|underway| {
+            underway.is_withdrawn = true;
+            underway.waiting.take()
+        });
+        for (number, _) in held.into_iter().chain(waiting) {
             self.open.remove(&number);
         }
     }
@@ -145,7 +153,7 @@ impl Publishing {
             let zone = proposal.zone.clone();
             match store.base(&zone) {
                 Ok(base) => {
-                    self.zones.insert(zone, Underway { number, by, waiting: None });
+                    self.zones.insert(zone, Underway { number, by, is_withdrawn: false, waiting: None });
                     if proposal.is_large() {
                         self.job(now, vec![(base, proposal)], fx);
                     } else {
@@ -186,7 +194,9 @@ impl Publishing {
     ) -> Vec<Outcome> {
         let (mut stamped, mut ended) = (Vec::new(), Vec::new());
         for Change { zone, prepared } in done.changes {
+            let is_withdrawn = self.zones.get(zone.name()).is_some_and(|underway| underway.is_withdrawn);
             match prepared {
+                _ if is_withdrawn => ended.push(Ended { zone, result: Ok(None), again: None }),
                 Ok(Some(prepared)) => stamped.push(store.stamp(now, prepared)),
                 Ok(None) => ended.push(Ended { zone, result: Ok(None), again: None }),
                 Err(error) => ended.push(Ended { zone, result: Err(error), again: None }),
@@ -231,7 +241,7 @@ impl Publishing {
         let (mut outcomes, mut next) = (Vec::with_capacity(ended.len()), Vec::new());
         for Ended { zone, result, again } in ended {
             let zone = zone.name().clone();
-            let Some(Underway { number, by, waiting }) = self.zones.remove(&zone) else { continue };
+            let Some(Underway { number, by, waiting, .. }) = self.zones.remove(&zone) else { continue };
             self.open.remove(&number);
             // What has waited is newer: the old content must not come back after it.
             let again = again.filter(|_| waiting.is_none());

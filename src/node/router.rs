@@ -42,6 +42,9 @@ use super::status::{Ask, From, Page, Problem, ZoneStatus};
 
 /// What could not be written down is tried again after so long.
 const RETRY: Duration = Duration::from_secs(5);
+/// So many zones are called in one [`Input::Timeout`]: those that were taken in together are due together, and nothing else is to wait for
+/// all of them.
+const CALLED_AT_ONCE: usize = 256;
 
 /// Which machine an exchange belongs to.
 #[derive(Clone, Debug)]
@@ -102,7 +105,7 @@ impl Node {
         }
     }
 
-    /// When [`Input::Timeout`] is due.
+    /// When [`Input::Timeout`] is due: at once after one that had too much to do.
     pub fn next_timeout(&self) -> Option<Mono> {
         let zones = self.due.first().map(|(due, _)| *due);
         zones.into_iter().chain(self.watch.next_timeout()).min()
@@ -187,8 +190,9 @@ impl Node {
 
     fn timeout(&mut self, now: Now, fx: &mut Effects) -> Vec<Event> {
         let mut events = Vec::new();
-        while let Some((due, zone)) = self.due.first().cloned().filter(|(due, _)| *due <= now.mono) {
-            self.due.remove(&(due, zone.clone()));
+        for _ in 0..CALLED_AT_ONCE {
+            let is_due = self.due.first().is_some_and(|(due, _)| *due <= now.mono);
+            let Some((_, zone)) = is_due.then(|| self.due.pop_first()).flatten() else { break };
             if let Some(member) = self.members.get_mut(&zone) {
                 member.due = None;
                 if let Some((_, proposal)) = member.retry.take_if(|(at, _)| *at <= now.mono) {
@@ -278,8 +282,9 @@ impl Node {
     fn conclude(&mut self, now: Now, outcomes: Vec<Outcome>, fx: &mut Effects) -> Vec<Event> {
         let mut events = Vec::new();
         for Outcome { zone, by, result, again } in outcomes {
-            // What a transfer is at fault by is told with the primary that it came from.
-            if let Some(error) = result.as_ref().err().filter(|error| !error.is_of_transfer()) {
+            // What fails of a transfer is told by who asked for it, with the primary that it came from.
+            let is_told_here = self.members.get(&zone).is_some_and(|member| member.refresh.is_none());
+            if let Some(error) = result.as_ref().err().filter(|_| is_told_here) {
                 let why = error.to_string();
                 events.push(match error {
                     PublishError::Log(_) => Event::NotKept { zone: zone.clone(), why },

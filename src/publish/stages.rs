@@ -94,20 +94,6 @@ pub enum PublishError {
     Panicked(#[from] Panicked),
 }
 
-impl PublishError {
-    /// Whether what a transfer brought is at fault. Who asked for it tells that, with the server that it came from.
-    pub fn is_of_transfer(&self) -> bool {
-        matches!(
-            self,
-            PublishError::NoZone(_)
-                | PublishError::Unreadable(_)
-                | PublishError::Apply(_)
-                | PublishError::TooMuchWork
-                | PublishError::NotNewer { .. }
-        )
-    }
-}
-
 /// The version that a proposal is to follow: what the zone serves and remembers when it is prepared.
 #[derive(Clone, Debug)]
 pub struct Base {

@@ -201,11 +201,13 @@ impl Control {
             self.node.watch_stub(clock::now(), &stub.zone, &stub.servers, &mut effects);
         }
         self.carry_out(&mut exchanges, &mut effects);
-        let mut in_a_row = 0;
+        let (mut in_a_row, mut is_timers_turn) = (0, false);
         loop {
             let deadline = self.node.next_timeout().into_iter().chain(exchanges.next_timeout()).min();
-            // Something to take in waits at all times while a large zone arrives, and a timer is not to wait for that.
-            let next = if deadline.is_some_and(|deadline| deadline <= clock::mono()) {
+            // Something to take in waits at all times while a large zone arrives, and a timer is not to wait for that. Very many zones are
+            // due together, and what is to be taken in is not to wait for all of them: each has its turn.
+            is_timers_turn = !is_timers_turn && deadline.is_some_and(|deadline| deadline <= clock::mono());
+            let next = if is_timers_turn {
                 None
             } else {
                 let next = next(&mut queue, &mut exchanges, &mut in_a_row);

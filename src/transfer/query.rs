@@ -15,7 +15,7 @@ use crate::zone::stamp::{self, Told};
 use super::reason::Reason;
 
 /// What is asked, and what a transfer is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// The SOA alone.
     Soa,

@@ -62,6 +62,11 @@ impl Node {
                 None
             }
         };
+        let is_secondary = config.options.is_secondary();
+        if known.as_ref().is_some_and(|member| member.config.options.is_secondary() != is_secondary) {
+            // A file's content has no place in what is pulled from now on, nor what was pulled in what has a file.
+            self.publishing.withdraw(&name);
+        }
         let version = zone.version();
         let have = version.as_ref().map(|version| version.stamp.serial);
         let unwatched = self.watch_all(now, &name, &config.options.servers(), have, fx);
@@ -137,7 +142,7 @@ impl Node {
             contest: contest.flatten(),
             at_odds: None,
             doubt: None,
-            failures: Vec::new(),
+            failures: BTreeMap::new(),
             fell_back: None,
             noted: None,
             is_refused: false,
@@ -186,7 +191,7 @@ impl Node {
 
     fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {
         let known = self.withdraw(&removal.zone, fx);
-        self.publishing.drop_held(&removal.zone);
+        self.publishing.withdraw(&removal.zone);
         self.store.remove(&removal.zone);
         known.map(|_| Event::Removed(removal))
     }
@@ -287,6 +292,44 @@ mod tests {
         node.handle(now, Input::Zones(Changes { removed, added: Vec::new() }), &mut fx);
         assert!(node.routes.is_empty(), "{:?}", node.routes);
         assert_eq!(fx.out.cancels.into_iter().collect::<BTreeSet<_>>(), open);
+    }
+
+    /// Whether it waits for the zone's servers, is being prepared, or waits for the one before it.
+    #[test]
+    fn a_file_is_not_published_in_a_zone_that_has_become_a_secondary_meanwhile() {
+        use crate::publish::proposal::ZoneFile;
+
+        let now = Now { mono: Mono(1), utc: Utc(1) };
+        let zone: Name = "example.".parse().unwrap();
+        let server = SocketAddr::from(([192, 0, 2, 1], 53));
+        let configured = |options| {
+            let added = vec![ZoneConfig::new(zone.clone(), options)];
+            Input::Zones(Changes { removed: Vec::new(), added })
+        };
+        let file = |serial| {
+            let content = fixture::hosts("example.", serial, []).finish().unwrap().0;
+            Input::Files(vec![(zone.clone(), Ok(ZoneFile { content, edited: None }))])
+        };
+        for (notify, files, jobs) in [(vec![server], 1, 0), (Vec::new(), 1, 1), (Vec::new(), 2, 1)] {
+            let store = Arc::new(ZoneStore::new(7));
+            let (mut node, mut fx) = (Node::new(Arc::clone(&store), [7; 32]), Effects::default());
+            node.handle(now, configured(ZoneOptions { notify, ..ZoneOptions::default() }), &mut fx);
+            for serial in 1..=files {
+                node.handle(now, file(serial), &mut fx);
+            }
+            let secondary = ZoneOptions { role: Role::Secondary(vec![server]), ..ZoneOptions::default() };
+            node.handle(now, configured(secondary), &mut fx);
+            assert_eq!(fx.jobs.len(), jobs);
+            for job in std::mem::take(&mut fx.jobs) {
+                node.handle(now, Input::Prepared(job.run()), &mut fx);
+            }
+            assert!(fx.jobs.is_empty() && fx.commits.is_empty(), "{:?}", fx.commits);
+            // Nobody waits for it either, and the next one goes its way.
+            assert!(node.is_settled(node.submitted()));
+            node.handle(now, configured(ZoneOptions::default()), &mut fx);
+            node.handle(now, file(3), &mut fx);
+            assert_eq!(fx.jobs.len(), 1);
+        }
     }
 
     #[test]

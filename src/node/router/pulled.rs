@@ -83,10 +83,9 @@ impl Node {
                     // Kept for a restart: what came at once needs no note.
                     fx.notes.push(heard_of(&member.zone, serial, now.utc - now.mono.since(at)));
                 }
-                let mut is_known = member.failures.contains(&(primary, kind, reason));
-                if !is_known {
-                    member.failures.push((primary, kind, reason));
-                }
+                let failure = (reason.label(), detail.clone());
+                let mut is_known = member.failures.get(&(primary, kind)) == Some(&failure);
+                member.failures.insert((primary, kind), failure);
                 if let Reason::Unreachable(_) | Reason::Timeout = reason {
                     // One word for all zones of the primary.
                     is_known |= !self.unreachable.insert(primary);

@@ -233,17 +233,17 @@ fn a_zone_that_expired_in_a_former_life_is_expired_since_then() {
 
 /// The answer of a server that has a zone under this serial.
 fn shows(question: &[u8], serial: u32) -> Arrival {
-    answers(question, serial, 1)
+    answers(question, serial, &[0])
 }
 
-/// An answer of so many SOA records.
-fn answers(question: &[u8], serial: u32, soas: usize) -> Arrival {
+/// An answer of these of the zone's records: 0 is the SOA, 1 the NS.
+fn answers(question: &[u8], serial: u32, which: &[usize]) -> Arrival {
     let request = Request::read(question).unwrap();
-    let soa = &fixture::records(&request.name.to_string(), serial, [])[0];
+    let records = fixture::records(&request.name.to_string(), serial, []);
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, 512, request.header.id, flags::QR | flags::AA);
     writer.question(request.name, request.rtype, request.class).unwrap();
-    (0..soas).for_each(|_| writer.push(Section::Answer, soa).unwrap());
+    which.iter().for_each(|at| writer.push(Section::Answer, &records[*at]).unwrap());
     writer.finish();
     Arrival::Message(bytes)
 }
@@ -260,7 +260,7 @@ fn a_transfer_that_makes_no_zone_is_a_failure_and_nothing_else() {
         let asked = fx.out.exchanges.pop().unwrap();
         assert!(node.handle(now, Input::Arrival(asked.token, Arrival::Sent), &mut fx).is_empty());
         // Its SOA twice is all that it has.
-        let arrival = Input::Arrival(asked.token, answers(&asked.message, 1, 2));
+        let arrival = Input::Arrival(asked.token, answers(&asked.message, 1, &[0, 0]));
         let mut events = node.handle(now, arrival, &mut fx);
         for job in std::mem::take(&mut fx.jobs) {
             events.extend(node.handle(now, Input::Prepared(job.run()), &mut fx));
@@ -279,6 +279,69 @@ fn a_transfer_that_makes_no_zone_is_a_failure_and_nothing_else() {
         now = Now { mono: next, utc: now.utc + next.since(now.mono) };
         node.handle(now, Input::Timeout, &mut fx);
     }
+}
+
+#[test]
+fn what_cannot_be_written_down_is_told_once() {
+    use crate::publish::journal::log::LogError;
+    use crate::transfer::reason::Reason;
+
+    for primaries in [vec![], vec!["192.0.2.1:53".parse().unwrap()]] {
+        let is_secondary = !primaries.is_empty();
+        let role = if is_secondary { Role::Secondary(primaries) } else { Role::default() };
+        let (mut node, mut fx) = (Node::new(Arc::new(ZoneStore::new(7)), [7; 32]), Effects::default());
+        let added = vec![ZoneConfig::new(zone(), ZoneOptions { role, ..ZoneOptions::default() })];
+        node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut fx);
+        if is_secondary {
+            let asked = fx.out.exchanges.pop().unwrap();
+            node.handle(NOW, Input::Arrival(asked.token, Arrival::Sent), &mut fx);
+            let transfer = answers(&asked.message, 1, &[0, 1, 0]);
+            node.handle(NOW, Input::Arrival(asked.token, transfer), &mut fx);
+        } else {
+            node.handle(NOW, Input::Files(vec![(zone(), content(1, 1))]), &mut fx);
+        }
+        let job = fx.jobs.pop().unwrap();
+        node.handle(NOW, Input::Prepared(job.run()), &mut fx);
+        let ticket = fx.commits.pop().unwrap().ticket;
+        let result = Err(LogError("disk full".to_owned()));
+        let events = node.handle(NOW, Input::Committed { ticket, result }, &mut fx);
+        match (&events[..], is_secondary) {
+            ([Event::NotKept { why, .. }], false)
+            | ([Event::PullFailed { reason: Reason::NotStored, detail: Some(why), .. }], true) => {
+                assert_eq!(why, "journal: disk full");
+            }
+            _ => panic!("{events:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_failure_is_told_again_once_something_else_is_wrong_and_not_for_other_serials() {
+    use crate::transfer::query::Kind;
+    use crate::transfer::reason::Reason;
+
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let primary: SocketAddr = "192.0.2.1:53".parse().unwrap();
+    let role = Role::Secondary(vec![primary]);
+    let added = vec![ZoneConfig::new(zone(), ZoneOptions { role, ..ZoneOptions::default() })];
+    node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    let mut is_told = |reason, detail: Option<&str>| {
+        let (kind, detail) = (Kind::Axfr, detail.map(str::to_owned));
+        let failed = refresh::Event::Failed { primary, kind, reason, because: None, detail };
+        match node.settle_all(NOW, &zone(), vec![failed], &mut Effects::default())[..] {
+            [Event::PullFailed { is_known, .. }] => !is_known,
+            ref events => panic!("{events:?}"),
+        }
+    };
+    for detail in ["`a.example.` has a CNAME beside other data", "`example.` has no NS record"] {
+        assert!(is_told(Reason::InvalidZone, Some(detail)));
+        assert!(!is_told(Reason::InvalidZone, Some(detail)));
+    }
+    for shown in 2..100 {
+        let reason = Reason::NotGiven { shown: Serial(shown), given: Serial(1) };
+        assert_eq!(is_told(reason, None), shown == 2);
+    }
+    assert_eq!(node.members.get(&zone()).unwrap().failures.len(), 1);
 }
 
 #[test]
@@ -316,4 +379,26 @@ fn none_of_very_many_zones_is_published_before_its_servers_could_answer() {
     }
     let resumed = |event: &&Event| matches!(event, Event::Resumed { serial: Serial(9), .. });
     assert_eq!(events.iter().filter(resumed).count(), ZONES);
+}
+
+/// They are due together, and what comes in meanwhile is not to wait for all of them.
+#[test]
+fn others_come_between_very_many_zones_that_are_due() {
+    const ZONES: usize = 3 * CALLED_AT_ONCE;
+    let mut node = Node::new(Arc::new(ZoneStore::new(7)), [7; 32]);
+    let watch = vec![SocketAddr::from(([192, 0, 2, 1], 53))];
+    let options = Arc::new(ZoneOptions { watch, ..ZoneOptions::default() });
+    let names: Vec<Name> = (0..ZONES).map(|number| format!("z{number}.").parse().unwrap()).collect();
+    let zone = |name: &Name| ZoneConfig { name: name.clone(), options: Arc::clone(&options) };
+    let added = names.iter().map(zone).collect();
+    node.handle(NOW, Input::Zones(Changes { removed: Vec::new(), added }), &mut Effects::default());
+    let now = Now { mono: node.due.first().unwrap().0, utc: NOW.utc };
+    let due = |node: &Node| node.due.iter().filter(|(due, _)| *due <= now.mono).count();
+    for left in (0..=2).rev() {
+        assert_eq!(due(&node), (left + 1) * CALLED_AT_ONCE);
+        node.handle(now, Input::Timeout, &mut Effects::default());
+        assert_eq!(due(&node), left * CALLED_AT_ONCE);
+        assert!(left == 0 || node.next_timeout().unwrap() <= now.mono, "the others are due still");
+    }
+    assert_eq!(node.due.len(), ZONES, "each waits for its server, which has not been asked yet");
 }

@@ -50,7 +50,11 @@ pub fn write<E>(entry: &Entry, aside: &Aside, each: &mut dyn FnMut(&[u8]) -> Res
             }
             delta.len() as u64
         }
-        _ => 0,
+        Entry::Past(..)
+        | Entry::Verified(..)
+        | Entry::Reserve(..)
+        | Entry::Newer(..)
+        | Entry::Expired(..) => 0,
     };
     flush(END, &mut count.to_le_bytes().to_vec());
     result

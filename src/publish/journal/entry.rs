@@ -131,7 +131,11 @@ impl Entry {
     pub fn version(&self) -> Option<&Stamp> {
         match self {
             Entry::Full(_, stamp, _) | Entry::Change(_, _, stamp, _) => Some(stamp),
-            _ => None,
+            Entry::Past(..)
+            | Entry::Verified(..)
+            | Entry::Reserve(..)
+            | Entry::Newer(..)
+            | Entry::Expired(..) => None,
         }
     }
 
@@ -140,7 +144,11 @@ impl Entry {
         let (records, stamp, applied, is_change) = match self {
             Entry::Full(content, stamp, applied) => (content.records(), stamp, applied, false),
             Entry::Change(_, delta, stamp, applied) => (delta.len() as u64, stamp, applied, true),
-            _ => return None,
+            Entry::Past(..)
+            | Entry::Verified(..)
+            | Entry::Reserve(..)
+            | Entry::Newer(..)
+            | Entry::Expired(..) => return None,
         };
         (records > many).then(|| Aside { stamp: *stamp, applied: *applied, id: id(), is_change })
     }

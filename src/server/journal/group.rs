@@ -160,7 +160,8 @@ impl Writer {
                 (Entry::Full(snapshot, ..), None) => {
                     needless.extend(self.files.references.forget(snapshot.apex()));
                 }
-                _ => {}
+                (Entry::Change(..) | Entry::Past(..) | Entry::Verified(..) | Entry::Reserve(..), None) => {}
+                (Entry::Newer(..) | Entry::Expired(..), None) => {}
             }
         }
         self.remover.files(needless);
