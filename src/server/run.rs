@@ -231,8 +231,7 @@ async fn serve(
         settings: settings.clone(),
         shown: tls.as_ref().map(|tls| Arc::clone(&tls.shown)),
         unread,
-        reread,
-        reloads: Reloads::default(),
+        reloads: Reloads::new(reread, commands.clone()),
         warned: Warned::default(),
     };
     let thread = start_control(belongings, commands.clone(), queue)?;
