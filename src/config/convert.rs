@@ -78,6 +78,7 @@ pub(super) struct Reading<'a> {
     pub(super) folder: &'a Path,
     purpose: Purpose,
     found: RefCell<Found>,
+    sources: RefCell<Vec<Source>>,
     unread: RefCell<Vec<Unread>>,
     /// Sections and lists that serde could not read all of.
     incomplete: Vec<Range<usize>>,
@@ -104,6 +105,7 @@ impl<'a> Reading<'a> {
             folder,
             purpose,
             found: RefCell::new(found),
+            sources: RefCell::default(),
             unread: RefCell::default(),
             incomplete: incomplete.unwrap_or_default(),
         };
@@ -132,6 +134,7 @@ impl<'a> Reading<'a> {
             zone_dirs: zone_dirs?,
             resolver: resolver?,
             metrics_per_zone: document.metrics_per_zone.unwrap_or(false),
+            sources: self.sources.take(),
             unread: self.unread.take(),
         })
     }
@@ -435,6 +438,7 @@ impl<'a> Reading<'a> {
         path: &Path,
         read: Result<T, Error>,
     ) -> Result<Option<T>, Told> {
+        self.sources.borrow_mut().push(source.clone());
         match read {
             Ok(read) => Ok(Some(read)),
             Err(error) if self.purpose == Purpose::Start => {

@@ -181,9 +181,9 @@ impl Reading<'_> {
                 "name two PEM files that can be read: the certificate with its chain, and its private key";
             self.error(place, error.to_string()).help(help)
         });
-        let identity = self.unless_missing(Source::Identity(files.clone()), &at, identity)?;
+        let identity = self.unless_missing(Source::Identity(files), &at, identity)?;
         match taken.first() {
-            None => Ok(settings::Tls { listen: listen?, files, identity }),
+            None => Ok(settings::Tls { listen: listen?, identity }),
             Some(told) => Err(*told),
         }
     }

@@ -12,7 +12,7 @@ use crate::wire::name::Name;
 use super::super::files::watch::Refused;
 use super::super::log;
 use super::super::settings::{Settings, takes_restart};
-use super::super::unread::{Content, Source, Unread, lacks_folder};
+use super::super::unread::{Content, Unread, lacks_folder};
 use super::turnover::Turnover;
 use super::{Command, Control, Reloaded};
 
@@ -75,9 +75,7 @@ impl Rereading {
     /// Why a folder of zones cannot be read that went away while the others were read. What is in it would be taken for gone.
     fn lost<'u>(&self, unread: &'u [Unread], settings: &Settings) -> Option<&'u str> {
         let is_new = |it: &&Unread| self.unread.iter().all(|known| known.source != it.source);
-        let is_named = |it: &&Unread| {
-            settings.zone_dirs.iter().any(|dir| it.source == Source::ZoneDir(dir.path.clone()))
-        };
+        let is_named = |it: &&Unread| settings.sources.contains(&it.source);
         unread.iter().filter(is_new).find(is_named).map(|lost| lost.reason.as_str())
     }
 }
@@ -210,7 +208,7 @@ mod tests {
     use std::sync::mpsc as blocking;
     use std::time::Duration;
 
-    use super::super::super::settings::ZoneDir;
+    use super::super::super::unread::Source;
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -266,8 +264,8 @@ mod tests {
     fn a_folder_that_goes_while_others_are_read_is_not_taken_for_empty() {
         let [known, lost, other] = ["/none/known", "/none/lost", "/none/other"].map(folder);
         let rereading = Rereading { answer: None, unread: vec![known.clone()] };
-        let dir = |path: &str| ZoneDir { path: path.into(), ..ZoneDir::default() };
-        let settings = Settings { zone_dirs: vec![dir("/none/known"), dir("/none/lost")], ..settings() };
+        let sources = vec![known.source.clone(), lost.source.clone()];
+        let settings = Settings { sources, ..settings() };
         assert_eq!(rereading.lost(&[known.clone(), other.clone()], &settings), None);
         assert_eq!(rereading.lost(&[known, other, lost.clone()], &settings), Some(&*lost.reason));
     }
