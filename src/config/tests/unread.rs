@@ -55,3 +55,18 @@ fn a_start_does_without_what_a_check_asks_for() {
     site.load_all(format!("{text}notfy = []\n")).unwrap_err();
     assert_eq!(start().unwrap_err().count(), 1);
 }
+
+#[test]
+fn the_key_that_names_the_file_at_fault_is_shown() {
+    let site = Site::new();
+    site.put_certificate("dns");
+    let tls = "[server.tls]\nlisten = [\"127.0.0.1:853\"]\n";
+    for (keys, line) in [
+        ("cookie-secret-file = \"none\"\n".to_owned(), 3),
+        (format!("{tls}certificate = \"none\"\nkey = \"dns.key\"\n"), 5),
+        (format!("{tls}certificate = \"dns.crt\"\nkey = \"none\"\n"), 6),
+    ] {
+        let error = site.load(format!("{SERVER}{keys}")).unwrap_err();
+        assert_eq!(error.place().map(|(at, _)| at), Some(line), "{error}");
+    }
+}
