@@ -211,24 +211,29 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     await_until("the folder to be read again", LIMIT, || paths().is_empty());
 }
 
-/// A folder that root reads before the node becomes another user.
+/// What root reads before the node becomes another user.
 #[test]
-fn a_folder_that_the_user_of_the_node_cannot_read_is_told_and_taken_when_it_can_be_read() {
+fn what_the_user_of_the_node_cannot_read_is_told_and_a_folder_taken_when_it_can_be_read() {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         println!("left out: only root may become another user");
         return;
     }
     let [first, second] = ports::reserve_many();
-    let (dir, zones) = prepare([&first, &second], &"user = \"nobody\"\n[[zone-dir]]\npath = \"z\"\n");
-    let folder = dir.path().join("z");
+    let keys = "user = \"nobody\"\ncookie-secret-file = \"cookies.key\"\n[[zone-dir]]\npath = \"z\"\n";
+    let (dir, zones) = prepare([&first, &second], &keys);
+    let (folder, cookies) = (dir.path().join("z"), dir.path().join("cookies.key"));
+    fs::write(&cookies, "11".repeat(16)).unwrap();
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("late.zone"), zones::text("late.", 7, &[])).unwrap();
     let open_to = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     open_to(dir.path(), 0o755);
     open_to(&folder, 0o700);
+    open_to(&cookies, 0o600);
     let command = words([&PROGRAM, &"serve", &"--config", &"tidemark.toml"]);
     let node = Daemon::start(dir, first, &zones, command, Reload::Watches);
     assert_eq!(times(&node, "cannot read the folder z: Permission denied"), 1, "{}", node.log());
+    let cookies = "a reload will fail: cannot read the cookie secrets in cookies.key: Permission denied";
+    assert_eq!(times(&node, cookies), 1, "{}", node.log());
     open_to(&folder, 0o755);
     node.await_serial("late.", 7, LIMIT);
 }

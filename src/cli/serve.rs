@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,7 +23,7 @@ pub fn run(args: ServeArgs) -> Result<Exit, Failure> {
     log_to_stderr()?;
     let settings = settings(&args, load::load_to_start)?;
     let reread = move || settings_again(&args);
-    run::run(settings, Box::new(reread)).map_err(|error| Failure::new(error.to_string()))?;
+    run::run(settings, Arc::new(reread)).map_err(|error| Failure::new(error.to_string()))?;
     Ok(Exit::Done)
 }
 

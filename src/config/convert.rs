@@ -18,7 +18,7 @@ use crate::config::value::{self, ValueError};
 use crate::config::{recover, suggest};
 use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
 use crate::server::settings::{self, Settings};
-use crate::server::unread::{Fault, Source, Unread};
+use crate::server::unread::{Content, Fault, Source, Unread};
 use crate::wire::name::Name;
 use crate::wire::prefix::Prefix;
 use crate::zone::serial::Policy;
@@ -78,6 +78,7 @@ pub(super) struct Reading<'a> {
     pub(super) folder: &'a Path,
     purpose: Purpose,
     found: RefCell<Found>,
+    sources: RefCell<Vec<Source>>,
     unread: RefCell<Vec<Unread>>,
     /// Sections and lists that serde could not read all of.
     incomplete: Vec<Range<usize>>,
@@ -104,6 +105,7 @@ impl<'a> Reading<'a> {
             folder,
             purpose,
             found: RefCell::new(found),
+            sources: RefCell::default(),
             unread: RefCell::default(),
             incomplete: incomplete.unwrap_or_default(),
         };
@@ -132,6 +134,7 @@ impl<'a> Reading<'a> {
             zone_dirs: zone_dirs?,
             resolver: resolver?,
             metrics_per_zone: document.metrics_per_zone.unwrap_or(false),
+            sources: self.sources.take(),
             unread: self.unread.take(),
         })
     }
@@ -267,12 +270,10 @@ impl<'a> Reading<'a> {
             .as_ref()
             .ok_or_else(|| self.missing(&section, "this `[[zone-dir]]` has no `path`", help))?;
         let folder = self.relative(path)?;
-        let source = Source::ZoneDir(folder.clone());
-        let read = source.read().map_err(|fault| {
+        self.read(Source::ZoneDir(folder.clone()), |fault| {
             let help = "create it, or correct the path; paths are relative to the folder of this file";
             self.error(path.span(), fault.what).help(help)
-        });
-        self.unless_missing(source, &folder, read)?;
+        })?;
         updates.and(Ok(settings::ZoneDir { path: folder, options: Arc::new(options?) }))
     }
 
@@ -428,21 +429,20 @@ impl<'a> Reading<'a> {
         Told
     }
 
-    /// What was read from a source, or why what is at this path could not be; `None` where a node is to start without it.
-    pub(super) fn unless_missing<T>(
+    /// What is read from a source, or else the error that `explain` makes; `None` where a node is to start without it.
+    pub(super) fn read(
         &self,
         source: Source,
-        path: &Path,
-        read: Result<T, Error>,
-    ) -> Result<Option<T>, Told> {
-        match read {
-            Ok(read) => Ok(Some(read)),
-            Err(error) if self.purpose == Purpose::Start => {
-                let fault = Fault { path: path.to_owned(), what: error.message().to_owned() };
+        explain: impl FnOnce(Fault) -> Error,
+    ) -> Result<Option<Content>, Told> {
+        self.sources.borrow_mut().push(source.clone());
+        match source.read() {
+            Ok(content) => Ok(Some(content)),
+            Err(fault) if self.purpose == Purpose::Start => {
                 self.unread.borrow_mut().push(source.unread(fault));
                 Ok(None)
             }
-            Err(error) => Err(self.tell(error)),
+            Err(fault) => Err(self.tell(explain(fault))),
         }
     }
 

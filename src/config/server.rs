@@ -9,9 +9,8 @@ use crate::config::convert::{Reading, Told};
 use crate::config::document::{self, Text};
 use crate::config::secrets;
 use crate::config::value;
-use crate::server::tls::{Identity, IdentityError};
-use crate::server::unread::Source;
-use crate::server::{cookies, settings};
+use crate::server::settings;
+use crate::server::unread::{Content, Source};
 use crate::wire::cookie::Secrets;
 
 /// Workers beyond this many only wait for each other.
@@ -118,13 +117,15 @@ impl Reading<'_> {
                 .map(Some)
                 .map_err(|fault| self.tell(self.error(written.span(), fault).help(secrets::HELP))),
             (None, Some(file)) => {
-                let path = self.relative(&file)?;
-                let read = cookies::from_file(&path).map_err(|fault| {
+                let read = self.read(Source::Cookies(self.relative(&file)?), |fault| {
                     let help =
                         format!("correct the path or the permissions; for each secret {}", secrets::HELP);
-                    self.error(file.span(), fault).help(help)
-                });
-                self.unless_missing(Source::Cookies(path.clone()), &path, read)
+                    self.error(file.span(), fault.what).help(help)
+                })?;
+                Ok(match read {
+                    Some(Content::Cookies(secrets)) => Some(secrets),
+                    _ => None,
+                })
             }
             (Some(written), Some(file)) => {
                 let fault = "cookie secrets stand in the configuration or in a file, not in both";
@@ -170,20 +171,18 @@ impl Reading<'_> {
         };
         let files = (self.relative(certificate), self.relative(key));
         let files = [files.0?, files.1?];
-        let identity = Identity::read(&files[0], &files[1]);
-        let at = identity.as_ref().err().map_or(&*files[0], |error| error.file_of(&files)).to_owned();
-        let identity = identity.map_err(|error| {
-            let place = match &error {
-                IdentityError::Certificate(_) => certificate.span(),
-                IdentityError::Key(_) => key.span(),
-            };
+        let read = self.read(Source::Identity(files.clone()), |fault| {
+            let place = if fault.path == files[0] { certificate.span() } else { key.span() };
             let help =
                 "name two PEM files that can be read: the certificate with its chain, and its private key";
-            self.error(place, error.to_string()).help(help)
-        });
-        let identity = self.unless_missing(Source::Identity(files.clone()), &at, identity)?;
+            self.error(place, fault.what).help(help)
+        })?;
+        let identity = match read {
+            Some(Content::Identity(identity)) => Some(identity),
+            _ => None,
+        };
         match taken.first() {
-            None => Ok(settings::Tls { listen: listen?, files, identity }),
+            None => Ok(settings::Tls { listen: listen?, identity }),
             Some(told) => Err(*told),
         }
     }

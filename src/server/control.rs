@@ -2,11 +2,11 @@
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
 mod late;
+mod reload;
 mod reloaded;
 mod turnover;
 mod warned;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -30,18 +30,18 @@ use super::clock;
 use super::courtesy::queries_first;
 use super::exchange::Exchanges;
 use super::files::load::Loaded;
-use super::files::watch::{Changed, Files, Refused};
+use super::files::watch::{Changed, Files};
 use super::jobs::Jobs;
 use super::journal::thread::{Journal, Report};
 use super::log;
 use super::pulse::Pulse;
-use super::settings::{Settings, takes_restart};
+use super::settings::Settings;
 use super::tls::Shown;
-use super::unread::{Content, Source, Unread, lacks_folder};
+use super::unread::{Content, Source, Unread};
 pub use late::wait_for;
+use reload::Settling;
+pub use reload::{Answer, Reload, Reloads, Reread, Rereading};
 pub use reloaded::Reloaded;
-use reloaded::in_short;
-use turnover::Turnover;
 pub use warned::Warned;
 
 /// So many commands go before what arrived, and then that goes before them: taking in a message of a transfer takes as long as many
@@ -59,7 +59,9 @@ pub enum Command {
     /// How are these zones?
     Page(Ask, oneshot::Sender<Page>),
     /// Read these zones' files again, or the configuration and all of them.
-    Reload(Vec<Name>, Option<oneshot::Sender<Result<Reloaded, String>>>),
+    Reload(Vec<Name>, Option<Answer>),
+    /// The configuration was read again for a reload, or could not be.
+    Reread(Rereading, Result<Box<Settings>, String>),
     /// Ask the primaries of these secondary zones now, or of all; take what they have whatever the serial, if that is said.
     Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Asked>, String>>),
     /// All files of a reload have been read and reported.
@@ -74,32 +76,6 @@ pub enum Command {
 
 /// A secondary zone whose primaries are asked, and the serial that is served meanwhile.
 pub type Asked = (Name, Option<Serial>);
-
-/// A reload under way.
-pub struct Reload {
-    /// Which zones were asked for; none for all.
-    zones: Vec<Name>,
-    /// Where it is noted which zones come and go, if the configuration was read again.
-    turnover: Option<u64>,
-    /// Files that hold no zone to be served.
-    refused: Vec<Refused>,
-    needs_restart: Vec<&'static str>,
-    /// Whether what the journal held of zones that are not configured by its end is let go of. Those in a folder that cannot be read yet
-    /// go on from their former lives when it can be.
-    forgets: bool,
-    answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
-}
-
-impl Reload {
-    /// One of all zones, whose settings are all in force.
-    pub fn new(answer: Option<oneshot::Sender<Result<Reloaded, String>>>, forgets: bool) -> Reload {
-        let (zones, refused, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
-        Reload { zones, turnover: None, refused, needs_restart, forgets, answer }
-    }
-}
-
-/// Reads the configuration again, for `reload` and SIGHUP.
-pub type Reread = Box<dyn Fn() -> Result<Settings, String> + Send>;
 
 /// The thread's belongings.
 pub struct Control {
@@ -130,30 +106,10 @@ pub struct Control {
     pub unread: watch::Sender<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was: what was in force before is so still.
     pub refused: watch::Sender<Option<Problem>>,
-    /// Where new settings come from.
-    pub reread: Reread,
     /// The reloads under way.
     pub reloads: Reloads,
     /// What has been said of zone files.
     pub warned: Warned,
-}
-
-/// Reloads under way.
-#[derive(Default)]
-pub struct Reloads {
-    /// Who waits for files that have been read to be published.
-    settling: Vec<Settling>,
-    /// The number of the last one that read the configuration again.
-    last: u64,
-    /// What has changed since, for each of these by its number.
-    turnovers: BTreeMap<u64, Turnover>,
-}
-
-/// A reload whose files have all been read.
-struct Settling {
-    /// How many changes had been submitted by then.
-    through: u64,
-    reload: Reload,
 }
 
 /// What the thread takes in.
@@ -264,6 +220,7 @@ impl Control {
             Command::Files(changed) => self.files(changed, effects),
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
+            Command::Reread(rereading, read) => self.reread(rereading, read, commands),
             Command::Refresh(zones, is_forced, answer) => {
                 drop(answer.send(self.refresh(zones, is_forced, effects)));
             }
@@ -332,84 +289,6 @@ impl Control {
             }
         }
         self.handle(Input::Files(files), effects);
-    }
-
-    fn reload(
-        &mut self,
-        zones: Vec<Name>,
-        answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
-        commands: &mpsc::Sender<Command>,
-    ) {
-        let refuse = |answer: Option<oneshot::Sender<_>>, error: String| {
-            tracing::error!("not reloaded: {error}");
-            answer.into_iter().for_each(|answer| drop(answer.send(Err(error.clone()))));
-        };
-        if let Some(unknown) = zones.iter().find(|zone| !self.node.is_primary(zone)) {
-            return refuse(answer, format!("`{unknown}` is not a primary zone of this node"));
-        }
-        let commands = commands.clone();
-        if !zones.is_empty() {
-            let reload = Reload { zones: zones.clone(), ..Reload::new(answer, false) };
-            self.files.reload(zones, move || drop(commands.blocking_send(Command::Settled(reload))));
-            return;
-        }
-        let settings = match (self.reread)() {
-            Ok(settings) => settings,
-            Err(error) => {
-                self.metrics.reloaded(false);
-                let problem = Problem { what: in_short(&error), since: clock::now().utc };
-                self.refused.send_replace(Some(problem));
-                return refuse(answer, error);
-            }
-        };
-        self.metrics.reloaded(true);
-        self.refused.send_replace(None);
-        let needs_restart = self.settings.needs_restart(&settings);
-        takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
-        // Where no secret is set, the one in force goes on.
-        let cookies = settings.server.cookies.clone().map(Content::Cookies);
-        let identity = settings.server.tls.as_ref().and_then(|tls| tls.identity.clone());
-        let new = cookies.into_iter().chain(identity.map(Content::Identity));
-        new.for_each(|content| self.bring_into_force(content, &commands));
-        let lacked = lacks_folder(&self.unread.borrow(), None);
-        self.unread.send_replace(settings.unread.clone());
-        self.reloads.last += 1;
-        self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
-        let turnover = Some(self.reloads.last);
-        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked) };
-        self.files.configure(&settings, move |refused| {
-            drop(commands.blocking_send(Command::Settled(Reload { refused, ..reload })));
-        });
-    }
-
-    /// Answers who asked for a reload, once what every file held is published.
-    fn settled(&mut self, Reload { zones, turnover, mut refused, needs_restart, forgets, answer }: Reload) {
-        if forgets {
-            self.store.forget_unconfigured();
-        }
-        let was_asked_for = !zones.is_empty() || turnover.is_some();
-        let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
-        let (mut reloaded, mut failed) = (BTreeMap::new(), BTreeMap::new());
-        for (zone, serial, problem) in self.node.primaries().filter(|(zone, ..)| asked(zone)) {
-            match problem {
-                Some(problem) => drop(failed.insert(zone.clone(), problem.what.clone())),
-                None => drop(reloaded.insert(zone.clone(), serial)),
-            }
-        }
-        // A primary zone that other files hold too is told with the zone, for as long as they do.
-        let is_told = |zone: &Name| failed.contains_key(zone) || reloaded.contains_key(zone);
-        refused.retain(|file| !file.zone.as_ref().is_some_and(is_told));
-        let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
-        let Turnover { added, removed } = turnover.unwrap_or_default();
-        if was_asked_for {
-            let refused: Vec<String> = refused.iter().map(|file| file.why.clone()).collect();
-            log::reloaded([added.len(), removed.len()], &failed, &refused, failed.len() + reloaded.len());
-        }
-        let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());
-        let reloaded = Reloaded { zones: reloaded, failed, added, removed, refused, needs_restart };
-        if let Some(answer) = answer {
-            drop(answer.send(Ok(reloaded)));
-        }
     }
 
     fn refresh(

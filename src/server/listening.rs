@@ -434,8 +434,8 @@ mod tests {
         let files = ["none.crt", "none.key"].map(PathBuf::from);
         let mut settings = Settings::for_files(any_port, &[]);
         let fault = Fault { path: files[0].clone(), what: "no such file".to_owned() };
-        settings.unread = vec![Source::Identity(files.clone()).unread(fault)];
-        settings.server.tls = Some(settings::Tls { listen: vec![any_port], files, identity: None });
+        settings.unread = vec![Source::Identity(files).unread(fault)];
+        settings.server.tls = Some(settings::Tls { listen: vec![any_port], identity: None });
         let bound = Bound::bind(&settings, 2).unwrap();
         assert_eq!(awaited(&bound), [(Purpose::Tls, State::Closed)]);
         assert_eq!(bound.had, [(Purpose::Dns, any_port)]);

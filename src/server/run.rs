@@ -1,6 +1,5 @@
 //! A node from start to stop: bind, take back what the journal holds, read the zone files, serve, end on a signal.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,8 +105,7 @@ pub fn run(mut settings: Settings, reread: Reread) -> Result<(), StartError> {
             error,
         })?;
         privileges::drop_to(user, &owned).map_err(|error| StartError::User { user: user.clone(), error })?;
-        settings.unread.extend(unread_folders(&settings));
-        warn_of_unreadable(&settings);
+        read_as_user(&mut settings);
     }
     // Threads have what this one may do from here on.
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -133,25 +131,23 @@ pub fn run(mut settings: Settings, reread: Reread) -> Result<(), StartError> {
     served
 }
 
-/// What root could read and the user of the node cannot: found now, and not when a certificate has been renewed months later.
-fn warn_of_unreadable(settings: &Settings) {
-    // Where it could not be read as it is, that is told.
-    let read = settings.server.tls.iter().filter(|tls| tls.identity.is_some());
-    for path in read.flat_map(|tls| &tls.files) {
-        if let Err(error) = File::open(path) {
-            tracing::warn!(
-                "a reload will fail: {} cannot be read by the user of this node ({error})",
-                path.display()
-            );
+/// Looks for what root could read and the user of the node cannot: told now, and not when a certificate has been renewed months later.
+fn read_as_user(settings: &mut Settings) {
+    for source in &settings.sources {
+        // Where it could not be read as it is, that is told.
+        if settings.unread.iter().any(|unread| unread.source == *source) {
+            continue;
+        }
+        let Err(fault) = source.read() else { continue };
+        let closed = source.clone().unread(fault);
+        match source {
+            Source::ZoneDir(_) => settings.unread.push(closed),
+            // What was read is in force.
+            Source::Identity(_) | Source::Cookies(_) => {
+                tracing::warn!("a reload will fail: {}", closed.reason);
+            }
         }
     }
-}
-
-/// The folders of zones that root could read and the user of the node cannot.
-fn unread_folders(settings: &Settings) -> Vec<Unread> {
-    let folders = settings.zone_dirs.iter().map(|dir| Source::ZoneDir(dir.path.clone()));
-    let read = folders.filter(|folder| settings.unread.iter().all(|unread| unread.source != *folder));
-    read.filter_map(|folder| folder.read().err().map(|fault| folder.unread(fault))).collect()
 }
 
 async fn serve(
@@ -234,8 +230,7 @@ async fn serve(
         shown: tls.as_ref().map(|tls| Arc::clone(&tls.shown)),
         unread,
         refused,
-        reread,
-        reloads: Reloads::default(),
+        reloads: Reloads::new(reread, commands.clone()),
         warned: Warned::default(),
     };
     let thread = start_control(belongings, commands.clone(), queue)?;
@@ -385,24 +380,22 @@ async fn stopped(commands: &mpsc::Sender<Command>, mut hangup: Signal) -> io::Re
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::*;
 
     #[test]
-    fn folders_that_the_user_cannot_read_are_told_once_each() {
+    fn what_the_user_cannot_read_is_done_without_if_it_is_a_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let [there, known, closed] = ["there", "known", "closed"].map(|name| dir.path().join(name));
-        fs::create_dir(&there).unwrap();
-        let unread = |path| {
-            let source = Source::ZoneDir(path);
-            source.clone().unread(source.read().unwrap_err())
-        };
+        let [there, known, closed] =
+            ["there", "known", "closed"].map(|name| Source::ZoneDir(dir.path().join(name)));
+        fs::create_dir(dir.path().join("there")).unwrap();
+        let cookies = Source::Cookies(dir.path().join("cookies.key"));
+        let unread = |source: &Source| source.clone().unread(source.read().unwrap_err());
         let mut settings = Settings::for_files("127.0.0.1:53".parse().unwrap(), &[]);
-        let folders = [&there, &known, &closed].map(PathBuf::clone);
-        let folder = |path| settings::ZoneDir { path, ..settings::ZoneDir::default() };
-        settings.zone_dirs = folders.map(folder).into();
-        settings.unread = vec![unread(known)];
-        assert_eq!(unread_folders(&settings), [unread(closed)]);
+        settings.sources = vec![there, known.clone(), closed.clone(), cookies];
+        settings.unread = vec![unread(&known)];
+        read_as_user(&mut settings);
+        // The secrets that root has read are in force.
+        assert_eq!(settings.unread, [unread(&known), unread(&closed)]);
     }
 }

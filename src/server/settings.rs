@@ -11,7 +11,7 @@ use crate::wire::cookie::Secrets;
 use crate::wire::prefix::Prefix;
 
 use super::tls::Identity;
-use super::unread::Unread;
+use super::unread::{Source, Unread};
 
 /// The default of `data-dir`, beside the configuration file.
 pub const DATA_DIR: &str = "state";
@@ -33,7 +33,9 @@ pub struct Settings {
     pub resolver: Option<Resolver>,
     /// Whether each zone has metrics of its own even above a thousand zones.
     pub metrics_per_zone: bool,
-    /// What could not be read for a start, and is done without until it can be.
+    /// All that is named and that a node can do without until it can be read.
+    pub sources: Vec<Source>,
+    /// Those that could not be read for a start, and are done without until they can be.
     pub unread: Vec<Unread>,
 }
 
@@ -65,8 +67,6 @@ pub struct Server {
 pub struct Tls {
     /// Where; at least one.
     pub listen: Vec<SocketAddr>,
-    /// The files of the certificate and of its key.
-    pub files: [PathBuf; 2],
     /// What the node shows; `None` while that cannot be read.
     pub identity: Option<Identity>,
 }
@@ -147,6 +147,7 @@ impl Settings {
             zone_dirs: Vec::new(),
             resolver: None,
             metrics_per_zone: false,
+            sources: Vec::new(),
             unread: Vec::new(),
         }
     }

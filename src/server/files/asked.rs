@@ -1,6 +1,7 @@
 //! What files are read for, and who waits for it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -75,8 +76,8 @@ pub(super) type Answer = Box<dyn FnOnce(Vec<Refused>) + Send>;
 /// Who waits for all that was asked for to be reported; told when the last part of it lets go of this.
 pub(super) struct Asker {
     done: Cell<Option<Answer>>,
-    /// Files that hold no zone to be served.
-    refused: RefCell<Vec<Refused>>,
+    /// Files that hold no zone to be served, by their paths: they may be as many as there are zones.
+    refused: RefCell<BTreeMap<PathBuf, Refused>>,
 }
 
 impl Asker {
@@ -87,11 +88,8 @@ impl Asker {
     /// A file that these have asked for holds no zone to be served.
     pub(super) fn refuse(askers: &[Rc<Asker>], refused: &Refused) {
         for asker in askers {
-            let mut known = asker.refused.borrow_mut();
-            // Who waits for several reads of a file hears of it once.
-            if !known.contains(refused) {
-                known.push(refused.clone());
-            }
+            // Who waits for several reads of a file hears of it once, as it was last.
+            asker.refused.borrow_mut().insert(refused.path.clone(), refused.clone());
         }
         tracing::error!("{}", refused.why);
     }
@@ -99,6 +97,47 @@ impl Asker {
 
 impl Drop for Asker {
     fn drop(&mut self) {
-        self.done.take().into_iter().for_each(|done| done(self.refused.take()));
+        if let Some(done) = self.done.take() {
+            done(self.refused.take().into_values().collect());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn refused(number: usize, why: &str) -> Refused {
+        Refused { path: format!("z/{number}.zone").into(), zone: None, why: why.to_owned() }
+    }
+
+    fn told(each: impl FnOnce(&[Rc<Asker>])) -> Vec<Refused> {
+        let (done, told) = mpsc::channel();
+        let asker = Asker::new(Box::new(move |refused| done.send(refused).unwrap()));
+        each(&[asker]);
+        told.recv().unwrap()
+    }
+
+    #[test]
+    fn a_file_that_is_read_several_times_is_told_of_once_as_it_was_last() {
+        let all = told(|askers| {
+            let reads = [(2, "open"), (1, "of another"), (2, "open"), (2, "of another")];
+            reads.iter().for_each(|(number, why)| Asker::refuse(askers, &refused(*number, why)));
+        });
+        assert_eq!(all, [refused(1, "of another"), refused(2, "of another")]);
+    }
+
+    /// Two folders may have the same zones. To compare each file with all others would take minutes.
+    #[test]
+    fn a_hundred_thousand_files_may_hold_no_zone() {
+        let number = 100_000;
+        let start = Instant::now();
+        let all =
+            told(|askers| (0..number).for_each(|file| Asker::refuse(askers, &refused(file, "of another"))));
+        assert_eq!(all.len(), number);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 }

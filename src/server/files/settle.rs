@@ -3,10 +3,12 @@
 //! ```text
 //!            written              closed, moved here, gone
 //! (nothing) ---------> open -----------------------------> settling -- quiet --> due
-//!     |                  |  nobody has it open any more        ^ |
+//!     |                  |  nobody has it open any more (1)    ^ |
 //!     |                  +-------------------------------------+ +-- changed again: waits anew, but not for ever
 //!     +------------------- closed, moved here, gone -----------^
 //! ```
+//!
+//! (1) or, where nobody can be asked, nothing was written to it for a minute: to cut a file with truncate(2) closes nothing.
 //!
 //! Whatever is due is read only if nobody has it open for writing then; else it is [`Changes::open`] again.
 
@@ -27,7 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const TOGETHER: Duration = Duration::from_millis(1);
 /// A file that was not closed is looked at when nothing was written for so long, and again after so long.
 const LOOK: Duration = Duration::from_secs(5);
-/// It is told that a file is waited for after so many looks.
+/// It is told that a file is waited for after so many looks, and taken for closed then where nobody can be asked.
 const TOLD: u32 = 12;
 
 /// Something that happened in a folder that is watched.
@@ -67,8 +69,8 @@ pub(super) struct Changes {
 
 #[derive(Clone, Copy, Debug)]
 enum Pending {
-    /// It is being written: looked at at a time, after so many looks.
-    Open { look: Instant, looks: u32 },
+    /// It is being written: looked at at a time, after so many looks since it was written to; whether it was told that it is waited for.
+    Open { look: Instant, looks: u32, is_told: bool },
     /// It was closed, and changed for the first and the last time.
     Settling { first: Instant, due: Instant },
 }
@@ -104,10 +106,10 @@ impl Changes {
         };
         let before = self.pending.get(&path);
         let pending = match before {
-            Some(Pending::Open { looks: looks @ TOLD.., .. }) if begins => {
-                Pending::Open { look: now + LOOK, looks: *looks }
+            _ if begins => {
+                let is_told = matches!(before, Some(Pending::Open { is_told: true, .. }));
+                Pending::Open { look: now + LOOK, looks: 0, is_told }
             }
-            _ if begins => Pending::Open { look: now + LOOK, looks: 0 },
             Some(open @ Pending::Open { .. }) if what == FileEvent::Touched => *open,
             _ => {
                 let is_again = self.lately.get(&path).is_some_and(|taken| now - *taken < LONG)
@@ -125,11 +127,10 @@ impl Changes {
 
     /// A file that was to be read is open for writing; `is_told` when that need not be said any more.
     pub(super) fn open(&mut self, now: Instant, path: PathBuf, is_told: bool) {
-        let looks = if is_told { TOLD } else { 0 };
         // What has changed since waits for its own time.
-        let pending = self.pending.entry(path).or_insert(Pending::Open { look: now + LOOK, looks });
-        if let Pending::Open { looks: before, .. } = pending {
-            *before = looks.max(*before);
+        let new = Pending::Open { look: now + LOOK, looks: 0, is_told };
+        if let Pending::Open { is_told: before, .. } = self.pending.entry(path).or_insert(new) {
+            *before |= is_told;
         }
     }
 
@@ -168,20 +169,20 @@ impl Changes {
                 false
             }
             Pending::Settling { .. } => true,
-            Pending::Open { look, looks } => {
-                if *look <= now || all {
-                    let is_open = is_open(path);
-                    // It was cut by truncate(2), say, which closes nothing; or the end of writing is among what was lost.
-                    if is_open == Some(false) || (all && is_open.is_none()) {
-                        batch.paths.insert(path.clone());
-                        return false;
-                    }
-                }
-                if *look <= now {
+            Pending::Open { look, looks, is_told } => {
+                let is_due = *look <= now;
+                if is_due {
                     (*look, *looks) = (now + LOOK, *looks + 1);
-                    if *looks == TOLD {
-                        tell_open(path);
-                    }
+                }
+                let is_open = if is_due || all { is_open(path) } else { Some(true) };
+                // It was cut by truncate(2), say, which closes nothing; or the end of writing is among what was lost.
+                if !is_open.unwrap_or(!all && *looks < TOLD) {
+                    batch.paths.insert(path.clone());
+                    return false;
+                }
+                if *looks >= TOLD && !*is_told {
+                    *is_told = true;
+                    tell_open(path);
                 }
                 batch.open.insert(path.clone());
                 true
@@ -308,20 +309,48 @@ mod tests {
     #[test]
     fn a_file_that_stays_open_is_told_of_once() {
         let start = Instant::now();
-        let looks = |changes: &Changes| match changes.pending.values().next() {
-            Some(Pending::Open { looks, .. }) => *looks,
+        let is_told = |changes: &Changes| match changes.pending.values().next() {
+            Some(Pending::Open { is_told, .. }) => *is_told,
             _ => panic!("{changes:?}"),
         };
         let mut changes = Changes::default();
         note(&mut changes, start, FileEvent::Written, "/a");
-        assert_eq!(looks(&changes), 0);
         changes.open(start, "/a".into(), false);
-        assert_eq!(looks(&changes), 0);
+        for round in 1..TOLD {
+            changes.take(start + LOOK * round, |_| Some(true));
+        }
+        assert!(!is_told(&changes));
+        let late = start + LOOK * TOLD;
+        changes.take(late, |_| Some(true));
+        assert!(is_told(&changes));
+        // Nor is it told again when more is written, or when whoever asked for it was told.
+        note(&mut changes, late, FileEvent::Written, "/a");
+        assert!(is_told(&changes));
+        let mut changes = Changes::default();
+        note(&mut changes, start, FileEvent::Written, "/a");
         changes.open(start, "/a".into(), true);
         note(&mut changes, start, FileEvent::Written, "/a");
-        // It is told of when this becomes `TOLD`.
-        assert_eq!(looks(&changes), TOLD);
-        changes.take(start + LOOK, |_| Some(true));
-        assert_eq!(looks(&changes), TOLD + 1);
+        assert!(is_told(&changes));
+    }
+
+    /// Where there are no leases it is not known who has a file open, and truncate(2) closes none.
+    #[test]
+    fn a_file_that_nobody_can_be_asked_about_is_taken_for_closed_after_a_minute() {
+        let start = Instant::now();
+        let mut changes = Changes::default();
+        note(&mut changes, start, FileEvent::Written, "/a");
+        let written = start + LOOK * (TOLD - 1);
+        for round in 1..TOLD {
+            assert!(take(&mut changes, start + LOOK * round).is_empty());
+        }
+        // Whoever writes has it open, and that a reload was told so makes the wait no shorter.
+        note(&mut changes, written, FileEvent::Written, "/a");
+        changes.open(written, "/a".into(), true);
+        for round in 1..TOLD {
+            assert!(take(&mut changes, written + LOOK * round).is_empty());
+            assert!(changes.is_open(Path::new("/a")));
+        }
+        assert_eq!(take(&mut changes, written + LOOK * TOLD), BTreeSet::from(["/a".into()]));
+        assert!(!changes.is_open(Path::new("/a")) && changes.deadline().is_none());
     }
 }

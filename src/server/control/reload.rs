@@ -1,0 +1,279 @@
+//! Reloads: the configuration is read again, then the files of its zones, and whoever asked is answered once all that they held is
+//! published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::node::status::Problem;
+use crate::panic::catch;
+use crate::wire::name::Name;
+
+use super::super::files::watch::Refused;
+use super::super::settings::{Settings, takes_restart};
+use super::super::unread::{Content, Unread, lacks_folder};
+use super::super::{clock, log};
+use super::reloaded::in_short;
+use super::turnover::Turnover;
+use super::{Command, Control, Reloaded};
+
+/// Who is told what became of a reload.
+pub type Answer = oneshot::Sender<Result<Reloaded, String>>;
+
+/// Reads the configuration again, for `reload` and SIGHUP.
+pub type Reread = Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>;
+
+/// A reload under way.
+pub struct Reload {
+    /// Which zones were asked for; none for all.
+    zones: Vec<Name>,
+    /// Where it is noted which zones come and go, if the configuration was read again.
+    turnover: Option<u64>,
+    /// Files that hold no zone to be served.
+    refused: Vec<Refused>,
+    needs_restart: Vec<&'static str>,
+    /// Whether what the journal held of zones that are not configured by its end is let go of. Those in a folder that cannot be read yet
+    /// go on from their former lives when it can be.
+    forgets: bool,
+    answer: Option<Answer>,
+}
+
+impl Reload {
+    /// One of all zones, whose settings are all in force.
+    pub fn new(answer: Option<Answer>, forgets: bool) -> Reload {
+        let (zones, refused, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
+        Reload { zones, turnover: None, refused, needs_restart, forgets, answer }
+    }
+}
+
+/// Reloads under way.
+pub struct Reloads {
+    /// Has the configuration read again. Whoever asked waits, and so they are never many.
+    asked: mpsc::UnboundedSender<Rereading>,
+    /// Who waits for files that have been read to be published.
+    pub(super) settling: Vec<Settling>,
+    /// The number of the last one that read the configuration again.
+    last: u64,
+    /// What has changed since, for each of these by its number.
+    pub(super) turnovers: BTreeMap<u64, Turnover>,
+}
+
+/// A reload whose files have all been read.
+pub(super) struct Settling {
+    /// How many changes had been submitted by then.
+    pub(super) through: u64,
+    pub(super) reload: Reload,
+}
+
+/// A reload of everything, while the configuration is read.
+pub struct Rereading {
+    answer: Option<Answer>,
+    /// What could not be read when it was asked for.
+    unread: Vec<Unread>,
+}
+
+impl Rereading {
+    /// Why a folder of zones cannot be read that went away while the others were read. What is in it would be taken for gone.
+    fn lost<'u>(&self, unread: &'u [Unread], settings: &Settings) -> Option<&'u str> {
+        let is_new = |it: &&Unread| self.unread.iter().all(|known| known.source != it.source);
+        let is_named = |it: &&Unread| settings.sources.contains(&it.source);
+        unread.iter().filter(is_new).find(is_named).map(|lost| lost.reason.as_str())
+    }
+}
+
+impl Reloads {
+    /// None yet. The configuration is read by the runtime that this is called on.
+    pub fn new(reread: Reread, commands: mpsc::Sender<Command>) -> Reloads {
+        let (asked, asking) = mpsc::unbounded_channel();
+        tokio::spawn(read_again(reread, asking, commands));
+        Reloads { asked, settling: Vec::new(), last: 0, turnovers: BTreeMap::new() }
+    }
+}
+
+/// Reads the configuration for one reload after the other; the control thread takes in what was read.
+async fn read_again(
+    reread: Reread,
+    mut asked: mpsc::UnboundedReceiver<Rereading>,
+    commands: mpsc::Sender<Command>,
+) {
+    while let Some(rereading) = asked.recv().await {
+        let reread = Arc::clone(&reread);
+        // It names folders and files that may be on a disk that does not answer.
+        let read = move || catch(&*reread).unwrap_or_else(|error| Err(format!("the reading {error}")));
+        let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
+        // Without a control thread the node is stopping.
+        if commands.send(Command::Reread(rereading, read.map(Box::new))).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Control {
+    pub(super) fn reload(
+        &mut self,
+        zones: Vec<Name>,
+        answer: Option<Answer>,
+        commands: &mpsc::Sender<Command>,
+    ) {
+        if let Some(unknown) = zones.iter().find(|zone| !self.node.is_primary(zone)) {
+            return refuse(answer, format!("`{unknown}` is not a primary zone of this node"));
+        }
+        if zones.is_empty() {
+            let rereading = Rereading { answer, unread: self.unread.borrow().clone() };
+            // Who reads ends with the node.
+            return drop(self.reloads.asked.send(rereading));
+        }
+        let commands = commands.clone();
+        let reload = Reload { zones: zones.clone(), ..Reload::new(answer, false) };
+        self.files.reload(zones, move || drop(commands.blocking_send(Command::Settled(reload))));
+    }
+
+    /// Brings into force what the configuration says now.
+    pub(super) fn reread(
+        &mut self,
+        rereading: Rereading,
+        read: Result<Box<Settings>, String>,
+        commands: &mpsc::Sender<Command>,
+    ) {
+        let read = read.and_then(|settings| match rereading.lost(&self.unread.borrow(), &settings) {
+            Some(why) => Err(why.to_owned()),
+            None => Ok(settings),
+        });
+        self.metrics.reloaded(read.is_ok());
+        let answer = rereading.answer;
+        let settings = match read {
+            Ok(settings) => settings,
+            Err(error) => {
+                let problem = Problem { what: in_short(&error), since: clock::now().utc };
+                self.refused.send_replace(Some(problem));
+                return refuse(answer, error);
+            }
+        };
+        self.refused.send_replace(None);
+        let needs_restart = self.settings.needs_restart(&settings);
+        takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
+        // Where no secret is set, the one in force goes on.
+        let cookies = settings.server.cookies.clone().map(Content::Cookies);
+        let identity = settings.server.tls.as_ref().and_then(|tls| tls.identity.clone());
+        let new = cookies.into_iter().chain(identity.map(Content::Identity));
+        new.for_each(|content| self.bring_into_force(content, commands));
+        let lacked = lacks_folder(&self.unread.borrow(), None);
+        self.unread.send_replace(settings.unread.clone());
+        self.reloads.last += 1;
+        self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
+        let turnover = Some(self.reloads.last);
+        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked) };
+        let commands = commands.clone();
+        self.files.configure(&settings, move |refused| {
+            drop(commands.blocking_send(Command::Settled(Reload { refused, ..reload })));
+        });
+    }
+
+    /// Answers who asked for a reload, once what every file held is published.
+    pub(super) fn settled(
+        &mut self,
+        Reload { zones, turnover, mut refused, needs_restart, forgets, answer }: Reload,
+    ) {
+        if forgets {
+            self.store.forget_unconfigured();
+        }
+        let was_asked_for = !zones.is_empty() || turnover.is_some();
+        let asked = |zone: &Name| zones.is_empty() || zones.contains(zone);
+        let (mut reloaded, mut failed) = (BTreeMap::new(), BTreeMap::new());
+        for (zone, serial, problem) in self.node.primaries().filter(|(zone, ..)| asked(zone)) {
+            match problem {
+                Some(problem) => drop(failed.insert(zone.clone(), problem.what.clone())),
+                None => drop(reloaded.insert(zone.clone(), serial)),
+            }
+        }
+        // A primary zone that other files hold too is told with the zone, for as long as they do.
+        let is_told = |zone: &Name| failed.contains_key(zone) || reloaded.contains_key(zone);
+        refused.retain(|file| !file.zone.as_ref().is_some_and(is_told));
+        let turnover = turnover.and_then(|number| self.reloads.turnovers.remove(&number));
+        let Turnover { added, removed } = turnover.unwrap_or_default();
+        if was_asked_for {
+            let refused: Vec<String> = refused.iter().map(|file| file.why.clone()).collect();
+            log::reloaded([added.len(), removed.len()], &failed, &refused, failed.len() + reloaded.len());
+        }
+        let [added, removed] = [added, removed].map(|zones| zones.into_iter().collect());
+        let reloaded = Reloaded { zones: reloaded, failed, added, removed, refused, needs_restart };
+        if let Some(answer) = answer {
+            drop(answer.send(Ok(reloaded)));
+        }
+    }
+}
+
+fn refuse(answer: Option<Answer>, error: String) {
+    tracing::error!("not reloaded: {error}");
+    answer.into_iter().for_each(|answer| drop(answer.send(Err(error.clone()))));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc as blocking;
+    use std::time::Duration;
+
+    use super::super::super::unread::Source;
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn settings() -> Settings {
+        Settings::for_files("127.0.0.1:53".parse().unwrap(), &[])
+    }
+
+    fn folder(path: &str) -> Unread {
+        let lost = Source::ZoneDir(path.into()).read().unwrap_err();
+        Source::ZoneDir(path.into()).unread(lost)
+    }
+
+    /// What a reading came to; each is asked for with another number of things that cannot be read.
+    async fn next(told: &mut mpsc::Receiver<Command>) -> (usize, Result<Box<Settings>, String>) {
+        match tokio::time::timeout(LIMIT, told.recv()).await.unwrap() {
+            Some(Command::Reread(rereading, read)) => (rereading.unread.len(), read),
+            _ => panic!("nothing was read"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_hangs_keeps_nobody_but_those_behind_it() {
+        let (disk, answers) = blocking::channel::<Result<Settings, String>>();
+        let answers = Mutex::new(answers);
+        let reread: Reread = Arc::new(move || answers.lock().unwrap().recv_timeout(LIMIT).unwrap());
+        let (commands, mut told) = mpsc::channel(4);
+        let reloads = Reloads::new(reread, commands.clone());
+        let ask = |unread: usize| {
+            let unread = vec![folder("/none"); unread];
+            assert!(reloads.asked.send(Rereading { answer: None, unread }).is_ok());
+        };
+        ask(0);
+        ask(1);
+        // Others are heard while the disk does not answer.
+        commands.send(Command::Stop).await.unwrap();
+        assert!(matches!(told.recv().await, Some(Command::Stop)));
+        disk.send(Err("broken".to_owned())).unwrap();
+        assert_eq!(next(&mut told).await, (0, Err("broken".to_owned())));
+        ask(2);
+        disk.send(Ok(settings())).unwrap();
+        disk.send(Err("broken again".to_owned())).unwrap();
+        assert_eq!(next(&mut told).await, (1, Ok(Box::new(settings()))));
+        assert_eq!(next(&mut told).await, (2, Err("broken again".to_owned())));
+        // A fault of this program costs one reload.
+        drop(disk);
+        ask(3);
+        let (number, faulty) = next(&mut told).await;
+        assert!(number == 3 && faulty.unwrap_err().contains("fault of this program"));
+    }
+
+    #[test]
+    fn a_folder_that_goes_while_others_are_read_is_not_taken_for_empty() {
+        let [known, lost, other] = ["/none/known", "/none/lost", "/none/other"].map(folder);
+        let rereading = Rereading { answer: None, unread: vec![known.clone()] };
+        let sources = vec![known.source.clone(), lost.source.clone()];
+        let settings = Settings { sources, ..settings() };
+        assert_eq!(rereading.lost(&[known.clone(), other.clone()], &settings), None);
+        assert_eq!(rereading.lost(&[known, other, lost.clone()], &settings), Some(&*lost.reason));
+    }
+}
