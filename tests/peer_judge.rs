@@ -90,7 +90,7 @@ fn what_is_said_of_staleness_contains_the_truth() {
     let observers = scene.addresses.map(|addr| Observer::watch(addr, ZONE));
     let known: BTreeMap<SocketAddr, usize> = scene.known();
     let is_over = AtomicBool::new(false);
-    let (heard, waits): (Vec<(Vec<Said>, Vec<Offset>)>, Vec<Wait>) = thread::scope(|scope| {
+    let (heard, waits): (Vec<Heard>, Vec<Wait>) = thread::scope(|scope| {
         let (known, is_over) = (&known, &is_over);
         let listen = |node| scope.spawn(move || listen(node, known, is_over));
         let listeners: Vec<_> = nodes.into_iter().map(listen).collect();
@@ -143,12 +143,11 @@ fn judge_waits(served: &[Served; NAMES.len()], waits: &[Wait]) {
     assert!(late.len() < MANY || *most <= LATE, "a wait ended late");
 }
 
+/// What a node said of zones and of clocks.
+type Heard = (Vec<Said>, Vec<Offset>);
+
 /// Writes down what a node says until it is over.
-fn listen(
-    node: (usize, SocketAddr),
-    known: &BTreeMap<SocketAddr, usize>,
-    is_over: &AtomicBool,
-) -> (Vec<Said>, Vec<Offset>) {
+fn listen(node: (usize, SocketAddr), known: &BTreeMap<SocketAddr, usize>, is_over: &AtomicBool) -> Heard {
     let (by, http) = node;
     let (mut said, mut offsets) = (Vec::new(), Vec::new());
     while !is_over.load(Ordering::Relaxed) {
