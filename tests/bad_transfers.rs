@@ -43,6 +43,7 @@ const CASES: &[Case] = &[
     ),
     both("no SOA in front", |question| vec![response(question, vec![ns(ZONE), soa(ZONE, 2)])], "malformed"),
     both("a record that is broken", broken_record, "malformed"),
+    both("a record of another class", other_class, "malformed"),
     both("two kinds of data at a name of one kind", beside_cname, "invalid_zone"),
     both("refused", refused, "refused"),
     Case {
@@ -114,6 +115,24 @@ fn broken_record(question: &Message) -> Vec<Vec<u8>> {
     let at = message.windows(rdata.len()).position(|bytes| bytes == rdata).unwrap();
     message.splice(at..at + rdata.len(), [0, 3, 192, 0, 2]);
     vec![message]
+}
+
+/// An address of class CH.
+fn other_class(question: &Message) -> Vec<Vec<u8>> {
+    let records = vec![soa(ZONE, 2), ns(ZONE), a("www.example.", 2), soa(ZONE, 2)];
+    let mut message = response(question, records);
+    // A, IN and the TTL.
+    let head = [0, 1, 0, 1, 0, 0, 0, 60];
+    let at = message.windows(head.len()).position(|bytes| bytes == head).unwrap();
+    message[at + 3] = 3;
+    vec![message]
+}
+
+/// A zone with two records that are not in it.
+fn with_more(question: &Message) -> Vec<Vec<u8>> {
+    let hosts = [a("ns.example.", 53), a("x.test.", 1), a("www.example.", 2), a("y.test.", 1)];
+    let records = [&[soa(ZONE, 2), ns(ZONE)][..], &hosts, &[soa(ZONE, 2)]].concat();
+    vec![response(question, records)]
 }
 
 fn beside_cname(question: &Message) -> Vec<Vec<u8>> {
@@ -245,6 +264,39 @@ fn a_refused_version_names_the_record_and_is_counted_as_a_failure_alone() {
     }
     assert_eq!(succeeded(), 1.0);
     assert_eq!(node.metric("tidemark_zone_load_failures_total", &[("zone", ZONE)]).unwrap_or(0.0), 0.0);
+}
+
+#[test]
+fn a_record_of_another_class_is_named_and_those_outside_the_zone_are_told_of_once_and_left_out() {
+    let primary = FakePrimary::start(first());
+    let addr = ports::reserve();
+    let node = tidemark::start(addr, &[Zone::secondary(ZONE, &[primary.addr])]);
+    node.daemon.await_serial(ZONE, 1, LIMIT);
+    let before = dig::axfr(addr, ZONE);
+    let lines = |what: &str| -> Vec<String> {
+        node.daemon.log().lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
+    };
+
+    primary.change(Script { serial: 2, ixfr: other_class, axfr: other_class });
+    assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
+    let named = "record 3 of the transfer, of `www.example.`, is of class 3 and not IN";
+    await_until("the record to be named", LIMIT, || !lines(named).is_empty());
+    assert!(lines(named)[0].contains("axfr failed: malformed answer"), "{}", lines(named)[0]);
+    assert_eq!(dig::axfr(addr, ZONE), before);
+
+    primary.change(Script { serial: 2, ixfr: with_more, axfr: with_more });
+    assert_eq!(notify("127.0.0.1", addr, ZONE, 2), ResponseCode::NoError);
+    node.daemon.await_serial(ZONE, 2, LIMIT);
+    assert_eq!(dig::short(addr, &["www.example.", "A"]), ["192.0.2.2"]);
+    assert!(!dig::axfr(addr, ZONE).iter().any(|record| record.contains("test.")));
+    let left_out = "records outside the zone are left out";
+    await_until("what was left out to be told of", LIMIT, || !lines(left_out).is_empty());
+    let told = lines(left_out);
+    let from = primary.addr.to_string();
+    let is_whole = |line: &str| {
+        ["WARN", ZONE, &from, "records=2", "first=x.test."].iter().all(|part| line.contains(part))
+    };
+    assert!(matches!(&told[..], [line] if is_whole(line)), "{told:?}");
 }
 
 #[test]

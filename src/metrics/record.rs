@@ -65,6 +65,8 @@ impl Metrics {
             | Event::InOrderAgain(_)
             | Event::AskingOthers { .. }
             | Event::AtOdds { .. }
+            | Event::LeftOut { .. }
+            | Event::NotShown { .. }
             | Event::PrimaryBack(_)
             | Event::Resumed { .. }
             | Event::SerialLowered { .. } => {}

@@ -8,6 +8,7 @@ use crate::lag::Interval;
 use crate::probe::observation;
 use crate::publish::job::Done;
 use crate::publish::journal::log::LogError;
+use crate::publish::messages::Outside;
 use crate::publish::proposal::ZoneFile;
 use crate::publish::store::Publication;
 use crate::time::remote::RemoteClock;
@@ -197,6 +198,26 @@ pub enum Event {
         primary: SocketAddr,
         /// What it shows.
         odd: Odd,
+    },
+    /// What is served from now on came with records outside the zone.
+    LeftOut {
+        /// The zone.
+        zone: Name,
+        /// From which primary.
+        primary: SocketAddr,
+        /// How many, and which.
+        outside: Outside,
+    },
+    /// A primary announced a serial and showed an older one for as long as it was asked.
+    NotShown {
+        /// The zone.
+        zone: Name,
+        /// The primary.
+        primary: SocketAddr,
+        /// What it announced.
+        announced: Serial,
+        /// What it showed last.
+        shown: Serial,
     },
     /// A primary that could not be reached answers again.
     PrimaryBack(SocketAddr),

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::mpsc;
 
 use crate::wire::message::{Answers, MessageError, RecordRef};
-use crate::wire::name::NameRef;
+use crate::wire::name::{Name, NameRef};
 use crate::wire::rtype::CLASS_IN;
 
 use super::zone::Remains;
@@ -17,7 +17,7 @@ const FEW: usize = 64;
 const RECORD: u64 = 48;
 
 /// Why messages are of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// One is broken.
     #[error("record {record} of the transfer cannot be read: {error}")]
@@ -27,9 +27,30 @@ pub enum Unreadable {
         /// Why.
         error: MessageError,
     },
+    /// One is of another class than the zone: what all is, nobody can tell.
+    #[error(
+        "record {record} of the transfer, of `{owner}`, is of class {class} and not IN: see what the primary has there"
+    )]
+    OtherClass {
+        /// Which record it is, the first SOA being number 1.
+        record: u64,
+        /// Its owner.
+        owner: Name,
+        /// Its class.
+        class: u16,
+    },
     /// There is more in them than may be held.
     #[error("the transfer holds more than allowed")]
     TooMuch,
+}
+
+/// Records of a transfer that were left out, because their owners are outside the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// How many.
+    pub records: u64,
+    /// The owner of the first.
+    pub first: Name,
 }
 
 /// The messages of one transfer, in the order in which they came.
@@ -63,31 +84,41 @@ impl Messages {
         self.bytes
     }
 
-    /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those that
-    /// are not the zone's (RFC 5936 3.1 and 6) or not of class IN are counted and left out.
+    /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those outside
+    /// the zone (RFC 5936 3.1 and 6) are left out and told; one of another class makes all of them unreadable: what is asked for, and a
+    /// zone, is of one class (RFC 5936 2.2, RFC 1034 4.2).
     pub(super) fn read(
         mut self,
         apex: &NameRef,
         most: u64,
         mut each: impl FnMut(RecordRef<'_>),
-    ) -> Result<(), Unreadable> {
-        let (mut held, mut number) = (0, 1);
+    ) -> Result<Option<Outside>, Unreadable> {
+        let (mut held, mut number, mut outside) = (0, 1, None);
         // Each goes back once it has been read.
         for message in mem::take(&mut self.messages) {
             let broken = |record| move |error| Unreadable::Broken { record, error };
             let mut answers = Answers::read(&message).map_err(broken(number))?;
             while let Some(record) = answers.next().map_err(broken(number))? {
+                let owner = record.owner;
+                if record.class != CLASS_IN {
+                    let (owner, class) = (owner.to_name(), record.class);
+                    return Err(Unreadable::OtherClass { record: number, owner, class });
+                }
                 number += 1;
-                held += (record.owner.as_wire().len() + record.rdata.len()) as u64 + RECORD;
+                held += (owner.as_wire().len() + record.rdata.len()) as u64 + RECORD;
                 if held > most {
                     return Err(Unreadable::TooMuch);
                 }
-                if record.class == CLASS_IN && record.owner.is_in(apex) {
+                if owner.is_in(apex) {
                     each(record);
+                } else {
+                    let outside =
+                        outside.get_or_insert_with(|| Outside { records: 0, first: owner.to_name() });
+                    outside.records += 1;
                 }
             }
         }
-        Ok(())
+        Ok(outside)
     }
 }
 
@@ -145,8 +176,9 @@ mod tests {
         }
         assert_eq!(messages.bytes(), 20 * 65_535);
         let mut numbers = Vec::new();
-        messages.read(&apex, u64::MAX, |record| numbers.push(record.rdata[1])).unwrap();
+        let outside = messages.read(&apex, u64::MAX, |record| numbers.push(record.rdata[1])).unwrap();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+        assert_eq!(outside, Some(Outside { records: 20, first: "h.test.".parse().unwrap() }));
     }
 
     #[test]
@@ -163,7 +195,7 @@ mod tests {
             assert!(messages.bytes() < held / 4, "compressed");
             messages.read(&owner, most, |_| {})
         };
-        assert_eq!((read(held), read(held - 1)), (Ok(()), Err(Unreadable::TooMuch)));
+        assert_eq!((read(held), read(held - 1)), (Ok(None), Err(Unreadable::TooMuch)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::history::most_records;
 use super::journal::entry::Entry;
 use super::journal::floor::{Floor, Reserve};
 use super::journal::log::LogError;
-use super::messages::Unreadable;
+use super::messages::{Outside, Unreadable};
 use super::proposal::{Content, Proposal, Source};
 use super::transferred::NoZone;
 use super::zone::{Version, Zone};
@@ -132,6 +132,8 @@ pub struct Prepared {
     known: Option<Stamp>,
     /// The serial that its source gave it, when another took its place.
     given: Option<Serial>,
+    /// What was left out of what was transferred.
+    outside: Option<Outside>,
 }
 
 #[derive(Debug)]
@@ -153,6 +155,8 @@ pub struct Stamped {
     /// The serial that its source gave it, when another took its place.
     pub(super) given: Option<Serial>,
     pub(super) mismatch: Option<Digest>,
+    /// What was left out of what was transferred.
+    pub(super) outside: Option<Outside>,
     /// What has to be reserved before.
     pub(super) reserve: Option<Reserve>,
     pub(super) source: Source,
@@ -175,7 +179,7 @@ impl Base {
 
 /// Takes a proposal through the stages up to its stamp. `Ok(None)` when it changes nothing. `utc` numbers versions by date.
 pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepared>, PublishError> {
-    let content = build(&base, proposal.content)?;
+    let (content, outside) = build(&base, proposal.content)?;
     let numbered = match proposal.source {
         Source::File { policy, .. } => number(&base, content, policy, utc)?,
         Source::Transfer { is_forced, .. } => follow(&base, content, is_forced)?,
@@ -183,7 +187,7 @@ pub fn prepare(base: Base, proposal: Proposal, utc: Utc) -> Result<Option<Prepar
     let Some(numbered) = numbered else { return Ok(None) };
     let Some((snapshot, steps)) = delta(&base, numbered.content)? else { return Ok(None) };
     let (known, given) = (numbered.known, numbered.given);
-    Ok(Some(Prepared { base, snapshot, steps, source: proposal.source, known, given }))
+    Ok(Some(Prepared { base, snapshot, steps, source: proposal.source, known, given, outside }))
 }
 
 /// Content that the stages can look at.
@@ -208,8 +212,8 @@ impl Numbered {
 }
 
 /// Reads what was transferred. A whole zone shares with what is served: one that is transferred again and again has its memory stay where
-/// it is, near to those who answer.
-fn build(base: &Base, content: Content) -> Result<Built, PublishError> {
+/// it is, near to those who answer. The second part is what was left out of it.
+fn build(base: &Base, content: Content) -> Result<(Built, Option<Outside>), PublishError> {
     let no_zone = |why| match why {
         NoZone::Unreadable(why) => PublishError::Unreadable(why),
         NoZone::Faults(faults) => {
@@ -217,12 +221,16 @@ fn build(base: &Base, content: Content) -> Result<Built, PublishError> {
         }
     };
     Ok(match content {
-        Content::Whole(snapshot) => Built::Whole(snapshot),
+        Content::Whole(snapshot) => (Built::Whole(snapshot), None),
         Content::Records(records) => {
             let before = base.version.as_ref().map(|version| version.snapshot.clone());
-            Built::Whole(records.content(before).map_err(no_zone)?)
+            let (whole, outside) = records.content(before).map_err(no_zone)?;
+            (Built::Whole(whole), outside)
         }
-        Content::Differences(differences) => Built::Differences(differences.deltas()?),
+        Content::Differences(differences) => {
+            let (deltas, outside) = differences.deltas()?;
+            (Built::Differences(deltas), outside)
+        }
     })
 }
 
@@ -368,6 +376,7 @@ impl Prepared {
             versions,
             given: self.given,
             mismatch,
+            outside: self.outside,
             source: self.source,
         }
     }

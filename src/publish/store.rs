@@ -20,6 +20,7 @@ use super::access::Access;
 use super::directory::Directory;
 use super::journal::entry::{Entry, Replayed};
 use super::journal::log::LogError;
+use super::messages::Outside;
 use super::proposal::{Proposal, Source};
 use super::stages::{Base, Prepared, PublishError, Stamped, prepare};
 use super::zone::{Kept, Remains, Version, Zone};
@@ -43,6 +44,8 @@ pub struct Publication {
     pub renumbered: Option<Serial>,
     /// The primary's digest of this version, when ours is another.
     pub mismatch: Option<Digest>,
+    /// What was left out of the transfer that it came by.
+    pub outside: Option<Outside>,
 }
 
 impl Publication {
@@ -237,7 +240,8 @@ impl ZoneStore {
     /// Serves a version whose entries have been written down; `None` when the zone was taken out meanwhile: it keeps the serial in
     /// mind, and no content.
     pub fn commit(&self, applied: Utc, stamped: Stamped) -> Option<Publication> {
-        let Stamped { zone, from, snapshot, versions, stamp, given, mismatch, reserve, source } = stamped;
+        let Stamped { zone, from, snapshot, versions, stamp, given, mismatch, outside, reserve, source } =
+            stamped;
         let records = snapshot.records();
         let (mut is_new, mut forgotten) = (false, Vec::new());
         {
@@ -261,7 +265,7 @@ impl ZoneStore {
             Source::Transfer { .. } => None,
         };
         let zone = zone.name.clone();
-        Some(Publication { zone, from, stamp, edited, applied, records, renumbered, mismatch })
+        Some(Publication { zone, from, stamp, edited, applied, records, renumbered, mismatch, outside })
     }
 
     /// Takes a proposal all the way, with `keep` as the journal: for those who have no other zones to go on with meanwhile.

@@ -9,7 +9,7 @@ use crate::zone::fault::Fault;
 use crate::zone::reading::Reading;
 use crate::zone::snapshot::Snapshot;
 
-use super::messages::{Messages, Unreadable};
+use super::messages::{Messages, Outside, Unreadable};
 
 /// So many bytes of messages take as long to read as a record.
 const BYTES: u64 = 64;
@@ -52,8 +52,9 @@ impl Transferred {
         self.records.max(self.messages.bytes() / BYTES) + self.steps * STEP
     }
 
-    /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2), with the version before if there is one.
-    pub fn content(self, before: Option<Snapshot>) -> Result<Snapshot, NoZone> {
+    /// Puts the zone together of the records between two equal SOAs (RFC 5936 section 2.2), with the version before if there is one; the
+    /// second part of `Ok` is what was left out of it.
+    pub fn content(self, before: Option<Snapshot>) -> Result<(Snapshot, Option<Outside>), NoZone> {
         let mut reading = Reading::new(self.apex(), before);
         let Record { owner: apex, rtype, ttl, rdata } = &self.soa;
         reading.add(apex, *rtype, *ttl, rdata);
@@ -62,15 +63,15 @@ impl Transferred {
                 reading.add(record.owner, record.rtype, record.ttl, record.rdata);
             }
         };
-        self.messages.read(apex, self.most, add).map_err(NoZone::Unreadable)?;
-        reading.finish_within(ROOM).map(|(snapshot, _)| snapshot).map_err(NoZone::Faults)
+        let outside = self.messages.read(apex, self.most, add).map_err(NoZone::Unreadable)?;
+        reading.finish_within(ROOM).map(|(snapshot, _)| (snapshot, outside)).map_err(NoZone::Faults)
     }
 
     /// The steps from one version to the next, oldest first (RFC 1995 section 4): between the SOAs of the new version, each old SOA
-    /// begins what is removed, each new one what is added.
-    pub fn deltas(self) -> Result<Vec<Delta>, Unreadable> {
+    /// begins what is removed, each new one what is added. The second part of `Ok` is what was left out of them.
+    pub fn deltas(self) -> Result<(Vec<Delta>, Option<Outside>), Unreadable> {
         let (mut deltas, mut soas) = (Vec::new(), 0u64);
-        self.messages.read(&self.soa.owner, self.most, |record| {
+        let outside = self.messages.read(&self.soa.owner, self.most, |record| {
             if record.rtype == Rtype::SOA {
                 soas += 1;
                 if soas.is_multiple_of(2) {
@@ -84,7 +85,7 @@ impl Transferred {
         })?;
         // The closing SOA is no old one.
         deltas.pop();
-        Ok(deltas)
+        Ok((deltas, outside))
     }
 }
 
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!((transferred.records, transferred.apex()), (60_001, &records[0].owner));
         let mut sent = Builder::new(records[0].owner.clone());
         records.iter().for_each(|record| sent.push(record));
-        let (sent, made) = (sent.finish().unwrap().0, transferred.content(None).unwrap());
+        let (sent, made) = (sent.finish().unwrap().0, transferred.content(None).unwrap().0);
         assert_eq!((made.digest(), made.records()), (sent.digest(), 60_002));
     }
 
@@ -143,7 +144,7 @@ mod tests {
             versions.windows(2).map(|pair| between(&pair[0], &pair[1]).unwrap()).collect();
         let transferred = Transferred::of_deltas(&deltas);
         assert_eq!(transferred.records, deltas.iter().map(|delta| delta.len() as u64).sum::<u64>());
-        assert_eq!(transferred.deltas().unwrap(), deltas);
+        assert_eq!(transferred.deltas().unwrap(), (deltas.clone(), None));
         // A chain of many is work for a thread of its own, however little each changes.
         let is_large = |steps| {
             let differences = Transferred { steps, ..Transferred::of_deltas(&deltas[2..]) };

@@ -161,6 +161,15 @@ fn event(event: &Event) {
             }
         }
         Event::AtOdds { zone, primary, odd } => warn!(%zone, "primary {primary} {odd}"),
+        Event::LeftOut { zone, primary, outside } => warn!(
+            %zone, %primary, records = outside.records, first = %outside.first,
+            "records outside the zone are left out of what was transferred; take them out of the zone there"
+        ),
+        Event::NotShown { zone, primary, announced, shown } => warn!(
+            %zone, %primary, %announced, %shown,
+            "the primary announced a serial by NOTIFY and shows an older one since; compare them by `dig SOA` there: does a cache or \
+             another server answer at its address, or did somebody else send the NOTIFY?"
+        ),
         Event::PrimaryBack(primary) => info!(%primary, "the primary answers again"),
         Event::Fallback { is_known: true, .. } => {}
         Event::Fallback { zone, reason: Reason::AxfrStyle, .. } => {
@@ -172,17 +181,7 @@ fn event(event: &Event) {
         Event::Expired(zone) => {
             error!(%zone, "expired: no primary confirmed it within the SOA's EXPIRE; not served any more")
         }
-        Event::Notify(zone, event) => match event {
-            notify::Event::Acknowledged { target, serial, took } => {
-                debug!(%zone, %target, %serial, ?took, "NOTIFY acknowledged");
-            }
-            notify::Event::Refused { target, serial, rcode } => {
-                warn!(%zone, %target, %serial, %rcode, "NOTIFY refused: {}", after_refusal(*rcode))
-            }
-            notify::Event::Unanswered { target, serial } => {
-                warn!(%zone, %target, %serial, "NOTIFY never answered")
-            }
-        },
+        Event::Notify(zone, event) => notified(zone, event),
         Event::Observed { zone, server, serial, propagation } => match propagation {
             Some(Interval { low, high: Some(high), .. }) if *high > *low + *high / 4 => {
                 info!(%zone, %server, %serial, "observed, {low:?} to {high:?} after it was published")
@@ -191,6 +190,21 @@ fn event(event: &Event) {
             None => info!(%zone, %server, %serial, "observed"),
         },
         Event::Reachable { zone, server, up, again, fault } => reachable(zone, server, *up, *again, *fault),
+    }
+}
+
+/// A NOTIFY went out, and this came of it.
+fn notified(zone: &Name, event: &notify::Event) {
+    match event {
+        notify::Event::Acknowledged { target, serial, took } => {
+            debug!(%zone, %target, %serial, ?took, "NOTIFY acknowledged");
+        }
+        notify::Event::Refused { target, serial, rcode } => {
+            warn!(%zone, %target, %serial, %rcode, "NOTIFY refused: {}", after_refusal(*rcode))
+        }
+        notify::Event::Unanswered { target, serial } => {
+            warn!(%zone, %target, %serial, "NOTIFY never answered")
+        }
     }
 }
 

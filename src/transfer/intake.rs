@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Only where an answer begins, and at its SOAs, is it read; the records between them are passed over and kept. Whoever makes a version
-//! of a zone of them finds what is wrong with them, in a thread that nobody else waits for ([`Messages`]).
+//! of a zone of them finds what is wrong with them (and which are of another class or outside the zone), in a thread that nobody else
+//! waits for ([`Messages`]).
 //!
 //! RFC 5936 section 2.2 and RFC 1995 section 4. Nothing is kept of an answer that turns out bad, and the bounds of [`Limits`]
 //! hold for every answer.
@@ -168,14 +169,15 @@ impl Intake {
             return Err(Reason::of(extended_rcode(header, opt.as_ref())).unwrap_or(Reason::Malformed));
         }
         self.check(&message)?;
-        let (mut whole, mut is_needed) = (None, false);
+        let mut whole = None;
         loop {
             if whole.is_none() {
-                is_needed |= self.pass(&mut message)?;
+                self.pass(&mut message)?;
             }
             let Some(record) = message.next().map_err(|_| Reason::Malformed)? else { break };
             self.count(1)?;
             if record.class != CLASS_IN {
+                // Whoever reads what is kept refuses it, and names the record.
                 continue;
             }
             if let Some(whole) = &whole {
@@ -190,7 +192,6 @@ impl Intake {
                 // RFC 5936 3.1 and 6.
                 continue;
             }
-            is_needed = true;
             whole = self.take(record)?;
         }
         let end = message.end();
@@ -202,11 +203,9 @@ impl Intake {
             self.told = opt.get().option(edns::STAMP).and_then(Told::read);
             self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
         }
-        if is_needed {
-            let mut bytes = bytes.into_owned();
-            bytes.truncate(end);
-            self.kept.keep(bytes);
-        }
+        let mut bytes = bytes.into_owned();
+        bytes.truncate(end);
+        self.kept.keep(bytes);
         match whole {
             Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),
             Some(Whole::Content(soa, records)) => {
@@ -246,17 +245,16 @@ impl Intake {
         if self.records <= self.limits.records { Ok(()) } else { Err(Reason::TooLarge) }
     }
 
-    /// Passes over records that decide nothing about the answer: those between SOAs. Whether there were any.
-    fn pass(&mut self, message: &mut Answers<'_>) -> Result<bool, Reason> {
+    /// Passes over records that decide nothing about the answer: those between SOAs.
+    fn pass(&mut self, message: &mut Answers<'_>) -> Result<(), Reason> {
         let records = match &mut self.state {
             State::Content(axfr) => &mut axfr.records,
             State::Differences(ixfr) => &mut ixfr.records,
-            State::Begin | State::Announced(_) | State::Over => return Ok(false),
+            State::Begin | State::Announced(_) | State::Over => return Ok(()),
         };
         let passed = message.pass_to(Rtype::SOA).map_err(|_| Reason::Malformed)?;
         *records += passed;
-        self.count(passed)?;
-        Ok(passed > 0)
+        self.count(passed)
     }
 
     /// Takes in a record of the zone; what the answer amounts to, when it was the last one.

@@ -49,6 +49,7 @@ use super::query::{self, Kind, SoaAnswer};
 use super::reason::Reason;
 use super::timers;
 
+pub use event::Event;
 pub use known::{Newer, Stored};
 pub use odds::Odd;
 
@@ -58,6 +59,7 @@ use lease::Lease;
 use odds::{Comparison, Odds};
 use pull::{Pull, Pulled};
 use round::{Asking, Shown};
+use unshown::Unshown;
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
 /// most places; the answer to an earlier one counts when it comes.
@@ -108,77 +110,6 @@ pub struct Config {
     pub remains: Option<mpsc::Sender<Remains>>,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub enum Event {
-    /// A transfer is complete. Whoever composes the node publishes it and answers with [`Refresh::published`].
-    Fetched {
-        /// To be published.
-        proposal: Box<Proposal>,
-        /// From which primary.
-        from: SocketAddr,
-    },
-    /// What it brought is served, or was found to change nothing.
-    Pulled {
-        /// How it came.
-        kind: Kind,
-        /// From which primary.
-        from: SocketAddr,
-        /// Bytes of its messages.
-        bytes: u64,
-        /// From the question to the last message.
-        took: Duration,
-    },
-    /// What is served was found current, or has just been replaced by what is.
-    Confirmed {
-        /// By whom.
-        primary: SocketAddr,
-        /// When the question was asked that found it so.
-        verified_at: Utc,
-        /// Since when no newer version can have existed, by what the primary says of itself; `None` when that is not known.
-        fresh_at: Option<Mono>,
-        /// When it expires unless confirmed again.
-        expires_at: Mono,
-        /// From when on EXPIRE is counted by that: `verified_at`, less what the primary had used up of it (RFC 7314).
-        counted_from: Utc,
-    },
-    /// A newer version is known to exist.
-    Behind(Newer),
-    /// A primary did not serve the purpose; the next one is tried.
-    Failed {
-        /// The primary.
-        primary: SocketAddr,
-        /// What was asked.
-        kind: Kind,
-        /// Why it failed.
-        reason: Reason,
-        /// What the primary says of that.
-        because: Option<ExtendedError>,
-        /// What exactly is wrong with what it sent, or with storing that.
-        detail: Option<String>,
-    },
-    /// A primary shows something else than what is served, and is not followed. Nothing fails by that.
-    AtOdds {
-        /// The primary.
-        primary: SocketAddr,
-        /// What it shows.
-        odd: Odd,
-    },
-    /// The whole zone is pulled (or came) where differences were expected.
-    Fallback {
-        /// Why.
-        reason: Reason,
-    },
-    /// EXPIRE has passed, at this time, without an answer to the purpose: the zone must not be served any more.
-    Expired(Utc),
-}
-
-impl Event {
-    fn failed(primary: SocketAddr, kind: Kind, reason: Reason) -> Event {
-        Event::Failed { primary, kind, reason, because: None, detail: None }
-    }
-}
-
 /// The machine of one zone.
 #[derive(Debug)]
 pub struct Refresh {
@@ -205,8 +136,7 @@ pub struct Refresh {
     holds: Holds,
     odds: Odds,
     announced: Option<Announced>,
-    /// The serial announced last that no primary has shown, and how many rounds have asked for it.
-    unshown: Option<(Serial, u32)>,
+    unshown: Option<Unshown>,
     newer: Option<Newer>,
     /// Whether its successor is known from a NOTIFY alone, which anybody may send.
     is_hearsay: bool,
@@ -316,9 +246,7 @@ impl Refresh {
         self.step(now, out, |this, step| {
             let is_sender = |primary: &&SocketAddr| primary.ip() == from.ip();
             let mut senders = this.config.primaries.iter().filter(is_sender).peekable();
-            if senders.peek().is_none() {
-                return;
-            }
+            let Some(primary) = senders.peek().map(|primary| **primary) else { return };
             let is_left =
                 serial.is_some_and(|serial| senders.all(|primary| this.odds.sets_aside(*primary, serial)));
             if serial.is_some_and(|serial| this.is_known(serial)) || is_left && this.have.is_some() {
@@ -332,7 +260,7 @@ impl Refresh {
                 this.is_hearsay |=
                     successor.is_some() && this.newer.is_none_or(|newer| newer.successor.is_none());
                 this.learn(step, from.ip(), serial, successor);
-                this.unshown = this.unshown.filter(|(other, _)| *other == serial).or(Some((serial, 0)));
+                this.unshown = Some(Unshown::announced(this.unshown.take(), primary, serial));
             }
             this.announce(step, Announced { from: Some(from.ip()), serial });
         })
@@ -486,12 +414,14 @@ impl Refresh {
     }
 }
 
+mod event;
 mod holds;
 mod known;
 mod lease;
 mod odds;
 mod pull;
 mod round;
+mod unshown;
 
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,12 @@ impl Node {
                 vec![Event::PullFailed { zone: name, primary, kind, reason, because, detail, is_known }]
             }
             refresh::Event::AtOdds { primary, odd } => vec![Event::AtOdds { zone: name, primary, odd }],
+            refresh::Event::LeftOut { primary, outside } => {
+                vec![Event::LeftOut { zone: name, primary, outside }]
+            }
+            refresh::Event::NotShown { primary, announced, shown } => {
+                vec![Event::NotShown { zone: name, primary, announced, shown }]
+            }
             refresh::Event::Fallback { reason } => {
                 let is_known = member.fell_back.replace(reason) == Some(reason);
                 vec![Event::Fallback { zone: name, reason, is_known }]

@@ -53,7 +53,7 @@ fn at(seconds: u64) -> Now {
 }
 
 fn zone(serial: u32, hosts: &[u8]) -> Snapshot {
-    Transferred::of(&records(serial, hosts)).content(None).unwrap()
+    Transferred::of(&records(serial, hosts)).content(None).unwrap().0
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn differences_that_are_more_work_than_the_whole_zone_are_not_worked_off() {
         fixture::records("example.", serial, first.into_iter().chain(addresses.map(|address| (1, address))))
     };
     let versions: Vec<Snapshot> =
-        (1..=110).map(|serial| Transferred::of(&content(serial)).content(None).unwrap()).collect();
+        (1..=110).map(|serial| Transferred::of(&content(serial)).content(None).unwrap().0).collect();
     let deltas: Vec<Delta> = versions.windows(2).map(|pair| between(&pair[0], &pair[1]).unwrap()).collect();
     let store = ZoneStore::new(7);
     store.configure(&apex(), Access { secondary: true, ..Access::default() });

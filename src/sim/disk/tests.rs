@@ -116,7 +116,9 @@ impl World {
         let (serial, version) = self.files[index];
         let records = content(zone, serial, version);
         let proposal = match role {
-            Role::Primary(policy) => Proposal::file(Transferred::of(&records).content(None).unwrap(), policy),
+            Role::Primary(policy) => {
+                Proposal::file(Transferred::of(&records).content(None).unwrap().0, policy)
+            }
             Role::Secondary => Proposal::axfr(Transferred::of(&records), None),
         };
         match self.store.publish(now, proposal, |entries| self.disk.append(entries)) {

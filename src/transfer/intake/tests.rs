@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::{a, apex, record, soa};
 use super::*;
-use crate::publish::messages::Unreadable;
+use crate::publish::messages::{Outside, Unreadable};
 use crate::publish::transferred::NoZone;
 use crate::wire::message::flags;
 use crate::wire::rtype::Rcode;
@@ -155,23 +155,67 @@ fn records_outside_the_zone_are_left_out() {
     let records = [soa(5), ns(), a("x.test.", 1), a("xexample.", 1), a("x.example.", 1), soa(5)];
     let mut axfr = intake(Asked::Axfr);
     let Outcome::Full(taken, None) = axfr.feed(message(Asked::Axfr, &records)) else { panic!("refused") };
-    assert_eq!(taken.content(None).unwrap().records(), 3);
+    let outside = |records| Some(Outside { records, first: "x.test.".parse().unwrap() });
+    let (content, left_out) = taken.content(None).unwrap();
+    assert_eq!((content.records(), left_out), (3, outside(2)));
     let records = [soa(5), soa(1), a("x.test.", 1), soa(5), a("x.example.", 1), soa(5)];
     let mut ixfr = intake(IXFR);
     let Outcome::Differences(taken, None) = ixfr.feed(message(IXFR, &records)) else { panic!("refused") };
-    let deltas = taken.deltas().unwrap();
-    assert_eq!((deltas.len(), deltas[0].len()), (1, 3));
+    let (deltas, left_out) = taken.deltas().unwrap();
+    assert_eq!((deltas.len(), deltas[0].len(), left_out), (1, 3, outside(1)));
+    // Messages of nothing else count too, wherever they stand.
+    let mut axfr = intake(Asked::Axfr);
+    assert!(matches!(axfr.feed(message(Asked::Axfr, &[soa(5)])), Outcome::More));
+    assert!(matches!(axfr.feed(message(Asked::Axfr, &[a("x.test.", 1)])), Outcome::More));
+    let Outcome::Full(taken, None) = axfr.feed(message(Asked::Axfr, &[ns(), soa(5)])) else {
+        panic!("refused")
+    };
+    assert_eq!(taken.content(None).unwrap().1, outside(1));
+}
+
+/// The same, with every address record of class CH.
+fn of_class_ch(mut message: Vec<u8>) -> Vec<u8> {
+    // A, IN and the TTL.
+    let head = [0, 1, 0, 1, 0, 0, 0, 60];
+    while let Some(at) = message.windows(head.len()).position(|bytes| bytes == head) {
+        message[at + 3] = 3;
+    }
+    message
+}
+
+#[test]
+fn a_record_of_another_class_is_refused_by_name() {
+    let strange = |record| Unreadable::OtherClass { record, owner: "x.example.".parse().unwrap(), class: 3 };
+    let x = || a("x.example.", 1);
+    for (records, number) in [
+        (vec![soa(5), ns(), x(), soa(5)], 3),
+        (vec![soa(5), x(), ns(), soa(5)], 2),
+        (vec![soa(5), ns(), soa(5), x()], 4),
+        (vec![x(), soa(5), ns(), soa(5)], 1),
+    ] {
+        let message = of_class_ch(message(Asked::Axfr, &records));
+        let Outcome::Full(taken, None) = intake(Asked::Axfr).feed(message) else { panic!("{records:?}") };
+        assert_eq!(taken.content(None).unwrap_err(), NoZone::Unreadable(strange(number)));
+    }
+    let records = [soa(5), soa(1), x(), soa(5), soa(5)];
+    let Outcome::Differences(taken, None) = intake(IXFR).feed(of_class_ch(message(IXFR, &records))) else {
+        panic!("no differences")
+    };
+    assert_eq!(taken.deltas().unwrap_err(), strange(3));
+    // A message by itself between the SOA and what follows it.
+    let mut axfr = intake(Asked::Axfr);
+    assert!(matches!(axfr.feed(message(Asked::Axfr, &[soa(5)])), Outcome::More));
+    assert!(matches!(axfr.feed(of_class_ch(message(Asked::Axfr, &[x()]))), Outcome::More));
+    let Outcome::Full(taken, None) = axfr.feed(message(Asked::Axfr, &[ns(), soa(5)])) else {
+        panic!("refused")
+    };
+    assert_eq!(taken.content(None).unwrap_err(), NoZone::Unreadable(strange(2)));
 }
 
 #[test]
 fn what_is_not_the_zones_counts() {
     let hosts: Vec<Record> = (0..20).map(|at| a(&format!("h{at}.example."), 1)).collect();
-    let mut strange = message(Asked::Axfr, &hosts);
-    // A, IN and the TTL: of class CH from here on.
-    let head = [0, 1, 0, 1, 0, 0, 0, 60];
-    while let Some(at) = strange.windows(head.len()).position(|bytes| bytes == head) {
-        strange[at + 3] = 3;
-    }
+    let strange = of_class_ch(message(Asked::Axfr, &hosts));
     let (begin, end) = (message(Asked::Axfr, &[soa(5), ns()]), message(Asked::Axfr, &[soa(5)]));
     let transfer = |records| {
         let mut intake = Intake::new(apex(), Asked::Axfr, Limits { bytes: 1 << 20, records });
@@ -183,7 +227,10 @@ fn what_is_not_the_zones_counts() {
     };
     assert!(matches!(transfer(21), Outcome::Bad(Reason::TooLarge)));
     let Outcome::Full(content, ..) = transfer(23) else { panic!("refused") };
-    assert_eq!(content.content(None).unwrap().records(), 2);
+    assert!(matches!(
+        content.content(None),
+        Err(NoZone::Unreadable(Unreadable::OtherClass { record: 3, .. }))
+    ));
 }
 
 #[test]
@@ -271,7 +318,7 @@ proptest! {
                 Outcome::More => false,
                 Outcome::Full(content, ..) => content.records == 7,
                 Outcome::Differences(differences, _) => {
-                    let deltas = differences.deltas().unwrap();
+                    let deltas = differences.deltas().unwrap().0;
                     deltas.len() == 2 && deltas[1].to() == Serial(5) && deltas[1].len() == 3
                 },
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),

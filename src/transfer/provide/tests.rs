@@ -47,7 +47,7 @@ fn full(
     messages: impl Iterator<Item = Vec<u8>>,
 ) -> (crate::zone::snapshot::Snapshot, Option<Told>) {
     match take(asked, messages) {
-        Outcome::Full(content, told) => (content.content(None).unwrap(), told),
+        Outcome::Full(content, told) => (content.content(None).unwrap().0, told),
         other => panic!("not the whole zone: {other:?}"),
     }
 }
@@ -108,7 +108,7 @@ fn ixfr_brings_one_delta_and_three() {
         let Outcome::Differences(differences, Some(told)) = take(Asked::Ixfr(Serial(from)), provided) else {
             panic!("no differences")
         };
-        let deltas = differences.deltas().unwrap();
+        let deltas = differences.deltas().unwrap().0;
         assert_eq!(deltas.len(), steps);
         let mut old = snapshot(from, &hosts(10 * from as u16));
         deltas.iter().for_each(|delta| old = old.apply(delta).unwrap());
@@ -297,7 +297,7 @@ proptest! {
         };
         let empty = BTreeSet::new();
         let mut old = snapshot(1, versions.first().unwrap_or(&empty));
-        for delta in &differences.deltas().unwrap() {
+        for delta in &differences.deltas().unwrap().0 {
             old = old.apply(delta).unwrap();
         }
         prop_assert_eq!(old.digest(), node.zone().version().unwrap().snapshot.digest());

@@ -301,6 +301,8 @@ impl Refresh {
         };
         let Pulled { primary, kind, began, bytes, took, mut have, word, expire, .. } = pulled;
         step.events.push(Event::Pulled { kind, from: primary, bytes, took });
+        let outside = publication.as_ref().and_then(|publication| publication.outside.clone());
+        step.events.extend(outside.map(|outside| Event::LeftOut { primary, outside }));
         have.digest = match (publication, &self.have) {
             (Some(publication), _) => publication.stamp.digest,
             // It changed nothing.
@@ -340,7 +342,7 @@ impl Refresh {
                 (Reason::Older { theirs: *found, ours: *served }, None)
             }
             PublishError::NoZone(fault) => (Reason::InvalidZone, Some(fault.to_string())),
-            PublishError::Unreadable(why @ Unreadable::Broken { .. }) => {
+            PublishError::Unreadable(why @ (Unreadable::Broken { .. } | Unreadable::OtherClass { .. })) => {
                 (Reason::Malformed, Some(why.to_string()))
             }
             PublishError::Unreadable(Unreadable::TooMuch) => (Reason::TooLarge, None),

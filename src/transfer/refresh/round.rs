@@ -2,12 +2,6 @@
 
 use super::*;
 
-/// A serial that a primary announced and does not show yet, because a cache or a balancer answers for it, is asked for again after this
-/// long, and twice as long each time, ...
-const UNSHOWN: Duration = Duration::from_secs(1);
-/// ... so often.
-const UNSHOWN_ROUNDS: u32 = 4;
-
 /// A question for the SOA.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -186,6 +180,7 @@ impl Refresh {
         let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
         self.shown = Shown { serial: Some(theirs), expire };
+        self.unshown.iter_mut().for_each(|unshown| unshown.shows(primary, theirs));
         if std::mem::take(&mut self.is_hearsay) {
             // Who answers tells it, or does not know it.
             self.newer.iter_mut().for_each(|newer| newer.successor = None);
@@ -305,19 +300,21 @@ impl Refresh {
         let left = self.expires_at.map_or(wait, |at| at.since(step.now.mono));
         let lent = left + timers::MIN_INTERVAL < timers::expire(have.timers(), None);
         let wait = if lent { wait.min(left / 2).max(timers::MIN_INTERVAL) } else { wait };
-        let wait = self.until_shown().map_or(wait, |soon| wait.min(soon));
+        let wait = self.until_shown(step).map_or(wait, |soon| wait.min(soon));
         self.begin_after(step, wait);
         self.follow_up(step);
     }
 
-    /// How long to wait before an announced serial that has not been shown is asked for again.
-    fn until_shown(&mut self) -> Option<Duration> {
-        let (serial, rounds) = self.unshown.take()?;
-        if self.is_known(serial) || rounds == UNSHOWN_ROUNDS {
-            return None;
+    /// How long to wait before an announced serial that has not been shown is asked for again. Tells of one that was asked for in vain.
+    fn until_shown(&mut self, step: &mut Step<'_>) -> Option<Duration> {
+        let mut unshown = self.unshown.take().filter(|unshown| !self.is_known(unshown.serial))?;
+        let wait = unshown.next_round();
+        if let Some(shown) = wait.is_none().then(|| unshown.tell()).flatten() {
+            let (primary, announced) = (unshown.primary, unshown.serial);
+            step.events.push(Event::NotShown { primary, announced, shown });
         }
-        self.unshown = Some((serial, rounds + 1));
-        Some(UNSHOWN * (1 << rounds))
+        self.unshown = Some(unshown);
+        wait
     }
 
     /// Whether stamps tell of other content than is served here under this serial.

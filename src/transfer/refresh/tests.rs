@@ -212,6 +212,8 @@ impl World {
                     format!("failed {} {}{because}", kind.label(), reason.label())
                 }
                 Event::AtOdds { odd, .. } => format!("at odds {odd:?}"),
+                Event::LeftOut { outside, .. } => format!("left out {} {}", outside.records, outside.first),
+                Event::NotShown { announced, shown, .. } => format!("not shown {announced} {shown}"),
                 Event::Fallback { reason } => format!("fallback {}", reason.label()),
                 Event::Expired(_) => "expired".into(),
             });

@@ -125,6 +125,47 @@ fn what_was_announced_and_is_not_shown_yet_is_asked_for_again_soon() {
 }
 
 #[test]
+fn what_was_announced_and_is_never_shown_is_told_once() {
+    let mut world = World::settled(2);
+    let told = |world: &mut World| {
+        let mut log = world.take_log();
+        log.retain(|entry| entry.starts_with("not shown"));
+        log
+    };
+    world.notify(2, Some(9));
+    world.run(14_000);
+    assert!(told(&mut world).is_empty(), "it is still asked for");
+    world.run(7_000);
+    assert_eq!(told(&mut world), ["not shown 9 1"]);
+    // The same announcement again, and the polls after it.
+    world.notify(2, Some(9));
+    world.run(200_000);
+    assert!(told(&mut world).is_empty());
+    // Another one is another matter, and so is the other primary's.
+    for (primary, serial) in [(2, 8), (1, 8)] {
+        world.notify(primary, Some(serial));
+        world.run(21_000);
+        assert_eq!(told(&mut world), [format!("not shown {serial} 1")]);
+    }
+    // One that comes in the end is none of these.
+    world.notify(1, Some(2));
+    world.run(5_000);
+    world.edit(1, 2, 11);
+    world.run(200_000);
+    assert!(world.serves(1) && told(&mut world).is_empty());
+}
+
+#[test]
+fn what_is_shown_and_cannot_be_had_is_not_called_unshown() {
+    let mut world = World::settled(2);
+    world.edit(1, 2, 30);
+    world.mode(1, Mode::Cut);
+    world.notify(1, Some(2));
+    world.run(100_000);
+    assert!(!world.take_log().iter().any(|entry| entry.starts_with("not shown")));
+}
+
+#[test]
 fn a_notify_within_a_round_leads_to_another_right_after() {
     let mut world = World::settled(1);
     world.edit(1, 2, 11);
