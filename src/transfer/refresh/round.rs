@@ -247,9 +247,14 @@ impl Refresh {
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
         let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
-        self.settle_newer(primary, asked.mono, serial);
+        // Its SOA showed more than its transfer brought: of what there is that says nothing, and takes nothing back.
+        let contradicts = self.shown.serial.is_some_and(|shown| shown.is_newer_than(serial));
+        if !contradicts {
+            self.settle_newer(primary, asked.mono, serial);
+        }
         // While another primary knows of more, this one's word says nothing of how fresh this is.
-        let counts = self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip());
+        let is_its_own = || self.newer_from.is_some_and(|(from, _)| from == primary.ip());
+        let counts = !contradicts && (self.newer.is_none() || is_its_own());
         let is_fresher = counts && word.current > self.fresh_at;
         if is_fresher {
             self.fresh_at = word.current;

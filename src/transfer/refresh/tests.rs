@@ -32,6 +32,8 @@ enum Mode {
     Code(Rcode),
     /// SOA queries as it should, IXFR with these records in one message, after which it closes.
     Ixfr(Vec<Record>),
+    /// SOA queries as it should, transfers of a server that lags behind, in short messages a second apart.
+    Lags(Node),
     /// Transfers cut after the first message, which is short.
     Cut,
     /// Transfers that never go on after the first message.
@@ -272,7 +274,7 @@ impl World {
         let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();
         let messages: Vec<Vec<u8>> = match mode {
             Mode::Busy => unreachable!("its turn has not come"),
-            Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused)),
+            Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused), 0),
             Mode::Silent(0) => vec![],
             Mode::Silent(left) => {
                 *left -= 1;
@@ -288,6 +290,10 @@ impl World {
                 let provided = given(node, &exchange.message, now, exchange.to, &mut self.stuck);
                 provided.with_message_bytes(200).take(1).collect()
             }
+            Mode::Lags(behind) => {
+                let provided = given(behind, &exchange.message, now, exchange.to, &mut self.stuck);
+                provided.with_message_bytes(200).collect()
+            }
             _ => given(node, &exchange.message, now, exchange.to, &mut self.stuck).collect(),
         };
         let silent = matches!(mode, Mode::Silent(_) | Mode::Stalled);
@@ -296,17 +302,21 @@ impl World {
             return self.deliver(exchange);
         }
         let behind: &[u8] = if matches!(mode, Mode::BytesBehind) { &[0; 5] } else { &[] };
-        messages.into_iter().for_each(|message| {
-            self.arrive(exchange.token, Arrival::Message([&message[..], behind].concat()))
-        });
+        let apart = if matches!(mode, Mode::Lags(_)) { 1_000 } else { 0 };
+        let mut after = 0;
+        for message in messages {
+            self.arrive(exchange.token, Arrival::Message([&message[..], behind].concat()), after);
+            after += apart;
+        }
         if exchange.transport == Transport::Tcp && !silent {
-            self.arrive(exchange.token, Arrival::Failed(Failure::Closed));
+            self.arrive(exchange.token, Arrival::Failed(Failure::Closed), after);
         }
     }
 
-    fn arrive(&mut self, token: Token, arrival: Arrival) {
+    /// Has something arrive so many milliseconds after the way there and back.
+    fn arrive(&mut self, token: Token, arrival: Arrival, after: u64) {
         self.sequence += 1;
-        self.arriving.insert((self.now + 2 * self.one_way, self.sequence), (token, arrival));
+        self.arriving.insert((self.now + 2 * self.one_way + after, self.sequence), (token, arrival));
     }
 }
 
@@ -358,4 +368,5 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
 mod chance;
 mod faults;
 mod opinions;
+mod pulls;
 mod rounds;
