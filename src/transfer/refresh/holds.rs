@@ -22,7 +22,8 @@ struct Hold {
     /// How often in a row.
     failures: u32,
     until: Mono,
-    /// The primary did not give it, as one does that gives many zones at once and few at a time: it may soon have room again.
+    /// The primary did not give it, as one does that gives many zones at once and few at a time, or whose transfers follow its SOA
+    /// after a while: it may soon do so.
     is_turned_away: bool,
 }
 
@@ -47,7 +48,10 @@ impl Holds {
             true => timers::shortest_retry(timers),
             false => timers::pause(failures, rng),
         };
-        let is_turned_away = matches!(reason, Reason::Rcode(_) | Reason::Refused | Reason::Truncated);
+        let is_turned_away = matches!(
+            reason,
+            Reason::Rcode(_) | Reason::Refused | Reason::Truncated | Reason::NotGiven { .. }
+        );
         self.forget(primary);
         self.0.push(Hold { primary, serial, failures, until: now + wait, is_turned_away });
     }

@@ -133,9 +133,17 @@ impl Refresh {
         if let Some(told) = told.filter(|_| is_first) {
             self.clocks.hear(told, None, pull.began.mono, step.now.mono);
         }
+        let refused = match (&outcome, pull.intake.announced()) {
+            (Outcome::Bad(reason), _) => Some(*reason),
+            // The rest would be carried here to be thrown away.
+            (_, Some(announced)) if is_first && !self.forcing => self.withheld(announced),
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            return self.pull_failed(step, reason, None);
+        }
         match outcome {
-            Outcome::More => {}
-            Outcome::Bad(reason) => self.pull_failed(step, reason, None),
+            Outcome::More | Outcome::Bad(_) => {}
             Outcome::UpToDate(serial) => self.up_to_date(step, serial),
             Outcome::Full(content, told) => {
                 // The digest of the outcome is known when it has been published.
@@ -154,9 +162,6 @@ impl Refresh {
     /// The transfer has nothing newer.
     fn up_to_date(&mut self, step: &mut Step<'_>, serial: Serial) {
         let own = self.have.as_ref().map(|have| have.timers().serial);
-        if let Some(reason) = self.withheld(serial) {
-            return self.pull_failed(step, reason, None);
-        }
         // A whole zone that nobody needs may follow (see `Intake`).
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         if own != Some(serial) {
@@ -178,7 +183,7 @@ impl Refresh {
         let own = self.have.as_ref()?.timers().serial;
         let is_newer = |shown: &Serial| shown.is_newer_than(given) && shown.is_newer_than(own);
         let shown = self.shown.serial.filter(is_newer)?;
-        (given == own).then_some(Reason::NotGiven { shown, given })
+        (!given.is_newer_than(own)).then_some(Reason::NotGiven { shown, given })
     }
 
     fn fetched(
@@ -193,11 +198,6 @@ impl Refresh {
         let Some(pull) = self.end_pull(step, Question::finish) else { return };
         if asked_for_differences && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
-        }
-        let withheld = self.withheld(have.timers().serial).filter(|_| kind == Kind::Axfr && !self.forcing);
-        if let Some(reason) = withheld {
-            step.events.push(Event::failed(pull.primary, kind, reason));
-            return self.hold(step, pull.primary, reason);
         }
         // What the SOA answer of this round said counts where the transfer says nothing.
         let expire = pull.intake.expire().or(self.shown.expire);

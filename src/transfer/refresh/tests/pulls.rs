@@ -32,3 +32,61 @@ fn a_transfer_that_ends_short_of_what_the_soa_shows_takes_nothing_back() {
     assert!(world.serves(1) && world.refresh.newer().is_none(), "RETRY follows and not REFRESH");
     assert!(world.confirmed.unwrap().1 > fresh_at);
 }
+
+/// Servers that differ behind one address, say: neither kind of transfer has what the SOA shows.
+#[test]
+fn a_primary_whose_transfers_do_not_follow_its_soa_is_asked_for_no_more_than_shows_that() {
+    for given in [2, 1] {
+        let mut world = World::settled(1);
+        world.edit(1, 2, 11);
+        world.notify(1, Some(2));
+        world.run(100);
+        assert!(world.serves(1));
+        world.take_log();
+        let (fresh_at, until) = (world.confirmed.unwrap().1, world.refresh.verified_until());
+        world.edit(1, 3, 12);
+        world.mode(1, Mode::Lags(node(given)));
+        world.notify(1, Some(3));
+        world.run(8 * ONE_WAY);
+        // The messages of the whole zone come a second apart: this one is over with the first.
+        let failed =
+            ["behind 3", "behind 3", "failed ixfr not_given", "fallback not_given", "failed axfr not_given"];
+        assert_eq!(world.take_log(), failed, "{given}");
+        assert!(world.arriving.is_empty(), "what was on its way is not waited for");
+        let newer = world.refresh.newer().map(|newer| newer.serial);
+        assert_eq!((world.secondary.serial(), newer), (Some(Serial(2)), Some(Serial(3))));
+        assert_eq!(world.confirmed.unwrap().1, fresh_at);
+        assert!(world.refresh.verified_until() < until, "nobody says that there is nothing newer");
+        // Asked for again soon, and less and less often.
+        world.run(4_000);
+        assert_eq!(attempts(&world.take_log()), 3, "after half a second, one and two");
+        world.run(200_000);
+        assert!((4..=8).contains(&attempts(&world.take_log())));
+    }
+}
+
+fn attempts(log: &[String]) -> usize {
+    log.iter().filter(|entry| *entry == "failed axfr not_given").count()
+}
+
+#[test]
+fn a_primary_whose_transfers_follow_its_soa_within_seconds_is_pulled_from_within_seconds() {
+    let mut world = lagging(2, 1);
+    world.refresh_now();
+    world.run(1_000);
+    assert_eq!(world.secondary.serial(), Some(Serial(1)));
+    world.mode(1, Mode::Up);
+    world.run(1_200);
+    assert!(world.serves(1), "{:?}", world.log);
+    assert_eq!(world.log[world.log.len() - 2..], ["fetched ixfr", "confirmed"]);
+}
+
+#[test]
+fn an_order_takes_what_the_transfers_have() {
+    let mut world = lagging(2, 1);
+    world.refresh_now();
+    world.run(100);
+    world.force();
+    world.run(30_000);
+    assert!(world.take_log().contains(&"fetched axfr".to_string()));
+}
