@@ -8,6 +8,7 @@ use crate::time::Mono;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 
+use super::super::query::Kind;
 use super::super::reason::Reason;
 use super::super::timers;
 
@@ -25,6 +26,8 @@ struct Hold {
     /// The primary did not give it, as one does that gives many zones at once and few at a time, or whose transfers follow its SOA
     /// after a while: it may soon do so.
     is_turned_away: bool,
+    /// The differences did not come in time, and another primary was turned to before the whole zone could be asked for.
+    is_without_ixfr: bool,
 }
 
 /// The holds of one zone, at most one per primary.
@@ -38,7 +41,7 @@ impl Holds {
         &mut self,
         now: Mono,
         (primary, serial): (SocketAddr, Serial),
-        reason: Reason,
+        (asked, reason): (Kind, Reason),
         timers: Timers,
         rng: &mut StdRng,
     ) {
@@ -52,8 +55,14 @@ impl Holds {
             reason,
             Reason::Rcode(_) | Reason::Refused | Reason::Truncated | Reason::NotGiven { .. }
         );
+        let is_without_ixfr = asked == Kind::Ixfr && reason == Reason::Timeout;
         self.forget(primary);
-        self.0.push(Hold { primary, serial, failures, until: now + wait, is_turned_away });
+        self.0.push(Hold { primary, serial, failures, until: now + wait, is_turned_away, is_without_ixfr });
+    }
+
+    /// Whether a primary is to be asked for the whole zone, because its differences did not come in time when they were asked for last.
+    pub(super) fn is_without_ixfr(&self, primary: SocketAddr) -> bool {
+        self.0.iter().any(|hold| hold.primary == primary && hold.is_without_ixfr)
     }
 
     /// Whether a version is held back.

@@ -262,7 +262,7 @@ impl Refresh {
     }
 
     /// After differences comes the whole zone, from the same primary as far as it can be reached and says something, or nobody else can
-    /// be asked; after that the next primary.
+    /// be asked; after that the next primary. The whole zone of one that said nothing is for the next round.
     pub(super) fn pull_failed(
         &mut self,
         step: &mut Step<'_>,
@@ -274,16 +274,16 @@ impl Refresh {
         step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
         let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
         if kind == Kind::Axfr || is_silent || matches!(reason, Reason::Unreachable(_)) {
-            return self.hold(step, pull.primary, reason);
+            return self.hold(step, pull.primary, (kind, reason));
         }
         step.events.push(Event::Fallback { reason });
         self.pull(step, pull.primary, Kind::Axfr);
     }
 
     /// Turns to the next primary because the transfer of this one failed, and notes for how long not to try that again.
-    fn hold(&mut self, step: &mut Step<'_>, primary: SocketAddr, reason: Reason) {
+    fn hold(&mut self, step: &mut Step<'_>, primary: SocketAddr, failed: (Kind, Reason)) {
         if let (Some(have), Some(serial)) = (&self.have, self.shown.serial) {
-            self.holds.failed(step.now.mono, (primary, serial), reason, have.timers(), &mut self.rng);
+            self.holds.failed(step.now.mono, (primary, serial), failed, have.timers(), &mut self.rng);
         }
         self.next_primary(step);
     }
@@ -325,7 +325,13 @@ impl Refresh {
         if differs {
             // It is what the primary sent: asking for it again would bring the same.
             let reason = Reason::DigestMismatch;
-            self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
+            self.repairs.failed(
+                step.now.mono,
+                (primary, serial),
+                (Kind::Axfr, reason),
+                timers,
+                &mut self.rng,
+            );
             step.events.push(Event::failed(primary, kind, reason));
         }
         self.still_behind(step);
@@ -365,9 +371,9 @@ impl Refresh {
             // Another primary's copy could not be stored either.
             (_, Reason::NotStored) => {
                 self.untried.clear();
-                self.hold(step, primary, reason)
+                self.hold(step, primary, (asked, reason))
             }
-            _ => self.hold(step, primary, reason),
+            _ => self.hold(step, primary, (asked, reason)),
         }
     }
 
@@ -379,7 +385,7 @@ impl Refresh {
             step.events.push(Event::failed(primary, Kind::Soa, reason));
             return self.next_primary(step);
         }
-        self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
+        self.repairs.failed(step.now.mono, (primary, serial), (Kind::Axfr, reason), timers, &mut self.rng);
         step.events.push(Event::Fallback { reason });
         self.pull(step, primary, Kind::Axfr);
     }

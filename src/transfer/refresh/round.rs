@@ -199,6 +199,10 @@ impl Refresh {
             if self.holds.holds(step.now.mono, primary, theirs) {
                 return self.next_primary(step);
             }
+            if self.holds.is_without_ixfr(primary) {
+                step.events.push(Event::Fallback { reason: Reason::Timeout });
+                return self.pull(step, primary, Kind::Axfr);
+            }
             return self.pull(step, primary, Kind::Ixfr);
         }
         if self.confirmed_by.is_some() && (theirs != own || differs) {

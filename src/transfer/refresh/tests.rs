@@ -46,6 +46,8 @@ enum Mode {
     Objects(Rcode),
     /// Nothing comes back for requests with EDNS.
     SilentToEdns,
+    /// Nothing comes back for IXFR.
+    SilentToIxfr,
     /// As it should, with bytes behind every message.
     BytesBehind,
     /// Busy with other zones: no exchange's turn comes.
@@ -284,6 +286,7 @@ impl World {
             Mode::Prohibits => vec![prohibition(&request)],
             Mode::Objects(rcode) if request.opt.is_some() => vec![code(&exchange.message, *rcode)],
             Mode::SilentToEdns if request.opt.is_some() => return,
+            Mode::SilentToIxfr if request.rtype == Rtype::IXFR => return,
             Mode::Ixfr(records) if request.rtype == Rtype::IXFR => vec![answer(&request, records, &[])],
             _ if request.rtype == Rtype::SOA => vec![soa_answer(node, mode, &request, now)],
             Mode::Cut | Mode::Stalled => {

@@ -90,3 +90,33 @@ fn an_order_takes_what_the_transfers_have() {
     world.run(30_000);
     assert!(world.take_log().contains(&"fetched axfr".to_string()));
 }
+
+#[test]
+fn the_whole_zone_of_a_primary_that_is_silent_to_ixfr_is_pulled_though_another_is_configured() {
+    let mut world = World::settled(2);
+    world.mode(1, Mode::SilentToIxfr);
+    world.mode(2, Mode::Down);
+    for serial in [2, 3] {
+        world.edit(1, serial, 9 + serial as u16);
+        world.notify(1, Some(serial));
+        world.run(STALLED.as_millis() as u64 + 200);
+        let log = world.take_log();
+        assert_eq!(log[2..], ["failed ixfr timeout", "failed soa unreachable"], "{log:?}");
+        // Within RETRY. What came lets differences be asked for again.
+        world.run(10_100);
+        let log = world.take_log();
+        assert_eq!(log[..3], ["fallback timeout", "fetched axfr", "confirmed"], "{log:?}");
+        assert!(world.serves(1));
+    }
+    // The whole zone does not come either: differences have their turn again.
+    world.edit(1, 4, 13);
+    world.notify(1, Some(4));
+    world.run(STALLED.as_millis() as u64 + 200);
+    world.mode(1, Mode::Stalled);
+    world.run(10_100 + STALLED.as_millis() as u64);
+    assert!(world.take_log().contains(&"failed axfr timeout".to_string()));
+    world.mode(1, Mode::Up);
+    world.run(20_000);
+    let log = world.take_log();
+    assert!(world.serves(1) && log.contains(&"fetched ixfr".to_string()), "{log:?}");
+}
