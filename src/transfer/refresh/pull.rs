@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed, has failed.
+/// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed since its first message, has failed.
 const SLOWEST: u64 = 1 << 10;
 /// One that has not moved for so long gives way to an order to ask the primaries.
 const STUCK: Duration = Duration::from_secs(5);
@@ -18,8 +18,8 @@ pub(super) struct Pull {
     pub(super) patience: Option<Mono>,
     /// When the question left that is being answered, or the first one.
     pub(super) began: Now,
-    /// When the last message was here; only once the answer has begun.
-    pub(super) progress: Option<Mono>,
+    /// When the first message was here, and when the last one; only once the answer has begun.
+    pub(super) progress: Option<(Mono, Mono)>,
     pub(super) omission: Omission,
     pub(super) intake: Intake,
 }
@@ -44,14 +44,15 @@ impl Pull {
     /// When it has failed unless something comes. How long its beginning is waited for is the question's business.
     pub(super) fn stalled_at(&self) -> Mono {
         let longest = self.began.mono + LONGEST_PULL;
+        let Some((first, last)) = self.progress else { return longest };
         // One that trickles keeps the zone from being had elsewhere.
-        let slow = self.began.mono + STALLED + Duration::from_secs(self.intake.bytes() / SLOWEST);
-        self.progress.map_or(longest, |progress| (progress + STALLED).min(slow).min(longest))
+        let slow = first + STALLED + Duration::from_secs(self.intake.bytes() / SLOWEST);
+        (last + STALLED).min(slow).min(longest)
     }
 
     /// When it last moved.
     pub(super) fn moved_at(&self) -> Mono {
-        self.progress.unwrap_or(self.began.mono)
+        self.progress.map_or(self.began.mono, |(_, last)| last)
     }
 }
 
@@ -105,10 +106,11 @@ impl Refresh {
             }
             Some(question::Event::Transfer { asked, omission }) => {
                 let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
-                let is_first = pull.progress.replace(step.now.mono).is_none();
+                let first = pull.progress.map(|(first, _)| first);
+                pull.progress = Some((first.unwrap_or(step.now.mono), step.now.mono));
                 pull.began = asked;
                 pull.omission = omission;
-                self.pull_arrived(step, message, is_first);
+                self.pull_arrived(step, message, first.is_none());
             }
             Some(question::Event::Answered(reply)) => {
                 // A reply without the records of a transfer: whatever its code is, there is none.

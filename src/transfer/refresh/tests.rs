@@ -34,6 +34,8 @@ enum Mode {
     Ixfr(Vec<Record>),
     /// SOA queries as it should, transfers of a server that lags behind, in short messages a second apart.
     Lags(Node),
+    /// Transfers in short messages: the first one after so many milliseconds, the others so many apart.
+    Slow(u64, u64),
     /// Transfers cut after the first message, which is short.
     Cut,
     /// Transfers that never go on after the first message.
@@ -293,6 +295,10 @@ impl World {
                 let provided = given(node, &exchange.message, now, exchange.to, &mut self.stuck);
                 provided.with_message_bytes(200).take(1).collect()
             }
+            Mode::Slow(..) => {
+                let provided = given(node, &exchange.message, now, exchange.to, &mut self.stuck);
+                provided.with_message_bytes(200).collect()
+            }
             Mode::Lags(behind) => {
                 let provided = given(behind, &exchange.message, now, exchange.to, &mut self.stuck);
                 provided.with_message_bytes(200).collect()
@@ -305,8 +311,11 @@ impl World {
             return self.deliver(exchange);
         }
         let behind: &[u8] = if matches!(mode, Mode::BytesBehind) { &[0; 5] } else { &[] };
-        let apart = if matches!(mode, Mode::Lags(_)) { 1_000 } else { 0 };
-        let mut after = 0;
+        let (mut after, apart) = match mode {
+            Mode::Slow(first, apart) if request.rtype != Rtype::SOA => (*first, *apart),
+            Mode::Lags(_) => (0, 1_000),
+            _ => (0, 0),
+        };
         for message in messages {
             self.arrive(exchange.token, Arrival::Message([&message[..], behind].concat()), after);
             after += apart;

@@ -120,3 +120,25 @@ fn the_whole_zone_of_a_primary_that_is_silent_to_ixfr_is_pulled_though_another_i
     let log = world.take_log();
     assert!(world.serves(1) && log.contains(&"fetched ixfr".to_string()), "{log:?}");
 }
+
+#[test]
+fn how_slow_a_transfer_is_counts_from_its_first_message() {
+    let mut world = World::settled(1);
+    // Nothing of what follows is a matter of differences.
+    let mut fresh = Node::primary();
+    fresh.edit(at(world.now), 2, &hosts(20));
+    world.primaries.insert(address(1), (fresh, Mode::Slow(29_900, 1_000)));
+    world.notify(1, Some(2));
+    world.run(70_000);
+    let log = world.take_log();
+    assert!(world.serves(1), "it is at work, though it began late: {log:?}");
+    // Each message comes in time, and yet it would take minutes.
+    world.edit(1, 3, 200);
+    world.mode(1, Mode::Slow(10_000, 8_000));
+    world.notify(1, Some(3));
+    let first = 4 * ONE_WAY + 10_000;
+    world.run(first + STALLED.as_millis() as u64 - 1);
+    assert!(!world.take_log().contains(&"failed ixfr timeout".to_string()));
+    world.run(2_000);
+    assert!(world.take_log().contains(&"failed ixfr timeout".to_string()));
+}
