@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::time::{Now, Utc};
 use crate::zone::serial::Serial;
 
-use super::{Event, Outbox, Refresh};
+use super::Refresh;
 
 /// Primaries do not follow an edit in one moment: one whose serial is older is told of once it has shown that for so long.
 const LASTING: Duration = Duration::from_secs(30);
@@ -198,19 +198,6 @@ impl Odds {
 }
 
 impl Refresh {
-    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history. Primaries
-    /// that still show what is served until then do not bring it back.
-    pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
-        self.force_next = true;
-        self.refresh_now(now, out)
-    }
-
-    /// Takes over the orders that the machine of the same zone was given while it had other settings, and who was at odds then.
-    pub fn take_over(&mut self, known: Refresh) {
-        self.force_next = known.force_next || known.forcing;
-        self.odds.take_over(known.odds, &known.config.primaries, &self.config.primaries);
-    }
-
     /// The primaries that show something else than what is served and are not followed: what they show, and since when they are at odds.
     pub fn at_odds(&self) -> impl Iterator<Item = (SocketAddr, Odd, Utc)> {
         let own = self.have.as_ref().map(|have| have.timers().serial);

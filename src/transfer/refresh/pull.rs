@@ -1,18 +1,19 @@
 //! Pulling a transfer, and what follows from it.
 
 use super::*;
+use crate::publish::messages::{Messages, Unreadable};
 
 /// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed since its first message, has failed.
 const SLOWEST: u64 = 1 << 10;
 /// One that has not moved for so long gives way to an order to ask the primaries.
 const STUCK: Duration = Duration::from_secs(5);
 
-use crate::publish::messages::{Messages, Unreadable};
-
 /// A transfer: the question for it and what has come of it.
 #[derive(Debug)]
 pub(super) struct Pull {
     pub(super) primary: SocketAddr,
+    /// What is asked for.
+    pub(super) kind: Kind,
     pub(super) question: Question,
     /// Until when its turn is waited for; `None` when nobody else could be asked.
     pub(super) patience: Option<Mono>,
@@ -77,6 +78,7 @@ impl Refresh {
         let patience = self.patience(step);
         let pull = Box::new(Pull {
             primary,
+            kind,
             question,
             patience,
             began: step.now,
@@ -84,7 +86,7 @@ impl Refresh {
             omission: Omission::Absent,
             intake,
         });
-        self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
+        self.state = State::Pulling(pull);
     }
 
     /// Follows up on what came of the question for a transfer; `message` is what has just arrived.
@@ -99,13 +101,12 @@ impl Refresh {
             Some(question::Event::Transfer { omission: Omission::Doubtful, .. }) => {
                 // What a secondary has left of EXPIRE, and how old its own word is, may be missing by accident. Asked once more, it
                 // is told, or not to be had.
-                let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
                 if let Some(pull) = self.end_pull(step, Question::stop) {
-                    self.pull(step, pull.primary, kind);
+                    self.pull(step, pull.primary, pull.kind);
                 }
             }
             Some(question::Event::Transfer { asked, omission }) => {
-                let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+                let State::Pulling(pull) = &mut self.state else { return };
                 let first = pull.progress.map(|(first, _)| first);
                 pull.progress = Some((first.unwrap_or(step.now.mono), step.now.mono));
                 pull.began = asked;
@@ -125,7 +126,7 @@ impl Refresh {
     }
 
     fn pull_arrived(&mut self, step: &mut Step<'_>, message: Vec<u8>, is_first: bool) {
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+        let State::Pulling(pull) = &mut self.state else { return };
         let outcome = pull.intake.feed(message);
         let told = match &outcome {
             Outcome::Full(_, told) | Outcome::Differences(_, told) => told.as_ref(),
@@ -173,8 +174,7 @@ impl Refresh {
         }
         let left = pull.intake.expire();
         let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
-        let pulls = self.config.from_secondaries;
-        let word = Word::of(pull.intake.told(), pull.began, pull.omission, left, timers, pulls);
+        let word = self.word(pull.intake.told(), (pull.began, pull.omission), left, timers);
         self.confirm(step, pull.primary, pull.began, word, left, false);
         self.end_round(step, pull.primary);
     }
@@ -196,9 +196,8 @@ impl Refresh {
         have: Have,
         told: Option<Told>,
     ) {
-        let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
         let Some(pull) = self.end_pull(step, Question::finish) else { return };
-        if asked_for_differences && kind == Kind::Axfr {
+        if pull.kind == Kind::Ixfr && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
         }
         // What the SOA answer of this round said counts where the transfer says nothing.
@@ -214,19 +213,12 @@ impl Refresh {
         step.events.push(Event::Fetched { proposal: Box::new(proposal), from: pull.primary });
         self.state = State::Publishing(Pulled {
             primary: pull.primary,
-            asked: if asked_for_differences { Kind::Ixfr } else { Kind::Axfr },
+            asked: pull.kind,
             kind,
             began: pull.began,
             bytes: pull.intake.bytes(),
             took: step.now.mono.since(pull.began.mono),
-            word: Word::of(
-                told.as_ref(),
-                pull.began,
-                pull.omission,
-                expire,
-                have.timers(),
-                self.config.from_secondaries,
-            ),
+            word: self.word(told.as_ref(), (pull.began, pull.omission), expire, have.timers()),
             have,
             expire,
         });
@@ -239,7 +231,7 @@ impl Refresh {
         end: fn(&mut Question, &mut Outbox),
     ) -> Option<Box<Pull>> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::PullingIxfr(mut pull) | State::PullingAxfr(mut pull) => {
+            State::Pulling(mut pull) => {
                 end(&mut pull.question, step.out);
                 Some(pull)
             }
@@ -252,13 +244,12 @@ impl Refresh {
 
     /// Ends a transfer that does not move: somebody wants the primaries to be asked.
     pub(super) fn give_up_if_stuck(&mut self, step: &mut Step<'_>) {
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &self.state else { return };
+        let State::Pulling(pull) = &self.state else { return };
         if pull.question.is_waiting() || pull.moved_at() + STUCK > step.now.mono {
             return;
         }
-        let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::failed(pull.primary, kind, Reason::Timeout));
+        step.events.push(Event::failed(pull.primary, pull.kind, Reason::Timeout));
         // An order that it was to carry out stands.
         self.force_next |= self.forcing;
     }
@@ -271,15 +262,15 @@ impl Refresh {
         reason: Reason,
         because: Option<ExtendedError>,
     ) {
-        let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
+        let (primary, kind) = (pull.primary, pull.kind);
+        step.events.push(Event::Failed { primary, kind, reason, because, detail: None });
         let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
         if kind == Kind::Axfr || is_silent || matches!(reason, Reason::Unreachable(_)) {
-            return self.hold(step, pull.primary, (kind, reason));
+            return self.hold(step, primary, (kind, reason));
         }
         step.events.push(Event::Fallback { reason });
-        self.pull(step, pull.primary, Kind::Axfr);
+        self.pull(step, primary, Kind::Axfr);
     }
 
     /// Turns to the next primary because the transfer of this one failed, and notes for how long not to try that again.

@@ -16,7 +16,7 @@ use crate::wire::message::Record;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Writer, error_response};
-use crate::zone::stamp::{MAX_IN_DATAGRAM, asked};
+use crate::zone::stamp::{MAX_IN_DATAGRAM, Stamp, asked};
 
 const ONE_WAY: u64 = 10;
 
