@@ -102,6 +102,40 @@ fn a_check_says_what_it_looked_at() {
 }
 
 #[test]
+fn errors_of_a_configuration_that_are_not_told_one_by_one_are_counted_in_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("tidemark.toml");
+    for (wrong, told, left_out) in [(3_u32, 3, 0), (50, 20, 30)] {
+        let zone = |number| format!("[[zone]]\nname = \"z{number}.\"\nprimaries = [\"nowhere\"]\n");
+        let zones: String = (0..wrong).map(zone).collect();
+        std::fs::write(&config, format!("[server]\nlisten = [\"127.0.0.1:5399\"]\n{zones}")).unwrap();
+        let output = tidemark(&["check", "--json", config.to_str().unwrap()]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["findings"].as_array().unwrap().len(), told, "{report}");
+        assert_eq!((&report["errors"], &report["left_out"]), (&wrong.into(), &left_out.into()));
+    }
+}
+
+/// Of a first start nothing is said to have been loaded again.
+#[test]
+fn a_start_with_a_zone_file_that_is_broken_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("example.zone");
+    std::fs::write(
+        &bad,
+        "$ORIGIN example.\n@ 60 SOA ns host 7 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.999\n",
+    )
+    .unwrap();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_tidemark"));
+    serve.args(["serve", "--listen", "127.0.0.1:0"]).arg(&bad).current_dir(dir.path());
+    let told = serve.output().unwrap();
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("not started: one zone is not in order:\nexample.: "), "{stderr}");
+    assert!(!stderr.contains("reloaded"), "{stderr}");
+}
+
+#[test]
 fn a_configuration_of_another_server_is_told_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let named = "// mine\noptions {\n  directory \"/var\";\n};\nzone \"a.test\" {\n  type primary;\n};\n";

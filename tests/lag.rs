@@ -141,6 +141,20 @@ fn who_knew_that_it_was_behind_knows_it_after_a_restart() {
     assert!(stale >= since, "{stale} s, behind for {since} s");
 }
 
+#[test]
+fn who_is_cut_off_knows_after_a_restart_how_stale_it_is_at_most() {
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary(ZONE, zones::text(ZONE, 1, &[]))]);
+    let mut node = tidemark::start(ports::reserve(), &[Zone::secondary(ZONE, &[head.daemon.addr])]);
+    await_state(&node, "current");
+    head.daemon.stop();
+    let cut = Instant::now();
+    node.daemon.restart();
+    let since = cut.elapsed().as_secs_f64();
+    assert!(longest(&node) >= since, "{} s, cut off for {since} s", longest(&node));
+    let zone = zone(&node);
+    assert!(zone["verified"].is_string() && zone["staleness"]["high"].as_f64() >= Some(since), "{zone}");
+}
+
 /// A journal that was written anew holds nothing of the content.
 #[test]
 fn a_zone_that_has_expired_says_since_when_after_a_restart_too() {

@@ -100,6 +100,38 @@ fn a_busy_http_address_keeps_no_dns_down() {
     await_until("the node to say so", LIMIT, || times(&node, &told) == 1);
 }
 
+#[test]
+fn a_configuration_that_was_refused_is_shown_until_one_is_taken() {
+    let [first, second] = ports::reserve_many();
+    let (dir, zones) = prepare([&first, &second], &"");
+    let command = words([&PROGRAM, &"serve", &"--config", &"tidemark.toml"]);
+    let node = Daemon::start(dir, first, &zones, command, Reload::Watches);
+    node.await_serial(ZONE, 1, LIMIT);
+    let told = |command: &str, more: &[&str]| {
+        let control = ["--control", "state/tidemark.sock"];
+        let command =
+            tidemark::command().arg(command).args(more).args(control).current_dir(node.dir()).output();
+        let output = command.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let refusal =
+        || serde_json::from_str::<Value>(&told("status", &["--json"]).1).unwrap()["not_reloaded"].clone();
+    assert!(refusal().is_null() && !told("status", &[]).1.contains("not reloaded"));
+    let config = node.dir().join("tidemark.toml");
+    let sound = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{sound}[resolver]\nunknown = 1\n")).unwrap();
+    assert!(!told("reload", &[]).0);
+    let problem = refusal();
+    let what = problem["what"].as_str().unwrap();
+    assert!(what.contains("`unknown`") && what.contains("run `tidemark reload`"), "{problem}");
+    assert!(problem["since"].as_str().unwrap().ends_with('Z') && !what.contains('\n'), "{problem}");
+    let shown = told("status", &[]).1;
+    assert!(shown.contains("not reloaded at ") && shown.contains(what), "{shown}");
+    fs::write(&config, sound).unwrap();
+    assert!(told("reload", &[]).0);
+    assert!(refusal().is_null());
+}
+
 /// As where a disk is mounted late, or a certificate is still to be fetched.
 #[test]
 fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read() {
@@ -164,6 +196,9 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     // It goes away under the node, and comes back.
     fs::rename(node.dir().join("z"), node.dir().join("y")).unwrap();
     await_until("the folder to be missed", LIMIT, || paths() == ["z"]);
+    let shown = String::from_utf8(told("status", &control).stdout).unwrap();
+    assert!(shown.contains("gone: cannot read the folder z: No such file"), "{shown}");
+    assert_eq!(about("not_read")[0]["gone"], true);
     assert_eq!(soa::serial(first, "late."), Some(7));
     fs::write(node.dir().join("y/late.zone"), zones::text("late.", 8, &[])).unwrap();
     fs::rename(node.dir().join("y"), node.dir().join("z")).unwrap();

@@ -1,6 +1,9 @@
 //! A judge of what servers say of their staleness, who asks all of them for what they serve and shares no code with what he judges:
 //! servers of five makes, with stops, crashes, cut and slow ways, lost datagrams, a primary that loses its data, and a clock that is ten
-//! seconds off. He also has `tidemark wait` wait for every change.
+//! seconds off. One secondary has two primaries. He also has `tidemark wait` wait for every change, and looks at what is said of clocks.
+//!
+//! Estimates are held against the bounds beside them alone: an estimate of 0 says that nobody who was asked knew of anything newer, and how
+//! far that may be from the truth is what the upper bound says.
 //!
 //! `TIDEMARK_JUDGE_SECONDS=600 cargo test --test peer_judge` has him sit for ten minutes.
 
@@ -9,38 +12,29 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
-use rand::rngs::StdRng;
-use rand::seq::{IndexedRandom, IteratorRandom};
 use serde_json::Value;
 
 use support::await_until::await_until;
-use support::daemon::Daemon;
+use support::hierarchy::{
+    AHEAD, BEHIND_KNOT, CACHE, CHAINED, KNOT, NAMES, PRIMARY, Scene, WATCHER, ZONE, above, name,
+};
 use support::observer::Observer;
-use support::path::{Path, Paths, Weather};
-use support::tidemark::{self, Tidemark};
+use support::path::Paths;
 use support::truth::Served;
-use support::waits::{Wait, Waits};
-use support::zones::{self, Zone};
-use support::{bind, http, knot, nsd, ports, seed, unbound};
+use support::waits::Wait;
+use support::{http, seed};
 
-const ZONE: &str = "example.";
 /// How long the judge sits, unless he is told.
 const SITTING: Duration = Duration::from_secs(40);
 /// By how much a bound may miss the truth.
 const TOLERANCE: Duration = Duration::from_millis(20);
-/// The lease of the secondaries: content is taken for current for one and a half of it.
-const LEASE: &str = "1s";
 /// How long after the last good poll a secondary may still say that it is current, for each secondary on the way.
 const BELIEVED: Duration = Duration::from_millis(2_500);
-/// Waits for each change.
-const WAITS: usize = 3;
 /// What a server shows for so long is seen by who waits for it.
 const SEEN: Duration = Duration::from_millis(60);
 /// Looks of an observer that take longer than that.
@@ -49,52 +43,17 @@ const LOOKS: u64 = 20;
 const MANY: usize = 1_000;
 /// How late the end of a wait may be.
 const LATE: Duration = Duration::from_millis(100);
-/// How long after it is back a primary without data is left alone.
-const RECOVERY: Duration = Duration::from_secs(2);
-/// By how much the serial is raised when the primary has lost its data, and numbers on above what its file says.
-const RAISED: u32 = 1_000;
 /// Between two looks at what a node says.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// The servers of the zone. The primary comes first; all but [`CHAINED`], [`BEHIND_KNOT`] and [`BEHIND_NSD`] pull from it.
-const NAMES: [&str; 9] = [
-    "primary",
-    "secondary",
-    "chained, clock ahead",
-    "behind Knot",
-    "behind NSD",
-    "Knot",
-    "NSD",
-    "BIND",
-    "Unbound",
-];
-const PRIMARY: usize = 0;
-const SECONDARY: usize = 1;
-const CHAINED: usize = 2;
-const BEHIND_KNOT: usize = 3;
-/// NSD tells nothing of how fresh it is.
-const BEHIND_NSD: usize = 4;
-const KNOT: usize = 5;
-const NSD: usize = 6;
-const BIND: usize = 7;
-const UNBOUND: usize = 8;
-/// Who only asks.
-const WATCHER: usize = 9;
-const CACHE: usize = 10;
-/// The servers of the cache.
-const ASKED: [usize; 3] = [SECONDARY, KNOT, BIND];
-
-/// From where each server pulls.
-fn above(server: usize) -> usize {
-    match server {
-        CHAINED => SECONDARY,
-        BEHIND_KNOT => KNOT,
-        BEHIND_NSD => NSD,
-        _ => PRIMARY,
-    }
-}
+/// Who asks Knot how fresh it is, or asks who does.
+const HEAR_KNOT: [usize; 4] = [PRIMARY, BEHIND_KNOT, WATCHER, CACHE];
+/// By how much what is told by EXPIRE is taken for older than it says...
+const DOUBTED: Duration = Duration::from_secs(3);
+/// ...and what it is rounded to, with the time that the question took.
+const ROUNDED: Duration = Duration::from_secs(1);
 
 /// What a node said of the staleness of a server, itself or another.
+#[derive(Clone)]
 struct Said {
     by: usize,
     of: usize,
@@ -108,6 +67,18 @@ struct Said {
     is_current: bool,
 }
 
+/// What a node said of the clock of the primary: by how many seconds it is ahead of its own, give or take so many.
+#[derive(Clone)]
+struct Offset {
+    by: usize,
+    seconds: f64,
+    error: f64,
+}
+
+/// When Knot was back after a crash, and when it served something else than it came back with. Knot 3.2 forgets with a crash when it
+/// refreshed last: until it has done so again it says by EXPIRE that its copy is fresh, and nobody who hears that can know better.
+type Lapse = (Instant, Option<Instant>);
+
 #[test]
 fn what_is_said_of_staleness_contains_the_truth() {
     let sitting = std::env::var("TIDEMARK_JUDGE_SECONDS")
@@ -115,13 +86,14 @@ fn what_is_said_of_staleness_contains_the_truth() {
     let mut rng = seed::generator();
     let paths = Paths::new();
     let mut scene = Scene::build(&paths);
-    let nodes = scene.nodes().into_iter().chain([(WATCHER, scene.watcher.http), (CACHE, scene.cache.http)]);
+    let nodes = scene.nodes();
     let observers = scene.addresses.map(|addr| Observer::watch(addr, ZONE));
     let known: BTreeMap<SocketAddr, usize> = scene.known();
     let is_over = AtomicBool::new(false);
-    let (said, waits): (Vec<Said>, Vec<Wait>) = thread::scope(|scope| {
+    let (heard, waits): (Vec<(Vec<Said>, Vec<Offset>)>, Vec<Wait>) = thread::scope(|scope| {
         let (known, is_over) = (&known, &is_over);
-        let listeners: Vec<_> = nodes.map(|node| scope.spawn(move || listen(node, known, is_over))).collect();
+        let listen = |node| scope.spawn(move || listen(node, known, is_over));
+        let listeners: Vec<_> = nodes.into_iter().map(listen).collect();
         let waits = scene.trouble(&mut rng, sitting).ended();
         // What those who waited saw, the observers see too.
         let polls = observers.each_ref().map(Observer::polls);
@@ -129,11 +101,15 @@ fn what_is_said_of_staleness_contains_the_truth() {
             observers.iter().zip(polls).all(|(observer, before)| observer.polls() >= before + LOOKS)
         });
         is_over.store(true, Ordering::Relaxed);
-        (listeners.into_iter().flat_map(|listener| listener.join().unwrap()).collect(), waits)
+        (listeners.into_iter().map(|listener| listener.join().unwrap()).collect(), waits)
     });
+    let (said, offsets): (Vec<_>, Vec<_>) = heard.into_iter().unzip();
     let served = observers.each_ref().map(Served::by);
+    let lapses: Vec<Lapse> = scene.crashes.iter().filter_map(|at| served[KNOT].came_back(*at)).collect();
+    println!("Knot was killed {} times and came back {} times", scene.crashes.len(), lapses.len());
     judge_waits(&served, &waits);
-    judge(&served, &said);
+    judge_clocks(&offsets.concat());
+    judge(&served, &said.concat(), &lapses);
 }
 
 /// Holds the ends of waits against what was served.
@@ -168,9 +144,13 @@ fn judge_waits(served: &[Served; NAMES.len()], waits: &[Wait]) {
 }
 
 /// Writes down what a node says until it is over.
-fn listen(node: (usize, SocketAddr), known: &BTreeMap<SocketAddr, usize>, is_over: &AtomicBool) -> Vec<Said> {
+fn listen(
+    node: (usize, SocketAddr),
+    known: &BTreeMap<SocketAddr, usize>,
+    is_over: &AtomicBool,
+) -> (Vec<Said>, Vec<Offset>) {
     let (by, http) = node;
-    let mut said = Vec::new();
+    let (mut said, mut offsets) = (Vec::new(), Vec::new());
     while !is_over.load(Ordering::Relaxed) {
         let asked = Instant::now();
         if let Ok(page) = http::get(http, "/api/v1/zones") {
@@ -185,6 +165,10 @@ fn listen(node: (usize, SocketAddr), known: &BTreeMap<SocketAddr, usize>, is_ove
                 let (low, high, estimate) = (span("low").unwrap(), span("high"), span("estimate"));
                 said.push(Said { by, of, asked, answered, low, high, estimate, is_current });
             };
+            let offset = |key: &str| zone["clock_offset"][key].as_f64();
+            if let (Some(seconds), Some(error)) = (offset("seconds"), offset("error")) {
+                offsets.push(Offset { by, seconds, error });
+            }
             if by < NAMES.len() {
                 note(by, &zone["staleness"], zone["state"] == "current");
             }
@@ -197,11 +181,48 @@ fn listen(node: (usize, SocketAddr), known: &BTreeMap<SocketAddr, usize>, is_ove
         }
         thread::sleep(LOOK.saturating_sub(asked.elapsed()));
     }
-    said
+    (said, offsets)
+}
+
+/// Holds what was said of the primary's clock against how the clocks were set.
+fn judge_clocks(offsets: &[Offset]) {
+    assert!(
+        offsets.iter().any(|said| said.by == CHAINED),
+        "nobody said anything of a clock that is not its own"
+    );
+    let (mut wrong, mut most, mut widest) = (Vec::new(), 0.0_f64, 0.0_f64);
+    for Offset { by, seconds, error } in offsets {
+        let ahead = if *by == CHAINED { -f64::from(AHEAD) } else { 0.0 };
+        let miss = (seconds - ahead).abs();
+        (most, widest) = (most.max(miss), widest.max(*error));
+        if miss > error + TOLERANCE.as_secs_f64() {
+            wrong.push(format!("{}: {seconds} s, give or take {error} s, true {ahead} s", name(*by)));
+        }
+    }
+    println!(
+        "{} statements of clocks, off by {most:.6} s at most, of {widest:.6} s allowed for at most",
+        offsets.len()
+    );
+    assert!(wrong.is_empty(), "{} statements of clocks were wrong, such as {}", wrong.len(), wrong[0]);
+}
+
+/// Whether an upper bound comes of what Knot said in a lapse: it reaches back to when Knot was asked, or, lifted to the lower bound, to when
+/// the node had heard of something newer, though Knot said later that there was nothing.
+fn is_misled(said: &Said, high: Duration, lapses: &[Lapse]) -> bool {
+    let is_lifted = said.low == high || said.estimate == Some(high);
+    HEAR_KNOT.contains(&said.by)
+        && lapses.iter().any(|(back, changed)| {
+            // With the bound taken off, when Knot was asked, if this is its word.
+            let (from, to) = (said.asked + DOUBTED, said.answered + DOUBTED);
+            said.answered >= *back
+                && (is_lifted || to + ROUNDED >= *back + high)
+                && changed.is_none_or(|changed| from <= changed + ROUNDED + high)
+        })
 }
 
 /// Holds what was said against what was served.
-fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
+fn judge(served: &[Served; NAMES.len()], said: &[Said], lapses: &[Lapse]) {
+    let mut misled = 0;
     let mut wrong: BTreeMap<(usize, usize, &str), Vec<String>> = BTreeMap::new();
     let mut misses: BTreeMap<(usize, usize), Vec<Duration>> = BTreeMap::new();
     let first = said.iter().map(|said| said.asked).min().unwrap();
@@ -218,13 +239,23 @@ fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
         if said.low > *truth.end() + TOLERANCE {
             blame("less than the lower bound");
         }
-        if said.high.is_some_and(|high| high + TOLERANCE < *truth.start()) {
-            blame("more than the upper bound");
+        if let Some(high) = said.high.filter(|high| *high + TOLERANCE < *truth.start()) {
+            if is_misled(said, high, lapses) {
+                misled += 1;
+            } else {
+                blame("more than the upper bound");
+            }
+        }
+        if said
+            .estimate
+            .is_some_and(|estimate| estimate < said.low || said.high.is_some_and(|high| estimate > high))
+        {
+            blame("an estimate beyond its bounds");
         }
         if said.is_current
             && said.by != PRIMARY
             && said.by != BEHIND_KNOT
-            && said.high.is_none_or(|high| high > BELIEVED * if above(said.by) == PRIMARY { 1 } else { 2 })
+            && said.high.is_none_or(|high| high > BELIEVED * if above(said.by) == [PRIMARY] { 1 } else { 2 })
         {
             blame("current, and not known to be");
         }
@@ -233,12 +264,10 @@ fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
             misses.entry((said.by, said.of)).or_default().push(miss);
         }
     }
-    let name = |who: usize| match who {
-        WATCHER => "watcher",
-        CACHE => "cache",
-        _ => NAMES[who],
-    };
-    println!("{} statements; how far the estimates were off:", said.len());
+    println!(
+        "{} statements, {misled} of them misled by Knot after a crash; how far the estimates were off:",
+        said.len()
+    );
     for ((by, of), mut misses) in misses {
         misses.sort();
         let at = |share: f64| misses[((misses.len() - 1) as f64 * share) as usize];
@@ -262,222 +291,4 @@ fn judge(served: &[Served; NAMES.len()], said: &[Said]) {
         );
     }
     assert!(wrong.is_empty(), "{} kinds of statements were wrong", wrong.len());
-}
-
-/// A hierarchy with a way between each two that talk to each other.
-struct Scene<'p> {
-    addresses: [SocketAddr; NAMES.len()],
-    tidemarks: Vec<Tidemark>,
-    others: Vec<Daemon>,
-    watcher: Tidemark,
-    cache: Tidemark,
-    /// To what each server pulls from, by the server's number less one; then to where it is told of changes; then from the watcher, and
-    /// from the cache.
-    pulling: Vec<Path>,
-    telling: Vec<Path>,
-    watching: Vec<Path>,
-    asking: Vec<Path>,
-    _paths: &'p Paths,
-}
-
-/// Something that goes wrong for a while.
-#[derive(Debug)]
-enum Trouble {
-    Way(Kind, usize),
-    Stopped(usize),
-    Dead(usize),
-    /// The primary comes back without its data.
-    Lost,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Pulling,
-    Telling,
-    Watching,
-    Asking,
-}
-
-impl<'p> Scene<'p> {
-    fn build(paths: &'p Paths) -> Scene<'p> {
-        let addresses: [SocketAddr; NAMES.len()] = ports::reserve_many();
-        let below = 1..NAMES.len();
-        let pulling: Vec<Path> = below.clone().map(|server| paths.to(addresses[above(server)])).collect();
-        let telling: Vec<Path> = below.clone().map(|server| paths.to(addresses[server])).collect();
-        let watching: Vec<Path> = addresses.iter().map(|addr| paths.to(*addr)).collect();
-        let told_by = |who: usize| -> Vec<SocketAddr> {
-            let told = below.clone().filter(|server| above(*server) == who);
-            told.map(|server| telling[server - 1].addr).collect()
-        };
-        let secondary =
-            |who: usize| Zone::secondary(ZONE, &[pulling[who - 1].addr]).lease(LEASE).notify(&told_by(who));
-        let head = Zone::primary(ZONE, text(1)).notify(&told_by(PRIMARY));
-        let start = |who: usize| tidemark::start(addresses[who], &[secondary(who)]);
-        let behind_nsd = secondary(BEHIND_NSD).behind_secondaries();
-        let head = tidemark::start(addresses[PRIMARY], &[head]);
-        let secondary_node = start(SECONDARY);
-        let ahead = tidemark::start_ahead(addresses[CHAINED], &[secondary(CHAINED)], 10);
-        let others = vec![
-            knot::start(addresses[KNOT], &[secondary(KNOT)]),
-            nsd::start(addresses[NSD], &[secondary(NSD)]),
-            bind::start(addresses[BIND], &[secondary(BIND)]),
-            unbound::start(addresses[UNBOUND], &[secondary(UNBOUND)]),
-        ];
-        let behind_nsd = tidemark::start(addresses[BEHIND_NSD], &[behind_nsd]);
-        let tidemarks = vec![head, secondary_node, ahead, start(BEHIND_KNOT), behind_nsd];
-        let servers: Vec<String> = watching.iter().map(|way| format!("\"{}\"", way.addr)).collect();
-        let watch = format!("watch = [{}]\n", servers.join(", "));
-        let watched = Zone::secondary(ZONE, &[watching[PRIMARY].addr]).lease(LEASE);
-        let watcher = tidemark::start_with(ports::reserve(), &[watched], &watch);
-        let asking: Vec<Path> = ASKED.map(|server| paths.to(addresses[server])).into();
-        let servers: Vec<SocketAddr> = asking.iter().map(|way| way.addr).collect();
-        let cache = tidemark::start_cache(ports::reserve(), &[(ZONE, &servers)]);
-        Scene {
-            addresses,
-            tidemarks,
-            others,
-            watcher,
-            cache,
-            pulling,
-            telling,
-            watching,
-            asking,
-            _paths: paths,
-        }
-    }
-
-    /// The nodes that can be asked what they say.
-    fn nodes(&self) -> Vec<(usize, SocketAddr)> {
-        self.tidemarks.iter().map(|node| node.http).enumerate().collect()
-    }
-
-    /// Which server is behind which way.
-    fn known(&self) -> BTreeMap<SocketAddr, usize> {
-        let told = self.telling.iter().map(|way| way.addr).zip(1..);
-        let asked = self.asking.iter().map(|way| way.addr).zip(ASKED);
-        told.chain(self.watching.iter().map(|way| way.addr).zip(0..)).chain(asked).collect()
-    }
-
-    fn daemon(&mut self, server: usize) -> &mut Daemon {
-        match server.checked_sub(self.tidemarks.len()) {
-            None => &mut self.tidemarks[server].daemon,
-            Some(other) => &mut self.others[other],
-        }
-    }
-
-    fn way(&self, kind: Kind, number: usize) -> &Path {
-        match kind {
-            Kind::Pulling => &self.pulling[number],
-            Kind::Telling => &self.telling[number],
-            Kind::Watching => &self.watching[number],
-            Kind::Asking => &self.asking[number % self.asking.len()],
-        }
-    }
-
-    /// Edits the zone for so long, with up to three things going wrong at a time, and has every change waited for.
-    fn trouble(&mut self, rng: &mut StdRng, sitting: Duration) -> Waits {
-        let began = Instant::now();
-        let until = began + sitting;
-        let (mut serial, mut waits) = (1, Waits::default());
-        let mut going_on: Vec<(Instant, Trouble)> = Vec::new();
-        let (mut edit, mut next) = (Instant::now(), Instant::now() + Duration::from_secs(2));
-        loop {
-            let now = Instant::now();
-            let (over, rest) = going_on.into_iter().partition(|(end, _)| *end <= now || until <= now);
-            going_on = rest;
-            let over: Vec<(Instant, Trouble)> = over;
-            over.into_iter().for_each(|(_, trouble)| self.mend(trouble));
-            if until <= now {
-                return waits;
-            }
-            if edit <= now {
-                serial += 1;
-                for _ in 0..WAITS {
-                    let count = rng.random_range(1..4);
-                    let servers = (0..NAMES.len()).zip(self.addresses).sample(rng, count);
-                    waits.begin(ZONE, serial, &servers);
-                }
-                self.tidemarks[PRIMARY].daemon.publish(ZONE, &text(serial));
-                edit = now + Duration::from_millis(rng.random_range(200..2_500));
-            }
-            if next <= now {
-                if going_on.len() < 3
-                    && let Some(trouble) = self.begin(rng, &going_on)
-                {
-                    let span = Duration::from_millis(rng.random_range(500..6_000));
-                    println!("after {:?}, for {span:?}: {trouble:?}", now - began);
-                    serial += if matches!(trouble, Trouble::Lost) { RAISED } else { 0 };
-                    going_on.push((now + span, trouble));
-                }
-                next = now + Duration::from_millis(rng.random_range(200..2_000));
-                // Who lost its data has to find somebody who knows what it had published.
-                let lost = going_on.iter().find(|(_, trouble)| matches!(trouble, Trouble::Lost));
-                next = lost.map_or(next, |(end, _)| next.max(*end + RECOVERY));
-            }
-            let wake = going_on.iter().map(|(end, _)| *end).chain([edit, next, until]).min().unwrap();
-            thread::sleep(wake.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    fn begin(&mut self, rng: &mut StdRng, going_on: &[(Instant, Trouble)]) -> Option<Trouble> {
-        let is_free = |server: usize| {
-            !going_on.iter().any(|(_, trouble)| match trouble {
-                Trouble::Stopped(other) | Trouble::Dead(other) => *other == server,
-                Trouble::Lost => server == PRIMARY,
-                Trouble::Way(..) => false,
-            })
-        };
-        if going_on.is_empty() && rng.random_bool(0.2) {
-            let primary = &mut self.tidemarks[PRIMARY];
-            primary.daemon.kill();
-            fs::remove_dir_all(primary.data_dir()).unwrap();
-            return Some(Trouble::Lost);
-        }
-        match rng.random_range(0..10) {
-            0..=5 => {
-                let kind = *[Kind::Pulling, Kind::Telling, Kind::Watching, Kind::Asking].choose(rng).unwrap();
-                let number = rng.random_range(0..self.telling.len());
-                let fair = Weather::default();
-                let weather = *[
-                    Weather { is_cut: true, ..fair },
-                    Weather { loss: 0.3, ..fair },
-                    Weather { delay: Duration::from_millis(rng.random_range(50..1_500)), ..fair },
-                ]
-                .choose(rng)
-                .unwrap();
-                self.way(kind, number).set(weather);
-                Some(Trouble::Way(kind, number))
-            }
-            // NSD is several processes.
-            6..=7 => {
-                let server =
-                    *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, KNOT, BIND, UNBOUND].choose(rng).unwrap();
-                is_free(server).then(|| {
-                    self.daemon(server).process().signal(libc::SIGSTOP);
-                    Trouble::Stopped(server)
-                })
-            }
-            // Knot forgets with a crash when it refreshed last: it says by EXPIRE that its copy is fresh, and who is behind it believes that.
-            _ => {
-                let server = *[PRIMARY, SECONDARY, CHAINED, BEHIND_KNOT, BIND].choose(rng).unwrap();
-                is_free(server).then(|| {
-                    self.daemon(server).kill();
-                    Trouble::Dead(server)
-                })
-            }
-        }
-    }
-
-    fn mend(&mut self, trouble: Trouble) {
-        match trouble {
-            Trouble::Way(kind, number) => self.way(kind, number).set(Weather::default()),
-            Trouble::Stopped(server) => self.daemon(server).process().signal(libc::SIGCONT),
-            Trouble::Dead(server) => self.daemon(server).launch(),
-            Trouble::Lost => self.daemon(PRIMARY).launch(),
-        }
-    }
-}
-
-fn text(serial: u32) -> String {
-    zones::text(ZONE, serial, &[&format!("www A 192.0.2.{}", serial % 250 + 1)])
 }

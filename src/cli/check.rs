@@ -75,8 +75,11 @@ struct Report {
     zones: Vec<ZoneReport>,
     /// What is wrong, in the order in which it was found; of a configuration with very many errors the first ones.
     findings: Vec<Finding>,
+    /// All that were found.
     errors: u64,
     warnings: u64,
+    /// How many of them are not among the findings.
+    left_out: u64,
     /// Whether what is found is told at once, to people.
     #[serde(skip)]
     is_told: bool,
@@ -159,6 +162,7 @@ impl Report {
 
     fn refuse(&mut self, path: &Path, errors: &Errors) {
         self.errors += errors.count() as u64;
+        self.left_out += (errors.count() - errors.iter().count()) as u64;
         self.findings.extend(errors.iter().map(|error| Finding::of_config(path, error)));
         if self.is_told {
             anstream::eprintln!("{}", errors.render(true));
@@ -210,11 +214,12 @@ fn config(path: &Path, report: &mut Report) -> Option<u64> {
     let Named { zones, copies, problems } = find_zones(&settings);
     if zones.is_empty()
         && problems.is_empty()
+        && copies.is_empty()
         && !settings.zone_dirs.is_empty()
         && settings.resolver.is_none()
     {
         report.warn(&format!(
-            "{}: its folders hold no zone file, whose name ends with `.zone`: every query would be refused",
+            "{}: its folders hold no zone file that has content and a name that ends with `.zone`: every query would be refused",
             path.display()
         ));
     }

@@ -52,6 +52,12 @@ impl Failure {
         }
     }
 
+    /// The message, to stand behind words that say that it is an error.
+    pub fn message(&self) -> String {
+        let told = self.to_string();
+        told.strip_prefix("error: ").unwrap_or(&told).to_owned()
+    }
+
     /// Says it on standard error.
     pub fn tell(&self) {
         anstream::eprintln!("{}", self.render());

@@ -56,10 +56,11 @@ fn shown(
     exit::say(&format!("{}\n", plain(&answer?)))
 }
 
-/// Writes what an order came to, with the `error` where it failed: who reads JSON reads nothing else.
+/// Writes what an order came to, with the `error` where it failed, behind what the node complained of: who reads JSON reads nothing else.
 pub fn as_json(mut answer: Value, result: Result<Exit, Failure>) -> Result<Exit, Failure> {
     if let Err(failure) = &result {
-        answer["error"] = failure.to_string().into();
+        let told = answer["error"].as_str().map(|told| format!("{told}; {}", failure.message()));
+        answer["error"] = told.unwrap_or_else(|| failure.message()).into();
     }
     let said = exit::say(&format!("{answer}\n"));
     result.and_then(|exit| said.map(|_| exit))

@@ -42,10 +42,7 @@ fn settings(
 /// The settings once more, of which everything has to be right: what is in force goes on otherwise. What is wrong is told behind words
 /// that say that it is an error.
 fn settings_again(args: &ServeArgs) -> Result<Settings, String> {
-    settings(args, load::load).map_err(|failure| {
-        let told = failure.to_string();
-        told.strip_prefix("error: ").unwrap_or(&told).to_owned()
-    })
+    settings(args, load::load).map_err(|failure| failure.message())
 }
 
 fn log_to_stderr() -> Result<(), Failure> {

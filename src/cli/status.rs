@@ -65,8 +65,13 @@ fn print(status: &Value) -> io::Result<()> {
     }
     for one in status["not_read"].as_array().into_iter().flatten() {
         if let Some(reason) = one["reason"].as_str() {
-            anstream::println!("{WARN}not read yet{WARN:#}: {reason}");
+            let how = if one["gone"] == true { "gone" } else { "not read yet" };
+            anstream::println!("{WARN}{how}{WARN:#}: {reason}");
         }
+    }
+    let refused = &status["not_reloaded"];
+    if let (Some(what), Some(since)) = (refused["what"].as_str(), refused["since"].as_str()) {
+        anstream::println!("{WARN}not reloaded{WARN:#} at {since}: {what}");
     }
     if let Some(entries) = status["cache"]["entries"].as_u64() {
         anstream::println!("cache: {entries} answers");

@@ -2,14 +2,13 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::cli::args::{Scope, WaitArgs};
-use crate::cli::control::{self, ControlError};
 use crate::cli::diagnostics;
 use crate::cli::drive::{self, Observer};
 use crate::cli::exit::{self, Exit, Failure};
@@ -18,7 +17,6 @@ use crate::probe::observation::Ask;
 use crate::probe::watch::Pace;
 use crate::server::files::load::{self as zone_file, LoadError};
 use crate::time::Mono;
-use crate::wire::name::NameRef;
 use crate::wire::rtype::Rtype;
 use crate::zone::serial::Serial;
 
@@ -26,11 +24,13 @@ mod file;
 pub mod goal;
 mod history;
 pub mod progress;
+mod publisher;
 
 use file::File;
 use goal::{Goal, Wanted};
-use history::Published;
 use progress::{Progress, State, whole};
+use publisher::Asking;
+pub use publisher::Publisher;
 
 /// Between two questions to a server: the end is noticed within this and a round trip.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -76,39 +76,6 @@ pub struct Ended {
     pub told: Value,
     /// For people, line by line.
     pub report: String,
-}
-
-/// The node that publishes a zone.
-#[derive(Clone, Debug)]
-pub struct Publisher {
-    socket: PathBuf,
-    published: Option<Published>,
-}
-
-impl Publisher {
-    /// The node on this socket, which has said this of the zone ([`Publisher::ask`]).
-    pub fn new(socket: &Path, page: &Value) -> Publisher {
-        Publisher { socket: socket.to_owned(), published: Publisher::published(page) }
-    }
-
-    /// What the node on a socket says of a zone.
-    pub async fn ask(socket: &Path, zone: &str) -> Result<Value, ControlError> {
-        control::get(socket, &format!("/api/v1/zones?zone={}", control::in_query(zone))).await
-    }
-
-    /// What it serves now; a node that has gone says nothing about what others show.
-    async fn hear(&self, zone: &NameRef, within: Duration) -> Option<Published> {
-        let zone = zone.to_string();
-        let page = tokio::time::timeout(within, Publisher::ask(&self.socket, &zone)).await;
-        Publisher::published(&page.ok()?.ok()?)
-    }
-
-    /// What it serves by what it says.
-    fn published(page: &Value) -> Option<Published> {
-        let zone = &page["zones"][0];
-        let serial = zone["serial"].as_u64().and_then(|serial| u32::try_from(serial).ok())?;
-        Some(Published { serial: Serial(serial), digest: zone["digest"].as_str().map(str::to_owned) })
-    }
 }
 
 /// Waits; shows how far it has come if that is wanted. With a publisher of the zone what that has never served counts for nobody.
@@ -166,7 +133,7 @@ async fn wait(
     if recursive {
         progress.set_caches();
     }
-    let published = publisher.and_then(|publisher| publisher.published.clone());
+    let published = publisher.and_then(Publisher::has);
     published.into_iter().for_each(|published| progress.set_published(published, observer.now().mono));
     args.old_ttl.iter().for_each(|ttl| progress.set_old_ttl(whole(*ttl) as u32));
     let ask = |server| {
@@ -180,11 +147,14 @@ async fn wait(
     let began = observer.now().mono;
     let deadline = began + args.timeout;
     let (mut floor, mut awaited) = (None, None);
-    let mut ask_publisher_from = began;
+    let mut asking = Asking::new(publisher, began);
     let mut is_settling = false;
     let mut back_off = args.interval.is_none().then(|| began + BACK_OFF_AFTER);
     loop {
         let now = observer.now();
+        if let Some(published) = asking.heard().await {
+            progress.set_published(published, now.mono);
+        }
         if back_off.is_some_and(|at| at <= now.mono) {
             back_off = None;
             pace = Pace { interval: INTERVAL_LATER, patience: PATIENCE_LATER, ..pace };
@@ -230,16 +200,7 @@ async fn wait(
                 at.iter().for_each(|server| observer.set_have(&args.zone, *server, floor));
             }
         }
-        if let Some(publisher) = publisher
-            && progress.is_to_ask_publisher()
-            && ask_publisher_from <= observer.now().mono
-        {
-            ask_publisher_from = observer.now().mono + TICK;
-            let left = deadline.since(observer.now().mono);
-            let published = publisher.hear(&args.zone, left).await;
-            let now = observer.now().mono;
-            published.into_iter().for_each(|published| progress.set_published(published, now));
-        }
+        asking.ask(&args.zone, progress.is_to_ask_publisher(), observer.now().mono);
         if progress.cannot_tell() {
             display.clear();
             return Err(Failure::new(CANNOT_TELL.to_owned()));

@@ -61,6 +61,8 @@ impl Metrics {
             | Event::Behind(..)
             | Event::Fetched { .. }
             | Event::Expired(_)
+            | Event::ExpiredMeanwhile { .. }
+            | Event::ClockSetBack { .. }
             | Event::Reachable { .. }
             | Event::InOrderAgain(_)
             | Event::AskingOthers { .. }

@@ -232,6 +232,22 @@ pub enum Event {
     },
     /// A secondary's content is not served any more.
     Expired(Name),
+    /// What a former life of a secondary left had expired before this one began, by this machine's clock.
+    ExpiredMeanwhile {
+        /// The zone.
+        zone: Name,
+        /// From when on its EXPIRE was counted.
+        from: Utc,
+        /// How long ago that is.
+        ago: Duration,
+    },
+    /// What a former life of a secondary wrote down is still to come: the clock was set back since.
+    ClockSetBack {
+        /// The zone.
+        zone: Name,
+        /// How far ahead that is.
+        ahead: Duration,
+    },
     /// A NOTIFY went out, and this came of it.
     Notify(Name, notify::Event),
     /// A watched server shows another serial than before.

@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) contest: Option<Problem>,
     /// What primaries show that are not followed: it keeps nothing from being up to date, and stays until they show something else.
     pub(super) at_odds: Option<Problem>,
+    /// Why no primary's word is enough to call it current.
+    pub(super) doubt: Option<Problem>,
     /// What failed at the primaries since the content was last found current.
     pub(super) failures: Vec<(SocketAddr, Kind, Reason)>,
     /// Why the whole zone was pulled in place of differences, if that has been told.
@@ -96,10 +98,10 @@ impl Member {
         was_contested && self.problem().is_none()
     }
 
-    /// What is wrong now. A fault of the content goes before one of files or of a primary that is not followed: it keeps more from being
-    /// served.
+    /// What is wrong now. A fault of the content goes before one of files, of a primary that is not followed, or of one that is not believed:
+    /// it keeps more from being served.
     pub(super) fn problem(&self) -> Option<&Problem> {
-        self.problem.as_ref().or(self.contest.as_ref()).or(self.at_odds.as_ref())
+        self.problem.as_ref().or(self.contest.as_ref()).or(self.at_odds.as_ref()).or(self.doubt.as_ref())
     }
 
     /// Whether the journal is to learn that EXPIRE is counted from then on: a restart may find it a little older than it is, and polls are
@@ -169,6 +171,16 @@ impl Member {
         known.or_else(|| self.zone.verified_at())
     }
 
+    /// The same on the clock for spans; `None` where that does not reach back so far, or the other one was set back since.
+    fn fresh_at(&self, now: Now) -> Option<Mono> {
+        let in_former_life = || {
+            let at = self.zone.verified_at().filter(|at| *at <= now.utc)?;
+            let ago = u64::try_from(now.utc.since(at).as_micros()).ok()?;
+            now.mono.0.checked_sub(ago).map(Mono)
+        };
+        self.zone.fresh_at().or_else(in_former_life)
+    }
+
     /// When it expires, or did.
     fn expires(&self, now: Now) -> Option<Utc> {
         let in_time = |at: Mono| now.utc + at.since(now.mono) - now.mono.since(at);
@@ -205,7 +217,7 @@ impl Member {
             }
             Some(_) => own_staleness(
                 now.mono,
-                self.zone.fresh_at(),
+                self.fresh_at(now),
                 state != State::Expired && self.zone.is_verified(now.mono),
                 newer.map(|newer| newer.learned_at),
                 self.clocks()
@@ -244,7 +256,7 @@ impl Member {
 }
 
 /// Something wrong that is the same as before began then.
-fn goes_on(before: Option<Problem>, now: Now, what: String) -> Problem {
+pub(super) fn goes_on(before: Option<Problem>, now: Now, what: String) -> Problem {
     let since = before.filter(|problem| problem.what == what).map(|problem| problem.since);
     Problem { what, since: since.unwrap_or(now.utc) }
 }

@@ -19,6 +19,7 @@ use rand::{RngExt, SeedableRng};
 use crate::ask::exchange::{Arrival, Outbox, Token};
 use crate::probe::observation;
 use crate::probe::watch::{Pace, Watch};
+use crate::publish::messages::Together;
 use crate::publish::proposal::{Proposal, ZoneFile};
 use crate::publish::stages::PublishError;
 use crate::publish::store::{Publication, ZoneStore};
@@ -60,6 +61,8 @@ pub struct Node {
     board: Board,
     watch: Watch,
     routes: HashMap<Token, Route>,
+    /// What their transfers keep.
+    together: Together,
     /// How many zones are pulled from each primary.
     pulled_from: HashMap<SocketAddr, usize>,
     /// Primaries that could not be reached when they were asked last, which has been told.
@@ -88,6 +91,7 @@ impl Node {
             publishing: Publishing::default(),
             watch,
             routes: HashMap::new(),
+            together: Together::default(),
             pulled_from: HashMap::new(),
             unreachable: HashSet::new(),
             due: BTreeSet::new(),

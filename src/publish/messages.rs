@@ -2,7 +2,8 @@
 //! whoever makes a version of a zone of them, in a thread that other zones do not wait for.
 
 use std::mem;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use crate::wire::message::{Answers, MessageError, RecordRef};
 use crate::wire::name::{Name, NameRef};
@@ -53,11 +54,18 @@ pub struct Outside {
     pub first: Name,
 }
 
+/// What the messages of several transfers take together.
+#[derive(Clone, Debug, Default)]
+pub struct Together(Arc<AtomicU64>);
+
 /// The messages of one transfer, in the order in which they came.
 #[derive(Debug, Default)]
 pub struct Messages {
     messages: Vec<Vec<u8>>,
     bytes: u64,
+    /// What is counted of them there.
+    counted: u64,
+    together: Together,
     /// Who gets what is not read.
     to: Option<mpsc::Sender<Remains>>,
 }
@@ -66,17 +74,26 @@ impl Messages {
     /// What it takes to hold a message, beside its bytes.
     pub const EACH: u64 = 64;
 
-    /// None yet. Those that nobody reads, as of a transfer that fails, are left to `to`: each is a piece of memory by itself, and a primary
-    /// can send millions of small ones.
-    pub fn left_to(to: Option<mpsc::Sender<Remains>>) -> Messages {
-        Messages { messages: Vec::new(), bytes: 0, to }
+    /// None yet. They are counted among others for as long as they are kept, and until a version has been made of them. Those that nobody
+    /// reads, as of a transfer that fails, are left to `to`: each is a piece of memory by itself, and a primary can send millions of small
+    /// ones.
+    pub fn among(together: Together, to: Option<mpsc::Sender<Remains>>) -> Messages {
+        Messages { messages: Vec::new(), bytes: 0, counted: 0, together, to }
     }
 
     /// Keeps a message, in the memory that it arrived in. Whoever keeps it may be a thread that others wait for, and memory for a large
     /// transfer has to be got from the system, which may keep it waiting for as long as it moves other memory of the process.
     pub fn keep(&mut self, message: Vec<u8>) {
-        self.bytes += message.len() as u64;
+        let length = message.len() as u64;
+        self.bytes += length;
+        self.counted += length + Messages::EACH;
+        self.together.0.fetch_add(length + Messages::EACH, Ordering::Relaxed);
         self.messages.push(message);
+    }
+
+    /// What is kept of all transfers that these are counted among.
+    pub fn together(&self) -> u64 {
+        self.together.0.load(Ordering::Relaxed)
     }
 
     /// How many bytes are kept.
@@ -86,7 +103,7 @@ impl Messages {
 
     /// Reads the records of a zone, in the order in which they came, `most` bytes of records without compression in all. Those outside
     /// the zone (RFC 5936 3.1 and 6) are left out and told; one of another class makes all of them unreadable: what is asked for, and a
-    /// zone, is of one class (RFC 5936 2.2, RFC 1034 4.2).
+    /// zone, is of one class (RFC 5936 2.1.2, RFC 1034 4.2).
     pub(super) fn read(
         mut self,
         apex: &NameRef,
@@ -124,6 +141,7 @@ impl Messages {
 
 impl Drop for Messages {
     fn drop(&mut self) {
+        self.together.0.fetch_sub(self.counted, Ordering::Relaxed);
         if let Some(to) = self.to.take().filter(|_| self.messages.len() > FEW) {
             // Where nobody takes them, they are let go of here.
             drop(to.send(Remains::Messages(mem::take(&mut self.messages))));
@@ -202,7 +220,7 @@ mod tests {
     fn many_that_nobody_reads_are_left_to_who_takes_them_to_pieces() {
         let (to, left) = mpsc::channel();
         let kept = |count| {
-            let mut messages = Messages::left_to(Some(to.clone()));
+            let mut messages = Messages::among(Together::default(), Some(to.clone()));
             (0..count).for_each(|_| messages.keep(vec![0; 12]));
             messages
         };
@@ -213,6 +231,23 @@ mod tests {
         assert_eq!(messages.len(), FEW + 1);
         kept(FEW + 1).read(&Name::root(), u64::MAX, |_| {}).unwrap();
         assert!(left.try_recv().is_err(), "each went back where it was read");
+    }
+
+    #[test]
+    fn messages_count_among_all_until_they_have_been_read_or_dropped() {
+        let together = Together::default();
+        let kept = |count: usize| {
+            let mut messages = Messages::among(together.clone(), None);
+            (0..count).for_each(|_| messages.keep(vec![0; 12]));
+            messages
+        };
+        let each = 12 + Messages::EACH;
+        let (one, other) = (kept(1), kept(2));
+        assert_eq!((one.together(), other.together()), (3 * each, 3 * each));
+        drop(one);
+        assert_eq!(other.together(), 2 * each);
+        other.read(&Name::root(), u64::MAX, |_| {}).unwrap();
+        assert_eq!(kept(0).together(), 0);
     }
 
     #[test]

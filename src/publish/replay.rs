@@ -44,9 +44,9 @@ impl Zone {
                 }
             }
             Replayed::Reserved(reserve) => self.replay_reserve(&reserve, writer),
-            Replayed::Verified(at) => {
-                self.verified_at.store(at.0, Ordering::Relaxed);
-                self.counted_from.store(at.0, Ordering::Relaxed);
+            Replayed::Verified(counted_from, current) => {
+                self.counted_from.store(counted_from.0, Ordering::Relaxed);
+                current.into_iter().for_each(|at| self.was_current(at));
             }
             Replayed::Newer(serial, at) => self.heard_of(serial, at),
             Replayed::Expired(at) => drop(self.expire(at)),

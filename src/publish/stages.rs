@@ -397,7 +397,9 @@ impl Stamped {
         };
         let reserve = self.reserve.map(|reserve| Entry::Reserve(name.clone(), reserve));
         let counted_from = match &self.source {
-            Source::Transfer { counted_from, .. } => counted_from.map(|at| Entry::Verified(name.clone(), at)),
+            Source::Transfer { counted_from, .. } => {
+                counted_from.map(|at| Entry::Verified(name.clone(), at, None))
+            }
             Source::File { .. } => None,
         };
         reserve.into_iter().chain(self.versions.iter().map(entry)).chain(counted_from).collect()

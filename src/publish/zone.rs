@@ -119,9 +119,10 @@ pub struct Zone {
     pub(super) expires_at: AtomicU64,
     /// When a secondary's content expired ([`Utc`], 0: it did not), as long as nothing has come since.
     pub(super) expired_at: AtomicU64,
-    /// When the last poll that found the content current began ([`Utc`], 0: never).
+    /// When the content is known to have been current, as the journal has it ([`Utc`], 0: never).
     pub(super) verified_at: AtomicU64,
-    /// From when on EXPIRE is counted ([`Utc`], 0: never): `verified_at`, less what the primary had used up of it by then.
+    /// From when on EXPIRE is counted ([`Utc`], 0: never): when the last poll began that found the content current, less what the primary
+    /// had used up of it by then.
     pub(super) counted_from: AtomicU64,
     /// A version that a secondary heard of and did not get, and when it did.
     heard_of: Mutex<Option<(Serial, Utc)>>,
@@ -233,18 +234,20 @@ impl Zone {
         self.current.swap(None)
     }
 
-    /// When the last poll began that found a secondary's content current, by a primary that says how fresh its own is; in this life or
-    /// a former one.
+    /// When a secondary's content is known to have been current, as the journal has it: [`Zone::fresh_at`] of a former life, until this
+    /// one knows better.
     pub fn verified_at(&self) -> Option<Utc> {
         Some(Utc(self.verified_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// Notes when a secondary's content is known to have been current (0: never): what [`Entry::Verified`] keeps.
+    pub fn was_current(&self, at: Utc) {
+        self.verified_at.store(at.0, Ordering::Relaxed);
     }
 
     /// Notes that a poll which began at `verified_at` found a secondary's content current; `fresh_at` as far as the primary
     /// says how fresh its own is.
     pub fn confirm(&self, verified_at: Utc, fresh_at: Option<Mono>, expires_at: Mono) {
-        if fresh_at.is_some() {
-            self.verified_at.store(verified_at.0, Ordering::Relaxed);
-        }
         self.fresh_at.store(fresh_at.unwrap_or_default().0, Ordering::Relaxed);
         self.expires_at.store(expires_at.0.max(1), Ordering::Relaxed);
         self.counted_from.store(verified_at.0, Ordering::Relaxed);
@@ -262,6 +265,30 @@ impl Zone {
     /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.
     pub fn counted_from(&self) -> Option<Utc> {
         Some(Utc(self.counted_from.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
+    }
+
+    /// Takes no moment of a secondary's former life for one that is still to come: the clock was set back since. EXPIRE is counted from now
+    /// on, or every restart would begin to count anew until that moment has come; when the content was current is not known then. How
+    /// far ahead the last of them was, and what is to be kept.
+    pub fn not_after(&self, now: Utc) -> Option<(Duration, Vec<Entry>)> {
+        let applied = self.current().as_ref().map(|version| version.applied);
+        let (counted_from, verified_at) = (self.counted_from().or(applied), self.verified_at());
+        let is_ahead = |at: &Utc| *at > now;
+        let moments = [counted_from, verified_at, self.expired_at()];
+        let last = moments.into_iter().flatten().filter(is_ahead).max()?;
+        let mut kept = Vec::new();
+        if let Some(from) = [counted_from, verified_at].into_iter().flatten().find(is_ahead) {
+            let from = counted_from.unwrap_or(from).min(now);
+            let current = verified_at.filter(|at| !is_ahead(at)).unwrap_or_default();
+            self.counted_from.store(from.0, Ordering::Relaxed);
+            self.was_current(current);
+            kept.push(Entry::Verified(self.name.clone(), from, Some(current)));
+        }
+        if self.expired_at().is_some_and(|at| is_ahead(&at)) {
+            self.expired_at.store(now.0.max(1), Ordering::Relaxed);
+            kept.push(Entry::Expired(self.name.clone(), now));
+        }
+        Some((last.since(now), kept))
     }
 
     /// A version newer than what is served that a secondary heard of, and when it did: what [`Entry::Newer`] keeps.
@@ -306,6 +333,7 @@ impl Zone {
             past: history.kept().map(|(stamp, delta)| (*stamp, delta.cloned())).collect(),
             version: self.version(),
             counted_from: self.counted_from(),
+            verified_at: self.verified_at(),
             expired_at: self.expired_at(),
             newer: self.newer(),
             zone: Arc::clone(self),
@@ -328,6 +356,7 @@ pub(super) struct Kept {
     past: Vec<(Stamp, Option<Arc<Delta>>)>,
     version: Option<Arc<Version>>,
     counted_from: Option<Utc>,
+    verified_at: Option<Utc>,
     expired_at: Option<Utc>,
     newer: Option<(Serial, Utc)>,
 }
@@ -344,7 +373,7 @@ impl Kept {
             each(Entry::Reserve(self.zone.name.clone(), reserve));
         }
         if let Some(from) = self.counted_from {
-            each(Entry::Verified(self.zone.name.clone(), from));
+            each(Entry::Verified(self.zone.name.clone(), from, self.verified_at));
         }
         if let Some((serial, at)) = self.newer {
             each(Entry::Newer(self.zone.name.clone(), serial, at));

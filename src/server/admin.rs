@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use crate::metrics::registry::Metrics;
 use crate::metrics::render::Gauges;
 use crate::node::board::Overview;
-use crate::node::status::{Ask, From, Page, State as ZoneState, ZoneStatus};
+use crate::node::status::{Ask, From, Page, Problem, State as ZoneState, ZoneStatus};
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::name::Name;
@@ -71,6 +71,8 @@ pub struct Admin {
     pub not_listening: Arc<ArcSwap<Vec<NotListening>>>,
     /// What the configuration names and could not be read yet.
     pub unread: watch::Receiver<Vec<Unread>>,
+    /// Why the configuration was refused when it was read last, if it was.
+    pub refused: watch::Receiver<Option<Problem>>,
     /// All zones together.
     pub overview: watch::Receiver<Arc<Overview>>,
     /// Whether the control thread is at work.
@@ -259,6 +261,7 @@ fn about(admin: &Admin) -> serde_json::Value {
         "listen_tls": admin.listen_tls,
         "not_listening": &**admin.not_listening.load(),
         "not_read": &*admin.unread.borrow(),
+        "not_reloaded": &*admin.refused.borrow(),
         "counts": counts,
         "worst": overview.worst,
         "change": overview.change,
@@ -286,6 +289,7 @@ async fn zones(State(admin): State<Admin>, uri: Uri) -> Result<Json<Page>, Refus
     let query = Query::read(&uri, &["after", "zone", "since", "limit"])?;
     let limit = query.one::<NonZeroUsize>("limit", "a whole number from 1")?;
     let limit = limit.map_or(MAX_PAGE, NonZeroUsize::get);
+    query.at_most_one_of(&["after", "zone", "since"])?;
     let wanted = query.names("zone")?;
     let from = match query.one("since", "the number of a change, `change` of a page")? {
         Some(since) => From::Change(since),

@@ -20,7 +20,7 @@ use crate::node::board::Overview;
 use crate::node::effects::Effects;
 use crate::node::event::{Event, Input};
 use crate::node::router::Node;
-use crate::node::status::{Ask, Page};
+use crate::node::status::{Ask, Page, Problem};
 use crate::publish::proposal::ZoneFile;
 use crate::publish::store::{Publication, ZoneStore};
 use crate::wire::name::Name;
@@ -40,6 +40,7 @@ use super::tls::Shown;
 use super::unread::{Content, Source, Unread, lacks_folder};
 pub use late::wait_for;
 pub use reloaded::Reloaded;
+use reloaded::in_short;
 use turnover::Turnover;
 pub use warned::Warned;
 
@@ -127,6 +128,8 @@ pub struct Control {
     pub shown: Option<Arc<Shown>>,
     /// What the node has to do without until it can be read.
     pub unread: watch::Sender<Vec<Unread>>,
+    /// Why the configuration was refused when it was read last, if it was: what was in force before is so still.
+    pub refused: watch::Sender<Option<Problem>>,
     /// Where new settings come from.
     pub reread: Reread,
     /// The reloads under way.
@@ -352,10 +355,13 @@ impl Control {
             Ok(settings) => settings,
             Err(error) => {
                 self.metrics.reloaded(false);
+                let problem = Problem { what: in_short(&error), since: clock::now().utc };
+                self.refused.send_replace(Some(problem));
                 return refuse(answer, error);
             }
         };
         self.metrics.reloaded(true);
+        self.refused.send_replace(None);
         let needs_restart = self.settings.needs_restart(&settings);
         takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
         // Where no secret is set, the one in force goes on.

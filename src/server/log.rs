@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
@@ -38,7 +39,50 @@ pub(super) fn events(events: &[Event]) {
         lost.into_iter().for_each(|lost| warn!("{lost}"));
         dropped.into_iter().for_each(|dropped| info!("{dropped}"));
     }
+    clock_doubts(events).into_iter().for_each(|doubt| warn!("{doubt}"));
     others.into_iter().filter(|event| first <= FEW || !is_first(event)).for_each(event);
+}
+
+/// What is said of zones about which this machine's clock and what a former life wrote down by it do not tell the same story.
+fn clock_doubts(events: &[Event]) -> Vec<String> {
+    let (mut expired, mut ahead) = (Vec::new(), Vec::new());
+    for event in events {
+        match event {
+            Event::ExpiredMeanwhile { zone, from, ago } => {
+                expired.push(format!("{zone}: {} ago, at {from}", roughly(*ago)));
+            }
+            Event::ClockSetBack { zone, ahead: by } => ahead.push(format!("{zone}: {}", roughly(*by))),
+            _ => {}
+        }
+    }
+    let expired = (!expired.is_empty()).then(|| {
+        format!(
+            "the content of some zones expired while this node was not running, by when it was last verified ({}): {}; they are asked for \
+             now, and served again once a primary has answered. Where that cannot be, the clock was set meanwhile: check it (`timedatectl`)",
+            expired.len(),
+            first_few(&expired)
+        )
+    });
+    let ahead = (!ahead.is_empty()).then(|| {
+        format!(
+            "some zones were verified at a time that is still to come by this machine's clock, which was set back since ({}): {} ahead; \
+             their EXPIRE is counted from now on, and how old their content is is known once a primary has answered. Check the clock \
+             (`timedatectl`)",
+            ahead.len(),
+            first_few(&ahead)
+        )
+    });
+    expired.into_iter().chain(ahead).collect()
+}
+
+/// A span in the unit that suits it.
+fn roughly(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} minutes", seconds / 60),
+        seconds @ ..172_800 => format!("{} hours", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 fn removal(event: &Event) -> Option<&Removal> {
@@ -181,6 +225,8 @@ fn event(event: &Event) {
         Event::Expired(zone) => {
             error!(%zone, "expired: no primary confirmed it within the SOA's EXPIRE; not served any more")
         }
+        // Those of many zones are told together.
+        Event::ExpiredMeanwhile { .. } | Event::ClockSetBack { .. } => {}
         Event::Notify(zone, event) => notified(zone, event),
         Event::Observed { zone, server, serial, propagation } => match propagation {
             Some(Interval { low, high: Some(high), .. }) if *high > *low + *high / 4 => {
@@ -278,10 +324,29 @@ pub(super) fn diagnostics(zone: &Name, diagnostics: &[Diagnostic]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Utc;
 
     fn gone(zones: usize, why: Option<&str>) -> Vec<Removal> {
         let zone = |number| format!("z{number}.").parse().unwrap();
         (0..zones).map(|number| Removal { zone: zone(number), why: why.map(str::to_owned) }).collect()
+    }
+
+    #[test]
+    fn what_the_clock_makes_doubtful_is_a_line_for_all_zones() {
+        let hour = Duration::from_secs(3_600);
+        let zone = |number| format!("z{number}.").parse().unwrap();
+        let expired = |number| Event::ExpiredMeanwhile { zone: zone(number), from: Utc(0), ago: 120 * hour };
+        let back = |number| Event::ClockSetBack { zone: zone(number), ahead: 47 * hour };
+        let events: Vec<Event> = (0..5).map(expired).chain((5..6).map(back)).collect();
+        let told = clock_doubts(&events);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("(5): z0.: 5 days ago, at 1970-01-01T00:00:00.000Z; z1."), "{told:?}");
+        assert!(told[0].contains("and 2 more; they are asked for now"), "{told:?}");
+        assert!(
+            told[1].contains("(1): z5.: 47 hours ahead; their EXPIRE is counted from now on"),
+            "{told:?}"
+        );
+        assert!(clock_doubts(&[]).is_empty());
     }
 
     #[test]

@@ -181,6 +181,7 @@ async fn serve(
     settings.unread.iter().for_each(Unread::tell);
     let (unread, unreads) = watch::channel(settings.unread.clone());
     let (overview, overviews) = watch::channel(Arc::default());
+    let (refused, refusal) = watch::channel(None);
     let pulse = Pulse::default();
     let answers = Arc::new(AtomicBool::new(false));
     let admin = Admin {
@@ -195,6 +196,7 @@ async fn serve(
         listen_tls: settings.server.tls.as_ref().map_or(Vec::new(), |tls| tls.listen.clone()),
         not_listening: Arc::clone(&bound.not_listening),
         unread: unreads.clone(),
+        refused: refusal,
         per_zone: settings.metrics_per_zone,
         readers: Arc::new(Semaphore::new(http::MAX_CONNECTIONS / 2)),
     };
@@ -231,6 +233,7 @@ async fn serve(
         settings: settings.clone(),
         shown: tls.as_ref().map(|tls| Arc::clone(&tls.shown)),
         unread,
+        refused,
         reread,
         reloads: Reloads::default(),
         warned: Warned::default(),
@@ -320,7 +323,9 @@ async fn first_reading(
     }
     match problems {
         Ok(Err(problem)) if by_file => Err(StartError::Zones(problem)),
-        Ok(Ok(reloaded)) if by_file => reloaded.complaint().map_or(Ok(()), |it| Err(StartError::Zones(it))),
+        Ok(Ok(reloaded)) if by_file => {
+            reloaded.complaint_of_start().map_or(Ok(()), |it| Err(StartError::Zones(it)))
+        }
         _ => Ok(()),
     }
 }

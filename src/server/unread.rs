@@ -63,6 +63,8 @@ pub struct Unread {
     pub path: PathBuf,
     /// Why not, and what to do about it.
     pub reason: String,
+    /// Whether it had been read, and went away under the running node.
+    pub gone: bool,
 }
 
 fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -99,13 +101,13 @@ impl Source {
     /// Who watches this folder cannot read it any more, for this reason.
     pub(super) fn lost(self, folder: PathBuf, why: &str) -> Unread {
         let fault = folder_fault(&folder, &why);
-        self.unread(fault)
+        Unread { gone: true, ..self.unread(fault) }
     }
 
     /// It could not be read, for this reason.
     pub fn unread(self, Fault { path, what }: Fault) -> Unread {
         let reason = format!("{what}; {}", self.next_step());
-        Unread { source: self, path, reason }
+        Unread { source: self, path, reason, gone: false }
     }
 
     fn next_step(&self) -> &'static str {
@@ -118,9 +120,10 @@ impl Source {
         }
     }
 
-    /// How the node does without.
-    fn meanwhile(&self) -> &'static str {
+    /// How the node does without, what had been read and is gone too.
+    fn meanwhile(&self, gone: bool) -> &'static str {
         match self {
+            Source::ZoneDir(_) if gone => "what was served from it is served still, and edits are not seen",
             Source::ZoneDir(_) => "no zone is served from it",
             Source::Identity(_) => "the addresses for TLS stay closed",
             Source::Cookies(_) => "a secret made by chance is used, which no other server has",
@@ -152,10 +155,10 @@ fn folder_fault(path: &Path, why: &dyn fmt::Display) -> Fault {
 impl Unread {
     /// Says why, what to do, and what is so meanwhile.
     pub(super) fn tell(&self) {
-        let Unread { source, reason, .. } = self;
+        let Unread { source, reason, gone, .. } = self;
         tracing::error!(
             "{reason}. It is tried again until it can be read; until then {}",
-            source.meanwhile()
+            source.meanwhile(*gone)
         );
     }
 
@@ -165,7 +168,7 @@ impl Unread {
         match source.read() {
             Ok(content) => Some((source, Ok(content))),
             Err(fault) => {
-                let unread = source.clone().unread(fault);
+                let unread = Unread { gone: self.gone, ..source.clone().unread(fault) };
                 (unread != self).then_some((source, Err(unread)))
             }
         }
@@ -216,9 +219,27 @@ mod tests {
         let path = folder.path().join("zones");
         let source = Source::ZoneDir(path.clone());
         let missing = unread(&source);
-        assert_eq!(serde_json::json!(missing), serde_json::json!({ "path": path, "reason": missing.reason }));
+        assert_eq!(
+            serde_json::json!(missing),
+            serde_json::json!({ "path": path, "reason": missing.reason, "gone": false })
+        );
         fs::create_dir(&path).unwrap();
         assert_eq!(missing.again(), Some((source, Ok(Content::ZoneDir(path)))));
+    }
+
+    #[test]
+    fn a_folder_that_went_away_is_gone_until_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zones");
+        let source = Source::ZoneDir(path.clone());
+        let why = fs::read_dir(&path).unwrap_err().to_string();
+        let lost = source.clone().lost(path.clone(), &why);
+        assert!(lost.gone && lost.reason == unread(&source).reason, "{lost:?}");
+        assert_eq!(lost.clone().again(), None);
+        // A file stands there now, which is another reason and no other state.
+        fs::write(&path, "").unwrap();
+        let Some((_, Err(other))) = lost.again() else { panic!("nothing is new") };
+        assert!(other.gone && other.reason.contains("Not a directory"), "{other:?}");
     }
 
     #[test]

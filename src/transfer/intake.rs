@@ -35,7 +35,8 @@ use super::reason::Reason;
 /// What one answer may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes, of the messages as they are and of the records without compression, each.
+    /// Bytes, of the messages as they are and of the records without compression, each. All transfers under way together may not keep
+    /// more than that either, and one message more each.
     pub bytes: u64,
     /// Records.
     pub records: u64,
@@ -210,9 +211,9 @@ impl Intake {
             self.told = opt.get().option(edns::STAMP).and_then(Told::read);
             self.expire = opt.get().option(edns::EXPIRE).and_then(expire::read);
         }
-        let mut bytes = bytes.into_owned();
-        bytes.truncate(end);
-        self.kept.keep(bytes);
+        if !matches!(whole, Some(Whole::UpToDate(_))) {
+            self.keep(bytes.into_owned(), end)?;
+        }
         match whole {
             Some(Whole::UpToDate(serial)) => Ok(Outcome::UpToDate(serial)),
             Some(Whole::Content(soa, records)) => {
@@ -226,6 +227,16 @@ impl Intake {
             None if header.counts[1] == 0 || matches!(self.state, State::Begin) => Err(Reason::Malformed),
             None => Ok(Outcome::More),
         }
+    }
+
+    /// Keeps a message up to where its answer ends, if all transfers together leave room for more.
+    fn keep(&mut self, mut message: Vec<u8>, end: usize) -> Result<(), Reason> {
+        if self.kept.together() > self.limits.bytes {
+            return Err(Reason::NoRoom { most: self.limits.bytes });
+        }
+        message.truncate(end);
+        self.kept.keep(message);
+        Ok(())
     }
 
     fn transferred(&mut self, soa: Record, records: u64, steps: u64) -> Transferred {

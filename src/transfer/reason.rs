@@ -42,6 +42,15 @@ pub enum Reason {
     /// More than [`super::intake::Limits`] allow.
     #[error("the answer is larger than allowed")]
     TooLarge,
+    /// All transfers under way hold as much as they may together.
+    #[error(
+        "the transfers under way hold more than {most} bytes together, the most for all of them: it is asked for again when some have \
+         ended; if that goes on, have this node pull fewer large zones"
+    )]
+    NoRoom {
+        /// How much they may hold.
+        most: u64,
+    },
     /// No way to the server, or nothing listens there.
     #[error("server not reachable: {0}")]
     Unreachable(Failure),
@@ -106,6 +115,7 @@ impl Reason {
             Reason::Malformed => "malformed",
             Reason::InvalidZone => "invalid_zone",
             Reason::TooLarge => "too_large",
+            Reason::NoRoom { .. } => "no_room",
             Reason::Unreachable(_) => "unreachable",
             Reason::Timeout => "timeout",
             Reason::Older { .. } => "older",

@@ -16,8 +16,9 @@
 //! the one that served last. When that one has nothing newer, what is served is confirmed, and the others are still asked once
 //! each for a second opinion: secondaries that pull from each other would else confirm an old version for ever. The next round comes
 //! after REFRESH, or RETRY when every primary failed, at the latest when the lease ends; or after a growing pause while there is no
-//! content. A NOTIFY within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is
-//! an operator's order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
+//! content. While a transfer is under way that may outlast EXPIRE, the others are asked for their SOA beside it (`refresh/aside`). A NOTIFY
+//! within a round is remembered and leads to another round. Expiry (RFC 1034 4.3.5) is a flag beside all that, and so is an operator's
+//! order to take what the primary has, whatever its serial: its round pulls the whole zone and asks for no SOA.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,7 @@ use rand::rngs::StdRng;
 use crate::ask::exchange::{Arrival, Outbox, Start, Token};
 use crate::ask::question::{self, Call, Policy, Question, Reply};
 use crate::ask::support::{Omission, Support};
+use crate::publish::messages::Together;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
@@ -50,9 +52,10 @@ use super::reason::Reason;
 use super::timers;
 
 pub use event::Event;
-pub use known::{Newer, Stored};
+pub use known::{Doubt, Newer, Stored};
 pub use odds::Odd;
 
+use aside::Aside;
 use holds::Holds;
 use known::{Have, Word};
 use lease::Lease;
@@ -102,6 +105,8 @@ pub struct Config {
     pub primaries: Vec<SocketAddr>,
     /// What one transfer may bring.
     pub limits: Limits,
+    /// What the transfers of all zones keep.
+    pub together: Together,
     /// The longest time between two polls, where REFRESH is longer; `None` for REFRESH alone.
     pub lease: Option<Duration>,
     /// Whether the primaries pull the zone themselves. Else one that tells nothing of that is taken for its source.
@@ -297,6 +302,10 @@ impl Refresh {
                     this.soa_event(step, event);
                 }
                 State::Pulling(pull) => {
+                    if let Some(question) = pull.aside.question(token) {
+                        let event = question.arrived(token, &arrival, call);
+                        return this.aside_event(step, event);
+                    }
                     let event = pull.question.arrived(token, &arrival, call);
                     let message = if let Arrival::Message(message) = arrival { message } else { Vec::new() };
                     this.pull_event(step, event, message);
@@ -310,7 +319,10 @@ impl Refresh {
     pub fn stop(&mut self, out: &mut Outbox) {
         match &mut self.state {
             State::AskingSoa(asking) => asking.question.stop(out),
-            State::Pulling(pull) => pull.question.stop(out),
+            State::Pulling(pull) => {
+                pull.question.stop(out);
+                pull.aside.stop(out);
+            }
             State::Idle | State::Publishing(_) => {}
         }
         self.state = State::Idle;
@@ -351,6 +363,9 @@ impl Refresh {
                     this.soa_event(step, event);
                 }
                 State::Pulling(pull) => {
+                    if pull.aside.next_timeout().is_some_and(passed) {
+                        return this.aside_due(step);
+                    }
                     let stalled = !pull.question.is_waiting() && passed(pull.stalled_at());
                     match pull.question.handle_timeout(call) {
                         None if stalled => this.pull_failed(step, Reason::Timeout, None),
@@ -369,7 +384,8 @@ impl Refresh {
             State::AskingSoa(asking) => asking.question.next_timeout(),
             State::Pulling(pull) => {
                 let stalled_at = (!pull.question.is_waiting()).then(|| pull.stalled_at());
-                pull.question.next_timeout().into_iter().chain(stalled_at).min()
+                let aside = pull.aside.next_timeout();
+                [pull.question.next_timeout(), stalled_at, aside].into_iter().flatten().min()
             }
             State::Publishing(_) => None,
         };
@@ -426,6 +442,7 @@ impl Refresh {
     }
 }
 
+mod aside;
 mod event;
 mod expiry;
 mod holds;

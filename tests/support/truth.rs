@@ -44,6 +44,13 @@ impl Served {
         Some((after, self.0.iter().find(is_shown)?.from))
     }
 
+    /// When this server was first seen to serve something after a moment, and when to serve something else than that.
+    pub fn came_back(&self, after: Instant) -> Option<(Instant, Option<Instant>)> {
+        let mut later = self.0.iter().skip_while(|span| span.from <= after);
+        let back = later.next()?;
+        Some((back.from, later.find(|span| span.serial != back.serial).map(|span| span.from)))
+    }
+
     /// How long, of all moments from `from` to `to`, this server has been behind what is published at `head`. `None` where it is not
     /// known what it served.
     pub fn staleness(&self, head: &Served, from: Instant, to: Instant) -> Option<RangeInclusive<Duration>> {

@@ -106,9 +106,15 @@ impl Node {
                 }
                 let (lease, from_secondaries) = (config.options.lease, config.options.from_secondaries);
                 let (primaries, limits) = (primaries.clone(), Limits::default());
-                let remains = self.store.remains();
-                let config =
-                    refresh::Config { zone: name, primaries, limits, lease, from_secondaries, remains };
+                let config = refresh::Config {
+                    zone: name,
+                    primaries,
+                    limits,
+                    together: self.together.clone(),
+                    lease,
+                    from_secondaries,
+                    remains: self.store.remains(),
+                };
                 let mut refresh = Box::new(Refresh::new(config, self.rng.random()));
                 let known = known.as_mut().and_then(|member| member.refresh.take());
                 known.into_iter().for_each(|known| refresh.take_over(*known));
@@ -130,6 +136,7 @@ impl Node {
             problem: None,
             contest: contest.flatten(),
             at_odds: None,
+            doubt: None,
             failures: Vec::new(),
             fell_back: None,
             noted: None,
@@ -147,8 +154,11 @@ impl Node {
     fn begin(&mut self, now: Now, name: &Name, version: Option<&Version>, fx: &mut Effects) -> Vec<Event> {
         // A node that stopped between a publication and its NOTIFY still owes it.
         self.tell(now, name, &mut fx.out);
+        let mut events = self.take_clock(now, name, fx);
+        let mut from = version.map(|version| version.applied);
         let found = self.with_refresh(name, &mut fx.out, |refresh, zone, out| {
             let (counted_from, newer) = (zone.counted_from(), zone.newer());
+            from = counted_from.or(from);
             refresh.start(now, version.map(|version| Stored { version, counted_from, newer }), out)
         });
         if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(name)
@@ -157,7 +167,21 @@ impl Node {
             // Those who ask before the first poll has an answer are told what is left, too.
             zone.expires(at, None);
         }
-        self.settle_all(now, name, found, fx)
+        if found.iter().any(|event| matches!(event, refresh::Event::Expired(_)))
+            && let Some(from) = from
+        {
+            events.push(Event::ExpiredMeanwhile { zone: name.clone(), from, ago: now.utc.since(from) });
+        }
+        events.extend(self.settle_all(now, name, found, fx));
+        events
+    }
+
+    /// Takes note where the clock was set back since a former life wrote down a secondary's moments.
+    fn take_clock(&self, now: Now, name: &Name, fx: &mut Effects) -> Vec<Event> {
+        let Some(Member { zone, refresh: Some(_), .. }) = self.members.get(name) else { return Vec::new() };
+        let Some((ahead, kept)) = zone.not_after(now.utc) else { return Vec::new() };
+        fx.notes.extend(kept);
+        vec![Event::ClockSetBack { zone: name.clone(), ahead }]
     }
 
     fn remove(&mut self, removal: Removal, fx: &mut Effects) -> Option<Event> {

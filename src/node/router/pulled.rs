@@ -2,6 +2,7 @@
 
 use super::*;
 
+use crate::node::member::goes_on;
 use crate::publish::journal::entry::Entry;
 use crate::transfer::reason::Reason;
 use crate::zone::serial::Serial;
@@ -19,10 +20,13 @@ impl Node {
         for event in events {
             settled.extend(self.settle(now, zone, event, fx));
         }
-        if let Some(Member { zone, refresh: Some(refresh), at_odds, .. }) = self.members.get_mut(zone) {
+        if let Some(Member { zone, refresh: Some(refresh), at_odds, doubt, .. }) = self.members.get_mut(zone)
+        {
             zone.verified(refresh.verified_until());
             zone.hear_clocks(refresh.clocks());
             *at_odds = Problem::at_odds(refresh.at_odds());
+            let why = refresh.doubt().map(|(primary, doubt)| format!("primary {primary} {doubt}"));
+            *doubt = why.map(|what| goes_on(doubt.take(), now, what));
         }
         self.touched(now, zone);
         settled
@@ -43,6 +47,8 @@ impl Node {
             refresh::Event::Confirmed { primary, verified_at, fresh_at, expires_at, counted_from } => {
                 member.zone.confirm(verified_at, fresh_at, expires_at);
                 member.zone.expires(expires_at, Some(counted_from));
+                let current = fresh_at.map(|at| now.utc - now.mono.since(at));
+                current.into_iter().for_each(|at| member.zone.was_current(at));
                 member.problem = None;
                 member.heard = member
                     .heard
@@ -57,7 +63,7 @@ impl Node {
                 member.fell_back = None;
                 if member.is_worth_noting(counted_from) {
                     // Kept for a restart.
-                    fx.notes.push(Entry::Verified(name.clone(), counted_from));
+                    fx.notes.push(Entry::Verified(name.clone(), counted_from, current));
                 }
                 let is_back = self.unreachable.remove(&primary);
                 let back = is_back.then_some(Event::PrimaryBack(primary));

@@ -10,6 +10,8 @@ use crate::wire::writer::{Section, Writer};
 use crate::zone::fixture;
 use crate::zone::serial::Serial;
 
+mod former_life;
+
 const NOW: Now = Now { mono: Mono(1), utc: Utc(1) };
 
 fn zone() -> Name {
@@ -199,7 +201,7 @@ fn a_zone_that_expired_in_a_former_life_is_expired_since_then() {
     use crate::publish::journal::entry::Replayed;
 
     let store = ZoneStore::new(7);
-    store.replay(&zone(), Replayed::Verified(Utc(1_000_000)));
+    store.replay(&zone(), Replayed::Verified(Utc(2_000_000), Some(Utc(1_000_000))));
     store.replay(&zone(), Replayed::Expired(Utc(5_000_000)));
     let mut node = Node::new(Arc::new(store), [7; 32]);
     let secondary = |primary: &str| {

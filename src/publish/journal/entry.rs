@@ -5,7 +5,7 @@
 //! Full     1 | stamp | applied u64 | records
 //! Change   2 | stamp | applied u64 | delta
 //! Past     3 | stamp | delta, or nothing
-//! Verified 4 | moment u64
+//! Verified 4 | from when on EXPIRE is counted u64 | when it was known to be current u64, or nothing
 //! Aside    5 | stamp | applied u64 | id u64 | is_change u8       the body is in a file of its own
 //! Reserve  6 | serial u32 | is_doubtful u8 | digest, or nothing
 //! Newer    7 | serial u32 | moment u64
@@ -52,8 +52,9 @@ pub enum Entry {
     /// A version up to the one that the next `Full` holds, with the delta that led to it if that is still kept. The last
     /// version may stand here too, when its content is written down later.
     Past(Name, Option<Arc<Delta>>, Stamp),
-    /// A secondary found its content current at this time.
-    Verified(Name, Utc),
+    /// A secondary's EXPIRE is counted from this time on; and its content is known to have been current at the other one, if at any: a
+    /// primary that says nothing of its own age keeps a zone from expiring, and tells no such moment.
+    Verified(Name, Utc, Option<Utc>),
     /// Serials up to this one may be published from now on.
     Reserve(Name, Reserve),
     /// A secondary heard at this time of a version that it did not get.
@@ -69,7 +70,7 @@ pub enum Replayed {
     Full(Snapshot, Stamp, Utc),
     Change(Delta, Stamp, Utc),
     Past(Option<Delta>, Stamp),
-    Verified(Utc),
+    Verified(Utc, Option<Utc>),
     Reserved(Reserve),
     Newer(Serial, Utc),
     Expired(Utc),
@@ -87,7 +88,7 @@ impl Replayed {
                 Some(stamp)
             }
             Replayed::Lost(stamp) | Replayed::Served(stamp) => Some(stamp),
-            Replayed::Verified(_) | Replayed::Reserved(_) | Replayed::Newer(..) | Replayed::Expired(_) => {
+            Replayed::Verified(..) | Replayed::Reserved(_) | Replayed::Newer(..) | Replayed::Expired(_) => {
                 None
             }
         }
@@ -121,7 +122,7 @@ impl Entry {
     pub fn zone(&self) -> &NameRef {
         match self {
             Entry::Full(snapshot, ..) => snapshot.apex(),
-            Entry::Change(zone, ..) | Entry::Past(zone, ..) | Entry::Verified(zone, _) => zone,
+            Entry::Change(zone, ..) | Entry::Past(zone, ..) | Entry::Verified(zone, ..) => zone,
             Entry::Reserve(zone, _) | Entry::Newer(zone, ..) | Entry::Expired(zone, _) => zone,
         }
     }
@@ -166,9 +167,13 @@ impl Entry {
                     write_delta(out, delta);
                 }
             }
-            Entry::Verified(zone, at) | Entry::Expired(zone, at) => {
-                let is_expired = matches!(self, Entry::Expired(..));
-                begin(out, if is_expired { EXPIRED } else { VERIFIED }, zone);
+            Entry::Verified(zone, counted_from, current) => {
+                begin(out, VERIFIED, zone);
+                out.extend_from_slice(&counted_from.0.to_le_bytes());
+                current.iter().for_each(|at| out.extend_from_slice(&at.0.to_le_bytes()));
+            }
+            Entry::Expired(zone, at) => {
+                begin(out, EXPIRED, zone);
                 out.extend_from_slice(&at.0.to_le_bytes());
             }
             Entry::Reserve(zone, reserve) => {
@@ -233,7 +238,7 @@ pub fn decode(payload: &[u8]) -> Option<Payload> {
             let delta = if rest.is_empty() { None } else { Some(read_delta(rest)?) };
             Replayed::Past(delta, stamp)
         }
-        VERIFIED => Replayed::Verified(Utc(take_u64(&mut rest)?)),
+        VERIFIED => Replayed::Verified(Utc(take_u64(&mut rest)?), take_u64(&mut rest).map(Utc)),
         ASIDE => {
             let stamp = Stamp::read(&mut rest)?;
             let applied = Utc(take_u64(&mut rest)?);

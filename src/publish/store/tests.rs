@@ -394,10 +394,16 @@ fn a_compacted_journal_keeps_what_is_used_up_of_expire() {
     let zone = store.get(&apex()).unwrap();
     zone.confirm(at(100).utc, None, at(200).mono);
     zone.expires(at(200).mono, Some(at(40).utc));
-    let mut compacted = Vec::new();
-    zone.checkpoint(&mut |entry| compacted.push(payload(&entry)));
-    let again = replayed(&compacted, compacted.len());
-    assert_eq!(again.get(&apex()).unwrap().counted_from(), Some(at(40).utc));
+    let kept = |zone: &Arc<Zone>| {
+        let mut compacted = Vec::new();
+        zone.checkpoint(&mut |entry| compacted.push(payload(&entry)));
+        let again = replayed(&compacted, compacted.len()).get(&apex()).unwrap();
+        (again.counted_from(), again.verified_at())
+    };
+    // A primary that says nothing of its age keeps a zone from expiring, and nobody knows when its content was current.
+    assert_eq!(kept(&zone), (Some(at(40).utc), None));
+    zone.was_current(at(39).utc);
+    assert_eq!(kept(&zone), (Some(at(40).utc), Some(at(39).utc)));
 }
 
 #[test]

@@ -33,9 +33,20 @@ impl Query {
             }
             Some((key, _)) => {
                 let may_stand: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-                let may_stand = may_stand.join(" and ");
-                Err(Malformed(format!("`{key}` is unknown here: this request takes {may_stand}")))
+                let may_stand = may_stand.join(" or ");
+                Err(Malformed(format!("`{key}` is unknown here: in this request it may be {may_stand}")))
             }
+        }
+    }
+
+    /// Refuses more than one of keys of which each says all by itself.
+    pub(super) fn at_most_one_of(&self, keys: &[&str]) -> Result<(), Malformed> {
+        let mut there = keys.iter().filter(|key| self.values(key).next().is_some());
+        match (there.next(), there.next()) {
+            (Some(one), Some(other)) => {
+                Err(Malformed(format!("`{one}` and `{other}` do not go together: give one")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -103,7 +114,7 @@ mod tests {
         let unknown = |query, known| read(query, known).unwrap_err();
         assert_eq!(
             unknown("?zone=a&foo=1", &["zone", "force"]),
-            "`foo` is unknown here: this request takes `zone` and `force`"
+            "`foo` is unknown here: in this request it may be `zone` or `force`"
         );
         assert_eq!(unknown("?foo=1", &[]), "`foo` is unknown here: this request takes no query");
         for (query, shown) in
@@ -116,6 +127,9 @@ mod tests {
         assert_eq!(why, "`force=maybe` is not understood: `force` is `true` or `false`");
         let Malformed(why) = query.one::<u64>("limit", "a number").unwrap_err();
         assert_eq!(why, "`limit` is there more than once: it has one value, a number");
+        assert!(query.at_most_one_of(&["since", "zone", "after"]).is_ok());
+        let Malformed(why) = query.at_most_one_of(&["limit", "zone"]).unwrap_err();
+        assert_eq!(why, "`limit` and `zone` do not go together: give one");
         let Malformed(why) = query.names("zone").unwrap_err();
         assert!(why.starts_with("`zone=a..b`: `a..b` is not a name: "), "{why}");
     }

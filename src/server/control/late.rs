@@ -41,7 +41,7 @@ impl Control {
         if self.unread.borrow().iter().any(|unread| unread.source == lost.source) {
             return;
         }
-        tracing::error!("{}. What was served from it is served still; edits are not seen", lost.reason);
+        lost.tell();
         self.unread.send_modify(|all| all.push(lost));
     }
 

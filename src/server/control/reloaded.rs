@@ -27,6 +27,15 @@ pub struct Reloaded {
 impl Reloaded {
     /// What is said where zones could not be brought up to date, or files not taken in: the rest is in force.
     pub fn complaint(&self) -> Option<String> {
+        self.complaint_of("reloaded, but ")
+    }
+
+    /// The same of a start, which was given up for that.
+    pub fn complaint_of_start(&self) -> Option<String> {
+        self.complaint_of("not started: ")
+    }
+
+    fn complaint_of(&self, outcome: &str) -> Option<String> {
         let changed = [("added", &self.added), ("removed", &self.removed)];
         let changed = changed.iter().filter(|(_, zones)| !zones.is_empty()).map(|(verb, zones)| {
             let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
@@ -46,7 +55,7 @@ impl Reloaded {
         if wrong.is_empty() {
             return None;
         }
-        let wrong = format!("reloaded, but {}:", wrong.join(" and "));
+        let wrong = format!("{outcome}{}:", wrong.join(" and "));
         let head = changed.chain([wrong]).collect::<Vec<_>>().join("; ");
         let failed = self.failed.iter().map(|(zone, error)| format!("{zone}: {error}"));
         let refused = self.refused.iter().map(|file| file.why.clone());
@@ -55,11 +64,32 @@ impl Reloaded {
     }
 }
 
+/// What is told for long of a configuration that was refused: the first error and its place. Lines of the file may hold secrets, and stay
+/// with who asked for the reload and in the log.
+pub(super) fn in_short(refused: &str) -> String {
+    let mut lines = refused.lines().map(str::trim);
+    let message = lines.next().unwrap_or_default();
+    let place = lines.next().and_then(|line| line.strip_prefix("--> "));
+    let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
+    format!(
+        "{message}{place}; what was in force before is so still: mend the configuration (`tidemark check` shows all that is wrong with it) \
+         and run `tidemark reload`"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
+
+    #[test]
+    fn a_refused_configuration_is_told_in_a_line_without_its_text() {
+        let told = in_short("unknown key `lissten`\n --> tidemark.toml:2:1\n  |\n2 | lissten = []\n");
+        assert!(told.starts_with("unknown key `lissten` at tidemark.toml:2:1; what was in force"), "{told}");
+        let told = in_short("cannot read tidemark.toml: No such file or directory (os error 2)");
+        assert!(told.starts_with("cannot read tidemark.toml: No such file or directory (os error 2); what"));
+    }
 
     #[test]
     fn files_that_are_left_out_are_complained_of_like_zones_that_fail() {
@@ -79,5 +109,7 @@ mod tests {
         reloaded.failed.insert("a.".parse().unwrap(), "broken".to_owned());
         let expected = "added new.; reloaded, but one zone is not in order and one file is left out:\na.: broken\nz/9.zone holds what?";
         assert_eq!(reloaded.complaint().as_deref(), Some(expected));
+        let of_start = expected.replace("reloaded, but", "not started:");
+        assert_eq!(reloaded.complaint_of_start(), Some(of_start));
     }
 }

@@ -373,11 +373,11 @@ fn harm_to_all_three_files_is_told() {
 #[test]
 fn a_crash_tears_what_was_not_synced_and_nothing_else() {
     let name: Name = "example.".parse().unwrap();
-    let verified = |at| Entry::Verified(name.clone(), Utc(at));
+    let verified = |at| Entry::Verified(name.clone(), Utc(at), None);
     let entries = |disk: &mut Disk| {
         let mut found = Vec::new();
         disk.replay(|_, happened| match happened {
-            Replayed::Verified(at) => found.push(at.0),
+            Replayed::Verified(at, None) => found.push(at.0),
             other => panic!("{other:?}"),
         });
         found
@@ -405,12 +405,12 @@ fn a_failed_write_leaves_nothing_behind() {
     let name: Name = "example.".parse().unwrap();
     let mut disk = Disk::default();
     disk.replay(|_, _| ());
-    disk.append(&[Entry::Verified(name.clone(), Utc(1))]).unwrap();
+    disk.append(&[Entry::Verified(name.clone(), Utc(1), None)]).unwrap();
     disk.full = true;
-    assert!(disk.append(&[Entry::Verified(name.clone(), Utc(2))]).is_err());
+    assert!(disk.append(&[Entry::Verified(name.clone(), Utc(2), None)]).is_err());
     disk.full = false;
-    disk.append(&[Entry::Verified(name, Utc(3))]).unwrap();
+    disk.append(&[Entry::Verified(name, Utc(3), Some(Utc(2)))]).unwrap();
     let mut found = Vec::new();
     disk.replay(|_, happened| found.push(format!("{happened:?}")));
-    assert_eq!(found, ["Verified(Utc(1))", "Verified(Utc(3))"]);
+    assert_eq!(found, ["Verified(Utc(1), None)", "Verified(Utc(3), Some(Utc(2)))"]);
 }

@@ -5,6 +5,7 @@ use super::*;
 
 use crate::ask::support::KEPT;
 use crate::node::status::{Problem, State, ZoneStatus};
+use crate::transfer::refresh::Doubt;
 use crate::zone::serial::Policy;
 
 /// What has been the same everywhere for so long is taken to stay so.
@@ -70,7 +71,8 @@ impl World {
 
     /// Every secondary knows that what it serves is current; an edit that a primary refused keeps it waiting for another.
     fn assured(&mut self) -> Result<(), Violation> {
-        if self.unsure().is_some_and(|(_, problem)| problem.is_none()) {
+        let is_doubt = |problem: Problem| Doubt::ALL.iter().any(|it| problem.what.ends_with(&it.to_string()));
+        if self.unsure().is_some_and(|(_, problem)| problem.is_none_or(is_doubt)) {
             // Its primary answers and seemed to take no EDNS: it cannot say that it would know of more until that is forgotten.
             self.run(self.now + KEPT + AGREED)?;
         }
@@ -180,7 +182,8 @@ impl World {
         let status = running.node.page(now, everything());
         self.oracle.canaries(self.now, host, &running.served, now)?;
         self.oracle.stranger(self.now, host, &running.served, now)?;
-        self.oracle.status(self.now, host, &status)?;
+        let is_remembered = running.store.get(&apex()).is_some_and(|zone| zone.fresh_at().is_none());
+        self.oracle.status(self.now, host, &status, is_remembered)?;
         self.freshness(host)
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::{a, apex, record, soa};
 use super::*;
-use crate::publish::messages::{Outside, Unreadable};
+use crate::publish::messages::{Outside, Together, Unreadable};
 use crate::publish::transferred::NoZone;
 use crate::wire::message::flags;
 use crate::wire::rtype::Rcode;
@@ -275,6 +275,27 @@ fn limits_hold() {
     assert!(matches!(endless.feed(message(Asked::Axfr, &[soa(5)])), Outcome::More));
     let taken = (0..100).take_while(|_| matches!(endless.feed(&empty), Outcome::More)).count();
     assert!(taken < 40, "empty messages count too");
+}
+
+#[test]
+fn transfers_under_way_share_what_they_may_keep() {
+    let together = Together::default();
+    let limits = Limits { bytes: 2_000, records: 100 };
+    let begin = |asked| Intake::new(apex(), asked, limits).keeping(Messages::among(together.clone(), None));
+    let hosts: Vec<Record> = (0..50).map(|at| a(&format!("h{at}.example."), 1)).collect();
+    let (first, more, last) = ([soa(5), ns()], message(Asked::Axfr, &hosts), message(Asked::Axfr, &[soa(5)]));
+    let [mut one, mut other] = [(); 2].map(|()| begin(Asked::Axfr));
+    for intake in [&mut one, &mut other] {
+        assert!(matches!(intake.feed(message(Asked::Axfr, &first)), Outcome::More));
+        // It is taken in though it goes beyond: there was room before it.
+        assert!(matches!(intake.feed(&more), Outcome::More));
+    }
+    assert!(matches!(other.feed(&last), Outcome::Bad(Reason::NoRoom { most: 2_000 })));
+    // Nothing is kept of what tells that there is nothing new.
+    let current = begin(Asked::Ixfr(Serial(5))).feed(message(Asked::Ixfr(Serial(5)), &[soa(5)]));
+    assert!(matches!(current, Outcome::UpToDate(Serial(5))));
+    drop(other);
+    assert!(matches!(one.feed(&last), Outcome::Full(..)));
 }
 
 proptest! {

@@ -23,8 +23,8 @@ struct Hold {
     /// How often in a row.
     failures: u32,
     until: Mono,
-    /// The primary did not give it, as one does that gives many zones at once and few at a time, or whose transfers follow its SOA
-    /// after a while: it may soon do so.
+    /// The primary did not give it, as one does that gives many zones at once and few at a time, or whose transfers follow its SOA after
+    /// a while, or there was no room for it here: that may soon be otherwise.
     is_turned_away: bool,
     /// The differences did not come in time, and another primary was turned to before the whole zone could be asked for.
     is_without_ixfr: bool,
@@ -53,7 +53,11 @@ impl Holds {
         };
         let is_turned_away = matches!(
             reason,
-            Reason::Rcode(_) | Reason::Refused | Reason::Truncated | Reason::NotGiven { .. }
+            Reason::Rcode(_)
+                | Reason::Refused
+                | Reason::Truncated
+                | Reason::NotGiven { .. }
+                | Reason::NoRoom { .. }
         );
         let is_without_ixfr = asked == Kind::Ixfr && reason == Reason::Timeout;
         self.forget(primary);

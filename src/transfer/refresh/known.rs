@@ -43,8 +43,37 @@ pub struct Stored<'v> {
 pub(super) struct Word {
     /// When that is known to have been the newest version.
     pub(super) current: Option<Mono>,
-    /// Whether it says that it would know of a newer one, or shows that it would not; `None` where it does not speak of that.
-    pub(super) would_know: Option<bool>,
+    /// Whether it is taken for the source of the zone, which knows of every version.
+    pub(super) is_source: bool,
+    /// Why it is not believed that it would know of a newer one.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Why the word of a primary says nothing of whether there is a newer version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// It pulls the zone for all that is known, and does not say how old its content is.
+    #[error(
+        "tells neither stamps nor EXPIRE, so how old its content is cannot be known: take out `from-secondaries` if the zone is published \
+         there, or pull from a server that tells"
+    )]
+    Silent,
+    /// By what is left of its EXPIRE.
+    #[error(
+        "shows by EXPIRE that its own refresh is overdue: find out why it gets no answer from its primary"
+    )]
+    Overdue,
+    /// By its own word.
+    #[error(
+        "says that nobody has told it of late whether its content is current: its `tidemark status` says why"
+    )]
+    Unverified,
+    /// It would know, it says, and so may those whom it asks; yet what they have grows older.
+    #[error(
+        "says that it would know of a newer version, and what it knows to be current is too old for that: is every server that it asks \
+         a secondary of another, or cut off?"
+    )]
+    Circle,
 }
 
 impl Word {
@@ -61,20 +90,27 @@ impl Word {
         pulls: bool,
     ) -> Word {
         if let Some(told) = told {
-            return Word { current: told.current_at(asked.mono), would_know: Some(told.is_verified) };
+            let doubt = (!told.is_verified).then_some(Doubt::Unverified);
+            return Word { current: told.current_at(asked.mono), is_source: false, doubt };
         }
         let age = |left| Duration::from_secs(timers.expire.saturating_sub(left).into()) + expire::SLACK;
         let age = left.map(age);
         let is_overdue = age.is_some_and(|age| age > timers::overdue(timers));
-        let would_know = match (is_overdue, pulls) {
-            (true, _) => Some(false),
-            (false, true) => Some(age.is_some()),
-            (false, false) => None,
+        let is_source = !pulls && !is_overdue;
+        let doubt = match (is_overdue, age) {
+            (true, _) => Some(Doubt::Overdue),
+            (false, None) if pulls => Some(Doubt::Silent),
+            (false, _) => None,
         };
         let age = age.or((!pulls).then_some(Duration::ZERO));
         let current = age.map(|age| asked.mono - age).filter(|_| omission == Omission::Absent);
-        Word { current, would_know }
+        Word { current, is_source, doubt }
     }
+}
+
+impl Doubt {
+    /// All of them.
+    pub const ALL: [Doubt; 4] = [Doubt::Silent, Doubt::Overdue, Doubt::Unverified, Doubt::Circle];
 }
 
 /// What is served here.
@@ -188,17 +224,17 @@ mod tests {
         let timers = Timers { refresh: 60, retry: 10, expire: 1_000, ..Timers::default() };
         let word = |left: Option<u32>, pulls| {
             let word = Word::of(None, now, Omission::Absent, left, timers, pulls);
-            (word.current.map(|at| now.mono.since(at)), word.would_know)
+            (word.current.map(|at| now.mono.since(at)), word.is_source, word.doubt)
         };
         let age = |seconds| Some(Duration::from_secs(seconds) + expire::SLACK);
         // It tells nothing: the source of the zone, or somebody who may have heard of nothing for years.
-        assert_eq!(word(None, false), (Some(Duration::ZERO), None));
-        assert_eq!(word(None, true), (None, Some(false)));
-        assert_eq!(word(Some(990), false), (age(10), None));
+        assert_eq!(word(None, false), (Some(Duration::ZERO), true, None));
+        assert_eq!(word(None, true), (None, false, Some(Doubt::Silent)));
+        assert_eq!(word(Some(990), false), (age(10), true, None));
         // For how long it is believed is the lease's business.
-        assert_eq!(word(Some(990), true), (age(10), Some(true)));
+        assert_eq!(word(Some(990), true), (age(10), false, None));
         for pulls in [false, true] {
-            assert_eq!(word(Some(500), pulls), (age(500), Some(false)));
+            assert_eq!(word(Some(500), pulls), (age(500), false, Some(Doubt::Overdue)));
         }
     }
 }

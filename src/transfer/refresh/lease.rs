@@ -10,6 +10,7 @@
 //!               the lease is over, or a round found nobody with such a word
 //! ```
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -18,7 +19,8 @@ use crate::time::{Mono, Now};
 use crate::transfer::timers;
 use crate::zone::soa::Timers;
 
-use super::known::Word;
+use super::Refresh;
+use super::known::{Doubt, Word};
 
 /// Polls a second that one primary gets from all zones of a node because of their leases: where many zones share a primary, they last
 /// longer.
@@ -42,6 +44,8 @@ pub(super) struct Lease {
     until: Option<Mono>,
     /// Whether a word that holds was given in the round under way.
     is_renewed: bool,
+    /// Whose word was not enough in the last round that had one, and why; of several that of the first one that was asked for it.
+    doubt: Option<(SocketAddr, Doubt)>,
     /// When an answer last showed the content to have been current later than was known.
     freshened: Option<Mono>,
     /// When the last word was asked for.
@@ -50,7 +54,7 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(span: Option<Duration>) -> Lease {
-        Lease { span, zones: 1, until: None, is_renewed: false, freshened: None, asked: None }
+        Lease { span, zones: 1, until: None, is_renewed: false, doubt: None, freshened: None, asked: None }
     }
 
     /// Takes note of how many zones ask the same primary.
@@ -76,9 +80,16 @@ impl Lease {
         self.until = self.until.filter(|_| self.is_renewed);
     }
 
-    /// Takes note of a primary's word that there was nothing newer when `asked`; `is_fresher` if it showed what is served here to have
+    /// Takes note of the word of a primary that there was nothing newer when `asked`; `is_fresher` if it showed what is served here to have
     /// been current later than was known.
-    pub(super) fn word(&mut self, word: Word, is_fresher: bool, asked: Now, timers: Timers) {
+    pub(super) fn word(
+        &mut self,
+        primary: SocketAddr,
+        word: Word,
+        is_fresher: bool,
+        asked: Now,
+        timers: Timers,
+    ) {
         if is_fresher {
             self.freshened = Some(asked.mono);
         }
@@ -86,9 +97,16 @@ impl Lease {
         let poll = self.longest_poll(timers);
         let believed = (timers::longest_refresh(timers) * 2).min(BELIEVED).max(poll * BELIEVED_POLLS);
         let is_believed = || self.freshened.is_some_and(|at| asked.mono <= at + believed);
-        if word.would_know.is_none_or(|would| would && is_believed()) {
-            self.is_renewed = true;
-            self.until = self.until.max(Some(asked.mono + poll.mul_f64(GRACE)));
+        let doubt = word.doubt.or_else(|| (!word.is_source && !is_believed()).then_some(Doubt::Circle));
+        match doubt {
+            None => {
+                self.is_renewed = true;
+                self.doubt = None;
+                self.until = self.until.max(Some(asked.mono + poll.mul_f64(GRACE)));
+            }
+            // Somebody else's word was enough in this round.
+            Some(_) if self.is_renewed => {}
+            Some(doubt) => self.doubt = Some((primary, doubt)),
         }
     }
 
@@ -122,6 +140,13 @@ impl Lease {
     }
 }
 
+impl Refresh {
+    /// Whose word is not enough to call what is served current, and why; `None` while somebody's is, and where none has been heard.
+    pub fn doubt(&self) -> Option<(SocketAddr, Doubt)> {
+        self.lease.doubt.filter(|_| self.lease.until.is_none())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
@@ -135,21 +160,45 @@ mod tests {
         Now { mono: Mono(seconds * 1_000_000), utc: Utc(seconds * 1_000_000) }
     }
 
+    fn primary(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 53))
+    }
+
     fn timers() -> Timers {
         Timers { refresh: HOUR, retry: HOUR / 4, expire: 7 * HOUR, ..Timers::default() }
     }
 
     #[test]
     fn a_word_that_is_not_renewed_holds_no_longer() {
-        let word = Word { current: None, would_know: None };
+        let word = Word { current: None, is_source: true, doubt: None };
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
         assert!(lease.ends().is_none());
-        lease.word(word, true, at(100), timers());
+        lease.word(primary(1), word, true, at(100), timers());
         assert_eq!(lease.ends(), Some(at(115).mono));
         lease.check(at(114).mono);
         assert!(lease.ends().is_some());
         lease.check(at(115).mono);
         assert!(lease.ends().is_none());
+    }
+
+    #[test]
+    fn a_word_that_is_not_enough_is_remembered_with_the_reason_until_one_is() {
+        let silent = Word { current: None, is_source: false, doubt: Some(Doubt::Silent) };
+        let good = Word { current: None, is_source: true, doubt: None };
+        let mut lease = Lease::new(Some(Duration::from_secs(10)));
+        lease.round_begins();
+        lease.word(primary(1), silent, false, at(100), timers());
+        assert_eq!(lease.doubt, Some((primary(1), Doubt::Silent)));
+        lease.word(primary(2), good, true, at(100), timers());
+        lease.word(primary(3), silent, false, at(100), timers());
+        assert!(lease.doubt.is_none() && lease.ends().is_some());
+        lease.round_ended();
+        lease.round_begins();
+        // Secondaries that assure each other.
+        let assured = Word { current: None, is_source: false, doubt: None };
+        lease.word(primary(1), assured, false, at(100 + 10 * u64::from(HOUR)), timers());
+        lease.round_ended();
+        assert_eq!((lease.ends(), lease.doubt), (None, Some((primary(1), Doubt::Circle))));
     }
 
     #[test]
@@ -169,7 +218,8 @@ mod tests {
     fn what_took_long_is_asked_about_again_at_once() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
-        lease.word(Word { current: None, would_know: None }, true, at(100), timers());
+        let word = Word { current: None, is_source: true, doubt: None };
+        lease.word(primary(1), word, true, at(100), timers());
         assert_eq!(lease.next_poll(at(130), timers(), &mut rng), timers::SHORTEST);
     }
 }

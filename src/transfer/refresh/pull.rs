@@ -23,6 +23,8 @@ pub(super) struct Pull {
     pub(super) progress: Option<(Mono, Mono)>,
     pub(super) omission: Omission,
     pub(super) intake: Intake,
+    /// What is asked of others meanwhile.
+    pub(super) aside: Aside,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl Refresh {
                 (query::axfr(zone, serial), Asked::Axfr, Kind::Axfr)
             }
         };
-        let kept = Messages::left_to(self.config.remains.clone());
+        let kept = Messages::among(self.config.together.clone(), self.config.remains.clone());
         let intake = Intake::new(zone.clone(), asked, self.config.limits).keeping(kept);
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
@@ -85,6 +87,7 @@ impl Refresh {
             progress: None,
             omission: Omission::Absent,
             intake,
+            aside: self.aside(step.now.mono, primary),
         });
         self.state = State::Pulling(pull);
     }
@@ -233,6 +236,7 @@ impl Refresh {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Pulling(mut pull) => {
                 end(&mut pull.question, step.out);
+                pull.aside.stop(step.out);
                 Some(pull)
             }
             other => {
@@ -255,7 +259,8 @@ impl Refresh {
     }
 
     /// After differences comes the whole zone, from the same primary as far as it can be reached and says something, or nobody else can
-    /// be asked; after that the next primary. The whole zone of one that said nothing is for the next round.
+    /// be asked, and as far as there is room for it; after that the next primary. The whole zone of one that said nothing is for the next
+    /// round.
     pub(super) fn pull_failed(
         &mut self,
         step: &mut Step<'_>,
@@ -266,7 +271,8 @@ impl Refresh {
         let (primary, kind) = (pull.primary, pull.kind);
         step.events.push(Event::Failed { primary, kind, reason, because, detail: None });
         let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
-        if kind == Kind::Axfr || is_silent || matches!(reason, Reason::Unreachable(_)) {
+        let is_lost = matches!(reason, Reason::Unreachable(_) | Reason::NoRoom { .. });
+        if kind == Kind::Axfr || is_silent || is_lost {
             return self.hold(step, primary, (kind, reason));
         }
         step.events.push(Event::Fallback { reason });

@@ -215,8 +215,7 @@ impl Refresh {
         if differs {
             return self.repair(step, primary, timers);
         }
-        let word = self.word(told.as_ref(), (reply.asked, reply.omission), expire, timers);
-        self.confirm(step, primary, reply.asked, word, expire, false);
+        self.confirm_by(step, primary, reply, told.as_ref(), expire);
         self.confirmed_by.get_or_insert(primary);
         self.next_primary(step);
     }
@@ -229,6 +228,20 @@ impl Refresh {
         if is_due && (self.confirmed_by.is_some() || is_set_aside) {
             step.events.push(Event::AtOdds { primary, odd: Odd::of(shown.theirs, shown.ours) });
         }
+    }
+
+    /// Notes that a primary's SOA, with what came with it, shows nothing else than what is served.
+    pub(super) fn confirm_by(
+        &mut self,
+        step: &mut Step<'_>,
+        primary: SocketAddr,
+        reply: &Reply,
+        told: Option<&Told>,
+        expire: Option<u32>,
+    ) {
+        let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
+        let word = self.word(told, (reply.asked, reply.omission), expire, timers);
+        self.confirm(step, primary, reply.asked, word, expire, false);
     }
 
     /// Notes that a primary had nothing newer when `asked`.
@@ -248,7 +261,7 @@ impl Refresh {
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
         let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
-        // Its SOA showed more than its transfer brought: of what there is that says nothing, and takes nothing back.
+        // The SOA of this round showed more than its transfer brought: of what there is that says nothing, and takes nothing back.
         let contradicts = self.shown.serial.is_some_and(|shown| shown.is_newer_than(serial));
         if !contradicts {
             self.settle_newer(primary, asked.mono, serial);
@@ -260,7 +273,7 @@ impl Refresh {
         if is_fresher {
             self.fresh_at = word.current;
         }
-        self.lease.word(word, is_fresher, asked, timers);
+        self.lease.word(primary, word, is_fresher, asked, timers);
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
         let verified_at = asked.utc;

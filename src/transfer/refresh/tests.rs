@@ -86,6 +86,7 @@ impl World {
             zone: apex(),
             primaries: addresses.clone(),
             limits: Limits::default(),
+            together: Together::default(),
             lease: None,
             from_secondaries: false,
             remains: None,
@@ -377,6 +378,7 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
     answer(request, &[version.snapshot.soa_record()], &options)
 }
 
+mod aside;
 mod chance;
 mod faults;
 mod opinions;

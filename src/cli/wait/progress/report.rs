@@ -17,8 +17,8 @@ const FAR: u32 = 1 << 30;
 
 /// What is to be done about servers that serve what was never published.
 const RAISE: &str = "\
-it takes nothing older than that: raise the serial in the zone file above it, or have the server take what is published (a tidemark node: \
-`refresh --force`)
+a server that shows what was never published takes nothing older: raise the serial in the zone file above that, or have the server take \
+what is published (a tidemark node: `refresh --force`)
 ";
 
 impl Progress {

@@ -399,7 +399,7 @@ fn for_what_a_node_published_it_is_the_node_that_knows() {
     assert!(
         told.starts_with(
             "given up after 9.000 s: 1 of 2 servers did not show serial 12\n  \
-             192.0.2.1:53 shows serial 100, which was never published here\nit takes nothing older"
+             192.0.2.1:53 shows serial 100, which was never published here\na server that shows what was never published takes nothing older"
         ),
         "{told}"
     );

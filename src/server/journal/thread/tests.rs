@@ -396,7 +396,7 @@ fn notes_among_commits_keep_their_place_and_hold_nothing_up() {
     const MANY: u64 = 1_000;
     let dir = tempfile::tempdir().unwrap();
     let (running, _) = open(dir.path());
-    let entry = |zone: &str, at| Entry::Verified(zone.parse().unwrap(), Utc(at));
+    let entry = |zone: &str, at| Entry::Verified(zone.parse().unwrap(), Utc(at), None);
     // Also behind a commit that waits for its content.
     running.journal.commit(0, vec![full(&content("large.", 1, 12_000))], false);
     for ticket in 1..=MANY {
@@ -416,7 +416,7 @@ fn notes_among_commits_keep_their_place_and_hold_nothing_up() {
         let of_zone = found.entry(zone.to_string()).or_default();
         match happened {
             Replayed::Full(..) => of_zone.push(0),
-            Replayed::Verified(at) => of_zone.push(at.0),
+            Replayed::Verified(at, _) => of_zone.push(at.0),
             _ => {}
         }
     });

@@ -2,6 +2,7 @@
 
 use super::super::super::fixture::a;
 use super::*;
+use crate::publish::messages::Messages;
 
 #[test]
 fn lost_soa_answers_are_asked_for_again_then_over_tcp() {
@@ -190,6 +191,27 @@ fn an_order_ends_a_transfer_that_does_not_move() {
     let log = order(&mut world);
     assert_eq!(log[0], "failed ixfr timeout", "{log:?}");
     assert!(world.serves(1), "{log:?}");
+}
+
+#[test]
+fn a_transfer_that_finds_no_room_beside_others_is_asked_for_again_soon() {
+    let mut world = World::settled(1);
+    let config = world.refresh.config.clone();
+    let mut others = Messages::among(config.together.clone(), None);
+    others.keep(vec![0; 60_000]);
+    let limits = Limits { bytes: 60_000, ..Limits::default() };
+    world.refresh = Refresh::new(Config { limits, ..config }, 42);
+    world.start();
+    world.run(500);
+    world.take_log();
+    world.edit(1, 2, 11);
+    world.notify(1, Some(2));
+    world.run(100);
+    // The whole zone would find none either.
+    assert_eq!(world.take_log(), ["behind 2", "behind 2", "failed ixfr no_room"]);
+    drop(others);
+    world.run(1_100);
+    assert!(world.serves(1));
 }
 
 /// A zone of eleven records is all that is taken, and a primary with more is polled every second.
