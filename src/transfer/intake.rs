@@ -85,6 +85,7 @@ pub struct Intake {
     limits: Limits,
     state: State,
     kept: Messages,
+    announced: Option<Serial>,
     told: Option<Told>,
     expire: Option<u32>,
     messages: u64,
@@ -110,6 +111,7 @@ impl Intake {
             limits,
             state: State::Begin,
             kept: Messages::default(),
+            announced: None,
             told: None,
             expire: None,
             messages: 0,
@@ -134,6 +136,11 @@ impl Intake {
             self.state = State::Over;
         }
         outcome
+    }
+
+    /// The serial of the SOA that opened the answer, which is where it ends.
+    pub fn announced(&self) -> Option<Serial> {
+        self.announced
     }
 
     /// What the server told of its versions, until an outcome took it along.
@@ -284,6 +291,7 @@ impl Intake {
                 }
                 let serial = Timers::read(record.rdata).serial;
                 self.state = State::Announced(owned()?);
+                self.announced = Some(serial);
                 match self.asked {
                     Asked::Ixfr(have) if !serial.is_newer_than(have) => Ok(Some(Whole::UpToDate(serial))),
                     _ => Ok(None),

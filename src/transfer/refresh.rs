@@ -43,7 +43,7 @@ use crate::zone::clocks::Clocks;
 use crate::zone::digest::Digest;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
-use crate::zone::stamp::{Stamp, Told};
+use crate::zone::stamp::Told;
 
 use super::intake::{Asked, Intake, Limits, Outcome};
 use super::notify::Notify;
@@ -172,8 +172,7 @@ struct Announced {
 enum State {
     Idle,
     AskingSoa(Box<Asking>),
-    PullingIxfr(Box<Pull>),
-    PullingAxfr(Box<Pull>),
+    Pulling(Box<Pull>),
     Publishing(Pulled),
 }
 
@@ -218,6 +217,12 @@ impl Refresh {
             force_next: false,
             forcing: false,
         }
+    }
+
+    /// Takes over the orders that the machine of the same zone was given while it had other settings, and who was at odds then.
+    pub fn take_over(&mut self, known: Refresh) {
+        self.force_next = known.force_next || known.forcing;
+        self.odds.take_over(known.odds, &known.config.primaries, &self.config.primaries);
     }
 
     /// Begins, with what is stored if there is anything: it is served at once, unless it has expired meanwhile, and asked about at once.
@@ -280,6 +285,13 @@ impl Refresh {
         })
     }
 
+    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history. Primaries
+    /// that still show what is served until then do not bring it back.
+    pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
+        self.force_next = true;
+        self.refresh_now(now, out)
+    }
+
     /// Takes in what arrived; tokens of others are left alone.
     pub fn arrived(&mut self, now: Now, token: Token, arrival: Arrival, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
@@ -289,7 +301,7 @@ impl Refresh {
                     let event = asking.question.arrived(token, &arrival, call);
                     this.soa_event(step, event);
                 }
-                State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                State::Pulling(pull) => {
                     if let Some(question) = pull.aside.question(token) {
                         let event = question.arrived(token, &arrival, call);
                         return this.aside_event(step, event);
@@ -307,7 +319,7 @@ impl Refresh {
     pub fn stop(&mut self, out: &mut Outbox) {
         match &mut self.state {
             State::AskingSoa(asking) => asking.question.stop(out),
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+            State::Pulling(pull) => {
                 pull.question.stop(out);
                 pull.aside.stop(out);
             }
@@ -350,7 +362,7 @@ impl Refresh {
                     let event = asking.question.handle_timeout(call);
                     this.soa_event(step, event);
                 }
-                State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+                State::Pulling(pull) => {
                     if pull.aside.next_timeout().is_some_and(passed) {
                         return this.aside_due(step);
                     }
@@ -370,7 +382,7 @@ impl Refresh {
         let own = match &self.state {
             State::Idle => self.due,
             State::AskingSoa(asking) => asking.question.next_timeout(),
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
+            State::Pulling(pull) => {
                 let stalled_at = (!pull.question.is_waiting()).then(|| pull.stalled_at());
                 let aside = pull.aside.next_timeout();
                 [pull.question.next_timeout(), stalled_at, aside].into_iter().flatten().min()
@@ -412,8 +424,8 @@ impl Refresh {
         match self.state {
             State::Idle => "Idle",
             State::AskingSoa(_) => "AskingSoa",
-            State::PullingIxfr(_) => "PullingIxfr",
-            State::PullingAxfr(_) => "PullingAxfr",
+            State::Pulling(ref pull) if pull.kind == Kind::Ixfr => "PullingIxfr",
+            State::Pulling(_) => "PullingAxfr",
             State::Publishing(_) => "Publishing",
         }
     }
@@ -432,6 +444,7 @@ impl Refresh {
 
 mod aside;
 mod event;
+mod expiry;
 mod holds;
 mod known;
 mod lease;

@@ -53,7 +53,7 @@ impl Refresh {
 
     /// Does what is due beside a transfer.
     pub(super) fn aside_due(&mut self, step: &mut Step<'_>) {
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+        let State::Pulling(pull) = &mut self.state else { return };
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
         match &mut pull.aside.asking {
@@ -68,7 +68,7 @@ impl Refresh {
     /// Asks the next one for its SOA.
     fn ask_aside(&mut self, step: &mut Step<'_>) {
         let serial = self.have.as_ref().map(|have| have.timers().serial);
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+        let State::Pulling(pull) = &mut self.state else { return };
         pull.aside.stop(step.out);
         // Nothing is left to be confirmed once it has expired.
         let Some(primary) = pull.aside.others.pop_front().filter(|_| serial.is_some()) else { return };
@@ -82,7 +82,7 @@ impl Refresh {
     /// told of, when the transfer has come to nothing.
     pub(super) fn aside_event(&mut self, step: &mut Step<'_>, event: Option<question::Event>) {
         let Some(event) = event else { return };
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+        let State::Pulling(pull) = &mut self.state else { return };
         let (from, Some((primary, _))) = (pull.primary, &pull.aside.asking) else { return };
         let primary = *primary;
         if let question::Event::Answered(reply) = event {
@@ -91,7 +91,7 @@ impl Refresh {
                 pull.aside.others.push_front(primary);
             } else if self.is_prolonged(step, primary, &reply) {
                 let next = self.aside(step.now.mono, from);
-                let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+                let State::Pulling(pull) = &mut self.state else { return };
                 pull.aside.stop(step.out);
                 pull.aside = next;
                 return;

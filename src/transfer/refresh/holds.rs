@@ -8,6 +8,7 @@ use crate::time::Mono;
 use crate::zone::serial::Serial;
 use crate::zone::soa::Timers;
 
+use super::super::query::Kind;
 use super::super::reason::Reason;
 use super::super::timers;
 
@@ -22,9 +23,11 @@ struct Hold {
     /// How often in a row.
     failures: u32,
     until: Mono,
-    /// The primary did not give it, as one does that gives many zones at once and few at a time, or there was no room for it here: there
-    /// may soon be room again.
+    /// The primary did not give it, as one does that gives many zones at once and few at a time, or whose transfers follow its SOA after
+    /// a while, or there was no room for it here: that may soon be otherwise.
     is_turned_away: bool,
+    /// The differences did not come in time, and another primary was turned to before the whole zone could be asked for.
+    is_without_ixfr: bool,
 }
 
 /// The holds of one zone, at most one per primary.
@@ -38,7 +41,7 @@ impl Holds {
         &mut self,
         now: Mono,
         (primary, serial): (SocketAddr, Serial),
-        reason: Reason,
+        (asked, reason): (Kind, Reason),
         timers: Timers,
         rng: &mut StdRng,
     ) {
@@ -48,10 +51,22 @@ impl Holds {
             true => timers::shortest_retry(timers),
             false => timers::pause(failures, rng),
         };
-        let is_turned_away =
-            matches!(reason, Reason::Rcode(_) | Reason::Refused | Reason::Truncated | Reason::NoRoom { .. });
+        let is_turned_away = matches!(
+            reason,
+            Reason::Rcode(_)
+                | Reason::Refused
+                | Reason::Truncated
+                | Reason::NotGiven { .. }
+                | Reason::NoRoom { .. }
+        );
+        let is_without_ixfr = asked == Kind::Ixfr && reason == Reason::Timeout;
         self.forget(primary);
-        self.0.push(Hold { primary, serial, failures, until: now + wait, is_turned_away });
+        self.0.push(Hold { primary, serial, failures, until: now + wait, is_turned_away, is_without_ixfr });
+    }
+
+    /// Whether a primary is to be asked for the whole zone, because its differences did not come in time when they were asked for last.
+    pub(super) fn is_without_ixfr(&self, primary: SocketAddr) -> bool {
+        self.0.iter().any(|hold| hold.primary == primary && hold.is_without_ixfr)
     }
 
     /// Whether a version is held back.

@@ -1,5 +1,6 @@
 //! What is known of a zone's versions: by a former life, by hearsay, and by a primary's word.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::ask::support::Omission;
@@ -13,6 +14,7 @@ use crate::zone::soa::Timers;
 use crate::zone::stamp::{Stamp, Told};
 
 use super::super::timers;
+use super::{Event, Refresh, Step};
 
 /// A version that is known to exist and is not served here yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,7 @@ impl Word {
     /// stamps, `left` of EXPIRE (RFC 7314) tells the age, in whole seconds: it may be the secondary of another, and one whose refresh is
     /// overdue hears of nothing any more. One that does not know that either is taken for the source of the zone, unless it `pulls` the
     /// zone for all that is known: then it is believed for as long as one that knows stamps, and one that tells nothing, never.
-    pub(super) fn of(
+    fn of(
         told: Option<&Told>,
         asked: Now,
         omission: Omission,
@@ -129,6 +131,86 @@ impl Have {
         // No least span for what is left elsewhere: two secondaries that pull from each other would lend it to each other for ever.
         let left = left.filter(|left| *left < self.timers().expire);
         (whole, left.map_or(whole, |left| asked.mono + Duration::from_secs(u64::from(left))))
+    }
+}
+
+impl Refresh {
+    /// What a primary's answer to a question that left when `asked` says of how fresh its content is.
+    pub(super) fn word(
+        &self,
+        told: Option<&Told>,
+        (asked, omission): (Now, Omission),
+        left: Option<u32>,
+        timers: Timers,
+    ) -> Word {
+        Word::of(told, asked, omission, left, timers, self.config.from_secondaries)
+    }
+
+    /// Whether stamps tell of other content than is served here under this serial.
+    pub(super) fn differs(&self, serial: Serial, stamps: &[Stamp]) -> bool {
+        let own = self.have.as_ref().filter(|have| have.timers().serial == serial);
+        let theirs = stamps.iter().find(|stamp| stamp.serial == serial);
+        own.zip(theirs).is_some_and(|(own, theirs)| own.digest != theirs.digest)
+    }
+
+    /// Whether a serial is served here, or older than what is.
+    pub(super) fn is_known(&self, serial: Serial) -> bool {
+        self.have.as_ref().is_some_and(|have| !serial.is_newer_than(have.timers().serial))
+    }
+
+    /// The newer version that is known to exist, while it is not served here.
+    pub fn newer(&self) -> Option<&Newer> {
+        self.newer.as_ref()
+    }
+
+    /// The newest version that is known to exist and is not served here, and a moment by which it was published: when it was told of last.
+    /// [`Newer::learned_at`] may be about an older one between the two.
+    pub fn newest_told(&self) -> Option<(Serial, Mono)> {
+        let newer = self.newer?;
+        Some((newer.serial, self.newer_from.map_or(newer.learned_at, |(_, at)| at)))
+    }
+
+    /// Notes a version newer than what is served.
+    pub(super) fn learn(
+        &mut self,
+        step: &mut Step<'_>,
+        from: IpAddr,
+        serial: Serial,
+        successor: Option<Stamp>,
+    ) {
+        if self.is_known(serial) {
+            return;
+        }
+        let before = self.newer;
+        let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
+        if !known.serial.is_newer_than(serial) {
+            known.serial = serial;
+            self.newer_from = Some((from, step.now.mono));
+        }
+        known.successor = known.successor.or(successor);
+        let known = *known;
+        if before != Some(known) {
+            step.events.push(Event::Behind(known));
+        }
+    }
+
+    /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
+    pub(super) fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
+        let Some(newer) = &self.newer else { return };
+        let reached = !newer.serial.is_newer_than(serial);
+        let recanted = match self.newer_from {
+            // What was heard in the same moment was heard before: a round begins with what it is to ask for.
+            Some((from, at)) => from == primary.ip() && at <= asked,
+            // Who told a former life is not known: it may have been any of them.
+            None => {
+                self.deniers.push(primary.ip());
+                self.config.primaries.iter().all(|other| self.deniers.contains(&other.ip()))
+            }
+        };
+        if reached || recanted {
+            self.newer = None;
+            self.deniers.clear();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::time::{Now, Utc};
 use crate::zone::serial::Serial;
 
-use super::{Event, Outbox, Refresh};
+use super::Refresh;
 
 /// Primaries do not follow an edit in one moment: one whose serial is older is told of once it has shown that for so long.
 const LASTING: Duration = Duration::from_secs(30);
@@ -103,15 +103,22 @@ impl Odds {
         });
     }
 
-    /// Takes over what was left by order while the zone had other settings, with these primaries `before`. Of new ones nobody knows what
-    /// they show. Where none is left that followed, what was left is all that there is.
+    /// Takes over what is known from when the zone had other settings, with these primaries `before`: what those show that are still
+    /// configured, and what was left by order. Of new ones nobody knows what they show. Where none is left that followed, what was left is
+    /// all that there is.
     pub(super) fn take_over(&mut self, known: Odds, before: &[SocketAddr], primaries: &[SocketAddr]) {
+        let was_in_force = known.left.is_some();
         self.left = known.left.and_then(|left| {
             let may_show = |it: &SocketAddr| left.holdouts.contains(it) || !before.contains(it);
             let holdouts: Vec<SocketAddr> = primaries.iter().copied().filter(may_show).collect();
             let is_in_force = !holdouts.is_empty() && holdouts.len() < primaries.len();
             is_in_force.then_some(Left { holdouts, ..left })
         });
+        // Who was set aside by an order that is over is at odds with nothing.
+        if self.left.is_some() == was_in_force {
+            self.showings = known.showings;
+            self.showings.retain(|showing| primaries.contains(&showing.primary));
+        }
     }
 
     /// Takes note that nothing is served any more that somebody could be at odds with.
@@ -191,19 +198,6 @@ impl Odds {
 }
 
 impl Refresh {
-    /// Pulls the whole zone from the first primary that has it, whatever its serial: what is served may have another history. Primaries
-    /// that still show what is served until then do not bring it back.
-    pub fn force(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
-        self.force_next = true;
-        self.refresh_now(now, out)
-    }
-
-    /// Takes over the orders that the machine of the same zone was given while it had other settings.
-    pub fn take_over(&mut self, known: Refresh) {
-        self.force_next = known.force_next || known.forcing;
-        self.odds.take_over(known.odds, &known.config.primaries, &self.config.primaries);
-    }
-
     /// The primaries that show something else than what is served and are not followed: what they show, and since when they are at odds.
     pub fn at_odds(&self) -> impl Iterator<Item = (SocketAddr, Odd, Utc)> {
         let own = self.have.as_ref().map(|have| have.timers().serial);

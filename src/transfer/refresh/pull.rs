@@ -1,25 +1,26 @@
 //! Pulling a transfer, and what follows from it.
 
 use super::*;
+use crate::publish::messages::{Messages, Unreadable};
 
-/// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed, has failed.
+/// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed since its first message, has failed.
 const SLOWEST: u64 = 1 << 10;
 /// One that has not moved for so long gives way to an order to ask the primaries.
 const STUCK: Duration = Duration::from_secs(5);
-
-use crate::publish::messages::{Messages, Unreadable};
 
 /// A transfer: the question for it and what has come of it.
 #[derive(Debug)]
 pub(super) struct Pull {
     pub(super) primary: SocketAddr,
+    /// What is asked for.
+    pub(super) kind: Kind,
     pub(super) question: Question,
     /// Until when its turn is waited for; `None` when nobody else could be asked.
     pub(super) patience: Option<Mono>,
     /// When the question left that is being answered, or the first one.
     pub(super) began: Now,
-    /// When the last message was here; only once the answer has begun.
-    pub(super) progress: Option<Mono>,
+    /// When the first message was here, and when the last one; only once the answer has begun.
+    pub(super) progress: Option<(Mono, Mono)>,
     pub(super) omission: Omission,
     pub(super) intake: Intake,
     /// What is asked of others meanwhile.
@@ -46,14 +47,15 @@ impl Pull {
     /// When it has failed unless something comes. How long its beginning is waited for is the question's business.
     pub(super) fn stalled_at(&self) -> Mono {
         let longest = self.began.mono + LONGEST_PULL;
+        let Some((first, last)) = self.progress else { return longest };
         // One that trickles keeps the zone from being had elsewhere.
-        let slow = self.began.mono + STALLED + Duration::from_secs(self.intake.bytes() / SLOWEST);
-        self.progress.map_or(longest, |progress| (progress + STALLED).min(slow).min(longest))
+        let slow = first + STALLED + Duration::from_secs(self.intake.bytes() / SLOWEST);
+        (last + STALLED).min(slow).min(longest)
     }
 
     /// When it last moved.
     pub(super) fn moved_at(&self) -> Mono {
-        self.progress.unwrap_or(self.began.mono)
+        self.progress.map_or(self.began.mono, |(_, last)| last)
     }
 }
 
@@ -78,6 +80,7 @@ impl Refresh {
         let patience = self.patience(step);
         let pull = Box::new(Pull {
             primary,
+            kind,
             question,
             patience,
             began: step.now,
@@ -86,7 +89,7 @@ impl Refresh {
             intake,
             aside: self.aside(step.now.mono, primary),
         });
-        self.state = if kind == Kind::Ixfr { State::PullingIxfr(pull) } else { State::PullingAxfr(pull) };
+        self.state = State::Pulling(pull);
     }
 
     /// Follows up on what came of the question for a transfer; `message` is what has just arrived.
@@ -101,17 +104,17 @@ impl Refresh {
             Some(question::Event::Transfer { omission: Omission::Doubtful, .. }) => {
                 // What a secondary has left of EXPIRE, and how old its own word is, may be missing by accident. Asked once more, it
                 // is told, or not to be had.
-                let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
                 if let Some(pull) = self.end_pull(step, Question::stop) {
-                    self.pull(step, pull.primary, kind);
+                    self.pull(step, pull.primary, pull.kind);
                 }
             }
             Some(question::Event::Transfer { asked, omission }) => {
-                let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
-                let is_first = pull.progress.replace(step.now.mono).is_none();
+                let State::Pulling(pull) = &mut self.state else { return };
+                let first = pull.progress.map(|(first, _)| first);
+                pull.progress = Some((first.unwrap_or(step.now.mono), step.now.mono));
                 pull.began = asked;
                 pull.omission = omission;
-                self.pull_arrived(step, message, is_first);
+                self.pull_arrived(step, message, first.is_none());
             }
             Some(question::Event::Answered(reply)) => {
                 // A reply without the records of a transfer: whatever its code is, there is none.
@@ -126,7 +129,7 @@ impl Refresh {
     }
 
     fn pull_arrived(&mut self, step: &mut Step<'_>, message: Vec<u8>, is_first: bool) {
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &mut self.state else { return };
+        let State::Pulling(pull) = &mut self.state else { return };
         let outcome = pull.intake.feed(message);
         let told = match &outcome {
             Outcome::Full(_, told) | Outcome::Differences(_, told) => told.as_ref(),
@@ -136,9 +139,17 @@ impl Refresh {
         if let Some(told) = told.filter(|_| is_first) {
             self.clocks.hear(told, None, pull.began.mono, step.now.mono);
         }
+        let refused = match (&outcome, pull.intake.announced()) {
+            (Outcome::Bad(reason), _) => Some(*reason),
+            // The rest would be carried here to be thrown away.
+            (_, Some(announced)) if is_first && !self.forcing => self.withheld(announced),
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            return self.pull_failed(step, reason, None);
+        }
         match outcome {
-            Outcome::More => {}
-            Outcome::Bad(reason) => self.pull_failed(step, reason, None),
+            Outcome::More | Outcome::Bad(_) => {}
             Outcome::UpToDate(serial) => self.up_to_date(step, serial),
             Outcome::Full(content, told) => {
                 // The digest of the outcome is known when it has been published.
@@ -157,9 +168,6 @@ impl Refresh {
     /// The transfer has nothing newer.
     fn up_to_date(&mut self, step: &mut Step<'_>, serial: Serial) {
         let own = self.have.as_ref().map(|have| have.timers().serial);
-        if let Some(reason) = self.withheld(serial) {
-            return self.pull_failed(step, reason, None);
-        }
         // A whole zone that nobody needs may follow (see `Intake`).
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         if own != Some(serial) {
@@ -169,8 +177,7 @@ impl Refresh {
         }
         let left = pull.intake.expire();
         let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
-        let pulls = self.config.from_secondaries;
-        let word = Word::of(pull.intake.told(), pull.began, pull.omission, left, timers, pulls);
+        let word = self.word(pull.intake.told(), (pull.began, pull.omission), left, timers);
         self.confirm(step, pull.primary, pull.began, word, left, false);
         self.end_round(step, pull.primary);
     }
@@ -181,7 +188,7 @@ impl Refresh {
         let own = self.have.as_ref()?.timers().serial;
         let is_newer = |shown: &Serial| shown.is_newer_than(given) && shown.is_newer_than(own);
         let shown = self.shown.serial.filter(is_newer)?;
-        (given == own).then_some(Reason::NotGiven { shown, given })
+        (!given.is_newer_than(own)).then_some(Reason::NotGiven { shown, given })
     }
 
     fn fetched(
@@ -192,15 +199,9 @@ impl Refresh {
         have: Have,
         told: Option<Told>,
     ) {
-        let asked_for_differences = matches!(self.state, State::PullingIxfr(_));
         let Some(pull) = self.end_pull(step, Question::finish) else { return };
-        if asked_for_differences && kind == Kind::Axfr {
+        if pull.kind == Kind::Ixfr && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
-        }
-        let withheld = self.withheld(have.timers().serial).filter(|_| kind == Kind::Axfr && !self.forcing);
-        if let Some(reason) = withheld {
-            step.events.push(Event::failed(pull.primary, kind, reason));
-            return self.hold(step, pull.primary, reason);
         }
         // What the SOA answer of this round said counts where the transfer says nothing.
         let expire = pull.intake.expire().or(self.shown.expire);
@@ -215,19 +216,12 @@ impl Refresh {
         step.events.push(Event::Fetched { proposal: Box::new(proposal), from: pull.primary });
         self.state = State::Publishing(Pulled {
             primary: pull.primary,
-            asked: if asked_for_differences { Kind::Ixfr } else { Kind::Axfr },
+            asked: pull.kind,
             kind,
             began: pull.began,
             bytes: pull.intake.bytes(),
             took: step.now.mono.since(pull.began.mono),
-            word: Word::of(
-                told.as_ref(),
-                pull.began,
-                pull.omission,
-                expire,
-                have.timers(),
-                self.config.from_secondaries,
-            ),
+            word: self.word(told.as_ref(), (pull.began, pull.omission), expire, have.timers()),
             have,
             expire,
         });
@@ -240,7 +234,7 @@ impl Refresh {
         end: fn(&mut Question, &mut Outbox),
     ) -> Option<Box<Pull>> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::PullingIxfr(mut pull) | State::PullingAxfr(mut pull) => {
+            State::Pulling(mut pull) => {
                 end(&mut pull.question, step.out);
                 pull.aside.stop(step.out);
                 Some(pull)
@@ -254,41 +248,41 @@ impl Refresh {
 
     /// Ends a transfer that does not move: somebody wants the primaries to be asked.
     pub(super) fn give_up_if_stuck(&mut self, step: &mut Step<'_>) {
-        let (State::PullingIxfr(pull) | State::PullingAxfr(pull)) = &self.state else { return };
+        let State::Pulling(pull) = &self.state else { return };
         if pull.question.is_waiting() || pull.moved_at() + STUCK > step.now.mono {
             return;
         }
-        let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::failed(pull.primary, kind, Reason::Timeout));
+        step.events.push(Event::failed(pull.primary, pull.kind, Reason::Timeout));
         // An order that it was to carry out stands.
         self.force_next |= self.forcing;
     }
 
     /// After differences comes the whole zone, from the same primary as far as it can be reached and says something, or nobody else can
-    /// be asked, and as far as there is room for it; after that the next primary.
+    /// be asked, and as far as there is room for it; after that the next primary. The whole zone of one that said nothing is for the next
+    /// round.
     pub(super) fn pull_failed(
         &mut self,
         step: &mut Step<'_>,
         reason: Reason,
         because: Option<ExtendedError>,
     ) {
-        let kind = if matches!(self.state, State::PullingIxfr(_)) { Kind::Ixfr } else { Kind::Axfr };
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::Failed { primary: pull.primary, kind, reason, because, detail: None });
+        let (primary, kind) = (pull.primary, pull.kind);
+        step.events.push(Event::Failed { primary, kind, reason, because, detail: None });
         let is_silent = reason == Reason::Timeout && !self.untried.is_empty();
         let is_lost = matches!(reason, Reason::Unreachable(_) | Reason::NoRoom { .. });
         if kind == Kind::Axfr || is_silent || is_lost {
-            return self.hold(step, pull.primary, reason);
+            return self.hold(step, primary, (kind, reason));
         }
         step.events.push(Event::Fallback { reason });
-        self.pull(step, pull.primary, Kind::Axfr);
+        self.pull(step, primary, Kind::Axfr);
     }
 
     /// Turns to the next primary because the transfer of this one failed, and notes for how long not to try that again.
-    fn hold(&mut self, step: &mut Step<'_>, primary: SocketAddr, reason: Reason) {
+    fn hold(&mut self, step: &mut Step<'_>, primary: SocketAddr, failed: (Kind, Reason)) {
         if let (Some(have), Some(serial)) = (&self.have, self.shown.serial) {
-            self.holds.failed(step.now.mono, (primary, serial), reason, have.timers(), &mut self.rng);
+            self.holds.failed(step.now.mono, (primary, serial), failed, have.timers(), &mut self.rng);
         }
         self.next_primary(step);
     }
@@ -330,7 +324,13 @@ impl Refresh {
         if differs {
             // It is what the primary sent: asking for it again would bring the same.
             let reason = Reason::DigestMismatch;
-            self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
+            self.repairs.failed(
+                step.now.mono,
+                (primary, serial),
+                (Kind::Axfr, reason),
+                timers,
+                &mut self.rng,
+            );
             step.events.push(Event::failed(primary, kind, reason));
         }
         self.still_behind(step);
@@ -370,9 +370,9 @@ impl Refresh {
             // Another primary's copy could not be stored either.
             (_, Reason::NotStored) => {
                 self.untried.clear();
-                self.hold(step, primary, reason)
+                self.hold(step, primary, (asked, reason))
             }
-            _ => self.hold(step, primary, reason),
+            _ => self.hold(step, primary, (asked, reason)),
         }
     }
 
@@ -384,7 +384,7 @@ impl Refresh {
             step.events.push(Event::failed(primary, Kind::Soa, reason));
             return self.next_primary(step);
         }
-        self.repairs.failed(step.now.mono, (primary, serial), reason, timers, &mut self.rng);
+        self.repairs.failed(step.now.mono, (primary, serial), (Kind::Axfr, reason), timers, &mut self.rng);
         step.events.push(Event::Fallback { reason });
         self.pull(step, primary, Kind::Axfr);
     }

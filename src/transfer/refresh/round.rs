@@ -99,9 +99,7 @@ impl Refresh {
     pub(super) fn patience_ends(&self) -> Option<Mono> {
         match &self.state {
             State::AskingSoa(asking) => asking.patience.filter(|_| asking.question.is_waiting()),
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => {
-                pull.patience.filter(|_| pull.question.is_waiting())
-            }
+            State::Pulling(pull) => pull.patience.filter(|_| pull.question.is_waiting()),
             State::Idle | State::Publishing(_) => None,
         }
     }
@@ -111,7 +109,7 @@ impl Refresh {
     pub(super) fn pass_over(&mut self, step: &mut Step<'_>) {
         let primary = match &self.state {
             State::AskingSoa(asking) => asking.primary,
-            State::PullingIxfr(pull) | State::PullingAxfr(pull) => pull.primary,
+            State::Pulling(pull) => pull.primary,
             State::Idle | State::Publishing(_) => return,
         };
         self.hang_up(step);
@@ -199,6 +197,10 @@ impl Refresh {
             if self.holds.holds(step.now.mono, primary, theirs) {
                 return self.next_primary(step);
             }
+            if self.holds.is_without_ixfr(primary) {
+                step.events.push(Event::Fallback { reason: Reason::Timeout });
+                return self.pull(step, primary, Kind::Axfr);
+            }
             return self.pull(step, primary, Kind::Ixfr);
         }
         if self.confirmed_by.is_some() && (theirs != own || differs) {
@@ -238,8 +240,7 @@ impl Refresh {
         expire: Option<u32>,
     ) {
         let timers = self.have.as_ref().map(Have::timers).unwrap_or_default();
-        let pulls = self.config.from_secondaries;
-        let word = Word::of(told, reply.asked, reply.omission, expire, timers, pulls);
+        let word = self.word(told, (reply.asked, reply.omission), expire, timers);
         self.confirm(step, primary, reply.asked, word, expire, false);
     }
 
@@ -260,9 +261,14 @@ impl Refresh {
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
         let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
-        self.settle_newer(primary, asked.mono, serial);
+        // The SOA of this round showed more than its transfer brought: of what there is that says nothing, and takes nothing back.
+        let contradicts = self.shown.serial.is_some_and(|shown| shown.is_newer_than(serial));
+        if !contradicts {
+            self.settle_newer(primary, asked.mono, serial);
+        }
         // While another primary knows of more, this one's word says nothing of how fresh this is.
-        let counts = self.newer.is_none() || self.newer_from.is_some_and(|(from, _)| from == primary.ip());
+        let is_its_own = || self.newer_from.is_some_and(|(from, _)| from == primary.ip());
+        let counts = !contradicts && (self.newer.is_none() || is_its_own());
         let is_fresher = counts && word.current > self.fresh_at;
         if is_fresher {
             self.fresh_at = word.current;
@@ -272,25 +278,6 @@ impl Refresh {
         let counted_from = asked.utc - whole.since(expires_at);
         let verified_at = asked.utc;
         step.events.push(Event::Confirmed { primary, verified_at, fresh_at, expires_at, counted_from });
-    }
-
-    /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
-    fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
-        let Some(newer) = &self.newer else { return };
-        let reached = !newer.serial.is_newer_than(serial);
-        let recanted = match self.newer_from {
-            // What was heard in the same moment was heard before: a round begins with what it is to ask for.
-            Some((from, at)) => from == primary.ip() && at <= asked,
-            // Who told a former life is not known: it may have been any of them.
-            None => {
-                self.deniers.push(primary.ip());
-                self.config.primaries.iter().all(|other| self.deniers.contains(&other.ip()))
-            }
-        };
-        if reached || recanted {
-            self.newer = None;
-            self.deniers.clear();
-        }
     }
 
     /// Ends a round in which a primary answered to the purpose.
@@ -330,18 +317,6 @@ impl Refresh {
         wait
     }
 
-    /// Whether stamps tell of other content than is served here under this serial.
-    pub(super) fn differs(&self, serial: Serial, stamps: &[Stamp]) -> bool {
-        let own = self.have.as_ref().filter(|have| have.timers().serial == serial);
-        let theirs = stamps.iter().find(|stamp| stamp.serial == serial);
-        own.zip(theirs).is_some_and(|(own, theirs)| own.digest != theirs.digest)
-    }
-
-    /// Whether a serial is served here, or older than what is.
-    pub(super) fn is_known(&self, serial: Serial) -> bool {
-        self.have.as_ref().is_some_and(|have| !serial.is_newer_than(have.timers().serial))
-    }
-
     /// Remembers that something is to be asked, and asks when nothing is going on.
     pub(super) fn announce(&mut self, step: &mut Step<'_>, announced: Announced) {
         let newest = match (&self.announced, announced.serial) {
@@ -378,61 +353,5 @@ impl Refresh {
             return self.begin_round(step, announced.from);
         }
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
-    }
-
-    /// The newer version that is known to exist, while it is not served here.
-    pub fn newer(&self) -> Option<&Newer> {
-        self.newer.as_ref()
-    }
-
-    /// The newest version that is known to exist and is not served here, and a moment by which it was published: when it was told of last.
-    /// [`Newer::learned_at`] may be about an older one between the two.
-    pub fn newest_told(&self) -> Option<(Serial, Mono)> {
-        let newer = self.newer?;
-        Some((newer.serial, self.newer_from.map_or(newer.learned_at, |(_, at)| at)))
-    }
-
-    /// Notes a version newer than what is served.
-    pub(super) fn learn(
-        &mut self,
-        step: &mut Step<'_>,
-        from: IpAddr,
-        serial: Serial,
-        successor: Option<Stamp>,
-    ) {
-        if self.is_known(serial) {
-            return;
-        }
-        let before = self.newer;
-        let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
-        if !known.serial.is_newer_than(serial) {
-            known.serial = serial;
-            self.newer_from = Some((from, step.now.mono));
-        }
-        known.successor = known.successor.or(successor);
-        let known = *known;
-        if before != Some(known) {
-            step.events.push(Event::Behind(known));
-        }
-    }
-
-    pub(super) fn check_expiry(&mut self, step: &mut Step<'_>) {
-        let expires_at = self.expires_at.filter(|at| self.have.is_some() && *at <= step.now.mono);
-        if let Some(at) = expires_at {
-            self.expire(step, step.now.utc - step.now.mono.since(at));
-        }
-    }
-
-    /// Lets go of what is served, because its EXPIRE passed at this time.
-    pub(super) fn expire(&mut self, step: &mut Step<'_>, at: Utc) {
-        self.have = None;
-        self.odds.expired();
-        self.confirmed_by = None;
-        self.expires_at = None;
-        self.failed_rounds = 1;
-        step.events.push(Event::Expired(at));
-        if matches!(self.state, State::Idle) && self.due.is_some() {
-            self.await_retry(step);
-        }
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::message::Record;
 use crate::wire::message::{Request, flags};
 use crate::wire::rtype::{Rcode, Rtype};
 use crate::wire::writer::{Section, Writer, error_response};
-use crate::zone::stamp::{MAX_IN_DATAGRAM, asked};
+use crate::zone::stamp::{MAX_IN_DATAGRAM, Stamp, asked};
 
 const ONE_WAY: u64 = 10;
 
@@ -32,6 +32,10 @@ enum Mode {
     Code(Rcode),
     /// SOA queries as it should, IXFR with these records in one message, after which it closes.
     Ixfr(Vec<Record>),
+    /// SOA queries as it should, transfers of a server that lags behind, in short messages a second apart.
+    Lags(Node),
+    /// Transfers in short messages: the first one after so many milliseconds, the others so many apart.
+    Slow(u64, u64),
     /// Transfers cut after the first message, which is short.
     Cut,
     /// Transfers that never go on after the first message.
@@ -44,6 +48,8 @@ enum Mode {
     Objects(Rcode),
     /// Nothing comes back for requests with EDNS.
     SilentToEdns,
+    /// Nothing comes back for IXFR.
+    SilentToIxfr,
     /// As it should, with bytes behind every message.
     BytesBehind,
     /// Busy with other zones: no exchange's turn comes.
@@ -273,7 +279,7 @@ impl World {
         let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();
         let messages: Vec<Vec<u8>> = match mode {
             Mode::Busy => unreachable!("its turn has not come"),
-            Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused)),
+            Mode::Down => return self.arrive(exchange.token, Arrival::Failed(Failure::Refused), 0),
             Mode::Silent(0) => vec![],
             Mode::Silent(left) => {
                 *left -= 1;
@@ -283,11 +289,20 @@ impl World {
             Mode::Prohibits => vec![prohibition(&request)],
             Mode::Objects(rcode) if request.opt.is_some() => vec![code(&exchange.message, *rcode)],
             Mode::SilentToEdns if request.opt.is_some() => return,
+            Mode::SilentToIxfr if request.rtype == Rtype::IXFR => return,
             Mode::Ixfr(records) if request.rtype == Rtype::IXFR => vec![answer(&request, records, &[])],
             _ if request.rtype == Rtype::SOA => vec![soa_answer(node, mode, &request, now)],
             Mode::Cut | Mode::Stalled => {
                 let provided = given(node, &exchange.message, now, exchange.to, &mut self.stuck);
                 provided.with_message_bytes(200).take(1).collect()
+            }
+            Mode::Slow(..) => {
+                let provided = given(node, &exchange.message, now, exchange.to, &mut self.stuck);
+                provided.with_message_bytes(200).collect()
+            }
+            Mode::Lags(behind) => {
+                let provided = given(behind, &exchange.message, now, exchange.to, &mut self.stuck);
+                provided.with_message_bytes(200).collect()
             }
             _ => given(node, &exchange.message, now, exchange.to, &mut self.stuck).collect(),
         };
@@ -297,17 +312,24 @@ impl World {
             return self.deliver(exchange);
         }
         let behind: &[u8] = if matches!(mode, Mode::BytesBehind) { &[0; 5] } else { &[] };
-        messages.into_iter().for_each(|message| {
-            self.arrive(exchange.token, Arrival::Message([&message[..], behind].concat()))
-        });
+        let (mut after, apart) = match mode {
+            Mode::Slow(first, apart) if request.rtype != Rtype::SOA => (*first, *apart),
+            Mode::Lags(_) => (0, 1_000),
+            _ => (0, 0),
+        };
+        for message in messages {
+            self.arrive(exchange.token, Arrival::Message([&message[..], behind].concat()), after);
+            after += apart;
+        }
         if exchange.transport == Transport::Tcp && !silent {
-            self.arrive(exchange.token, Arrival::Failed(Failure::Closed));
+            self.arrive(exchange.token, Arrival::Failed(Failure::Closed), after);
         }
     }
 
-    fn arrive(&mut self, token: Token, arrival: Arrival) {
+    /// Has something arrive so many milliseconds after the way there and back.
+    fn arrive(&mut self, token: Token, arrival: Arrival, after: u64) {
         self.sequence += 1;
-        self.arriving.insert((self.now + 2 * self.one_way, self.sequence), (token, arrival));
+        self.arriving.insert((self.now + 2 * self.one_way + after, self.sequence), (token, arrival));
     }
 }
 
@@ -360,4 +382,5 @@ mod aside;
 mod chance;
 mod faults;
 mod opinions;
+mod pulls;
 mod rounds;

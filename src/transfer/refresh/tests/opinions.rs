@@ -231,6 +231,31 @@ fn an_order_sets_nothing_aside_of_a_primary_that_has_followed() {
     assert_eq!(at_odds(&world), [(address(3), left(12))]);
 }
 
+#[test]
+fn other_settings_do_not_hide_who_is_at_odds() {
+    let mut world = World::settled(3);
+    world.edit(1, 5, 15);
+    world.notify(1, Some(5));
+    world.run(100);
+    for _ in 0..2 {
+        world.run(31_000);
+        world.refresh_now();
+        world.run(1_100);
+    }
+    let told = |world: &World| world.refresh.at_odds().collect::<Vec<_>>();
+    let before = told(&world);
+    assert_eq!(before.len(), 2, "{:?}", world.log);
+    world.take_log();
+    // Since then, and it is not told anew.
+    reconfigure(&mut world, &[1, 2]);
+    assert_eq!(told(&world), before[..1]);
+    assert!(world.take_log().iter().all(|entry| entry == "confirmed"));
+    world.edit(2, 5, 15);
+    world.refresh_now();
+    world.run(1_100);
+    assert_eq!(told(&world), []);
+}
+
 /// Configures other primaries, as a reload does.
 fn reconfigure(world: &mut World, primaries: &[u8]) {
     let primaries = primaries.iter().map(|primary| address(*primary)).collect();
