@@ -225,9 +225,10 @@ fn a_query_that_is_not_understood_is_refused() {
     let node = tidemark::start(ports::reserve(), &[Zone::primary("small.", zones::text("small.", 1, &[]))]);
     for (path, named) in [
         ("zones?limit=0", "`limit` is a whole number from 1"),
-        ("zones?foo=1", "takes `after` and `zone` and `since` and `limit`"),
+        ("zones?foo=1", "it may be `after` or `zone` or `since` or `limit`"),
         ("zones?zone=%zz", "`%zz` in the query is no escape"),
         ("zones?since=now", "`since=now`"),
+        ("zones?since=5&zone=small.", "`zone` and `since` do not go together"),
         ("status?zone=small.", "takes no query"),
         ("events?since=1", "takes no query"),
         ("zones/small./history?from=x", "`from` is a serial number"),

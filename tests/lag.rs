@@ -148,6 +148,7 @@ fn who_is_cut_off_knows_after_a_restart_how_stale_it_is_at_most() {
     await_state(&node, "current");
     head.daemon.stop();
     let cut = Instant::now();
+    node.daemon.stop();
     node.daemon.restart();
     let since = cut.elapsed().as_secs_f64();
     assert!(longest(&node) >= since, "{} s, cut off for {since} s", longest(&node));

@@ -397,8 +397,9 @@ Exit status: 0 converged, 1 wrongly called, or the zone file will not be served 
 
 const WAIT_MEANING: &str = "\
 A server counts as soon as it has shown the change once; with --serial also with a newer serial, if that is a later version as far as the
-servers tell. Where one of them is a tidemark node that publishes the zone, a serial that it does not have does not count, nor, where
-others are tidemark nodes, one that was published before what they have. Of a server that tells nothing every newer serial counts else,
+servers tell. Where one of them is a tidemark node that publishes the zone, a serial that it does not have does not count, unless it does
+not answer any more and the server has come to that serial from an older one, or tells that it was published later; nor, where others are
+tidemark nodes, one that was published before what they have. Of a server that tells nothing every newer serial counts else,
 by serial arithmetic (RFC 1982): name the primary in --at too.
 
 With --scope caches the servers are asked as caches (RD set) for the record, or for the SOA record of the zone.

@@ -130,6 +130,7 @@ async fn wait(
     let recursive = args.scope == Scope::Caches;
     let at = servers::addresses(&args.at).await?;
     let mut progress = Progress::new(goal.clone(), &at, args.scope == Scope::WorstCase);
+    progress.set_interval(pace.interval);
     if recursive {
         progress.set_caches();
     }
@@ -159,6 +160,7 @@ async fn wait(
             back_off = None;
             pace = Pace { interval: INTERVAL_LATER, patience: PATIENCE_LATER, ..pace };
             observer.set_pace(pace);
+            progress.set_interval(pace.interval);
         }
         let shown = progress.pass(now.mono);
         display.converged(&progress, &shown, now.mono.since(began))?;
@@ -200,7 +202,9 @@ async fn wait(
                 at.iter().for_each(|server| observer.set_have(&args.zone, *server, floor));
             }
         }
-        asking.ask(&args.zone, progress.is_to_ask_publisher(), observer.now().mono);
+        if progress.is_to_ask_publisher() && asking.ask(&args.zone, observer.now().mono) {
+            progress.ask_publisher();
+        }
         if progress.cannot_tell() {
             display.clear();
             return Err(Failure::new(CANNOT_TELL.to_owned()));

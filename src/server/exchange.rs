@@ -208,13 +208,16 @@ async fn connection(
         match converse(&mut stream, &mut input, &exchange, &mut more, arrivals).await {
             Ok(Some(next)) => exchange = next,
             Ok(None) => return (exchange.token, Failure::Closed),
-            Err(error) => {
-                // The machine may have got its answer and asked for another one while the connection broke.
-                let token = more.try_recv().map_or(exchange.token, |next| next.token);
-                return (token, failure(&error));
-            }
+            Err(error) => return (last(exchange.token, &mut more), failure(&error)),
         }
     }
+}
+
+/// The exchange that a connection has ended with. The machine may have got its answer and asked for another one while the connection broke;
+/// none is taken in from here on, for nobody would hear of it.
+fn last(current: Token, more: &mut mpsc::Receiver<Exchange>) -> Token {
+    more.close();
+    more.try_recv().map_or(current, |next| next.token)
 }
 
 async fn connect(exchange: &Exchange) -> io::Result<TcpStream> {

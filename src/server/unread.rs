@@ -65,6 +65,9 @@ pub struct Unread {
     pub reason: String,
     /// Whether it had been read, and went away under the running node.
     pub gone: bool,
+    /// Whether it can be read now, and is being read: what comes from it is still to come.
+    #[serde(skip)]
+    pub is_found: bool,
 }
 
 fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -107,7 +110,7 @@ impl Source {
     /// It could not be read, for this reason.
     pub fn unread(self, Fault { path, what }: Fault) -> Unread {
         let reason = format!("{what}; {}", self.next_step());
-        Unread { source: self, path, reason, gone: false }
+        Unread { source: self, path, reason, gone: false, is_found: false }
     }
 
     fn next_step(&self) -> &'static str {
@@ -158,8 +161,16 @@ impl Unread {
         );
     }
 
+    /// The same while it is being read.
+    pub(super) fn found(self) -> Unread {
+        Unread { reason: format!("the folder {} is being read", self.path.display()), is_found: true, ..self }
+    }
+
     /// Tries once more; `None` when nothing is new.
     pub(super) fn again(self) -> Option<(Source, Result<Content, Unread>)> {
+        if self.is_found {
+            return None;
+        }
         let source = self.source.clone();
         match source.read() {
             Ok(content) => Some((source, Ok(content))),

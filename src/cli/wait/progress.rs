@@ -19,8 +19,8 @@ mod report;
 /// Caches count TTLs in whole seconds: what one hands on to another may live longer by so much.
 const ROUNDED: Duration = Duration::from_secs(1);
 
-/// For how long who publishes the zone may leave questions about what another shows unanswered, before what is known without it counts.
-/// Three questions fit in; a wait may end a tenth of a second late at most.
+/// For how long who publishes the zone may leave a question about what another shows unanswered, before what is known without it counts; or
+/// twice as long as it took to answer before. It is asked three times in this; a wait may end a tenth of a second late at most.
 const SILENCE: Duration = Duration::from_millis(60);
 
 /// Where a wait stands.
@@ -54,6 +54,8 @@ pub struct Progress {
     saw_old: bool,
     /// Who had converged and does so no longer.
     reopened: Vec<SocketAddr>,
+    /// Between an answer and the next question to a server.
+    interval: Duration,
 }
 
 #[derive(Debug)]
@@ -81,16 +83,25 @@ struct Server {
     converged: Option<Mono>,
     /// Whether it has shown the serial waited for or an older one: it has followed the zone since.
     has_followed: bool,
-    /// Since when it is asked on, for what others show, and has not answered.
+    /// Where it is asked on, for what others show: when the question leaves that it has not answered.
     asked_on: Option<Mono>,
-    /// Whether that is longer than [`SILENCE`].
+    /// The longest that it has taken to answer.
+    round_trip: Duration,
+    /// Whether it is silent ([`SILENCE`]).
     is_silent: bool,
+    /// What it showed when the node that publishes the zone was asked last.
+    asked_about: Option<Serial>,
 }
 
 impl Server {
     /// Whether the node that publishes the zone was asked about what it shows, and does not have it.
     fn is_refuted(&self) -> bool {
         self.refuted.is_some() && self.refuted == self.serial
+    }
+
+    /// When it will have been silent for too long, if nothing comes from it.
+    fn silence(&self) -> Option<Mono> {
+        Some(self.asked_on? + SILENCE.max(2 * self.round_trip))
     }
 }
 
@@ -107,6 +118,7 @@ impl Progress {
             ttl: 0,
             saw_old: false,
             reopened: Vec::new(),
+            interval: Duration::ZERO,
         };
         for &addr in servers {
             if !progress.servers.iter().any(|server| server.addr == addr) {
@@ -126,11 +138,18 @@ impl Progress {
                     converged: None,
                     has_followed: false,
                     asked_on: None,
+                    round_trip: Duration::ZERO,
                     is_silent: false,
+                    asked_about: None,
                 });
             }
         }
         progress
+    }
+
+    /// How long after an answer a server is asked again, from now on.
+    pub fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
     }
 
     /// Takes the servers for caches.
@@ -138,12 +157,21 @@ impl Progress {
         self.are_caches = true;
     }
 
-    /// The node that publishes the zone has this now, which is the newest there is: what servers showed before that it does not cover was
-    /// never published.
+    /// The node that publishes the zone is asked about what the servers show now.
+    pub fn ask_publisher(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.asked_about = server.serial);
+    }
+
+    /// The node that publishes the zone had this when it was asked last, which was the newest there was: what servers showed before that it
+    /// does not cover was never published.
     pub fn set_published(&mut self, published: Published, now: Mono) {
         self.published = Some(published);
         let Some(Goal::Serial(goal)) = self.goal else { return };
-        let doubted = |server: &Server| server.serial.filter(|_| self.is_unpublished(server, goal));
+        let doubted = |server: &Server| {
+            server
+                .asked_about
+                .filter(|_| server.asked_about == server.serial && self.is_unpublished(server, goal))
+        };
         let refuted: Vec<Option<Serial>> = self.servers.iter().map(doubted).collect();
         self.servers.iter_mut().zip(refuted).for_each(|(server, refuted)| server.refuted = refuted);
         self.judge(goal, None, now);
@@ -195,8 +223,7 @@ impl Progress {
 
     /// When one who is asked for what others show will have been silent for too long, if nothing comes from it.
     pub fn silence(&self) -> Option<Mono> {
-        let open = self.servers.iter().filter(|server| !server.is_silent);
-        open.filter_map(|server| Some(server.asked_on? + SILENCE)).min()
+        self.servers.iter().filter(|server| !server.is_silent).filter_map(Server::silence).min()
     }
 
     /// Takes in that it is that late; returns the servers that have thereby converged.
@@ -206,7 +233,7 @@ impl Progress {
             return Vec::new();
         }
         for server in &mut self.servers {
-            server.is_silent = server.asked_on.is_some_and(|since| since + SILENCE <= now);
+            server.is_silent = server.silence().is_some_and(|at| at <= now);
         }
         let before: Vec<SocketAddr> = self.at_goal().collect();
         self.judge(goal, None, now);
@@ -230,16 +257,11 @@ impl Progress {
             server.since = Some(now.utc);
         }
         server.last = Some(now.mono);
-        let has_answered = match event {
+        server.answered |= match event {
             Event::Seen(_) => true,
             Event::Failed { reason, .. } => !matches!(reason, Reason::Network(_)),
             Event::Silent { .. } => false,
         };
-        if has_answered {
-            server.answered = true;
-            server.asked_on = server.asked_on.map(|_| now.mono);
-            server.is_silent = false;
-        }
         server.refuses = matches!(
             event,
             Event::Failed { reason: Reason::Rcode(Rcode::REFUSED) | Reason::NotAuthoritative, .. }
@@ -248,6 +270,9 @@ impl Progress {
         let mut reopened = false;
         if let Event::Seen(seen) = event {
             server.serial = seen.serial;
+            server.asked_on = server.asked_on.map(|_| now.mono + self.interval);
+            server.is_silent = false;
+            server.round_trip = server.round_trip.max(seen.received.since(seen.sent));
             server.digest = seen.digest();
             server.word = Word::of(seen).or(server.word);
             server.is_mute = seen.told.is_none() && seen.omission == Omission::Absent;

@@ -61,16 +61,17 @@ impl Asking<'_> {
         Asking { publisher, from: now, asked: None }
     }
 
-    /// Asks where that is wanted and due. Needs a tokio runtime.
-    pub(super) fn ask(&mut self, zone: &Name, is_wanted: bool, now: Mono) {
-        let due = self.publisher.filter(|_| is_wanted && self.asked.is_none() && self.from <= now);
-        let Some(publisher) = due.cloned() else { return };
+    /// Asks if that is due, and says so. Needs a tokio runtime.
+    pub(super) fn ask(&mut self, zone: &Name, now: Mono) -> bool {
+        let due = self.publisher.filter(|_| self.asked.is_none() && self.from <= now);
+        let Some(publisher) = due.cloned() else { return false };
         self.from = now + PAUSE;
         let zone = zone.to_string();
         self.asked = Some(tokio::spawn(async move {
             // A node that has gone says nothing about what others show.
             Publisher::published(&Publisher::ask(&publisher.socket, &zone).await.ok()?)
         }));
+        true
     }
 
     /// What it said, if that is here.

@@ -47,3 +47,20 @@ async fn no_exchange_waits_for_all_of_another() {
     }
     assert!(before <= FEW, "{before} messages of a large answer stood before a small one");
 }
+
+/// One that was handed over in the moment in which the connection ended would never be heard of again.
+#[tokio::test]
+async fn a_connection_that_ends_takes_no_exchange_in_without_a_word() {
+    let mut outbox = Outbox::default();
+    let addr = ([127, 0, 0, 1], 53).into();
+    let [current, next] = [1, 2].map(|id| outbox.send(addr, Transport::Tcp, vec![0, id]));
+    let exchange = outbox.exchanges.pop().unwrap();
+    for is_handed_over in [false, true] {
+        let (to, mut more) = mpsc::channel(1);
+        if is_handed_over {
+            to.try_send(exchange.clone()).unwrap();
+        }
+        assert_eq!(last(current, &mut more), if is_handed_over { next } else { current });
+        assert!(to.try_send(exchange.clone()).is_err(), "it is opened anew");
+    }
+}

@@ -261,8 +261,10 @@ impl Refresh {
         let kept = self.expires_at.filter(|_| expire.is_some() && !replaced);
         let expires_at = kept.map_or(until, |kept| kept.max(until));
         self.expires_at = Some(expires_at);
-        // The SOA of this round showed more than its transfer brought: of what there is that says nothing, and takes nothing back.
-        let contradicts = self.shown.serial.is_some_and(|shown| shown.is_newer_than(serial));
+        // The SOA of this round showed more than its transfer brought, or that of an earlier one where an order asks for no SOA: of what
+        // there is that says nothing, and takes nothing back.
+        let known = self.newer.as_ref().filter(|_| self.forcing).map(|newer| newer.serial);
+        let contradicts = self.shown.serial.or(known).is_some_and(|shown| shown.is_newer_than(serial));
         if !contradicts {
             self.settle_newer(primary, asked.mono, serial);
         }

@@ -332,9 +332,27 @@ fn a_publisher_that_is_cut_off_after_it_showed_the_goal_keeps_nobody_waiting() {
     assert_eq!((progress.silence(), progress.pass(late(2))), (None, vec![]));
     // One that did not may serve what is left from another history.
     assert_eq!(progress.state(late(9)), State::Waiting);
-    // Once it answers again its word counts.
+    // Once it answers again its word counts. Between its answer and the next question it is not silent, nor within twice the time that it
+    // needs.
+    progress.set_interval(Duration::from_millis(500));
     assert_eq!(take(&mut progress, told(1, 12, 1, 3), 3), []);
     assert_eq!(progress.reopened(), [server(1), server(2)]);
+    assert_eq!(progress.silence(), Some(late(3) + Duration::from_millis(500)));
+    let Event::Seen(mut slow) = told(1, 12, 1, 4) else { unreachable!() };
+    slow.sent = at(3).mono;
+    take(&mut progress, Event::Seen(slow), 4);
+    assert_eq!(progress.silence(), Some(at(6).mono + Duration::from_millis(500)));
+    // One that says that it does not have the zone any more says nothing about what others show.
+    let refused = Event::Failed {
+        server: server(1),
+        zone: zone(),
+        sent: at(5).mono,
+        received: at(5).mono,
+        reason: Reason::Rcode(Rcode::REFUSED),
+    };
+    assert_eq!(take(&mut progress, refused, 5), []);
+    assert_eq!(take(&mut progress, shown(2, 13, 7), 7), []);
+    assert_eq!(progress.pass(at(7).mono), [server(2)]);
 
     // A stamp tells what was published later.
     let mut progress = for_serial(12, 3);
@@ -386,12 +404,16 @@ fn for_what_a_node_published_it_is_the_node_that_knows() {
     progress.set_published(published(12, 1), at(0).mono);
     assert_eq!(take(&mut progress, pulled(1, 100, Some(5), 1), 1), []);
     assert!(progress.is_to_ask_publisher());
+    progress.ask_publisher();
     progress.set_published(published(12, 1), at(0).mono);
     assert!(!progress.is_to_ask_publisher());
     assert_eq!(progress.state(at(1).mono), State::Waiting);
     // It has published another one meanwhile.
     assert_eq!(take(&mut progress, shown(2, 13, 2), 2), []);
+    // What it said before it was asked about that says nothing of it.
+    progress.set_published(published(12, 1), at(0).mono);
     assert!(progress.is_to_ask_publisher());
+    progress.ask_publisher();
     progress.set_published(published(13, 1), at(0).mono);
     assert_eq!((progress.converged(), progress.state(at(2).mono)), (1, State::Refuted));
     assert_eq!(progress.exit(at(2).mono), Exit::Pending);

@@ -89,6 +89,8 @@ fn an_order_takes_what_the_transfers_have() {
     world.force();
     world.run(30_000);
     assert!(world.take_log().contains(&"fetched axfr".to_string()));
+    // What the SOA showed before that is not taken back by it.
+    assert_eq!(world.refresh.newer().map(|newer| newer.serial), Some(Serial(2)));
 }
 
 #[test]
