@@ -179,7 +179,8 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
 
     fs::create_dir(node.dir().join("z")).unwrap();
     fs::write(node.dir().join("z/late.zone"), zones::text("late.", 7, &[])).unwrap();
-    node.await_serial("late.", 7, LIMIT);
+    await_until("the node to be ready", LIMIT, || ready().status == 200);
+    assert_eq!(soa::serial(first, "late."), Some(7), "it is ready with all its zones");
     let made = rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
     fs::write(node.dir().join("dns.key"), made.signing_key.serialize_pem()).unwrap();
     fs::write(node.dir().join("dns.crt"), made.cert.pem()).unwrap();
@@ -190,7 +191,6 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     await_until("the node to say so", LIMIT, || about("not_listening") == json!([]));
     assert_eq!(times(&node, &format!("listening on {tls} (TLS) now")), 1, "{}", node.log());
     await_until("the folder to be read", LIMIT, || paths() == ["cookies.key"]);
-    await_until("the node to be ready", LIMIT, || ready().status == 200);
     fs::write(node.dir().join("cookies.key"), "11".repeat(16)).unwrap();
     // Whether this comes first, or another try.
     let reloaded = told("reload", &control);

@@ -102,7 +102,9 @@ pub struct Control {
     pub settings: Settings,
     /// What new connections with TLS are shown.
     pub shown: Option<Arc<Shown>>,
-    /// What the node has to do without until it can be read.
+    /// What the configuration names that a node can do without.
+    pub sources: Vec<Source>,
+    /// What of that it has to do without until it can be read.
     pub unread: watch::Sender<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was: what was in force before is so still.
     pub refused: watch::Sender<Option<Problem>>,

@@ -228,6 +228,7 @@ async fn serve(
         served,
         settings: settings.clone(),
         shown: tls.as_ref().map(|tls| Arc::clone(&tls.shown)),
+        sources: settings.sources.clone(),
         unread,
         refused,
         reloads: Reloads::new(reread, commands.clone()),

@@ -163,7 +163,9 @@ impl Unread {
 
     /// The same while it is being read.
     pub(super) fn found(self) -> Unread {
-        Unread { reason: format!("the folder {} is being read", self.path.display()), is_found: true, ..self }
+        let again = if self.gone { " again" } else { "" };
+        let reason = format!("the folder {} is there{again}, and is being read", self.path.display());
+        Unread { reason, is_found: true, ..self }
     }
 
     /// Tries once more; `None` when nothing is new.
@@ -182,13 +184,24 @@ impl Unread {
     }
 }
 
-/// Whether a folder of zones is among them, other than this one.
+/// Whether a folder of zones that nobody reads yet is among them, other than this one.
 pub(super) fn lacks_folder(unread: &[Unread], but: Option<&Path>) -> bool {
-    let folders = unread.iter().filter(|unread| matches!(unread.source, Source::ZoneDir(_)));
+    let is_lacking = |unread: &&Unread| matches!(unread.source, Source::ZoneDir(_)) && !unread.is_found;
+    let folders = unread.iter().filter(is_lacking);
     folders.map(|unread| unread.source.path()).any(|folder| Some(folder) != but)
 }
 
-/// Why zones are missing of a folder that was never read, where that is so.
+/// Those of folders that are named still and were not found to be unread when that was looked at again.
+pub(super) fn found(before: &[Unread], named: &[Source], unread: &[Unread]) -> Vec<Unread> {
+    let is_unread = |source: &Source| unread.iter().any(|unread| unread.source == *source);
+    let is_found = |before: &&Unread| {
+        let source = &before.source;
+        matches!(source, Source::ZoneDir(_)) && named.contains(source) && !is_unread(source)
+    };
+    before.iter().filter(is_found).cloned().map(Unread::found).collect()
+}
+
+/// Why zones are missing of a folder of which not all was read yet, where that is so.
 pub(super) fn missing_folder(unread: &[Unread]) -> Option<&str> {
     let is_missing = |unread: &&Unread| matches!(unread.source, Source::ZoneDir(_)) && !unread.gone;
     unread.iter().find(is_missing).map(|unread| unread.reason.as_str())
@@ -284,6 +297,12 @@ mod tests {
         assert_eq!(missing_folder(&all), None);
         all.push(unread(&other));
         assert!(lacks_folder(&all, Some(Path::new("none"))));
+        // One that is being read lacks nothing for long, and what is in it is not served yet.
+        all[2] = all[2].clone().found();
+        assert!(!lacks_folder(&all, Some(Path::new("none"))));
+        assert_eq!(all[2].clone().again(), None);
+        let reason = missing_folder(&all).unwrap();
+        assert_eq!(reason, "the folder neither is there, and is being read");
     }
 
     #[test]

@@ -34,13 +34,24 @@ pub async fn wait_for(mut unread: watch::Receiver<Vec<Unread>>, commands: mpsc::
 }
 
 impl Control {
-    /// A folder of zones cannot be read any more.
+    /// A folder of zones cannot be read any more. One that is configured no more may have gone before those who watch it heard of that.
     pub(super) fn lost(&self, lost: Unread) {
-        if self.unread.borrow().iter().any(|unread| unread.source == lost.source) {
+        let is_known = |unread: &Unread| unread.source == lost.source && !unread.is_found;
+        if !self.sources.contains(&lost.source) || self.unread.borrow().iter().any(is_known) {
             return;
         }
         lost.tell();
-        self.unread.send_modify(|all| all.push(lost));
+        self.unread.send_modify(|all| {
+            all.retain(|unread| unread.source != lost.source);
+            all.push(lost);
+        });
+    }
+
+    /// All that was in these is read.
+    pub(super) fn have_been_read(&self, found: &[Source]) {
+        self.unread.send_modify(|all| {
+            all.retain(|unread| !unread.is_found || !found.contains(&unread.source));
+        });
     }
 
     /// What became of another try.
@@ -58,7 +69,13 @@ impl Control {
             Ok(content) => {
                 self.bring_into_force(content, commands);
                 source.tell_read();
-                self.unread.send_modify(|all| all.retain(|unread| unread.source != source));
+                self.unread.send_modify(|all| match source {
+                    Source::ZoneDir(_) => all
+                        .iter_mut()
+                        .filter(|unread| unread.source == source)
+                        .for_each(|unread| *unread = unread.clone().found()),
+                    _ => all.retain(|unread| unread.source != source),
+                });
             }
             Err(new) => {
                 new.tell();
@@ -75,7 +92,8 @@ impl Control {
         match content {
             Content::ZoneDir(path) => {
                 let is_last = !lacks_folder(&self.unread.borrow(), Some(&path));
-                let look = Reload::new(None, is_last);
+                let found = vec![Source::ZoneDir(path.clone())];
+                let look = Reload::new(None, is_last).of(found);
                 let commands = commands.clone();
                 self.files.look_at(path, move || drop(commands.blocking_send(Command::Settled(look))));
             }

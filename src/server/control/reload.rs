@@ -12,7 +12,7 @@ use crate::wire::name::Name;
 
 use super::super::files::watch::Refused;
 use super::super::settings::{Settings, takes_restart};
-use super::super::unread::{Content, Unread, lacks_folder};
+use super::super::unread::{self, Content, Source, Unread, lacks_folder};
 use super::super::{clock, log};
 use super::reloaded::in_short;
 use super::turnover::Turnover;
@@ -32,6 +32,8 @@ pub struct Reload {
     turnover: Option<u64>,
     /// Files that hold no zone to be served.
     refused: Vec<Refused>,
+    /// Folders that could not be read before.
+    found: Vec<Source>,
     needs_restart: Vec<&'static str>,
     /// Whether what the journal held of zones that are not configured by its end is let go of. Those in a folder that cannot be read yet
     /// go on from their former lives when it can be.
@@ -42,8 +44,13 @@ pub struct Reload {
 impl Reload {
     /// One of all zones, whose settings are all in force.
     pub fn new(answer: Option<Answer>, forgets: bool) -> Reload {
-        let (zones, refused, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
-        Reload { zones, turnover: None, refused, needs_restart, forgets, answer }
+        let (zones, refused, found, needs_restart) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Reload { zones, turnover: None, refused, found, needs_restart, forgets, answer }
+    }
+
+    /// The same, which reads these folders for the first time since they could not be read.
+    pub(super) fn of(self, found: Vec<Source>) -> Reload {
+        Reload { found, ..self }
     }
 }
 
@@ -159,11 +166,14 @@ impl Control {
         let new = cookies.into_iter().chain(identity.map(Content::Identity));
         new.for_each(|content| self.bring_into_force(content, commands));
         let lacked = lacks_folder(&self.unread.borrow(), None);
-        self.unread.send_replace(settings.unread.clone());
+        let found = unread::found(&self.unread.borrow(), &settings.sources, &settings.unread);
+        let sources = found.iter().map(|unread| unread.source.clone()).collect();
+        self.unread.send_replace([settings.unread.clone(), found].concat());
+        self.sources.clone_from(&settings.sources);
         self.reloads.last += 1;
         self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
         let turnover = Some(self.reloads.last);
-        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked) };
+        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked).of(sources) };
         let commands = commands.clone();
         self.files.configure(&settings, move |refused| {
             drop(commands.blocking_send(Command::Settled(Reload { refused, ..reload })));
@@ -173,8 +183,9 @@ impl Control {
     /// Answers who asked for a reload, once what every file held is published.
     pub(super) fn settled(
         &mut self,
-        Reload { zones, turnover, mut refused, needs_restart, forgets, answer }: Reload,
+        Reload { zones, turnover, mut refused, found, needs_restart, forgets, answer }: Reload,
     ) {
+        self.have_been_read(&found);
         if forgets {
             self.store.forget_unconfigured();
         }
