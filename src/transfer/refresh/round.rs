@@ -15,8 +15,17 @@ pub(super) struct Asking {
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     pub(super) serial: Option<Serial>,
-    /// The EXPIRE option.
-    pub(super) expire: Option<u32>,
+    /// The EXPIRE option, and when it was asked for.
+    pub(super) expire: Option<(u32, Mono)>,
+}
+
+impl Shown {
+    /// What is left at a later time of what was left of EXPIRE then (RFC 7314 section 4), in seconds.
+    pub(super) fn left_at(&self, at: Mono) -> Option<u32> {
+        let (left, asked) = self.expire?;
+        let passed = at.since(asked).as_micros().div_ceil(1_000_000);
+        Some(left.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX)))
+    }
 }
 
 impl Refresh {
@@ -177,7 +186,8 @@ impl Refresh {
         let timers = have.timers();
         let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
-        self.shown = Shown { serial: Some(theirs), expire };
+        let expire_asked = expire.map(|left| (left, reply.asked.mono));
+        self.shown = Shown { serial: Some(theirs), expire: expire_asked };
         self.unshown.iter_mut().for_each(|unshown| unshown.shows(primary, theirs));
         if std::mem::take(&mut self.is_hearsay) {
             // Who answers tells it, or does not know it.
