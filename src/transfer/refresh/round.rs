@@ -2,13 +2,25 @@
 
 use super::*;
 
-/// A question for the SOA.
+/// A question for the SOA, of a round or beside a transfer.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) primary: SocketAddr,
     pub(super) question: Question,
     /// Until when its turn is waited for; `None` when nobody else could be asked.
     pub(super) patience: Option<Mono>,
+}
+
+impl Asking {
+    /// Until when its turn is waited for, while that has not come.
+    pub(super) fn patience_ends(&self) -> Option<Mono> {
+        self.patience.filter(|_| self.question.is_waiting())
+    }
+}
+
+/// How long a turn is waited for where others are left to be asked, after so many were passed over.
+pub(super) fn longest_wait(passed_over: u32) -> Duration {
+    PATIENCE * (1 << passed_over.min(MOST_PATIENCE))
 }
 
 /// What a primary's answer to the question for its SOA showed.
@@ -100,14 +112,14 @@ impl Refresh {
 
     /// Until when a turn at a primary is waited for that is asked now; `None` when the round cannot do without it.
     pub(super) fn patience(&self, step: &Step<'_>) -> Option<Mono> {
-        let wait = PATIENCE * (1 << self.passed_over.min(MOST_PATIENCE));
-        (!self.untried.is_empty() || self.confirmed_by.is_some()).then(|| step.now.mono + wait)
+        let is_spared = !self.untried.is_empty() || self.confirmed_by.is_some();
+        is_spared.then(|| step.now.mono + longest_wait(self.passed_over))
     }
 
     /// Until when the turn is waited for that has not come.
     pub(super) fn patience_ends(&self) -> Option<Mono> {
         match &self.state {
-            State::AskingSoa(asking) => asking.patience.filter(|_| asking.question.is_waiting()),
+            State::AskingSoa(asking) => asking.patience_ends(),
             State::Pulling(pull) => pull.patience.filter(|_| pull.question.is_waiting()),
             State::Idle | State::Publishing(_) => None,
         }
