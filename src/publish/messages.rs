@@ -91,6 +91,11 @@ impl Messages {
         self.messages.push(message);
     }
 
+    /// What it takes to keep these.
+    pub fn held(&self) -> u64 {
+        self.counted
+    }
+
     /// What is kept of all transfers that these are counted among.
     pub fn together(&self) -> u64 {
         self.together.0.load(Ordering::Relaxed)
