@@ -305,6 +305,23 @@ fn transfers_under_way_share_what_they_may_keep_and_small_ones_have_room() {
     assert!(matches!(transfer(beyond_share), Outcome::Full(..)));
 }
 
+#[test]
+fn what_stands_behind_the_answers_counts_for_the_memory_that_it_came_in() {
+    let together = Together::default();
+    let mut intake = intake(Asked::Axfr).keeping(Messages::among(together.clone(), None));
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, 65_535, 1, flags::QR | flags::AA);
+    writer.push(Section::Answer, &soa(5)).unwrap();
+    let text = record("t.example.", Rtype::TXT, &[&[200][..], &[0; 200]].concat());
+    (0..250).for_each(|_| writer.push(Section::Additional, &text).unwrap());
+    writer.finish();
+    let length = bytes.len() as u64;
+    assert!(length > 50_000);
+    assert!(matches!(intake.feed(bytes), Outcome::More));
+    let kept = Messages::among(together, None).together();
+    assert!(kept >= length, "{kept} of {length}");
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_survived(messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..5)) {
