@@ -462,6 +462,9 @@ impl Question {
             return Omission::Absent;
         }
         if level < self.level {
+            if self.objection.is_some() {
+                call.support.objects(self.to, self.level);
+            }
             let is_silent = call.support.is_silent_to_edns(now, self.to);
             return if is_silent { Omission::Unasked } else { Omission::Doubtful };
         }

@@ -63,6 +63,13 @@ impl Support {
         self.servers.get(&server).is_some_and(|seen| seen.silences >= SILENCES)
     }
 
+    /// A server has objected to more than this: that it took more says nothing of what it takes now.
+    pub fn objects(&mut self, server: SocketAddr, level: Level) {
+        if self.servers.get(&server).is_some_and(|seen| seen.level > level) {
+            self.servers.remove(&server);
+        }
+    }
+
     /// A server did not answer with EDNS and then did without. Returns whether that has happened often enough to be no
     /// accident.
     pub fn is_silent_to_edns(&mut self, now: Mono, server: SocketAddr) -> bool {

@@ -82,13 +82,19 @@ impl Messages {
     }
 
     /// Keeps a message, in the memory that it arrived in. Whoever keeps it may be a thread that others wait for, and memory for a large
-    /// transfer has to be got from the system, which may keep it waiting for as long as it moves other memory of the process.
+    /// transfer has to be got from the system, which may keep it waiting for as long as it moves other memory of the process. All of that
+    /// memory is counted: what stood behind the answer has been cut off, and takes as much room as before.
     pub fn keep(&mut self, message: Vec<u8>) {
-        let length = message.len() as u64;
-        self.bytes += length;
-        self.counted += length + Messages::EACH;
-        self.together.0.fetch_add(length + Messages::EACH, Ordering::Relaxed);
+        let taken = message.capacity() as u64 + Messages::EACH;
+        self.bytes += message.len() as u64;
+        self.counted += taken;
+        self.together.0.fetch_add(taken, Ordering::Relaxed);
         self.messages.push(message);
+    }
+
+    /// What it takes to keep these.
+    pub fn held(&self) -> u64 {
+        self.counted
     }
 
     /// What is kept of all transfers that these are counted among.
@@ -96,7 +102,7 @@ impl Messages {
         self.together.0.load(Ordering::Relaxed)
     }
 
-    /// How many bytes are kept.
+    /// How many bytes there are to be read.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -248,6 +254,17 @@ mod tests {
         assert_eq!(other.together(), 2 * each);
         other.read(&Name::root(), u64::MAX, |_| {}).unwrap();
         assert_eq!(kept(0).together(), 0);
+    }
+
+    #[test]
+    fn the_memory_of_what_was_cut_off_counts() {
+        let mut messages = Messages::default();
+        let mut message = vec![0; 65_535];
+        message.truncate(12);
+        messages.keep(message);
+        assert_eq!(messages.bytes(), 12);
+        let taken = 65_535 + Messages::EACH;
+        assert!(messages.held() >= taken && messages.together() >= taken, "{}", messages.held());
     }
 
     #[test]

@@ -36,7 +36,7 @@ use super::reason::Reason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes, of the messages as they are and of the records without compression, each. All transfers under way together may not keep
-    /// more than that either, and one message more each.
+    /// more than that either, beside [`SHARE`] and one message more each.
     pub bytes: u64,
     /// Records.
     pub records: u64,
@@ -46,6 +46,9 @@ pub struct Limits {
 pub const MAX_BYTES: u64 = 1 << 31;
 /// 32 million records, some three times the records of the larger country zones.
 pub const MAX_RECORDS: u64 = 1 << 25;
+
+/// Bytes that a transfer may keep whatever the others do: large ones do not keep small zones from being pulled.
+pub const SHARE: u64 = 1 << 20;
 
 impl Default for Limits {
     fn default() -> Limits {
@@ -229,9 +232,9 @@ impl Intake {
         }
     }
 
-    /// Keeps a message up to where its answer ends, if all transfers together leave room for more.
+    /// Keeps a message up to where its answer ends, if all transfers together leave room for more than its share.
     fn keep(&mut self, mut message: Vec<u8>, end: usize) -> Result<(), Reason> {
-        if self.kept.together() > self.limits.bytes {
+        if self.kept.held() > SHARE && self.kept.together() > self.limits.bytes {
             return Err(Reason::NoRoom { most: self.limits.bytes });
         }
         message.truncate(end);

@@ -42,7 +42,7 @@ pub enum Reason {
     /// More than [`super::intake::Limits`] allow.
     #[error("the answer is larger than allowed")]
     TooLarge,
-    /// All transfers under way hold as much as they may together.
+    /// All transfers under way hold as much as they may together, and this one more than its share ([`super::intake::SHARE`]).
     #[error(
         "the transfers under way hold more than {most} bytes together, the most for all of them: it is asked for again when some have \
          ended; if that goes on, have this node pull fewer large zones"

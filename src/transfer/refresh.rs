@@ -389,9 +389,8 @@ impl Refresh {
             }
             State::Publishing(_) => None,
         };
-        let own = self.patience_ends().or(own);
         let expires_at = self.expires_at.filter(|_| self.have.is_some());
-        [own, expires_at, self.lease.ends()].into_iter().flatten().min()
+        [own, self.patience_ends(), expires_at, self.lease.ends()].into_iter().flatten().min()
     }
 
     /// The zone.

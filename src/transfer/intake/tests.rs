@@ -278,24 +278,48 @@ fn limits_hold() {
 }
 
 #[test]
-fn transfers_under_way_share_what_they_may_keep() {
+fn transfers_under_way_share_what_they_may_keep_and_small_ones_have_room() {
     let together = Together::default();
-    let limits = Limits { bytes: 2_000, records: 100 };
+    let most = 4 * SHARE;
+    let limits = Limits { bytes: most, ..Limits::default() };
     let begin = |asked| Intake::new(apex(), asked, limits).keeping(Messages::among(together.clone(), None));
-    let hosts: Vec<Record> = (0..50).map(|at| a(&format!("h{at}.example."), 1)).collect();
-    let (first, more, last) = ([soa(5), ns()], message(Asked::Axfr, &hosts), message(Asked::Axfr, &[soa(5)]));
-    let [mut one, mut other] = [(); 2].map(|()| begin(Asked::Axfr));
-    for intake in [&mut one, &mut other] {
-        assert!(matches!(intake.feed(message(Asked::Axfr, &first)), Outcome::More));
-        // It is taken in though it goes beyond: there was room before it.
-        assert!(matches!(intake.feed(&more), Outcome::More));
-    }
-    assert!(matches!(other.feed(&last), Outcome::Bad(Reason::NoRoom { most: 2_000 })));
+    let text = record("t.example.", Rtype::TXT, &[&[200][..], &[0; 200]].concat());
+    let [first, more, last] =
+        [vec![soa(5), ns()], vec![text; 250], vec![soa(5)]].map(|records| message(Asked::Axfr, &records));
+    let transfer = |count: u64| {
+        let mut intake = begin(Asked::Axfr);
+        assert!(matches!(intake.feed(&first), Outcome::More));
+        // The one that goes beyond the share is taken in: there was room before it.
+        (0..count).for_each(|_| assert!(matches!(intake.feed(&more), Outcome::More)));
+        intake.feed(&last)
+    };
+    let beyond_share = SHARE / more.len() as u64 + 1;
+    let mut others = Messages::among(together.clone(), None);
+    others.keep(vec![0; most as usize]);
+    assert!(matches!(transfer(beyond_share), Outcome::Bad(Reason::NoRoom { most: 4_194_304 })));
+    assert!(matches!(transfer(1), Outcome::Full(..)));
     // Nothing is kept of what tells that there is nothing new.
     let current = begin(Asked::Ixfr(Serial(5))).feed(message(Asked::Ixfr(Serial(5)), &[soa(5)]));
     assert!(matches!(current, Outcome::UpToDate(Serial(5))));
-    drop(other);
-    assert!(matches!(one.feed(&last), Outcome::Full(..)));
+    drop(others);
+    assert!(matches!(transfer(beyond_share), Outcome::Full(..)));
+}
+
+#[test]
+fn what_stands_behind_the_answers_counts_for_the_memory_that_it_came_in() {
+    let together = Together::default();
+    let mut intake = intake(Asked::Axfr).keeping(Messages::among(together.clone(), None));
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, 65_535, 1, flags::QR | flags::AA);
+    writer.push(Section::Answer, &soa(5)).unwrap();
+    let text = record("t.example.", Rtype::TXT, &[&[200][..], &[0; 200]].concat());
+    (0..250).for_each(|_| writer.push(Section::Additional, &text).unwrap());
+    writer.finish();
+    let length = bytes.len() as u64;
+    assert!(length > 50_000);
+    assert!(matches!(intake.feed(bytes), Outcome::More));
+    let kept = Messages::among(together, None).together();
+    assert!(kept >= length, "{kept} of {length}");
 }
 
 proptest! {

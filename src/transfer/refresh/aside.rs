@@ -1,6 +1,7 @@
 //! What is asked beside a transfer. While one is under way its round asks nobody else, and a large one may take longer than is left of
 //! EXPIRE: the other primaries are asked for their SOA shortly before that ends, and one that shows what is served confirms it.
 
+use super::round::longest_wait;
 use super::*;
 
 /// They are asked so long before the zone expires, or when half of what is left has passed.
@@ -13,7 +14,9 @@ pub(super) struct Aside {
     due: Option<Mono>,
     /// Who is asked after the one that is being asked.
     others: VecDeque<SocketAddr>,
-    asking: Option<(SocketAddr, Question)>,
+    asking: Option<Asking>,
+    /// How often one of them was passed over because no turn came.
+    passed_over: u32,
 }
 
 impl Aside {
@@ -21,24 +24,25 @@ impl Aside {
     pub(super) fn before(expires_at: Mono, now: Mono, others: VecDeque<SocketAddr>) -> Aside {
         let left = expires_at.since(now);
         let due = (!others.is_empty()).then(|| now + (left - AHEAD.min(left / 2)));
-        Aside { due, others, asking: None }
+        Aside { due, others, asking: None, passed_over: 0 }
     }
 
     /// When something is to be done.
     pub(super) fn next_timeout(&self) -> Option<Mono> {
-        self.asking.as_ref().map_or(self.due, |(_, question)| question.next_timeout())
+        let Some(asking) = &self.asking else { return self.due };
+        asking.patience_ends().or(asking.question.next_timeout())
     }
 
     /// The question that an exchange belongs to.
     pub(super) fn question(&mut self, token: Token) -> Option<&mut Question> {
-        let question = self.asking.as_mut().map(|(_, question)| question);
+        let question = self.asking.as_mut().map(|asking| &mut asking.question);
         question.filter(|question| question.tokens().any(|own| own == token))
     }
 
     /// Ends them.
     pub(super) fn stop(&mut self, out: &mut Outbox) {
-        if let Some((_, mut question)) = self.asking.take() {
-            question.stop(out);
+        if let Some(mut asking) = self.asking.take() {
+            asking.question.stop(out);
         }
         self.due = None;
     }
@@ -57,8 +61,14 @@ impl Refresh {
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
         match &mut pull.aside.asking {
-            Some((_, question)) => {
-                let event = question.handle_timeout(call);
+            Some(asking) if asking.patience_ends().is_some() => {
+                // As in rounds: it comes back to it after the others.
+                pull.aside.others.push_back(asking.primary);
+                pull.aside.passed_over += 1;
+                self.ask_aside(step);
+            }
+            Some(asking) => {
+                let event = asking.question.handle_timeout(call);
                 self.aside_event(step, event);
             }
             None => self.ask_aside(step),
@@ -75,7 +85,9 @@ impl Refresh {
         let call =
             &mut Call { now: step.now, rng: &mut self.rng, support: &mut self.support, out: &mut *step.out };
         let question = Question::start(primary, query::soa(&self.config.zone, serial), SOA_POLICY, call);
-        pull.aside.asking = Some((primary, question));
+        let wait = longest_wait(pull.aside.passed_over);
+        let patience = (!pull.aside.others.is_empty()).then(|| step.now.mono + wait);
+        pull.aside.asking = Some(Asking { primary, question, patience });
     }
 
     /// Follows up on what came of a question beside a transfer. That one does not serve the purpose is no failure: it is asked again, and
@@ -83,8 +95,8 @@ impl Refresh {
     pub(super) fn aside_event(&mut self, step: &mut Step<'_>, event: Option<question::Event>) {
         let Some(event) = event else { return };
         let State::Pulling(pull) = &mut self.state else { return };
-        let (from, Some((primary, _))) = (pull.primary, &pull.aside.asking) else { return };
-        let primary = *primary;
+        let (from, Some(asking)) = (pull.primary, &pull.aside.asking) else { return };
+        let primary = asking.primary;
         if let question::Event::Answered(reply) = event {
             if reply.omission == Omission::Doubtful {
                 // As in rounds: what is missing is asked for once more.

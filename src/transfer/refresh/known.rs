@@ -203,7 +203,9 @@ impl Refresh {
             Some((from, at)) => from == primary.ip() && at <= asked,
             // Who told a former life is not known: it may have been any of them.
             None => {
-                self.deniers.push(primary.ip());
+                if !self.deniers.contains(&primary.ip()) {
+                    self.deniers.push(primary.ip());
+                }
                 self.config.primaries.iter().all(|other| self.deniers.contains(&other.ip()))
             }
         };

@@ -46,6 +46,8 @@ pub(super) struct Lease {
     is_renewed: bool,
     /// Whose word was not enough in the last round that had one, and why; of several that of the first one that was asked for it.
     doubt: Option<(SocketAddr, Doubt)>,
+    /// Whether that is of the round under way.
+    is_doubted: bool,
     /// When an answer last showed the content to have been current later than was known.
     freshened: Option<Mono>,
     /// When the last word was asked for.
@@ -54,7 +56,16 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(span: Option<Duration>) -> Lease {
-        Lease { span, zones: 1, until: None, is_renewed: false, doubt: None, freshened: None, asked: None }
+        Lease {
+            span,
+            zones: 1,
+            until: None,
+            is_renewed: false,
+            doubt: None,
+            is_doubted: false,
+            freshened: None,
+            asked: None,
+        }
     }
 
     /// Takes note of how many zones ask the same primary.
@@ -73,6 +84,7 @@ impl Lease {
 
     pub(super) fn round_begins(&mut self) {
         self.is_renewed = false;
+        self.is_doubted = false;
     }
 
     /// A round is over.
@@ -104,9 +116,12 @@ impl Lease {
                 self.doubt = None;
                 self.until = self.until.max(Some(asked.mono + poll.mul_f64(GRACE)));
             }
-            // Somebody else's word was enough in this round.
-            Some(_) if self.is_renewed => {}
-            Some(doubt) => self.doubt = Some((primary, doubt)),
+            // Somebody else's word was enough in this round, or was doubted first: what is told would else change with each answer.
+            Some(_) if self.is_renewed || self.is_doubted => {}
+            Some(doubt) => {
+                self.is_doubted = true;
+                self.doubt = Some((primary, doubt));
+            }
         }
     }
 
@@ -199,6 +214,25 @@ mod tests {
         lease.word(primary(1), assured, false, at(100 + 10 * u64::from(HOUR)), timers());
         lease.round_ended();
         assert_eq!((lease.ends(), lease.doubt), (None, Some((primary(1), Doubt::Circle))));
+    }
+
+    #[test]
+    fn of_several_doubts_of_a_round_the_first_is_told() {
+        let silent = Word { current: None, is_source: false, doubt: Some(Doubt::Silent) };
+        let overdue = Word { doubt: Some(Doubt::Overdue), ..silent };
+        let mut lease = Lease::new(Some(Duration::from_secs(10)));
+        for round in 1..4 {
+            lease.round_begins();
+            for (number, word) in [(1, silent), (2, overdue)] {
+                lease.word(primary(number), word, false, at(100 * round), timers());
+                assert_eq!(lease.doubt, Some((primary(1), Doubt::Silent)), "round {round}");
+            }
+            lease.round_ended();
+        }
+        // The first one is away.
+        lease.round_begins();
+        lease.word(primary(2), overdue, false, at(400), timers());
+        assert_eq!(lease.doubt, Some((primary(2), Doubt::Overdue)));
     }
 
     #[test]

@@ -203,8 +203,9 @@ impl Refresh {
         if pull.kind == Kind::Ixfr && kind == Kind::Axfr {
             step.events.push(Event::Fallback { reason: Reason::AxfrStyle });
         }
-        // What the SOA answer of this round said counts where the transfer says nothing.
-        let expire = pull.intake.expire().or(self.shown.expire);
+        // What the SOA answer of this round said counts where the transfer says nothing, less what has passed since: the transfer may have
+        // waited long for its turn.
+        let expire = pull.intake.expire().or_else(|| self.shown.left_at(pull.began.mono));
         if expire == Some(0) && have.timers().expire > 0 {
             // RFC 7314 section 4: it would expire here at once, as it does there.
             step.events.push(Event::failed(pull.primary, kind, Reason::NotAuth));

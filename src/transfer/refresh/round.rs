@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A question for the SOA.
+/// A question for the SOA, of a round or beside a transfer.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) primary: SocketAddr,
@@ -11,12 +11,33 @@ pub(super) struct Asking {
     pub(super) patience: Option<Mono>,
 }
 
+impl Asking {
+    /// Until when its turn is waited for, while that has not come.
+    pub(super) fn patience_ends(&self) -> Option<Mono> {
+        self.patience.filter(|_| self.question.is_waiting())
+    }
+}
+
+/// How long a turn is waited for where others are left to be asked, after so many were passed over.
+pub(super) fn longest_wait(passed_over: u32) -> Duration {
+    PATIENCE * (1 << passed_over.min(MOST_PATIENCE))
+}
+
 /// What a primary's answer to the question for its SOA showed.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     pub(super) serial: Option<Serial>,
-    /// The EXPIRE option.
-    pub(super) expire: Option<u32>,
+    /// The EXPIRE option, and when it was asked for.
+    pub(super) expire: Option<(u32, Mono)>,
+}
+
+impl Shown {
+    /// What is left at a later time of what was left of EXPIRE then (RFC 7314 section 4), in seconds.
+    pub(super) fn left_at(&self, at: Mono) -> Option<u32> {
+        let (left, asked) = self.expire?;
+        let passed = at.since(asked).as_micros().div_ceil(1_000_000);
+        Some(left.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX)))
+    }
 }
 
 impl Refresh {
@@ -91,14 +112,14 @@ impl Refresh {
 
     /// Until when a turn at a primary is waited for that is asked now; `None` when the round cannot do without it.
     pub(super) fn patience(&self, step: &Step<'_>) -> Option<Mono> {
-        let wait = PATIENCE * (1 << self.passed_over.min(MOST_PATIENCE));
-        (!self.untried.is_empty() || self.confirmed_by.is_some()).then(|| step.now.mono + wait)
+        let is_spared = !self.untried.is_empty() || self.confirmed_by.is_some();
+        is_spared.then(|| step.now.mono + longest_wait(self.passed_over))
     }
 
     /// Until when the turn is waited for that has not come.
     pub(super) fn patience_ends(&self) -> Option<Mono> {
         match &self.state {
-            State::AskingSoa(asking) => asking.patience.filter(|_| asking.question.is_waiting()),
+            State::AskingSoa(asking) => asking.patience_ends(),
             State::Pulling(pull) => pull.patience.filter(|_| pull.question.is_waiting()),
             State::Idle | State::Publishing(_) => None,
         }
@@ -177,7 +198,8 @@ impl Refresh {
         let timers = have.timers();
         let own = timers.serial;
         let theirs = Timers::read(&soa.rdata).serial;
-        self.shown = Shown { serial: Some(theirs), expire };
+        let expire_asked = expire.map(|left| (left, reply.asked.mono));
+        self.shown = Shown { serial: Some(theirs), expire: expire_asked };
         self.unshown.iter_mut().for_each(|unshown| unshown.shows(primary, theirs));
         if std::mem::take(&mut self.is_hearsay) {
             // Who answers tells it, or does not know it.

@@ -8,7 +8,7 @@ use super::super::notify::News;
 use super::super::provide::told;
 use super::super::tests::given;
 use super::*;
-use crate::ask::exchange::{Failure, Start, Transport};
+use crate::ask::exchange::{Exchange, Failure, Start, Transport};
 use crate::publish::expire;
 use crate::publish::proposal::Content;
 use crate::wire::edns;
@@ -68,6 +68,8 @@ struct World {
     out: Outbox,
     /// What is under way, by the millisecond at which it arrives.
     arriving: BTreeMap<(u64, u64), (Token, Arrival)>,
+    /// What waits for its turn at a primary that is busy.
+    waiting: Vec<Exchange>,
     sequence: u64,
     stuck: Stuck,
     log: Vec<String>,
@@ -100,6 +102,7 @@ impl World {
             refresh: Refresh::new(config, 42),
             out: Outbox::default(),
             arriving: BTreeMap::new(),
+            waiting: Vec::new(),
             sequence: 0,
             stuck: Stuck::default(),
             log: Vec::new(),
@@ -246,20 +249,36 @@ impl World {
         self.secondary.zone().verified(self.refresh.verified_until());
         self.out.complete.clear();
         for exchange in std::mem::take(&mut self.out.exchanges) {
-            if exchange.start == Start::InTurn {
-                if matches!(self.primaries[&exchange.to].1, Mode::Busy) {
-                    continue;
+            match exchange.start {
+                Start::InTurn if matches!(self.primaries[&exchange.to].1, Mode::Busy) => {
+                    self.waiting.push(exchange);
                 }
-                let now = at(self.now);
-                let events = self.refresh.arrived(now, exchange.token, Arrival::Sent, &mut self.out);
-                assert!(events.is_empty() && self.out.exchanges.is_empty());
+                Start::InTurn => self.turn_comes(exchange),
+                Start::AtOnce => self.leave(exchange),
             }
-            *self.sent.entry(exchange.to).or_default() += 1;
-            self.deliver(exchange);
         }
         for token in std::mem::take(&mut self.out.cancels) {
             self.arriving.retain(|_, (other, _)| *other != token);
+            self.waiting.retain(|exchange| exchange.token != token);
         }
+    }
+
+    /// The turn of all that waits for one comes.
+    fn turns_come(&mut self) {
+        for exchange in std::mem::take(&mut self.waiting) {
+            self.turn_comes(exchange);
+        }
+    }
+
+    fn turn_comes(&mut self, exchange: Exchange) {
+        let events = self.refresh.arrived(at(self.now), exchange.token, Arrival::Sent, &mut self.out);
+        assert!(events.is_empty() && self.out.exchanges.is_empty());
+        self.leave(exchange);
+    }
+
+    fn leave(&mut self, exchange: Exchange) {
+        *self.sent.entry(exchange.to).or_default() += 1;
+        self.deliver(exchange);
     }
 
     /// What is said to have been current at a moment must have been the newest version then, or newer still.
@@ -273,7 +292,7 @@ impl World {
         );
     }
 
-    fn deliver(&mut self, exchange: crate::ask::exchange::Exchange) {
+    fn deliver(&mut self, exchange: Exchange) {
         let request = Request::read(&exchange.message).unwrap();
         let now = at(self.now + self.one_way);
         let (node, mode) = self.primaries.get_mut(&exchange.to).unwrap();

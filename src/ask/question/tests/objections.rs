@@ -121,6 +121,27 @@ fn silence_to_edns_is_found_out_and_remembered() {
 }
 
 #[test]
+fn what_a_server_took_before_it_objected_does_not_keep_its_silence_from_being_found_out() {
+    let mut first = true;
+    let mut pair = Pair::new(move |request, _| match request.opt {
+        None => vec![good(request)],
+        Some(_) if std::mem::take(&mut first) => vec![good(request)],
+        // A device has come before it.
+        Some(_) if has_options(request) => vec![reply(request, Rcode::FORMERR, 0, false)],
+        Some(_) => vec![],
+    });
+    pair.ask(query(Rtype::SOA), POLICY);
+    for (omission, levels) in [
+        (Doubtful, &[Options, Bare, Bare, Plain][..]),
+        (Unasked, &[Options, Bare, Bare, Plain]),
+        (Unasked, &[Plain]),
+    ] {
+        let Event::Answered(reply) = pair.ask(query(Rtype::SOA), POLICY) else { panic!("no answer") };
+        assert_eq!((reply.omission, &pair.levels()[..]), (omission, levels));
+    }
+}
+
+#[test]
 fn lost_datagrams_do_not_take_options_from_a_server_that_takes_them() {
     let mut asked = 0;
     let mut pair = Pair::new(move |request, _| {

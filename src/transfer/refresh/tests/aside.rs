@@ -2,16 +2,23 @@
 
 use super::*;
 
-/// A transfer that stalls for longer than is left of EXPIRE, 20 seconds, with another primary that has what is served.
-fn outlasting(other: Mode) -> World {
-    let mut world = World::settled(2);
-    (1..=2).for_each(|primary| world.mode(primary, Mode::Down));
+/// A secondary with so many primaries, none of which has answered until so many milliseconds before the zone expires, when the first one has
+/// a newer version.
+fn expiring(primaries: u8, left: u64) -> World {
+    let mut world = World::settled(primaries);
+    (1..=primaries).for_each(|primary| world.mode(primary, Mode::Down));
     let expires = world.confirmed.unwrap().2;
-    world.run(expires.0 / 1_000 - world.now - 20_000);
+    world.run(expires.0 / 1_000 - world.now - left);
     world.edit(1, 2, 30);
-    world.mode(1, Mode::Stalled);
-    world.mode(2, other);
     world.take_log();
+    world
+}
+
+/// A transfer that stalls for longer than is left of EXPIRE, 20 seconds, with other primaries that have what is served.
+fn outlasting<const OTHERS: usize>(others: [Mode; OTHERS]) -> World {
+    let mut world = expiring(OTHERS as u8 + 1, 20_000);
+    world.mode(1, Mode::Stalled);
+    (2..).zip(others).for_each(|(primary, mode)| world.mode(primary, mode));
     world.notify(1, Some(2));
     world.run(25_000);
     assert_eq!(world.refresh.state(), "PullingIxfr", "{:?}", world.log);
@@ -20,7 +27,7 @@ fn outlasting(other: Mode) -> World {
 
 #[test]
 fn another_primary_confirms_what_would_expire_while_a_transfer_is_under_way() {
-    let mut world = outlasting(Mode::Up);
+    let mut world = outlasting([Mode::Up]);
     assert_eq!(world.take_log(), ["behind 2", "behind 2", "confirmed"], "asked once");
     assert_eq!(world.secondary.serial(), Some(Serial(1)));
     assert!(world.confirmed.unwrap().2 > at(world.now + 900_000).mono);
@@ -33,7 +40,29 @@ fn another_primary_confirms_what_would_expire_while_a_transfer_is_under_way() {
 #[test]
 fn a_transfer_goes_on_though_nobody_confirms_what_expires_meanwhile() {
     for other in [Mode::Down, Mode::Silent(u32::MAX), Mode::Code(Rcode::REFUSED)] {
-        let mut world = outlasting(other);
+        let mut world = outlasting([other]);
         assert_eq!(world.take_log(), ["behind 2", "behind 2", "expired"]);
     }
+}
+
+#[test]
+fn one_whose_turn_does_not_come_beside_a_transfer_keeps_no_other_from_being_asked() {
+    let mut world = outlasting([Mode::Busy, Mode::Up]);
+    assert_eq!(world.take_log(), ["behind 2", "behind 2", "confirmed"]);
+    // It is waited for where nobody else is left.
+    let mut world = outlasting([Mode::Busy, Mode::Down]);
+    assert_eq!((world.take_log().last().map(String::as_str), world.waiting.len()), (Some("expired"), 1));
+}
+
+#[test]
+fn others_are_asked_beside_a_transfer_that_waits_for_its_turn() {
+    let mut world = expiring(2, 3_000);
+    world.mode(1, Mode::Up);
+    world.notify(1, Some(2));
+    world.mode(1, Mode::Busy);
+    world.mode(2, Mode::Up);
+    // Half of what is left has passed, and the patience of the transfer not yet.
+    world.run(1_600);
+    assert_eq!((world.refresh.state(), world.waiting.len()), ("PullingIxfr", 1));
+    assert_eq!(world.take_log(), ["behind 2", "behind 2", "confirmed"]);
 }

@@ -194,21 +194,27 @@ fn an_order_ends_a_transfer_that_does_not_move() {
 }
 
 #[test]
-fn a_transfer_that_finds_no_room_beside_others_is_asked_for_again_soon() {
+fn a_large_transfer_that_finds_no_room_beside_others_is_asked_for_again_soon() {
     let mut world = World::settled(1);
     let config = world.refresh.config.clone();
     let mut others = Messages::among(config.together.clone(), None);
-    others.keep(vec![0; 60_000]);
-    let limits = Limits { bytes: 60_000, ..Limits::default() };
+    others.keep(vec![0; 8 << 20]);
+    let limits = Limits { bytes: 8 << 20, ..Limits::default() };
     world.refresh = Refresh::new(Config { limits, ..config }, 42);
     world.start();
     world.run(500);
     world.take_log();
     world.edit(1, 2, 11);
     world.notify(1, Some(2));
+    world.run(1_100);
+    assert!(world.serves(1), "a small one has room: {:?}", world.log);
+    world.take_log();
+    // Some two megabytes.
+    world.edit(1, 3, 30_000);
+    world.notify(1, Some(3));
     world.run(100);
     // The whole zone would find none either.
-    assert_eq!(world.take_log(), ["behind 2", "behind 2", "failed ixfr no_room"]);
+    assert_eq!(world.take_log(), ["behind 3", "behind 3", "failed ixfr no_room"]);
     drop(others);
     world.run(1_100);
     assert!(world.serves(1));

@@ -1,5 +1,6 @@
 //! Transfers of primaries that contradict their SOA, are slow, or do not give differences.
 
+use super::super::super::fixture::a;
 use super::*;
 
 /// A server whose versions have one host more each, the first one ten, up to this serial.
@@ -143,4 +144,25 @@ fn how_slow_a_transfer_is_counts_from_its_first_message() {
     assert!(!world.take_log().contains(&"failed ixfr timeout".to_string()));
     world.run(2_000);
     assert!(world.take_log().contains(&"failed ixfr timeout".to_string()));
+}
+
+#[test]
+fn what_is_left_by_the_soa_counts_from_when_that_was_asked_for() {
+    let mut world = World::settled(1);
+    world.run(79_000);
+    let asked = world.now;
+    world.edit(1, 2, 11);
+    world.mode(1, Mode::Expiring(990));
+    world.notify(1, None);
+    world.mode(1, Mode::Busy);
+    world.run(60_000);
+    assert_eq!((world.refresh.state(), world.waiting.len()), ("PullingIxfr", 1));
+    // A server that tells nothing beside transfers.
+    world.mode(1, Mode::Ixfr(vec![soa(2), soa(1), soa(2), a("late.example.", 1), soa(2)]));
+    world.turns_come();
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 2", "fetched ixfr", "confirmed"]);
+    let (_, fresh_at, expires_at) = world.confirmed.unwrap();
+    let age = Duration::from_secs(10) + expire::SLACK;
+    assert_eq!((fresh_at, expires_at), (Some(at(asked).mono - age), at(asked + 990_000).mono));
 }

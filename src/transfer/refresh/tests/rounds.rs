@@ -114,6 +114,21 @@ fn what_a_former_life_heard_of_is_known_until_the_primary_has_been_asked() {
 }
 
 #[test]
+fn who_denies_what_a_former_life_heard_of_is_noted_once() {
+    let mut world = World::settled(2);
+    world.secondary.zone().heard_of(Serial(2), at(world.now).utc);
+    world.mode(2, Mode::Down);
+    world.refresh = Refresh::new(world.refresh.config.clone(), 7);
+    world.start();
+    world.run(100_000);
+    let confirmed = world.take_log().iter().filter(|entry| *entry == "confirmed").count();
+    assert!(confirmed > 2, "{confirmed}");
+    let newer = world.refresh.newer().map(|newer| newer.serial);
+    assert_eq!(newer, Some(Serial(2)), "it may have been the other one that told of it");
+    assert_eq!(world.refresh.deniers, [address(1).ip()]);
+}
+
+#[test]
 fn what_was_announced_and_is_not_shown_yet_is_asked_for_again_soon() {
     let mut world = World::settled(1);
     world.notify(1, Some(2));
