@@ -262,7 +262,10 @@ impl ZoneStore {
         self.retire(zone.serve(version));
         let edited = match source {
             Source::File { edited, .. } => edited,
-            Source::Transfer { .. } => None,
+            Source::Transfer { counted_from, .. } => {
+                counted_from.into_iter().for_each(|from| zone.is_counted_from(from));
+                None
+            }
         };
         let zone = zone.name.clone();
         Some(Publication { zone, from, stamp, edited, applied, records, renumbered, mismatch, outside })

@@ -257,9 +257,12 @@ impl Zone {
     /// has to go by.
     pub fn expires(&self, at: Mono, counted_from: Option<Utc>) {
         self.expires_at.store(at.0.max(1), Ordering::Relaxed);
-        if let Some(from) = counted_from {
-            self.counted_from.store(from.0, Ordering::Relaxed);
-        }
+        counted_from.into_iter().for_each(|from| self.is_counted_from(from));
+    }
+
+    /// Notes from when on a secondary's EXPIRE is counted.
+    pub(super) fn is_counted_from(&self, at: Utc) {
+        self.counted_from.store(at.0, Ordering::Relaxed);
     }
 
     /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.

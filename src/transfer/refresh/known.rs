@@ -135,6 +135,23 @@ impl Have {
 }
 
 impl Refresh {
+    /// Serves what is stored, unless it has expired meanwhile.
+    pub(super) fn take_stored(&mut self, step: &mut Step<'_>, version: &Version, counted_from: Option<Utc>) {
+        let have = Have { soa: version.snapshot.soa_record(), digest: version.stamp.digest };
+        let serial = have.timers().serial;
+        let from = counted_from.unwrap_or(version.applied);
+        let whole = timers::expire(have.timers(), None);
+        let left = whole.saturating_sub(step.now.utc.since(from));
+        self.expires_at = Some(step.now.mono + left);
+        self.have = Some(have);
+        if self.newer.take_if(|newer| !newer.serial.is_newer_than(serial)).is_some() {
+            self.deniers.clear();
+        }
+        if left.is_zero() {
+            self.expire(step, from + whole);
+        }
+    }
+
     /// What a primary's answer to a question that left when `asked` says of how fresh its content is.
     pub(super) fn word(
         &self,
