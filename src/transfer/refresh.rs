@@ -416,9 +416,10 @@ impl Refresh {
         &self.clocks
     }
 
-    /// Until when the word holds of a primary that would know of a newer version: that there was none.
+    /// Until when the word holds of a primary that would know of a newer version: that there was none. None holds while one is known, or
+    /// those who pull from here would call current what is not.
     pub fn verified_until(&self) -> Option<Mono> {
-        self.lease.ends()
+        self.lease.ends().filter(|_| self.newer.is_none())
     }
 
     /// Takes note of how many zones are pulled from the primary of this one that has the most: it is polled the less often for each.

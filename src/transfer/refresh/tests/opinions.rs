@@ -399,3 +399,24 @@ fn content_with_nothing_left_of_its_time_is_not_taken() {
     assert!(world.take_log().contains(&"failed ixfr notauth".to_string()));
     assert_eq!(world.secondary.serial(), Some(Serial(1)));
 }
+
+#[test]
+fn who_knows_of_a_newer_version_does_not_assure_others_by_a_primary_that_does_not() {
+    let mut world = World::settled(2);
+    let assures = |world: &World| {
+        let zone = world.secondary.zone();
+        super::told(&zone, &zone.version().unwrap(), at(world.now), None, 1).is_verified
+    };
+    assert!(assures(&world));
+    world.mode(1, Mode::Down);
+    world.notify(1, Some(2));
+    assert!(!assures(&world), "nor while it asks");
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 2", "failed soa unreachable", "confirmed"]);
+    assert!(!assures(&world) && world.refresh.lease.ends().is_none());
+    world.edit(1, 2, 11);
+    world.mode(1, Mode::Up);
+    world.notify(1, Some(2));
+    world.run(100);
+    assert!(world.serves(1) && assures(&world), "{:?}", world.log);
+}
