@@ -23,6 +23,7 @@ impl Zone {
             Replayed::Full(snapshot, stamp, applied) => {
                 {
                     let mut history = self.history_mut();
+                    self.leads_to(&history, &stamp);
                     if history.last() != Some(&stamp) {
                         drop(history.push(stamp, None, snapshot.records()));
                     }

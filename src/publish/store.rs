@@ -246,6 +246,7 @@ impl ZoneStore {
         let (mut is_new, mut forgotten) = (false, Vec::new());
         {
             let mut history = zone.history_mut();
+            zone.leads_to(&history, &stamp);
             reserve.iter().for_each(|reserve| history.floor.set(reserve));
             for (delta, stamp) in versions {
                 // Content that is back as it was adds no version.

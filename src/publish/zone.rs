@@ -222,6 +222,14 @@ impl Zone {
         Some(Utc(self.expired_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// Prepares for serving a version: what is known of when the last one was the newest says nothing of one that is older.
+    pub(super) fn leads_to(&self, history: &History, stamp: &Stamp) {
+        if history.steps_back_to(stamp) {
+            self.fresh_at.store(0, Ordering::Relaxed);
+            self.verified_at.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Serves a version from now on; the one before.
     pub(super) fn serve(&self, version: Version) -> Option<Arc<Version>> {
         self.expired_at.store(0, Ordering::Relaxed);

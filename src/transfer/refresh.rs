@@ -149,7 +149,10 @@ pub struct Refresh {
     newer_from: Option<(IpAddr, Mono)>,
     /// Who has said since then that there is nothing newer, where nobody knows who told of it.
     deniers: Vec<IpAddr>,
+    /// When what is served, or was before it expired, is known to have been the newest version.
     fresh_at: Option<Mono>,
+    /// Which version that is.
+    last: Option<(Serial, Digest)>,
     /// The clocks of who publishes the zone.
     clocks: Clocks,
     lease: Lease,
@@ -211,6 +214,7 @@ impl Refresh {
             newer_from: None,
             deniers: Vec::new(),
             fresh_at: None,
+            last: None,
             clocks: Clocks::default(),
             expires_at: None,
             repairs: Holds::default(),

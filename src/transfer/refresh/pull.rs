@@ -310,7 +310,7 @@ impl Refresh {
             (None, None) => return self.next_primary(step),
         };
         let (timers, serial) = (have.timers(), have.timers().serial);
-        let before = self.have.replace(have).map(|before| before.timers().serial);
+        let before = self.serves(have);
         if self.forcing {
             self.odds.ordered(primary, (before, serial), &self.config.primaries);
         }
