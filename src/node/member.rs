@@ -167,20 +167,11 @@ impl Member {
         self.problem().is_some() || self.config.options.servers().iter().any(is_down)
     }
 
-    /// When it is last known to have been current; what a former life of this node wrote down, as long as this one knows nothing.
+    /// When it is last known to have been current; what a former life of this node wrote down, as long as this one knows nothing. How stale it
+    /// is at most does not follow from that: the clock it was dated by may have been set since.
     fn verified(&self, now: Now) -> Option<Utc> {
         let known = self.zone.fresh_at().map(|at| now.utc - now.mono.since(at));
         known.or_else(|| self.zone.verified_at())
-    }
-
-    /// The same on the clock for spans; `None` where that does not reach back so far, or the other one was set back since.
-    fn fresh_at(&self, now: Now) -> Option<Mono> {
-        let in_former_life = || {
-            let at = self.zone.verified_at().filter(|at| *at <= now.utc)?;
-            let ago = u64::try_from(now.utc.since(at).as_micros()).ok()?;
-            now.mono.0.checked_sub(ago).map(Mono)
-        };
-        self.zone.fresh_at().or_else(in_former_life)
     }
 
     /// When it expires, or did.
@@ -219,7 +210,7 @@ impl Member {
             }
             Some(_) => own_staleness(
                 now.mono,
-                self.fresh_at(now),
+                self.zone.fresh_at(),
                 state != State::Expired && self.zone.is_verified(now.mono),
                 newer.map(|newer| newer.learned_at),
                 self.clocks()

@@ -314,6 +314,8 @@ impl Node {
                 }
                 follow = self
                     .with_refresh(&zone, &mut fx.out, |refresh, _, out| refresh.published(now, &result, out));
+            } else if let Ok(Some(_)) = &result {
+                follow = self.adopt(now, &zone, fx);
             }
             if let Ok(Some(publication)) = result {
                 events.push(self.announce(now, publication, fx));

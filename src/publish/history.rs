@@ -82,6 +82,11 @@ impl History {
         !is_older && !self.stamps.iter().rev().any(|known| is_same(known, stamp))
     }
 
+    /// Whether this version is neither newer than the last one nor the same.
+    pub(super) fn steps_back_to(&self, stamp: &Stamp) -> bool {
+        self.last().is_some_and(|last| !is_same(last, stamp) && !stamp.serial.is_newer_than(last.serial))
+    }
+
     /// What the next serial has to keep clear of.
     pub(super) fn floor(&self) -> Floor {
         self.floor

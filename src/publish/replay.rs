@@ -23,6 +23,7 @@ impl Zone {
             Replayed::Full(snapshot, stamp, applied) => {
                 {
                     let mut history = self.history_mut();
+                    self.leads_to(&history, &stamp);
                     if history.last() != Some(&stamp) {
                         drop(history.push(stamp, None, snapshot.records()));
                     }
@@ -45,7 +46,7 @@ impl Zone {
             }
             Replayed::Reserved(reserve) => self.replay_reserve(&reserve, writer),
             Replayed::Verified(counted_from, current) => {
-                self.counted_from.store(counted_from.0, Ordering::Relaxed);
+                self.is_counted_from(counted_from);
                 current.into_iter().for_each(|at| self.was_current(at));
             }
             Replayed::Newer(serial, at) => self.heard_of(serial, at),

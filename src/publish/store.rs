@@ -246,6 +246,7 @@ impl ZoneStore {
         let (mut is_new, mut forgotten) = (false, Vec::new());
         {
             let mut history = zone.history_mut();
+            zone.leads_to(&history, &stamp);
             reserve.iter().for_each(|reserve| history.floor.set(reserve));
             for (delta, stamp) in versions {
                 // Content that is back as it was adds no version.
@@ -262,7 +263,10 @@ impl ZoneStore {
         self.retire(zone.serve(version));
         let edited = match source {
             Source::File { edited, .. } => edited,
-            Source::Transfer { .. } => None,
+            Source::Transfer { counted_from, .. } => {
+                counted_from.into_iter().for_each(|from| zone.is_counted_from(from));
+                None
+            }
         };
         let zone = zone.name.clone();
         Some(Publication { zone, from, stamp, edited, applied, records, renumbered, mismatch, outside })

@@ -222,6 +222,14 @@ impl Zone {
         Some(Utc(self.expired_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// Prepares for serving a version: what is known of when the last one was the newest says nothing of one that is older.
+    pub(super) fn leads_to(&self, history: &History, stamp: &Stamp) {
+        if history.steps_back_to(stamp) {
+            self.fresh_at.store(0, Ordering::Relaxed);
+            self.verified_at.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Serves a version from now on; the one before.
     pub(super) fn serve(&self, version: Version) -> Option<Arc<Version>> {
         self.expired_at.store(0, Ordering::Relaxed);
@@ -257,9 +265,12 @@ impl Zone {
     /// has to go by.
     pub fn expires(&self, at: Mono, counted_from: Option<Utc>) {
         self.expires_at.store(at.0.max(1), Ordering::Relaxed);
-        if let Some(from) = counted_from {
-            self.counted_from.store(from.0, Ordering::Relaxed);
-        }
+        counted_from.into_iter().for_each(|from| self.is_counted_from(from));
+    }
+
+    /// Notes from when on a secondary's EXPIRE is counted.
+    pub(super) fn is_counted_from(&self, at: Utc) {
+        self.counted_from.store(at.0, Ordering::Relaxed);
     }
 
     /// From when on a secondary's EXPIRE is counted; what [`Entry::Verified`] keeps.

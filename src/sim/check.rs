@@ -229,13 +229,10 @@ impl Oracle {
         }
     }
 
-    /// Compares what a host says of lag with the truth. Of itself it may go by when a former life `is_remembered` to have been current, which
-    /// nobody can be sure of once a civil clock was set.
-    pub fn status(&self, at: Mono, host: usize, status: &Page, is_remembered: bool) -> Result<(), Violation> {
-        let is_bound = !(is_remembered && self.hosts[host].lost_time);
+    /// Compares what a host says of lag with the truth.
+    pub fn status(&self, at: Mono, host: usize, status: &Page) -> Result<(), Violation> {
         for zone in status.zones.iter().filter(|zone| zone.zone == apex()) {
             if let (Some(serial), Some(claimed)) = (zone.serial, zone.staleness) {
-                let claimed = Interval { high: claimed.high.filter(|_| is_bound), ..claimed };
                 self.staleness(at, host, serial, &claimed, "its own")?;
             }
             for server in &zone.servers {

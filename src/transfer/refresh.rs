@@ -35,7 +35,7 @@ use crate::publish::messages::Together;
 use crate::publish::proposal::Proposal;
 use crate::publish::stages::PublishError;
 use crate::publish::store::Publication;
-use crate::publish::zone::Remains;
+use crate::publish::zone::{Remains, Version};
 use crate::time::{Mono, Now, Utc};
 use crate::wire::extended_error::ExtendedError;
 use crate::wire::name::Name;
@@ -149,7 +149,10 @@ pub struct Refresh {
     newer_from: Option<(IpAddr, Mono)>,
     /// Who has said since then that there is nothing newer, where nobody knows who told of it.
     deniers: Vec<IpAddr>,
+    /// When what is served, or was before it expired, is known to have been the newest version.
     fresh_at: Option<Mono>,
+    /// Which version that is.
+    last: Option<(Serial, Digest)>,
     /// The clocks of who publishes the zone.
     clocks: Clocks,
     lease: Lease,
@@ -211,6 +214,7 @@ impl Refresh {
             newer_from: None,
             deniers: Vec::new(),
             fresh_at: None,
+            last: None,
             clocks: Clocks::default(),
             expires_at: None,
             repairs: Holds::default(),
@@ -228,24 +232,36 @@ impl Refresh {
     /// Begins, with what is stored if there is anything: it is served at once, unless it has expired meanwhile, and asked about at once.
     pub fn start(&mut self, now: Now, stored: Option<Stored<'_>>, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
-            if let Some(Stored { version, counted_from: verified, newer }) = stored {
-                let have = Have { soa: version.snapshot.soa_record(), digest: version.stamp.digest };
-                let from = verified.unwrap_or(version.applied);
-                let whole = timers::expire(have.timers(), None);
-                let left = whole.saturating_sub(now.utc.since(from));
-                this.expires_at = Some(now.mono + left);
-                this.have = Some(have);
+            if let Some(Stored { version, counted_from, newer }) = stored {
                 if let Some((serial, at)) = newer {
                     let learned_at = now.mono - now.utc.since(at);
                     let newer = Newer { serial, successor: None, learned_at };
                     this.newer = Some(newer);
                     step.events.push(Event::Behind(newer));
                 }
-                if left.is_zero() {
-                    this.expire(step, from + whole);
-                }
+                this.take_stored(step, version, counted_from);
             }
             this.begin_round(step, None);
+        })
+    }
+
+    /// Goes on from what is served now, and was brought by the machine that the same zone had with other settings: it was being published
+    /// when this one began. What has been asked about the content before says nothing of it.
+    pub fn adopt(
+        &mut self,
+        now: Now,
+        version: &Version,
+        counted_from: Option<Utc>,
+        out: &mut Outbox,
+    ) -> Vec<Event> {
+        self.step(now, out, |this, step| {
+            this.take_stored(step, version, counted_from);
+            // The store's answer to what this one has pulled itself comes yet.
+            if !matches!(this.state, State::Publishing(_)) {
+                this.stop(step.out);
+                this.force_next |= this.forcing;
+                this.begin_round(step, None);
+            }
         })
     }
 
@@ -403,9 +419,10 @@ impl Refresh {
         &self.clocks
     }
 
-    /// Until when the word holds of a primary that would know of a newer version: that there was none.
+    /// Until when the word holds of a primary that would know of a newer version: that there was none. None holds while one is known, or
+    /// those who pull from here would call current what is not.
     pub fn verified_until(&self) -> Option<Mono> {
-        self.lease.ends()
+        self.lease.ends().filter(|_| self.newer.is_none())
     }
 
     /// Takes note of how many zones are pulled from the primary of this one that has the most: it is polled the less often for each.

@@ -5,6 +5,7 @@ use super::*;
 use std::collections::hash_map::Entry;
 
 use crate::publish::access::Access;
+use crate::publish::journal::entry;
 use crate::publish::zone::Version;
 use crate::transfer::refresh::Stored;
 use crate::zone::serial::Serial;
@@ -166,12 +167,7 @@ impl Node {
             from = counted_from.or(from);
             refresh.start(now, version.map(|version| Stored { version, counted_from, newer }), out)
         });
-        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(name)
-            && let Some(at) = refresh.expires_at()
-        {
-            // Those who ask before the first poll has an answer are told what is left, too.
-            zone.expires(at, None);
-        }
+        self.tell_expiry(name);
         if found.iter().any(|event| matches!(event, refresh::Event::Expired(_)))
             && let Some(from) = from
         {
@@ -179,6 +175,31 @@ impl Node {
         }
         events.extend(self.settle_all(now, name, found, fx));
         events
+    }
+
+    /// Has the machine of a zone that was configured anew go by what the one before it pulled: it was being written down then, and is served
+    /// now.
+    pub(super) fn adopt(&mut self, now: Now, name: &NameRef, fx: &mut Effects) -> Vec<refresh::Event> {
+        let notes = &mut fx.notes;
+        let found = self.with_refresh(name, &mut fx.out, |refresh, zone, out| {
+            let Some(version) = zone.version() else { return Vec::new() };
+            let from = zone.counted_from().unwrap_or(version.applied);
+            // What was noted of the version before while this one was being written down stands behind it in the journal.
+            let current = zone.verified_at().unwrap_or_default();
+            notes.push(entry::Entry::Verified(zone.name().clone(), from, Some(current)));
+            refresh.adopt(now, &version, Some(from), out)
+        });
+        self.tell_expiry(name);
+        found
+    }
+
+    /// Has those who ask before the first poll has an answer told what is left of EXPIRE, too.
+    fn tell_expiry(&self, name: &NameRef) {
+        if let Some(Member { zone, refresh: Some(refresh), .. }) = self.members.get(name)
+            && let Some(at) = refresh.expires_at()
+        {
+            zone.expires(at, None);
+        }
     }
 
     /// Takes note where the clock was set back since a former life wrote down a secondary's moments.

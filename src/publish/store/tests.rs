@@ -407,6 +407,29 @@ fn a_compacted_journal_keeps_what_is_used_up_of_expire() {
 }
 
 #[test]
+fn when_a_version_was_the_newest_says_nothing_of_an_older_one() {
+    let (store, mut log) = store();
+    let publish = |serial: u32, log: &mut Memory| {
+        let proposal = transferred(serial, &[serial as u8], None).whatever_its_serial();
+        store.publish(at(1), proposal, |entries| log.append(entries)).unwrap().unwrap();
+    };
+    let zone = store.get(&apex()).unwrap();
+    let known = |log: &Memory| {
+        let again = replayed(&log.payloads, log.payloads.len());
+        (zone.fresh_at(), zone.verified_at(), again.get(&apex()).unwrap().verified_at())
+    };
+    publish(5, &mut log);
+    let current = at(2).utc;
+    zone.confirm(current, Some(at(2).mono), at(100).mono);
+    zone.was_current(current);
+    log.append(&[Entry::Verified(apex(), current, Some(current))]).unwrap();
+    publish(6, &mut log);
+    assert_eq!(known(&log), (Some(at(2).mono), Some(current), Some(current)), "it was no older then");
+    publish(3, &mut log);
+    assert_eq!(known(&log), (None, None, None));
+}
+
+#[test]
 fn what_could_not_be_written_down_is_proposed_again_as_it_was_given() {
     let (store, mut log) = store();
     file(&store, &mut log, 1, zone(5, &[1]), Policy::Increment).unwrap();

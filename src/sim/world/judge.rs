@@ -182,8 +182,7 @@ impl World {
         let status = running.node.page(now, everything());
         self.oracle.canaries(self.now, host, &running.served, now)?;
         self.oracle.stranger(self.now, host, &running.served, now)?;
-        let is_remembered = running.store.get(&apex()).is_some_and(|zone| zone.fresh_at().is_none());
-        self.oracle.status(self.now, host, &status, is_remembered)?;
+        self.oracle.status(self.now, host, &status)?;
         self.freshness(host)
     }
 

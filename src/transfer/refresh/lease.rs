@@ -105,7 +105,7 @@ impl Lease {
         if is_fresher {
             self.freshened = Some(asked.mono);
         }
-        self.asked = Some(asked.mono);
+        self.asked(asked);
         let poll = self.longest_poll(timers);
         let believed = (timers::longest_refresh(timers) * 2).min(BELIEVED).max(poll * BELIEVED_POLLS);
         let is_believed = || self.freshened.is_some_and(|at| asked.mono <= at + believed);
@@ -123,6 +123,11 @@ impl Lease {
                 self.doubt = Some((primary, doubt));
             }
         }
+    }
+
+    /// Takes note that a primary was asked then whose word says nothing of whether there is anything newer.
+    pub(super) fn asked(&mut self, asked: Now) {
+        self.asked = Some(asked.mono);
     }
 
     /// How long after `now` the next round begins, when one has just ended to the purpose.

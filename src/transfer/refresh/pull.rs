@@ -307,10 +307,11 @@ impl Refresh {
             (Some(publication), _) => publication.stamp.digest,
             // It changed nothing.
             (None, Some(before)) => before.digest,
-            (None, None) => have.digest,
+            // It was what was served, and that has expired meanwhile.
+            (None, None) => return self.next_primary(step),
         };
         let (timers, serial) = (have.timers(), have.timers().serial);
-        let before = self.have.replace(have).map(|before| before.timers().serial);
+        let before = self.serves(have);
         if self.forcing {
             self.odds.ordered(primary, (before, serial), &self.config.primaries);
         }

@@ -297,7 +297,11 @@ impl Refresh {
         if is_fresher {
             self.fresh_at = word.current;
         }
-        self.lease.word(primary, word, is_fresher, asked, timers);
+        if counts {
+            self.lease.word(primary, word, is_fresher, asked, timers);
+        } else {
+            self.lease.asked(asked);
+        }
         let fresh_at = self.fresh_at;
         let counted_from = asked.utc - whole.since(expires_at);
         let verified_at = asked.utc;

@@ -399,3 +399,48 @@ fn content_with_nothing_left_of_its_time_is_not_taken() {
     assert!(world.take_log().contains(&"failed ixfr notauth".to_string()));
     assert_eq!(world.secondary.serial(), Some(Serial(1)));
 }
+
+#[test]
+fn who_knows_of_a_newer_version_does_not_assure_others_by_a_primary_that_does_not() {
+    let mut world = World::settled(2);
+    let assures = |world: &World| {
+        let zone = world.secondary.zone();
+        super::told(&zone, &zone.version().unwrap(), at(world.now), None, 1).is_verified
+    };
+    assert!(assures(&world));
+    world.mode(1, Mode::Down);
+    world.notify(1, Some(2));
+    assert!(!assures(&world), "nor while it asks");
+    world.run(100);
+    assert_eq!(world.take_log(), ["behind 2", "failed soa unreachable", "confirmed"]);
+    assert!(!assures(&world) && world.refresh.lease.ends().is_none());
+    world.edit(1, 2, 11);
+    world.mode(1, Mode::Up);
+    world.notify(1, Some(2));
+    world.run(100);
+    assert!(world.serves(1) && assures(&world), "{:?}", world.log);
+}
+
+#[test]
+fn what_comes_in_place_of_a_version_that_expired_is_as_fresh_as_that_only_where_it_is_the_same() {
+    for (serial, count, is_same) in [(3, 13, false), (5, 15, true)] {
+        let mut world = World::new(2);
+        world.edit(1, 5, 15);
+        world.edit(2, serial, count);
+        // It does not know how old that is.
+        let other = &world.primaries[&address(2)].0;
+        other.store.configure(&apex(), Access { secondary: true, ..Access::default() });
+        world.start();
+        world.run(500);
+        let known = world.confirmed.unwrap().1;
+        assert!(world.serves(1) && known.is_some());
+        (1..=2).for_each(|primary| world.mode(primary, Mode::Down));
+        world.run(u64::from(TIMERS[2]) * 1_000 + 1_000);
+        assert_eq!(world.secondary.serial(), None);
+        world.mode(2, Mode::Up);
+        world.notify(2, Some(serial));
+        world.run(1_100);
+        assert!(world.serves(2), "{:?}", world.log);
+        assert_eq!(world.confirmed.unwrap().1, known.filter(|_| is_same));
+    }
+}

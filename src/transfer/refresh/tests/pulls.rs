@@ -166,3 +166,27 @@ fn what_is_left_by_the_soa_counts_from_when_that_was_asked_for() {
     let age = Duration::from_secs(10) + expire::SLACK;
     assert_eq!((fresh_at, expires_at), (Some(at(asked).mono - age), at(asked + 990_000).mono));
 }
+
+#[test]
+fn what_expires_while_the_same_is_being_published_is_pulled_again() {
+    let mut world = World::settled(1);
+    let expires = world.confirmed.unwrap().2;
+    world.force();
+    while let Some(((when, _), (token, arrival))) = world.arriving.pop_first() {
+        world.now = when;
+        let events = world.refresh.arrived(at(world.now), token, arrival, &mut world.out);
+        if world.refresh.state() == "Publishing" {
+            break;
+        }
+        world.handle(events);
+    }
+    world.now = expires.0.div_ceil(1_000);
+    let events = world.refresh.handle_timeout(at(world.now), &mut world.out);
+    world.handle(events);
+    assert_eq!((world.refresh.state(), world.secondary.serial()), ("Publishing", None));
+    // It was compared with what was served then.
+    let events = world.refresh.published(at(world.now), &Ok(None), &mut world.out);
+    world.handle(events);
+    world.run(10_000);
+    assert!(world.serves(1), "{:?}", world.log);
+}
