@@ -232,10 +232,11 @@ impl Intake {
         }
     }
 
-    /// Keeps a message up to where its answer ends, if all transfers together leave room for more than its share.
+    /// Keeps a message up to where its answer ends, if all transfers together leave room for more than its share, or for any at all.
     fn keep(&mut self, mut message: Vec<u8>, end: usize) -> Result<(), Reason> {
-        if self.kept.held() > SHARE && self.kept.together() > self.limits.bytes {
-            return Err(Reason::NoRoom { most: self.limits.bytes });
+        let (most, together) = (self.limits.bytes, self.kept.together());
+        if self.kept.held() > SHARE && together > most || together > 2 * most {
+            return Err(Reason::NoRoom { most });
         }
         message.truncate(end);
         self.kept.keep(message);

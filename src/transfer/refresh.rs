@@ -255,7 +255,11 @@ impl Refresh {
         out: &mut Outbox,
     ) -> Vec<Event> {
         self.step(now, out, |this, step| {
-            this.take_stored(step, version, counted_from);
+            let before = this.take_stored(step, version, counted_from);
+            if let Some(first) = this.config.primaries.first().filter(|_| this.forcing || this.force_next) {
+                // It may be what the order that was taken over has brought.
+                this.odds.ordered(*first, (before, version.stamp.serial), &this.config.primaries);
+            }
             // The store's answer to what this one has pulled itself comes yet.
             if !matches!(this.state, State::Publishing(_)) {
                 this.stop(step.out);

@@ -40,6 +40,9 @@ impl Control {
         if !self.sources.contains(&lost.source) || self.unread.borrow().iter().any(is_known) {
             return;
         }
+        // One that went away while it was read for the first time has not been read.
+        let gone = self.unread.borrow().iter().find(|it| it.source == lost.source).is_none_or(|it| it.gone);
+        let lost = Unread { gone, ..lost };
         lost.tell();
         self.unread.send_modify(|all| {
             all.retain(|unread| unread.source != lost.source);

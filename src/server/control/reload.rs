@@ -165,7 +165,7 @@ impl Control {
         let identity = settings.server.tls.as_ref().and_then(|tls| tls.identity.clone());
         let new = cookies.into_iter().chain(identity.map(Content::Identity));
         new.for_each(|content| self.bring_into_force(content, commands));
-        let lacked = lacks_folder(&self.unread.borrow(), None);
+        let lacked = lacks_folder(&self.unread.borrow(), None) && !lacks_folder(&settings.unread, None);
         let found = unread::found(&self.unread.borrow(), &settings.sources, &settings.unread);
         let sources = found.iter().map(|unread| unread.source.clone()).collect();
         self.unread.send_replace([settings.unread.clone(), found].concat());
@@ -186,7 +186,7 @@ impl Control {
         Reload { zones, turnover, mut refused, found, needs_restart, forgets, answer }: Reload,
     ) {
         self.have_been_read(&found);
-        if forgets {
+        if forgets && !lacks_folder(&self.unread.borrow(), None) {
             self.store.forget_unconfigured();
         }
         let was_asked_for = !zones.is_empty() || turnover.is_some();

@@ -298,6 +298,8 @@ fn transfers_under_way_share_what_they_may_keep_and_small_ones_have_room() {
     others.keep(vec![0; most as usize]);
     assert!(matches!(transfer(beyond_share), Outcome::Bad(Reason::NoRoom { most: 4_194_304 })));
     assert!(matches!(transfer(1), Outcome::Full(..)));
+    others.keep(vec![0; most as usize]);
+    assert!(matches!(begin(Asked::Axfr).feed(&first), Outcome::Bad(Reason::NoRoom { .. })));
     // Nothing is kept of what tells that there is nothing new.
     let current = begin(Asked::Ixfr(Serial(5))).feed(message(Asked::Ixfr(Serial(5)), &[soa(5)]));
     assert!(matches!(current, Outcome::UpToDate(Serial(5))));

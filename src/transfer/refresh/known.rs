@@ -135,30 +135,38 @@ impl Have {
 }
 
 impl Refresh {
-    /// Serves what is stored, unless it has expired meanwhile.
-    pub(super) fn take_stored(&mut self, step: &mut Step<'_>, version: &Version, counted_from: Option<Utc>) {
+    /// Serves what is stored, unless it has expired meanwhile; the serial until now.
+    pub(super) fn take_stored(
+        &mut self,
+        step: &mut Step<'_>,
+        version: &Version,
+        counted_from: Option<Utc>,
+    ) -> Option<Serial> {
         let have = Have { soa: version.snapshot.soa_record(), digest: version.stamp.digest };
         let serial = have.timers().serial;
         let from = counted_from.unwrap_or(version.applied);
         let whole = timers::expire(have.timers(), None);
         let left = whole.saturating_sub(step.now.utc.since(from));
         self.expires_at = Some(step.now.mono + left);
-        self.serves(have);
+        let before = self.serves(have);
         if self.newer.take_if(|newer| !newer.serial.is_newer_than(serial)).is_some() {
             self.deniers.clear();
         }
         if left.is_zero() {
             self.expire(step, from + whole);
         }
+        before
     }
 
     /// Notes what is served from now on; the serial until now. When the last version was the newest one is known of a later one too, and of
     /// the same after it has expired, but of nothing else: what came after that is older than the last one.
     pub(super) fn serves(&mut self, have: Have) -> Option<Serial> {
         let (serial, digest) = (have.timers().serial, have.digest);
-        let last = self.last.replace((serial, digest));
-        if last.is_some_and(|last| last != (serial, digest) && !serial.is_newer_than(last.0)) {
-            self.fresh_at = None;
+        let last = self.last.replace((serial, digest)).filter(|last| *last != (serial, digest));
+        if let Some((last, _)) = last {
+            // That there was nothing newer was said of another version.
+            self.lease.forget();
+            self.fresh_at = self.fresh_at.filter(|_| serial.is_newer_than(last));
         }
         self.have.replace(have).map(|before| before.timers().serial)
     }

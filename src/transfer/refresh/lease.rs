@@ -82,6 +82,11 @@ impl Lease {
         self.until = self.until.filter(|until| *until > now);
     }
 
+    /// Forgets all words: something else is served now.
+    pub(super) fn forget(&mut self) {
+        (self.until, self.is_renewed, self.is_doubted) = (None, false, false);
+    }
+
     pub(super) fn round_begins(&mut self) {
         self.is_renewed = false;
         self.is_doubted = false;

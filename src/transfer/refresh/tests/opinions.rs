@@ -124,6 +124,16 @@ fn a_primary_that_follows_a_little_later_is_not_told_of() {
 
 /// A secondary that took serial 11 of its first primary by order, in place of serial 40, which the others have.
 fn forced_back(primaries: u8) -> World {
+    let mut world = apart(primaries);
+    world.force();
+    world.run(1_100);
+    assert!(world.serves(1) && world.refresh.newer().is_none(), "{:?}", world.log);
+    world.take_log();
+    world
+}
+
+/// A secondary that serves what all primaries but the first have, which has an older version.
+fn apart(primaries: u8) -> World {
     let mut world = World::new(primaries);
     world.edit(1, 11, 11);
     (2..=primaries).for_each(|other| world.edit(other, 40, 14));
@@ -132,11 +142,46 @@ fn forced_back(primaries: u8) -> World {
     world.refresh_now();
     world.run(1_100);
     assert!(world.serves(2), "{:?}", world.log);
+    world
+}
+
+#[test]
+fn an_order_holds_though_what_it_brought_is_published_when_the_settings_are_others() {
+    let mut world = apart(2);
+    let config = world.refresh.config.clone();
+    let zone = world.secondary.zone();
+    let (before, counted_from) = (zone.version().unwrap(), zone.counted_from());
     world.force();
     world.run(1_100);
-    assert!(world.serves(1) && world.refresh.newer().is_none(), "{:?}", world.log);
-    world.take_log();
-    world
+    // The next machine began before that was published.
+    world.refresh = Refresh::new(config, 7);
+    world.refresh.force_next = true;
+    let stored = Stored { version: &before, counted_from, newer: None };
+    let events = world.refresh.start(at(world.now), Some(stored), &mut world.out);
+    world.handle(events);
+    let (version, counted_from) = (zone.version().unwrap(), zone.counted_from());
+    let events = world.refresh.adopt(at(world.now), &version, counted_from, &mut world.out);
+    world.handle(events);
+    for _ in 0..2 {
+        world.run(1_100);
+        world.refresh_now();
+    }
+    world.run(1_100);
+    assert!(world.serves(1), "{:?}", world.log);
+    assert_eq!(at_odds(&world).len(), 1);
+}
+
+#[test]
+fn a_word_about_the_version_before_assures_nobody_of_the_next_one() {
+    let mut world = World::settled(2);
+    // It says itself that it does not know whether there is anything newer.
+    let doubtful = &world.primaries[&address(2)].0;
+    doubtful.store.configure(&apex(), Access { secondary: true, ..Access::default() });
+    world.edit(2, 2, 11);
+    world.refresh_now();
+    world.run(2_000);
+    assert_eq!(world.take_log(), ["confirmed", "behind 2", "fetched ixfr", "confirmed"]);
+    assert!(world.serves(2) && world.refresh.verified_until().is_none());
 }
 
 #[test]
