@@ -57,6 +57,9 @@ pub enum Reason {
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// Too little has come of a transfer while others are left to ask.
+    #[error("the transfer is slow: it is asked for again when the other primaries have been asked")]
+    Slow,
     /// The server's version is older than ours.
     #[error(
         "the server's serial, {theirs}, is older than {ours}, which is served here: raise it at the primary, or take its content with `tidemark refresh --force ZONE`"
@@ -118,6 +121,7 @@ impl Reason {
             Reason::NoRoom { .. } => "no_room",
             Reason::Unreachable(_) => "unreachable",
             Reason::Timeout => "timeout",
+            Reason::Slow => "slow",
             Reason::Older { .. } => "older",
             Reason::AxfrStyle => "axfr_style",
             Reason::DoesNotApply => "does_not_apply",

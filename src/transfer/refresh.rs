@@ -62,6 +62,7 @@ use lease::Lease;
 use odds::{Comparison, Odds};
 use pull::{Pull, Pulled};
 use round::{Asking, Shown};
+use tellings::Tellings;
 use unshown::Unshown;
 
 /// How a primary is asked for its SOA: three datagrams, then over TCP. A lost one costs no more than the way there and back takes to
@@ -134,6 +135,8 @@ pub struct Refresh {
     fruitless: u32,
     failed_rounds: u32,
     last_good: usize,
+    /// The primary that gave no answer, of those that were asked for their SOA last.
+    silent: Option<SocketAddr>,
     /// What the primaries take of EDNS.
     support: Support,
     /// What the primary that is being dealt with answered to the question for its SOA.
@@ -145,10 +148,8 @@ pub struct Refresh {
     newer: Option<Newer>,
     /// Whether its successor is known from a NOTIFY alone, which anybody may send.
     is_hearsay: bool,
-    /// Who told of `newer` last, and when; `None` of what a former life heard.
-    newer_from: Option<(IpAddr, Mono)>,
-    /// Who has said since then that there is nothing newer, where nobody knows who told of it.
-    deniers: Vec<IpAddr>,
+    /// Who told of it, and of other versions newer than what is served.
+    tellings: Tellings,
     /// When what is served, or was before it expired, is known to have been the newest version.
     fresh_at: Option<Mono>,
     /// Which version that is.
@@ -203,6 +204,7 @@ impl Refresh {
             fruitless: 0,
             failed_rounds: 0,
             last_good: 0,
+            silent: None,
             support: Support::default(),
             shown: Shown::default(),
             holds: Holds::default(),
@@ -211,8 +213,7 @@ impl Refresh {
             unshown: None,
             newer: None,
             is_hearsay: false,
-            newer_from: None,
-            deniers: Vec::new(),
+            tellings: Tellings::default(),
             fresh_at: None,
             last: None,
             clocks: Clocks::default(),
@@ -237,6 +238,7 @@ impl Refresh {
                     let learned_at = now.mono - now.utc.since(at);
                     let newer = Newer { serial, successor: None, learned_at };
                     this.newer = Some(newer);
+                    this.tellings.heard(&this.config.primaries, serial, None);
                     step.events.push(Event::Behind(newer));
                 }
                 this.take_stored(step, version, counted_from);
@@ -275,10 +277,10 @@ impl Refresh {
         let serial = notify.serial.filter(|serial| !self.differs(*serial, &notify.stamps));
         self.step(now, out, |this, step| {
             let is_sender = |primary: &&SocketAddr| primary.ip() == from.ip();
-            let mut senders = this.config.primaries.iter().filter(is_sender).peekable();
-            let Some(primary) = senders.peek().map(|primary| **primary) else { return };
-            let is_left =
-                serial.is_some_and(|serial| senders.all(|primary| this.odds.sets_aside(*primary, serial)));
+            let senders: Vec<SocketAddr> = this.config.primaries.iter().filter(is_sender).copied().collect();
+            let Some(primary) = senders.first().copied() else { return };
+            let is_left = serial
+                .is_some_and(|serial| senders.iter().all(|primary| this.odds.sets_aside(*primary, serial)));
             if serial.is_some_and(|serial| this.is_known(serial)) || is_left && this.have.is_some() {
                 return;
             }
@@ -289,7 +291,7 @@ impl Refresh {
                 let successor = own.and_then(|own| notify.successor_of(own)).copied();
                 this.is_hearsay |=
                     successor.is_some() && this.newer.is_none_or(|newer| newer.successor.is_none());
-                this.learn(step, from.ip(), serial, successor);
+                this.learn(step, &senders, serial, successor);
                 this.unshown = Some(Unshown::announced(this.unshown.take(), primary, serial));
             }
             this.announce(step, Announced { from: Some(from.ip()), serial });
@@ -300,7 +302,7 @@ impl Refresh {
     pub fn refresh_now(&mut self, now: Now, out: &mut Outbox) -> Vec<Event> {
         self.step(now, out, |this, step| {
             this.repairs.lift(step.now.mono);
-            this.give_up_if_stuck(step);
+            this.give_up_if_slow(step);
             this.announce(step, Announced { from: None, serial: None });
         })
     }
@@ -372,6 +374,9 @@ impl Refresh {
             if this.patience_ends().is_some_and(passed) {
                 return this.pass_over(step);
             }
+            if this.gives_way_at().is_some_and(passed) && this.prefer_others(step) {
+                return;
+            }
             let call = &mut Call { now, rng: &mut this.rng, support: &mut this.support, out: &mut *step.out };
             match &mut this.state {
                 State::Idle if this.due.is_some_and(passed) => {
@@ -410,7 +415,8 @@ impl Refresh {
             State::Publishing(_) => None,
         };
         let expires_at = self.expires_at.filter(|_| self.have.is_some());
-        [own, self.patience_ends(), expires_at, self.lease.ends()].into_iter().flatten().min()
+        let turns = self.patience_ends().into_iter().chain(self.gives_way_at());
+        turns.chain(own).chain(expires_at).chain(self.lease.ends()).min()
     }
 
     /// The zone.
@@ -471,6 +477,7 @@ mod lease;
 mod odds;
 mod pull;
 mod round;
+mod tellings;
 mod unshown;
 
 #[cfg(test)]

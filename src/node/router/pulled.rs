@@ -50,15 +50,7 @@ impl Node {
                 let current = fresh_at.map(|at| now.utc - now.mono.since(at));
                 current.into_iter().for_each(|at| member.zone.was_current(at));
                 member.problem = None;
-                member.heard = member
-                    .heard
-                    .filter(|_| member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()));
-                if member.heard.is_none() && member.zone.newer().is_some() {
-                    // Who told of it has taken that back.
-                    if let Some(version) = member.zone.version() {
-                        fx.notes.push(heard_of(&member.zone, version.stamp.serial, now.utc));
-                    }
-                }
+                fx.notes.extend(taken_back(member, now));
                 member.failures.clear();
                 member.fell_back = None;
                 if member.is_worth_noting(counted_from) {
@@ -76,6 +68,7 @@ impl Node {
             refresh::Event::Failed { primary, kind, reason, because, detail } => {
                 let why = reason.explained(because.as_ref(), detail.as_deref());
                 member.blame_primary(now, format!("primary {primary}: {}: {why}", kind.label()));
+                fx.notes.extend(taken_back(member, now));
                 let told = member.refresh.as_ref().and_then(|refresh| refresh.newest_told());
                 if let Some((serial, at)) = told.filter(|(serial, _)| {
                     member.zone.newer().is_none_or(|(known, _)| serial.is_newer_than(known))
@@ -121,6 +114,16 @@ impl Node {
             }
         }
     }
+}
+
+/// Forgets what was heard of where who told of it has taken that back; the note of it for the journal, where that knows of it.
+fn taken_back(member: &mut Member, now: Now) -> Option<Entry> {
+    if member.refresh.as_ref().is_some_and(|refresh| refresh.newer().is_some()) {
+        return None;
+    }
+    member.heard = None;
+    member.zone.newer()?;
+    Some(heard_of(&member.zone, member.zone.version()?.stamp.serial, now.utc))
 }
 
 /// Notes that a version was heard of, in memory and for the journal.

@@ -1,5 +1,6 @@
 //! What is asked beside a transfer. While one is under way its round asks nobody else, and a large one may take longer than is left of
-//! EXPIRE: the other primaries are asked for their SOA shortly before that ends, and one that shows what is served confirms it.
+//! EXPIRE: the other primaries are asked for their SOA shortly before that ends. One that shows what is served confirms it, and one that
+//! shows a newer version is asked for that in place of a transfer that is slow.
 
 use super::round::longest_wait;
 use super::*;
@@ -101,24 +102,46 @@ impl Refresh {
             if reply.omission == Omission::Doubtful {
                 // As in rounds: what is missing is asked for once more.
                 pull.aside.others.push_front(primary);
-            } else if self.is_prolonged(step, primary, &reply) {
-                let next = self.aside(step.now.mono, from);
-                let State::Pulling(pull) = &mut self.state else { return };
-                pull.aside.stop(step.out);
-                pull.aside = next;
-                return;
+            } else if let Ok(answer) = query::read_soa(&self.config.zone, &reply.message) {
+                if self.is_preferred(step, primary, &answer) {
+                    self.untried.retain(|other| *other != primary);
+                    self.untried.push_front(primary);
+                    self.prefer_others(step);
+                    return;
+                }
+                if self.is_prolonged(step, primary, &reply, &answer) {
+                    let next = self.aside(step.now.mono, from);
+                    let State::Pulling(pull) = &mut self.state else { return };
+                    pull.aside.stop(step.out);
+                    pull.aside = next;
+                    return;
+                }
             }
         }
         self.ask_aside(step);
     }
 
-    /// Takes in a primary's SOA; whether what is served expires later by it.
-    fn is_prolonged(&mut self, step: &mut Step<'_>, primary: SocketAddr, reply: &Reply) -> bool {
-        let (Ok(answer), Some(have)) = (query::read_soa(&self.config.zone, &reply.message), &self.have)
-        else {
+    /// Takes in a newer version that a primary's SOA shows; whether that is to be had from there, and the transfer under way is slow.
+    fn is_preferred(&mut self, step: &mut Step<'_>, primary: SocketAddr, answer: &SoaAnswer) -> bool {
+        let Some(own) = self.have.as_ref().map(|have| have.timers().serial) else { return false };
+        let theirs = Timers::read(&answer.soa.rdata).serial;
+        if !theirs.is_newer_than(own) || self.odds.sets_aside(primary, theirs) {
             return false;
-        };
-        let own = have.timers().serial;
+        }
+        self.learn(step, &[primary], theirs, answer.told.as_ref().and_then(Told::successor).copied());
+        let is_slow = matches!(&self.state, State::Pulling(pull) if pull.is_slow(step.now.mono));
+        is_slow && !self.forcing && !self.holds.holds(step.now.mono, primary, theirs)
+    }
+
+    /// Takes in that a primary's SOA shows what is served; whether that expires later by it.
+    fn is_prolonged(
+        &mut self,
+        step: &mut Step<'_>,
+        primary: SocketAddr,
+        reply: &Reply,
+        answer: &SoaAnswer,
+    ) -> bool {
+        let Some(own) = self.have.as_ref().map(|have| have.timers().serial) else { return false };
         let stamps = answer.told.as_ref().map_or(&[][..], |told| &told.stamps);
         if Timers::read(&answer.soa.rdata).serial != own || self.differs(own, stamps) {
             return false;

@@ -1,6 +1,6 @@
 //! What is known of a zone's versions: by a former life, by hearsay, and by a primary's word.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ask::support::Omission;
@@ -149,9 +149,8 @@ impl Refresh {
         let left = whole.saturating_sub(step.now.utc.since(from));
         self.expires_at = Some(step.now.mono + left);
         let before = self.serves(have);
-        if self.newer.take_if(|newer| !newer.serial.is_newer_than(serial)).is_some() {
-            self.deniers.clear();
-        }
+        self.tellings.served(serial);
+        self.settle_newer();
         if left.is_zero() {
             self.expire(step, from + whole);
         }
@@ -203,14 +202,15 @@ impl Refresh {
     /// [`Newer::learned_at`] may be about an older one between the two.
     pub fn newest_told(&self) -> Option<(Serial, Mono)> {
         let newer = self.newer?;
-        Some((newer.serial, self.newer_from.map_or(newer.learned_at, |(_, at)| at)))
+        let told_at = self.tellings.newest().and_then(|(_, at)| at);
+        Some((newer.serial, told_at.unwrap_or(newer.learned_at)))
     }
 
-    /// Notes a version newer than what is served.
+    /// Notes a version newer than what is served, which one of these primaries told of.
     pub(super) fn learn(
         &mut self,
         step: &mut Step<'_>,
-        from: IpAddr,
+        from: &[SocketAddr],
         serial: Serial,
         successor: Option<Stamp>,
     ) {
@@ -218,10 +218,10 @@ impl Refresh {
             return;
         }
         let before = self.newer;
+        self.tellings.heard(from, serial, Some(step.now.mono));
         let known = self.newer.get_or_insert(Newer { serial, successor: None, learned_at: step.now.mono });
-        if !known.serial.is_newer_than(serial) {
+        if serial.is_newer_than(known.serial) {
             known.serial = serial;
-            self.newer_from = Some((from, step.now.mono));
         }
         known.successor = known.successor.or(successor);
         let known = *known;
@@ -230,25 +230,17 @@ impl Refresh {
         }
     }
 
-    /// Forgets the newer version when it is served, or when who told of it says (asked later) that there is none.
-    pub(super) fn settle_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
-        let Some(newer) = &self.newer else { return };
-        let reached = !newer.serial.is_newer_than(serial);
-        let recanted = match self.newer_from {
-            // What was heard in the same moment was heard before: a round begins with what it is to ask for.
-            Some((from, at)) => from == primary.ip() && at <= asked,
-            // Who told a former life is not known: it may have been any of them.
-            None => {
-                if !self.deniers.contains(&primary.ip()) {
-                    self.deniers.push(primary.ip());
-                }
-                self.config.primaries.iter().all(|other| self.deniers.contains(&other.ip()))
-            }
-        };
-        if reached || recanted {
-            self.newer = None;
-            self.deniers.clear();
-        }
+    /// Takes note that a primary showed nothing newer than this serial, which is served, to a question that left when `asked`.
+    pub(super) fn nothing_newer(&mut self, primary: SocketAddr, asked: Mono, serial: Serial) {
+        self.tellings.served(serial);
+        self.tellings.taken_back(primary, asked);
+        self.settle_newer();
+    }
+
+    /// Forgets the newer version when nobody tells of it any more: it is served, or has been taken back.
+    fn settle_newer(&mut self) {
+        self.newer =
+            self.newer.zip(self.tellings.newest()).map(|(newer, (serial, _))| Newer { serial, ..newer });
     }
 }
 

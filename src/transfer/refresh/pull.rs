@@ -5,8 +5,11 @@ use crate::publish::messages::{Messages, Unreadable};
 
 /// A transfer that brings fewer bytes a second than this, counted from when [`STALLED`] has passed since its first message, has failed.
 const SLOWEST: u64 = 1 << 10;
-/// One that has not moved for so long gives way to an order to ask the primaries.
+/// A transfer is slow that has not moved for so long...
 const STUCK: Duration = Duration::from_secs(5);
+/// ... or has brought fewer bytes a second, counted from so long after its first message. A slow one gives way where somebody else may
+/// have the zone.
+const BRISK: u64 = 64 << 10;
 
 /// A transfer: the question for it and what has come of it.
 #[derive(Debug)]
@@ -48,14 +51,28 @@ impl Pull {
     pub(super) fn stalled_at(&self) -> Mono {
         let longest = self.began.mono + LONGEST_PULL;
         let Some((first, last)) = self.progress else { return longest };
-        // One that trickles keeps the zone from being had elsewhere.
-        let slow = first + STALLED + Duration::from_secs(self.intake.bytes() / SLOWEST);
-        (last + STALLED).min(slow).min(longest)
+        (last + STALLED).min(self.falls_behind(first, STALLED, SLOWEST)).min(longest)
     }
 
-    /// When it last moved.
-    pub(super) fn moved_at(&self) -> Mono {
-        self.progress.map_or(self.began.mono, |(_, last)| last)
+    /// When it has brought fewer bytes a second than this, counted from so long after its first message, unless more comes.
+    fn falls_behind(&self, first: Mono, grace: Duration, rate: u64) -> Mono {
+        first + grace + Duration::from_secs(self.intake.bytes() / rate)
+    }
+
+    /// Whether others are to be preferred who have what it is to bring.
+    pub(super) fn is_slow(&self, now: Mono) -> bool {
+        if self.question.is_waiting() {
+            return false;
+        }
+        let Some((first, last)) = self.progress else { return self.began.mono + STUCK <= now };
+        (last + STUCK).min(self.falls_behind(first, STUCK, BRISK)) <= now
+    }
+
+    /// When it gives way to others that are left to ask in this round, unless it has brought enough until then; the later the more
+    /// often one did, and in the end not any more: all of them may be slow.
+    pub(super) fn gives_way_at(&self, passed_over: u32) -> Option<Mono> {
+        let (first, _) = self.progress.filter(|_| passed_over < MOST_PATIENCE)?;
+        Some(self.falls_behind(first, STALLED * (1 << passed_over), BRISK))
     }
 }
 
@@ -247,14 +264,39 @@ impl Refresh {
         }
     }
 
-    /// Ends a transfer that does not move: somebody wants the primaries to be asked.
-    pub(super) fn give_up_if_stuck(&mut self, step: &mut Step<'_>) {
+    /// When the transfer under way gives way to the primaries that are left, if that is slow then.
+    pub(super) fn gives_way_at(&self) -> Option<Mono> {
+        let State::Pulling(pull) = &self.state else { return None };
+        pull.gives_way_at(self.passed_over).filter(|_| self.may_give_way())
+    }
+
+    /// Whether somebody is left to ask in place of the transfer under way. An order is for the first primary that has the zone.
+    fn may_give_way(&self) -> bool {
+        !self.untried.is_empty() && !self.forcing
+    }
+
+    /// Has a transfer that is slow give way to the primaries that are left, and comes back to it after them; whether one is left.
+    pub(super) fn prefer_others(&mut self, step: &mut Step<'_>) -> bool {
+        let State::Pulling(pull) = &self.state else { return false };
+        if !self.may_give_way() {
+            return false;
+        }
+        step.events.push(Event::failed(pull.primary, pull.kind, Reason::Slow));
+        self.pass_over(step);
+        true
+    }
+
+    /// Ends a transfer that is slow: somebody wants the primaries to be asked.
+    pub(super) fn give_up_if_slow(&mut self, step: &mut Step<'_>) {
         let State::Pulling(pull) = &self.state else { return };
-        if pull.question.is_waiting() || pull.moved_at() + STUCK > step.now.mono {
+        if !pull.is_slow(step.now.mono) {
+            return;
+        }
+        if !self.force_next && self.prefer_others(step) {
             return;
         }
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
-        step.events.push(Event::failed(pull.primary, pull.kind, Reason::Timeout));
+        step.events.push(Event::failed(pull.primary, pull.kind, Reason::Slow));
         // An order that it was to carry out stands.
         self.force_next |= self.forcing;
     }

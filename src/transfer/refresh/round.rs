@@ -56,6 +56,9 @@ impl Refresh {
         let first = if self.forcing { 0 } else { self.last_good };
         let from_last_good = (0..primaries.len()).map(|at| (at + first) % primaries.len());
         self.untried = from_last_good.map(|at| primaries[at]).collect();
+        // One that announces and does not answer would cost its timeouts again each time.
+        let announcer =
+            announcer.filter(|announcer| self.silent.is_none_or(|silent| silent.ip() != *announcer));
         // A zone that has expired is taken from whoever has it, and what an order went back from only where nobody has anything else.
         let is_any_good = self.have.is_none() && !self.forcing;
         let is_last = |primary: &SocketAddr| is_any_good && self.odds.holds_out(*primary);
@@ -110,9 +113,10 @@ impl Refresh {
         self.state = State::AskingSoa(Box::new(Asking { primary, question, patience }));
     }
 
-    /// Until when a turn at a primary is waited for that is asked now; `None` when the round cannot do without it.
+    /// Until when a turn at a primary is waited for that is asked now; `None` when the round cannot do without it. An order is for the
+    /// first primary that has the zone, however many stand in line there.
     pub(super) fn patience(&self, step: &Step<'_>) -> Option<Mono> {
-        let is_spared = !self.untried.is_empty() || self.confirmed_by.is_some();
+        let is_spared = (!self.untried.is_empty() || self.confirmed_by.is_some()) && !self.forcing;
         is_spared.then(|| step.now.mono + longest_wait(self.passed_over))
     }
 
@@ -125,19 +129,19 @@ impl Refresh {
         }
     }
 
-    /// Turns to the next primary because this one has too many exchanges before ours, and comes back to it after the others. It has
-    /// not failed: it was not asked.
+    /// Turns to the next primary because this one has too many exchanges before ours, or is slow, and comes back to it after the
+    /// others. It has not failed.
     pub(super) fn pass_over(&mut self, step: &mut Step<'_>) {
-        let primary = match &self.state {
-            State::AskingSoa(asking) => asking.primary,
-            State::Pulling(pull) => pull.primary,
+        let (primary, is_pull) = match &self.state {
+            State::AskingSoa(asking) => (asking.primary, false),
+            State::Pulling(pull) => (pull.primary, true),
             State::Idle | State::Publishing(_) => return,
         };
         self.hang_up(step);
         self.end_pull(step, Question::stop);
         self.passed_over += 1;
         // A second opinion is not worth the wait.
-        if self.confirmed_by.is_none() {
+        if is_pull || self.confirmed_by.is_none() {
             self.untried.push_back(primary);
         }
         self.next_primary(step);
@@ -145,13 +149,14 @@ impl Refresh {
 
     /// Follows up on what came of the question for the SOA.
     pub(super) fn soa_event(&mut self, step: &mut Step<'_>, event: Option<question::Event>) {
+        let (Some(event), State::AskingSoa(asking)) = (event, &self.state) else { return };
+        let answers = matches!(event, question::Event::Answered(_));
+        let silent = self.silent.filter(|silent| *silent != asking.primary);
+        self.silent = if answers { silent } else { Some(asking.primary) };
         match event {
-            None => {}
-            Some(question::Event::Answered(reply)) => self.soa_answered(step, &reply),
-            Some(question::Event::Failed { fault, .. }) => {
-                self.ask_failed(step, Reason::of_question(fault), None)
-            }
-            Some(question::Event::Silent | question::Event::Transfer { .. }) => {
+            question::Event::Answered(reply) => self.soa_answered(step, &reply),
+            question::Event::Failed { fault, .. } => self.ask_failed(step, Reason::of_question(fault), None),
+            question::Event::Silent | question::Event::Transfer { .. } => {
                 self.ask_failed(step, Reason::Timeout, None);
             }
         }
@@ -215,7 +220,7 @@ impl Refresh {
         }
         if is_newer {
             let successor = told.as_ref().and_then(Told::successor).copied();
-            self.learn(step, primary.ip(), theirs, successor);
+            self.learn(step, &[primary], theirs, successor);
             if self.holds.holds(step.now.mono, primary, theirs) {
                 return self.next_primary(step);
             }
@@ -225,6 +230,7 @@ impl Refresh {
             }
             return self.pull(step, primary, Kind::Ixfr);
         }
+        self.nothing_newer(primary, reply.asked.mono, own);
         if self.confirmed_by.is_some() && (theirs != own || differs) {
             // Of two primaries at odds the one that was asked first is followed.
             return self.next_primary(step);
@@ -288,11 +294,10 @@ impl Refresh {
         let known = self.newer.as_ref().filter(|_| self.forcing).map(|newer| newer.serial);
         let contradicts = self.shown.serial.or(known).is_some_and(|shown| shown.is_newer_than(serial));
         if !contradicts {
-            self.settle_newer(primary, asked.mono, serial);
+            self.nothing_newer(primary, asked.mono, serial);
         }
         // While another primary knows of more, this one's word says nothing of how fresh this is.
-        let is_its_own = || self.newer_from.is_some_and(|(from, _)| from == primary.ip());
-        let counts = !contradicts && (self.newer.is_none() || is_its_own());
+        let counts = !contradicts && (self.newer.is_none() || self.tellings.are_only_of(primary));
         let is_fresher = counts && word.current > self.fresh_at;
         if is_fresher {
             self.fresh_at = word.current;

@@ -403,3 +403,5 @@ mod faults;
 mod opinions;
 mod pulls;
 mod rounds;
+mod slow;
+mod tellings;

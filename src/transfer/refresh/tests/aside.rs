@@ -21,7 +21,6 @@ fn outlasting<const OTHERS: usize>(others: [Mode; OTHERS]) -> World {
     (2..).zip(others).for_each(|(primary, mode)| world.mode(primary, mode));
     world.notify(1, Some(2));
     world.run(25_000);
-    assert_eq!(world.refresh.state(), "PullingIxfr", "{:?}", world.log);
     world
 }
 
@@ -29,6 +28,7 @@ fn outlasting<const OTHERS: usize>(others: [Mode; OTHERS]) -> World {
 fn another_primary_confirms_what_would_expire_while_a_transfer_is_under_way() {
     let mut world = outlasting([Mode::Up]);
     assert_eq!(world.take_log(), ["behind 2", "behind 2", "confirmed"], "asked once");
+    assert_eq!(world.refresh.state(), "PullingIxfr");
     assert_eq!(world.secondary.serial(), Some(Serial(1)));
     assert!(world.confirmed.unwrap().2 > at(world.now + 900_000).mono);
     assert_eq!(world.refresh.newer().map(|newer| newer.serial), Some(Serial(2)), "which it cannot recant");
@@ -38,11 +38,39 @@ fn another_primary_confirms_what_would_expire_while_a_transfer_is_under_way() {
 }
 
 #[test]
-fn a_transfer_goes_on_though_nobody_confirms_what_expires_meanwhile() {
-    for other in [Mode::Down, Mode::Silent(u32::MAX), Mode::Code(Rcode::REFUSED)] {
+fn a_transfer_that_hangs_while_the_zone_expires_gives_way_and_is_come_back_to() {
+    for (other, failure) in [(Mode::Down, "unreachable"), (Mode::Code(Rcode::REFUSED), "refused")] {
         let mut world = outlasting([other]);
-        assert_eq!(world.take_log(), ["behind 2", "behind 2", "expired"]);
+        let failed = format!("failed axfr {failure}");
+        let log = world.take_log();
+        assert_eq!(log, ["behind 2", "behind 2", "expired", "failed ixfr slow", &failed], "{log:?}");
+        world.mode(1, Mode::Up);
+        world.run(30_000);
+        assert!(world.serves(1), "{:?}", world.log);
     }
+}
+
+#[test]
+fn a_transfer_that_moves_goes_on_though_the_zone_expires() {
+    let mut world = expiring(2, 10_000);
+    world.edit(1, 3, 40_000);
+    world.mode(1, Mode::Slow(0, 2));
+    world.notify(1, Some(3));
+    world.run(11_000);
+    assert_eq!(world.take_log(), ["behind 3", "behind 3", "expired"]);
+    assert_eq!(world.refresh.state(), "PullingIxfr");
+}
+
+#[test]
+fn one_that_has_the_newer_version_is_asked_for_it_in_place_of_a_transfer_that_hangs() {
+    let mut world = expiring(2, 20_000);
+    world.edit(2, 2, 30);
+    world.mode(1, Mode::Stalled);
+    world.mode(2, Mode::Up);
+    world.notify(1, Some(2));
+    world.run(20_000);
+    assert_eq!(world.take_log(), ["behind 2", "behind 2", "failed ixfr slow", "fetched ixfr", "confirmed"]);
+    assert!(world.serves(2));
 }
 
 #[test]

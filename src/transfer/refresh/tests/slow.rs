@@ -1,0 +1,74 @@
+//! Transfers that are slow while others are left to ask.
+
+use super::*;
+
+/// A secondary without content whose primaries have the same, in some forty messages.
+fn fresh() -> World {
+    let mut world = World::new(2);
+    (1..=2).for_each(|primary| world.edit(primary, 1, 400));
+    world
+}
+
+#[test]
+fn a_transfer_that_trickles_gives_way_to_a_primary_that_has_not_been_tried() {
+    let mut world = fresh();
+    world.mode(1, Mode::Slow(0, 3_000));
+    world.start();
+    world.run(STALLED.as_millis() as u64 - 100);
+    assert_eq!((world.refresh.state(), world.take_log()), ("PullingAxfr", vec![]));
+    world.run(1_000);
+    assert!(world.serves(2));
+    assert_eq!(world.take_log(), ["failed axfr slow", "fetched axfr", "confirmed"]);
+}
+
+#[test]
+fn where_all_are_slow_the_zone_comes_all_the_same() {
+    let mut world = fresh();
+    (1..=2).for_each(|primary| world.mode(primary, Mode::Slow(0, 3_000)));
+    world.start();
+    world.run(1_000_000);
+    let log = world.take_log();
+    assert!(world.secondary.serial() == Some(Serial(1)) && log.len() <= 5, "{log:?}");
+}
+
+#[test]
+fn a_primary_that_nobody_can_replace_may_be_slow() {
+    let mut world = fresh();
+    world.mode(1, Mode::Slow(0, 3_000));
+    world.mode(2, Mode::Down);
+    world.start();
+    world.run(300_000);
+    assert_eq!(
+        world.take_log(),
+        ["failed axfr slow", "failed axfr unreachable", "fetched axfr", "confirmed"]
+    );
+}
+
+#[test]
+fn who_asks_for_a_refresh_has_a_slow_transfer_give_way_at_once() {
+    let mut world = fresh();
+    world.mode(1, Mode::Slow(0, 3_000));
+    world.start();
+    world.run(4_000);
+    world.refresh_now();
+    world.run(500);
+    assert_eq!(world.secondary.serial(), None, "it has just begun");
+    world.run(2_000);
+    world.refresh_now();
+    world.run(500);
+    assert!(world.serves(2), "{:?}", world.log);
+}
+
+#[test]
+fn an_order_waits_for_its_turn_at_the_first_primary() {
+    let mut world = World::settled(2);
+    world.edit(1, 0, 12);
+    world.mode(1, Mode::Busy);
+    world.force();
+    world.run(60_000);
+    assert_eq!((world.refresh.state(), world.waiting.len(), world.take_log()), ("PullingAxfr", 1, vec![]));
+    world.mode(1, Mode::Up);
+    world.turns_come();
+    world.run(1_000);
+    assert!(world.serves(1), "{:?}", world.log);
+}
