@@ -57,8 +57,8 @@ pub enum Reason {
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
-    /// Too little has come of a transfer while others are left to ask.
-    #[error("the transfer is slow: it is asked for again when the other primaries have been asked")]
+    /// Too little has come of a transfer for how long it has taken, and others are left to ask, or somebody asks for a refresh.
+    #[error("the transfer was slow and has been ended to ask again, other primaries first")]
     Slow,
     /// The server's version is older than ours.
     #[error(

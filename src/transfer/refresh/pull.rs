@@ -69,10 +69,11 @@ impl Pull {
     }
 
     /// When it gives way to others that are left to ask in this round, unless it has brought enough until then; the later the more
-    /// often one did, and in the end not any more: all of them may be slow.
+    /// often one did, and in the end not any more: all of them may be slow. One that stalls has failed.
     pub(super) fn gives_way_at(&self, passed_over: u32) -> Option<Mono> {
-        let (first, _) = self.progress.filter(|_| passed_over < MOST_PATIENCE)?;
-        Some(self.falls_behind(first, STALLED * (1 << passed_over), BRISK))
+        let (first, last) = self.progress.filter(|_| passed_over < MOST_PATIENCE)?;
+        let at = self.falls_behind(first, STALLED * (1 << passed_over), BRISK);
+        (at < last + STALLED).then_some(at)
     }
 }
 

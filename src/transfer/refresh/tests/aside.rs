@@ -78,8 +78,11 @@ fn one_whose_turn_does_not_come_beside_a_transfer_keeps_no_other_from_being_aske
     let mut world = outlasting([Mode::Busy, Mode::Up]);
     assert_eq!(world.take_log(), ["behind 2", "behind 2", "confirmed"]);
     // It is waited for where nobody else is left.
-    let mut world = outlasting([Mode::Busy, Mode::Down]);
-    assert_eq!((world.take_log().last().map(String::as_str), world.waiting.len()), (Some("expired"), 1));
+    let mut world = expiring(3, 20_000);
+    [Mode::Stalled, Mode::Busy, Mode::Down].into_iter().zip(1..).for_each(|(mode, it)| world.mode(it, mode));
+    world.notify(1, Some(2));
+    world.run(19_900);
+    assert_eq!((world.refresh.state(), world.waiting.len()), ("PullingIxfr", 1));
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn an_order_ends_a_transfer_that_does_not_move() {
     assert_eq!(order(&mut world), ["behind 2", "behind 2"], "it may go on");
     world.run(4_000);
     let log = order(&mut world);
-    assert_eq!(log[0], "failed ixfr timeout", "{log:?}");
+    assert_eq!(log[0], "failed ixfr slow", "{log:?}");
     assert!(world.serves(1), "{log:?}");
 }
 

@@ -19,6 +19,8 @@ fn one_address() -> World {
     world.primaries.insert(other_port(), (other, Mode::Up));
     world.start();
     world.run(500);
+    world.refresh_now();
+    world.run(1_100);
     world
 }
 
