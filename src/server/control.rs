@@ -22,7 +22,7 @@ use crate::node::event::{Event, Input};
 use crate::node::router::Node;
 use crate::node::status::{Ask, Page, Problem};
 use crate::publish::proposal::ZoneFile;
-use crate::publish::store::{Publication, ZoneStore};
+use crate::publish::store::ZoneStore;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
@@ -256,14 +256,6 @@ impl Control {
             self.reloads.turnovers.values_mut().for_each(|turnover| turnover.note(event));
             if let Event::Removed(removal) = event {
                 self.warned.forget(&removal.zone);
-            }
-            // Whichever comes first, what is published here or what is seen there.
-            if let Event::Observed { zone, .. }
-            | Event::Published { publication: Publication { zone, .. }, .. } = event
-            {
-                for (server, theirs, own) in self.node.ahead(zone) {
-                    log::ahead(zone, &server, theirs, own);
-                }
             }
         }
     }

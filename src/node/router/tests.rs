@@ -11,6 +11,7 @@ use crate::zone::fixture;
 use crate::zone::serial::Serial;
 
 mod former_life;
+mod lost_history;
 mod reload;
 
 const NOW: Now = Now { mono: Mono(1), utc: Utc(1) };
