@@ -41,7 +41,7 @@ use super::unread::{Content, Source, Unread};
 pub use late::wait_for;
 use reload::Settling;
 pub use reload::{Answer, Reload, Reloads, Reread, Rereading};
-pub use reloaded::Reloaded;
+pub use reloaded::{Refusal, Reloaded};
 pub use warned::Warned;
 
 /// So many commands go before what arrived, and then that goes before them: taking in a message of a transfer takes as long as many
@@ -61,7 +61,7 @@ pub enum Command {
     /// Read these zones' files again, or the configuration and all of them.
     Reload(Vec<Name>, Option<Answer>),
     /// The configuration was read again for a reload, or could not be.
-    Reread(Rereading, Result<Box<Settings>, String>),
+    Reread(Rereading, Result<Box<Settings>, Refusal>),
     /// Ask the primaries of these secondary zones now, or of all; take what they have whatever the serial, if that is said.
     Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Asked>, String>>),
     /// All files of a reload have been read and reported.
