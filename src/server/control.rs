@@ -108,6 +108,8 @@ pub struct Control {
     pub unread: watch::Sender<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was: what was in force before is so still.
     pub refused: watch::Sender<Option<Problem>>,
+    /// Keys that have changed in the configuration since the start and take effect only after a restart.
+    pub needs_restart: watch::Sender<Vec<&'static str>>,
     /// The reloads under way.
     pub reloads: Reloads,
     /// What has been said of zone files.

@@ -159,6 +159,7 @@ impl Control {
         };
         self.refused.send_replace(None);
         let needs_restart = self.settings.needs_restart(&settings);
+        self.needs_restart.send_replace(needs_restart.clone());
         takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
         // Where no secret is set, the one in force goes on.
         let cookies = settings.server.cookies.clone().map(Content::Cookies);
