@@ -116,6 +116,55 @@ fn errors_of_a_configuration_that_are_not_told_one_by_one_are_counted_in_json() 
     }
 }
 
+/// What is wrong with the configuration hides nothing of its zone files, and a file that is not there is told where it is named.
+#[test]
+fn a_check_looks_at_zone_files_whatever_is_wrong_with_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let zone = "$ORIGIN b.test.\n@ 60 SOA ns host 7 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.999\n";
+    std::fs::create_dir(dir.path().join("z")).unwrap();
+    for (name, zone) in [("b.zone", zone.to_owned()), ("z/c.zone", zone.replace("b.test.", "c.test."))] {
+        std::fs::write(path(name), zone).unwrap();
+    }
+    let config = "[server]\nlisten = [\"127.0.0.1:5399\"]\nnsdi = \"x\"\nhttp = \"127.0.0.1\"\n\
+                  [[zone]]\nname = \"a.test.\"\nfile = \"zones/a.zone\"\n\
+                  [[zone]]\nname = \"b.test.\"\nfile = \"b.zone\"\nnotify = [\"nowhere\"]\n\
+                  [[zone-dir]]\npath = \"z\"\nallow-transfer = [\"nobody\"]\n";
+    std::fs::write(path("tidemark.toml"), config).unwrap();
+    // A path that is relative is told as it was resolved.
+    let check = |json: &[&str]| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_tidemark"));
+        check.arg("check").args(json).arg("tidemark.toml").current_dir(dir.path()).output().unwrap()
+    };
+    let stderr = String::from_utf8(check(&[]).stderr).unwrap();
+    for said in [
+        "did you mean `nsid`?",
+        "add the port: `127.0.0.1:9153`",
+        "`nowhere` is not an address",
+        "`nobody` is not an IP address",
+        "--> b.zone:4:9",
+        "--> z/c.zone:4:9",
+        &format!("cannot read zone file {}: No such file", path("zones/a.zone")),
+        "--> tidemark.toml:7:8",
+        "7 | file = \"zones/a.zone\"",
+        "7 errors, 0 warnings",
+    ] {
+        assert!(stderr.contains(said), "{said}: {stderr}");
+    }
+    let told: serde_json::Value = serde_json::from_slice(&check(&["--json"]).stdout).unwrap();
+    let of_file: Vec<_> = told["findings"].as_array().unwrap().iter().map(|it| &it["file"]).collect();
+    let config = of_file.iter().filter(|file| **file == "tidemark.toml").count();
+    assert_eq!((config, of_file.len()), (5, 7), "{told}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_in_json() {
+    let told = tidemark(&["check", "--json", "nothing/here.zone"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["findings"][0]["file"], "nothing/here.zone", "{told}");
+    assert!(told["findings"][0]["line"].is_null());
+}
+
 /// Of a first start nothing is said to have been loaded again.
 #[test]
 fn a_start_with_a_zone_file_that_is_broken_says_so() {

@@ -127,9 +127,21 @@ fn a_configuration_that_was_refused_is_shown_until_one_is_taken() {
     assert!(problem["since"].as_str().unwrap().ends_with('Z') && !what.contains('\n'), "{problem}");
     let shown = told("status", &[]).1;
     assert!(shown.contains("not reloaded at ") && shown.contains(what), "{shown}");
-    fs::write(&config, sound).unwrap();
+    fs::write(&config, &sound).unwrap();
     assert!(told("reload", &[]).0);
     assert!(refusal().is_null());
+    // What takes a restart stays there too, until it is taken back.
+    let restart =
+        || serde_json::from_str::<Value>(&told("status", &["--json"]).1).unwrap()["needs_restart"].clone();
+    assert_eq!(restart(), json!([]));
+    fs::write(&config, format!("metrics-per-zone = true\n{sound}")).unwrap();
+    assert!(told("reload", &[]).0);
+    assert_eq!(restart(), json!(["metrics-per-zone"]));
+    let shown = told("status", &[]).1;
+    assert!(shown.contains("needs a restart: changed") && shown.contains("metrics-per-zone"), "{shown}");
+    fs::write(&config, &sound).unwrap();
+    assert!(told("reload", &[]).0);
+    assert_eq!(restart(), json!([]));
 }
 
 /// As where a disk is mounted late, or a certificate is still to be fetched.

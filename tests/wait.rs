@@ -236,6 +236,13 @@ fn an_old_ttl_that_nobody_shows_any_more_is_the_users_to_tell() {
     );
     assert!(said.contains("no cache can hold the old data any more: 3 s have passed since"), "{said}");
     assert!(!said.contains("not known"), "{said}");
+    // What cannot come in time is not waited for: this would outlast any test.
+    let too_short =
+        [&["--record", record, "--scope", "worst-case"][..], &["--old-ttl", "2d", "--timeout", "1d"]];
+    let ended = wait_command(&addrs, &too_short.concat()).output().unwrap();
+    let said = text_of(&ended);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("given up after") && said.contains("give a longer --timeout"), "{said}");
 }
 
 #[test]

@@ -407,7 +407,8 @@ With --scope caches the servers are asked as caches (RD set) for the record, or 
 --scope worst-case waits for the servers named, which hold the zone, and then on until no cache that keeps to TTLs can
 hold the old data: for the longest TTL seen at these servers, counted from the moment when the last of them changed. It is
 the TTL of the record's RRset, or where there was none the negative TTL of RFC 2308; with a serial, that of the SOA record.
-Other records of the zone may have longer ones; name one with --record. Give a --timeout beyond the TTL. Where the TTL was lowered
+Other records of the zone may have longer ones; name one with --record. Give a --timeout beyond the TTL: where it leaves
+less, the wait ends with status 2 once all servers have changed. Where the TTL was lowered
 and no server shows the old data any more, only you know what it was: say so with --old-ttl.
 
 JSON, seconds as numbers:

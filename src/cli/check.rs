@@ -15,7 +15,7 @@ use crate::config::error::{Error, Errors};
 use crate::config::load;
 use crate::server::files::folder::{Named, find_zones};
 use crate::server::files::load::{self as zone_file, LoadError, Loaded, name_of};
-use crate::server::settings::Settings;
+use crate::server::settings::Zone;
 use crate::text::file::diagnostic::{Diagnostic, Severity};
 use crate::text::rdata::write;
 use crate::wire::name::Name;
@@ -40,15 +40,16 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
             if let Some(more) = good.len().checked_sub(MAX_ZONES).filter(|more| *more > 0) {
                 text += &format!("and {more} zone files more: ok\n");
             }
-            if let Some(zones) = zones.filter(|_| report.errors == errors) {
+            if report.errors == errors {
                 text += &format!("{}: {}: ok\n", path.display(), counted(zones, "zone"));
             }
             report.say(&text)?;
-        } else if let Some(zone) = zone(path, args.origin.as_ref(), &mut report) {
-            match args.print {
-                true => drop(written(print(&zone))?),
-                false => report.say(&report.zones.last().map_or(String::new(), ZoneReport::line))?,
-            }
+            continue;
+        }
+        match zone(path, args.origin.as_ref(), &mut report) {
+            Ok(zone) if args.print => drop(written(print(&zone))?),
+            Ok(_) => report.say(&report.zones.last().map_or(String::new(), ZoneReport::line))?,
+            Err(told) => told.iter().for_each(|told| report.error(path, told)),
         }
     }
     let failed = report.errors > 0 || (args.strict && report.warnings > 0);
@@ -94,11 +95,11 @@ struct ZoneReport {
     records: u64,
 }
 
-/// Something that is wrong. Lines and columns are counted from 1; there are none where it is about a whole file.
+/// Something that is wrong in a file, or with one as a whole: then there is no line. Lines and columns are counted from 1.
 #[derive(Serialize)]
 struct Finding {
     severity: Severity,
-    file: Option<String>,
+    file: String,
     line: Option<usize>,
     column: Option<usize>,
     message: String,
@@ -113,11 +114,11 @@ impl ZoneReport {
 }
 
 impl Finding {
-    /// About no file in particular, or about all of one that the message names.
-    fn alone(severity: Severity, message: &str) -> Finding {
+    /// About all of a file, which the message names.
+    fn of_file(severity: Severity, path: &Path, message: &str) -> Finding {
         Finding {
             severity,
-            file: None,
+            file: path.display().to_string(),
             line: None,
             column: None,
             message: message.to_owned(),
@@ -128,7 +129,7 @@ impl Finding {
     fn of_zone(found: &Diagnostic) -> Finding {
         Finding {
             severity: found.severity,
-            file: Some(found.file.clone()),
+            file: found.file.clone(),
             line: usize::try_from(found.line).ok(),
             column: usize::try_from(found.column).ok(),
             message: found.message.clone(),
@@ -140,7 +141,7 @@ impl Finding {
         let (line, column) = error.place().unzip();
         Finding {
             severity: Severity::Error,
-            file: Some(path.display().to_string()),
+            file: path.display().to_string(),
             line,
             column,
             message: error.message().to_owned(),
@@ -169,18 +170,18 @@ impl Report {
         }
     }
 
-    fn warn(&mut self, message: &str) {
+    fn warn(&mut self, path: &Path, message: &str) {
         self.warnings += 1;
-        self.add(Severity::Warning, message);
+        self.add(Severity::Warning, path, message);
     }
 
-    fn error(&mut self, message: &str) {
+    fn error(&mut self, path: &Path, message: &str) {
         self.errors += 1;
-        self.add(Severity::Error, message);
+        self.add(Severity::Error, path, message);
     }
 
-    fn add(&mut self, severity: Severity, message: &str) {
-        self.findings.push(Finding::alone(severity, message));
+    fn add(&mut self, severity: Severity, path: &Path, message: &str) {
+        self.findings.push(Finding::of_file(severity, path, message));
         if self.is_told {
             let word = if severity == Severity::Error { "error" } else { "warning" };
             anstream::eprintln!("{word}: {message}");
@@ -196,50 +197,56 @@ impl Report {
     }
 }
 
-/// Checks a configuration and the zone files that it names; returns how many zones it has.
-fn config(path: &Path, report: &mut Report) -> Option<u64> {
-    let settings: Settings = match load::load(path) {
-        Ok(settings) => settings,
-        Err(errors) => {
-            report.refuse(path, &errors);
-            return None;
+/// Checks a configuration and the zone files that it names, whatever is wrong with it; returns how many zones it has.
+fn config(path: &Path, report: &mut Report) -> u64 {
+    let look = load::look(path);
+    let Named { zones, copies, problems } = find_zones(&look.named.zones, &look.named.zone_dirs);
+    match &look.settings {
+        Err(errors) => report.refuse(path, errors),
+        Ok(settings) if settings.serves_nothing() => {
+            let told =
+                format!("{}: neither a zone nor `[resolver]`: every query would be refused", path.display());
+            report.warn(path, &told);
         }
-    };
-    if settings.serves_nothing() {
-        report.warn(&format!(
-            "{}: neither a zone nor `[resolver]`: every query would be refused",
-            path.display()
-        ));
+        Ok(settings)
+            if settings.resolver.is_none()
+                && zones.is_empty()
+                && problems.is_empty()
+                && copies.is_empty() =>
+        {
+            let told = format!(
+                "{}: its folders hold no zone file that has content and a name that ends with `.zone`: every query would be refused",
+                path.display()
+            );
+            report.warn(path, &told);
+        }
+        Ok(_) => {}
     }
-    let Named { zones, copies, problems } = find_zones(&settings);
-    if zones.is_empty()
-        && problems.is_empty()
-        && copies.is_empty()
-        && !settings.zone_dirs.is_empty()
-        && settings.resolver.is_none()
-    {
-        report.warn(&format!(
-            "{}: its folders hold no zone file that has content and a name that ends with `.zone`: every query would be refused",
-            path.display()
-        ));
-    }
-    copies.iter().for_each(|copy| report.warn(copy));
-    problems.iter().for_each(|problem| report.error(problem));
-    for found in &zones {
-        if let Some(path) = &found.file {
-            zone(path, Some(&found.config.name), report);
+    copies.iter().for_each(|copy| report.warn(&copy.path, &copy.why));
+    problems.iter().for_each(|problem| report.error(&problem.path, &problem.why));
+    let mut unreadable = Vec::new();
+    for Zone { config, file } in &zones {
+        let Some(file) = file else { continue };
+        let Err(Some(told)) = zone(file, Some(&config.name), report) else { continue };
+        match look.unreadable(&config.name, &told) {
+            Some(error) => unreadable.push(error),
+            None => report.error(file, &told),
         }
     }
-    Some(zones.len() as u64)
+    if let Some(errors) = Errors::of(unreadable) {
+        report.refuse(path, &errors);
+    }
+    zones.len() as u64
 }
 
-/// Checks a zone file; returns its content when it can be served.
-fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Option<Snapshot> {
+/// Checks a zone file, and returns its content when it can be served. What is wrong with it is in the report, unless it cannot be read:
+/// then this says so.
+fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Result<Snapshot, Option<String>> {
     let apex = match origin.cloned().map_or_else(|| name_of(path), Ok) {
         Ok(apex) => apex,
         Err(error) => {
-            report.error(&foreign(path).unwrap_or_else(|| error.to_string()));
-            return None;
+            report.error(path, &foreign(path).unwrap_or_else(|| error.to_string()));
+            return Err(None);
         }
     };
     match zone_file::load(path, &apex) {
@@ -248,20 +255,22 @@ fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Option<Snaps
             report.tell(&warnings);
             let (serial, records) = (snapshot.serial(), snapshot.records());
             report.zones.push(ZoneReport { file: path.display().to_string(), zone: apex, serial, records });
-            Some(snapshot)
+            return Ok(snapshot);
         }
-        Err(LoadError::Faulty(found)) => {
-            match foreign(path) {
-                Some(told) => report.error(&told),
-                None => report.tell(&found),
-            }
-            None
-        }
-        Err(error) => {
-            report.error(&error.to_string());
-            None
-        }
+        Err(LoadError::Unreadable { reason, .. }) => return Err(Some(unreadable(path, reason))),
+        Err(LoadError::Faulty(found)) => match foreign(path) {
+            Some(told) => report.error(path, &told),
+            None => report.tell(&found),
+        },
+        Err(error) => report.error(path, &error.to_string()),
     }
+    Err(None)
+}
+
+/// The path is shown as it was resolved: it may be right for another folder.
+fn unreadable(path: &Path, reason: String) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    LoadError::Unreadable { path, reason }.to_string()
 }
 
 /// What is said of a file that could not be read as a zone file and is a configuration of another server.

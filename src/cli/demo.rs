@@ -20,7 +20,7 @@ use crate::probe::observation::Ask;
 use crate::probe::observe::Event;
 use crate::probe::watch::Pace;
 use crate::server::files::folder::find_zones;
-use crate::server::settings::{Settings, ZoneDir};
+use crate::server::settings::ZoneDir;
 use crate::wire::name::Name;
 
 /// The zones that a checkout has in `zones/`, for where there is none. They are copies, so that nothing has to be built anew when
@@ -52,9 +52,9 @@ pub fn run(_: &DemoArgs) -> Result<Exit, Failure> {
 
 async fn demo(state: &Path) -> Result<Exit, Failure> {
     let zones_dir = zones_dir()?;
-    let mut settings = Settings::for_files(address(PRIMARY)?, &[]);
-    settings.zone_dirs.push(ZoneDir { path: zones_dir.clone(), ..ZoneDir::default() });
-    let zones: Vec<Name> = find_zones(&settings).zones.into_iter().map(|zone| zone.config.name).collect();
+    let folder = ZoneDir { path: zones_dir.clone(), ..ZoneDir::default() };
+    let zones: Vec<Name> =
+        find_zones(&[], &[folder]).zones.into_iter().map(|zone| zone.config.name).collect();
     if zones.is_empty() {
         return Err(Failure::new(format!("there are no *.zone files in {}", zones_dir.display())));
     }

@@ -10,8 +10,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::args::ServeArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::config::error::Errors;
+use crate::config::error::{Error, Errors};
 use crate::config::load;
+use crate::server::control::Refusal;
 use crate::server::run;
 use crate::server::settings::Settings;
 
@@ -42,8 +43,18 @@ fn settings(
 
 /// The settings once more, of which everything has to be right: what is in force goes on otherwise. What is wrong is told behind words
 /// that say that it is an error.
-fn settings_again(args: &ServeArgs) -> Result<Settings, String> {
-    settings(args, load::load).map_err(|failure| failure.message())
+fn settings_again(args: &ServeArgs) -> Result<Settings, Refusal> {
+    settings(args, load::load).map_err(|failure| {
+        let all = failure.message();
+        match &failure {
+            Failure::Config(errors) => Refusal {
+                first: errors.first().map(|error| error.message().to_owned()).unwrap_or_default(),
+                place: errors.first().map(Error::location),
+                all,
+            },
+            _ => all.into(),
+        }
+    })
 }
 
 fn log_to_stderr() -> Result<(), Failure> {
@@ -73,8 +84,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("tidemark.toml");
         std::fs::write(&config, "[server]\nlissten = []\n").unwrap();
+        let place = format!("{}:2:1", config.display());
         let args = ServeArgs { config: Some(config), listen: None, zone_files: Vec::new() };
         let refused = settings_again(&args).unwrap_err();
-        assert!(refused.starts_with("unknown key `lissten`\n"), "{refused}");
+        assert!(refused.all.starts_with("unknown key `lissten`\n"), "{refused:?}");
+        assert_eq!((&*refused.first, refused.place), ("unknown key `lissten`", Some(place)));
     }
 }

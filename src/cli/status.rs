@@ -9,6 +9,7 @@ use crate::cli::control;
 use crate::cli::drive;
 use crate::cli::exit::{Exit, Failure, written};
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
+use crate::server::settings::takes_restart;
 use crate::wire::name::Name;
 
 /// Asks the node and prints what it says.
@@ -72,6 +73,11 @@ fn print(status: &Value) -> io::Result<()> {
     let refused = &status["not_reloaded"];
     if let (Some(what), Some(since)) = (refused["what"].as_str(), refused["since"].as_str()) {
         anstream::println!("{WARN}not reloaded{WARN:#} at {since}: {what}");
+    }
+    let keys: Vec<&str> =
+        status["needs_restart"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(hint) = takes_restart(&keys) {
+        anstream::println!("{WARN}needs a restart{WARN:#}: {hint}");
     }
     if let Some(entries) = status["cache"]["entries"].as_u64() {
         anstream::println!("cache: {entries} answers");
@@ -140,7 +146,7 @@ fn server_row(server: &Value) -> [Cell; 7] {
     };
     [
         Cell::from(format!("  {}", server["server"].as_str().unwrap_or("?"))),
-        Cell::styled("watched", DIM),
+        Cell::styled(if server["watched"] == false { "server" } else { "watched" }, DIM),
         answer,
         text(&server["serial"]),
         Cell::from(String::new()),
@@ -157,11 +163,12 @@ fn text(value: &Value) -> Cell {
     })
 }
 
-/// The best figure, or else the bounds.
+/// The best figure, as a bound where it may lack nothing, or else the bounds.
 fn staleness(interval: &Value) -> String {
     let [estimate, low, high] = ["estimate", "low", "high"].map(|part| interval[part].as_f64());
     match (estimate, low, high) {
         (Some(estimate), ..) if estimate < 0.000_5 => "0".to_owned(),
+        (Some(estimate), Some(low), _) if low <= 0.0 => format!("<= {estimate:.3} s"),
         (Some(estimate), ..) => format!("{estimate:.3} s"),
         (None, Some(low), Some(high)) if low < 0.000_5 => format!("<= {high:.3} s"),
         (None, Some(low), _) if low >= 0.000_5 => format!(">= {low:.3} s"),
@@ -173,6 +180,24 @@ fn staleness(interval: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_table_says_no_more_of_staleness_than_json() {
+        for (low, high, estimate, shown) in [
+            (json!(0.0), json!(null), json!(0.0), "0"),
+            (json!(0.0), json!(3.0), json!(0.0), "0"),
+            (json!(2.0), json!(30.0), json!(12.0), "12.000 s"),
+            // It may have followed since.
+            (json!(0.0), json!(30.0), json!(12.0), "<= 12.000 s"),
+            (json!(0.0), json!(3.0), json!(null), "<= 3.000 s"),
+            (json!(2.0), json!(null), json!(null), ">= 2.000 s"),
+            (json!(0.0), json!(null), json!(null), "-"),
+        ] {
+            let interval = json!({"low": low, "high": high, "estimate": estimate});
+            assert_eq!(staleness(&interval), shown, "{interval}");
+        }
+        assert_eq!(staleness(&Value::Null), "-");
+    }
 
     #[test]
     fn zones_of_others_do_not_fail_a_health_check() {

@@ -167,7 +167,9 @@ async fn wait(
         shown.iter().for_each(|server| observer.remove(&args.zone, *server));
         display.draw(&progress, now.mono);
         let state = progress.state(now.mono);
-        if matches!(state, State::Converged | State::Refuted) || deadline <= now.mono {
+        // Nothing makes caches forget sooner.
+        let is_too_long = matches!(state, State::Settling(until) if until > deadline);
+        if matches!(state, State::Converged | State::Refuted) || is_too_long || deadline <= now.mono {
             display.clear();
             return Ok(Ended {
                 exit: progress.exit(now.mono),
@@ -181,7 +183,7 @@ async fn wait(
         };
         if settled.is_some() && !is_settling {
             is_settling = true;
-            display.settles(&progress, now.mono, deadline)?;
+            display.settles(&progress, now.mono)?;
         }
         let times = [Some(deadline), Some(now.mono + TICK), back_off, settled, progress.silence()];
         let until = times.into_iter().flatten().min();
@@ -252,15 +254,10 @@ impl Display {
         }
     }
 
-    /// Says that only caches are waited for from here on, and if they will not be waited for to the end.
-    fn settles(&self, progress: &Progress, now: Mono, deadline: Mono) -> Result<(), Failure> {
+    /// Says that only caches are waited for from here on.
+    fn settles(&self, progress: &Progress, now: Mono) -> Result<(), Failure> {
         if self.lines {
             exit::say(&format!("all {}\n", progress.sentence(now)))?;
-            if matches!(progress.state(now), State::Settling(until) if until > deadline) {
-                exit::say(
-                    "that is longer than the timeout leaves: give a longer --timeout to wait for it\n",
-                )?;
-            }
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use toml::Spanned;
 
 use crate::config::document::{self, Document, Text, Texts};
 use crate::config::error::{Error, Errors, Found};
+use crate::config::look::{Look, Named};
 use crate::config::value::{self, ValueError};
 use crate::config::{recover, suggest};
 use crate::node::settings::{Role, ZoneConfig, ZoneOptions};
@@ -43,7 +44,13 @@ pub(super) enum Purpose {
 
 /// The settings in `text`, the content of the file at `path`.
 pub(super) fn settings(path: &Path, text: Arc<str>, purpose: Purpose) -> Result<Settings, Errors> {
-    Reading::of(path, text, purpose, Reading::settings)
+    Reading::of(path, text, purpose, Reading::settings).0
+}
+
+/// The same to be checked, with what can be checked of it whether or not there are any.
+pub(super) fn look(path: &Path, text: Arc<str>) -> Look {
+    let (settings, named) = Reading::of(path, Arc::clone(&text), Purpose::Check, Reading::settings);
+    Look { path: path.to_owned(), text, settings, named }
 }
 
 /// Where a configuration says that the control socket is.
@@ -68,7 +75,7 @@ pub(super) fn control(path: &Path, text: Arc<str>) -> Result<PathBuf, Errors> {
         return Ok(folder.join(control.unwrap_or(data_dir.join(settings::CONTROL_FILE))));
     }
     let control = |reading: &Reading<'_>, document: Document| Ok(reading.server(document.server)?.control);
-    Reading::of(path, text, Purpose::Check, control)
+    Reading::of(path, text, Purpose::Check, control).0
 }
 
 /// The file being read, for messages and for paths relative to it.
@@ -78,6 +85,7 @@ pub(super) struct Reading<'a> {
     pub(super) folder: &'a Path,
     purpose: Purpose,
     found: RefCell<Found>,
+    named: RefCell<Named>,
     sources: RefCell<Vec<Source>>,
     unread: RefCell<Vec<Unread>>,
     /// Sections and lists that serde could not read all of.
@@ -85,13 +93,13 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// What `read` makes of a file, unless anything is wrong with it.
+    /// What `read` makes of a file, unless anything is wrong with it, and what it names all the same.
     fn of<T>(
         path: &'a Path,
         text: Arc<str>,
         purpose: Purpose,
         read: impl FnOnce(&Reading<'a>, Document) -> Result<T, Told>,
-    ) -> Result<T, Errors> {
+    ) -> (Result<T, Errors>, Named) {
         let mut found = Found::default();
         let document = recover::document(&text, |error| {
             found.add(suggest::explain(path, &text, error));
@@ -105,17 +113,19 @@ impl<'a> Reading<'a> {
             folder,
             purpose,
             found: RefCell::new(found),
+            named: RefCell::default(),
             sources: RefCell::default(),
             unread: RefCell::default(),
             incomplete: incomplete.unwrap_or_default(),
         };
         let outcome = document.map(|document| read(&reading, document));
-        match (reading.found.take().finish(), outcome) {
+        let outcome = match (reading.found.take().finish(), outcome) {
             (None, Some(Ok(settings))) => Ok(settings),
             (Some(errors), _) => Err(errors),
             // Nothing fails without being told.
             (None, _) => Err(reading.whole("the configuration cannot be read").into()),
-        }
+        };
+        (outcome, reading.named.take())
     }
 
     fn settings(&self, document: Document) -> Result<Settings, Told> {
@@ -145,6 +155,11 @@ impl<'a> Reading<'a> {
             let section = zone.span();
             let zone = zone.into_inner();
             let name = self.zone_name(&section, zone.name.as_ref(), &mut places);
+            if let Ok(name) = &name {
+                let file = zone.file.as_ref().filter(|file| !file.as_ref().is_empty());
+                let file = file.map(|file| (self.folder.join(file.as_ref()), file.span()));
+                self.named.borrow_mut().zone(name, file);
+            }
             let (file, options) = self.zone(section, zone)?;
             Ok(settings::Zone { config: ZoneConfig::new(name?, options), file })
         })
@@ -274,6 +289,7 @@ impl<'a> Reading<'a> {
             let help = "create it, or correct the path; paths are relative to the folder of this file";
             self.error(path.span(), fault.what).help(help)
         })?;
+        self.named.borrow_mut().zone_dir(&folder);
         updates.and(Ok(settings::ZoneDir { path: folder, options: Arc::new(options?) }))
     }
 

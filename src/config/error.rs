@@ -51,6 +51,13 @@ impl Errors {
         self.told.iter()
     }
 
+    /// All of these, if there are any.
+    pub fn of(errors: impl IntoIterator<Item = Error>) -> Option<Errors> {
+        let mut found = Found::default();
+        errors.into_iter().for_each(|error| found.add(error));
+        found.finish()
+    }
+
     /// How many there are, told or not.
     pub fn count(&self) -> usize {
         self.told.len() + self.more
@@ -151,6 +158,12 @@ impl Error {
         let label = self.0.place.as_ref().map(|mark| mark.label.as_str()).filter(|label| !label.is_empty());
         let parts: Vec<&str> = label.into_iter().chain(self.0.help.as_deref()).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Where it is, in a word: the file, with line and column where there are any.
+    pub fn location(&self) -> String {
+        let path = self.0.path.display();
+        self.place().map_or_else(|| path.to_string(), |(line, column)| format!("{path}:{line}:{column}"))
     }
 
     /// Line and column, both counted from 1 and the column in characters; `None` when it is about the whole file.

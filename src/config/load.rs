@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::convert::{self, Purpose};
 use crate::config::error::{Error, Errors};
+use crate::config::look::{Look, Named};
 use crate::server::content::content;
 use crate::server::settings::Settings;
 
@@ -17,6 +18,17 @@ pub const REFERENCE: &str = include_str!("reference.toml");
 /// folder.
 pub fn load(path: &Path) -> Result<Settings, Errors> {
     convert::settings(path, read(path)?, Purpose::Check)
+}
+
+/// The same to be checked: what it names can be looked at whatever is wrong with it.
+pub fn look(path: &Path) -> Look {
+    match read(path) {
+        Ok(text) => convert::look(path, text),
+        Err(error) => {
+            let (path, text) = (path.to_owned(), Arc::default());
+            Look { path, text, settings: Err(error.into()), named: Named::default() }
+        }
+    }
 }
 
 /// The same for a node that starts: folders of zones, a certificate and cookie secrets that cannot be read keep nothing else down, and

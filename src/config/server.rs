@@ -140,10 +140,12 @@ impl Reading<'_> {
 
     /// `http`; `taken` are the addresses that answer DNS.
     fn http(&self, http: &Text, taken: &[&SocketAddr]) -> Result<SocketAddr, Told> {
-        let addr = self.value(http, value::address)?;
+        let addr = self.value(http, value::http_address)?;
         if taken.contains(&&addr) {
             let fault = self.error(http.span(), "this address already answers DNS");
-            return Err(self.tell(fault.help("choose another port, for example 9153")));
+            return Err(
+                self.tell(fault.help(format!("choose another port, for example {}", value::HTTP_PORT)))
+            );
         }
         Ok(addr)
     }
@@ -161,10 +163,11 @@ impl Reading<'_> {
             .filter(is_taken)
             .map(|taken| {
                 let fault = self.error(taken.span(), "this address already answers without TLS");
-                self.tell(fault.help("choose another port; DNS over TLS has 853"))
+                self.tell(fault.help(format!("choose another port; DNS over TLS has {}", value::TLS_PORT)))
             })
             .collect();
-        let listen = self.some(section.clone(), "`[server.tls]`", "listen", tls.listen, value::address, help);
+        let listen =
+            self.some(section.clone(), "`[server.tls]`", "listen", tls.listen, value::tls_address, help);
         let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else {
             let help = "add `certificate = \"FILE.crt\"` and `key = \"FILE.key\"`, both PEM files";
             return Err(self.missing(&section, "TLS takes a certificate and its key", help));

@@ -12,6 +12,10 @@ use crate::wire::prefix::{Prefix, PrefixError};
 
 /// The port of DNS (RFC 1035 4.2).
 pub const DNS_PORT: u16 = 53;
+/// The port of DNS over TLS (RFC 7858 3.1).
+pub const TLS_PORT: u16 = 853;
+/// The port at which metrics of a DNS server are usually found.
+pub const HTTP_PORT: u16 = 9153;
 
 /// Why a value was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +43,28 @@ impl fmt::Display for ValueError {
 
 impl std::error::Error for ValueError {}
 
-/// Reads `ADDR:PORT`.
+/// Reads `ADDR:PORT`, where DNS is answered.
 pub fn address(text: &str) -> Result<SocketAddr, ValueError> {
+    address_with(text, DNS_PORT)
+}
+
+/// The same for DNS over TLS.
+pub fn tls_address(text: &str) -> Result<SocketAddr, ValueError> {
+    address_with(text, TLS_PORT)
+}
+
+/// The same for HTTP.
+pub fn http_address(text: &str) -> Result<SocketAddr, ValueError> {
+    address_with(text, HTTP_PORT)
+}
+
+/// Reads `ADDR:PORT`; `usual` is the port to be advised.
+fn address_with(text: &str, usual: u16) -> Result<SocketAddr, ValueError> {
     text.parse().map_err(|_| {
-        let help = match text.parse::<IpAddr>() {
-            Ok(addr) => format!("add the port: `{}`", SocketAddr::new(addr, DNS_PORT)),
-            Err(_) => "write ADDR:PORT, for example `127.0.0.1:53` or `[::1]:53`".into(),
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let help = match bracketed.unwrap_or(text).parse::<IpAddr>() {
+            Ok(addr) => format!("add the port: `{}`", SocketAddr::new(addr, usual)),
+            Err(_) => format!("write ADDR:PORT, for example `127.0.0.1:{usual}` or `[::1]:{usual}`"),
         };
         ValueError::new(0..text.len(), format!("`{text}` is not an address and port"), help)
     })
@@ -197,6 +217,19 @@ mod tests {
         assert_eq!(refused.at, 1..12);
         assert!(refused.help.ends_with("or `192.0.2.1` for port 53"), "{refused}");
         assert!(peer("[2001:db8::1]:0").is_err());
+    }
+
+    #[test]
+    fn the_port_that_an_address_lacks_is_advised_as_its_key_has_it() {
+        let help = |read: fn(&str) -> _, text| {
+            let refused: Result<SocketAddr, ValueError> = read(text);
+            refused.unwrap_err().help
+        };
+        assert_eq!(help(address, "127.0.0.1"), "add the port: `127.0.0.1:53`");
+        assert_eq!(help(tls_address, "::1"), "add the port: `[::1]:853`");
+        assert_eq!(help(http_address, "127.0.0.1"), "add the port: `127.0.0.1:9153`");
+        assert_eq!(help(http_address, "[::1]"), "add the port: `[::1]:9153`");
+        assert!(help(http_address, "localhost").ends_with("`127.0.0.1:9153` or `[::1]:9153`"));
     }
 
     #[test]

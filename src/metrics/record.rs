@@ -66,6 +66,7 @@ impl Metrics {
             | Event::Reachable { .. }
             | Event::InOrderAgain(_)
             | Event::AskingOthers { .. }
+            | Event::Ahead { .. }
             | Event::AtOdds { .. }
             | Event::LeftOut { .. }
             | Event::NotShown { .. }

@@ -170,9 +170,11 @@ fn servers(shown: &[Labelled<'_>], text: &mut String) {
     );
 }
 
-/// Servers of a stub zone that do not tell are no trouble of this node's.
+/// Servers of a stub zone that do not tell are no trouble of this node's. What a primary serves is the newest that is published, whatever its
+/// file holds.
 fn longest(zone: &ZoneStatus) -> Option<f64> {
-    let high = zone.staleness?.high.map(|high| high.as_secs_f64());
+    let Some(staleness) = zone.staleness else { return zone.serial.map(|_| 0.0) };
+    let high = staleness.high.map(|high| high.as_secs_f64());
     high.or((zone.role != "stub").then_some(f64::INFINITY))
 }
 

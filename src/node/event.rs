@@ -140,7 +140,7 @@ pub enum Event {
         /// For how long they are waited for once they are asked.
         limit: Duration,
     },
-    /// One of them has a version that is not older than the zone file: the primary goes on from there.
+    /// One of them has a version that is not known here: the primary goes on above it.
     Resumed {
         /// The zone.
         zone: Name,
@@ -150,6 +150,21 @@ pub enum Event {
         serial: Serial,
         /// That in the zone file.
         file: Serial,
+        /// The last one known here.
+        known: Option<Serial>,
+        /// Whether content may get another serial than the file has.
+        may_number: bool,
+    },
+    /// A server of a primary zone shows a newer version than is served, once nothing is under way that may be above that.
+    Ahead {
+        /// The zone.
+        zone: Name,
+        /// The server.
+        server: SocketAddr,
+        /// The serial it shows.
+        theirs: Serial,
+        /// The one that is served here.
+        own: Serial,
     },
     /// A newer version is known to exist.
     Behind(Name, Newer),

@@ -203,7 +203,11 @@ impl Member {
         let version = self.zone.version();
         let newer = self.refresh.as_ref().and_then(|refresh| refresh.newer());
         let state = self.state(now.mono);
-        let is_known = version.is_some() || state == State::Expired;
+        let is_known = match &self.refresh {
+            // When the change was made that is not published nobody can tell: the file may have been edited more than once since.
+            None => state == State::Current,
+            Some(_) => version.is_some() || state == State::Expired,
+        };
         let staleness = is_known.then(|| match &self.refresh {
             None => {
                 Interval { high: Some(Duration::ZERO), estimate: Some(Duration::ZERO), ..Interval::default() }

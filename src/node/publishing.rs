@@ -115,6 +115,11 @@ impl Publishing {
         Some(&self.held.get(zone)?.as_ref()?.1.proposal)
     }
 
+    /// Whether a change of this zone has not come to its end, or none can begin yet.
+    pub(super) fn is_underway(&self, zone: &NameRef) -> bool {
+        self.held.contains_key(zone) || self.zones.contains_key(zone)
+    }
+
     /// Lets it go on.
     pub(super) fn release(
         &mut self,

@@ -321,6 +321,8 @@ impl Node {
                 events.push(self.announce(now, publication, fx));
             }
             events.extend(self.settle_all(now, &zone, follow, fx));
+            // Whichever comes first, what is published here or what is seen there.
+            events.extend(self.ahead(&zone));
         }
         events
     }

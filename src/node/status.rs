@@ -108,7 +108,7 @@ pub struct ZoneStatus {
     pub verified: Option<Utc>,
     /// When it expires, or did (secondaries).
     pub expires: Option<Utc>,
-    /// How long it has been out of date; for one that expired, what it would be.
+    /// How long it has been out of date; for one that expired, what it would be. `None` for a primary whose file could not be published.
     pub staleness: Option<Interval>,
     /// How far the clock of the node that publishes it is ahead of this node's, where that is known and another node.
     pub clock_offset: Option<Offset>,

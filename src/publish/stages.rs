@@ -65,9 +65,9 @@ pub enum PublishError {
         /// The serial that is served.
         served: Serial,
     },
-    /// The journal lost entries, and only the file may raise the serial.
+    /// The journal lost entries, or is older than what a server shows, and only the file may raise the serial.
     #[error(
-        "serials up to {above} may have been served with other content, because the journal lost entries, and the serial in the file, {file}, is not above that: raise it (and sign again, if the zone is signed)"
+        "serials up to {above} may have been served with other content (the journal lost entries, or a server of the zone shows such a serial), and the serial in the file, {file}, is not above that: raise it (and sign again, if the zone is signed)"
     )]
     SerialDoubtful {
         /// The serial in the file.

@@ -73,6 +73,8 @@ pub struct Admin {
     pub unread: watch::Receiver<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was.
     pub refused: watch::Receiver<Option<Problem>>,
+    /// Keys that have changed in the configuration and take effect only after a restart.
+    pub needs_restart: watch::Receiver<Vec<&'static str>>,
     /// All zones together.
     pub overview: watch::Receiver<Arc<Overview>>,
     /// Whether the control thread is at work.
@@ -266,6 +268,7 @@ fn about(admin: &Admin) -> serde_json::Value {
         "not_listening": &**admin.not_listening.load(),
         "not_read": &*admin.unread.borrow(),
         "not_reloaded": &*admin.refused.borrow(),
+        "needs_restart": &*admin.needs_restart.borrow(),
         "counts": counts,
         "worst": overview.worst,
         "change": overview.change,

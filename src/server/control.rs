@@ -22,7 +22,7 @@ use crate::node::event::{Event, Input};
 use crate::node::router::Node;
 use crate::node::status::{Ask, Page, Problem};
 use crate::publish::proposal::ZoneFile;
-use crate::publish::store::{Publication, ZoneStore};
+use crate::publish::store::ZoneStore;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
@@ -41,7 +41,7 @@ use super::unread::{Content, Source, Unread};
 pub use late::wait_for;
 use reload::Settling;
 pub use reload::{Answer, Reload, Reloads, Reread, Rereading};
-pub use reloaded::Reloaded;
+pub use reloaded::{Refusal, Reloaded};
 pub use warned::Warned;
 
 /// So many commands go before what arrived, and then that goes before them: taking in a message of a transfer takes as long as many
@@ -61,7 +61,7 @@ pub enum Command {
     /// Read these zones' files again, or the configuration and all of them.
     Reload(Vec<Name>, Option<Answer>),
     /// The configuration was read again for a reload, or could not be.
-    Reread(Rereading, Result<Box<Settings>, String>),
+    Reread(Rereading, Result<Box<Settings>, Refusal>),
     /// Ask the primaries of these secondary zones now, or of all; take what they have whatever the serial, if that is said.
     Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Asked>, String>>),
     /// All files of a reload have been read and reported.
@@ -108,6 +108,8 @@ pub struct Control {
     pub unread: watch::Sender<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was: what was in force before is so still.
     pub refused: watch::Sender<Option<Problem>>,
+    /// Keys that have changed in the configuration since the start and take effect only after a restart.
+    pub needs_restart: watch::Sender<Vec<&'static str>>,
     /// The reloads under way.
     pub reloads: Reloads,
     /// What has been said of zone files.
@@ -256,14 +258,6 @@ impl Control {
             self.reloads.turnovers.values_mut().for_each(|turnover| turnover.note(event));
             if let Event::Removed(removal) = event {
                 self.warned.forget(&removal.zone);
-            }
-            // Whichever comes first, what is published here or what is seen there.
-            if let Event::Observed { zone, .. }
-            | Event::Published { publication: Publication { zone, .. }, .. } = event
-            {
-                for (server, theirs, own) in self.node.ahead(zone) {
-                    log::ahead(zone, &server, theirs, own);
-                }
             }
         }
     }

@@ -175,11 +175,14 @@ fn event(event: &Event) {
         Event::AskingOthers { zone, servers, limit } => {
             info!(%zone, servers, "nothing is known here of what was served before: its other servers are asked for their serial first, and each is waited for {limit:?} at most from then on");
         }
-        Event::Resumed { zone, server, serial, file } => {
-            warn!(
+        Event::Resumed { zone, server, serial, file, known, may_number } => {
+            warn!(%zone, %server, "{}", resumed(*serial, *file, *known, *may_number));
+        }
+        Event::Ahead { zone, server, theirs, own } => {
+            error!(
                 %zone, %server,
-                "it has serial {serial} and the zone file {file}, while nothing is known here of what was served up to then: \
-                 was the data folder lost, or an older copy put back? Numbering goes on from there"
+                "serves serial {theirs}, which is newer than {own} here, and takes nothing older: raise the serial in the zone file above it \
+                 (was the data folder lost, or is there another primary?)"
             );
         }
         Event::InOrderAgain(zone) => info!(%zone, "the zone file is in order again"),
@@ -289,13 +292,25 @@ fn after_refusal(rcode: Rcode) -> &'static str {
     }
 }
 
-/// Logs that a server has a newer version than the primary, which it then does not give up.
-pub(super) fn ahead(zone: &Name, server: &SocketAddr, theirs: Serial, own: Serial) {
-    error!(
-        %zone, %server,
-        "serves serial {theirs}, which is newer than {own} here, and takes nothing older: raise the serial in the zone file above it \
-         (was the data folder lost, or is there another primary?)"
-    );
+/// What is said of a server that has a version, `serial`, which is not known here, before anything is published.
+fn resumed(serial: Serial, file: Serial, known: Option<Serial>, may_number: bool) -> String {
+    let known = match known {
+        None => "nothing is known here of what was served before: was the data folder lost?".to_owned(),
+        Some(known) => format!(
+            "{known} is the last that is known here: was an older copy of the data folder put back, or is there another primary?"
+        ),
+    };
+    let stands = match file == serial {
+        true => "The zone file has the same serial, perhaps for other content".to_owned(),
+        false if file.is_newer_than(serial) => {
+            return format!(
+                "it has serial {serial}, and {known} The zone file has {file}, which is above it"
+            );
+        }
+        false => format!("The zone file has {file}, which is not above it"),
+    };
+    let next = if may_number { "numbering goes on from there" } else { "raise the serial in the zone file" };
+    format!("it has serial {serial}, and {known} {stands}: {next}")
 }
 
 /// Lines logged about one zone file; a mistake in a template repeats itself.
@@ -329,6 +344,35 @@ mod tests {
     fn gone(zones: usize, why: Option<&str>) -> Vec<Removal> {
         let zone = |number| format!("z{number}.").parse().unwrap();
         (0..zones).map(|number| Removal { zone: zone(number), why: why.map(str::to_owned) }).collect()
+    }
+
+    #[test]
+    fn a_version_that_others_have_is_told_with_what_is_known_here() {
+        let told = |serial, file, known: Option<u32>, may_number| {
+            resumed(Serial(serial), Serial(file), known.map(Serial), may_number)
+        };
+        let lost = told(9, 5, None, true);
+        assert!(
+            lost.starts_with("it has serial 9, and nothing is known here of what was served before"),
+            "{lost}"
+        );
+        assert!(
+            lost.ends_with("The zone file has 5, which is not above it: numbering goes on from there"),
+            "{lost}"
+        );
+        let older = told(9, 5, Some(4), false);
+        assert!(older.starts_with("it has serial 9, and 4 is the last that is known here"), "{older}");
+        assert!(older.ends_with(": raise the serial in the zone file"), "{older}");
+        // Nobody is told to do what has been done.
+        let raised = told(9, 10, Some(4), true);
+        assert!(
+            raised.ends_with("The zone file has 10, which is above it") && !raised.contains("nothing"),
+            "{raised}"
+        );
+        assert!(
+            told(5, 5, Some(4), true)
+                .contains("has the same serial, perhaps for other content: numbering goes on")
+        );
     }
 
     #[test]

@@ -178,6 +178,7 @@ async fn serve(
     let (unread, unreads) = watch::channel(settings.unread.clone());
     let (overview, overviews) = watch::channel(Arc::default());
     let (refused, refusal) = watch::channel(None);
+    let (needs_restart, restart) = watch::channel(Vec::new());
     let pulse = Pulse::default();
     let answers = Arc::new(AtomicBool::new(false));
     let admin = Admin {
@@ -193,6 +194,7 @@ async fn serve(
         not_listening: Arc::clone(&bound.not_listening),
         unread: unreads.clone(),
         refused: refusal,
+        needs_restart: restart,
         per_zone: settings.metrics_per_zone,
         readers: Arc::new(Semaphore::new(http::MAX_CONNECTIONS / 2)),
     };
@@ -205,13 +207,7 @@ async fn serve(
         stuck: Arc::new(Mutex::default()),
         refusals: Arc::new(Mutex::default()),
     };
-    let (kept, reports) = (Arc::clone(&store), commands.clone());
-    let journal = Journal::start(
-        journal,
-        move || kept.checkpoint_bytes(),
-        // A node that stops has waited for what it gave to the journal.
-        move |report| drop(reports.blocking_send(Command::Journal(report))),
-    )?;
+    let journal = start_journal(journal, Arc::clone(&store), commands.clone())?;
     let prepared = commands.clone();
     let jobs = Jobs::start(move |done| {
         drop(prepared.blocking_send(Command::Input(Input::Prepared(done))));
@@ -231,6 +227,7 @@ async fn serve(
         sources: settings.sources.clone(),
         unread,
         refused,
+        needs_restart,
         reloads: Reloads::new(reread, commands.clone()),
         warned: Warned::default(),
     };
@@ -248,6 +245,20 @@ async fn serve(
     stopped(&commands, hangup).await?;
     stop(&commands, thread).await;
     Ok(())
+}
+
+fn start_journal(
+    journal: Ready,
+    kept: Arc<ZoneStore>,
+    reports: mpsc::Sender<Command>,
+) -> Result<Journal, StartError> {
+    let journal = Journal::start(
+        journal,
+        move || kept.checkpoint_bytes(),
+        // A node that stops has waited for what it gave to the journal.
+        move |report| drop(reports.blocking_send(Command::Journal(report))),
+    )?;
+    Ok(journal)
 }
 
 async fn stop(commands: &mpsc::Sender<Command>, control: JoinHandle<()>) {

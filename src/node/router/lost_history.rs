@@ -19,6 +19,7 @@ use super::*;
 use crate::node::asking::{Asking, Sighting};
 use crate::node::seen_servers::Shown;
 use crate::publish::zone::Numbering;
+use crate::zone::digest::Digest;
 use crate::zone::serial::{Policy, Serial};
 use crate::zone::snapshot::Snapshot;
 use crate::zone::stamp::Stamp;
@@ -94,32 +95,110 @@ impl Node {
         let file = content.serial();
         let mut events = Vec::new();
         let has_history = member.zone.has_history();
-        let last = member.zone.history().last().map(|last| last.serial);
-        if let Some(Sighting { server, serial, .. }) = asking.newest()
-            && last.is_some_and(|last| serial.is_newer_than(last))
-            && !is_unchanged
+        let known = member.zone.history().last().map(|last| last.serial);
+        let may_number =
+            member.config.options.role != Role::Primary(Policy::Keep) && content.signed().is_none();
+        if let Some(shown) = asking.newest().filter(|_| !is_unchanged && (known.is_some() || !has_history))
+            && let Some(numbering) = numbering(known, file, content.digest(), may_number, &shown)
         {
-            // What is known here is from before versions that were given out.
-            member.zone.resume(Numbering::Above(serial));
-            events.push(Event::Resumed { zone: zone.to_name(), server, serial, file });
-        } else if let Some(Sighting { server, serial, stamp }) = asking.newest()
-            && !has_history
-            && !file.is_newer_than(serial)
-        {
-            let may_number =
-                member.config.options.role != Role::Primary(Policy::Keep) && content.signed().is_none();
-            let resumed = match stamp.filter(|stamp| stamp.serial == serial) {
-                Some(stamp) => Some(Numbering::From(stamp)),
-                // Under one serial it may be one content: nothing tells.
-                None => Some(Numbering::Above(serial)).filter(|_| serial != file && may_number),
-            };
-            if let Some(numbering) = resumed {
-                member.zone.resume(numbering);
-                events.push(Event::Resumed { zone: zone.to_name(), server, serial, file });
+            member.zone.resume(numbering);
+            let Sighting { server, serial, .. } = shown;
+            if !shown.is(file, content.digest()) {
+                let zone = zone.to_name();
+                events.push(Event::Resumed { zone, server, serial, file, known, may_number });
             }
         }
         let outcomes = self.publishing.release(now, zone, &self.store, fx);
         events.extend(self.conclude(now, outcomes, fx));
         events
+    }
+}
+
+impl Sighting {
+    /// The stamp of the version that is shown; that of a server which tells of another one says nothing of it.
+    fn own_stamp(&self) -> Option<Stamp> {
+        self.stamp.filter(|stamp| stamp.serial == self.serial)
+    }
+
+    /// Whether it is known to be this version.
+    fn is(&self, serial: Serial, digest: Digest) -> bool {
+        self.serial == serial && self.own_stamp().is_some_and(|stamp| stamp.digest == digest)
+    }
+}
+
+/// From where versions are numbered on, where a server shows one that was given out and is not known here. `known` is the last that is;
+/// `file` and `digest` are of the content that is to be published.
+fn numbering(
+    known: Option<Serial>,
+    file: Serial,
+    digest: Digest,
+    may_number: bool,
+    shown: &Sighting,
+) -> Option<Numbering> {
+    let serial = shown.serial;
+    let above = Some(Numbering::Above(serial));
+    // Without a stamp nothing tells whether it is one content under one serial.
+    let has_same = serial == file && shown.own_stamp().is_none();
+    match (known, shown.own_stamp()) {
+        (Some(known), _) if !serial.is_newer_than(known) || shown.is(file, digest) => None,
+        (Some(_), _) => above.filter(|_| may_number || !has_same),
+        (None, _) if file.is_newer_than(serial) => None,
+        (None, Some(stamp)) => Some(Numbering::From(stamp)),
+        (None, None) => above.filter(|_| may_number && !has_same),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::name::NameRef;
+    use crate::wire::rtype::Rtype;
+
+    fn content(host: u8) -> Digest {
+        Digest::of(NameRef::ROOT, Rtype::A, 60, &[192, 0, 2, host])
+    }
+
+    fn shown(serial: u32, digest: Option<u8>) -> Sighting {
+        let serial = Serial(serial);
+        let stamp =
+            digest.map(|digest| Stamp { serial, published: None, digest: content(digest), writer: 1 });
+        Sighting { server: SocketAddr::from(([192, 0, 2, 1], 53)), serial, stamp }
+    }
+
+    /// From where the content 1 is numbered on that has serial 5 in the file.
+    fn found(known: Option<u32>, may_number: bool, shown: &Sighting) -> Option<(bool, u32)> {
+        let numbering = numbering(known.map(Serial), Serial(5), content(1), may_number, shown);
+        numbering.map(|numbering| match numbering {
+            Numbering::From(stamp) => (false, stamp.serial.0),
+            Numbering::Above(serial) => (true, serial.0),
+        })
+    }
+
+    #[test]
+    fn a_server_with_the_very_version_of_the_file_changes_nothing() {
+        assert_eq!(found(Some(4), true, &shown(5, Some(1))), None);
+        assert!(shown(5, Some(1)).is(Serial(5), content(1)));
+        // Other content, and content of which nothing is known.
+        assert_eq!(found(Some(4), true, &shown(5, Some(2))), Some((true, 5)));
+        assert_eq!(found(Some(4), true, &shown(5, None)), Some((true, 5)));
+        // Only the file may raise the serial, and it has been raised.
+        assert_eq!(found(Some(4), false, &shown(5, None)), None);
+        assert_eq!(found(Some(4), false, &shown(9, None)), Some((true, 9)));
+    }
+
+    #[test]
+    fn what_is_known_here_is_no_news() {
+        assert_eq!(found(Some(4), true, &shown(4, None)), None);
+        assert_eq!(found(Some(4), true, &shown(3, Some(2))), None);
+    }
+
+    #[test]
+    fn without_a_history_the_version_of_a_server_is_taken_for_the_last() {
+        assert_eq!(found(None, true, &shown(5, Some(1))), Some((false, 5)));
+        assert_eq!(found(None, true, &shown(9, Some(2))), Some((false, 9)));
+        assert_eq!(found(None, true, &shown(9, None)), Some((true, 9)));
+        assert_eq!(found(None, true, &shown(5, None)), None);
+        assert_eq!(found(None, true, &shown(4, Some(2))), None);
+        assert_eq!(found(None, false, &shown(9, None)), None);
     }
 }

@@ -10,15 +10,16 @@ impl Node {
         self.members.get(zone).is_some_and(|member| member.refresh.is_none())
     }
 
-    /// The servers of a primary zone that show a newer serial than is served here, with theirs and our own.
-    pub fn ahead(&self, zone: &NameRef) -> Vec<(SocketAddr, Serial, Serial)> {
-        let Some(member) = self.members.get(zone).filter(|member| member.refresh.is_none()) else {
-            return Vec::new();
-        };
+    /// Which servers of a primary zone show a newer serial than is served here. Nothing while a change is under way, which may be above
+    /// theirs: its end is when to look again.
+    pub(super) fn ahead(&self, zone: &NameRef) -> Vec<Event> {
+        let is_settled = |member: &&Member| member.refresh.is_none() && !self.publishing.is_underway(zone);
+        let Some(member) = self.members.get(zone).filter(is_settled) else { return Vec::new() };
         let Some(own) = member.zone.version().map(|version| version.stamp.serial) else { return Vec::new() };
         let servers = member.config.options.servers().into_iter();
-        let shown = servers.filter_map(|server| Some((server, member.seen.ledger.serial(server)?, own)));
-        shown.filter(|(_, theirs, own)| theirs.is_newer_than(*own)).collect()
+        let shown = servers.filter_map(|server| Some((server, member.seen.ledger.serial(server)?)));
+        let newer = shown.filter(|(_, theirs)| theirs.is_newer_than(own));
+        newer.map(|(server, theirs)| Event::Ahead { zone: zone.to_name(), server, theirs, own }).collect()
     }
 
     /// The primary zones, each with the serial that is served and with what keeps it from being up to date.

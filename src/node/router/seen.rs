@@ -20,12 +20,16 @@ impl Node {
             }
         };
         let (mut events, is_other) = self.see(now, event);
+        let is_observed = events.iter().any(|event| matches!(event, Event::Observed { .. }));
         let is_reminded =
             shown.is_some_and(|(serial, _)| self.remind(now, &zone, server, serial, &mut fx.out));
         if is_other || is_reminded {
             self.touched(now, &zone);
         }
         events.extend(self.others_showed(now, &zone, server, shown, fx));
+        if is_observed {
+            events.extend(self.ahead(&zone));
+        }
         events
     }
 

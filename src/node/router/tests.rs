@@ -11,6 +11,7 @@ use crate::zone::fixture;
 use crate::zone::serial::Serial;
 
 mod former_life;
+mod lost_history;
 mod reload;
 
 const NOW: Now = Now { mono: Mono(1), utc: Utc(1) };
@@ -98,6 +99,8 @@ fn a_zone_that_several_files_hold_is_not_up_to_date_until_one_does() {
     let problem = |node: &Node| {
         let what = node.primaries().next().unwrap().2.map(|problem| problem.what.clone());
         assert_eq!(node.overview().count(State::Behind), u64::from(what.is_some()));
+        let told = node.page(NOW, Ask { from: From::Name(None), limit: 1 }).zones.remove(0);
+        assert_eq!(told.staleness.is_none(), what.is_some(), "what is not published has no age");
         what
     };
     assert!(contest(&mut node, Some("a and b")).is_empty());

@@ -14,7 +14,7 @@ use super::super::files::watch::Refused;
 use super::super::settings::{Settings, takes_restart};
 use super::super::unread::{self, Content, Source, Unread, lacks_folder};
 use super::super::{clock, log};
-use super::reloaded::in_short;
+use super::reloaded::{Refusal, in_short};
 use super::turnover::Turnover;
 use super::{Command, Control, Reloaded};
 
@@ -22,7 +22,7 @@ use super::{Command, Control, Reloaded};
 pub type Answer = oneshot::Sender<Result<Reloaded, String>>;
 
 /// Reads the configuration again, for `reload` and SIGHUP.
-pub type Reread = Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>;
+pub type Reread = Arc<dyn Fn() -> Result<Settings, Refusal> + Send + Sync>;
 
 /// A reload under way.
 pub struct Reload {
@@ -107,7 +107,7 @@ async fn read_again(
     while let Some(rereading) = asked.recv().await {
         let reread = Arc::clone(&reread);
         // It names folders and files that may be on a disk that does not answer.
-        let read = move || catch(&*reread).unwrap_or_else(|error| Err(format!("the reading {error}")));
+        let read = move || catch(&*reread).unwrap_or_else(|error| Err(format!("the reading {error}").into()));
         let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
         // Without a control thread the node is stopping.
         if commands.send(Command::Reread(rereading, read.map(Box::new))).await.is_err() {
@@ -140,32 +140,33 @@ impl Control {
     pub(super) fn reread(
         &mut self,
         rereading: Rereading,
-        read: Result<Box<Settings>, String>,
+        read: Result<Box<Settings>, Refusal>,
         commands: &mpsc::Sender<Command>,
     ) {
         let read = read.and_then(|settings| match rereading.lost(&self.unread.borrow(), &settings) {
-            Some(why) => Err(why.to_owned()),
+            Some(why) => Err(why.to_owned().into()),
             None => Ok(settings),
         });
         self.metrics.reloaded(read.is_ok());
         let answer = rereading.answer;
         let settings = match read {
             Ok(settings) => settings,
-            Err(error) => {
-                let problem = Problem { what: in_short(&error), since: clock::now().utc };
+            Err(refusal) => {
+                let problem = Problem { what: in_short(&refusal), since: clock::now().utc };
                 self.refused.send_replace(Some(problem));
-                return refuse(answer, error);
+                return refuse(answer, refusal.all);
             }
         };
         self.refused.send_replace(None);
         let needs_restart = self.settings.needs_restart(&settings);
+        self.needs_restart.send_replace(needs_restart.clone());
         takes_restart(&needs_restart).into_iter().for_each(|hint| tracing::warn!("{hint}"));
         // Where no secret is set, the one in force goes on.
         let cookies = settings.server.cookies.clone().map(Content::Cookies);
         let identity = settings.server.tls.as_ref().and_then(|tls| tls.identity.clone());
         let new = cookies.into_iter().chain(identity.map(Content::Identity));
         new.for_each(|content| self.bring_into_force(content, commands));
-        let lacked = lacks_folder(&self.unread.borrow(), None) && !lacks_folder(&settings.unread, None);
+        let forgets = lacks_folder(&self.unread.borrow(), None) && !lacks_folder(&settings.unread, None);
         let found = unread::found(&self.unread.borrow(), &settings.sources, &settings.unread);
         let sources = found.iter().map(|unread| unread.source.clone()).collect();
         self.unread.send_replace([settings.unread.clone(), found].concat());
@@ -173,7 +174,7 @@ impl Control {
         self.reloads.last += 1;
         self.reloads.turnovers.insert(self.reloads.last, Turnover::default());
         let turnover = Some(self.reloads.last);
-        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, lacked).of(sources) };
+        let reload = Reload { turnover, needs_restart, ..Reload::new(answer, forgets).of(sources) };
         let commands = commands.clone();
         self.files.configure(&settings, move |refused| {
             drop(commands.blocking_send(Command::Settled(Reload { refused, ..reload })));
@@ -241,7 +242,7 @@ mod tests {
     }
 
     /// What a reading came to; each is asked for with another number of things that cannot be read.
-    async fn next(told: &mut mpsc::Receiver<Command>) -> (usize, Result<Box<Settings>, String>) {
+    async fn next(told: &mut mpsc::Receiver<Command>) -> (usize, Result<Box<Settings>, Refusal>) {
         match tokio::time::timeout(LIMIT, told.recv()).await.unwrap() {
             Some(Command::Reread(rereading, read)) => (rereading.unread.len(), read),
             _ => panic!("nothing was read"),
@@ -250,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_that_hangs_keeps_nobody_but_those_behind_it() {
-        let (disk, answers) = blocking::channel::<Result<Settings, String>>();
+        let (disk, answers) = blocking::channel::<Result<Settings, Refusal>>();
         let answers = Mutex::new(answers);
         let reread: Reread = Arc::new(move || answers.lock().unwrap().recv_timeout(LIMIT).unwrap());
         let (commands, mut told) = mpsc::channel(4);
@@ -264,18 +265,19 @@ mod tests {
         // Others are heard while the disk does not answer.
         commands.send(Command::Stop).await.unwrap();
         assert!(matches!(told.recv().await, Some(Command::Stop)));
-        disk.send(Err("broken".to_owned())).unwrap();
-        assert_eq!(next(&mut told).await, (0, Err("broken".to_owned())));
+        let broken = |why: &str| Refusal::from(why.to_owned());
+        disk.send(Err(broken("broken"))).unwrap();
+        assert_eq!(next(&mut told).await, (0, Err(broken("broken"))));
         ask(2);
         disk.send(Ok(settings())).unwrap();
-        disk.send(Err("broken again".to_owned())).unwrap();
+        disk.send(Err(broken("broken again"))).unwrap();
         assert_eq!(next(&mut told).await, (1, Ok(Box::new(settings()))));
-        assert_eq!(next(&mut told).await, (2, Err("broken again".to_owned())));
+        assert_eq!(next(&mut told).await, (2, Err(broken("broken again"))));
         // A fault of this program costs one reload.
         drop(disk);
         ask(3);
         let (number, faulty) = next(&mut told).await;
-        assert!(number == 3 && faulty.unwrap_err().contains("fault of this program"));
+        assert!(number == 3 && faulty.unwrap_err().first.contains("fault of this program"));
     }
 
     #[test]

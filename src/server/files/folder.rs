@@ -12,7 +12,7 @@ use crate::node::roster::contest::Contest;
 use crate::node::settings::ZoneConfig;
 use crate::wire::name::Name;
 
-use super::super::settings::{Settings, Zone};
+use super::super::settings::{Zone, ZoneDir};
 use super::copies::{self, has_original, is_copy};
 use super::load::{Bounds, Identity, identify, is_namesake, name_of};
 
@@ -22,49 +22,52 @@ pub struct Named {
     /// The zones.
     pub zones: Vec<Zone>,
     /// What is said of copies, which are no zones.
-    pub copies: Vec<String>,
+    pub copies: Vec<LeftOut>,
     /// What is wrong with files that are left out: they cannot be made out, or hold a zone that another source has.
-    pub problems: Vec<String>,
+    pub problems: Vec<LeftOut>,
 }
 
-/// Looks for all zones that the settings name.
-pub fn find_zones(settings: &Settings) -> Named {
-    let mut zones = settings.zones.clone();
+/// A file from which no zone is served.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// Which.
+    pub path: PathBuf,
+    /// A sentence that names it.
+    pub why: String,
+}
+
+/// Looks for all zones: these and those in the folders.
+pub fn find_zones(named: &[Zone], zone_dirs: &[ZoneDir]) -> Named {
+    let mut zones = named.to_vec();
     let (mut problems, mut copies) = (Vec::new(), Vec::new());
-    let named = zones.len();
-    let named_files: BTreeSet<&Path> =
-        settings.zones.iter().filter_map(|zone| zone.file.as_deref()).collect();
+    let named_files: BTreeSet<&Path> = named.iter().filter_map(|zone| zone.file.as_deref()).collect();
     let mut known: BTreeMap<Name, usize> =
         zones.iter().enumerate().map(|(at, zone)| (zone.config.name.clone(), at)).collect();
-    let files = settings.zone_files.iter().map(|path| (path.clone(), None));
-    let in_dirs = settings
-        .zone_dirs
-        .iter()
-        .flat_map(|dir| zone_files(&dir.path).into_iter().map(move |file| (file.path, Some(dir))));
     let is_needless = AtomicBool::new(false);
     let bounds = Bounds::new(&is_needless);
-    for (path, dir) in files.chain(in_dirs) {
+    for (path, dir) in zone_dirs.iter().flat_map(files_of) {
         // A file may lie in a folder and be named by itself.
         if named_files.contains(&*path) {
             continue;
         }
         let is_copy = || is_copy(&path, &bounds).unwrap_or_else(|_| has_original(&path));
-        if dir.is_some() && is_copy() {
-            copies.push(copies::told(&path));
+        if is_copy() {
+            let why = copies::told(&path);
+            copies.push(LeftOut { path, why });
             continue;
         }
         let name = match identify(&path) {
-            Ok(Identity::Empty) if dir.is_some() => {
+            Ok(Identity::Empty) => {
                 tell_empty(&path);
                 continue;
             }
             Ok(Identity::Certain(name) | Identity::Guess(name)) => Ok(name),
-            Ok(Identity::Empty) | Err(_) => name_of(&path),
+            Err(_) => name_of(&path),
         };
         match name {
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => problems.push(LeftOut { why: error.to_string(), path }),
             Ok(name) => {
-                let options = dir.map(|dir| Arc::clone(&dir.options)).unwrap_or_default();
+                let options = Arc::clone(&dir.options);
                 let mut found = Zone { config: ZoneConfig { name: name.clone(), options }, file: Some(path) };
                 match known.get(&name).and_then(|at| Some((*at, zones.get_mut(*at)?))) {
                     None => {
@@ -72,17 +75,22 @@ pub fn find_zones(settings: &Settings) -> Named {
                         zones.push(found);
                     }
                     Some((at, first)) => {
-                        if at >= named && is_like_its_zone(&found) && !is_like_its_zone(first) {
+                        if at >= named.len() && is_like_its_zone(&found) && !is_like_its_zone(first) {
                             std::mem::swap(first, &mut found);
                         }
-                        let left = found.file.as_deref().unwrap_or(Path::new(""));
-                        problems.push(left_out(left, &name, first.file.as_deref()));
+                        let path = found.file.unwrap_or_default();
+                        let why = left_out(&path, &name, first.file.as_deref());
+                        problems.push(LeftOut { path, why });
                     }
                 }
             }
         }
     }
     Named { zones, copies, problems }
+}
+
+fn files_of(dir: &ZoneDir) -> impl Iterator<Item = (PathBuf, &ZoneDir)> {
+    zone_files(&dir.path).into_iter().map(move |file| (file.path, dir))
 }
 
 fn is_like_its_zone(zone: &Zone) -> bool {

@@ -64,8 +64,8 @@ impl Progress {
                 }
             }
             State::Settling(until) => format!(
-                "timed out after {took}: {all} {servers} showed {goal}, but caches may hold the old data for {} s more \
-                 (TTL {} s)\n",
+                "given up after {took}: {all} {servers} showed {goal}, but caches may hold the old data for {} s more \
+                 (TTL {} s), which is longer than the timeout leaves: give a longer --timeout to wait for it\n",
                 whole(until.since(now)),
                 self.ttl
             ),
