@@ -135,12 +135,9 @@ impl Ledger {
             Some(told) => told.current_at(sent),
             None => by_expire(),
         };
-        let is_sure = is_source || told.is_some_and(|told| told.is_verified);
-        let sure_at = is_sure.then_some(sent);
         self.learn(serial, received, |known| {
             known.digest = digest.filter(|_| is_source).or(known.digest);
             known.head_at = known.head_at.max(head_at);
-            known.sure_at = known.sure_at.max(sure_at);
             known.shown = received;
         });
         self.forget_what_is_gone(received);
@@ -195,8 +192,8 @@ impl Ledger {
         }
     }
 
-    /// How stale at `now` is this server, which serves this serial. Where it is cut off and nobody else has shown this to be the newest
-    /// version since, there is no estimate; where its content is not that of the version, nothing is known.
+    /// How stale at `now` is this server, which serves this serial. Where it is cut off and nobody else knows this to be the newest version,
+    /// there is no estimate; where its content is not that of the version, nothing is known.
     pub fn staleness_at(&self, server: SocketAddr, serial: Serial, now: Now) -> Interval {
         if self.differs(server) {
             return Interval::default();
@@ -204,10 +201,18 @@ impl Ledger {
         let interval = self.staleness_of(serial, now);
         let unverified = self.servers.get(&server).and_then(|server| server.unverified);
         let is_unsure = unverified.is_some_and(|since| {
-            self.versions.newer(serial).next().is_none()
-                && self.versions.find(serial).is_none_or(|known| known.sure_at < Some(since))
+            self.versions.newer(serial).next().is_none() && !self.is_vouched_for(serial, since)
         });
         if is_unsure { Interval { estimate: None, ..interval } } else { interval }
+    }
+
+    /// Whether a server that was asked since then has this for the newest version and would know of a newer one. Who only believes in a
+    /// secondary that may be cut off itself tells when its content was current, which bounds how stale the same is anywhere, and no more.
+    fn is_vouched_for(&self, serial: Serial, since: Mono) -> bool {
+        self.servers
+            .values()
+            .filter(|server| server.source || server.vouches)
+            .any(|server| server.last.is_some_and(|last| last.serial == serial && last.sent >= since))
     }
 
     /// How stale at `now` is a server that serves this serial.

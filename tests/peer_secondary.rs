@@ -7,12 +7,14 @@ mod support;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use support::await_until::await_until;
 use support::daemon::Daemon;
 use support::observer::Observer;
 use support::tidemark::{self, Tidemark};
 use support::zones::{self, Zone};
-use support::{bind, dig, knot, metrics, nsd, ports};
+use support::{bind, dig, http, knot, metrics, nsd, ports, process};
 
 /// Long against every wait here, short enough to be watched.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -136,4 +138,66 @@ fn a_chain_of_makes_carries_every_version() {
     let whole = primary.zone_file("example.").metadata().unwrap().len() / 2;
     let pulled = knot.transfers_received();
     assert_eq!(pulled.iter().filter(|bytes| **bytes > whole).count(), 1, "{pulled:?} bytes");
+}
+
+/// The only zone of a node, by its API.
+fn zone(node: &Tidemark) -> Value {
+    let page = http::get(node.http, "/api/v1/zones").unwrap();
+    let mut page: Value = serde_json::from_str(&page.body).unwrap();
+    page["zones"][0].take()
+}
+
+/// How stale `lag` says that these servers are, by the best figure.
+fn stale(servers: [SocketAddr; 2]) -> [Value; 2] {
+    let servers = servers.map(|server| server.to_string());
+    let lag = process::run(tidemark::command().args([
+        "lag",
+        "example.",
+        "--json",
+        "--at",
+        &servers[0],
+        &servers[1],
+    ]));
+    let lag: Value = serde_json::from_str(&lag).unwrap();
+    servers.map(|server| {
+        let told = lag["zones"][0]["servers"].as_array().unwrap();
+        let told = told.iter().find(|told| told["server"] == server.as_str()).unwrap();
+        told["staleness"]["estimate"].clone()
+    })
+}
+
+#[test]
+fn who_believes_bind_calls_no_other_server_current() {
+    let lease = |of| Zone::secondary("example.", &[of]).lease("3s");
+    let mut head = tidemark::start(ports::reserve(), &[Zone::primary("example.", version(1))]);
+    let direct = tidemark::start(ports::reserve(), &[lease(head.daemon.addr)]);
+    let bind = bind::start(ports::reserve(), &[Zone::secondary("example.", &[head.daemon.addr])]);
+    bind.await_serial("example.", 1, LIMIT);
+    let behind = tidemark::start(ports::reserve(), &[lease(bind.addr)]);
+    let chained = tidemark::start(ports::reserve(), &[lease(behind.daemon.addr)]);
+    let cache =
+        tidemark::start_cache(ports::reserve(), &[("example.", &[direct.daemon.addr, behind.daemon.addr])]);
+    let await_state = |node: &Tidemark, state: &str| {
+        await_until(&format!("{} to be {state}", node.daemon.addr), LIMIT, || zone(node)["state"] == state);
+    };
+    for node in [&direct, &behind, &chained, &cache] {
+        await_state(node, "current");
+    }
+
+    // BIND does not ask for half an hour, and is believed for some minutes.
+    head.daemon.stop();
+    await_state(&direct, "unverified");
+    await_state(&cache, "unverified");
+    for believer in [&behind, &chained] {
+        // Right after its transfer BIND looked like the source.
+        let asked = || stale([direct.daemon.addr, believer.daemon.addr]);
+        await_until("its word about others to be over", LIMIT, || asked()[0] == Value::Null);
+        for _ in 0..5 {
+            assert_eq!(asked(), [Value::Null, 0.0.into()]);
+            assert_eq!(
+                (&zone(believer)["state"], &zone(&cache)["state"]),
+                (&"current".into(), &"unverified".into())
+            );
+        }
+    }
 }

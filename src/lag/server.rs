@@ -39,6 +39,8 @@ pub(super) struct Server {
     pub(super) source: bool,
     /// Since when it says that it would not know of a newer version than it serves.
     pub(super) unverified: Option<Mono>,
+    /// Whether it says that what it showed last is the newest version, and does not merely believe so.
+    pub(super) vouches: bool,
     pub(super) last: Option<Step>,
     /// The content of what it showed last, if it tells.
     pub(super) digest: Option<Digest>,
@@ -70,6 +72,8 @@ impl Server {
             return;
         }
         self.digest = digest;
+        // Without a digest it spoke of another version.
+        self.vouches = digest.is_some() && sighting.told.as_ref().is_some_and(Told::vouches);
         self.unverified = match &sighting.told {
             Some(told) if !told.is_verified => self.unverified.or(Some(sent)),
             _ => None,

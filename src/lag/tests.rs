@@ -503,3 +503,5 @@ fn versions_that_were_taken_back_are_forgotten_once_nobody_has_shown_them_for_a_
     assert_eq!(ledger.propagation(server(1), Serial(6)).unwrap().low, Duration::ZERO);
     assert!(ledger.staleness(server(2), at(310)).unwrap().low >= Duration::from_secs(9));
 }
+
+mod cut_off;

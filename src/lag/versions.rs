@@ -19,8 +19,6 @@ pub(super) struct Known {
     pub(super) by: Mono,
     /// It was still the newest version then.
     pub(super) head_at: Option<Mono>,
-    /// When one was asked last that would have known of a newer one.
-    pub(super) sure_at: Option<Mono>,
     /// When its primary says that it published it.
     pub(super) stamp: Option<Stamp>,
     /// When this node began to serve it, in a former life perhaps.
@@ -162,7 +160,6 @@ impl Known {
             serial,
             by,
             head_at: None,
-            sure_at: None,
             stamp: None,
             served: None,
             follows: None,

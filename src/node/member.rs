@@ -19,7 +19,7 @@ use crate::zone::snapshot::Snapshot;
 
 use super::asking::Asking;
 use super::board::Mark;
-use super::seen_servers::{SeenServers, Shown};
+use super::seen_servers::{Head, SeenServers, Shown};
 use super::settings::ZoneConfig;
 use super::status::{Problem, ServerStatus, State, ZoneStatus};
 
@@ -224,7 +224,12 @@ impl Member {
         });
         let fresh_at = if self.refresh.is_none() { Some(now.mono) } else { self.zone.fresh_at() };
         let known = version.as_ref().filter(|_| self.zone.is_verified(now.mono));
-        let head = known.zip(fresh_at).map(|(version, at)| (version.stamp.serial, at));
+        let vouches = self.zone.vouches(now.mono);
+        let head = known.zip(fresh_at).map(|(version, current_at)| Head {
+            serial: version.stamp.serial,
+            current_at,
+            vouches,
+        });
         ZoneStatus {
             zone: self.config.name.clone(),
             role: if self.refresh.is_some() { "secondary" } else { "primary" },

@@ -22,6 +22,16 @@ pub(super) struct SeenServers {
     pub(super) shown: BTreeMap<SocketAddr, Shown>,
 }
 
+/// The version that is served here, while it is known to be the newest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) serial: Serial,
+    /// A moment at which it was so.
+    pub(super) current_at: Mono,
+    /// Whether it still is, by more than belief.
+    pub(super) vouches: bool,
+}
+
 /// What a probe of a server came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Shown {
@@ -101,20 +111,23 @@ impl SeenServers {
         self.shown.values().filter(|shown| **shown == Shown::Unwatched).count()
     }
 
-    /// How a server is. `head`: the version served here, when it is known to be the newest, and a moment at which it was so.
-    pub(super) fn server(&self, now: Now, server: SocketAddr, head: Option<(Serial, Mono)>) -> ServerStatus {
+    /// How a server is.
+    pub(super) fn server(&self, now: Now, server: SocketAddr, head: Option<Head>) -> ServerStatus {
         let shown = self.shown.get(&server).copied().unwrap_or_default();
         let up = shown == Shown::Zone;
         let serial = self.ledger.serial(server);
         let mut staleness = self.ledger.staleness(server, now);
-        // Who has it lacks nothing that was published before that moment, and is known to be current whatever it knows itself.
-        let has_head = |(head, _): &(Serial, Mono)| serial.is_some_and(|serial| serial.covers(*head));
-        if let (Some((_, at)), Some(interval)) = (head.filter(has_head).filter(|_| up), staleness.as_mut())
+        // Who has it lacks nothing that was published before that moment, and is known to be current, whatever it knows itself, by who knows it.
+        let has_head = |head: &Head| serial.is_some_and(|serial| serial.covers(head.serial));
+        if let (Some(head), Some(interval)) = (head.filter(has_head).filter(|_| up), staleness.as_mut())
             && interval.low.is_zero()
         {
-            let high = now.mono.since(at);
+            let high = now.mono.since(head.current_at);
             interval.high = Some(interval.high.map_or(high, |known| known.min(high)));
-            interval.estimate = Some(Duration::ZERO);
+            interval.estimate = match head.vouches {
+                true => Some(Duration::ZERO),
+                false => interval.estimate.map(|estimate| estimate.min(high)),
+            };
         }
         // Of one that does not answer nobody knows whether it is still current.
         if let Some(interval) = staleness.as_mut().filter(|interval| !up && interval.low.is_zero()) {
@@ -175,6 +188,75 @@ impl SeenServers {
             problem: None,
             primaries: Vec::new(),
             servers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Utc;
+    use crate::zone::digest::Digest;
+    use crate::zone::stamp::{Stamp, Told};
+
+    fn at(second: u64) -> Now {
+        Now { mono: Mono(second * 1_000_000), utc: Utc((1_700_000_000 + second) * 1_000_000) }
+    }
+
+    fn server(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 53))
+    }
+
+    fn example() -> Name {
+        "example.".parse().unwrap()
+    }
+
+    /// Of two servers with the same content the first one is cut off since second 10; what the other one tells is its word.
+    fn seen(word: &Told) -> SeenServers {
+        let digest = Digest::from_bytes([1; 32]);
+        let stamps = vec![Stamp { serial: Serial(7), published: None, digest, writer: 1 }];
+        let cut_off = Told { age: Duration::from_secs(90), stamps, ..Told::default() };
+        let other = Told { stamps: cut_off.stamps.clone(), ..word.clone() };
+        let mut seen = SeenServers::default();
+        for (number, told) in [(1, cut_off), (2, other)] {
+            let plain = Observation::plain(server(number), example(), Some(Serial(7)), at(100));
+            seen.take_in(&Observation { told: Some(told), ..plain });
+            seen.shown.insert(server(number), Shown::Zone);
+        }
+        seen
+    }
+
+    fn word(is_verified: bool, is_belief: bool) -> Told {
+        Told { age: Duration::from_secs(60), is_verified, is_belief, ..Told::default() }
+    }
+
+    #[test]
+    fn a_stub_zone_is_current_by_the_word_of_who_knows_alone() {
+        for (word, state) in [
+            (word(true, false), State::Current),
+            (word(true, true), State::Unverified),
+            (word(false, false), State::Unverified),
+        ] {
+            let stub = seen(&word).stub(at(101), &example(), &[server(1), server(2)]);
+            assert_eq!(stub.state, state, "{word:?}");
+            // When the content was current is no belief.
+            let high = stub.servers.iter().map(|server| server.staleness.unwrap().high);
+            assert!(high.eq([Some(Duration::from_secs(61)); 2]), "{stub:?}");
+            // Alone it is what it says.
+            let alone = seen(&word).stub(at(101), &example(), &[server(2)]);
+            assert_eq!(alone.state == State::Current, word.is_verified);
+        }
+    }
+
+    #[test]
+    fn a_node_that_believes_calls_no_server_current_that_does_not_know_it() {
+        let seen = seen(&word(true, true));
+        for vouches in [true, false] {
+            let head = Head { serial: Serial(7), current_at: at(95).mono, vouches };
+            let told = |number| seen.server(at(101), server(number), Some(head)).staleness.unwrap();
+            assert_eq!(told(1).estimate, vouches.then_some(Duration::ZERO));
+            assert_eq!(told(2).estimate, Some(Duration::ZERO));
+            assert_eq!([told(1).high, told(2).high], [Some(Duration::from_secs(6)); 2]);
         }
     }
 }

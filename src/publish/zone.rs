@@ -115,6 +115,8 @@ pub struct Zone {
     pub(super) fresh_at: AtomicU64,
     /// Whether a secondary's last poll was answered by somebody who would know of a newer version.
     pub(super) verified_until: AtomicU64,
+    /// The same of somebody who does not merely believe that.
+    vouched_until: AtomicU64,
     /// The SOA's EXPIRE ends at this moment ([`Mono`], 0: it does not).
     pub(super) expires_at: AtomicU64,
     /// When a secondary's content expired ([`Utc`], 0: it did not), as long as nothing has come since.
@@ -141,6 +143,7 @@ impl Zone {
             access: ArcSwap::new(access),
             fresh_at: AtomicU64::new(0),
             verified_until: AtomicU64::new(0),
+            vouched_until: AtomicU64::new(0),
             expires_at: AtomicU64::new(0),
             expired_at: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
@@ -207,9 +210,18 @@ impl Zone {
         !self.access().secondary || now.0 < self.verified_until.load(Ordering::Relaxed)
     }
 
-    /// Notes until when the word of a secondary's primaries holds ([`Zone::is_verified`]); `None` when none does.
-    pub fn verified(&self, until: Option<Mono>) {
-        self.verified_until.store(until.map_or(0, |until| until.0), Ordering::Relaxed);
+    /// Whether what this node knows of newer versions says something of other servers too: not where it believes a secondary that may be cut
+    /// off itself.
+    pub fn vouches(&self, now: Mono) -> bool {
+        !self.access().secondary || now.0 < self.vouched_until.load(Ordering::Relaxed)
+    }
+
+    /// Notes until when the word of a secondary's primaries holds ([`Zone::is_verified`]), and of those that do not merely believe it
+    /// ([`Zone::vouches`]); `None` when none does.
+    pub fn verified(&self, until: Option<Mono>, vouched: Option<Mono>) {
+        for (place, until) in [(&self.verified_until, until), (&self.vouched_until, vouched)] {
+            place.store(until.map_or(0, |until| until.0), Ordering::Relaxed);
+        }
     }
 
     /// When a secondary's content expires.

@@ -129,8 +129,9 @@ pub fn told(zone: &Zone, version: &Version, now: Now, have: Option<Serial>, most
         }
     }
     let clock = zone.clock_of(&version.stamp, now);
-    let (age, is_verified) = (age(zone, version, now), zone.is_verified(now.mono));
-    Told { age, is_verified, clock, stamps, later }
+    let (age, is_verified, vouches) =
+        (age(zone, version, now), zone.is_verified(now.mono), zone.vouches(now.mono));
+    Told { age, is_verified, is_belief: is_verified && !vouches, clock, stamps, later }
 }
 
 /// How long ago a version is known to have been current: 0 at a primary.

@@ -435,6 +435,11 @@ impl Refresh {
         self.lease.ends().filter(|_| self.newer.is_none())
     }
 
+    /// The same of one whose word rests on nobody's that is merely believed: it holds for other servers of the zone too.
+    pub fn vouched_until(&self) -> Option<Mono> {
+        self.lease.vouched().filter(|_| self.newer.is_none())
+    }
+
     /// Takes note of how many zones are pulled from the primary of this one that has the most: it is polled the less often for each.
     pub fn shared_by(&mut self, zones: usize) {
         self.lease.shared_by(zones);

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! request:  nothing, or the serial u32 that the asker has
-//! response: unverified u1 | age u31 | clock u64 | error u32
+//! response: unverified u1 (0) | belief u1 | age u30, or unverified u1 (1) | age u31
+//!           | clock u64 | error u32
 //!           | stamp of the version served | stamps of the versions that followed the asker's, oldest first
 //!           | later u32, where versions followed the asker's
 //! notify:   as a response, but that the versions before the one announced follow it, newest first; clock and age say nothing
@@ -11,9 +12,11 @@
 //! ```
 //!
 //! Numbers are big-endian. `age`: how many milliseconds ago the answering node's content was known to be current, rounded
-//! up; 0 at the primary, and all ones where it is not known or longer ago. `unverified`: the node's own poll found nobody, or a primary that
-//! said the same of itself. `clock`: what the clock of the node that published the version served shows, in microseconds since 1970 (0:
-//! unknown), as the answering node knows it: its own at the primary, else what its primary told, and wrong by `error` microseconds at most.
+//! up; 0 at the primary, and all ones behind `unverified` where it is not known or longer ago. `unverified`: the node's own poll found nobody,
+//! or a primary that said the same of itself. `belief`: it is verified by the word of a secondary that knows no stamps and may be cut off
+//! itself, from which the node or one above it pulls: that says nothing of other servers. `clock`: what the clock of the node that published the
+//! version served shows, in microseconds since 1970 (0: unknown), as the answering node knows it: its own at the primary, else what its
+//! primary told, and wrong by `error` microseconds at most.
 //! `later`: how many versions followed the asker's, of which the stamps may be the first few.
 //! Servers that do not know the option leave it out, and clients must expect that (RFC 6891 6.1.2).
 
@@ -28,6 +31,8 @@ use super::serial::Serial;
 
 /// The bit that says so of a node.
 const UNVERIFIED: u32 = 1 << 31;
+/// The bit that says of a node that is verified that it is so by belief. Every age of these is below it.
+const BELIEF: u32 = 1 << 30;
 /// An age that is not known.
 const UNKNOWN: u32 = UNVERIFIED - 1;
 /// Stamps in one option at most: what a datagram of 1232 bytes holds beside a SOA.
@@ -96,6 +101,8 @@ pub struct Told {
     pub age: Duration,
     /// Whether the node would know of a newer version: its last poll was answered by a server of which the same is true.
     pub is_verified: bool,
+    /// Whether it is verified by belief in a secondary that knows no stamps ([`Told::vouches`]).
+    pub is_belief: bool,
     /// What the clock of the node shows that published the version served, and how wrong that may be; `None` where the node does not know.
     pub clock: Option<(Utc, Duration)>,
     /// The version it serves, then those that followed the asker's.
@@ -113,12 +120,16 @@ impl Told {
     /// The option's value.
     pub fn write(&self) -> Vec<u8> {
         let age = u32::try_from(self.age.as_micros().div_ceil(1_000)).unwrap_or(UNKNOWN).min(UNKNOWN);
-        let age = if self.is_verified && age < UNKNOWN { age } else { UNVERIFIED | age };
+        let flags = match (self.is_verified && age < BELIEF, self.is_belief) {
+            (false, _) => UNVERIFIED,
+            (true, true) => BELIEF,
+            (true, false) => 0,
+        };
         let (clock, error) = self.clock.unwrap_or_default();
         let error = u32::try_from(error.as_micros()).ok();
         let clock = error.map_or(0, |_| clock.0);
         let mut value = Vec::with_capacity(Told::HEAD + self.stamps.len() * Stamp::LENGTH + Told::TAIL);
-        value.extend_from_slice(&age.to_be_bytes());
+        value.extend_from_slice(&(flags | age).to_be_bytes());
         value.extend_from_slice(&clock.to_be_bytes());
         value.extend_from_slice(&error.unwrap_or_default().to_be_bytes());
         self.stamps.iter().for_each(|stamp| stamp.write(&mut value));
@@ -141,15 +152,22 @@ impl Told {
         };
         let age = u32::from_be_bytes(*age);
         let is_verified = age & UNVERIFIED == 0;
+        let within = if is_verified { BELIEF - 1 } else { UNKNOWN };
         let error = Duration::from_micros(u32::from_be_bytes(*error).into());
         let clock = Some(Utc(u64::from_be_bytes(*clock))).filter(|clock| clock.0 != 0);
         Some(Told {
-            age: Duration::from_millis(u64::from(age & UNKNOWN)),
+            age: Duration::from_millis(u64::from(age & within)),
             is_verified,
+            is_belief: is_verified && age & BELIEF != 0,
             clock: clock.map(|clock| (clock, error)),
             stamps,
             later,
         })
+    }
+
+    /// Whether its word that there is nothing newer holds for other servers too.
+    pub fn vouches(&self) -> bool {
+        self.is_verified && !self.is_belief
     }
 
     /// That clock, by what was told in answer to a question.
@@ -210,7 +228,8 @@ mod tests {
             let clock = is_verified.then_some((Utc(11), Duration::from_micros(13)));
             let age = Duration::from_millis(1_500);
             let later = NonZeroU32::new(70_000).filter(|_| is_verified);
-            let told = Told { age, is_verified, clock, stamps: vec![stamp, unknown], later };
+            let told =
+                Told { age, is_verified, is_belief: false, clock, stamps: vec![stamp, unknown], later };
             let value = told.write();
             assert_eq!(Told::read(&value), Some(told));
             assert_eq!(Told::read(&value[..value.len() - 1]), None);
@@ -232,5 +251,30 @@ mod tests {
         }
         assert_eq!(asked(&ask(Some(Serial(3)))), Some(Serial(3)));
         assert_eq!(asked(&ask(None)), None);
+    }
+
+    #[test]
+    fn a_belief_is_a_bit_beside_the_age() {
+        let first = |told: &Told| u32::from_be_bytes(*told.write().first_chunk().unwrap());
+        let age = Duration::from_millis(0x1234);
+        let verified = Told { age, is_verified: true, ..Told::default() };
+        let belief = Told { is_belief: true, ..verified.clone() };
+        assert_eq!((first(&verified), first(&belief)), (0x1234, 0x4000_1234));
+        for told in [&verified, &belief] {
+            let read = Told::read(&told.write());
+            assert_eq!(read.as_ref(), Some(told));
+            assert_eq!(read.map(|read| read.vouches()), Some(!told.is_belief));
+        }
+        // Who is not verified believes nothing, and its age has a bit more.
+        let weeks = Duration::from_millis(0x4000_0005);
+        let unverified = Told { age: weeks, is_verified: false, is_belief: true, ..Told::default() };
+        assert_eq!(first(&unverified), 0xc000_0005);
+        let read = Told::read(&unverified.write()).unwrap();
+        assert_eq!((read.age, read.is_verified, read.is_belief), (weeks, false, false));
+        // An age that has no room beside the bit is no verified one.
+        for is_belief in [false, true] {
+            let told = Told { age: weeks, is_verified: true, is_belief, ..Told::default() };
+            assert_eq!(Told::read(&told.write()), Some(read.clone()));
+        }
     }
 }

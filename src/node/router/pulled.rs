@@ -22,7 +22,7 @@ impl Node {
         }
         if let Some(Member { zone, refresh: Some(refresh), at_odds, doubt, .. }) = self.members.get_mut(zone)
         {
-            zone.verified(refresh.verified_until());
+            zone.verified(refresh.verified_until(), refresh.vouched_until());
             zone.hear_clocks(refresh.clocks());
             *at_odds = Problem::at_odds(refresh.at_odds());
             let why = refresh.doubt().map(|(primary, doubt)| format!("primary {primary} {doubt}"));

@@ -45,6 +45,8 @@ pub(super) struct Word {
     pub(super) current: Option<Mono>,
     /// Whether it is taken for the source of the zone, which knows of every version.
     pub(super) is_source: bool,
+    /// Whether it rests on belief in a secondary that knows no stamps: that would go on for as long while it is cut off itself.
+    pub(super) is_belief: bool,
     /// Why it is not believed that it would know of a newer one.
     pub(super) doubt: Option<Doubt>,
 }
@@ -80,7 +82,8 @@ impl Word {
     /// From the answer to a question that left when `asked`. One that was not asked for its age says nothing of it. Of a server that knows no
     /// stamps, `left` of EXPIRE (RFC 7314) tells the age, in whole seconds: it may be the secondary of another, and one whose refresh is
     /// overdue hears of nothing any more. One that does not know that either is taken for the source of the zone, unless it `pulls` the
-    /// zone for all that is known: then it is believed for as long as one that knows stamps, and one that tells nothing, never.
+    /// zone for all that is known: then it is believed for as long as one that knows stamps, and one that tells nothing, never. The word of
+    /// one whose EXPIRE has begun to pass, or that pulls the zone, rests on belief, as does that of one that says so itself.
     fn of(
         told: Option<&Told>,
         asked: Now,
@@ -91,8 +94,10 @@ impl Word {
     ) -> Word {
         if let Some(told) = told {
             let doubt = (!told.is_verified).then_some(Doubt::Unverified);
-            return Word { current: told.current_at(asked.mono), is_source: false, doubt };
+            let current = told.current_at(asked.mono);
+            return Word { current, is_source: false, is_belief: told.is_belief, doubt };
         }
+        let is_belief = pulls || left.is_some_and(|left| left < timers.expire);
         let age = |left| Duration::from_secs(timers.expire.saturating_sub(left).into()) + expire::SLACK;
         let age = left.map(age);
         let is_overdue = age.is_some_and(|age| age > timers::overdue(timers));
@@ -104,7 +109,7 @@ impl Word {
         };
         let age = age.or((!pulls).then_some(Duration::ZERO));
         let current = age.map(|age| asked.mono - age).filter(|_| omission == Omission::Absent);
-        Word { current, is_source, doubt }
+        Word { current, is_source, is_belief, doubt }
     }
 }
 
@@ -265,6 +270,30 @@ mod tests {
         assert_eq!(word(Some(990), true), (age(10), false, None));
         for pulls in [false, true] {
             assert_eq!(word(Some(500), pulls), (age(500), false, Some(Doubt::Overdue)));
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_secondary_that_knows_no_stamps_rests_on_belief_and_so_does_one_that_rests_on_it() {
+        let now = Now { mono: Mono(10_000_000_000), utc: Utc(0) };
+        let timers = Timers { refresh: 60, retry: 10, expire: 1_000, ..Timers::default() };
+        let is_belief = |told: Option<&Told>, left, pulls| {
+            Word::of(told, now, Omission::Absent, left, timers, pulls).is_belief
+        };
+        // Where the zone is published EXPIRE does not pass, or is not told.
+        for (left, pulls, expected) in [
+            (None, false, false),
+            (Some(1_000), false, false),
+            (Some(999), false, true),
+            (Some(1_000), true, true),
+            (Some(999), true, true),
+        ] {
+            assert_eq!(is_belief(None, left, pulls), expected, "{left:?} {pulls}");
+        }
+        // What a server that knows stamps says of itself goes before that.
+        for belief in [false, true] {
+            let told = Told { is_verified: true, is_belief: belief, ..Told::default() };
+            assert_eq!(is_belief(Some(&told), Some(999), true), belief);
         }
     }
 }

@@ -40,10 +40,12 @@ pub(super) struct Lease {
     span: Option<Duration>,
     /// How many zones ask the same primary.
     zones: u32,
-    /// Until when the last word holds.
-    until: Option<Mono>,
-    /// Whether a word that holds was given in the round under way.
-    is_renewed: bool,
+    /// The last word...
+    word: Held,
+    /// ... and the last one that does not rest on belief.
+    vouched: Held,
+    /// When a primary that knows no stamps was last asked and seen to be a secondary: right after a refresh of its own it looks like the source.
+    secondaries: Vec<(SocketAddr, Mono)>,
     /// Whose word was not enough in the last round that had one, and why; of several that of the first one that was asked for it.
     doubt: Option<(SocketAddr, Doubt)>,
     /// Whether that is of the round under way.
@@ -54,13 +56,36 @@ pub(super) struct Lease {
     asked: Option<Mono>,
 }
 
+/// For how long words hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    until: Option<Mono>,
+    /// Whether one was given in the round under way.
+    is_renewed: bool,
+}
+
+impl Held {
+    fn renew(&mut self, until: Mono) {
+        *self = Held { until: self.until.max(Some(until)), is_renewed: true };
+    }
+
+    fn round_begins(&mut self) {
+        self.is_renewed = false;
+    }
+
+    fn round_ended(&mut self) {
+        self.until = self.until.filter(|_| self.is_renewed);
+    }
+}
+
 impl Lease {
     pub(super) fn new(span: Option<Duration>) -> Lease {
         Lease {
             span,
             zones: 1,
-            until: None,
-            is_renewed: false,
+            word: Held::default(),
+            vouched: Held::default(),
+            secondaries: Vec::new(),
             doubt: None,
             is_doubted: false,
             freshened: None,
@@ -75,26 +100,33 @@ impl Lease {
 
     /// When the last word ceases to hold.
     pub(super) fn ends(&self) -> Option<Mono> {
-        self.until
+        self.word.until
+    }
+
+    /// The same of the last word that does not rest on belief.
+    pub(super) fn vouched(&self) -> Option<Mono> {
+        self.vouched.until
     }
 
     pub(super) fn check(&mut self, now: Mono) {
-        self.until = self.until.filter(|until| *until > now);
+        for held in [&mut self.word, &mut self.vouched] {
+            held.until = held.until.filter(|until| *until > now);
+        }
     }
 
     /// Forgets all words: something else is served now.
     pub(super) fn forget(&mut self) {
-        (self.until, self.is_renewed, self.is_doubted) = (None, false, false);
+        (self.word, self.vouched, self.is_doubted) = (Held::default(), Held::default(), false);
     }
 
     pub(super) fn round_begins(&mut self) {
-        self.is_renewed = false;
+        [&mut self.word, &mut self.vouched].into_iter().for_each(Held::round_begins);
         self.is_doubted = false;
     }
 
     /// A round is over.
     pub(super) fn round_ended(&mut self) {
-        self.until = self.until.filter(|_| self.is_renewed);
+        [&mut self.word, &mut self.vouched].into_iter().for_each(Held::round_ended);
     }
 
     /// Takes note of the word of a primary that there was nothing newer when `asked`; `is_fresher` if it showed what is served here to have
@@ -113,21 +145,35 @@ impl Lease {
         self.asked(asked);
         let poll = self.longest_poll(timers);
         let believed = (timers::longest_refresh(timers) * 2).min(BELIEVED).max(poll * BELIEVED_POLLS);
+        let is_belief = self.is_belief(primary, word, asked.mono, believed);
         let is_believed = || self.freshened.is_some_and(|at| asked.mono <= at + believed);
         let doubt = word.doubt.or_else(|| (!word.is_source && !is_believed()).then_some(Doubt::Circle));
         match doubt {
             None => {
-                self.is_renewed = true;
+                let until = asked.mono + poll.mul_f64(GRACE);
                 self.doubt = None;
-                self.until = self.until.max(Some(asked.mono + poll.mul_f64(GRACE)));
+                self.word.renew(until);
+                if !is_belief {
+                    self.vouched.renew(until);
+                }
             }
             // Somebody else's word was enough in this round, or was doubted first: what is told would else change with each answer.
-            Some(_) if self.is_renewed || self.is_doubted => {}
+            Some(_) if self.word.is_renewed || self.is_doubted => {}
             Some(doubt) => {
                 self.is_doubted = true;
                 self.doubt = Some((primary, doubt));
             }
         }
+    }
+
+    /// Whether a word rests on belief: by itself, or because its primary that looks like the source was a secondary a while ago.
+    fn is_belief(&mut self, primary: SocketAddr, word: Word, asked: Mono, within: Duration) -> bool {
+        if word.is_source && word.is_belief {
+            self.secondaries.retain(|(known, _)| *known != primary);
+            self.secondaries.push((primary, asked));
+        }
+        let was_secondary = |(known, at): &(SocketAddr, Mono)| *known == primary && asked <= *at + within;
+        word.is_belief || (word.is_source && self.secondaries.iter().any(was_secondary))
     }
 
     /// Takes note that a primary was asked then whose word says nothing of whether there is anything newer.
@@ -168,7 +214,7 @@ impl Lease {
 impl Refresh {
     /// Whose word is not enough to call what is served current, and why; `None` while somebody's is, and where none has been heard.
     pub fn doubt(&self) -> Option<(SocketAddr, Doubt)> {
-        self.lease.doubt.filter(|_| self.lease.until.is_none())
+        self.lease.doubt.filter(|_| self.lease.word.until.is_none())
     }
 }
 
@@ -195,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_not_renewed_holds_no_longer() {
-        let word = Word { current: None, is_source: true, doubt: None };
+        let word = Word { current: None, is_source: true, is_belief: false, doubt: None };
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
         assert!(lease.ends().is_none());
         lease.word(primary(1), word, true, at(100), timers());
@@ -208,8 +254,8 @@ mod tests {
 
     #[test]
     fn a_word_that_is_not_enough_is_remembered_with_the_reason_until_one_is() {
-        let silent = Word { current: None, is_source: false, doubt: Some(Doubt::Silent) };
-        let good = Word { current: None, is_source: true, doubt: None };
+        let silent = Word { current: None, is_source: false, is_belief: false, doubt: Some(Doubt::Silent) };
+        let good = Word { current: None, is_source: true, is_belief: false, doubt: None };
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
         lease.round_begins();
         lease.word(primary(1), silent, false, at(100), timers());
@@ -220,15 +266,41 @@ mod tests {
         lease.round_ended();
         lease.round_begins();
         // Secondaries that assure each other.
-        let assured = Word { current: None, is_source: false, doubt: None };
+        let assured = Word { current: None, is_source: false, is_belief: false, doubt: None };
         lease.word(primary(1), assured, false, at(100 + 10 * u64::from(HOUR)), timers());
         lease.round_ended();
         assert_eq!((lease.ends(), lease.doubt), (None, Some((primary(1), Doubt::Circle))));
     }
 
     #[test]
+    fn a_word_that_rests_on_belief_holds_and_vouches_for_nobody() {
+        let believed = Word { current: None, is_source: true, is_belief: true, doubt: None };
+        let known = Word { is_belief: false, ..believed };
+        let passed_on = Word { is_source: false, ..believed };
+        let mut lease = Lease::new(Some(Duration::from_secs(10)));
+        let mut round = |seconds, words: &[(u8, Word)]| {
+            lease.round_begins();
+            for (number, word) in words {
+                lease.word(primary(*number), *word, true, at(seconds), timers());
+            }
+            lease.round_ended();
+            [lease.ends(), lease.vouched()].map(|until| until.map(|until| until.0 / 1_000_000))
+        };
+        assert_eq!(round(100, &[(1, passed_on)]), [Some(115), None]);
+        // One that knows is enough, for as long as it is there.
+        assert_eq!(round(110, &[(2, known), (1, passed_on)]), [Some(125), Some(125)]);
+        assert_eq!(round(120, &[(1, passed_on)]), [Some(135), None]);
+        // Right after a refresh of its own a secondary without stamps looks like the source.
+        assert_eq!(round(130, &[(3, believed)]), [Some(145), None]);
+        assert_eq!(round(140, &[(3, known)]), [Some(155), None]);
+        assert_eq!(round(150, &[(2, known)]), [Some(165), Some(165)], "another one");
+        // It may have become the source.
+        assert_eq!(round(1_000, &[(3, known)]), [Some(1_015), Some(1_015)]);
+    }
+
+    #[test]
     fn of_several_doubts_of_a_round_the_first_is_told() {
-        let silent = Word { current: None, is_source: false, doubt: Some(Doubt::Silent) };
+        let silent = Word { current: None, is_source: false, is_belief: false, doubt: Some(Doubt::Silent) };
         let overdue = Word { doubt: Some(Doubt::Overdue), ..silent };
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
         for round in 1..4 {
@@ -262,7 +334,7 @@ mod tests {
     fn what_took_long_is_asked_about_again_at_once() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut lease = Lease::new(Some(Duration::from_secs(10)));
-        let word = Word { current: None, is_source: true, doubt: None };
+        let word = Word { current: None, is_source: true, is_belief: false, doubt: None };
         lease.word(primary(1), word, true, at(100), timers());
         assert_eq!(lease.next_poll(at(130), timers(), &mut rng), timers::SHORTEST);
     }

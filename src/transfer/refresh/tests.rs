@@ -44,6 +44,8 @@ enum Mode {
     Prohibits,
     /// As it should, with this many seconds of EXPIRE left.
     Expiring(u32),
+    /// SOA queries as a server does that knows no stamps, with this many seconds of EXPIRE left.
+    Stampless(u32),
     /// Without EDNS: this code to every request that has it.
     Objects(Rcode),
     /// Nothing comes back for requests with EDNS.
@@ -246,7 +248,8 @@ impl World {
                 _ => {}
             }
         }
-        self.secondary.zone().verified(self.refresh.verified_until());
+        let (verified, vouched) = (self.refresh.verified_until(), self.refresh.vouched_until());
+        self.secondary.zone().verified(verified, vouched);
         self.out.complete.clear();
         for exchange in std::mem::take(&mut self.out.exchanges) {
             match exchange.start {
@@ -385,11 +388,12 @@ fn prohibition(request: &Request<'_>) -> Vec<u8> {
 fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<u8> {
     let Some(version) = node.zone().version() else { return code(request.bytes, Rcode::SERVFAIL) };
     let mut options = Vec::new();
-    if let Some(value) = request.opt.and_then(|opt| opt.option(edns::STAMP)) {
+    let asks = request.opt.and_then(|opt| opt.option(edns::STAMP));
+    if let Some(value) = asks.filter(|_| !matches!(mode, Mode::Stampless(_))) {
         let told = told(&node.zone(), &version, now, asked(value), MAX_IN_DATAGRAM);
         edns::push_option(&mut options, edns::STAMP, &told.write());
     }
-    if let Mode::Expiring(left) = mode {
+    if let Mode::Expiring(left) | Mode::Stampless(left) = mode {
         edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
     } else if let Some(left) = expire::left(&node.zone(), &version, now.mono) {
         edns::push_option(&mut options, edns::EXPIRE, &left.to_be_bytes());
@@ -398,6 +402,7 @@ fn soa_answer(node: &Node, mode: &Mode, request: &Request<'_>, now: Now) -> Vec<
 }
 
 mod aside;
+mod belief;
 mod chance;
 mod faults;
 mod opinions;

@@ -41,7 +41,7 @@ fn tells(question: &[u8], version: &Version) -> Arrival {
     let request = Request::read(question).unwrap();
     assert_eq!(request.rtype, Rtype::SOA);
     let (age, stamps) = (Duration::ZERO, vec![version.stamp]);
-    let told = Told { age, is_verified: true, clock: None, stamps, later: None };
+    let told = Told { age, is_verified: true, stamps, ..Told::default() };
     let mut options = Vec::new();
     edns::push_option(&mut options, edns::STAMP, &told.write());
     let mut bytes = Vec::new();
