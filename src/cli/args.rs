@@ -341,8 +341,8 @@ JSON, seconds as numbers, null where unknown:
 With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
   {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
 
-Exit status: 0, 1 with --max-stale when a server is later than that, may be for all that is known, or does not answer, 3 when nobody
-answered.";
+Exit status: 0, 1 with --max-stale when a server is later than that, may be for all that is known (`high` of its staleness in JSON, which
+the table leaves out), or does not answer, 3 when nobody answered. Which servers those are, and why, is said on standard error.";
 
 /// `tidemark wait`: block until a change is visible.
 #[derive(Clone, Debug, Args)]
