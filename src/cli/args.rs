@@ -184,7 +184,9 @@ Examples:
 JSON: the node as a whole, such as \"counts\", and \"zones\": [{\"zone\":\"example.org.\",\"role\":\"secondary\",\"state\":\"current\",
 \"serial\":42,\"staleness\":{\"low\":0,\"high\":3.1,\"estimate\":0},...}]; docs/API.md has all fields.
 
-Exit status: 0, 1 when one of these zones is not served (failed or expired), 3 when the node does not answer.")]
+Exit status: 0, 1 when one of these zones is not served (failed or expired), or, where no zone is named, an address is not, or a folder
+or file that the configuration names cannot be read; 3 when the node does not answer. An address that this machine does not have, such as
+one that is handed on between two, is shown and does not count. What it is that fails is said on standard error.")]
 pub struct StatusArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]

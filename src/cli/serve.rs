@@ -12,6 +12,7 @@ use crate::cli::args::ServeArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::error::Errors;
 use crate::config::load;
+use crate::server::control::Unusable;
 use crate::server::run;
 use crate::server::settings::Settings;
 
@@ -41,9 +42,20 @@ fn settings(
 }
 
 /// The settings once more, of which everything has to be right: what is in force goes on otherwise. What is wrong is told behind words
-/// that say that it is an error.
-fn settings_again(args: &ServeArgs) -> Result<Settings, String> {
-    settings(args, load::load).map_err(|failure| failure.message())
+/// that say that it is an error, and what it lacks if that is all.
+fn settings_again(args: &ServeArgs) -> Result<Settings, Unusable> {
+    settings(args, load::load).or_else(|failure| {
+        let told = failure.message();
+        match settings(args, load::load_to_start) {
+            // It came between the two looks.
+            Ok(settings) if settings.unread.is_empty() => Ok(settings),
+            Ok(settings) => {
+                let lacking = settings.unread.into_iter().map(|unread| unread.source).collect();
+                Err(Unusable { told, lacking })
+            }
+            Err(_) => Err(told.into()),
+        }
+    })
 }
 
 fn log_to_stderr() -> Result<(), Failure> {
@@ -67,6 +79,7 @@ fn log_to_stderr() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::unread::Source;
 
     #[test]
     fn what_is_wrong_with_a_configuration_read_again_is_not_called_an_error_twice() {
@@ -75,6 +88,24 @@ mod tests {
         std::fs::write(&config, "[server]\nlissten = []\n").unwrap();
         let args = ServeArgs { config: Some(config), listen: None, zone_files: Vec::new() };
         let refused = settings_again(&args).unwrap_err();
-        assert!(refused.starts_with("unknown key `lissten`\n"), "{refused}");
+        assert!(refused.told.starts_with("unknown key `lissten`\n"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_a_configuration_lacks_is_told_where_nothing_else_is_wrong_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, zones) = (folder.path().join("tidemark.toml"), folder.path().join("zones"));
+        let text =
+            "[server]\nlisten = [\"127.0.0.1:5300\"]\ndata-dir = \"state\"\n[[zone-dir]]\npath = \"zones\"\n";
+        let args = ServeArgs { config: Some(config.clone()), listen: None, zone_files: Vec::new() };
+        std::fs::write(&config, text).unwrap();
+        let refused = settings_again(&args).unwrap_err();
+        assert!(refused.told.starts_with("cannot read the folder"), "{refused:?}");
+        assert_eq!(refused.lacking, [Source::ZoneDir(zones.clone())]);
+        std::fs::write(&config, format!("{text}unknown = 1\n")).unwrap();
+        assert_eq!(settings_again(&args).unwrap_err().lacking, []);
+        std::fs::write(&config, text).unwrap();
+        std::fs::create_dir(&zones).unwrap();
+        assert!(settings_again(&args).is_ok());
     }
 }

@@ -231,7 +231,7 @@ async fn serve(
         sources: settings.sources.clone(),
         unread,
         refused,
-        reloads: Reloads::new(reread, commands.clone()),
+        reloads: Reloads::new(reread, admin.refused.clone(), commands.clone()),
         warned: Warned::default(),
     };
     let thread = start_control(belongings, commands.clone(), queue)?;

@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::node::status::Problem;
 use crate::panic::catch;
 use crate::wire::name::Name;
 
 use super::super::files::watch::Refused;
+use super::super::log;
 use super::super::settings::{Settings, takes_restart};
 use super::super::unread::{self, Content, Source, Unread, lacks_folder};
-use super::super::{clock, log};
-use super::reloaded::in_short;
+use super::refused::{NotReloaded, Unusable, wait_until_readable};
 use super::turnover::Turnover;
 use super::{Command, Control, Reloaded};
 
@@ -22,7 +21,7 @@ use super::{Command, Control, Reloaded};
 pub type Answer = oneshot::Sender<Result<Reloaded, String>>;
 
 /// Reads the configuration again, for `reload` and SIGHUP.
-pub type Reread = Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>;
+pub type Reread = Arc<dyn Fn() -> Result<Settings, Unusable> + Send + Sync>;
 
 /// A reload under way.
 pub struct Reload {
@@ -81,18 +80,23 @@ pub struct Rereading {
 }
 
 impl Rereading {
-    /// Why a folder of zones cannot be read that went away while the others were read. What is in it would be taken for gone.
-    fn lost<'u>(&self, unread: &'u [Unread], settings: &Settings) -> Option<&'u str> {
+    /// A folder of zones that cannot be read as it went away while the others were read. What is in it would be taken for gone.
+    fn lost<'u>(&self, unread: &'u [Unread], settings: &Settings) -> Option<&'u Unread> {
         let is_new = |it: &&Unread| self.unread.iter().all(|known| known.source != it.source);
         let is_named = |it: &&Unread| settings.sources.contains(&it.source);
-        unread.iter().filter(is_new).find(is_named).map(|lost| lost.reason.as_str())
+        unread.iter().filter(is_new).find(is_named)
     }
 }
 
 impl Reloads {
     /// None yet. The configuration is read by the runtime that this is called on.
-    pub fn new(reread: Reread, commands: mpsc::Sender<Command>) -> Reloads {
+    pub fn new(
+        reread: Reread,
+        refused: watch::Receiver<Option<NotReloaded>>,
+        commands: mpsc::Sender<Command>,
+    ) -> Reloads {
         let (asked, asking) = mpsc::unbounded_channel();
+        tokio::spawn(wait_until_readable(refused, commands.clone()));
         tokio::spawn(read_again(reread, asking, commands));
         Reloads { asked, settling: Vec::new(), last: 0, turnovers: BTreeMap::new() }
     }
@@ -107,7 +111,7 @@ async fn read_again(
     while let Some(rereading) = asked.recv().await {
         let reread = Arc::clone(&reread);
         // It names folders and files that may be on a disk that does not answer.
-        let read = move || catch(&*reread).unwrap_or_else(|error| Err(format!("the reading {error}")));
+        let read = move || catch(&*reread).unwrap_or_else(|error| Err(format!("the reading {error}").into()));
         let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
         // Without a control thread the node is stopping.
         if commands.send(Command::Reread(rereading, read.map(Box::new))).await.is_err() {
@@ -140,21 +144,20 @@ impl Control {
     pub(super) fn reread(
         &mut self,
         rereading: Rereading,
-        read: Result<Box<Settings>, String>,
+        read: Result<Box<Settings>, Unusable>,
         commands: &mpsc::Sender<Command>,
     ) {
         let read = read.and_then(|settings| match rereading.lost(&self.unread.borrow(), &settings) {
-            Some(why) => Err(why.to_owned()),
+            Some(lost) => Err(Unusable { told: lost.reason.clone(), lacking: vec![lost.source.clone()] }),
             None => Ok(settings),
         });
         self.metrics.reloaded(read.is_ok());
         let answer = rereading.answer;
         let settings = match read {
             Ok(settings) => settings,
-            Err(error) => {
-                let problem = Problem { what: in_short(&error), since: clock::now().utc };
-                self.refused.send_replace(Some(problem));
-                return refuse(answer, error);
+            Err(unusable) => {
+                self.refused.send_replace(Some(NotReloaded::now(&unusable)));
+                return refuse(answer, unusable.told);
             }
         };
         self.refused.send_replace(None);
@@ -241,7 +244,7 @@ mod tests {
     }
 
     /// What a reading came to; each is asked for with another number of things that cannot be read.
-    async fn next(told: &mut mpsc::Receiver<Command>) -> (usize, Result<Box<Settings>, String>) {
+    async fn next(told: &mut mpsc::Receiver<Command>) -> (usize, Result<Box<Settings>, Unusable>) {
         match tokio::time::timeout(LIMIT, told.recv()).await.unwrap() {
             Some(Command::Reread(rereading, read)) => (rereading.unread.len(), read),
             _ => panic!("nothing was read"),
@@ -250,11 +253,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_that_hangs_keeps_nobody_but_those_behind_it() {
-        let (disk, answers) = blocking::channel::<Result<Settings, String>>();
+        let (disk, answers) = blocking::channel::<Result<Settings, Unusable>>();
         let answers = Mutex::new(answers);
         let reread: Reread = Arc::new(move || answers.lock().unwrap().recv_timeout(LIMIT).unwrap());
         let (commands, mut told) = mpsc::channel(4);
-        let reloads = Reloads::new(reread, commands.clone());
+        let reloads = Reloads::new(reread, watch::channel(None).1, commands.clone());
         let ask = |unread: usize| {
             let unread = vec![folder("/none"); unread];
             assert!(reloads.asked.send(Rereading { answer: None, unread }).is_ok());
@@ -264,18 +267,19 @@ mod tests {
         // Others are heard while the disk does not answer.
         commands.send(Command::Stop).await.unwrap();
         assert!(matches!(told.recv().await, Some(Command::Stop)));
-        disk.send(Err("broken".to_owned())).unwrap();
-        assert_eq!(next(&mut told).await, (0, Err("broken".to_owned())));
+        let broken = || Unusable::from("broken".to_owned());
+        disk.send(Err(broken())).unwrap();
+        assert_eq!(next(&mut told).await, (0, Err(broken())));
         ask(2);
         disk.send(Ok(settings())).unwrap();
-        disk.send(Err("broken again".to_owned())).unwrap();
+        disk.send(Err(broken())).unwrap();
         assert_eq!(next(&mut told).await, (1, Ok(Box::new(settings()))));
-        assert_eq!(next(&mut told).await, (2, Err("broken again".to_owned())));
+        assert_eq!(next(&mut told).await, (2, Err(broken())));
         // A fault of this program costs one reload.
         drop(disk);
         ask(3);
         let (number, faulty) = next(&mut told).await;
-        assert!(number == 3 && faulty.unwrap_err().contains("fault of this program"));
+        assert!(number == 3 && faulty.unwrap_err().told.contains("fault of this program"));
     }
 
     #[test]
@@ -285,6 +289,6 @@ mod tests {
         let sources = vec![known.source.clone(), lost.source.clone()];
         let settings = Settings { sources, ..settings() };
         assert_eq!(rereading.lost(&[known.clone(), other.clone()], &settings), None);
-        assert_eq!(rereading.lost(&[known, other, lost.clone()], &settings), Some(&*lost.reason));
+        assert_eq!(rereading.lost(&[known, other, lost.clone()], &settings), Some(&lost));
     }
 }

@@ -64,32 +64,11 @@ impl Reloaded {
     }
 }
 
-/// What is told for long of a configuration that was refused: the first error and its place. Lines of the file may hold secrets, and stay
-/// with who asked for the reload and in the log.
-pub(super) fn in_short(refused: &str) -> String {
-    let mut lines = refused.lines().map(str::trim);
-    let message = lines.next().unwrap_or_default();
-    let place = lines.next().and_then(|line| line.strip_prefix("--> "));
-    let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
-    format!(
-        "{message}{place}; what was in force before is so still: mend the configuration (`tidemark check` shows all that is wrong with it) \
-         and run `tidemark reload`"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
-
-    #[test]
-    fn a_refused_configuration_is_told_in_a_line_without_its_text() {
-        let told = in_short("unknown key `lissten`\n --> tidemark.toml:2:1\n  |\n2 | lissten = []\n");
-        assert!(told.starts_with("unknown key `lissten` at tidemark.toml:2:1; what was in force"), "{told}");
-        let told = in_short("cannot read tidemark.toml: No such file or directory (os error 2)");
-        assert!(told.starts_with("cannot read tidemark.toml: No such file or directory (os error 2); what"));
-    }
 
     #[test]
     fn files_that_are_left_out_are_complained_of_like_zones_that_fail() {
