@@ -75,9 +75,16 @@ fn who_is_cut_off_says_since_when_and_so_do_those_behind_it() {
     let late = |most: &str| {
         let mut lag = tidemark::command();
         lag.args(["lag", ZONE, "--max-stale", most, "--at", &addresses[0], &addresses[1]]);
-        lag.stdout(Stdio::null()).status().unwrap().code()
+        let output = lag.stdout(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    assert_eq!((late("1s"), late("1h")), (Some(1), Some(0)), "who is cut off is not known to be in time");
+    let (code, said) = late("1s");
+    assert_eq!(code, Some(1), "who is cut off is not known to be in time");
+    for address in &addresses {
+        let why = format!("{ZONE} at {address}: it is not verified since ");
+        assert!(said.contains(&why) && said.starts_with("error: "), "{said}");
+    }
+    assert_eq!(late("1h"), (Some(0), String::new()));
 
     // Nobody is told any less of a zone that has expired.
     for node in nodes {

@@ -65,9 +65,21 @@ fn a_busy_port_is_taken_when_its_holder_goes() {
     assert_eq!(told[0]["address"], busy.to_string(), "{told}");
     assert!(told[0]["reason"].as_str().unwrap().contains("stop the server that uses it"), "{told}");
     await_until("the node to be ready", LIMIT, || http::get(http, "/ready").unwrap().status == 200);
-    let status =
-        || run(tidemark::command().args(["status", "--control"]).arg(node.dir().join("state/tidemark.sock")));
-    let shown = status();
+    let status = || {
+        let mut command = tidemark::command();
+        command.args(["status", "--control"]).arg(node.dir().join("state/tidemark.sock"));
+        let output = command.output().unwrap();
+        let [shown, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), shown, said)
+    };
+    let count = || {
+        let page = http::get(http, "/metrics").unwrap().body;
+        let series = "tidemark_not_listening{state=\"unbound\"} ";
+        page.lines().find_map(|line| line.strip_prefix(series)).map(str::to_owned)
+    };
+    assert_eq!((&told[0]["state"], count().as_deref()), (&json!("unbound"), Some("1")));
+    let (code, shown, said) = status();
+    assert!(code == Some(1) && said.contains(&format!("nothing is served on {busy}: TCP: ")), "{said}");
     assert!(shown.lines().next().unwrap().ends_with(&format!("on {addr}")), "{shown}");
     assert!(shown.contains(&format!("not listening on {busy} yet: TCP: ")), "{shown}");
 
@@ -77,7 +89,9 @@ fn a_busy_port_is_taken_when_its_holder_goes() {
     await_until("the node to say so", LIMIT, || missing() == json!([]));
     assert_eq!(times(&node, &format!("listening on {busy} now")), 1, "{}", node.log());
     assert_eq!(times(&node, &format!("cannot listen on {busy}")), 1, "{}", node.log());
-    assert!(status().lines().next().unwrap().ends_with(&format!("on {addr}, {busy}")));
+    let (code, shown, said) = status();
+    assert!(shown.lines().next().unwrap().ends_with(&format!("on {addr}, {busy}")));
+    assert_eq!((code, &*said, count().as_deref()), (Some(0), "", Some("0")));
     node.publish(ZONE, &zones::text(ZONE, 2, &[]));
     for addr in [addr, busy] {
         await_until("the new version", LIMIT, || soa::serial(addr, ZONE) == Some(2));
@@ -215,12 +229,27 @@ fn what_cannot_be_read_keeps_nothing_else_down_and_is_taken_when_it_can_be_read(
     let shown = String::from_utf8(told("status", &control).stdout).unwrap();
     assert!(shown.contains("gone: cannot read the folder z: No such file"), "{shown}");
     assert_eq!(about("not_read")[0]["gone"], true);
+    let health = || {
+        let output = told("status", &[&control[..], &["--json"]].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = health();
+    assert!(code == Some(1) && said.contains("cannot read the folder z: No such file"), "{said}");
+    let has = |sample: &str| http::get(http, "/metrics").unwrap().body.lines().any(|line| line == sample);
+    assert!(has("tidemark_not_read{what=\"folder\"} 1") && has("tidemark_not_read{what=\"cookies\"} 0"));
+    assert_eq!(told("reload", &control).status.code(), Some(1));
+    assert!(about("not_reloaded")["what"].as_str().unwrap().contains("cannot read the folder z"));
+    assert!(has("tidemark_config_last_reload_ok 0"));
     assert_eq!(soa::serial(first, "late."), Some(7));
     assert_eq!(ready().status, 200, "its zones are served");
     fs::write(node.dir().join("y/late.zone"), zones::text("late.", 8, &[])).unwrap();
     fs::rename(node.dir().join("y"), node.dir().join("z")).unwrap();
     node.await_serial("late.", 8, LIMIT);
     await_until("the folder to be read again", LIMIT, || paths().is_empty());
+    // Nothing else was wrong when the reload was refused.
+    await_until("the refusal to pass", LIMIT, || about("not_reloaded").is_null());
+    assert!(has("tidemark_config_last_reload_ok 1") && has("tidemark_not_read{what=\"folder\"} 0"));
+    assert_eq!(health(), (Some(0), String::new()));
 }
 
 /// What root reads before the node becomes another user.

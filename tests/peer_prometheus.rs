@@ -64,6 +64,8 @@ const PROMISES: &[Promise] = &[
     Promise("tidemark_observed_staleness_max_seconds", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_observed_up", "gauge", &["zone", "server"], On::Watching),
     Promise("tidemark_zones", "gauge", &["state"], On::Every),
+    Promise("tidemark_not_listening", "gauge", &["state"], On::Every),
+    Promise("tidemark_not_read", "gauge", &["what"], On::Every),
     Promise("tidemark_notifies_total", "counter", &["direction", "result"], On::Every),
     Promise("tidemark_transfers_total", "counter", &["direction", "kind", "result"], On::Every),
     Promise("tidemark_transfer_bytes_total", "counter", &["direction", "kind"], On::Every),
@@ -104,7 +106,22 @@ const VALUES: &[(&str, &[&str])] = &[
     ),
     ("direction", &["in", "out"]),
     ("kind", &["axfr", "ixfr", "soa"]),
-    ("state", &["current", "unverified", "behind", "expired", "failed"]),
+    (
+        "state",
+        &[
+            "current",
+            "unverified",
+            "behind",
+            "expired",
+            "failed",
+            // Of addresses.
+            "unbound",
+            "closed",
+            "absent",
+            "lost",
+        ],
+    ),
+    ("what", &["folder", "certificate", "cookies"]),
 ];
 
 /// A primary that watches its secondary, and a cache in front of that.

@@ -184,7 +184,9 @@ Examples:
 JSON: the node as a whole, such as \"counts\", and \"zones\": [{\"zone\":\"example.org.\",\"role\":\"secondary\",\"state\":\"current\",
 \"serial\":42,\"staleness\":{\"low\":0,\"high\":3.1,\"estimate\":0},...}]; docs/API.md has all fields.
 
-Exit status: 0, 1 when one of these zones is not served (failed or expired), 3 when the node does not answer.")]
+Exit status: 0, 1 when one of these zones is not served (failed or expired), or, where no zone is named, an address is not, or a folder
+or file that the configuration names cannot be read; 3 when the node does not answer. An address that this machine does not have, such as
+one that is handed on between two, is shown and does not count. What it is that fails is said on standard error.")]
 pub struct StatusArgs {
     /// Only these zones
     #[arg(value_name = "ZONE", value_parser = value::name)]
@@ -341,8 +343,8 @@ JSON, seconds as numbers, null where unknown:
 With --watch each line is one of these servers with \"time\", \"zone\" and \"head\" besides:
   {\"time\":\"2026-11-21T05:02:25.123Z\",\"zone\":\"example.org.\",\"head\":42,\"server\":\"192.0.2.2:5302\",\"serial\":41, ...}
 
-Exit status: 0, 1 with --max-stale when a server is later than that, may be for all that is known, or does not answer, 3 when nobody
-answered.";
+Exit status: 0, 1 with --max-stale when a server is later than that, may be for all that is known (`high` of its staleness in JSON, which
+the table leaves out), or does not answer, 3 when nobody answered. Which servers those are, and why, is said on standard error.";
 
 /// `tidemark wait`: block until a change is visible.
 #[derive(Clone, Debug, Args)]

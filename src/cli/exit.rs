@@ -35,6 +35,9 @@ pub enum Failure {
     Told(Exit, String),
 }
 
+/// So many things that are wrong are told each; a node may have very many zones.
+const MAX_TOLD: usize = 10;
+
 /// What is said where a configuration does not tell the control socket.
 const OTHER_WAY: &str = "help: a node that runs goes on with the configuration that it has; name its socket, for example `--control state/tidemark.sock`";
 
@@ -42,6 +45,14 @@ impl Failure {
     /// A failure with exit status 1.
     pub fn new(message: impl Into<String>) -> Failure {
         Failure::Told(Exit::Failed, message.into())
+    }
+
+    /// A failure with exit status 1, for several reasons.
+    pub fn of(head: &str, reasons: &[String]) -> Failure {
+        let told = reasons.iter().take(MAX_TOLD).map(|reason| format!("\n  {reason}"));
+        let more = reasons.len().checked_sub(MAX_TOLD).filter(|more| *more > 0);
+        let more = more.map(|more| format!("\n  and {more} more"));
+        Failure::new(format!("{head}:{}", told.chain(more).collect::<String>()))
     }
 
     /// The exit status it leads to.
@@ -134,6 +145,14 @@ pub fn written(result: io::Result<()>) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_reasons_are_cut_short() {
+        let reasons: Vec<String> = (0..12).map(|number| format!("z{number}. is failed")).collect();
+        assert_eq!(Failure::of("bad", &reasons[..1]).to_string(), "bad:\n  z0. is failed");
+        let told = Failure::of("bad", &reasons).to_string();
+        assert!(told.ends_with("z9. is failed\n  and 2 more"), "{told}");
+    }
 
     #[test]
     fn a_closed_pipe_is_no_failure() {

@@ -21,7 +21,7 @@ use crate::wire::name::Name;
 
 pub mod picture;
 
-use picture::Picture;
+use picture::{Picture, human};
 
 /// Without --watch each server is asked once, and then those that may know what a laggard lacks.
 const NEVER: Duration = Duration::from_secs(86_400);
@@ -167,12 +167,18 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         exit::written(picture.table(now, false).print())?;
         exit::written(anstream::stdout().write_all(picture.clocks(now).as_bytes()))?;
     }
-    let is_late = args.max_stale.is_some_and(|most| !picture.is_within(most, now));
-    Ok(match picture.is_anybody_there() {
-        true if is_late => Exit::Failed,
-        true => Exit::Done,
-        false => Exit::Unreachable,
-    })
+    if !picture.is_anybody_there() {
+        let told = "none of these servers answers; are their addresses right, and does anything on the way drop DNS?";
+        return Err(Failure::Told(Exit::Unreachable, told.to_owned()));
+    }
+    let late = args.max_stale.map_or(Vec::new(), |most| picture.late(most, now));
+    match (args.max_stale, late.is_empty()) {
+        (Some(most), false) => Err(Failure::of(
+            &format!("not all are known to lack nothing for longer than {}", human(most)),
+            &late,
+        )),
+        _ => Ok(Exit::Done),
+    }
 }
 
 /// Goes on asking, and shows changes, until it is interrupted or nobody reads on.

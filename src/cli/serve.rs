@@ -42,19 +42,27 @@ fn settings(
 }
 
 /// The settings once more, of which everything has to be right: what is in force goes on otherwise. What is wrong is told behind words
-/// that say that it is an error.
+/// that say that it is an error, and what it lacks if that is all.
 fn settings_again(args: &ServeArgs) -> Result<Settings, Refusal> {
-    settings(args, load::load).map_err(|failure| {
-        let all = failure.message();
-        match &failure {
-            Failure::Config(errors) => Refusal {
-                first: errors.first().map(|error| error.message().to_owned()).unwrap_or_default(),
-                place: errors.first().map(Error::location),
-                all,
-            },
-            _ => all.into(),
+    settings(args, load::load).or_else(|failure| {
+        let refusal = refusal(&failure);
+        match settings(args, load::load_to_start) {
+            // It came between the two looks.
+            Ok(settings) if settings.unread.is_empty() => Ok(settings),
+            Ok(settings) => {
+                let lacking = settings.unread.into_iter().map(|unread| unread.source).collect();
+                Err(Refusal { lacking, ..refusal })
+            }
+            Err(_) => Err(refusal),
         }
     })
+}
+
+fn refusal(failure: &Failure) -> Refusal {
+    let all = Refusal::from(failure.message());
+    let Failure::Config(errors) = failure else { return all };
+    let first = errors.first().map(|error| error.message().to_owned()).unwrap_or_default();
+    Refusal { first, place: errors.first().map(Error::location), ..all }
 }
 
 fn log_to_stderr() -> Result<(), Failure> {
@@ -78,6 +86,7 @@ fn log_to_stderr() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::unread::Source;
 
     #[test]
     fn what_is_wrong_with_a_configuration_read_again_is_not_called_an_error_twice() {
@@ -89,5 +98,23 @@ mod tests {
         let refused = settings_again(&args).unwrap_err();
         assert!(refused.all.starts_with("unknown key `lissten`\n"), "{refused:?}");
         assert_eq!((&*refused.first, refused.place), ("unknown key `lissten`", Some(place)));
+    }
+
+    #[test]
+    fn what_a_configuration_lacks_is_told_where_nothing_else_is_wrong_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, zones) = (folder.path().join("tidemark.toml"), folder.path().join("zones"));
+        let text =
+            "[server]\nlisten = [\"127.0.0.1:5300\"]\ndata-dir = \"state\"\n[[zone-dir]]\npath = \"zones\"\n";
+        let args = ServeArgs { config: Some(config.clone()), listen: None, zone_files: Vec::new() };
+        std::fs::write(&config, text).unwrap();
+        let refused = settings_again(&args).unwrap_err();
+        assert!(refused.all.starts_with("cannot read the folder"), "{refused:?}");
+        assert_eq!(refused.lacking, [Source::ZoneDir(zones.clone())]);
+        std::fs::write(&config, format!("{text}unknown = 1\n")).unwrap();
+        assert_eq!(settings_again(&args).unwrap_err().lacking, []);
+        std::fs::write(&config, text).unwrap();
+        std::fs::create_dir(&zones).unwrap();
+        assert!(settings_again(&args).is_ok());
     }
 }

@@ -23,8 +23,40 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         true => written(writeln!(io::stdout(), "{status:#}"))?,
         false => written(print(&status))?,
     };
-    let mut zones = status["zones"].as_array().into_iter().flatten();
-    Ok(if zones.any(is_out) { Exit::Failed } else { Exit::Done })
+    let mut lacks: Vec<String> = if args.zones.is_empty() { node_lacks(&status) } else { Vec::new() };
+    lacks.extend(each(&status["zones"]).filter(|zone| is_out(zone)).map(why_out));
+    match lacks.is_empty() {
+        true => Ok(Exit::Done),
+        false => Err(Failure::of("not all is served that is to be", &lacks)),
+    }
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// What the node as a whole does without. An address that this machine does not have is not among it: it may be another one's turn to have
+/// it. One that is closed lacks the certificate, which is.
+fn node_lacks(status: &Value) -> Vec<String> {
+    let is_out = |one: &&Value| one["state"] != "absent" && one["state"] != "closed";
+    let listening = each(&status["not_listening"]).filter(is_out).filter_map(|one| {
+        let (address, reason) = (one["address"].as_str()?, one["reason"].as_str()?);
+        Some(format!("nothing is served on {address}: {reason}"))
+    });
+    let read = each(&status["not_read"]).filter_map(|one| Some(one["reason"].as_str()?.to_owned()));
+    listening.chain(read).collect()
+}
+
+/// Why a zone is not served, as far as it is told.
+fn why_out(zone: &Value) -> String {
+    let [name, state] = ["zone", "state"].map(|key| zone[key].as_str().unwrap_or("?"));
+    match zone["problem"]["what"].as_str() {
+        Some(what) => format!("{name} is {state}: {what}"),
+        None if state == "failed" => {
+            format!("{name} is {state}: nothing has been read or transferred for it yet")
+        }
+        None => format!("{name} is {state}: no primary has confirmed it in time"),
+    }
 }
 
 /// Whether a zone of this node is not served. A stub zone is somebody else's: that its servers are down is no fault of the cache that asks
@@ -201,6 +233,10 @@ mod tests {
 
     #[test]
     fn zones_of_others_do_not_fail_a_health_check() {
+        assert_eq!(
+            why_out(&json!({"zone": "a.", "state": "failed", "problem": {"what": "a.zone is broken"}})),
+            "a. is failed: a.zone is broken"
+        );
         for (role, state, expected) in [
             ("primary", "failed", true),
             ("secondary", "expired", true),
@@ -210,5 +246,17 @@ mod tests {
         ] {
             assert_eq!(is_out(&json!({"role": role, "state": state})), expected, "{role} {state}");
         }
+    }
+
+    #[test]
+    fn what_a_node_does_without_fails_a_health_check_but_an_address_of_another_machine() {
+        let address = |state| json!({"address": "192.0.2.1:53", "state": state, "reason": "why"});
+        let lacks = |state| node_lacks(&json!({"not_listening": [address(state)], "not_read": []}));
+        assert_eq!(lacks("unbound"), ["nothing is served on 192.0.2.1:53: why"]);
+        assert_eq!(lacks("lost").len(), 1);
+        assert!(lacks("absent").is_empty() && lacks("closed").is_empty());
+        let folder =
+            json!({"what": "folder", "path": "z", "reason": "cannot read the folder z", "gone": true});
+        assert_eq!(node_lacks(&json!({"not_read": [folder]})), ["cannot read the folder z"]);
     }
 }

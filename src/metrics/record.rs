@@ -1,5 +1,6 @@
 //! Which event counts into which metric.
 
+use crate::lag::Interval;
 use crate::node::event::Event;
 use crate::probe::observation::Reason;
 use crate::time::{Now, Utc};
@@ -52,12 +53,13 @@ impl Metrics {
             Event::Notify(_, notify::Event::Acknowledged { .. }) => self.notified("out", "ok"),
             Event::Notify(_, notify::Event::Refused { .. }) => self.notified("out", "refused"),
             Event::Notify(_, notify::Event::Unanswered { .. }) => self.notified("out", "timeout"),
-            Event::Observed { propagation: Some(propagation), .. } => {
-                self.propagated(Hop::PublishToObserved, propagation.best().as_secs_f64());
+            // Bounds alone are no measure: the lower one is mostly 0.
+            Event::Observed { propagation: Some(Interval { estimate: Some(took), .. }), .. } => {
+                self.propagated(Hop::PublishToObserved, took.as_secs_f64());
             }
             Event::Reachable { zone, fault: Some(Reason::OtherContent), .. } => self.mismatched(now, zone),
             Event::Added(_)
-            | Event::Observed { propagation: None, .. }
+            | Event::Observed { .. }
             | Event::Behind(..)
             | Event::Fetched { .. }
             | Event::Expired(_)
@@ -74,5 +76,39 @@ impl Metrics {
             | Event::Resumed { .. }
             | Event::SerialLowered { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::render::Gauges;
+    use crate::zone::serial::Serial;
+
+    #[test]
+    fn what_is_only_known_within_bounds_is_not_in_the_histogram() {
+        let metrics = Metrics::new().unwrap();
+        let (zone, server) = ("example.".parse().unwrap(), ([192, 0, 2, 1], 53).into());
+        let seen = |estimate| Event::Observed {
+            zone: Clone::clone(&zone),
+            server,
+            serial: Serial(2),
+            propagation: Some(Interval {
+                high: Some(Duration::from_secs(80)),
+                estimate,
+                ..Interval::default()
+            }),
+        };
+        let count = || {
+            let text = metrics.render(&Gauges::default()).unwrap();
+            let series = "tidemark_propagation_duration_seconds_count{hop=\"publish_to_observed\"} ";
+            text.lines().find_map(|line| line.strip_prefix(series)).unwrap().to_owned()
+        };
+        metrics.record(Utc(0), &seen(None));
+        assert_eq!(count(), "0");
+        metrics.record(Utc(0), &seen(Some(Duration::from_millis(212))));
+        assert_eq!(count(), "1");
     }
 }

@@ -136,7 +136,7 @@ impl Metrics {
                 &registry,
                 IntGauge::new(
                     "tidemark_config_last_reload_ok",
-                    "1, or 0 from a reload that was refused to the next that is not",
+                    "1, or 0 from a reload that was refused to the next that is not, or until what it could not read can be read",
                 )?,
             )?,
             tallies: Mutex::default(),

@@ -20,6 +20,10 @@ pub struct Gauges {
     pub zones: Vec<ZoneStatus>,
     /// Entries in the cache, when there is one.
     pub cache_entries: Option<u64>,
+    /// In which ways addresses of the configuration are not served, and how many.
+    pub not_listening: Vec<(&'static str, usize)>,
+    /// What the configuration names and cannot be read, by kind, and how many.
+    pub not_read: Vec<(&'static str, usize)>,
 }
 
 /// Appends all of them, in Prometheus' text format.
@@ -35,10 +39,32 @@ pub(super) fn write(gauges: &Gauges, troubles: &BTreeMap<Name, Troubles>, text: 
         "Servers of zones that are not watched, because they are too many",
         [("", gauges.overview.unwatched as f64)].into_iter(),
     );
+    lacks(gauges, text);
     let shown: Vec<Labelled<'_>> = gauges.zones.iter().map(|zone| Labelled::of(zone, troubles)).collect();
     zones(&shown, text);
     counters(&shown, text);
     servers(&shown, text);
+}
+
+/// What the node does without.
+fn lacks(gauges: &Gauges, text: &mut String) {
+    let mut each = |name: &str, help: &str, label: &str, counts: &[(&str, usize)]| {
+        let counts = counts.iter().map(|(word, count)| (format!("{{{label}=\"{word}\"}}"), *count as f64));
+        let counts: Vec<(String, f64)> = counts.collect();
+        family(text, "gauge", name, help, counts.iter().map(|(labels, count)| (&**labels, *count)));
+    };
+    each(
+        "tidemark_not_listening",
+        "Addresses of the configuration that are not served: unbound, closed without a certificate, absent from this machine, lost",
+        "state",
+        &gauges.not_listening,
+    );
+    each(
+        "tidemark_not_read",
+        "What the configuration names and cannot be read, or not any more: folders of zones, certificates, cookie secrets",
+        "what",
+        &gauges.not_read,
+    );
 }
 
 /// A zone with the labels of its series.
@@ -213,6 +239,27 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_node_does_without_is_counted_by_kind() {
+        let gauges = Gauges {
+            not_listening: vec![("unbound", 2), ("absent", 0)],
+            not_read: vec![("folder", 1)],
+            ..Gauges::default()
+        };
+        let mut text = String::new();
+        lacks(&gauges, &mut text);
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let listening = "tidemark_not_listening{state=";
+        assert_eq!(
+            samples,
+            [
+                &*format!("{listening}\"unbound\"}} 2"),
+                &*format!("{listening}\"absent\"}} 0"),
+                "tidemark_not_read{what=\"folder\"} 1"
+            ]
+        );
+    }
 
     #[test]
     fn samples_stand_below_what_they_are_about() {

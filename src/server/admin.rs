@@ -25,15 +25,15 @@ use tokio::time::MissedTickBehavior;
 use crate::metrics::registry::Metrics;
 use crate::metrics::render::Gauges;
 use crate::node::board::Overview;
-use crate::node::status::{Ask, From, Page, Problem, State as ZoneState, ZoneStatus};
+use crate::node::status::{Ask, From, Page, State as ZoneState, ZoneStatus};
 use crate::publish::store::ZoneStore;
 use crate::resolve::cache::Cache;
 use crate::wire::name::Name;
 use crate::zone::serial::Serial;
 
-use super::control::{Command, Reloaded};
+use super::control::{Command, NotReloaded, Reloaded};
 use super::pulse::Pulse;
-use super::unread::{Unread, missing_folder};
+use super::unread::{Source, Unread, missing_folder};
 
 use query::{Malformed, Query};
 
@@ -72,7 +72,7 @@ pub struct Admin {
     /// What the configuration names and could not be read yet.
     pub unread: watch::Receiver<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was.
-    pub refused: watch::Receiver<Option<Problem>>,
+    pub refused: watch::Receiver<Option<NotReloaded>>,
     /// Keys that have changed in the configuration and take effect only after a restart.
     pub needs_restart: watch::Receiver<Vec<&'static str>>,
     /// All zones together.
@@ -92,8 +92,41 @@ pub struct Admin {
 pub struct NotListening {
     /// Which.
     pub address: SocketAddr,
+    /// In which way.
+    pub state: AddressState,
     /// Why not, and what to do about it.
     pub reason: String,
+}
+
+/// In which way an address is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+pub enum AddressState {
+    /// It cannot be bound.
+    Unbound,
+    /// Sockets are bound to it, and there is no certificate to show to those who connect.
+    Closed,
+    /// Sockets are bound to it, and this machine does not have it.
+    Absent,
+    /// Its sockets were there, and the system gave no thread for them. Some of them may be served, so that they are in their own way.
+    Lost,
+}
+
+impl AddressState {
+    /// All of them.
+    const ALL: [AddressState; 4] =
+        [AddressState::Unbound, AddressState::Closed, AddressState::Absent, AddressState::Lost];
+}
+
+impl std::convert::From<AddressState> for &'static str {
+    fn from(state: AddressState) -> &'static str {
+        match state {
+            AddressState::Unbound => "unbound",
+            AddressState::Closed => "closed",
+            AddressState::Absent => "absent",
+            AddressState::Lost => "lost",
+        }
+    }
 }
 
 /// Binds the control socket, in the place of one that a process which is gone has left.
@@ -186,6 +219,20 @@ impl Admin {
         self.ask(|answer| Command::Page(ask, answer)).await
     }
 
+    /// How many addresses are not served, in each way.
+    fn not_listening(&self) -> Vec<(&'static str, usize)> {
+        let all = self.not_listening.load();
+        let count = |state| all.iter().filter(|one| one.state == state).count();
+        AddressState::ALL.map(|state| (state.into(), count(state))).to_vec()
+    }
+
+    /// How many sources of each kind cannot be read.
+    fn not_read(&self) -> Vec<(&'static str, usize)> {
+        let all = self.unread.borrow();
+        let count = |kind| all.iter().filter(|one| one.source.kind() == kind).count();
+        Source::KINDS.map(|kind| (kind, count(kind))).to_vec()
+    }
+
     /// All zones, page by page: others are served by the control thread in between.
     async fn all_zones(&self) -> Result<Vec<ZoneStatus>, Refusal> {
         let mut zones = Vec::new();
@@ -216,6 +263,8 @@ async fn metrics(State(admin): State<Admin>) -> Result<Response, Refusal> {
         overview: Overview::clone(&overview),
         zones,
         cache_entries: admin.cache.as_ref().map(|cache| cache.entry_count()),
+        not_listening: admin.not_listening(),
+        not_read: admin.not_read(),
     };
     let text = admin.metrics.render(&gauges);
     let text = text.map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;

@@ -2,6 +2,7 @@
 //! and never works on a large zone: that is what the journal's thread and the jobs are for.
 
 mod late;
+mod refused;
 mod reload;
 mod reloaded;
 mod turnover;
@@ -20,7 +21,7 @@ use crate::node::board::Overview;
 use crate::node::effects::Effects;
 use crate::node::event::{Event, Input};
 use crate::node::router::Node;
-use crate::node::status::{Ask, Page, Problem};
+use crate::node::status::{Ask, Page};
 use crate::publish::proposal::ZoneFile;
 use crate::publish::store::ZoneStore;
 use crate::wire::name::Name;
@@ -39,9 +40,10 @@ use super::settings::Settings;
 use super::tls::Shown;
 use super::unread::{Content, Source, Unread};
 pub use late::wait_for;
+pub use refused::{NotReloaded, Refusal};
 use reload::Settling;
 pub use reload::{Answer, Reload, Reloads, Reread, Rereading};
-pub use reloaded::{Refusal, Reloaded};
+pub use reloaded::Reloaded;
 pub use warned::Warned;
 
 /// So many commands go before what arrived, and then that goes before them: taking in a message of a transfer takes as long as many
@@ -62,6 +64,8 @@ pub enum Command {
     Reload(Vec<Name>, Option<Answer>),
     /// The configuration was read again for a reload, or could not be.
     Reread(Rereading, Result<Box<Settings>, Refusal>),
+    /// What a reload was refused for, and nothing else, can be read now.
+    Readable(NotReloaded),
     /// Ask the primaries of these secondary zones now, or of all; take what they have whatever the serial, if that is said.
     Refresh(Vec<Name>, bool, oneshot::Sender<Result<Vec<Asked>, String>>),
     /// All files of a reload have been read and reported.
@@ -107,7 +111,7 @@ pub struct Control {
     /// What of that it has to do without until it can be read.
     pub unread: watch::Sender<Vec<Unread>>,
     /// Why the configuration was refused when it was read last, if it was: what was in force before is so still.
-    pub refused: watch::Sender<Option<Problem>>,
+    pub refused: watch::Sender<Option<NotReloaded>>,
     /// Keys that have changed in the configuration since the start and take effect only after a restart.
     pub needs_restart: watch::Sender<Vec<&'static str>>,
     /// The reloads under way.
@@ -225,6 +229,7 @@ impl Control {
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Reread(rereading, read) => self.reread(rereading, read, commands),
+            Command::Readable(refused) => self.readable(&refused),
             Command::Refresh(zones, is_forced, answer) => {
                 drop(answer.send(self.refresh(zones, is_forced, effects)));
             }

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::Socket;
 
-use super::admin::{self, Admin, NotListening};
+use super::admin::{self, AddressState, Admin, NotListening};
 use super::settings::Settings;
 use super::tls::Shown;
 use super::unread::{no_certificate, pauses};
@@ -116,21 +116,9 @@ struct Awaited {
     purpose: Purpose,
     /// Where, and why not.
     why: BindError,
-    state: State,
+    state: AddressState,
     /// What is bound to it and must not let anyone in yet.
     held: Option<Sockets>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// It cannot be bound.
-    Unbound,
-    /// Sockets are bound to it, and there is no certificate to show to those who connect.
-    Closed,
-    /// Sockets are bound to it, and this machine does not have it.
-    Absent,
-    /// Its sockets were there, and the system gave no thread for them. Some of them may be served, so that they are in their own way.
-    Lost,
 }
 
 impl Awaited {
@@ -138,16 +126,17 @@ impl Awaited {
         let why = &self.why;
         match self.state {
             // The certificate is told of.
-            State::Closed => {}
-            State::Unbound => tracing::error!("{why}. It is tried again until it can be had"),
-            State::Absent => tracing::warn!("{why}. It is served from the moment it is there"),
-            State::Lost => tracing::error!("{why}"),
+            AddressState::Closed => {}
+            AddressState::Unbound => tracing::error!("{why}. It is tried again until it can be had"),
+            AddressState::Absent => tracing::warn!("{why}. It is served from the moment it is there"),
+            AddressState::Lost => tracing::error!("{why}"),
         }
     }
 
     fn shown(&self) -> NotListening {
         let BindError { what, addr, error } = &self.why;
-        NotListening { address: *addr, reason: format!("{what}: {error}{}", advice(error)) }
+        let reason = format!("{what}: {error}{}", advice(error));
+        NotListening { address: *addr, state: self.state, reason }
     }
 }
 
@@ -204,17 +193,17 @@ impl Bound {
         let awaited = |why, state, held| Awaited { purpose, why, state, held };
         match (purpose.bind(addr, self.workers), closed) {
             (Ok(sockets), Some(reason)) => {
-                self.awaited.push(awaited(purpose.closed(addr, reason), State::Closed, Some(sockets)));
+                self.awaited.push(awaited(purpose.closed(addr, reason), AddressState::Closed, Some(sockets)));
             }
             (Ok(sockets), None) => {
                 self.keep(sockets);
                 match purpose.is_here(addr) {
                     Ok(()) => self.had.push((purpose, addr)),
-                    Err(why) => self.awaited.push(awaited(why, State::Absent, None)),
+                    Err(why) => self.awaited.push(awaited(why, AddressState::Absent, None)),
                 }
             }
             (Err(why), _) if why.error.kind() == ErrorKind::PermissionDenied => return Err(why),
-            (Err(why), _) => self.awaited.push(awaited(why, State::Unbound, None)),
+            (Err(why), _) => self.awaited.push(awaited(why, AddressState::Unbound, None)),
         }
         Ok(())
     }
@@ -317,7 +306,7 @@ impl Door {
     async fn wait_for(self, mut awaited: Vec<Awaited>) {
         let mut unread = self.admin.unread.clone();
         for pause in pauses() {
-            if awaited.iter().all(|one| one.state == State::Lost) {
+            if awaited.iter().all(|one| one.state == AddressState::Lost) {
                 return;
             }
             tokio::select! {
@@ -325,7 +314,7 @@ impl Door {
                 // The certificate is there, or cannot be read for another reason.
                 Ok(()) = unread.changed() => {}
             }
-            awaited.retain_mut(|one| one.state == State::Lost || !self.is_taken(one));
+            awaited.retain_mut(|one| one.state == AddressState::Lost || !self.is_taken(one));
             self.admin.not_listening.store(Arc::new(awaited.iter().map(Awaited::shown).collect()));
         }
     }
@@ -347,23 +336,23 @@ impl Door {
     fn take(&self, awaited: &mut Awaited) -> Result<(), BindError> {
         let (purpose, addr) = (awaited.purpose, awaited.why.addr);
         let sockets = match (awaited.state, awaited.held.take()) {
-            (State::Unbound, None) => Some(purpose.bind(addr, self.workers).map_err(without_rights)?),
+            (AddressState::Unbound, None) => Some(purpose.bind(addr, self.workers).map_err(without_rights)?),
             (_, held) => held,
         };
         if let Some(sockets) = sockets {
             if purpose == Purpose::Tls && !self.tls.as_ref().is_some_and(|tls| tls.shown.is_there()) {
-                (awaited.state, awaited.held) = (State::Closed, Some(sockets));
+                (awaited.state, awaited.held) = (AddressState::Closed, Some(sockets));
                 let unread = self.admin.unread.borrow();
                 return Err(
                     purpose.closed(addr, no_certificate(&unread).unwrap_or("there is no certificate"))
                 );
             }
             if let Err(error) = self.start(sockets) {
-                awaited.state = State::Lost;
+                awaited.state = AddressState::Lost;
                 let error = io::Error::other(format!("its workers do not start ({error}): restart the node"));
                 return Err(BindError { what: purpose.word(), addr, error });
             }
-            awaited.state = State::Absent;
+            awaited.state = AddressState::Absent;
         }
         purpose.is_here(addr)
     }
@@ -402,7 +391,7 @@ mod tests {
         Bound::bind(&settings, 2)
     }
 
-    fn awaited(bound: &Bound) -> Vec<(Purpose, State)> {
+    fn awaited(bound: &Bound) -> Vec<(Purpose, AddressState)> {
         bound.awaited.iter().map(|one| (one.purpose, one.state)).collect()
     }
 
@@ -415,7 +404,11 @@ mod tests {
         let bound = bind(&["127.0.0.1:0".parse().unwrap(), busy, absent], Some(http)).unwrap();
         assert_eq!(
             awaited(&bound),
-            [(Purpose::Dns, State::Unbound), (Purpose::Dns, State::Absent), (Purpose::Http, State::Unbound)]
+            [
+                (Purpose::Dns, AddressState::Unbound),
+                (Purpose::Dns, AddressState::Absent),
+                (Purpose::Http, AddressState::Unbound)
+            ]
         );
         // Those of the absent address are there too, and of the busy one not even those for TCP.
         assert_eq!((bound.udp.len(), bound.tcp[0].len(), bound.tcp[1].len()), (4, 2, 2));
@@ -437,7 +430,7 @@ mod tests {
         settings.unread = vec![Source::Identity(files).unread(fault)];
         settings.server.tls = Some(settings::Tls { listen: vec![any_port], identity: None });
         let bound = Bound::bind(&settings, 2).unwrap();
-        assert_eq!(awaited(&bound), [(Purpose::Tls, State::Closed)]);
+        assert_eq!(awaited(&bound), [(Purpose::Tls, AddressState::Closed)]);
         assert_eq!(bound.had, [(Purpose::Dns, any_port)]);
         let told = bound.not_listening.load();
         assert!(told[0].reason.starts_with("TLS: no such file; put"), "{told:?}");

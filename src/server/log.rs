@@ -231,15 +231,37 @@ fn event(event: &Event) {
         // Those of many zones are told together.
         Event::ExpiredMeanwhile { .. } | Event::ClockSetBack { .. } => {}
         Event::Notify(zone, event) => notified(zone, event),
-        Event::Observed { zone, server, serial, propagation } => match propagation {
-            Some(Interval { low, high: Some(high), .. }) if *high > *low + *high / 4 => {
-                info!(%zone, %server, %serial, "observed, {low:?} to {high:?} after it was published")
-            }
-            Some(interval) => info!(%zone, %server, %serial, took = ?interval.best(), "observed"),
-            None => info!(%zone, %server, %serial, "observed"),
-        },
+        Event::Observed { zone, server, serial, propagation } => {
+            info!(%zone, %server, %serial, "observed{}", propagation.map_or_else(String::new, after_publication))
+        }
         Event::Reachable { zone, server, up, again, fault } => reachable(zone, server, *up, *again, *fault),
     }
+}
+
+/// How long after its publication a version was seen. Where no stamp tells when that was, it is as far back as somebody last knew the version
+/// before to be the newest, which bounds it and is no measure of it.
+fn after_publication(took: Interval) -> String {
+    match took {
+        Interval { estimate: Some(estimate), .. } => {
+            format!(", {} after it was published", seconds(estimate))
+        }
+        Interval { low, high: Some(high), .. } if low.is_zero() => {
+            format!(", {} after it was published at most", seconds(high))
+        }
+        Interval { low, high: Some(high), .. } => {
+            format!(", {} to {} after it was published", seconds(low), seconds(high))
+        }
+        Interval { low, .. } if !low.is_zero() => {
+            format!(", {} after it was published at least", seconds(low))
+        }
+        Interval { .. } => String::new(),
+    }
+}
+
+/// A span to the millisecond.
+fn seconds(span: Duration) -> String {
+    let millis = (span.as_micros() + 500) / 1_000;
+    format!("{} s", millis as f64 / 1e3)
 }
 
 /// A NOTIFY went out, and this came of it.
@@ -340,6 +362,18 @@ pub(super) fn diagnostics(zone: &Name, diagnostics: &[Diagnostic]) {
 mod tests {
     use super::*;
     use crate::time::Utc;
+
+    #[test]
+    fn what_a_stamp_tells_counts_for_more_than_when_a_server_was_last_known_to_be_current() {
+        let [zero, tenths, long] = [0, 212, 79_900].map(Duration::from_millis);
+        let told = |low, high, estimate| after_publication(Interval { low, high, estimate });
+        assert_eq!(told(zero, Some(long), Some(tenths)), ", 0.212 s after it was published");
+        assert_eq!(told(zero, Some(zero), Some(Duration::from_nanos(300))), ", 0 s after it was published");
+        assert_eq!(told(zero, Some(long), None), ", 79.9 s after it was published at most");
+        assert_eq!(told(tenths, Some(long), None), ", 0.212 s to 79.9 s after it was published");
+        assert_eq!(told(tenths, None, None), ", 0.212 s after it was published at least");
+        assert_eq!(told(zero, None, None), "");
+    }
 
     fn gone(zones: usize, why: Option<&str>) -> Vec<Removal> {
         let zone = |number| format!("z{number}.").parse().unwrap();

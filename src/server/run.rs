@@ -228,7 +228,7 @@ async fn serve(
         unread,
         refused,
         needs_restart,
-        reloads: Reloads::new(reread, commands.clone()),
+        reloads: Reloads::new(reread, admin.refused.clone(), commands.clone()),
         warned: Warned::default(),
     };
     let thread = start_control(belongings, commands.clone(), queue)?;

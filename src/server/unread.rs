@@ -55,8 +55,8 @@ pub enum Content {
 /// A source that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unread {
-    /// Which.
-    #[serde(skip)]
+    /// Which; of what kind, for those who ask.
+    #[serde(rename = "what", serialize_with = "kind")]
     pub source: Source,
     /// What of it cannot be read.
     #[serde(serialize_with = "shown")]
@@ -68,6 +68,10 @@ pub struct Unread {
     /// Whether it can be read now, and is being read: what comes from it is still to come.
     #[serde(skip)]
     pub is_found: bool,
+}
+
+fn kind<S: serde::Serializer>(source: &Source, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(source.kind())
 }
 
 fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -84,6 +88,18 @@ pub struct Fault {
 }
 
 impl Source {
+    /// All kinds.
+    pub const KINDS: [&str; 3] = ["folder", "certificate", "cookies"];
+
+    /// Which of [`Source::KINDS`] it is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Source::ZoneDir(_) => "folder",
+            Source::Identity(_) => "certificate",
+            Source::Cookies(_) => "cookies",
+        }
+    }
+
     /// Reads it, or says why that cannot be.
     pub fn read(&self) -> Result<Content, Fault> {
         let fault = |path: &Path, what| Fault { path: path.to_owned(), what };
@@ -247,7 +263,7 @@ mod tests {
         let missing = unread(&source);
         assert_eq!(
             serde_json::json!(missing),
-            serde_json::json!({ "path": path, "reason": missing.reason, "gone": false })
+            serde_json::json!({ "what": "folder", "path": path, "reason": missing.reason, "gone": false })
         );
         fs::create_dir(&path).unwrap();
         assert_eq!(missing.again(), Some((source, Ok(Content::ZoneDir(path)))));

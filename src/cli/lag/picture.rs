@@ -81,9 +81,14 @@ impl Picture {
         servers.peek().is_none() || servers.any(|server| server.answered)
     }
 
-    /// Whether every server is known to lack nothing for longer than this.
-    pub fn is_within(&self, most: Duration, now: Now) -> bool {
-        self.zones.values().all(|zone| zone.rows(now).all(|row| row.is_within(most)))
+    /// The servers that are not known to lack nothing for longer than this, each with why not and what to do.
+    pub fn late(&self, most: Duration, now: Now) -> Vec<String> {
+        let zone = |(name, zone): (&Name, &Zone)| {
+            let late =
+                |row: Row<'_>| Some(format!("{name} at {}: {}", row.server, row.late(most, name, now)?));
+            zone.rows(now).filter_map(late).collect::<Vec<_>>()
+        };
+        self.zones.iter().flat_map(zone).collect()
     }
 
     /// Takes in what a server showed.
@@ -293,13 +298,35 @@ impl Zone {
 }
 
 impl Row<'_> {
-    /// Whether it is known to lack nothing for longer than this.
-    fn is_within(&self, most: Duration) -> bool {
+    /// Why it is not known to lack nothing for longer than this, if it is not.
+    fn late(&self, most: Duration, zone: &Name, now: Now) -> Option<String> {
+        if let Some(trouble) = self.trouble() {
+            return Some(format!("{trouble}; its own log and `tidemark status` there may say why"));
+        }
         // What bounds it, or where nothing does, the age of the version that it lacks. That nobody shows a newer one bounds nothing: all
         // of them may be cut off.
-        let missing = |stale: &Interval| stale.estimate.filter(|age| !age.is_zero());
-        let longest = self.stale.and_then(|stale| stale.high.or_else(|| missing(&stale)));
-        self.problem.is_none() && longest.is_some_and(|longest| longest <= most)
+        let stale = self.stale.unwrap_or_default();
+        let missing = stale.estimate.filter(|age| !age.is_zero());
+        if stale.high.or(missing).is_some_and(|longest| longest <= most) {
+            return None;
+        }
+        Some(match (stale.high, stale.best()) {
+            (_, age) if age > most => {
+                format!("it lacks a change that is {} old; its own log should say why it does not follow", human(age))
+            }
+            (Some(high), _) => format!(
+                "it is not verified since {}, {} ago, and may lack what was published since; let it ask its primary (`tidemark refresh \
+                 {zone}`, `rndc refresh {zone}`), or allow for the time between its polls",
+                now.utc - high,
+                human(high)
+            ),
+            (None, age) if !age.is_zero() => {
+                "it lacks a newer version, and nothing tells when that was published; name a tidemark node of the zone too".to_owned()
+            }
+            (None, _) => "nothing tells since when it is current, neither stamps nor EXPIRE of a server with its serial; name a tidemark \
+                          node or the primary of the zone too"
+                .to_owned(),
+        })
     }
 
     /// What is wrong, with the serial that it is wrong with.
@@ -357,7 +384,7 @@ fn figure(stale: Option<Interval>, bounds: bool) -> String {
 }
 
 /// A span as people read it: `0s`, `0.25s`, `12.3s`, `5m12s`, `3h05m`, `6d23h`.
-fn human(span: Duration) -> String {
+pub fn human(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         _ if span.as_millis() == 0 => "0s".into(),

@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::node::status::Problem;
 use crate::panic::catch;
 use crate::wire::name::Name;
 
 use super::super::files::watch::Refused;
+use super::super::log;
 use super::super::settings::{Settings, takes_restart};
 use super::super::unread::{self, Content, Source, Unread, lacks_folder};
-use super::super::{clock, log};
-use super::reloaded::{Refusal, in_short};
+use super::refused::{NotReloaded, Refusal, wait_until_readable};
 use super::turnover::Turnover;
 use super::{Command, Control, Reloaded};
 
@@ -81,18 +80,23 @@ pub struct Rereading {
 }
 
 impl Rereading {
-    /// Why a folder of zones cannot be read that went away while the others were read. What is in it would be taken for gone.
-    fn lost<'u>(&self, unread: &'u [Unread], settings: &Settings) -> Option<&'u str> {
+    /// A folder of zones that cannot be read as it went away while the others were read. What is in it would be taken for gone.
+    fn lost<'u>(&self, unread: &'u [Unread], settings: &Settings) -> Option<&'u Unread> {
         let is_new = |it: &&Unread| self.unread.iter().all(|known| known.source != it.source);
         let is_named = |it: &&Unread| settings.sources.contains(&it.source);
-        unread.iter().filter(is_new).find(is_named).map(|lost| lost.reason.as_str())
+        unread.iter().filter(is_new).find(is_named)
     }
 }
 
 impl Reloads {
     /// None yet. The configuration is read by the runtime that this is called on.
-    pub fn new(reread: Reread, commands: mpsc::Sender<Command>) -> Reloads {
+    pub fn new(
+        reread: Reread,
+        refused: watch::Receiver<Option<NotReloaded>>,
+        commands: mpsc::Sender<Command>,
+    ) -> Reloads {
         let (asked, asking) = mpsc::unbounded_channel();
+        tokio::spawn(wait_until_readable(refused, commands.clone()));
         tokio::spawn(read_again(reread, asking, commands));
         Reloads { asked, settling: Vec::new(), last: 0, turnovers: BTreeMap::new() }
     }
@@ -144,7 +148,7 @@ impl Control {
         commands: &mpsc::Sender<Command>,
     ) {
         let read = read.and_then(|settings| match rereading.lost(&self.unread.borrow(), &settings) {
-            Some(why) => Err(why.to_owned().into()),
+            Some(lost) => Err(Refusal { lacking: vec![lost.source.clone()], ..lost.reason.clone().into() }),
             None => Ok(settings),
         });
         self.metrics.reloaded(read.is_ok());
@@ -152,8 +156,7 @@ impl Control {
         let settings = match read {
             Ok(settings) => settings,
             Err(refusal) => {
-                let problem = Problem { what: in_short(&refusal), since: clock::now().utc };
-                self.refused.send_replace(Some(problem));
+                self.refused.send_replace(Some(NotReloaded::now(&refusal)));
                 return refuse(answer, refusal.all);
             }
         };
@@ -255,7 +258,7 @@ mod tests {
         let answers = Mutex::new(answers);
         let reread: Reread = Arc::new(move || answers.lock().unwrap().recv_timeout(LIMIT).unwrap());
         let (commands, mut told) = mpsc::channel(4);
-        let reloads = Reloads::new(reread, commands.clone());
+        let reloads = Reloads::new(reread, watch::channel(None).1, commands.clone());
         let ask = |unread: usize| {
             let unread = vec![folder("/none"); unread];
             assert!(reloads.asked.send(Rereading { answer: None, unread }).is_ok());
@@ -265,14 +268,14 @@ mod tests {
         // Others are heard while the disk does not answer.
         commands.send(Command::Stop).await.unwrap();
         assert!(matches!(told.recv().await, Some(Command::Stop)));
-        let broken = |why: &str| Refusal::from(why.to_owned());
-        disk.send(Err(broken("broken"))).unwrap();
-        assert_eq!(next(&mut told).await, (0, Err(broken("broken"))));
+        let broken = || Refusal::from("broken".to_owned());
+        disk.send(Err(broken())).unwrap();
+        assert_eq!(next(&mut told).await, (0, Err(broken())));
         ask(2);
         disk.send(Ok(settings())).unwrap();
-        disk.send(Err(broken("broken again"))).unwrap();
+        disk.send(Err(broken())).unwrap();
         assert_eq!(next(&mut told).await, (1, Ok(Box::new(settings()))));
-        assert_eq!(next(&mut told).await, (2, Err(broken("broken again"))));
+        assert_eq!(next(&mut told).await, (2, Err(broken())));
         // A fault of this program costs one reload.
         drop(disk);
         ask(3);
@@ -287,6 +290,6 @@ mod tests {
         let sources = vec![known.source.clone(), lost.source.clone()];
         let settings = Settings { sources, ..settings() };
         assert_eq!(rereading.lost(&[known.clone(), other.clone()], &settings), None);
-        assert_eq!(rereading.lost(&[known, other, lost.clone()], &settings), Some(&*lost.reason));
+        assert_eq!(rereading.lost(&[known, other, lost.clone()], &settings), Some(&lost));
     }
 }

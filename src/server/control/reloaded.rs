@@ -64,52 +64,11 @@ impl Reloaded {
     }
 }
 
-/// Why a configuration was not brought into force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The first thing that is wrong, without its place.
-    pub first: String,
-    /// Where that is: a file, with line and column where there are any.
-    pub place: Option<String>,
-    /// All that is wrong, as people are shown it.
-    pub all: String,
-}
-
-impl From<String> for Refusal {
-    /// One thing, which has no place in the configuration.
-    fn from(why: String) -> Refusal {
-        Refusal { first: why.clone(), place: None, all: why }
-    }
-}
-
-/// What is told for long of a configuration that was refused: the first error and its place. Lines of the file may hold secrets, and stay
-/// with who asked for the reload and in the log.
-pub(super) fn in_short(Refusal { first, place, .. }: &Refusal) -> String {
-    let place = place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-    format!(
-        "{first}{place}; what was in force before is so still: mend the configuration (`tidemark check` shows all that is wrong with it) \
-         and run `tidemark reload`"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
-
-    #[test]
-    fn a_refused_configuration_is_told_in_a_line_without_its_text() {
-        let told = in_short(&Refusal {
-            first: "unknown key `lissten`".to_owned(),
-            place: Some("tidemark.toml:2:1".to_owned()),
-            all: "unknown key `lissten`\n --> tidemark.toml:2:1\n  |\n2 | lissten = []\n".to_owned(),
-        });
-        assert!(told.starts_with("unknown key `lissten` at tidemark.toml:2:1; what was in force"), "{told}");
-        assert!(!told.contains('\n'), "{told}");
-        let told = in_short(&Refusal::from("cannot read the folder z: No such file".to_owned()));
-        assert!(told.starts_with("cannot read the folder z: No such file; what was in force"), "{told}");
-    }
 
     #[test]
     fn files_that_are_left_out_are_complained_of_like_zones_that_fail() {

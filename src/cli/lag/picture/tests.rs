@@ -106,7 +106,11 @@ fn a_word_that_nothing_is_newer_holds_against_no_version_that_is() {
     let stale = |server: usize| &json["zones"][0]["servers"][server]["staleness"];
     assert_eq!((&stale(0)["high"], &stale(0)["estimate"]), (&Value::Null, &json!(92.0)));
     assert_eq!(stale(1)["high"], 0.0);
-    assert!(!picture.is_within(Duration::from_secs(60), at(100)));
+    let late = picture.late(Duration::from_secs(60), at(100));
+    assert!(
+        late.len() == 1 && late[0].contains("192.0.2.1:53: it lacks a change that is 1m32s old"),
+        "{late:?}"
+    );
 }
 
 #[test]
@@ -154,19 +158,27 @@ fn a_server_that_has_not_asked_for_long_is_not_said_to_be_current() {
     let mut picture = picture(2);
     picture.take(&left(1, 17, 100));
     assert!(plain(&picture, at(100), false).contains("<= 20.0s"), "{}", plain(&picture, at(100), false));
-    assert!(!picture.is_within(Duration::from_secs(5), at(100)));
+    let late = picture.late(Duration::from_secs(5), at(100));
+    let since = "example. at 192.0.2.1:53: it is not verified since 2023-11-14T22:14:40.000Z, 20.0s ago";
+    assert!(late.len() == 1 && late[0].starts_with(since), "{late:?}");
     // Its primary shows the same.
     picture.take(&left(2, 0, 100));
     assert!(!plain(&picture, at(100), false).contains("<="), "{}", plain(&picture, at(100), false));
-    assert!(picture.is_within(Duration::from_secs(5), at(100)));
+    assert_eq!(picture.late(Duration::from_secs(5), at(100)), [""; 0]);
+    picture.take(&Event::Silent { server: server(2), zone: zone(), since: at(101).mono });
+    let late = picture.late(Duration::from_secs(5), at(103));
+    assert!(late.len() == 2 && late[1].starts_with("example. at 192.0.2.2:53: no answer; "), "{late:?}");
 }
 
 #[test]
 fn servers_that_tell_nothing_do_not_vouch_for_each_other() {
     let mut picture = picture(2);
-    let within = |picture: &Picture, seconds, now| picture.is_within(Duration::from_secs(seconds), at(now));
+    let within =
+        |picture: &Picture, seconds, now| picture.late(Duration::from_secs(seconds), at(now)).is_empty();
     (1..=2).for_each(|number| picture.take(&Event::Seen(seen(number, 42, 100))));
     assert!(!within(&picture, 3_600, 100));
+    let late = picture.late(Duration::from_secs(3_600), at(100));
+    assert!(late.len() == 2 && late[0].contains("nothing tells since when it is current"), "{late:?}");
     // One that tells stamps speaks for those that show the same, and tells since when the others are late.
     picture.expect(&zone(), server(3));
     let asked = Some(Serial(40));
