@@ -165,7 +165,7 @@ async fn look(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
         exit::written(writeln!(out, "{}", picture.json(now)))?;
     } else {
         exit::written(picture.table(now, false).print())?;
-        exit::written(anstream::stdout().write_all(picture.clocks(now).as_bytes()))?;
+        exit::written(anstream::stdout().write_all(picture.notes(now).as_bytes()))?;
     }
     if !picture.is_anybody_there() {
         let told = "none of these servers answers; are their addresses right, and does anything on the way drop DNS?";
@@ -213,12 +213,12 @@ async fn watch(args: &LagArgs, zones: &Zones) -> Result<Exit, Failure> {
             if redraw <= now.mono {
                 redraw = now.mono + REDRAW;
                 let width = table::terminal_width();
-                let clocks = picture.clocks(now);
+                let notes = picture.notes(now);
                 let cut = |line: &str| {
                     line.chars().take(width.unwrap_or(usize::MAX)).chain(['\n']).collect::<String>()
                 };
                 let text =
-                    picture.table(now, true).render(width) + &clocks.lines().map(cut).collect::<String>();
+                    picture.table(now, true).render(width) + &notes.lines().map(cut).collect::<String>();
                 let cleared = screen.clear_last_lines(drawn);
                 drawn = text.lines().count();
                 exit::written(cleared.and_then(|()| anstream::stdout().write_all(text.as_bytes())))?;

@@ -163,7 +163,11 @@ fn row(zone: &Value) -> [Cell; 7] {
         text(&zone["serial"]),
         text(&zone["records"]),
         Cell::styled(published.unwrap_or("-"), DIM),
-        Cell::from(staleness(&zone["staleness"])),
+        Cell::from(match &zone["role"] {
+            // Nobody tells of changes there, it is asked from time to time: that nothing newer is known means little.
+            role if role == "stub" => bound(&zone["staleness"]),
+            _ => staleness(&zone["staleness"]),
+        }),
     ]
 }
 
@@ -193,6 +197,14 @@ fn text(value: &Value) -> Cell {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     })
+}
+
+/// As [`staleness`], and the bound where nothing newer is known.
+fn bound(interval: &Value) -> String {
+    match (interval["estimate"].as_f64(), interval["high"].as_f64()) {
+        (Some(0.0), Some(high)) => format!("<= {high:.3} s"),
+        _ => staleness(interval),
+    }
 }
 
 /// The best figure, as a bound where it may lack nothing, or else the bounds.
@@ -228,6 +240,9 @@ mod tests {
             let interval = json!({"low": low, "high": high, "estimate": estimate});
             assert_eq!(staleness(&interval), shown, "{interval}");
         }
+        assert_eq!(bound(&json!({"low": 0.0, "high": 11.6, "estimate": 0.0})), "<= 11.600 s");
+        assert_eq!(bound(&json!({"low": 0.0, "high": 30.0, "estimate": 12.0})), "<= 12.000 s");
+        assert_eq!(bound(&json!({"low": 0.0, "high": null, "estimate": 0.0})), "0");
         assert_eq!(staleness(&Value::Null), "-");
     }
 

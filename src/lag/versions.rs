@@ -112,13 +112,15 @@ impl Versions {
 
     /// A moment at which nothing newer than this serial had been published.
     pub(super) fn unpublished_until(&self, serial: Serial) -> Option<Mono> {
-        self.kept.iter().filter(|known| serial.covers(known.serial)).filter_map(|known| known.head_at).max()
+        self.find(serial).and_then(|known| known.head_at).max(self.unpublished_until_before(serial))
     }
 
-    /// A moment at which this serial had not been published.
+    /// A moment at which this serial had not been published. Who shows an older one as the newest when this one is known already has had its
+    /// serial go back: that says nothing of versions from before.
     pub(super) fn unpublished_until_before(&self, serial: Serial) -> Option<Mono> {
+        let by = self.find(serial).map(|known| known.by);
         let older = self.kept.iter().filter(|known| serial.is_newer_than(known.serial));
-        older.filter_map(|known| known.head_at).max()
+        older.filter_map(|known| known.head_at).filter(|at| by.is_none_or(|by| *at <= by)).max()
     }
 
     /// The oldest version that says nothing of a server.

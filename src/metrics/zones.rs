@@ -133,7 +133,7 @@ fn zones(shown: &[Labelled<'_>], text: &mut String) {
     each(
         "tidemark_zone_staleness_seconds",
         "0 when nothing newer is known, else age of the oldest version not yet served",
-        &|zone| (zone.serial.is_some() || zone.staleness.is_some()).then(|| staleness(zone)),
+        &|zone| zone.staleness.map(|staleness| staleness.best().as_secs_f64()),
     );
     each("tidemark_zone_verified_timestamp_seconds", "When it is last known to have been current", &|zone| {
         zone.verified.map(Utc::as_secs_f64)
@@ -199,13 +199,8 @@ fn servers(shown: &[Labelled<'_>], text: &mut String) {
 /// Servers of a stub zone that do not tell are no trouble of this node's. What a primary serves is the newest that is published, whatever its
 /// file holds.
 fn longest(zone: &ZoneStatus) -> Option<f64> {
-    let Some(staleness) = zone.staleness else { return zone.serial.map(|_| 0.0) };
-    let high = staleness.high.map(|high| high.as_secs_f64());
+    let high = zone.staleness?.high.map(|high| high.as_secs_f64());
     high.or((zone.role != "stub").then_some(f64::INFINITY))
-}
-
-fn staleness(zone: &ZoneStatus) -> f64 {
-    zone.staleness.map_or(0.0, |staleness| staleness.best().as_secs_f64())
 }
 
 /// Appends a metric with its samples, which are labels and values; nothing where there are none.

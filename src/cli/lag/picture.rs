@@ -178,8 +178,34 @@ impl Picture {
         table
     }
 
+    /// What is said below the table: of clocks, and of serials that went back.
+    pub fn notes(&self, now: Now) -> String {
+        self.clocks(now) + &self.gone_back(now)
+    }
+
+    /// A line for each server that publishes a zone, and shows an older serial than others have had for long.
+    fn gone_back(&self, now: Now) -> String {
+        let line = |(name, zone): (&Name, &Zone), seen: &Observation| {
+            let (serial, head) = (seen.serial?, zone.ledger.head()?);
+            let publishes = seen.told.as_ref().is_some_and(|told| told.vouches() && told.age.is_zero());
+            // It may have published the newer one since it was asked.
+            let is_old = zone.ledger.behind_for(serial, now).is_some_and(|age| age > ROUNDED);
+            (publishes && is_old).then(|| {
+                format!(
+                    "{name} {} publishes it and shows serial {serial}, while others have {head}: its serial went back, or it has lost its data \
+                     folder; raise the serial there above {head}\n",
+                    seen.server
+                )
+            })
+        };
+        let zones = self.zones.iter();
+        let lines = zones
+            .flat_map(|it| it.1.servers.values().filter_map(move |server| line(it, server.last.as_ref()?)));
+        lines.collect()
+    }
+
     /// A line for each zone whose publisher has another time than this machine.
-    pub fn clocks(&self, now: Now) -> String {
+    fn clocks(&self, now: Now) -> String {
         let line = |(name, zone): (&Name, &Zone)| {
             let Offset { seconds, error } = zone.ledger.clocks().offset(now)?;
             let apart = Duration::from_secs_f64(seconds.abs());

@@ -202,3 +202,27 @@ fn other_content_is_told_in_the_words_of_status_and_with_its_serial() {
     let server = &picture.json(at(50))["zones"][0]["servers"][1];
     assert_eq!((&server["fault"], &server["serial"]), (&json!(Reason::OtherContent.to_string()), &json!(42)));
 }
+
+#[test]
+fn a_serial_that_went_back_where_the_zone_is_published_bounds_nothing_and_is_told() {
+    let mut picture = picture(2);
+    // It serves what was published at second 42, is cut off since second 60, and the other one lost its data folder.
+    let age = Duration::from_secs(40);
+    let cut_off = told(&[42]).map(|told| stamp::Told { age, is_verified: false, ..told });
+    picture.take(&Event::Seen(Observation { told: cut_off, ..seen(1, 42, 100) }));
+    picture.take(&Event::Seen(Observation { told: told(&[4]), ..seen(2, 4, 103) }));
+    let shown = plain(&picture, at(104), false);
+    assert!(shown.contains("<= 44.0s") && !shown.contains("<= 1.0s"), "{shown}");
+    let note = picture.notes(at(104));
+    assert!(note.contains("192.0.2.2:53 publishes it and shows serial 4, while others have 42"), "{note}");
+    let late = picture.late(Duration::from_secs(10), at(104));
+    assert!(late.iter().any(|line| line.contains("192.0.2.1")), "{late:?}");
+}
+
+#[test]
+fn a_publisher_that_was_asked_right_before_its_change_did_not_go_back() {
+    let mut picture = picture(2);
+    picture.take(&Event::Seen(Observation { told: told(&[98]), ..seen(2, 98, 100) }));
+    picture.take(&Event::Seen(Observation { told: told(&[100]), ..seen(1, 100, 101) }));
+    assert_eq!(picture.notes(at(101)), "");
+}
