@@ -73,10 +73,11 @@ const SOA_POLICY: Policy = Policy {
     silence_to_tcp: true,
     start: Start::InTurn,
 };
-/// A second opinion is worth one datagram.
+/// A second opinion is worth one datagram. Its answer is waited for as long as it takes from the end of the world and back: one primary
+/// would else confirm for ever what another, slow one has replaced.
 const OPINION_POLICY: Policy = Policy {
-    datagrams: &[Duration::from_millis(500)],
-    tcp: Duration::from_millis(500),
+    datagrams: &[Duration::from_secs(3)],
+    tcp: Duration::from_secs(3),
     silence_to_tcp: false,
     start: Start::InTurn,
 };

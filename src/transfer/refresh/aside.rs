@@ -130,7 +130,7 @@ impl Refresh {
         }
         self.learn(step, &[primary], theirs, answer.told.as_ref().and_then(Told::successor).copied());
         let is_slow = matches!(&self.state, State::Pulling(pull) if pull.is_slow(step.now.mono));
-        is_slow && !self.forcing && !self.holds.holds(step.now.mono, primary, theirs)
+        is_slow && !self.holds.holds(step.now.mono, primary, theirs)
     }
 
     /// Takes in that a primary's SOA shows what is served; whether that expires later by it.

@@ -242,6 +242,12 @@ impl Refresh {
         self.settle_newer();
     }
 
+    /// Takes note that a version which was announced has been asked for in vain, though one who may have announced it answers.
+    pub(super) fn not_shown(&mut self, serial: Serial) {
+        self.tellings.not_shown(serial);
+        self.settle_newer();
+    }
+
     /// Forgets the newer version when nobody tells of it any more: it is served, or has been taken back.
     fn settle_newer(&mut self) {
         self.newer =

@@ -64,8 +64,13 @@ impl Pull {
         if self.question.is_waiting() {
             return false;
         }
-        let Some((first, last)) = self.progress else { return self.began.mono + STUCK <= now };
-        (last + STUCK).min(self.falls_behind(first, STUCK, BRISK)) <= now
+        let falls_behind = self.progress.map(|(first, _)| self.falls_behind(first, STUCK, BRISK));
+        self.is_stuck(now) || falls_behind.is_some_and(|at| at <= now)
+    }
+
+    /// Whether it has not moved for long.
+    fn is_stuck(&self, now: Mono) -> bool {
+        self.progress.map_or(self.began.mono, |(_, last)| last) + STUCK <= now
     }
 
     /// When it gives way to others that are left to ask in this round, unless it has brought enough until then; the later the more
@@ -265,40 +270,41 @@ impl Refresh {
         }
     }
 
-    /// When the transfer under way gives way to the primaries that are left, if that is slow then.
+    /// When the transfer under way gives way to the primaries that are left, if that is slow then. An order is for the first primary that
+    /// has the zone, however slow.
     pub(super) fn gives_way_at(&self) -> Option<Mono> {
         let State::Pulling(pull) = &self.state else { return None };
-        pull.gives_way_at(self.passed_over).filter(|_| self.may_give_way())
+        let is_spared = !self.untried.is_empty() && !self.forcing;
+        pull.gives_way_at(self.passed_over).filter(|_| is_spared)
     }
 
-    /// Whether somebody is left to ask in place of the transfer under way. An order is for the first primary that has the zone.
-    fn may_give_way(&self) -> bool {
-        !self.untried.is_empty() && !self.forcing
-    }
-
-    /// Has a transfer that is slow give way to the primaries that are left, and comes back to it after them; whether one is left.
+    /// Has a transfer that is slow give way to the primaries that are left, and comes back to it after them; whether one is left. The
+    /// order that it was to carry out stands.
     pub(super) fn prefer_others(&mut self, step: &mut Step<'_>) -> bool {
         let State::Pulling(pull) = &self.state else { return false };
-        if !self.may_give_way() {
+        if self.untried.is_empty() {
             return false;
         }
         step.events.push(Event::failed(pull.primary, pull.kind, Reason::Slow));
+        self.force_next |= std::mem::take(&mut self.forcing);
         self.pass_over(step);
         true
     }
 
-    /// Ends a transfer that is slow: somebody wants the primaries to be asked.
+    /// Has a slow transfer give way because somebody wants the primaries to be asked. Where none is left it goes on, unless it does not move
+    /// or is not what was ordered.
     pub(super) fn give_up_if_slow(&mut self, step: &mut Step<'_>) {
         let State::Pulling(pull) = &self.state else { return };
-        if !pull.is_slow(step.now.mono) {
+        if !pull.is_slow(step.now.mono) || (!self.force_next && self.prefer_others(step)) {
             return;
         }
-        if !self.force_next && self.prefer_others(step) {
+        let State::Pulling(pull) = &self.state else { return };
+        let is_ordered = self.forcing || !self.force_next;
+        if is_ordered && !pull.is_stuck(step.now.mono) {
             return;
         }
         let Some(pull) = self.end_pull(step, Question::stop) else { return };
         step.events.push(Event::failed(pull.primary, pull.kind, Reason::Slow));
-        // An order that it was to carry out stands.
         self.force_next |= self.forcing;
     }
 

@@ -342,9 +342,12 @@ impl Refresh {
     fn until_shown(&mut self, step: &mut Step<'_>) -> Option<Duration> {
         let mut unshown = self.unshown.take().filter(|unshown| !self.is_known(unshown.serial))?;
         let wait = unshown.next_round();
-        if let Some(shown) = wait.is_none().then(|| unshown.tell()).flatten() {
+        if let Some(older) = unshown.older().filter(|_| wait.is_none()) {
             let (primary, announced) = (unshown.primary, unshown.serial);
-            step.events.push(Event::NotShown { primary, announced, shown });
+            self.not_shown(announced);
+            if unshown.is_to_be_told() {
+                step.events.push(Event::NotShown { primary, announced, shown: older });
+            }
         }
         self.unshown = Some(unshown);
         wait

@@ -16,14 +16,17 @@ struct Telling {
     serial: Serial,
     /// When it was told of last; `None` for what a former life heard.
     at: Option<Mono>,
+    /// Whether it may as well have been another primary.
+    is_shared: bool,
 }
 
 impl Tellings {
     /// Takes note of a version that was told of by one of these primaries: the address of a NOTIFY may be that of several, and nobody
     /// knows whom a former life heard.
     pub(super) fn heard(&mut self, primaries: &[SocketAddr], serial: Serial, at: Option<Mono>) {
+        let is_shared = primaries.len() > 1;
         for primary in primaries {
-            let telling = Telling { primary: *primary, serial, at };
+            let telling = Telling { primary: *primary, serial, at, is_shared };
             match self.0.iter_mut().find(|known| known.primary == *primary) {
                 Some(known) if known.serial.is_newer_than(serial) => {}
                 Some(known) => *known = telling,
@@ -36,6 +39,12 @@ impl Tellings {
     /// before: a round begins with what it is to ask for.
     pub(super) fn taken_back(&mut self, primary: SocketAddr, asked: Mono) {
         self.0.retain(|telling| telling.primary != primary || telling.at.is_some_and(|at| at > asked));
+    }
+
+    /// Takes note that a version was announced from the address of several primaries and asked for in vain, though one of them answers:
+    /// those that do not answer would keep for ever what may be forged.
+    pub(super) fn not_shown(&mut self, serial: Serial) {
+        self.0.retain(|telling| !telling.is_shared || telling.serial != serial);
     }
 
     /// Takes note of what is served.

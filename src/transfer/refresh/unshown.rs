@@ -49,10 +49,13 @@ impl Unshown {
         wait
     }
 
-    /// The older serial that its primary shows, if that has not been told.
-    pub(super) fn tell(&mut self) -> Option<Serial> {
-        let older = self.shown.filter(|shown| self.serial.is_newer_than(*shown) && !self.is_told)?;
-        self.is_told = true;
-        Some(older)
+    /// The older serial that its primary shows.
+    pub(super) fn older(&self) -> Option<Serial> {
+        self.shown.filter(|shown| self.serial.is_newer_than(*shown))
+    }
+
+    /// Whether that has not been told.
+    pub(super) fn is_to_be_told(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_told, true)
     }
 }

@@ -362,11 +362,11 @@ fn a_dead_second_primary_neither_delays_nor_fails_anything() {
         world.run(2 * ONE_WAY);
         assert_eq!(world.take_log(), ["confirmed"]);
         let before = world.sent[&address(2)];
-        world.run(501);
+        world.run(3_001);
         assert_eq!((world.refresh.state(), world.sent[&address(2)]), ("Idle", before));
         assert!(world.take_log().is_empty());
         // REFRESH follows and not RETRY.
-        world.run(79_000);
+        world.run(76_000);
         assert!(world.take_log().is_empty());
     }
 }

@@ -335,3 +335,13 @@ fn the_only_primary_is_waited_for_until_the_turn_comes() {
     let first = at(world.now).mono + CONNECTION_WITH_EDNS;
     assert_eq!(world.refresh.next_timeout(), Some(first), "time counts from now");
 }
+
+#[test]
+fn a_second_opinion_from_far_away_counts() {
+    let mut world = World::settled(2);
+    world.edit(2, 2, 11);
+    world.one_way = 700;
+    world.refresh_now();
+    world.run(15_000);
+    assert!(world.serves(2), "{:?}", world.log);
+}

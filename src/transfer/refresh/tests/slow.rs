@@ -61,6 +61,62 @@ fn who_asks_for_a_refresh_has_a_slow_transfer_give_way_at_once() {
 }
 
 #[test]
+fn who_asks_for_a_refresh_ends_no_slow_transfer_that_nobody_can_replace() {
+    let mut world = World::new(1);
+    world.edit(1, 1, 3_000);
+    world.mode(1, Mode::Slow(0, 150));
+    world.start();
+    for _ in 0..30 {
+        world.run(10_000);
+        world.refresh_now();
+    }
+    assert!(world.serves(1), "{:?}", world.log);
+}
+
+/// An order for the first primary, which is slow, while the second one has a newer version.
+fn ordered() -> World {
+    let mut world = World::settled(2);
+    (1..=2).for_each(|primary| world.edit(primary, 2, 6_000));
+    world.mode(1, Mode::Slow(0, 150));
+    world.force();
+    world
+}
+
+#[test]
+fn an_order_that_is_slow_lets_nothing_expire_that_another_primary_has() {
+    let mut world = ordered();
+    let expires = world.confirmed.unwrap().2;
+    world.mode(2, Mode::Down);
+    world.mode(1, Mode::Slow(0, 10_000));
+    world.run(1_000);
+    world.force();
+    world.run(expires.0 / 1_000 - world.now - 20_000);
+    world.take_log();
+    world.mode(1, Mode::Slow(0, 150));
+    world.mode(2, Mode::Up);
+    world.run(30_000);
+    let log = world.take_log();
+    assert!(world.secondary.serial() == Some(Serial(2)) && !log.contains(&"expired".to_string()), "{log:?}");
+}
+
+#[test]
+fn an_order_that_is_slow_gives_way_to_a_refresh_and_stands() {
+    let mut world = ordered();
+    world.run(40_000);
+    assert_eq!((world.refresh.state(), world.take_log()), ("PullingAxfr", vec![]));
+    // The same order again asks for what is on its way.
+    world.force();
+    world.run(100);
+    assert_eq!((world.refresh.state(), world.take_log()), ("PullingAxfr", vec![]));
+    world.refresh.force_next = false;
+    world.refresh_now();
+    world.run(200);
+    let log = world.take_log();
+    assert_eq!(log[0], "failed axfr slow");
+    assert!(world.serves(2) && (world.refresh.force_next || world.refresh.forcing), "{log:?}");
+}
+
+#[test]
 fn an_order_waits_for_its_turn_at_the_first_primary() {
     let mut world = World::settled(2);
     world.edit(1, 2, 12);

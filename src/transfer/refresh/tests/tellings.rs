@@ -61,6 +61,16 @@ fn what_the_address_of_two_primaries_announced_is_taken_back_when_both_have_been
 }
 
 #[test]
+fn a_forged_notify_from_the_address_of_two_primaries_is_settled_though_one_is_dead() {
+    let mut world = one_address();
+    world.mode(1, Mode::Down);
+    world.notify(1, Some(9));
+    world.run(30_000);
+    assert_eq!(newer(&world), None, "{:?}", world.log);
+    assert!(world.take_log().contains(&"not shown 9 2".to_string()));
+}
+
+#[test]
 fn a_forged_notify_of_a_primary_that_lags_is_settled_by_its_older_serial() {
     let mut world = World::settled(2);
     (2..=3).for_each(|serial| world.edit(2, serial, 9 + serial as u16));
