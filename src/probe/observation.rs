@@ -143,6 +143,9 @@ pub enum Reason {
     /// AA is not set: the server does not serve the zone itself, or has let it expire.
     #[error("not authoritative")]
     NotAuthoritative,
+    /// It refers to the servers of a delegation, and caches keep that for so many seconds.
+    #[error("refers to the servers of a delegation")]
+    Delegated(u32),
     /// There is no SOA record of the zone in the answer.
     #[error("no SOA record")]
     NoSoa,

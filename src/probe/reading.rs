@@ -32,7 +32,7 @@ pub fn read(ask: &Ask, reply: &Reply, received: Mono) -> Result<Observation, Rea
         return Err(Reason::Truncated);
     }
     if !message.header.is_authoritative() && !ask.recursive {
-        return Err(Reason::NotAuthoritative);
+        return Err(delegation(ask, message).map_or(Reason::NotAuthoritative, Reason::Delegated));
     }
     let Found { records, alias, ttl } = asked_for(ask, message);
     let soa = message
@@ -66,6 +66,16 @@ pub fn read(ask: &Ask, reply: &Reply, received: Mono) -> Result<Observation, Rea
         alias,
         ttl,
     })
+}
+
+/// The TTL of the delegation within the zone to which an answer refers (RFC 1034 section 4.3.2).
+fn delegation(ask: &Ask, message: &Message) -> Option<u32> {
+    let is_cut = |record: &&Record| {
+        let owner = &record.owner;
+        let is_between = *owner != ask.zone && owner.is_in(&ask.zone) && ask.name.is_in(owner);
+        record.rtype == Rtype::NS && is_between
+    };
+    message.authority.iter().filter(|_| message.answer.is_empty()).find(is_cut).map(|record| record.ttl)
 }
 
 /// What an answer says of the name that was asked for.

@@ -262,10 +262,13 @@ impl Progress {
             Event::Failed { reason, .. } => !matches!(reason, Reason::Network(_)),
             Event::Silent { .. } => false,
         };
-        server.refuses = matches!(
-            event,
-            Event::Failed { reason: Reason::Rcode(Rcode::REFUSED) | Reason::NotAuthoritative, .. }
-        );
+        let fault = event.fault();
+        server.refuses = matches!(fault, Some(Reason::Rcode(Rcode::REFUSED) | Reason::NotAuthoritative));
+        // Caches follow a delegation for as long.
+        if let Some(Reason::Delegated(ttl)) = fault {
+            self.ttl = self.ttl.max(ttl);
+            self.saw_old |= server.converged.is_none();
+        }
         (server.serial, server.digest) = (None, None);
         let mut reopened = false;
         if let Event::Seen(seen) = event {

@@ -244,3 +244,30 @@ fn a_cache_shows_a_record_behind_an_alias() {
     let Some(Event::Seen(seen)) = event else { panic!("{event:?}") };
     assert_eq!((seen.records.len(), &seen.records[0].owner, seen.serial), (1, &target, None));
 }
+
+#[test]
+fn a_referral_to_a_delegation_is_told_with_its_ttl() {
+    for (cut, expected) in [
+        ("sub.example.", Reason::Delegated(90)),
+        // These hide nothing that was asked for.
+        ("example.", Reason::NotAuthoritative),
+        ("other.example.", Reason::NotAuthoritative),
+        (".", Reason::NotAuthoritative),
+    ] {
+        let mut out = Outbox::default();
+        let ask =
+            Ask { name: "www.sub.example.".parse().unwrap(), rtype: Rtype::A, ..Ask::soa(server(), zone()) };
+        let mut probe = start(ask, &mut out);
+        let sent = out.exchanges.remove(0);
+        let request = Request::read(&sent.message).unwrap();
+        let mut reply = Vec::new();
+        let mut writer = Writer::new(&mut reply, 1_232, request.header.id, flags::QR);
+        writer.question(request.name, request.rtype, request.class).unwrap();
+        let owner: Name = cut.parse().unwrap();
+        writer.record(Section::Authority, &owner, Rtype::NS, 90, zone().as_wire()).unwrap();
+        writer.opt(1_232, Rcode::NOERROR, false, &[]).unwrap();
+        writer.finish();
+        let event = arrive(&mut probe, at(1), sent.token, Arrival::Message(reply), &mut out);
+        assert!(matches!(event, Some(Event::Failed { reason, .. }) if reason == expected), "{cut} {event:?}");
+    }
+}

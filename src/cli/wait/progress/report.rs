@@ -52,15 +52,14 @@ impl Progress {
             }
             State::Converged => {
                 let ttl = self.ttl;
-                let text = format!(
-                    "{all} {servers} showed {goal}, and no cache can hold the old data any more: {ttl} s have passed since ({took})\n"
-                );
                 match self.saw_old {
-                    true => text,
-                    false => {
-                        text + "no server showed the old data any more, so its TTL is not known: that was the TTL of the new; name a longer \
-                                one with --old-ttl\n"
-                    }
+                    true => format!(
+                        "{all} {servers} showed {goal}, and no cache can hold the old data any more: {ttl} s have passed since ({took})\n"
+                    ),
+                    false => format!(
+                        "{all} {servers} showed {goal}, and {ttl} s have passed since ({took}), the TTL of the new data: no server showed the \
+                         old any more, so how long caches may hold that is not known; name its TTL with --old-ttl where it was longer\n"
+                    ),
                 }
             }
             State::Settling(until) => format!(

@@ -171,6 +171,21 @@ fn file() -> Goal {
 }
 
 #[test]
+fn caches_may_follow_a_delegation_that_hid_the_record_for_its_ttl() {
+    let goal = Wanted::parse("www.sub.example. A 192.0.2.1", &zone()).unwrap();
+    let mut progress = Progress::new(Some(Goal::Record(goal)), &[server(1)], true);
+    let referral = Event::Failed {
+        server: server(1),
+        zone: zone(),
+        sent: at(1).mono,
+        received: at(1).mono,
+        reason: Reason::Delegated(90),
+    };
+    take(&mut progress, referral, 1);
+    assert_eq!((progress.ttl, progress.saw_old), (90, true));
+}
+
+#[test]
 fn a_file_is_known_by_its_digest_and_then_by_its_serial() {
     let servers = [server(1), server(2), server(3)];
     let mut progress = Progress::new(Some(file()), &servers, false);
