@@ -167,8 +167,9 @@ async fn wait(
         shown.iter().for_each(|server| observer.remove(&args.zone, *server));
         display.draw(&progress, now.mono);
         let state = progress.state(now.mono);
+        let settled = if let State::Settling(until) = state { Some(until) } else { None };
         // Nothing makes caches forget sooner.
-        let is_too_long = matches!(state, State::Settling(until) if until > deadline);
+        let is_too_long = settled.is_some_and(|until| until > deadline);
         if matches!(state, State::Converged | State::Refuted) || is_too_long || deadline <= now.mono {
             display.clear();
             return Ok(Ended {
@@ -177,10 +178,6 @@ async fn wait(
                 report: progress.report(now.mono.since(began), now.mono),
             });
         }
-        let settled = match state {
-            State::Settling(until) => Some(until),
-            _ => None,
-        };
         if settled.is_some() && !is_settling {
             is_settling = true;
             display.settles(&progress, now.mono)?;

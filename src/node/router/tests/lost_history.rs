@@ -22,9 +22,17 @@ fn begin(fx: &mut Effects) -> Node {
 
 /// Its server shows this serial.
 fn see(node: &mut Node, serial: u32, fx: &mut Effects) -> Vec<Event> {
+    let (mut now, mut events) = (NOW, Vec::new());
+    // It is asked as soon as its turn comes.
+    while fx.out.exchanges.is_empty() {
+        let next = node.next_timeout().unwrap();
+        now = Now { mono: next, utc: now.utc + next.since(now.mono) };
+        events.extend(node.handle(now, Input::Timeout, fx));
+    }
     let asked = fx.out.exchanges.pop().unwrap();
-    node.handle(NOW, Input::Arrival(asked.token, Arrival::Sent), fx);
-    node.handle(NOW, Input::Arrival(asked.token, shows(&asked.message, serial)), fx)
+    node.handle(now, Input::Arrival(asked.token, Arrival::Sent), fx);
+    events.extend(node.handle(now, Input::Arrival(asked.token, shows(&asked.message, serial)), fx));
+    events
 }
 
 /// What follows, until nothing is under way.
