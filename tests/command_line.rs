@@ -145,6 +145,7 @@ fn a_check_looks_at_zone_files_whatever_is_wrong_with_the_configuration() {
         "--> b.zone:4:9",
         "--> z/c.zone:4:9",
         &format!("cannot read zone file {}: No such file", path("zones/a.zone")),
+        "; put it there, or correct the path",
         "--> tidemark.toml:7:8",
         "7 | file = \"zones/a.zone\"",
         "7 errors, 0 warnings",

@@ -309,7 +309,7 @@ fn orders_tell_zones_alike_and_say_why_they_are_refused_in_json_too() {
     is_refused(&["refresh"], "--control", &control, 1, "this node has no secondary zones");
     is_refused(&["flush"], "--control", &control, 1, "this node has no cache");
 
-    // Refused by the node; by the command, which looks there for the socket; and by nobody.
+    // Refused by the node, and by nobody.
     let before = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{before}nonsense = 1\n")).unwrap();
     let told = is_refused(&["reload"], "--config", &config, 1, "nonsense");
@@ -318,8 +318,11 @@ fn orders_tell_zones_alike_and_say_why_they_are_refused_in_json_too() {
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &found["errors"]), (Some(1), &1.into()), "{found}");
     fs::write(&config, format!("{before}nonsense\n")).unwrap();
-    let told = is_refused(&["reload"], "--config", &config, 1, "name its socket");
+    // What is left of it tells where the node is, and that is asked.
+    let told = is_refused(&["reload"], "--config", &config, 1, "nonsense");
     assert_eq!(told["zones"], serde_json::json!([]));
+    let (_, status, _) = order(&["status"], "--config", &config);
+    assert!(status["not_reloaded"]["what"].as_str().unwrap().contains("tidemark.toml:"), "{status}");
     is_refused(&["reload"], "--control", &node.dir().join("absent"), 3, "no node answers on");
 }
 
@@ -467,7 +470,7 @@ fn a_reload_that_fails_and_a_folder_that_is_emptied_are_a_line_each_in_the_log()
     assert_eq!(counts, [19, 1], "{machine}");
     assert_eq!(machine["failed"][0]["zone"], "z7.");
     assert!(machine["failed"][0]["error"].as_str().unwrap().contains("z7.zone"), "{machine}");
-    await_log(&node, "reloaded, but 1 of 20 primary zones are not up to date (mend their files;");
+    await_log(&node, "reloaded, but 1 of 20 primary zones are not up to date: z7.: ");
     let told = refused("flush");
     assert!(told.contains("this node has no cache; ask one that has `[resolver]`"), "{told}");
     for zone in (0..20).map(zone) {

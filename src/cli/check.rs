@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::args::CheckArgs;
 use crate::cli::diagnostics;
-use crate::cli::exit::{Exit, Failure, written};
+use crate::cli::exit::{Exit, Failure, counted, written};
 use crate::cli::foreign;
 use crate::config::error::{Error, Errors};
 use crate::config::load;
@@ -60,13 +60,6 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("{}, {}", counted(report.errors, "error"), counted(report.warnings, "warning"));
     }
     Ok(if failed { Exit::Failed } else { Exit::Done })
-}
-
-fn counted(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    }
 }
 
 /// What was looked at, and what was found.
@@ -257,7 +250,7 @@ fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Result<Snaps
             report.zones.push(ZoneReport { file: path.display().to_string(), zone: apex, serial, records });
             return Ok(snapshot);
         }
-        Err(LoadError::Unreadable { reason, .. }) => return Err(Some(unreadable(path, reason))),
+        Err(error @ LoadError::Unreadable { .. }) => return Err(Some(error.to_string())),
         Err(LoadError::Faulty(found)) => match foreign(path) {
             Some(told) => report.error(path, &told),
             None => report.tell(&found),
@@ -265,12 +258,6 @@ fn zone(path: &Path, origin: Option<&Name>, report: &mut Report) -> Result<Snaps
         Err(error) => report.error(path, &error.to_string()),
     }
     Err(None)
-}
-
-/// The path is shown as it was resolved: it may be right for another folder.
-fn unreadable(path: &Path, reason: String) -> String {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    LoadError::Unreadable { path, reason }.to_string()
 }
 
 /// What is said of a file that could not be read as a zone file and is a configuration of another server.

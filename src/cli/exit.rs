@@ -30,16 +30,13 @@ pub enum Failure {
     /// The configuration cannot be used; exit status 1.
     Config(config::error::Errors),
     /// The same where it only had to tell the control socket of a node; exit status 1.
-    Socket(config::error::Errors),
+    Socket(config::socket::NoSocket),
     /// Anything else.
     Told(Exit, String),
 }
 
 /// So many things that are wrong are told each; a node may have very many zones.
 const MAX_TOLD: usize = 10;
-
-/// What is said where a configuration does not tell the control socket.
-const OTHER_WAY: &str = "help: a node that runs goes on with the configuration that it has; name its socket, for example `--control state/tidemark.sock`";
 
 impl Failure {
     /// A failure with exit status 1.
@@ -79,7 +76,7 @@ impl Failure {
         const RED: Style = AnsiColor::BrightRed.on_default().bold();
         match self {
             Failure::Config(error) => error.render(true),
-            Failure::Socket(error) => format!("{}\n{OTHER_WAY}", error.render(true)),
+            Failure::Socket(error) => format!("{}\n{}", error.errors.render(true), error.other_way()),
             Failure::Told(_, message) => format!("{RED}error{RED:#}: {message}"),
         }
     }
@@ -89,7 +86,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Config(error) => fmt::Display::fmt(error, f),
-            Failure::Socket(error) => write!(f, "{error}\n{OTHER_WAY}"),
+            Failure::Socket(error) => fmt::Display::fmt(error, f),
             Failure::Told(_, message) => f.write_str(message),
         }
     }
@@ -126,6 +123,14 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Failed.into() } else { Exit::Done.into() }
 }
 
+/// So many of something, as in `1 answer` and `2 answers`.
+pub fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 /// Writes to standard output at once.
 pub fn say(text: &str) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
@@ -152,6 +157,11 @@ mod tests {
         assert_eq!(Failure::of("bad", &reasons[..1]).to_string(), "bad:\n  z0. is failed");
         let told = Failure::of("bad", &reasons).to_string();
         assert!(told.ends_with("z9. is failed\n  and 2 more"), "{told}");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "answer")), ["0 answers", "1 answer", "2 answers"]);
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub fn refresh(args: &RefreshArgs) -> Result<Exit, Failure> {
 /// Has the cache forget.
 pub fn flush(args: &FlushArgs) -> Result<Exit, Failure> {
     let about: Vec<(&str, String)> = args.names.iter().map(|name| ("name", name.to_string())).collect();
-    let plain = |answer: &Value| format!("forgot {} answers", answer["flushed"]);
+    let plain = |answer: &Value| {
+        format!("forgot {}", exit::counted(answer["flushed"].as_u64().unwrap_or(0), "answer"))
+    };
     shown(args.json, give(&args.node, "flush", &about), json!({ "flushed": 0 }), plain)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::args::StatusArgs;
 use crate::cli::control;
 use crate::cli::drive;
-use crate::cli::exit::{Exit, Failure, written};
+use crate::cli::exit::{Exit, Failure, counted, written};
 use crate::cli::table::{BAD, Cell, Column, DIM, GOOD, Table, WARN};
 use crate::server::settings::takes_restart;
 use crate::wire::name::Name;
@@ -112,7 +112,7 @@ fn print(status: &Value) -> io::Result<()> {
         anstream::println!("{WARN}needs a restart{WARN:#}: {hint}");
     }
     if let Some(entries) = status["cache"]["entries"].as_u64() {
-        anstream::println!("cache: {entries} answers");
+        anstream::println!("cache: {}", counted(entries, "answer"));
     }
     let zones = status["zones"].as_array().map(Vec::as_slice).unwrap_or_default();
     if zones.is_empty() {
@@ -180,11 +180,16 @@ fn server_row(server: &Value) -> [Cell; 7] {
         (_, Some(fault)) => Cell::styled(fault, BAD),
         _ => Cell::styled("silent", BAD),
     };
+    // One that answers, and not with the zone, does not serve what it showed last.
+    let serial = match server["answers"] == true && server["up"] != true {
+        true => &Value::Null,
+        false => &server["serial"],
+    };
     [
         Cell::from(format!("  {}", server["server"].as_str().unwrap_or("?"))),
         Cell::styled(if server["watched"] == false { "server" } else { "watched" }, DIM),
         answer,
-        text(&server["serial"]),
+        text(serial),
         Cell::from(String::new()),
         Cell::from(String::new()),
         Cell::from(staleness(&server["staleness"])),
@@ -244,6 +249,20 @@ mod tests {
         assert_eq!(bound(&json!({"low": 0.0, "high": 30.0, "estimate": 12.0})), "<= 12.000 s");
         assert_eq!(bound(&json!({"low": 0.0, "high": null, "estimate": 0.0})), "0");
         assert_eq!(staleness(&Value::Null), "-");
+    }
+
+    #[test]
+    fn a_server_that_answers_without_the_zone_shows_no_serial() {
+        for (up, answers, fault, shown) in [
+            (true, true, json!(null), "7"),
+            (true, true, json!("a serial above 6, and takes nothing older"), "7"),
+            (false, true, json!("SERVFAIL"), "-"),
+            // It may be the way to it that is down.
+            (false, false, json!(null), "7"),
+        ] {
+            let server = json!({"server": "192.0.2.1:53", "watched": true, "up": up, "answers": answers, "fault": fault, "serial": 7});
+            assert_eq!(server_row(&server)[3], Cell::from(shown.to_owned()), "{server}");
+        }
     }
 
     #[test]

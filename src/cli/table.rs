@@ -38,7 +38,7 @@ pub struct Column {
 
 /// What stands in one place of a table. Control characters are shown as `?`, because names and texts from other servers
 /// must not steer the terminal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     text: String,
     style: Style,

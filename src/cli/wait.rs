@@ -108,7 +108,7 @@ fn content(path: &Path, args: &WaitArgs) -> Result<File, Failure> {
         Err(error) => return Err(Failure::new(error.to_string())),
     };
     let path = path.display().to_string();
-    Ok(File::new(path, zone.digest()))
+    Ok(File::new(path, zone.serial(), zone.digest()))
 }
 
 async fn wait(

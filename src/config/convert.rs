@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::document::{self, Document, Text, Texts};
@@ -53,27 +52,8 @@ pub(super) fn look(path: &Path, text: Arc<str>) -> Look {
     Look { path: path.to_owned(), text, settings, named }
 }
 
-/// Where a configuration says that the control socket is.
-#[derive(Deserialize)]
-struct Socket {
-    server: Place,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Place {
-    data_dir: Option<PathBuf>,
-    control: Option<PathBuf>,
-}
-
-/// The control socket in `text`, whatever else that says: the node may have started with another text, or with rights that who asks it
-/// does not have. What is wrong with it is told where it does not say.
+/// The control socket in `text`, or what is wrong where it does not tell one.
 pub(super) fn control(path: &Path, text: Arc<str>) -> Result<PathBuf, Errors> {
-    if let Ok(Socket { server: Place { data_dir, control } }) = toml::from_str(&text) {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let data_dir = data_dir.unwrap_or(settings::DATA_DIR.into());
-        return Ok(folder.join(control.unwrap_or(data_dir.join(settings::CONTROL_FILE))));
-    }
     let control = |reading: &Reading<'_>, document: Document| Ok(reading.server(document.server)?.control);
     Reading::of(path, text, Purpose::Check, control).0
 }
@@ -225,7 +205,10 @@ impl<'a> Reading<'a> {
                         .and(primaries.span(), "pulled from elsewhere")
                         .help("keep `file` to make this a primary, or `primaries` to make it a secondary"),
                 );
-                (Err(told), Ok(None))
+                // What is wrong with either shows only once the other is gone.
+                let primaries = self.list("primaries", Some(primaries), value::peer);
+                let file = self.relative(file);
+                (primaries.and(Err(told)), file.map(Some))
             }
             (None, None) => {
                 let fault = "this `[[zone]]` has no data: neither `file` nor `primaries`";

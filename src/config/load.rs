@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::convert::{self, Purpose};
 use crate::config::error::{Error, Errors};
 use crate::config::look::{Look, Named};
+use crate::config::socket::{self, NoSocket};
 use crate::server::content::content;
 use crate::server::settings::Settings;
 
@@ -37,10 +38,10 @@ pub fn load_to_start(path: &Path) -> Result<Settings, Errors> {
     convert::settings(path, read(path)?, Purpose::Start)
 }
 
-/// The control socket of the node configured at `path`. Other sections are read but not checked, so that a node can
-/// be asked how it is even when its zone files are gone.
-pub fn control(path: &Path) -> Result<PathBuf, Errors> {
-    convert::control(path, read(path)?)
+/// The control socket of the node configured at `path`: it can be asked how it is, and to reload, whatever else is wrong there.
+pub fn control(path: &Path) -> Result<PathBuf, NoSocket> {
+    let text = read(path).map_err(|error| NoSocket::unread(path, error.into()))?;
+    socket::find(path, text)
 }
 
 fn read(path: &Path) -> Result<Arc<str>, Error> {

@@ -48,7 +48,7 @@ impl Look {
     /// Says at the line that names the file of a zone that this cannot be read; `None` where no line does.
     pub fn unreadable(&self, zone: &Name, message: &str) -> Option<Error> {
         let place = self.named.places.get(zone)?.clone();
-        let help = "correct the path or its permissions; paths are relative to the folder of this file";
+        let help = "paths are relative to the folder of this file";
         Some(Error::new(&self.path, &self.text, message).at(place, "").help(help))
     }
 }

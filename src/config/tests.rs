@@ -297,6 +297,46 @@ fn the_control_socket_is_found_when_zones_are_not() {
 }
 
 #[test]
+fn a_zone_of_two_sources_is_told_what_is_wrong_with_either() {
+    let zone = "[[zone]]\nname = \"example.\"\nfile = \"\"\nprimaries = [\"1.2.3\"]\n";
+    let errors = Site::new().load_all(format!("{SERVER}{zone}")).unwrap_err();
+    let told: Vec<&str> = errors.iter().map(Error::message).collect();
+    assert_eq!(told.len(), 3, "{errors}");
+    for part in ["either `file` or `primaries`", "empty path", "`1.2.3` is not an address"] {
+        assert!(told.iter().any(|told| told.contains(part)), "{part}: {errors}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_leads_to_the_socket_that_is_there() {
+    let site = Site::new();
+    let config = site.path("tidemark.toml");
+    for (server, socket) in [
+        (SERVER.to_owned(), "state/tidemark.sock"),
+        (format!("{SERVER}data-dir = \"data\"\n"), "data/tidemark.sock"),
+        (format!("{SERVER}data-dir = \"data\"\ncontrol = \"run.sock\"\n"), "run.sock"),
+        (format!("{SERVER}data-dir = 7\n"), "state/tidemark.sock"),
+        ("[sever]\nlisten = []\n".to_owned(), "state/tidemark.sock"),
+    ] {
+        // Nobody could take this for TOML.
+        std::fs::write(&config, format!("{server}[[zone]]\nname = example.\n")).unwrap();
+        let socket = site.path(socket);
+        let none = load::control(&config).unwrap_err();
+        assert_eq!(none.likely, socket, "{server}");
+        assert!(none.to_string().ends_with(&format!("`--control {}`", socket.display())), "{none}");
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        std::fs::write(&socket, "").unwrap();
+        assert_eq!(load::control(&config).unwrap(), socket, "{server}");
+        std::fs::remove_file(socket).unwrap();
+    }
+    // It may be another one that was meant.
+    let missing = site.path("missing.toml");
+    std::fs::create_dir_all(site.path("state")).unwrap();
+    std::fs::write(site.path("state/tidemark.sock"), "").unwrap();
+    assert_eq!(load::control(&missing).unwrap_err().likely, site.path("state/tidemark.sock"));
+}
+
+#[test]
 fn data_dir_moves_the_control_socket_and_absolute_paths_stay() {
     let site = Site::new();
     let server = site.load(format!("{SERVER}data-dir = \"/var/lib/tidemark\"\n")).unwrap().server;

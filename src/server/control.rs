@@ -269,6 +269,9 @@ impl Control {
 
     fn files(&mut self, Changed { zones, contested, read, lost }: Changed, effects: &mut Effects) {
         lost.into_iter().for_each(|lost| self.lost(lost));
+        if !read.is_empty() {
+            self.try_folders();
+        }
         self.handle(Input::Zones(zones), effects);
         if !contested.is_empty() {
             self.handle(Input::Contested(contested), effects);

@@ -136,7 +136,7 @@ pub(super) fn reloaded(
         return;
     }
     error!(
-        "reloaded, but {} of {asked} primary zones are not up to date (mend their files; `tidemark check` shows all that is wrong): {}",
+        "reloaded, but {} of {asked} primary zones are not up to date: {}",
         failed.len(),
         first_few(&failed.iter().map(|(zone, error)| format!("{zone}: {error}")).collect::<Vec<_>>())
     );

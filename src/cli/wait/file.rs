@@ -21,15 +21,24 @@ use crate::zone::stamp::Stamp;
 pub struct File {
     /// Its name.
     pub path: String,
+    serial: Serial,
     digest: Digest,
     floor: Option<Serial>,
     published: Option<Serial>,
 }
 
 impl File {
-    /// A file with this content, of which no server has been heard yet.
-    pub fn new(path: String, digest: Digest) -> File {
-        File { path, digest, floor: None, published: None }
+    /// A file with this serial and content, of which no server has been heard yet.
+    pub fn new(path: String, serial: Serial, digest: Digest) -> File {
+        File { path, serial, digest, floor: None, published: None }
+    }
+
+    /// Its serial and the one that was served before, where the content is not published and the file's serial would have to be raised if
+    /// its primary keeps that.
+    pub fn unraised(&self) -> Option<(Serial, Serial)> {
+        let floor =
+            self.floor.filter(|floor| self.published.is_none() && !self.serial.is_newer_than(*floor))?;
+        Some((self.serial, floor))
     }
 
     /// Under which serial it is published, as far as that is known.

@@ -15,8 +15,11 @@ pub async fn wait_for(mut unread: watch::Receiver<Vec<Unread>>, commands: mpsc::
     // Without a thread that says what there is the node is stopping.
     while unread.wait_for(|all| !all.is_empty()).await.is_ok() {
         for pause in pauses() {
-            tokio::time::sleep(pause).await;
-            let left = unread.borrow().clone();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = unread.changed() => {}
+            }
+            let left = unread.borrow_and_update().clone();
             if left.is_empty() {
                 break;
             }
@@ -34,6 +37,13 @@ pub async fn wait_for(mut unread: watch::Receiver<Vec<Unread>>, commands: mpsc::
 }
 
 impl Control {
+    /// Files were read: those of a folder that has come are seen by who watches it before it is tried again.
+    pub(super) fn try_folders(&self) {
+        if lacks_folder(&self.unread.borrow(), None) {
+            self.unread.send_modify(|_| {});
+        }
+    }
+
     /// A folder of zones cannot be read any more. One that is configured no more may have gone before those who watch it heard of that.
     pub(super) fn lost(&self, lost: Unread) {
         let is_known = |unread: &Unread| unread.source == lost.source && !unread.is_found;
@@ -64,8 +74,8 @@ impl Control {
         read: Result<Content, Unread>,
         commands: &mpsc::Sender<Command>,
     ) {
-        // A reload that came first has taken in all there is, from wherever the configuration says now.
-        if !self.unread.borrow().iter().any(|unread| unread.source == source) {
+        // A reload that came first has taken in all there is, from wherever the configuration says now; another try has found it.
+        if !self.unread.borrow().iter().any(|unread| unread.source == source && !unread.is_found) {
             return;
         }
         match read {
@@ -110,5 +120,37 @@ impl Control {
                 self.served.store(Arc::new(Served { cookies: Arc::new(cookies), ..served }));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_there_is_found_at_once_when_a_try_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = |name: &str| {
+            let source = Source::ZoneDir(folder.path().join(name));
+            source.clone().unread(source.read().unwrap_err())
+        };
+        let (unread, waiting) = watch::channel(vec![missing("never")]);
+        let (commands, mut told) = mpsc::channel(1);
+        tokio::spawn(wait_for(waiting, commands));
+        let began = Instant::now();
+        for name in ["a", "b", "c", "d", "e"] {
+            let awaited = missing(name);
+            unread.send_replace(vec![missing("never"), awaited.clone()]);
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            unread.send_modify(|_| {});
+            // The one before may be told twice.
+            while !matches!(told.recv().await.unwrap(), Command::Late(source, Ok(_)) if source == awaited.source)
+            {
+            }
+        }
+        // The pauses between tries would have been 25 s.
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     }
 }

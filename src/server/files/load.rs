@@ -45,17 +45,16 @@ pub struct Loaded {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read at all.
-    #[error("cannot read zone file {path}: {reason}")]
+    #[error("cannot read zone file {}: {reason}", resolved(path).display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's reason, and the next step.
         reason: String,
     },
     /// It may be half of what it is to be.
     #[error(
-        "{path} is still open for writing by another process (`fuser -v {path}` shows which); what was served before, if anything, \
-         goes on being served, and the file is read once it is closed",
+        "{path} is still open for writing by another process (`fuser -v {path}` shows which); it is read once it is closed",
         path = .path.display()
     )]
     Open {
@@ -81,9 +80,14 @@ fn first_error(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
     match (errors.clone().next(), errors.count()) {
         (Some(first), 1) => first.to_string(),
-        (Some(first), count) => format!("{first} (and {} more)", count - 1),
+        (Some(first), count) => format!("{first} (and {} more; `tidemark check` shows all)", count - 1),
         (None, _) => "zone file is not usable".to_owned(),
     }
+}
+
+/// The path as it was resolved: one that is relative may be right for another folder.
+fn resolved(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What zone a file holds.
@@ -440,6 +444,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
 fn unreadable(path: &Path, error: &io::Error) -> LoadError {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => "; let the user that reads it here do so (chmod, chown)",
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "; put it there, or correct the path",
         _ => "",
     };
     LoadError::Unreadable { path: path.to_owned(), reason: format!("{error}{remedy}") }

@@ -90,6 +90,29 @@ fn class_of(text: &[u8]) -> Option<u16> {
     })
 }
 
+/// The fault of a record whose line begins with a blank, and with `first` behind that: where this looks like an owner, as what is `behind` it
+/// does like what follows one, that is told too.
+#[cold]
+pub fn behind_blank(fault: Fault, first: &Token<'_>, mut behind: Lexer<'_>) -> Fault {
+    let is_unknown = fault.span == first.span;
+    let is_head = |text: &[u8]| {
+        mnemonic::rtype(text).is_some()
+            || class_of(text).is_some()
+            || (is_unknown && read_seconds(text).is_some())
+    };
+    let is_followed = behind.next().is_ok_and(|next| next.kind == Kind::Word && is_head(next.text))
+        && behind.next().is_ok_and(|next| next.kind != Kind::End);
+    if first.kind != Kind::Word || !is_followed {
+        return fault;
+    }
+    let or = fault.expected.as_ref().map_or(String::new(), |expected| format!("{expected}, or "));
+    let expected = format!(
+        "{or}`{}` at the start of the line, if it is the owner name: behind a blank a record has the owner of the line before",
+        shown(first.text)
+    );
+    fault.expected(expected)
+}
+
 #[cold]
 fn unknown_type(token: &Token<'_>) -> Fault {
     let found = shown(token.text);
@@ -103,4 +126,34 @@ fn unknown_type(token: &Token<'_>) -> Fault {
         None => "a record type such as `A` or `MX`, or `TYPE123` for one without a name".to_owned(),
     };
     Fault::new(token.span, format!("`{found}` is no record type")).expected(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+
+    #[test]
+    fn an_owner_behind_a_blank_is_told_as_what_it_may_be() {
+        let at_start = |name| {
+            format!(
+                "`{name}` at the start of the line, if it is the owner name: behind a blank a record has the owner of the line before"
+            )
+        };
+        let unknown = "a record type such as `A` or `MX`, or `TYPE123` for one without a name";
+        for (line, expected) in [
+            (" c CNAME ghost", format!("`A`, or {}", at_start("c"))),
+            (" www 300 A 1.2.3.4", format!("{unknown}, or {}", at_start("www"))),
+            (" ns IN A 1.2.3.4", format!("the end of the line, or {}", at_start("ns"))),
+            (" CNMAE b", "`CNAME`".to_owned()),
+            (" MX A", "preference: a number from 0 to 65535".to_owned()),
+            ("c CNMAE b", "`CNAME`".to_owned()),
+        ] {
+            let text = format!("$ORIGIN x.\na 60 A 192.0.2.1\n{line}\n");
+            let include = &mut |_: &str, _: &str| Err(String::new());
+            let outcome = read::read("x.zone", text.as_bytes(), None, include, &mut |_| {});
+            let found: Vec<Option<&str>> =
+                outcome.diagnostics.iter().map(|found| found.expected.as_deref()).collect();
+            assert_eq!(found, [Some(&*expected)], "{line}");
+        }
+    }
 }

@@ -250,7 +250,11 @@ impl Reader<'_, '_, '_> {
             return self.directive(&first, lexer);
         }
         let place = self.place(&first);
-        self.record(first, same_owner, place, lexer)
+        let behind = same_owner.then_some(*lexer);
+        self.record(first, same_owner, place, lexer).map_err(|fault| match behind {
+            Some(behind) if !self.owner.is_empty() => head::behind_blank(fault, &first, behind),
+            _ => fault,
+        })
     }
 
     fn place(&self, first: &Token<'_>) -> Place {

@@ -78,9 +78,20 @@ impl Progress {
                 if self.servers.iter().any(Server::is_refuted) {
                     text.push_str(RAISE);
                 }
-                text + &self.order()
+                text + &self.order() + &self.unraised()
             }
         }
+    }
+
+    /// Why what a file holds may never be published. A serial that its primary numbers on from is none of the reasons.
+    fn unraised(&self) -> String {
+        let Some(Goal::File(file)) = &self.goal else { return String::new() };
+        file.unraised().map_or(String::new(), |(file, served)| {
+            format!(
+                "the file has serial {file}, which is not above {served}, which was there before: with `serial = \"keep\"`, or signed, the \
+                 zone is refused until that is raised; `tidemark status` of its primary says so\n"
+            )
+        })
     }
 
     /// A line about a server that has not shown the change.

@@ -167,7 +167,18 @@ fn told(number: u8, serial: u32, content: u8, second: u64) -> Event {
 const WANTED: u8 = 7;
 
 fn file() -> Goal {
-    Goal::File(File::new("example.zone".to_owned(), digest_of(WANTED)))
+    Goal::File(File::new("example.zone".to_owned(), Serial(9), digest_of(WANTED)))
+}
+
+#[test]
+fn a_file_whose_serial_is_not_raised_is_told_so_in_vain() {
+    for (served, is_told) in [(8, false), (9, true), (10, true)] {
+        let mut progress = Progress::new(Some(file()), &[server(1)], false);
+        take(&mut progress, told(1, served, 6, 1), 1);
+        let report = progress.report(Duration::ZERO, Mono::default());
+        let part = format!("serial 9, which is not above {served}");
+        assert_eq!(report.contains(&part), is_told, "{report}");
+    }
 }
 
 #[test]

@@ -60,9 +60,31 @@ fn a_file_that_cannot_be_read_may_hold_the_zone_of_its_name() {
 }
 
 #[test]
-fn who_may_not_read_a_file_is_told_what_to_do() {
-    let error = unreadable(Path::new("x.zone"), &io::ErrorKind::PermissionDenied.into()).to_string();
-    assert!(error.starts_with("cannot read zone file x.zone: ") && error.contains("chmod"), "{error}");
+fn who_cannot_read_a_file_is_told_which_and_what_to_do() {
+    for (kind, step) in [
+        (io::ErrorKind::PermissionDenied, "chmod"),
+        (io::ErrorKind::NotFound, "; put it there, or correct the path"),
+        (io::ErrorKind::NotADirectory, "; put it there, or correct the path"),
+    ] {
+        let error = unreadable(Path::new("x.zone"), &kind.into()).to_string();
+        let path = std::env::current_dir().unwrap().join("x.zone");
+        let begins = format!("cannot read zone file {}: ", path.display());
+        assert!(error.starts_with(&begins) && error.contains(step), "{error}");
+    }
+}
+
+#[test]
+fn a_check_is_advised_where_it_shows_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.zone");
+    for (faults, shows_more) in [("a A 1\n", false), ("a A 1\nb A 2\n", true)] {
+        fs::write(&path, format!("$TTL 1\n@ SOA a a 1 2 3 4 5\n@ NS a\n{faults}")).unwrap();
+        let told = load(&path, &apex()).unwrap_err().to_string();
+        assert_eq!(told.contains("(and 1 more; `tidemark check` shows all)"), shows_more, "{told}");
+    }
+    // Nothing would be found.
+    let open = LoadError::Open { path }.to_string();
+    assert!(open.ends_with("; it is read once it is closed") && !open.contains("check"), "{open}");
 }
 
 fn within(path: &Path, memory: u64) -> Result<Loaded, LoadError> {
