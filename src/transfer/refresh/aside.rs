@@ -121,7 +121,7 @@ impl Refresh {
         self.ask_aside(step);
     }
 
-    /// Takes in a newer version that a primary's SOA shows; whether that is to be had from there, and the transfer under way is slow.
+    /// Takes in a newer version that a primary's SOA shows; whether that is to be had from there, and not soon by the transfer.
     fn is_preferred(&mut self, step: &mut Step<'_>, primary: SocketAddr, answer: &SoaAnswer) -> bool {
         let Some(own) = self.have.as_ref().map(|have| have.timers().serial) else { return false };
         let theirs = Timers::read(&answer.soa.rdata).serial;
@@ -129,8 +129,8 @@ impl Refresh {
             return false;
         }
         self.learn(step, &[primary], theirs, answer.told.as_ref().and_then(Told::successor).copied());
-        let is_slow = matches!(&self.state, State::Pulling(pull) if pull.is_slow(step.now.mono));
-        is_slow && !self.holds.holds(step.now.mono, primary, theirs)
+        let is_late = matches!(&self.state, State::Pulling(pull) if pull.is_late(step.now.mono));
+        is_late && !self.holds.holds(step.now.mono, primary, theirs)
     }
 
     /// Takes in that a primary's SOA shows what is served; whether that expires later by it.

@@ -18,7 +18,7 @@ impl Refresh {
         self.expires_at = None;
         self.failed_rounds = 1;
         step.events.push(Event::Expired(at));
-        if matches!(&self.state, State::Pulling(pull) if pull.is_slow(step.now.mono)) {
+        if matches!(&self.state, State::Pulling(pull) if pull.is_late(step.now.mono)) {
             self.prefer_others(step);
         }
         if matches!(self.state, State::Idle) && self.due.is_some() {

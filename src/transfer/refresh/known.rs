@@ -250,8 +250,12 @@ impl Refresh {
 
     /// Forgets the newer version when nobody tells of it any more: it is served, or has been taken back.
     fn settle_newer(&mut self) {
-        self.newer =
-            self.newer.zip(self.tellings.newest()).map(|(newer, (serial, _))| Newer { serial, ..newer });
+        let left = self.newer.zip(self.tellings.newest());
+        self.newer = left.map(|(newer, (serial, at))| match serial == newer.serial {
+            true => newer,
+            // Since when, and by which stamp, was the word of who has taken it back.
+            false => Newer { serial, successor: None, learned_at: at.unwrap_or(newer.learned_at) },
+        });
     }
 }
 

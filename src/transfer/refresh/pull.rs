@@ -68,6 +68,11 @@ impl Pull {
         self.is_stuck(now) || falls_behind.is_some_and(|at| at <= now)
     }
 
+    /// Whether it is not under way, or slow: the zone is to be had from who has it before that expires.
+    pub(super) fn is_late(&self, now: Mono) -> bool {
+        self.question.is_waiting() || self.is_slow(now)
+    }
+
     /// Whether it has not moved for long.
     fn is_stuck(&self, now: Mono) -> bool {
         self.progress.map_or(self.began.mono, |(_, last)| last) + STUCK <= now

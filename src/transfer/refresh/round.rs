@@ -132,16 +132,16 @@ impl Refresh {
     /// Turns to the next primary because this one has too many exchanges before ours, or is slow, and comes back to it after the
     /// others. It has not failed.
     pub(super) fn pass_over(&mut self, step: &mut Step<'_>) {
-        let (primary, is_pull) = match &self.state {
+        let (primary, was_asked) = match &self.state {
             State::AskingSoa(asking) => (asking.primary, false),
-            State::Pulling(pull) => (pull.primary, true),
+            State::Pulling(pull) => (pull.primary, !pull.question.is_waiting()),
             State::Idle | State::Publishing(_) => return,
         };
         self.hang_up(step);
         self.end_pull(step, Question::stop);
         self.passed_over += 1;
         // A second opinion is not worth the wait.
-        if is_pull || self.confirmed_by.is_none() {
+        if was_asked || self.confirmed_by.is_none() {
             self.untried.push_back(primary);
         }
         self.next_primary(step);
@@ -323,10 +323,10 @@ impl Refresh {
         self.lease.round_ended();
         self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
         let Some(have) = &self.have else { return };
-        let wait = match self.newer {
-            None => self.lease.next_poll(step.now, have.timers(), &mut self.rng),
-            // Somebody else knows of more than this primary.
-            Some(_) => self.lease.next_attempt(have.timers(), &mut self.rng),
+        // Else somebody knows of more than this primary, or an order has to be carried out yet.
+        let wait = match self.newer.is_none() && !self.force_next {
+            true => self.lease.next_poll(step.now, have.timers(), &mut self.rng),
+            false => self.lease.next_attempt(have.timers(), &mut self.rng),
         };
         // A primary that is a secondary itself may have little left of EXPIRE. It asks before that is used up, and so it has to
         // be asked again before then, or a chain of healthy servers would expire at its end.

@@ -129,3 +129,27 @@ fn an_order_waits_for_its_turn_at_the_first_primary() {
     world.run(1_000);
     assert!(world.serves(1), "{:?}", world.log);
 }
+
+#[test]
+fn an_order_in_line_lets_nothing_expire_that_another_primary_has() {
+    let mut world = World::settled(2);
+    (1..=2).for_each(|primary| world.edit(primary, 2, 30));
+    world.mode(1, Mode::Busy);
+    world.force();
+    let expires = world.confirmed.unwrap().2;
+    world.run(expires.0 / 1_000 - world.now + 1_000);
+    let log = world.take_log();
+    assert!(world.serves(2) && !log.contains(&"expired".to_string()), "{log:?}");
+}
+
+#[test]
+fn a_second_opinion_whose_transfer_has_no_turn_ends_the_round() {
+    let mut world = World::settled(2);
+    world.edit(2, 2, 30);
+    world.refresh_now();
+    // Its SOA comes, and then it is busy.
+    world.run(3 * ONE_WAY);
+    world.mode(2, Mode::Busy);
+    world.run(5_000);
+    assert_eq!((world.refresh.state(), world.waiting.len()), ("Idle", 0), "{:?}", world.log);
+}

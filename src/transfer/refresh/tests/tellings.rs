@@ -87,10 +87,17 @@ fn a_forged_notify_of_a_primary_that_lags_is_settled_by_its_older_serial() {
 fn what_one_primary_takes_back_another_may_know() {
     let mut world = World::settled(3);
     world.mode(2, Mode::Down);
-    world.notify(2, Some(5));
     world.notify(3, Some(9));
-    world.run(1_500);
+    assert_eq!(newer(&world), Some(Serial(9)));
+    let told = at(world.now).mono;
+    world.mode(3, Mode::Down);
+    world.run(1_000);
+    world.notify(2, Some(5));
+    world.mode(3, Mode::Up);
+    world.run(20_000);
     assert_eq!(newer(&world), Some(Serial(5)), "{:?}", world.log);
+    // Since when was the other one's word.
+    assert!(world.refresh.newer().unwrap().learned_at > told);
 }
 
 #[test]
