@@ -229,7 +229,7 @@ impl Control {
             Command::Page(ask, answer) => drop(answer.send(self.node.page(clock::now(), ask))),
             Command::Reload(zones, answer) => self.reload(zones, answer, commands),
             Command::Reread(rereading, read) => self.reread(rereading, read, commands),
-            Command::Readable(refused) => self.readable(&refused),
+            Command::Readable(refused) => self.readable(&refused, commands),
             Command::Refresh(zones, is_forced, answer) => {
                 drop(answer.send(self.refresh(zones, is_forced, effects)));
             }

@@ -1,7 +1,7 @@
 //! Reloads that were refused: what stands in `status` of the last one, and for how long.
 //!
 //! What is wrong with the text of a configuration stays until a reload takes one. Folders and files that could not be read can be looked
-//! at again: once all of them can be, and nothing else was wrong, a start or a reload would take the configuration.
+//! at again: once all of them can be, and nothing else was wrong, the reload is carried out.
 
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -92,16 +92,12 @@ pub(super) async fn wait_until_readable(
 }
 
 impl Control {
-    /// What this reload was refused for is no more.
-    pub(super) fn readable(&self, refused: &NotReloaded) {
-        if self.refused.borrow().as_ref() != Some(refused) {
-            return;
+    /// What this reload was refused for is no more: it is carried out now.
+    pub(super) fn readable(&mut self, refused: &NotReloaded, commands: &mpsc::Sender<Command>) {
+        if self.refused.borrow().as_ref() == Some(refused) {
+            tracing::info!("what the configuration was refused for can be read now: it is read again");
+            self.reload(Vec::new(), None, commands);
         }
-        self.refused.send_replace(None);
-        self.metrics.reloaded(true);
-        tracing::info!(
-            "what the configuration was refused for can be read now; `tidemark reload` brings into force what else has changed in it"
-        );
     }
 }
 
