@@ -323,10 +323,12 @@ impl Refresh {
         self.lease.round_ended();
         self.last_good = self.config.primaries.iter().position(|known| *known == primary).unwrap_or(0);
         let Some(have) = &self.have else { return };
-        // Else somebody knows of more than this primary, or an order has to be carried out yet.
-        let wait = match self.newer.is_none() && !self.force_next {
-            true => self.lease.next_poll(step.now, have.timers(), &mut self.rng),
-            false => self.lease.next_attempt(have.timers(), &mut self.rng),
+        let wait = match self.newer {
+            // An order has to be carried out yet.
+            _ if self.force_next => self.lease.next_attempt(have.timers(), &mut self.rng),
+            None => self.lease.next_poll(step.now, have.timers(), &mut self.rng),
+            // Somebody else knows of more than this primary.
+            Some(_) => self.lease.next_attempt(have.timers(), &mut self.rng),
         };
         // A primary that is a secondary itself may have little left of EXPIRE. It asks before that is used up, and so it has to
         // be asked again before then, or a chain of healthy servers would expire at its end.
